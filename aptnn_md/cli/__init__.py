@@ -1,0 +1,85 @@
+"""The command line ``aptnn-md``.
+
+Each command is a module of this package with ``HELP``, ``EXAMPLE``, ``add_arguments(parser)`` and
+``run(arguments)``. Only the module of the command that was asked for is imported, and command
+modules import the library inside ``run``, so ``aptnn-md --help`` answers at once.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import logging
+import sys
+from collections.abc import Sequence
+
+from aptnn_md.errors import InputError, RunError
+
+COMMANDS = {
+    "demo": "water on what is bundled: MD, APT network, stream, IR spectrum, picture",
+    "train": "train an APT network on labelled frames",
+    "evaluate": "errors of a model on labelled frames",
+    "predict": "write predicted tensors onto frames",
+    "md": "ASE molecular dynamics with the dipole rate streamed to disk",
+    "spectrum": "streams to infrared spectra",
+    "info": "say what a model file or a stream is",
+}
+"""Command name -> one line of help."""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run ``aptnn-md`` with ``argv`` (default: the process's) and return its exit code.
+
+    0: done; 2: bad input; 1: failure. Tracebacks are shown with ``--debug`` only.
+    """
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    parser = argparse.ArgumentParser(
+        prog="aptnn-md", description="Infrared spectra from machine-learned molecular dynamics."
+    )
+    parser.add_argument("--debug", action="store_true", help="show tracebacks")
+    parser.add_argument("--version", action="store_true", help="print the version and end")
+    subparsers = parser.add_subparsers(dest="command", metavar="COMMAND")
+    chosen = next((word for word in arguments if word in COMMANDS), None)
+    for name, help_line in COMMANDS.items():
+        if name == chosen:
+            module = importlib.import_module(f"aptnn_md.cli.{name}")
+            subparser = subparsers.add_parser(
+                name,
+                help=help_line,
+                description=module.HELP,
+                epilog=f"example:\n{module.EXAMPLE}",
+                formatter_class=argparse.RawDescriptionHelpFormatter,
+            )
+            module.add_arguments(subparser)
+            subparser.set_defaults(run=module.run)
+        else:
+            subparsers.add_parser(name, help=help_line)
+    options = parser.parse_args(arguments)
+    if options.version:
+        from aptnn_md import __version__
+
+        print(__version__)
+        return 0
+    if options.command is None:
+        parser.print_help()
+        return 0
+    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
+    return _run(options)
+
+
+def _run(options: argparse.Namespace) -> int:
+    try:
+        return int(options.run(options) or 0)
+    except InputError as error:
+        if options.debug:
+            raise
+        print(f"aptnn-md {options.command}: {error}", file=sys.stderr)
+        return 2
+    except (RunError, OSError) as error:
+        if options.debug:
+            raise
+        print(f"aptnn-md {options.command}: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print(f"aptnn-md {options.command}: interrupted", file=sys.stderr)
+        return 130

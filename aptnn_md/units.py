@@ -1,0 +1,53 @@
+"""Units and conventions, stated once; every other module links here.
+
+=====================================  ====================================================
+lengths, times, charge, mass           Å, fs, e, amu
+temperature, energy                    K, eV
+velocities, dipole rate Ṁ              Å/fs, e Å/fs
+cell                                   rows are lattice vectors (as in ASE)
+atomic polar tensor (APT)              ``apt[i, α, β] = ∂M_α/∂r_iβ``, e.
+                                       **Row = dipole, column = displacement**
+dipole rate                            ``Ṁ = Σᵢ apt[i] @ v[i]``
+field force                            ``F[i] = apt[i].T @ E``, E in V/Å
+wavenumber                             cm⁻¹; absorption coefficient cm⁻¹, neperian
+=====================================  ====================================================
+
+Only the edges convert: ASE velocities × ``ase.units.fs`` are Å/fs; ASE's standard property
+``born_effective_charges`` is the APT as it stands, (n_atoms, 3, 3); extxyz files hold it as
+``apt``, (n_atoms, 9), row-major; i-PI's ``BEC`` is ``apt.transpose(0, 2, 1).reshape(-1, 3)``.
+"""
+
+from __future__ import annotations
+
+import math
+
+from scipy import constants as _si
+
+BOLTZMANN_EV_PER_K: float = _si.k / _si.e
+"""k_B, eV/K."""
+
+AMU_A2_PER_FS2_EV: float = _si.atomic_mass * 1e10 / _si.e
+"""1 amu Å²/fs² in eV."""
+
+LIGHT_SPEED_CM_PER_FS: float = _si.c * 1e2 * 1e-15
+"""c, cm/fs."""
+
+WAVENUMBER_PER_ANGULAR_FREQUENCY: float = 1.0 / (2.0 * math.pi * LIGHT_SPEED_CM_PER_FS)
+"""cm⁻¹ per rad/fs: ν̃ = ω/(2πc)."""
+
+IR_PREFACTOR: float = (
+    # ∫dt ⟨Ṁ(0)·Ṁ(t)⟩ in (e Å/fs)² fs = e² Å²/fs -> SI: e² 1e-20 / 1e-15
+    (_si.e**2 * 1e-20 / 1e-15)
+    / (6.0 * _si.k * 1e-30 * _si.c * _si.epsilon_0)
+    * 1e-2  # m⁻¹ -> cm⁻¹
+)
+"""1/(6 k_B c ε₀): n(ω)α(ω) [cm⁻¹] = IR_PREFACTOR / (T V) ∫dt e^{-iωt} ⟨Ṁ(0)·Ṁ(t)⟩, with T in K,
+V in Å³ and the integral over all times in e² Å²/fs (Schienbein 2023, Eqs. 1 and 2)."""
+
+F_SUM_PREFACTOR: float = (
+    # ∫ nα dω = π/(2 V c ε₀) Σ q²/m; in wavenumbers ω = 2πcν̃, so ∫ nα dν̃ = that / (2πc)
+    (1.0 / (4.0 * 1e-30 * _si.c**2 * _si.epsilon_0))
+    * (_si.e**2 / _si.atomic_mass)
+    * 1e-4  # m⁻² -> cm⁻²
+)
+"""∫₀^∞ n(ν̃)α(ν̃) dν̃ [cm⁻²] = F_SUM_PREFACTOR / V Σᵢ qᵢ²/mᵢ, with V in Å³, q in e and m in amu."""
