@@ -1,0 +1,30 @@
+"""The stream: Ṁ(t) of a run on disk, and nothing else of it.
+
+A stream is a directory that holds a Zarr v3 group (format ``aptnn_md.stream``, version 1).
+
+Attributes of the group: ``format``, ``version``, ``package_version``, ``units``, ``index_order``,
+and the fields of :class:`StreamHeader`. Arrays, whose first axis is ``frame``:
+
+============================  ================  =============================================
+``step``                     (frame,) int64     MD step
+``time``                     (frame,)           fs
+``dipole_rate/<estimator>``  (frame, group, 3)  Ṁ of each group, e Å/fs
+``volume``                   (frame,)           Å³, optional like all that follow
+``temperature``              (frame,)           K, instantaneous
+``f_sum``                    (frame, group)     Σᵢ Σ_αβ apt²/(3 mᵢ), e²/amu
+``dipole_rate_std``          (frame, group, 3)  standard deviation of Ṁ over a committee, e Å/fs
+``extrapolation``            (frame,)           largest committee deviation of an atom's APT, e
+============================  ================  =============================================
+
+Frames are ``stride`` steps apart, without gaps. What is committed is counted by the shortest
+array. Every file is replaced whole, chunks before the array shapes that count them and ``step``
+last, so the process may be killed at any moment, and a reader may look at any moment.
+"""
+
+from __future__ import annotations
+
+from aptnn_md.stream.header import StreamHeader
+from aptnn_md.stream.reader import StreamReader
+from aptnn_md.stream.writer import StreamWriter
+
+__all__ = ["StreamHeader", "StreamReader", "StreamWriter"]

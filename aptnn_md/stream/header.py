@@ -1,0 +1,206 @@
+"""What a stream says about its run: time step, estimators, groups, system, model."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from aptnn_md.errors import InputError
+
+FORMAT = "aptnn_md.stream"
+VERSION = 1
+
+_UNITS = {
+    "step": "1",
+    "time": "fs",
+    "dipole_rate": "e Å/fs",
+    "dipole_rate_std": "e Å/fs",
+    "extrapolation": "e",
+    "f_sum": "e²/amu",
+    "temperature": "K",
+    "volume": "Å³",
+}
+_INDEX_ORDER = "dipole_rate/<estimator>[frame, group, axis]"
+# what must be the same on both sides of a restart; the two floats may be unknown on one side
+_SAME = ("timestep", "stride", "estimators", "groups", "n_beads", "formula", "system")
+_SAME_IF_KNOWN = ("temperature", "volume")
+
+
+@dataclass(frozen=True)
+class StreamHeader:
+    """The constants of a run.
+
+    Parameters
+    ----------
+    timestep : MD time step, fs
+    stride : MD steps between frames
+    estimators : names of the estimators of Ṁ; the first one is the default when reading
+    groups : labels of the groups of atoms whose Ṁ is kept apart; the total is their sum
+    n_beads : number of path-integral beads
+    formula : chemical formula, for people
+    n_atoms : number of atoms
+    masses : masses of each element, amu
+    system : digest of atomic numbers and masses in order; see :meth:`for_atoms`
+    temperature : of the thermostat, K; None where there is none
+    volume : of the cell where it is constant, Å³
+    model, model_sha256 : name and digest of the model that gives the APTs
+    ensemble : e.g. ``"NVT, Langevin, 10 /ps"``, for people
+    provenance : command line or script that made the stream
+    notes : anything else
+
+    Raises
+    ------
+    InputError
+        A number that is not positive and finite, or labels that are empty or not unique.
+    """
+
+    timestep: float
+    stride: int = 1
+    estimators: tuple[str, ...] = ("bead",)
+    groups: tuple[str, ...] = ("all",)
+    n_beads: int = 1
+    formula: str = ""
+    n_atoms: int = 0
+    masses: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
+    system: str = ""
+    temperature: float | None = None
+    volume: float | None = None
+    model: str = ""
+    model_sha256: str = ""
+    ensemble: str = ""
+    provenance: str = ""
+    notes: str = ""
+
+    def __post_init__(self) -> None:
+        for name in ("timestep", "temperature", "volume"):
+            value = getattr(self, name)
+            if value is not None:
+                _check_positive(name, value)
+                object.__setattr__(self, name, float(value))
+        for name in ("stride", "n_beads"):
+            value = getattr(self, name)
+            if int(value) != value or value < 1:
+                raise InputError("stream header", name, value, "a positive whole number")
+            object.__setattr__(self, name, int(value))
+        for name in ("estimators", "groups"):
+            object.__setattr__(self, name, _labels(name, getattr(self, name)))
+        if any("/" in name or name.startswith((".", "__")) for name in self.estimators):
+            raise InputError("stream header", "estimators", self.estimators, "names without '/'")
+
+    @classmethod
+    def for_atoms(cls, atoms: Any, **constants: Any) -> StreamHeader:
+        """Header for a run of ``atoms``.
+
+        Parameters
+        ----------
+        atoms : ase.Atoms; its numbers and masses identify the system, and its cell gives the
+            volume where it is periodic in three directions
+        constants : the other fields; they win over what ``atoms`` says
+        """
+        numbers, masses = np.asarray(atoms.numbers), np.asarray(atoms.get_masses())
+        symbols = np.asarray(atoms.get_chemical_symbols())
+        from_atoms: dict[str, Any] = {
+            "formula": str(atoms.get_chemical_formula()),
+            "n_atoms": len(atoms),
+            "masses": {
+                str(s): tuple(float(m) for m in np.unique(masses[symbols == s]))
+                for s in np.unique(symbols)
+            },
+            "system": _digest(numbers, masses),
+        }
+        if bool(np.all(atoms.pbc)):
+            from_atoms["volume"] = float(atoms.get_volume())
+        return cls(**(from_atoms | constants))
+
+    def to_attributes(self) -> dict[str, Any]:
+        """Attributes of the Zarr group, as JSON takes them."""
+        from aptnn_md import __version__
+
+        return {
+            "format": FORMAT,
+            "version": VERSION,
+            "package_version": __version__,
+            "units": _UNITS,
+            "index_order": _INDEX_ORDER,
+            **asdict(self),
+        }
+
+    @classmethod
+    def from_attributes(cls, where: object, attributes: Mapping[str, Any]) -> StreamHeader:
+        """Header of the stream at ``where`` from its attributes; checks format and version."""
+        found = attributes.get("format")
+        if found != FORMAT:
+            raise InputError(where, "format", _shown(found), f"'{FORMAT}'")
+        version = attributes.get("version")
+        if not isinstance(version, int) or not 1 <= version <= VERSION:
+            from aptnn_md import __version__
+
+            expected = f"at most {VERSION}, the version aptnn_md {__version__} knows"
+            raise InputError(where, "format version", _shown(version), expected)
+        known = {f.name for f in fields(cls)}
+        try:
+            values = {name: value for name, value in attributes.items() if name in known}
+            for name in ("estimators", "groups"):
+                values[name] = tuple(values[name])
+            values["masses"] = {s: tuple(m) for s, m in values.get("masses", {}).items()}
+            return cls(**values)
+        except (KeyError, TypeError, AttributeError) as error:
+            raise InputError(where, "attributes", error, "the fields of a stream") from error
+
+    def check_same_run(self, where: object, found: StreamHeader) -> None:
+        """Refuse to go on with the stream at ``where``, whose header is ``found``.
+
+        Raises
+        ------
+        InputError
+            Time step, stride, estimators, groups, beads, system, model, temperature or volume
+            differ.
+        """
+        for name in _SAME:
+            mine, theirs = getattr(self, name), getattr(found, name)
+            same = math.isclose(mine, theirs) if name == "timestep" else mine == theirs
+            if not same:
+                raise InputError(where, name, _shown(theirs), f"{_shown(mine)}, as in this run")
+        for name in _SAME_IF_KNOWN:
+            mine, theirs = getattr(self, name), getattr(found, name)
+            known = mine is not None and theirs is not None
+            if known and not math.isclose(mine, theirs, rel_tol=1e-6):
+                raise InputError(where, name, theirs, f"{mine}, as in this run")
+        # a file may be renamed, so the name counts only where there is no digest
+        name = "model_sha256" if self.model_sha256 and found.model_sha256 else "model"
+        mine, theirs = getattr(self, name), getattr(found, name)
+        if mine != theirs:
+            raise InputError(where, name, _shown(theirs), f"{_shown(mine)}, as in this run")
+
+
+def _digest(numbers: ArrayLike, masses: ArrayLike) -> str:
+    sha = hashlib.sha256(np.asarray(numbers, dtype="<i8").tobytes())
+    sha.update(np.round(np.asarray(masses, dtype="<f8"), 6).tobytes())
+    return sha.hexdigest()
+
+
+def _check_positive(name: str, value: Any) -> None:
+    try:
+        good = math.isfinite(value) and value > 0
+    except TypeError:
+        good = False
+    if not good:
+        raise InputError("stream header", name, _shown(value), "a positive number")
+
+
+def _labels(name: str, value: Any) -> tuple[str, ...]:
+    labels = (value,) if isinstance(value, str) else tuple(str(label) for label in value)
+    if not labels or "" in labels or len(set(labels)) != len(labels):
+        raise InputError("stream header", name, labels, "one or more different labels")
+    return labels
+
+
+def _shown(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 80 else text[:77] + "..."

@@ -1,0 +1,108 @@
+"""Arrays of a stream: names, shapes, chunks, and how many frames of them are committed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+import numpy as np
+import zarr
+from zarr.codecs import Crc32cCodec
+
+from aptnn_md.stream.header import StreamHeader
+
+OPTIONAL = ("volume", "temperature", "f_sum", "dipole_rate_std", "extrapolation")
+"""Arrays that a stream may hold beside ``step``, ``time`` and ``dipole_rate/<estimator>``."""
+
+_CHUNK_BYTES = 2**17
+_FrameShape: TypeAlias = tuple[tuple[str, ...], tuple[int, ...]]
+
+
+@dataclass(frozen=True)
+class ArrayLayout:
+    """Name, type and shape of one frame of an array."""
+
+    name: str
+    dtype: str
+    dimension_names: tuple[str, ...]
+    frame_shape: tuple[int, ...]
+
+    @property
+    def fill_value(self) -> float | int:
+        """Value that stands for no data."""
+        return -1 if self.dtype == "int64" else float("nan")
+
+    @property
+    def chunk_frames(self) -> int:
+        """Frames in a chunk: small enough to be rewritten at each commit, else few files."""
+        frame_bytes = 8 * int(np.prod(self.frame_shape, initial=1))
+        return int(2 ** np.clip(np.floor(np.log2(_CHUNK_BYTES / frame_bytes)), 3, 12))
+
+
+def layouts(header: StreamHeader, optional: Iterable[str]) -> dict[str, ArrayLayout]:
+    """Arrays of a stream in the order in which they are created; ``step`` is the last."""
+    n_groups = len(header.groups)
+    scalar: _FrameShape = (("frame",), ())
+    per_group: _FrameShape = (("frame", "group"), (n_groups,))
+    vector: _FrameShape = (("frame", "group", "axis"), (n_groups, 3))
+    shapes = {f"dipole_rate/{name}": vector for name in header.estimators}
+    chosen = set(optional)
+    for name in OPTIONAL:
+        if name in chosen:
+            shapes[name] = {"f_sum": per_group, "dipole_rate_std": vector}.get(name, scalar)
+    shapes["time"] = scalar
+    found = {name: ArrayLayout(name, "float64", *shape) for name, shape in shapes.items()}
+    found["step"] = ArrayLayout("step", "int64", *scalar)
+    return found
+
+
+def create_array(group: zarr.Group, layout: ArrayLayout) -> zarr.Array[Any]:
+    """Make an empty array of the stream, its chunks checksummed."""
+    return group.create_array(
+        layout.name,
+        shape=(0, *layout.frame_shape),
+        dtype=layout.dtype,
+        chunks=(layout.chunk_frames, *layout.frame_shape),
+        compressors=Crc32cCodec(),
+        chunk_key_encoding={"name": "default", "separator": "."},
+        fill_value=layout.fill_value,
+        dimension_names=layout.dimension_names,
+    )
+
+
+def open_arrays(group: zarr.Group, header: StreamHeader) -> dict[str, zarr.Array[Any]]:
+    """Arrays that the stream has; empty where it was not yet given a frame.
+
+    ``step`` is created last, so where it is there the others are too.
+    """
+    arrays: dict[str, zarr.Array[Any]] = {}
+    for name in layouts(header, OPTIONAL):
+        found = group.get(name)
+        if isinstance(found, zarr.Array):
+            arrays[name] = found
+    return arrays if "step" in arrays else {}
+
+
+def committed_frames(arrays: Mapping[str, zarr.Array[Any]]) -> int:
+    """Number of frames that every array holds, without tails that were never filled."""
+    if not arrays:
+        return 0
+    n_frames = min(array.shape[0] for array in arrays.values())
+    for array in arrays.values():
+        n_frames = _filled(array, n_frames)
+    return n_frames
+
+
+def _filled(array: zarr.Array[Any], n_frames: int) -> int:
+    """Number of leading frames whose tail is not the fill value; looks at tail chunks only."""
+    chunk = array.chunks[0]
+    while n_frames > 0:
+        start = (n_frames - 1) // chunk * chunk
+        values = np.asarray(array[start:n_frames]).reshape(n_frames - start, -1)
+        empty = np.isnan(values) if values.dtype.kind == "f" else values == -1
+        filled = np.flatnonzero(~empty.any(axis=1))
+        if len(filled):
+            return int(start + filled[-1] + 1)
+        n_frames = start
+    return 0

@@ -1,0 +1,157 @@
+"""Read a stream, also while it grows."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import zarr
+
+from aptnn_md.arrays import AnyArray, FloatArray, IntArray
+from aptnn_md.errors import InputError
+from aptnn_md.stream.header import StreamHeader
+from aptnn_md.stream.layout import committed_frames, open_arrays
+
+
+class StreamReader:
+    """What is committed of a stream at the time of opening (see :meth:`refresh`).
+
+    Parameters
+    ----------
+    path : directory of the stream
+
+    Raises
+    ------
+    InputError
+        There is no stream, or its version is newer than this package.
+    """
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        self.path = Path(path)
+        self.header, self._attributes = read_header(self.path)
+        self._arrays: dict[str, zarr.Array[Any]] = {}
+        self._n_frames = 0
+        self.refresh()
+
+    def refresh(self) -> None:
+        """Look again how many frames are committed."""
+        group = zarr.open_group(self.path, mode="r", zarr_format=3)
+        self._arrays = open_arrays(group, self.header)
+        self._n_frames = committed_frames(self._arrays)
+
+    @property
+    def n_frames(self) -> int:
+        """Number of committed frames."""
+        return self._n_frames
+
+    @property
+    def spacing(self) -> float:
+        """Time between frames, fs."""
+        return self.header.timestep * self.header.stride
+
+    @property
+    def arrays(self) -> tuple[str, ...]:
+        """Names of the arrays there are."""
+        return tuple(self._arrays)
+
+    @property
+    def step(self) -> IntArray:
+        """(n_frames,) MD steps."""
+        return self._read("step").astype(np.int64)
+
+    @property
+    def time(self) -> FloatArray:
+        """(n_frames,) times, fs."""
+        return self._read("time")
+
+    def dipole_rate(self, estimator: str | None = None) -> FloatArray:
+        """(n_frames, n_groups, 3) Ṁ of each group, e Å/fs.
+
+        Parameters
+        ----------
+        estimator : default is the first one of the header
+        """
+        return self._read(self._rate_name(estimator))
+
+    def blocks(self, n_frames: int, estimator: str | None = None) -> Iterator[FloatArray]:
+        """Ṁ in consecutive pieces of up to ``n_frames`` frames, (frames, n_groups, 3)."""
+        name = self._rate_name(estimator)
+        for start in range(0, self._n_frames, n_frames):
+            yield self._read(name, start, start + n_frames)
+
+    @property
+    def temperature(self) -> float | None:
+        """Temperature, K: the thermostat's, else the mean of the frames, else None."""
+        if self.header.temperature is not None:
+            return self.header.temperature
+        return self._mean("temperature")
+
+    @property
+    def volume(self) -> float | None:
+        """Volume, Å³: the mean of the frames, else the constant one, else None."""
+        mean = self._mean("volume")
+        return self.header.volume if mean is None else mean
+
+    @property
+    def f_sum(self) -> FloatArray | None:
+        """(n_groups,) mean over frames of Σᵢ Σ_αβ apt²/(3 mᵢ), e²/amu, or None."""
+        values = self.read("f_sum")
+        return None if values is None or not len(values) else values.mean(axis=0)
+
+    def read(self, name: str) -> FloatArray | None:
+        """All committed frames of an optional array; None where the stream has no such array."""
+        return self._read(name) if name in self._arrays else None
+
+    def _mean(self, name: str) -> float | None:
+        values = self.read(name)
+        return None if values is None or not len(values) else float(values.mean())
+
+    def _rate_name(self, estimator: str | None) -> str:
+        estimator = self.header.estimators[0] if estimator is None else estimator
+        if estimator not in self.header.estimators:
+            raise InputError(self.path, "estimator", estimator, list(self.header.estimators))
+        return f"dipole_rate/{estimator}"
+
+    def _read(self, name: str, start: int = 0, stop: int | None = None) -> AnyArray:
+        stop = self._n_frames if stop is None else min(stop, self._n_frames)
+        if name not in self._arrays:
+            shape = (0, len(self.header.groups), 3) if name.startswith("dipole_rate") else (0,)
+            return np.empty(shape)
+        try:
+            values = np.asarray(self._arrays[name][start:stop])
+        except ValueError as error:  # a checksum
+            raise InputError(self.path, name, f"damaged data ({error})", "whole chunks") from error
+        if values.dtype.kind == "f" and not np.isfinite(values).all():
+            frame = start + int(
+                np.flatnonzero(~np.isfinite(values.reshape(len(values), -1)).all(1))[0]
+            )
+            raise InputError(self.path, name, f"no value in frame {frame}", "finite values")
+        return values
+
+
+def read_header(path: Path) -> tuple[StreamHeader, dict[str, Any]]:
+    """Header and attributes of the stream at ``path``.
+
+    Raises
+    ------
+    InputError
+        ``path`` is not a stream that this version can read.
+    """
+    expected = "a stream (a directory made by aptnn_md)"
+    if not path.exists():
+        raise InputError(path, "stream", "no such file or directory", expected)
+    if not path.is_dir():
+        raise InputError(path, "stream", "a file", expected)
+    try:
+        attributes = json.loads((path / "zarr.json").read_text())["attributes"]
+        if not isinstance(attributes, dict):
+            raise TypeError("attributes are no mapping")
+    except FileNotFoundError:
+        raise InputError(path, "stream", "a directory without zarr.json", expected) from None
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise InputError(path, "zarr.json", error, expected) from error
+    return StreamHeader.from_attributes(path, attributes), attributes
