@@ -5,7 +5,7 @@ A stream is a directory that holds a Zarr v3 group (format ``aptnn_md.stream``, 
 Attributes of the group: ``format``, ``version``, ``package_version``, ``units``, ``index_order``,
 and the fields of :class:`StreamHeader`. Arrays, whose first axis is ``frame``:
 
-============================  ================  =============================================
+===========================  =================  ===============================================
 ``step``                     (frame,) int64     MD step
 ``time``                     (frame,)           fs
 ``dipole_rate/<estimator>``  (frame, group, 3)  Ṁ of each group, e Å/fs
@@ -14,7 +14,7 @@ and the fields of :class:`StreamHeader`. Arrays, whose first axis is ``frame``:
 ``f_sum``                    (frame, group)     Σᵢ Σ_αβ apt²/(3 mᵢ), e²/amu
 ``dipole_rate_std``          (frame, group, 3)  standard deviation of Ṁ over a committee, e Å/fs
 ``extrapolation``            (frame,)           largest committee deviation of an atom's APT, e
-============================  ================  =============================================
+===========================  =================  ===============================================
 
 Frames are ``stride`` steps apart, without gaps. What is committed is counted by the shortest
 array. Every file is replaced whole, chunks before the array shapes that count them and ``step``

@@ -165,6 +165,9 @@ class StreamHeader:
         for name in _SAME:
             mine, theirs = getattr(self, name), getattr(found, name)
             same = math.isclose(mine, theirs) if name == "timestep" else mine == theirs
+            if not same and name == "system":
+                found_atoms = "other atoms, another order of them or other masses"
+                raise InputError(where, name, found_atoms, f"those of this run, {self.formula}")
             if not same:
                 raise InputError(where, name, _shown(theirs), f"{_shown(mine)}, as in this run")
         for name in _SAME_IF_KNOWN:

@@ -10,6 +10,8 @@ import numpy as np
 import zarr
 from zarr.codecs import Crc32cCodec
 
+from aptnn_md.arrays import AnyArray
+from aptnn_md.errors import InputError
 from aptnn_md.stream.header import StreamHeader
 
 OPTIONAL = ("volume", "temperature", "f_sum", "dipole_rate_std", "extrapolation")
@@ -77,29 +79,47 @@ def open_arrays(group: zarr.Group, header: StreamHeader) -> dict[str, zarr.Array
     ``step`` is created last, so where it is there the others are too.
     """
     arrays: dict[str, zarr.Array[Any]] = {}
-    for name in layouts(header, OPTIONAL):
+    # step first: its frame count is the last to grow, so the others read after it hold as many
+    for name in ("step", *layouts(header, OPTIONAL)):
         found = group.get(name)
         if isinstance(found, zarr.Array):
             arrays[name] = found
-    return arrays if "step" in arrays else {}
+        elif name == "step":
+            return {}
+    return arrays
 
 
-def committed_frames(arrays: Mapping[str, zarr.Array[Any]]) -> int:
+def read_array(where: object, array: zarr.Array[Any], start: int, stop: int) -> AnyArray:
+    """Frames ``start`` to ``stop`` of an array of the stream at ``where``.
+
+    Raises
+    ------
+    InputError
+        A checksum is wrong, or a file cannot be read.
+    """
+    try:
+        return np.asarray(array[start:stop])
+    except (ValueError, RuntimeError, OSError) as error:
+        expected = f"whole frames {start} to {stop - 1}"
+        raise InputError(where, array.path, f"damaged data ({error})", expected) from error
+
+
+def committed_frames(where: object, arrays: Mapping[str, zarr.Array[Any]]) -> int:
     """Number of frames that every array holds, without tails that were never filled."""
     if not arrays:
         return 0
     n_frames = min(array.shape[0] for array in arrays.values())
     for array in arrays.values():
-        n_frames = _filled(array, n_frames)
+        n_frames = _filled(where, array, n_frames)
     return n_frames
 
 
-def _filled(array: zarr.Array[Any], n_frames: int) -> int:
+def _filled(where: object, array: zarr.Array[Any], n_frames: int) -> int:
     """Number of leading frames whose tail is not the fill value; looks at tail chunks only."""
     chunk = array.chunks[0]
     while n_frames > 0:
         start = (n_frames - 1) // chunk * chunk
-        values = np.asarray(array[start:n_frames]).reshape(n_frames - start, -1)
+        values = read_array(where, array, start, n_frames).reshape(n_frames - start, -1)
         empty = np.isnan(values) if values.dtype.kind == "f" else values == -1
         filled = np.flatnonzero(~empty.any(axis=1))
         if len(filled):

@@ -14,7 +14,7 @@ import zarr
 from aptnn_md.arrays import AnyArray, FloatArray, IntArray
 from aptnn_md.errors import InputError
 from aptnn_md.stream.header import StreamHeader
-from aptnn_md.stream.layout import committed_frames, open_arrays
+from aptnn_md.stream.layout import committed_frames, open_arrays, read_array
 
 
 class StreamReader:
@@ -41,7 +41,7 @@ class StreamReader:
         """Look again how many frames are committed."""
         group = zarr.open_group(self.path, mode="r", zarr_format=3)
         self._arrays = open_arrays(group, self.header)
-        self._n_frames = committed_frames(self._arrays)
+        self._n_frames = committed_frames(self.path, self._arrays)
 
     @property
     def n_frames(self) -> int:
@@ -121,10 +121,7 @@ class StreamReader:
         if name not in self._arrays:
             shape = (0, len(self.header.groups), 3) if name.startswith("dipole_rate") else (0,)
             return np.empty(shape)
-        try:
-            values = np.asarray(self._arrays[name][start:stop])
-        except ValueError as error:  # a checksum
-            raise InputError(self.path, name, f"damaged data ({error})", "whole chunks") from error
+        values = read_array(self.path, self._arrays[name], start, stop)
         if values.dtype.kind == "f" and not np.isfinite(values).all():
             frame = start + int(
                 np.flatnonzero(~np.isfinite(values.reshape(len(values), -1)).all(1))[0]

@@ -23,7 +23,7 @@ class OrderedStore(WrapperStore[LocalStore]):
     shapes are written in the order that was asked for, and chunks are deleted last. So a shape
     on disk never counts a frame whose data are not there.
 
-    (Zarr's own store writes in place before zarr 3.1.2, and shapes before chunks in any version.)
+    (The store of zarr writes files in place before 3.1.3, and shapes before chunks in any version.)
     """
 
     def __init__(self, store: LocalStore) -> None:

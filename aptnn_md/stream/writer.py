@@ -4,37 +4,22 @@ from __future__ import annotations
 
 import atexit
 import contextlib
+import operator
 import os
-import shutil
 import time as clock
 import weakref
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import TracebackType
-from typing import Any
 
 import numpy as np
-import zarr
 from numpy.typing import ArrayLike
-from zarr.storage import LocalStore
 
 from aptnn_md.arrays import AnyArray
 from aptnn_md.errors import InputError, RunError
+from aptnn_md.stream.directory import StreamDirectory
 from aptnn_md.stream.header import StreamHeader
-from aptnn_md.stream.layout import (
-    ArrayLayout,
-    committed_frames,
-    create_array,
-    layouts,
-    open_arrays,
-)
-from aptnn_md.stream.reader import read_header
-from aptnn_md.stream.store import PARTIAL, OrderedStore
-
-try:
-    import fcntl
-except ImportError:  # no flock here: a second writer goes unnoticed
-    fcntl = None  # type: ignore[assignment]
+from aptnn_md.stream.layout import ArrayLayout, layouts
 
 
 class StreamWriter:
@@ -56,6 +41,11 @@ class StreamWriter:
     InputError
         ``path`` cannot be written, is no stream, is open in another writer, belongs to another
         run, or has no frame at ``first_step - stride`` to go on from.
+
+    Notes
+    -----
+    A second writer is noticed by a lock that the kernel gives back when a process ends; file
+    systems without such locks (some NFS) do not have this protection.
     """
 
     def __init__(
@@ -67,34 +57,22 @@ class StreamWriter:
         commit_frames: int = 1024,
         commit_seconds: float = 5.0,
     ) -> None:
+        self._closed, self._process = True, os.getpid()
         self.path, self.header = Path(path), header
-        self.commit_frames, self.commit_seconds = max(1, int(commit_frames)), commit_seconds
-        self._layouts: dict[str, ArrayLayout] = {}
-        self._arrays: dict[str, zarr.Array[Any]] = {}
+        self.commit_frames, self.commit_seconds = commit_frames, commit_seconds
         self._buffer: list[dict[str, AnyArray]] = []
-        self._n_committed = 0
-        self._next_step = None if first_step is None else int(first_step)
-        self._last: tuple[int, float] | None = None
+        self._first_step = None if first_step is None else operator.index(first_step)
+        self._directory = StreamDirectory(self.path, header, self._first_step)
+        self._last = self._directory.last
+        self._layouts = self._directory.layouts
         self._last_commit = clock.monotonic()
-        self._lock = _lock_directory(self.path)
-        try:
-            self._store = OrderedStore(LocalStore(self.path))
-            if any(child.suffix != PARTIAL for child in self.path.iterdir()):
-                self._reopen(first_step)
-            else:
-                self._create()
-        except BaseException as error:
-            os.close(self._lock)
-            if isinstance(error, OSError):
-                raise InputError(path, "stream", error, "a directory to write in") from error
-            raise
-        self._closed = False
         self._at_exit = _close_at_exit(self)
+        self._closed = False
 
     @property
     def n_committed(self) -> int:
         """Number of frames that are safe on disk."""
-        return self._n_committed
+        return self._directory.n_frames
 
     @property
     def last_step(self) -> int | None:
@@ -137,6 +115,7 @@ class StreamWriter:
         """
         if self._closed:
             raise RunError(f"{self.path}: step {step}: the stream is closed")
+        step = operator.index(step)
         self._check_sequence(step, time)
         optional = {
             "volume": volume,
@@ -148,9 +127,9 @@ class StreamWriter:
         given: dict[str, ArrayLike] = {n: v for n, v in optional.items() if v is not None}
         given |= {f"dipole_rate/{name}": rate for name, rate in rates.items()}
         given |= {"step": step, "time": time}
-        self._layouts = self._layouts or layouts(self.header, given)
-        self._buffer.append(self._checked(step, given))
-        self._last = (int(step), float(time))
+        planned = self._layouts or layouts(self.header, given)
+        self._buffer.append(_checked(f"{self.path}, step {step}", planned, given))
+        self._layouts, self._last = planned, (step, float(time))
         waited = clock.monotonic() - self._last_commit
         if len(self._buffer) >= self.commit_frames or waited >= self.commit_seconds:
             self.commit()
@@ -167,34 +146,29 @@ class StreamWriter:
         self._last_commit = clock.monotonic()
         if not self._buffer:
             return
-        start, stop = self._n_committed, self._n_committed + len(self._buffer)
+        self._directory.layouts = self._layouts
         try:
-            if not self._arrays:
-                self._create_arrays()
-            with self._store.hold_metadata(last="step"):
-                for name, array in self._arrays.items():
-                    array.resize((stop, *array.shape[1:]))
-                    array[start:stop] = np.stack([frame[name] for frame in self._buffer])
+            self._directory.extend(
+                {name: np.stack([frame[name] for frame in self._buffer]) for name in self._layouts}
+            )
         except OSError as error:
-            self._arrays = {}
-            n = len(self._buffer)
             raise RunError(
-                f"{self.path}: {n} frames up to step {self.last_step} cannot be written "
-                f"({error.strerror or error}); the {start} frames before are safe"
+                f"{self.path}: {len(self._buffer)} frames up to step {self.last_step} cannot be "
+                f"written ({error.strerror or error}); the {self.n_committed} before are safe"
             ) from error
-        self._n_committed = stop
         self._buffer.clear()
 
     def close(self) -> None:
         """Commit and let go of the stream; nothing happens the second time."""
-        if self._closed:
+        # a forked child has a copy of the buffer, and must not write it
+        if self._closed or os.getpid() != self._process:
             return
         self._closed = True
         atexit.unregister(self._at_exit)
         try:
             self.commit()
         finally:
-            os.close(self._lock)
+            self._directory.close()
 
     def __enter__(self) -> StreamWriter:
         return self
@@ -209,137 +183,47 @@ class StreamWriter:
         with contextlib.suppress(RunError) if error is not None else contextlib.nullcontext():
             self.close()
 
-    def _create(self) -> None:
-        group = zarr.create_group(self._store, zarr_format=3)
-        group.update_attributes(self.header.to_attributes() | {"first_step": self._next_step})
-
-    def _create_arrays(self) -> None:
-        group = zarr.open_group(self._store, mode="r+", zarr_format=3)
-        self._arrays = open_arrays(group, self.header)
-        if not self._arrays:
-            self._remove_arrays()
-            self._arrays = {n: create_array(group, made) for n, made in self._layouts.items()}
-
-    def _remove_arrays(self) -> None:
-        for child in self.path.iterdir():
-            if child.is_dir():
-                shutil.rmtree(child)
-
-    def _reopen(self, first_step: int | None) -> None:
-        header, attributes = read_header(self.path)
-        if first_step is None:
-            found = f"a stream of {attributes.get('formula') or 'another run'}"
-            raise InputError(self.path, "stream", found, "no such path, or the step to go on from")
-        self.header.check_same_run(self.path, header)
-        for partial in self.path.rglob(f"*{PARTIAL}"):
-            partial.unlink(missing_ok=True)
-        group = zarr.open_group(self._store, mode="r+", zarr_format=3)
-        self._arrays = open_arrays(group, header)
-        if committed_frames(self._arrays) > 0:
-            self._truncate(first_step)
-            self._layouts = layouts(header, self._arrays)
-        else:
-            planned = attributes.get("first_step")
-            if planned not in (None, first_step):
-                raise InputError(
-                    self.path, "frames", "none", f"frames from step {planned} to {first_step}"
-                )
-            self._arrays = {}
-            self._remove_arrays()
-        restarts = [*attributes.get("restarts", ()), _restart(first_step, self.header)]
-        group.update_attributes({"restarts": restarts})
-
-    def _truncate(self, first_step: int) -> None:
-        n_frames = committed_frames(self._arrays)
-        steps = np.asarray(self._arrays["step"][:n_frames])
-        keep = int(np.searchsorted(steps, first_step))
-        stride = self.header.stride
-        if keep == 0 and steps[0] != first_step:
-            raise InputError(
-                self.path, "first step", steps[0], f"at most {first_step}, where this run begins"
-            )
-        if keep > 0 and steps[keep - 1] + stride != first_step:
-            raise InputError(
-                self.path,
-                "steps",
-                f"{steps[keep - 1]} as the last before {first_step}",
-                f"{first_step - stride} (stride {stride}), else frames would be missing",
-            )
-        with self._store.hold_metadata(first="step"):
-            for array in self._arrays.values():
-                array.resize((keep, *array.shape[1:]))
-        self._n_committed = keep
-        if keep > 0:
-            time = float(np.asarray(self._arrays["time"][keep - 1]))
-            self._last = (int(steps[keep - 1]), time)
+    def __del__(self) -> None:
+        self.close()
 
     def _check_sequence(self, step: int, time: float) -> None:
-        expected = self._next_step
         if self._last is not None:
-            expected = self._last[0] + self.header.stride
             spacing = self.header.timestep * self.header.stride
-            expected_time = self._last[1] + spacing
+            expected, expected_time = self._last[0] + self.header.stride, self._last[1] + spacing
+            # times that were converted or summed up are not exact
             if not abs(time - expected_time) <= 1e-3 * spacing + 1e-9 * abs(time):
                 raise RunError(
                     f"{self.path}: step {step}: found time {time} fs, expected {expected_time} fs"
                 )
-        if expected is not None and step != expected:
+        else:
+            expected = max(0, step) if self._first_step is None else self._first_step
+        if step != expected:
             raise RunError(f"{self.path}: found step {step}, expected {expected}")
 
-    def _checked(self, step: int, given: Mapping[str, ArrayLike]) -> dict[str, AnyArray]:
-        if given.keys() != self._layouts.keys():
-            raise InputError(
-                f"{self.path}, step {step}", "arrays", sorted(given), sorted(self._layouts)
-            )
-        frame: dict[str, AnyArray] = {}
-        for name, layout in self._layouts.items():
-            # a copy: the caller may go on to use its array
-            value = np.array(given[name], dtype=layout.dtype)
-            if value.shape != layout.frame_shape:
-                raise InputError(
-                    f"{self.path}, step {step}",
-                    name,
-                    f"shape {value.shape}",
-                    f"shape {layout.frame_shape}",
-                )
-            if not np.isfinite(value).all():
-                raise RunError(f"{self.path}: step {step}: {name} is not finite: {value.tolist()}")
-            frame[name] = value
-        return frame
+
+def _checked(
+    where: str, planned: Mapping[str, ArrayLayout], given: Mapping[str, ArrayLike]
+) -> dict[str, AnyArray]:
+    """Copies of what the caller gave, for it may go on to use its arrays."""
+    if given.keys() != planned.keys():
+        raise InputError(where, "arrays", ", ".join(sorted(given)), ", ".join(sorted(planned)))
+    frame: dict[str, AnyArray] = {}
+    for name, layout in planned.items():
+        value = np.array(given[name], dtype=layout.dtype)
+        if value.shape != layout.frame_shape:
+            raise InputError(where, name, f"shape {value.shape}", f"shape {layout.frame_shape}")
+        if not np.isfinite(value).all():
+            raise RunError(f"{where}: {name}: found {_not_finite(value)}, expected finite numbers")
+        frame[name] = value
+    return frame
 
 
-def _lock_directory(path: Path) -> int:
-    """Make and lock a directory; the kernel unlocks it when the process ends, however it does."""
-    try:
-        path.mkdir(parents=True, exist_ok=True)
-        descriptor = os.open(path, os.O_RDONLY)
-    except FileExistsError:
-        raise InputError(path, "stream", "a file", "a directory or nothing") from None
-    except OSError as error:
-        raise InputError(path, "stream", error.strerror, "a directory to write in") from error
-    if fcntl is None:
-        return descriptor
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        os.close(descriptor)
-        raise InputError(path, "stream", "another process writing it", "no other") from None
-    except OSError:
-        pass  # file systems without locks (some NFS) have no such protection
-    return descriptor
+def _not_finite(value: AnyArray) -> str:
+    index = tuple(int(i) for i in np.argwhere(~np.isfinite(value))[0])
+    return f"{value[index]} at {index}" if index else str(value)
 
 
-def _restart(first_step: int, header: StreamHeader) -> dict[str, Any]:
-    from aptnn_md import __version__
-
-    return {
-        "first_step": first_step,
-        "package_version": __version__,
-        "provenance": header.provenance,
-    }
-
-
-def _close_at_exit(writer: StreamWriter) -> Any:
+def _close_at_exit(writer: StreamWriter) -> Callable[[], None]:
     """Close a writer that was forgotten, without keeping it alive until then."""
     reference = weakref.ref(writer)
 
