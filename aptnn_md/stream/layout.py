@@ -17,7 +17,7 @@ from aptnn_md.stream.header import StreamHeader
 OPTIONAL = ("volume", "temperature", "f_sum", "dipole_rate_std", "extrapolation")
 """Arrays that a stream may hold beside ``step``, ``time`` and ``dipole_rate/<estimator>``."""
 
-_CHUNK_BYTES = 2**17
+_CHUNK_BYTES = 2**16
 _FrameShape: TypeAlias = tuple[tuple[str, ...], tuple[int, ...]]
 
 

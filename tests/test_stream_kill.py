@@ -1,0 +1,151 @@
+"""Death of a writing process at any moment: no frame is lost, doubled, or from the past."""
+
+from __future__ import annotations
+
+import itertools
+import multiprocessing
+import shutil
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from aptnn_md.stream import StreamHeader, StreamReader, StreamWriter
+from aptnn_md.stream import store as stream_store
+
+STRIDE = 3
+# large frames, so that chunks are short and restarts cut and drop many of them
+N_GROUPS = 150
+HEADER = StreamHeader(
+    timestep=0.5, stride=STRIDE, groups=tuple(f"molecule {i}" for i in range(N_GROUPS))
+)
+
+
+def rate_of(step: int, generation: int) -> np.ndarray:
+    """Ṁ that tells which process wrote it."""
+    group, axis = np.ogrid[:N_GROUPS, :3]
+    rate = np.sin(step + 3.0 * group + axis)
+    rate[0, 0] = generation
+    return rate
+
+
+def write_for_ever(path: Path, checkpoint: Path, generation: int) -> None:
+    """An MD run: goes on from its checkpoint, which it writes after a commit of the stream."""
+    step = int(checkpoint.read_text()) if checkpoint.exists() else 0
+    rng = np.random.default_rng(generation)
+    with StreamWriter(path, HEADER, step, commit_frames=11, commit_seconds=1e9) as writer:
+        while True:
+            writer.append(step, 0.5 * step, {"bead": rate_of(step, generation)}, f_sum=[1.0] * 150)
+            step += STRIDE
+            if rng.random() < 0.02:
+                writer.commit()
+                partial = checkpoint.with_suffix(".partial")
+                partial.write_text(str(step))
+                partial.replace(checkpoint)
+
+
+def check(path: Path, first_steps: list[int], checkpoint: int) -> int:
+    """Every frame is there once, and from the last process that had to write it."""
+    reader = StreamReader(path)
+    steps, rates, f_sum = reader.step, reader.dipole_rate(), reader.read("f_sum")
+    np.testing.assert_array_equal(steps, STRIDE * np.arange(reader.n_frames))
+    np.testing.assert_array_equal(reader.time, 0.5 * steps)
+    assert STRIDE * reader.n_frames >= checkpoint
+    assert f_sum is not None
+    assert (f_sum == 1.0).all()
+    generations = rates[:, 0, 0].astype(int)
+    for step, generation, rate in zip(steps, generations, rates, strict=True):
+        np.testing.assert_array_equal(rate, rate_of(int(step), int(generation)))
+    # beyond the checkpoint an older process may have the last word, where the newest one was
+    # killed before it cut the stream; but none comes back after a newer one
+    assert (np.diff(generations) >= 0).all()
+    expected = np.searchsorted(first_steps, steps, side="right") - 1
+    before = steps < checkpoint
+    np.testing.assert_array_equal(generations[before], expected[before])
+    return reader.n_frames
+
+
+@pytest.mark.parametrize("seed", [0, 1])
+def test_kill_at_any_moment(tmp_path: Path, seed: int) -> None:
+    path, checkpoint = tmp_path / "run.stream", tmp_path / "checkpoint"
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["aptnn_md.stream.writer"])
+    rng = np.random.default_rng(seed)
+    first_steps: list[int] = []
+    n_frames: list[int] = []
+    for generation in range(20):
+        first_step = int(checkpoint.read_text()) if checkpoint.exists() else 0
+        first_steps.append(first_step)
+        process = context.Process(target=write_for_ever, args=(path, checkpoint, generation))
+        process.start()
+        time.sleep(rng.uniform(0.03, 0.3))
+        assert process.is_alive(), "the writer ended by itself"
+        process.kill()
+        process.join()
+        after = int(checkpoint.read_text()) if checkpoint.exists() else 0
+        if path.exists() and (path / "zarr.json").exists():
+            n_frames.append(check(path, first_steps, after))
+    assert len(n_frames) >= 15
+    assert len(set(n_frames)) >= 8, "the kills did not fall into writing"
+
+
+class Died(BaseException):
+    """Stands for the end of the process."""
+
+
+def test_death_between_any_two_file_operations(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A restart that cuts chunks and grows again, ended before each of its file operations."""
+    original, path = tmp_path / "original", tmp_path / "s"
+    with StreamWriter(original, HEADER, 0) as writer:
+        for step in range(0, 70 * STRIDE, STRIDE):
+            writer.append(step, 0.5 * step, {"bead": rate_of(step, 0)}, f_sum=[1.0] * 150)
+    first_step, checkpoint = 23 * STRIDE, 23 * STRIDE
+    write_file, unlink = stream_store.write_file, Path.unlink
+    operations_left = 0
+
+    def count() -> None:
+        nonlocal operations_left
+        if operations_left == 0:
+            raise Died
+        operations_left -= 1
+
+    def counted_write(target: Path, data: bytes) -> None:
+        count()
+        write_file(target, data)
+
+    def counted_unlink(target: Path, missing_ok: bool = False) -> None:
+        count()
+        unlink(target, missing_ok)
+
+    found = []
+    for n_operations in itertools.count():
+        shutil.rmtree(path, ignore_errors=True)
+        shutil.copytree(original, path)
+        operations_left = n_operations
+        with monkeypatch.context() as patch:
+            patch.setattr(stream_store, "write_file", counted_write)
+            patch.setattr(Path, "unlink", counted_unlink)
+            try:
+                writer = StreamWriter(path, HEADER, first_step)
+                for step in range(first_step, 60 * STRIDE, STRIDE):
+                    writer.append(step, 0.5 * step, {"bead": rate_of(step, 1)}, f_sum=[1.0] * 150)
+                    if step % 11 == 0:
+                        writer.commit()
+                writer.close()
+                died = False
+            except Died:
+                died = True
+        if died and "writer" in locals():
+            writer._buffer.clear()  # a dead process writes nothing more
+            writer.close()
+            del writer
+        found.append(check(path, [0, first_step], checkpoint))
+        if not died:
+            break
+    assert len(found) > 40
+    assert found[0] == 70
+    assert min(found) == 23
+    assert found[-1] == 60
