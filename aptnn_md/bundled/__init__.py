@@ -1,0 +1,1 @@
+"""Models and structures that come with the package."""

@@ -1,0 +1,141 @@
+"""Potentials by name: the bundled one, a MACE model file, or any ASE calculator."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import io
+import json
+import logging
+import os
+import re
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from ase.calculators.calculator import Calculator
+
+from aptnn_md.errors import InputError, RunError
+
+BUNDLED = ("water-mace",)
+"""Potentials that come with the package."""
+
+_EXPECTED = (
+    f"{', '.join(map(repr, BUNDLED))}, a MACE model file, "
+    "or package.module:callable with optional JSON keyword arguments"
+)
+_CALLABLE = re.compile(r"(?P<module>[A-Za-z_][\w.]*):(?P<name>[A-Za-z_]\w*)\s*(?P<json>\{.*\})?\s*")
+
+
+def load_potential(
+    spec: str | os.PathLike[str], *, device: str = "cpu", dtype: str | None = None
+) -> Calculator:
+    """Make an ASE calculator from a short text.
+
+    Parameters
+    ----------
+    spec : one of
+
+        * ``"water-mace"``, bundled: liquid water, RPBE-D3, for temperatures near 300 K;
+        * ``NAME.json``, a potential stored by :func:`aptnn_md.mace_potential.write_potential`;
+        * another file: a MACE model as ``mace_run_train`` writes it, run by mace-torch. Such a
+          file is a pickle, and reading it runs what is in it: take it from those you trust;
+        * ``package.module:callable``, with keyword arguments in JSON behind it if there are any,
+          e.g. ``ase.calculators.lj:LennardJones {"sigma": 3.4, "epsilon": 0.01}``.
+    device, dtype : for MACE; by default the CPU, single precision for the bundled potential and a
+        model file's own precision
+
+    Raises
+    ------
+    InputError
+        Nothing of this name, or a file that is no model.
+    RunError
+        mace-torch is needed and not installed.
+    """
+    text = os.fspath(spec)
+    if text in BUNDLED:
+        return _stored(Path(__file__).parent / "bundled" / f"{text}.json", device, dtype)
+    path = Path(text)
+    if path.is_file():
+        if path.suffix == ".json":
+            return _stored(path, device, dtype)
+        return _mace_model(path, device, dtype)
+    match = _CALLABLE.fullmatch(text)
+    if match is None:
+        raise InputError("potential", "name", repr(text), _EXPECTED)
+    return _from_callable(text, match["module"], match["name"], match["json"])
+
+
+def _stored(path: Path, device: str, dtype: str | None) -> Calculator:
+    from aptnn_md.mace_potential import MACEPotential
+
+    return MACEPotential.from_file(path, device=device, dtype=dtype or "float32")
+
+
+def _mace_model(path: Path, device: str, dtype: str | None) -> Calculator:
+    with quiet_mace():
+        try:
+            from mace.calculators import MACECalculator
+        except ImportError as error:
+            raise RunError(
+                f'{path}: MACE models need mace-torch: pip install "aptnn_md[mace]" ({error})'
+            ) from error
+        try:
+            return MACECalculator(model_paths=str(path), device=device, default_dtype=dtype or "")
+        except Exception as error:
+            # whatever the pickle in a wrong file makes happen
+            message = str(error).splitlines()[0] if str(error) else type(error).__name__
+            raise InputError(path, "file", message, "a MACE model") from error
+
+
+def _from_callable(text: str, module: str, name: str, arguments: str | None) -> Calculator:
+    where = f"potential {text}"
+    try:
+        maker = getattr(importlib.import_module(module), name)
+    except (ImportError, AttributeError) as error:
+        raise InputError(where, "callable", error, _EXPECTED) from error
+    try:
+        keywords: dict[str, Any] = json.loads(arguments) if arguments else {}
+    except ValueError as error:
+        raise InputError(where, "keyword arguments", error, "a JSON object") from error
+    try:
+        calculator = maker(**keywords)
+    except TypeError as error:
+        raise InputError(where, "keyword arguments", error, f"those of {name}") from error
+    if not hasattr(calculator, "get_potential_energy"):
+        raise InputError(where, "result", type(calculator).__name__, "an ASE calculator")
+    return calculator
+
+
+@contextlib.contextmanager
+def quiet_mace() -> Iterator[None]:
+    """Import or load something of mace-torch without its chatter and its lasting settings.
+
+    mace-torch 0.3 prints about optional accelerators, logs through the root logger and, when its
+    calculators are imported, lets ``torch.load`` run code for the whole process.
+    """
+    import torch
+
+    import aptnn_md.e3nn_compat  # noqa: F401  (mace imports e3nn)
+
+    setting = "TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD"
+    before, dtype = os.environ.get(setting), torch.get_default_dtype()
+    disabled = logging.root.manager.disable
+    logging.disable(logging.WARNING)
+    try:
+        with (
+            warnings.catch_warnings(),
+            contextlib.redirect_stdout(io.StringIO()),
+            contextlib.redirect_stderr(io.StringIO()),
+        ):
+            warnings.simplefilter("ignore")
+            os.environ[setting] = "1"
+            yield
+    finally:
+        logging.disable(disabled)
+        torch.set_default_dtype(dtype)
+        if before is None:
+            os.environ.pop(setting, None)
+        else:
+            os.environ[setting] = before

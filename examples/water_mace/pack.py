@@ -1,0 +1,87 @@
+"""Turn a MACE model file (a pickle) into configuration, card and plain weights.
+
+    python pack.py water-mace.model water-mace.json --card card.json [--errors errors.json]
+
+``errors.json`` is what ``validate.py forces --json errors.json`` writes; it goes into the card.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from aptnn_md import __version__
+from aptnn_md.mace_potential import MACEPotential, read_potential, write_potential
+from aptnn_md.potentials import quiet_mace
+
+
+def configuration_of(model: torch.nn.Module) -> dict[str, Any]:
+    """The arguments of ``ScaleShiftMACE`` in JSON's types."""
+    with quiet_mace():
+        from mace.tools.scripts_utils import extract_config_mace_model
+
+        arguments = extract_config_mace_model(model)
+    if "error" in arguments:
+        raise SystemExit(arguments["error"])
+    return {name: _plain(value) for name, value in arguments.items() if value is not None}
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, type):
+        return value.__name__
+    if isinstance(value, torch.Tensor):
+        value = value.cpu().numpy()
+    if hasattr(value, "tolist"):
+        return value.tolist()
+    if isinstance(value, (bool, int, float, list)):
+        return value
+    if callable(value):
+        return value.__name__
+    return str(value)
+
+
+def build_mace(path: str | Path, dtype: torch.dtype = torch.float64) -> torch.nn.Module:
+    """mace-torch's own module from the two files: the way back, e.g. to train it further."""
+    header, weights = read_potential(path)
+    with quiet_mace():
+        from e3nn import o3
+        from mace import modules
+
+        c = dict(header["configuration"])
+        for name in ("interaction_cls", "interaction_cls_first"):
+            c[name] = modules.interaction_classes[c[name]]
+        for name in ("hidden_irreps", "MLP_irreps"):
+            c[name] = o3.Irreps(c[name])
+        c["readout_cls"] = getattr(modules.blocks, c["readout_cls"])
+        c["gate"] = {"silu": torch.nn.functional.silu}[c["gate"]]
+        torch.set_default_dtype(dtype)  # quiet_mace sets it back
+        model = modules.ScaleShiftMACE(**c)
+        model.load_state_dict(weights)
+    return model
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("model", help="file that mace_run_train wrote")
+    parser.add_argument("out", help="NAME.json; the weights go to NAME.pt beside it")
+    parser.add_argument("--card", required=True, help="model card, JSON")
+    parser.add_argument("--errors", help="measured errors, JSON")
+    options = parser.parse_args()
+    with quiet_mace():
+        model = torch.load(options.model, map_location="cpu", weights_only=False)
+    card = json.loads(Path(options.card).read_text())
+    if options.errors:
+        card["errors"] = json.loads(Path(options.errors).read_text())
+    card["parameters"] = sum(p.numel() for p in model.parameters())
+    card["package_version"] = __version__
+    weights = {name: tensor.detach().clone() for name, tensor in model.state_dict().items()}
+    write_potential(options.out, configuration_of(model), weights, card)
+    print(f"{options.out}: {MACEPotential.from_file(options.out).network.cutoff} Å cutoff")
+
+
+if __name__ == "__main__":
+    main()
