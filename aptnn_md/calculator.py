@@ -1,0 +1,263 @@
+"""ASE calculator: any potential with an APT network beside it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from os import PathLike
+from typing import Any, Protocol
+
+import numpy as np
+from ase import Atoms
+from ase.calculators.calculator import (
+    BaseCalculator,
+    Calculator,
+    PropertyNotImplementedError,
+    all_changes,
+    all_properties,
+    compare_atoms,
+)
+from ase.outputs import Properties, all_outputs
+from numpy.typing import ArrayLike
+
+from aptnn_md.arrays import FloatArray
+from aptnn_md.errors import InputError
+from aptnn_md.graph import check_structure
+
+APT = "born_effective_charges"
+APT_STD = "born_effective_charges_std"
+_NOT_IN_A_FIELD = ("stress", "stresses")
+
+
+class PolarTensorPredictor(Protocol):
+    """Whatever gives APTs: a :class:`aptnn_md.predictor.Predictor` or a plain function."""
+
+    def __call__(self, atoms: Atoms, /) -> FloatArray:
+        """APTs (n_atoms, 3, 3), e; row = dipole, column = displacement."""
+
+
+class APTCalculator(Calculator):
+    """Energy and forces of a potential, and atomic polar tensors of a network.
+
+    In a homogeneous electric field E the electric enthalpy is U(r) - M(r)·E, and the force on
+    atom i is
+
+    .. math:: F_{iβ} = -∂U/∂r_{iβ} + Σ_α E_α ∂M_α/∂r_{iβ},
+
+    the potential's force plus ``apt[i].T @ E``. ``efield`` adds this term to ``forces``.
+
+    ``energy`` and ``free_energy`` are the potential's, U without -M·E: the polar tensors give the
+    derivative of M, while M itself is defined only up to a multiple of e times a lattice vector.
+    What a run in a field conserves is U + K - E·∫Ṁ dt, with the streamed Ṁ. ``stress`` needs
+    the strain derivative of M, which the tensors do not give, so there is none in a field.
+
+    The network is evaluated when ``born_effective_charges`` are asked for, or forces in a field,
+    once for each configuration; other force calls do not touch it.
+
+    Parameters
+    ----------
+    model : model file, bundled name, or a callable ``model(atoms) -> (n_atoms, 3, 3)``
+    potential : ASE calculator, or the name or file of a potential (``"water-mace"``; see
+        :func:`aptnn_md.potentials.load_potential`); None: no energy and forces but the field's
+    efield : (Ex, Ey, Ez), V/Å; None: no field. May be changed later
+    total_charge : charge of the structure, e, that the tensors add up to
+    device, dtype : where and in which precision the network runs; as ``total_charge`` only for a
+        model that is loaded here
+
+    Raises
+    ------
+    InputError
+        Model or potential that cannot be used; later, elements unknown to the model, positions
+        that are not finite, or a periodic direction without a cell vector.
+
+    Notes
+    -----
+    Results: what the potential gives, and ``born_effective_charges`` (n_atoms, 3, 3), e, row =
+    dipole, column = displacement. A committee also gives ``born_effective_charges_std``, which
+    is none of ASE's own properties. ASE's extxyz writer does not take (n_atoms, 3, 3) arrays:
+    write such atoms to ``.traj`` or ``.json``, or with ``write_results=False``.
+    """
+
+    def __init__(
+        self,
+        model: str | PathLike[str] | PolarTensorPredictor = "water-apt",
+        potential: BaseCalculator | str | PathLike[str] | None = None,
+        efield: ArrayLike | None = None,
+        total_charge: float = 0.0,
+        device: str = "cpu",
+        dtype: Any = None,
+    ) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.predictor = as_predictor(model, total_charge=total_charge, device=device, dtype=dtype)
+        self.potential = _as_potential(potential)
+        self.n_evaluations = 0
+        self._apt_atoms: Atoms | None = None
+        self._apt: dict[str, FloatArray] = {}
+        self.efield = efield
+
+    @property
+    def efield(self) -> FloatArray | None:
+        """Electric field (3,), V/Å, or None."""
+        return None if self._efield is None else self._efield.copy()
+
+    @efield.setter
+    def efield(self, value: ArrayLike | None) -> None:
+        self._efield = None if value is None else _checked_field(value)
+        self.implemented_properties = self._available()
+        self.results = {}
+
+    def calculate(
+        self,
+        atoms: Atoms | None = None,
+        properties: Sequence[str] = ("energy",),
+        system_changes: Sequence[str] = all_changes,
+    ) -> None:
+        """Compute ``properties`` and keep what comes with them (called by ASE)."""
+        super().calculate(atoms, properties, system_changes)  # type: ignore[no-untyped-call]
+        structure = self.atoms
+        assert structure is not None
+        if system_changes:
+            check_structure(structure)
+            self.results = {}
+        if any(name in properties for name in (APT, APT_STD)):
+            self.results |= self._polar_tensors(structure)
+        if self.potential is not None:
+            of_potential = [name for name in properties if name not in (APT, APT_STD)]
+            self._ask(self.potential, of_potential, structure)
+        if self._efield is not None and "forces" in properties:
+            apt = self._polar_tensors(structure)[APT]
+            field_forces = np.einsum("nab,a->nb", apt, self._efield)
+            self.results["forces"] = field_forces + self.results.get("forces", 0.0)
+
+    def get_property(
+        self, name: str, atoms: Atoms | None = None, allow_calculation: bool = True
+    ) -> Any:
+        """A property by ASE's name; see :class:`APTCalculator` for which there are.
+
+        Raises
+        ------
+        PropertyNotImplementedError
+            There is no potential to give it, or it has no meaning in a field.
+        """
+        if name not in self.implemented_properties:
+            raise PropertyNotImplementedError(self._why_not(name))
+        return super().get_property(name, atoms, allow_calculation)  # type: ignore[no-untyped-call]
+
+    def export_properties(self) -> Properties:
+        """What ASE has a name for; a committee's standard deviation is not among it."""
+        return Properties({n: value for n, value in self.results.items() if n in all_outputs})
+
+    def todict(self, skip_default: bool = True) -> dict[str, Any]:
+        """What trajectory files record of the calculator."""
+        return {
+            "model": predictor_name(self.predictor),
+            "potential": None if self.potential is None else type(self.potential).__name__,
+            "efield": None if self._efield is None else self._efield.tolist(),
+        }
+
+    def _polar_tensors(self, atoms: Atoms) -> dict[str, FloatArray]:
+        """APTs, evaluated once for each configuration."""
+        # charges and magnetic moments, which ASE compares as well, change nothing here
+        ignored = {"initial_charges", "initial_magmoms"}
+        if self._apt_atoms is None or compare_atoms(
+            self._apt_atoms, atoms, excluded_properties=ignored
+        ):
+            self.n_evaluations += 1
+            self._apt = _evaluate(self.predictor, atoms)
+            self._apt_atoms = atoms.copy()
+        return self._apt
+
+    def _ask(self, potential: BaseCalculator, properties: Sequence[str], atoms: Atoms) -> None:
+        """Put ``properties`` of the potential, and what came with them, into the results."""
+        for name in properties:
+            self.results[name] = potential.get_property(name, atoms)
+        if not properties:
+            return
+        for name in self.implemented_properties:
+            # forces without the field term would be wrong, and the term costs an evaluation
+            incomplete = name == "forces" and self._efield is not None
+            if name in potential.results and name not in self.results and not incomplete:
+                value = potential.get_property(name, atoms, allow_calculation=False)
+                if value is not None:
+                    self.results[name] = value
+
+    def _available(self) -> list[str]:
+        names = [APT]
+        if getattr(self.predictor, "n_members", 1) > 1:
+            names.append(APT_STD)
+        if self.potential is not None:
+            theirs = self.potential.implemented_properties
+            names += [n for n in theirs if n in all_properties and n != APT]
+        if self._efield is not None:
+            names = [n for n in names if n not in _NOT_IN_A_FIELD]
+            names += [] if "forces" in names else ["forces"]
+        return names
+
+    def _why_not(self, name: str) -> str:
+        if self.potential is None and name in all_properties:
+            return (
+                f"{name}: APTCalculator has no potential; give one, "
+                'e.g. APTCalculator(potential="water-mace") or any ASE calculator'
+            )
+        if self._efield is not None and name in _NOT_IN_A_FIELD:
+            return f"{name}: not available in an electric field, whose part of it is unknown"
+        return f"{name}: not a property of {type(self.potential).__name__} or of the APT network"
+
+
+def as_predictor(
+    model: str | PathLike[str] | PolarTensorPredictor, **options: Any
+) -> PolarTensorPredictor:
+    """A model file or a bundled name loaded as a predictor; a callable as it is.
+
+    Parameters
+    ----------
+    model : see :class:`APTCalculator`
+    options : of :meth:`aptnn_md.predictor.Predictor.from_file`
+    """
+    if isinstance(model, str | PathLike):
+        from aptnn_md.predictor import Predictor
+
+        return Predictor.from_file(model, **options)
+    if not callable(model):
+        raise InputError("APT model", "type", type(model).__name__, "a file, a name or a callable")
+    return model
+
+
+def predictor_name(predictor: PolarTensorPredictor) -> str:
+    """Name of a model for headers and files."""
+    name = getattr(predictor, "name", None) or getattr(predictor, "__name__", None)
+    return str(name or type(predictor).__name__)
+
+
+def _as_potential(
+    potential: BaseCalculator | str | PathLike[str] | None,
+) -> BaseCalculator | None:
+    if isinstance(potential, str | PathLike):
+        from aptnn_md.potentials import load_potential
+
+        return load_potential(str(potential))
+    if potential is not None and not hasattr(potential, "get_property"):
+        found = type(potential).__name__
+        raise InputError("APTCalculator", "potential", found, "an ASE calculator or a name")
+    return potential
+
+
+def _evaluate(predictor: PolarTensorPredictor, atoms: Atoms) -> dict[str, FloatArray]:
+    """APTs of ``atoms`` and, for a committee, their standard deviation."""
+    std = None
+    if getattr(predictor, "n_members", 1) > 1:
+        apt, std = predictor.with_std(atoms)  # type: ignore[attr-defined]
+    else:
+        apt = np.asarray(predictor(atoms), dtype=np.float64)
+    if apt.shape != (len(atoms), 3, 3):
+        raise InputError("APT model", "shape", apt.shape, (len(atoms), 3, 3))
+    return {APT: apt} if std is None else {APT: apt, APT_STD: std}
+
+
+def _checked_field(value: ArrayLike) -> FloatArray:
+    try:
+        field = np.array(value, dtype=np.float64)
+    except (TypeError, ValueError):
+        field = np.zeros(0)
+    if field.shape != (3,) or not np.isfinite(field).all():
+        raise InputError("APTCalculator", "efield", value, "three finite numbers, V/Å")
+    return field
