@@ -100,7 +100,7 @@ def test_death_between_any_two_file_operations(
     """A restart that cuts chunks and grows again, ended before each of its file operations."""
     original, path = tmp_path / "original", tmp_path / "s"
     with StreamWriter(original, HEADER, 0) as writer:
-        for step in range(0, 70 * STRIDE, STRIDE):
+        for step in range(0, 40 * STRIDE, STRIDE):
             writer.append(step, 0.5 * step, {"bead": rate_of(step, 0)}, f_sum=[1.0] * 150)
     first_step, checkpoint = 23 * STRIDE, 23 * STRIDE
     write_file, unlink = stream_store.write_file, Path.unlink
@@ -130,9 +130,9 @@ def test_death_between_any_two_file_operations(
             patch.setattr(Path, "unlink", counted_unlink)
             try:
                 writer = StreamWriter(path, HEADER, first_step)
-                for step in range(first_step, 60 * STRIDE, STRIDE):
+                for step in range(first_step, 30 * STRIDE, STRIDE):
                     writer.append(step, 0.5 * step, {"bead": rate_of(step, 1)}, f_sum=[1.0] * 150)
-                    if step % 11 == 0:
+                    if step % 2 == 0:
                         writer.commit()
                 writer.close()
                 died = False
@@ -145,7 +145,7 @@ def test_death_between_any_two_file_operations(
         found.append(check(path, [0, first_step], checkpoint))
         if not died:
             break
-    assert len(found) > 40
-    assert found[0] == 70
+    assert len(found) > 35
+    assert found[0] == 40
     assert min(found) == 23
-    assert found[-1] == 60
+    assert found[-1] == 30
