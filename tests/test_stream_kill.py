@@ -103,7 +103,7 @@ def test_death_between_any_two_file_operations(
         for step in range(0, 40 * STRIDE, STRIDE):
             writer.append(step, 0.5 * step, {"bead": rate_of(step, 0)}, f_sum=[1.0] * 150)
     first_step, checkpoint = 23 * STRIDE, 23 * STRIDE
-    write_file, unlink = stream_store.write_file, Path.unlink
+    write_whole, unlink = stream_store.write_whole, Path.unlink
     operations_left = 0
 
     def count() -> None:
@@ -114,7 +114,7 @@ def test_death_between_any_two_file_operations(
 
     def counted_write(target: Path, data: bytes) -> None:
         count()
-        write_file(target, data)
+        write_whole(target, data)
 
     def counted_unlink(target: Path, missing_ok: bool = False) -> None:
         count()
@@ -126,7 +126,7 @@ def test_death_between_any_two_file_operations(
         shutil.copytree(original, path)
         operations_left = n_operations
         with monkeypatch.context() as patch:
-            patch.setattr(stream_store, "write_file", counted_write)
+            patch.setattr(stream_store, "write_whole", counted_write)
             patch.setattr(Path, "unlink", counted_unlink)
             try:
                 writer = StreamWriter(path, HEADER, first_step)

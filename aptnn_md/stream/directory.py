@@ -13,6 +13,7 @@ from zarr.storage import LocalStore
 
 from aptnn_md.arrays import AnyArray
 from aptnn_md.errors import InputError
+from aptnn_md.files import PARTIAL
 from aptnn_md.stream.header import StreamHeader
 from aptnn_md.stream.layout import (
     ArrayLayout,
@@ -23,7 +24,7 @@ from aptnn_md.stream.layout import (
     read_array,
 )
 from aptnn_md.stream.reader import read_header
-from aptnn_md.stream.store import PARTIAL, OrderedStore
+from aptnn_md.stream.store import OrderedStore
 
 try:
     import fcntl

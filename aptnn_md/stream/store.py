@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,8 +10,7 @@ from zarr.abc.store import ByteRequest
 from zarr.core.buffer import Buffer, BufferPrototype
 from zarr.storage import LocalStore, WrapperStore
 
-PARTIAL = ".partial"
-"""Suffix of files that are being written; what a killed process leaves has it too."""
+from aptnn_md.files import write_whole
 
 
 class OrderedStore(WrapperStore[LocalStore]):
@@ -44,7 +42,7 @@ class OrderedStore(WrapperStore[LocalStore]):
             self._held, self._doomed = None, []
         rank = {f"{first}/zarr.json": -1, f"{last}/zarr.json": 1}
         for key in sorted(held, key=lambda key: rank.get(key, 0)):
-            write_file(self._path(key), held[key].to_bytes())
+            self._write(key, held[key])
         for key in doomed:
             self._path(key).unlink(missing_ok=True)
 
@@ -67,7 +65,7 @@ class OrderedStore(WrapperStore[LocalStore]):
         if self._held is not None and key.endswith("zarr.json"):
             self._held[key] = value
         else:
-            write_file(self._path(key), value.to_bytes())
+            self._write(key, value)
 
     async def set_if_not_exists(self, key: str, value: Buffer) -> None:
         """Write a file that is not there."""
@@ -84,15 +82,7 @@ class OrderedStore(WrapperStore[LocalStore]):
     def _path(self, key: str) -> Path:
         return self._store.root / key
 
-
-def write_file(path: Path, data: bytes) -> None:
-    """Put ``data`` into ``path``, or leave what is there untouched."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.{os.getpid()}{PARTIAL}")
-    try:
-        partial.write_bytes(data)
-        partial.replace(path)
-    except BaseException:
-        with contextlib.suppress(OSError):
-            partial.unlink()
-        raise
+    def _write(self, key: str, value: Buffer) -> None:
+        path = self._path(key)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_whole(path, value.to_bytes())
