@@ -1,0 +1,112 @@
+"""Labelled frames: structures and the reference tensors of their atoms."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import ase.io
+import numpy as np
+from ase import Atoms
+
+from aptnn_md.arrays import FloatArray
+from aptnn_md.errors import InputError
+from aptnn_md.graph import check_structure
+
+TARGET_SHAPES: dict[str, tuple[int, ...]] = {"apt": (3, 3)}
+"""Tensor of one atom, for each target; files hold it flattened, row-major."""
+
+
+@dataclass(frozen=True)
+class LabelledFrame:
+    """A structure and its reference tensors.
+
+    Attributes
+    ----------
+    atoms : the structure
+    tensors : (n_atoms, 3, 3) for APTs, e; ``[i, dipole, displacement]``; NaN where an atom has no
+        label
+    """
+
+    atoms: Atoms
+    tensors: FloatArray
+
+    @property
+    def labelled(self) -> np.ndarray[tuple[int, ...], np.dtype[np.bool_]]:
+        """(n_atoms,): whether the atom has a label."""
+        return np.isfinite(self.tensors).all(axis=tuple(range(1, self.tensors.ndim)))
+
+
+def read_structures(path: str | Path) -> list[Atoms]:
+    """All frames of a file that ASE reads, or an :class:`InputError` that names it."""
+    if not Path(path).is_file():
+        raise InputError(path, "file", "nothing", "a file that ASE can read, e.g. extxyz")
+    try:
+        frames = ase.io.read(path, index=":")
+    except Exception as error:  # ASE's readers raise whatever their parsing runs into
+        raise InputError(
+            path, "file", f"{type(error).__name__}: {error}", "a file that ASE can read, e.g. extxyz"
+        ) from error
+    if not frames:
+        raise InputError(path, "frames", "none", "at least one")
+    assert isinstance(frames, list)
+    for number, atoms in enumerate(frames):
+        try:
+            check_structure(atoms)
+        except InputError as error:
+            raise InputError(
+                f"{path}, frame {number}", error.field, error.found, error.expected
+            ) from None
+    return frames
+
+
+def read_labelled(path: str | Path, target: str = "apt") -> list[LabelledFrame]:
+    """Frames with labels from an extxyz file.
+
+    Labels are the per-atom array ``target``, (n_atoms, 9) for APTs, row-major; NaN marks atoms
+    without a label.
+
+    Raises
+    ------
+    InputError
+        No such file, no such array in a frame, a wrong shape, or not a single finite label.
+    """
+    shape = TARGET_SHAPES[target]
+    n_columns = int(np.prod(shape))
+    frames = []
+    for number, atoms in enumerate(read_structures(path)):
+        where = f"{path}, frame {number}"
+        if target not in atoms.arrays:
+            present = ", ".join(sorted(set(atoms.arrays) - {"numbers", "positions"})) or "none"
+            raise InputError(where, target, f"no such array (arrays: {present})", f"{n_columns} columns an atom")
+        labels = np.asarray(atoms.arrays[target])
+        if labels.shape not in {(len(atoms), n_columns), (len(atoms), *shape)}:
+            raise InputError(where, target, f"shape {labels.shape}", (len(atoms), n_columns))
+        tensors = labels.astype(np.float64).reshape(len(atoms), *shape)
+        frames.append(LabelledFrame(atoms, tensors))
+    if not any(frame.labelled.any() for frame in frames):
+        raise InputError(path, target, "NaN on every atom", "at least one labelled atom")
+    return frames
+
+
+def elements_of(frames: Sequence[LabelledFrame]) -> tuple[int, ...]:
+    """Atomic numbers that occur, ascending."""
+    return tuple(sorted({int(z) for frame in frames for z in frame.atoms.numbers}))
+
+
+def split(
+    frames: Sequence[LabelledFrame], fraction: float, seed: int
+) -> tuple[list[LabelledFrame], list[LabelledFrame]]:
+    """Training and validation frames; ``fraction`` of them, at least one, chosen at random."""
+    n_valid = max(1, round(fraction * len(frames)))
+    order = np.random.default_rng(seed).permutation(len(frames))
+    held_out = set(order[:n_valid].tolist())
+    training = [frame for k, frame in enumerate(frames) if k not in held_out]
+    return training, [frames[k] for k in sorted(held_out)]
+
+
+def file_sha256(path: str | Path) -> str:
+    """SHA-256 of a file's bytes."""
+    return hashlib.sha256(Path(path).read_bytes()).hexdigest()

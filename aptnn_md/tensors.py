@@ -1,0 +1,47 @@
+"""Atomic tensors as such: irreducible parts and sum rules. numpy only.
+
+An APT has nine components: one of l = 0 (its trace), three of l = 1 (its antisymmetric part) and
+five of l = 2 (its symmetric traceless part). Index order: :mod:`aptnn_md.units`.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from aptnn_md.arrays import FloatArray
+
+
+def irreducible_parts(tensors: FloatArray) -> dict[str, FloatArray]:
+    """The parts l = 0, 1, 2 of Cartesian tensors; their sum is the tensor.
+
+    Parameters
+    ----------
+    tensors : (..., 3, 3)
+
+    Returns
+    -------
+    ``{"0e": isotropic, "1e": antisymmetric, "2e": symmetric traceless}``, each (..., 3, 3)
+    """
+    transposed = np.swapaxes(tensors, -1, -2)
+    trace = np.trace(tensors, axis1=-2, axis2=-1)[..., None, None]
+    isotropic = trace * np.eye(3) / 3.0
+    antisymmetric = 0.5 * (tensors - transposed)
+    return {
+        "0e": isotropic,
+        "1e": antisymmetric,
+        "2e": 0.5 * (tensors + transposed) - isotropic,
+    }
+
+
+def acoustic_sum(apt: FloatArray, total_charge: float = 0.0) -> FloatArray:
+    """Residue of the acoustic sum rule, Σᵢ Pᵢ − Q·1, (3, 3), e.
+
+    Moving all atoms together moves the total charge: Σᵢ ∂M/∂rᵢ = Q·1.
+    """
+    residue: FloatArray = apt.sum(axis=0) - total_charge * np.eye(3)
+    return residue
+
+
+def project_total_charge(apt: FloatArray, total_charge: float = 0.0) -> FloatArray:
+    """Take the mean residue out of every atom, so that Σᵢ Pᵢ = Q·1 holds, (n_atoms, 3, 3), e."""
+    return apt - acoustic_sum(apt, total_charge) / len(apt)
