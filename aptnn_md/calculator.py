@@ -14,7 +14,6 @@ from ase.calculators.calculator import (
     PropertyNotImplementedError,
     all_changes,
     all_properties,
-    compare_atoms,
 )
 from ase.outputs import Properties, all_outputs
 from numpy.typing import ArrayLike
@@ -61,7 +60,7 @@ class APTCalculator(Calculator):
     efield : (Ex, Ey, Ez), V/Å; None: no field. May be changed later
     total_charge : charge of the structure, e, that the tensors add up to
     device, dtype : where and in which precision the network runs; as ``total_charge`` only for a
-        model that is loaded here
+        model that is loaded here. A potential that is loaded here runs on ``device`` too
 
     Raises
     ------
@@ -88,7 +87,7 @@ class APTCalculator(Calculator):
     ) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self.predictor = as_predictor(model, total_charge=total_charge, device=device, dtype=dtype)
-        self.potential = _as_potential(potential)
+        self.potential = _as_potential(potential, device)
         self.n_evaluations = 0
         self._apt_atoms: Atoms | None = None
         self._apt: dict[str, FloatArray] = {}
@@ -116,8 +115,10 @@ class APTCalculator(Calculator):
         structure = self.atoms
         assert structure is not None
         if system_changes:
-            check_structure(structure)
             self.results = {}
+            others = any(name != "positions" for name in system_changes)
+            if others or not np.isfinite(structure.positions).all():
+                check_structure(structure)
         if any(name in properties for name in (APT, APT_STD)):
             self.results |= self._polar_tensors(structure)
         if self.potential is not None:
@@ -142,6 +143,10 @@ class APTCalculator(Calculator):
             raise PropertyNotImplementedError(self._why_not(name))
         return super().get_property(name, atoms, allow_calculation)  # type: ignore[no-untyped-call]
 
+    def check_state(self, atoms: Atoms, tol: float = 0.0) -> list[str]:
+        """What differs from the structure of the results; bit by bit, faster than ASE's own."""
+        return list(all_changes) if self.atoms is None else _differences(self.atoms, atoms)
+
     def export_properties(self) -> Properties:
         """What ASE has a name for; a committee's standard deviation is not among it."""
         return Properties({n: value for n, value in self.results.items() if n in all_outputs})
@@ -158,9 +163,7 @@ class APTCalculator(Calculator):
         """APTs, evaluated once for each configuration."""
         # charges and magnetic moments, which ASE compares as well, change nothing here
         ignored = {"initial_charges", "initial_magmoms"}
-        if self._apt_atoms is None or compare_atoms(
-            self._apt_atoms, atoms, excluded_properties=ignored
-        ):
+        if self._apt_atoms is None or set(_differences(self._apt_atoms, atoms)) - ignored:
             self.n_evaluations += 1
             self._apt = _evaluate(self.predictor, atoms)
             self._apt_atoms = atoms.copy()
@@ -175,10 +178,10 @@ class APTCalculator(Calculator):
         for name in self.implemented_properties:
             # forces without the field term would be wrong, and the term costs an evaluation
             incomplete = name == "forces" and self._efield is not None
-            if name in potential.results and name not in self.results and not incomplete:
-                value = potential.get_property(name, atoms, allow_calculation=False)
+            if name not in self.results and not incomplete:
+                value = potential.results.get(name)
                 if value is not None:
-                    self.results[name] = value
+                    self.results[name] = np.array(value) if np.ndim(value) else value
 
     def _available(self) -> list[str]:
         names = [APT]
@@ -201,6 +204,20 @@ class APTCalculator(Calculator):
         if self._efield is not None and name in _NOT_IN_A_FIELD:
             return f"{name}: not available in an electric field, whose part of it is unknown"
         return f"{name}: not a property of {type(self.potential).__name__} or of the APT network"
+
+
+def _differences(before: Atoms, after: Atoms) -> list[str]:
+    """Names among ASE's ``all_changes`` that are not the same."""
+    found = [
+        name
+        for name in ("positions", "numbers", "initial_charges", "initial_magmoms")
+        if not np.array_equal(before.arrays.get(name, ()), after.arrays.get(name, ()))
+    ]
+    if not np.array_equal(before.cell.array, after.cell.array):
+        found.append("cell")
+    if not np.array_equal(before.pbc, after.pbc):
+        found.append("pbc")
+    return found
 
 
 def as_predictor(
@@ -229,12 +246,12 @@ def predictor_name(predictor: PolarTensorPredictor) -> str:
 
 
 def _as_potential(
-    potential: BaseCalculator | str | PathLike[str] | None,
+    potential: BaseCalculator | str | PathLike[str] | None, device: str
 ) -> BaseCalculator | None:
     if isinstance(potential, str | PathLike):
         from aptnn_md.potentials import load_potential
 
-        return load_potential(str(potential))
+        return load_potential(potential, device=device)
     if potential is not None and not hasattr(potential, "get_property"):
         found = type(potential).__name__
         raise InputError("APTCalculator", "potential", found, "an ASE calculator or a name")

@@ -107,6 +107,11 @@ class StreamObserver:
         """Step of the last frame, committed or not; None before the first."""
         return self.writer.last_step
 
+    @property
+    def next_step(self) -> int:
+        """Step of the frame that comes next."""
+        return self._next_step
+
     def __call__(self) -> None:
         """Append the frame of the present step; called by ASE."""
         atoms = self.dynamics.atoms

@@ -1,0 +1,139 @@
+"""``aptnn-md md``: ASE molecular dynamics with the dipole rate streamed to disk."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from ase import Atoms
+
+HELP = """\
+Run molecular dynamics with any ASE calculator and an APT network beside it, and write the dipole
+rate to a stream. No trajectory is stored. The run can be killed at any moment and goes on with
+--restart, without a duplicate or missing frame."""
+EXAMPLE = """\
+  aptnn-md md start.xyz --potential water-mace --model water-apt --stream water.zarr --ps 20
+  (the same with --restart goes on)
+  aptnn-md md start.xyz --potential 'ase.calculators.lj:LennardJones {"sigma": 3.4}' ..."""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Describe the arguments of the command."""
+    add = parser.add_argument
+    add("start", metavar="START", help="structure, in any format of ASE; of several the last one")
+    add(
+        "--potential",
+        required=True,
+        help="water-mace, a MACE model file, or package.module:callable, followed by keyword "
+        "arguments in JSON if there are any",
+    )
+    add("--model", default="water-apt", help="APT model: file or bundled name (%(default)s)")
+    add("--stream", required=True, metavar="DIR", help="stream to write")
+    add("--ps", type=float, required=True, help="length of the whole run, ps")
+    add("--timestep", type=float, default=0.5, metavar="FS", help="fs (%(default)s)")
+    add("--stride", type=int, default=4, help="steps between frames of the stream (%(default)s)")
+    add("--temperature", type=float, default=300.0, metavar="K", help="K (%(default)s)")
+    add(
+        "--thermostat",
+        choices=("bussi", "langevin", "none"),
+        default="bussi",
+        help="bussi hardly disturbs the dynamics, langevin broadens bands (%(default)s)",
+    )
+    add("--tau", type=float, default=1000.0, metavar="FS", help="of bussi, fs (%(default)s)")
+    add("--friction", type=float, default=1.0, help="of langevin, 1/ps (%(default)s)")
+    add(
+        "--groups",
+        default="all",
+        help="parts of the dipole rate kept apart: all, element, molecule, molecule-kind, or a "
+        "file with a label for each atom (%(default)s)",
+    )
+    add("--efield", type=float, nargs=3, metavar=("EX", "EY", "EZ"), help="electric field, V/Å")
+    add("--total-charge", type=float, default=0.0, metavar="E", help="e (%(default)s)")
+    add("--device", default="cpu", help="where model and potential run (%(default)s)")
+    add("--seed", type=int, help="of velocities and thermostat; default: a new one each time")
+    add("--checkpoint", metavar="FILE", help="default: STREAM with the suffix .checkpoint.npz")
+    add(
+        "--checkpoint-every",
+        type=float,
+        default=60.0,
+        metavar="S",
+        help="seconds between checkpoints (%(default)s)",
+    )
+    add("--restart", action="store_true", help="go on from the checkpoint, or begin without one")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Run the command."""
+    from aptnn_md.calculator import APTCalculator
+    from aptnn_md.md import MDSettings, run_md
+    from aptnn_md.potentials import load_potential
+
+    settings = MDSettings(
+        picoseconds=arguments.ps,
+        timestep=arguments.timestep,
+        stride=arguments.stride,
+        temperature=arguments.temperature,
+        thermostat=arguments.thermostat,
+        tau=arguments.tau,
+        friction=arguments.friction,
+        seed=arguments.seed,
+        checkpoint_seconds=arguments.checkpoint_every,
+    )
+    atoms = read_structure(arguments.start)
+    atoms.calc = APTCalculator(
+        arguments.model,
+        load_potential(arguments.potential, device=arguments.device),
+        efield=arguments.efield,
+        total_charge=arguments.total_charge,
+        device=arguments.device,
+    )
+    stream = Path(arguments.stream)
+    checkpoint = arguments.checkpoint or stream.with_suffix(".checkpoint.npz")
+    summary = run_md(
+        atoms,
+        stream,
+        settings,
+        groups=arguments.groups,
+        checkpoint=checkpoint,
+        restart=arguments.restart,
+    )
+    print(f"steps {summary.first_step} to {summary.last_step}, {settings.timestep} fs each")
+    print(f"mean temperature {summary.mean_temperature:.1f} K")
+    if summary.drift == summary.drift:
+        print(f"drift of the conserved energy {summary.drift:.3g} meV per atom and ps")
+    print(f"stream: {stream}")
+    print(f"checkpoint: {checkpoint}")
+    if not summary.finished:
+        print(f"stopped before step {settings.n_steps}; the same command with --restart goes on")
+        return 130
+    print(f"spectrum: aptnn-md spectrum ir {stream} --out ir.csv --plot ir.png")
+    return 0
+
+
+def read_structure(path: str) -> Atoms:
+    """Last structure of a file.
+
+    Raises
+    ------
+    InputError
+        No such file, or none that ASE can read.
+    """
+    import ase.io
+    from ase import Atoms
+
+    from aptnn_md.errors import InputError
+
+    try:
+        atoms = ase.io.read(path)
+    except FileNotFoundError as error:
+        raise InputError(path, "structure", "no such file", "a file") from error
+    except Exception as error:
+        # the readers of ASE fail in many ways
+        message = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise InputError(path, "structure", message, "a file that ASE can read") from error
+    assert isinstance(atoms, Atoms)
+    if len(atoms) == 0:
+        raise InputError(path, "structure", "no atoms", "at least one")
+    return atoms

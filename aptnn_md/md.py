@@ -1,0 +1,330 @@
+"""ASE molecular dynamics with a stream and checkpoints: what ``aptnn-md md`` runs."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import os
+import secrets
+import signal
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from ase import Atoms, units
+from ase.constraints import FixCom
+from ase.md.bussi import Bussi
+from ase.md.langevin import Langevin
+from ase.md.md import MolecularDynamics
+from ase.md.verlet import VelocityVerlet
+
+from aptnn_md.errors import InputError, RunError
+from aptnn_md.groups import Groups
+from aptnn_md.observer import StreamObserver, temperature
+from aptnn_md.progress import Progress, log
+from aptnn_md.restart import Checkpoint, DynamicsState
+from aptnn_md.stream import StreamReader
+
+THERMOSTATS = ("bussi", "langevin", "none")
+"""Ways to keep the temperature; see :class:`MDSettings`."""
+
+
+@dataclass(frozen=True)
+class MDSettings:
+    """How to run.
+
+    Parameters
+    ----------
+    picoseconds : length of the whole run, ps
+    timestep : fs
+    stride : steps between frames of the stream
+    temperature : K; of the thermostat, and of initial velocities where the start has none
+    thermostat : ``"bussi"``: stochastic velocity rescaling (Bussi, Donadio, Parrinello 2007), which
+        samples the canonical ensemble by one factor for all velocities, so the dynamics that make
+        a spectrum are hardly disturbed; ``"langevin"``: friction and noise on each atom, for
+        equilibration, which broadens bands by about the friction; ``"none"``: constant energy
+    tau : time constant of ``"bussi"``, fs
+    friction : of ``"langevin"``, 1/ps
+    seed : of velocities and thermostat; None: a new one for each run
+    checkpoint_seconds : wall-clock time between checkpoints
+
+    Raises
+    ------
+    InputError
+        A number that is not positive and finite, or another thermostat.
+    """
+
+    picoseconds: float
+    timestep: float = 0.5
+    stride: int = 4
+    temperature: float = 300.0
+    thermostat: str = "bussi"
+    tau: float = 1000.0
+    friction: float = 1.0
+    seed: int | None = None
+    checkpoint_seconds: float = 60.0
+
+    def __post_init__(self) -> None:
+        for name in ("picoseconds", "timestep", "stride", "temperature", "tau", "friction"):
+            value = getattr(self, name)
+            if not (math.isfinite(value) and value > 0):
+                raise InputError("molecular dynamics", name, value, "a positive number")
+        if self.thermostat not in THERMOSTATS:
+            raise InputError(
+                "molecular dynamics",
+                "thermostat",
+                repr(self.thermostat),
+                f"one of {', '.join(THERMOSTATS)}",
+            )
+
+    @property
+    def n_steps(self) -> int:
+        """Steps of the whole run."""
+        return round(1000.0 * self.picoseconds / self.timestep)
+
+    @property
+    def ensemble(self) -> str:
+        """What the stream says of the run."""
+        return {
+            "bussi": f"NVT, stochastic velocity rescaling, {self.tau:g} fs",
+            "langevin": f"NVT, Langevin, {self.friction:g} /ps",
+            "none": "NVE",
+        }[self.thermostat]
+
+
+@dataclass(frozen=True)
+class MDSummary:
+    """What a run did.
+
+    Attributes
+    ----------
+    first_step, last_step : steps of this part of the run
+    mean_temperature : K, over the frames
+    drift : of the conserved energy, meV per atom and ps; NaN where there is none (Langevin, field)
+    finished : False where a signal ended it early
+    """
+
+    first_step: int
+    last_step: int
+    mean_temperature: float
+    drift: float
+    finished: bool
+
+
+def run_md(
+    atoms: Atoms,
+    stream: str | os.PathLike[str],
+    settings: MDSettings,
+    *,
+    model: Any = None,
+    groups: Groups | str = "all",
+    checkpoint: str | os.PathLike[str] | None = None,
+    restart: bool = False,
+    **header: Any,
+) -> MDSummary:
+    """Run molecular dynamics of ``atoms`` with its calculator; stream Ṁ.
+
+    Parameters
+    ----------
+    atoms : start, with a calculator; without velocities it gets thermal ones
+    stream : directory of the stream
+    settings : how to run
+    model, groups, header : see :class:`aptnn_md.observer.StreamObserver`
+    checkpoint : file for restarts; default: none is written
+    restart : go on from ``checkpoint``, or from the start where there is none yet; a stream
+        that exists is gone on with
+
+    Returns
+    -------
+    MDSummary
+
+    Raises
+    ------
+    InputError
+        Stream or checkpoint exist already, or are of another run.
+    RunError
+        The run cannot go on, e.g. full disk; stream and checkpoint on disk are whole.
+    """
+    state = _saved_state(stream, checkpoint, restart)
+    dynamics = make_dynamics(atoms, settings)
+    if state is not None:
+        state.restore(dynamics, checkpoint)
+    constants = {"ensemble": settings.ensemble, **header}
+    if settings.thermostat != "none":
+        constants["temperature"] = settings.temperature
+    with StreamObserver(
+        dynamics,
+        stream,
+        model,
+        stride=settings.stride,
+        groups=groups,
+        first_step=0 if restart else None,
+        **constants,
+    ) as observer:
+        return _run(dynamics, observer, settings, checkpoint)
+
+
+def _saved_state(
+    stream: str | os.PathLike[str], checkpoint: str | os.PathLike[str] | None, restart: bool
+) -> DynamicsState | None:
+    """State to go on from; None to begin. Nothing that exists is begun anew by mistake."""
+    saved = checkpoint is not None and Path(checkpoint).exists()
+    if not restart:
+        if saved:
+            raise InputError(checkpoint, "checkpoint", "a file", "no such file, or a restart")
+        return None
+    if checkpoint is not None and saved:
+        return DynamicsState.read(checkpoint)
+    if Path(stream).exists() and (n_frames := StreamReader(stream).n_frames):
+        found = f"no such file, but {n_frames} frames in {stream}"
+        raise InputError(checkpoint, "checkpoint", found, "the checkpoint of this run")
+    return None
+
+
+def make_dynamics(atoms: Atoms, settings: MDSettings) -> MolecularDynamics:
+    """ASE's integrator for ``settings``; gives ``atoms`` velocities if they have none.
+
+    The centre of mass is held, so that 3 N - 3 degrees of freedom carry the temperature.
+    """
+    seed = secrets.randbits(63) if settings.seed is None else settings.seed
+    rng = np.random.default_rng(seed)
+    if not atoms.constraints and len(atoms) > 1:
+        atoms.set_constraint(FixCom())
+    if not np.any(atoms.get_momenta()):
+        width = np.sqrt(units.kB * settings.temperature * atoms.get_masses())
+        atoms.set_momenta(rng.normal(size=(len(atoms), 3)) * width[:, None])
+    else:
+        atoms.set_momenta(atoms.get_momenta())  # through the constraint
+    timestep = settings.timestep * units.fs
+    if settings.thermostat == "bussi":
+        return Bussi(atoms, timestep, settings.temperature, settings.tau * units.fs, rng=rng)
+    if settings.thermostat == "langevin":
+        return Langevin(
+            atoms,
+            timestep,
+            temperature_K=settings.temperature,
+            friction=settings.friction / (1000.0 * units.fs),
+            fixcm=False,
+            rng=rng,
+        )
+    return VelocityVerlet(atoms, timestep)
+
+
+def _run(
+    dynamics: MolecularDynamics,
+    observer: StreamObserver,
+    settings: MDSettings,
+    checkpoint_path: str | os.PathLike[str] | None,
+) -> MDSummary:
+    first_step, n_left = dynamics.nsteps, settings.n_steps - dynamics.nsteps
+    monitor = EnergyMonitor(dynamics)
+    dynamics.attach(observer, interval=settings.stride)
+    dynamics.attach(monitor, interval=settings.stride)
+    checkpoint = None
+    if checkpoint_path is not None:
+        checkpoint = Checkpoint(dynamics, checkpoint_path, observer, settings.checkpoint_seconds)
+        dynamics.attach(checkpoint, interval=settings.stride)
+        if first_step == 0:
+            checkpoint.write_start()
+    if n_left <= 0:
+        log.info("the run is at step %s of %s already", first_step, settings.n_steps)
+    else:
+        _steps(dynamics, n_left, settings.stride, monitor)
+        if checkpoint is not None:
+            checkpoint.write()
+    return MDSummary(
+        first_step,
+        dynamics.nsteps,
+        monitor.mean_temperature,
+        monitor.drift,
+        dynamics.nsteps >= settings.n_steps,
+    )
+
+
+def _steps(dynamics: MolecularDynamics, n_steps: int, stride: int, monitor: EnergyMonitor) -> None:
+    """Run with progress until the end or a signal."""
+    first_step = dynamics.nsteps
+    with _stop_signals() as stop, Progress(n_steps, "molecular dynamics") as progress:
+        try:
+            for _ in dynamics.irun(n_steps):
+                done = dynamics.nsteps - first_step
+                if done - progress.done >= stride or done == n_steps:
+                    progress.update(done - progress.done, monitor.note)
+                if stop.is_set():
+                    break
+        except InputError as error:
+            # the input was checked by the first forces: these positions the run has made
+            if np.isfinite(dynamics.atoms.positions).all():
+                raise
+            raise RunError(f"step {dynamics.nsteps + 1}: positions blew up: {error}") from error
+
+
+class EnergyMonitor:
+    """Observer of temperature and conserved energy in constant memory.
+
+    The conserved energy is E_pot + E_kin, less what a Bussi thermostat has put in.
+    """
+
+    def __init__(self, dynamics: MolecularDynamics) -> None:
+        self.dynamics = dynamics
+        self.note = ""
+        self._start: tuple[float, float] | None = None
+        # of x = time since the start, y = energy less that of the start: n, Σx, Σy, Σxx, Σxy
+        self._sums = np.zeros(5)
+        self._sum_temperature = 0.0
+
+    def __call__(self) -> None:
+        """Look at the present step; called by ASE."""
+        atoms = self.dynamics.atoms
+        now = temperature(atoms)
+        potential = float(atoms.get_potential_energy())
+        energy = potential + float(atoms.get_kinetic_energy())
+        energy -= float(getattr(self.dynamics, "transferred_energy", 0.0))
+        time = self.dynamics.nsteps * self.dynamics.dt / (1000.0 * units.fs)
+        if not math.isfinite(energy):
+            raise RunError(f"step {self.dynamics.nsteps}: the energy is {energy}: the run blew up")
+        if self._start is None:
+            self._start = (time, energy)
+        x, y = time - self._start[0], energy - self._start[1]
+        self._sums += (1.0, x, y, x * x, x * y)
+        self._sum_temperature += now
+        self.note = f"{time:.3f} ps, {now:.0f} K, E_pot {potential:.3f} eV, E {energy:.3f} eV"
+
+    @property
+    def mean_temperature(self) -> float:
+        """Mean over what was seen, K; NaN before."""
+        return self._sum_temperature / self._sums[0] if self._sums[0] else math.nan
+
+    @property
+    def drift(self) -> float:
+        """Slope of the conserved energy, meV per atom and ps; NaN where there is none."""
+        n, x, y, xx, xy = self._sums
+        spread = n * xx - x * x
+        in_a_field = getattr(self.dynamics.atoms.calc, "efield", None) is not None
+        if spread <= 0 or in_a_field or isinstance(self.dynamics, Langevin):
+            return math.nan
+        return 1000.0 * float((n * xy - x * y) / spread) / len(self.dynamics.atoms)
+
+
+@contextlib.contextmanager
+def _stop_signals() -> Iterator[threading.Event]:
+    """Event that SIGINT and SIGTERM set, so that a run ends behind a complete step."""
+    stop = threading.Event()
+    if threading.current_thread() is not threading.main_thread():
+        yield stop
+        return
+
+    def request(number: int, frame: object) -> None:
+        if stop.is_set():  # asked twice: at once
+            raise KeyboardInterrupt
+        stop.set()
+
+    before = {number: signal.signal(number, request) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield stop
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
