@@ -22,7 +22,6 @@ import torch
 from ase import Atoms
 from ase.calculators.calculator import Calculator, all_changes
 from ase.data import chemical_symbols
-from ase.stress import full_3x3_to_voigt_6_stress
 
 from aptnn_md.arrays import FloatArray
 from aptnn_md.errors import InputError
@@ -34,7 +33,7 @@ FORMAT = "aptnn_md.mace"
 VERSION = 1
 
 
-class MACEPotential(Calculator):  # type: ignore[misc]
+class MACEPotential(Calculator):
     """Energy, forces and stress of a small MACE network.
 
     Parameters
@@ -52,7 +51,13 @@ class MACEPotential(Calculator):  # type: ignore[misc]
     """
 
     name = "MACE"
-    implemented_properties = ("energy", "free_energy", "energies", "forces", "stress")
+    implemented_properties = [  # noqa: RUF012
+        "energy",
+        "free_energy",
+        "energies",
+        "forces",
+        "stress",
+    ]
 
     def __init__(
         self,
@@ -63,7 +68,7 @@ class MACEPotential(Calculator):  # type: ignore[misc]
         device: str = "cpu",
         dtype: str = "float32",
     ) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         if dtype not in ("float32", "float64"):
             raise InputError(name, "dtype", repr(dtype), "'float32' or 'float64'")
         self.device, self.dtype = torch.device(device), getattr(torch, dtype)
@@ -117,8 +122,8 @@ class MACEPotential(Calculator):  # type: ignore[misc]
         system_changes: Sequence[str] = all_changes,
     ) -> None:
         """ASE's entry: everything is computed at once, the stress costs nothing extra."""
-        super().calculate(atoms, properties, system_changes)
-        self.results = self.evaluate([self.atoms])[0]
+        super().calculate(atoms, properties, system_changes)  # type: ignore[no-untyped-call]
+        self.results = self.evaluate([self.atoms])[0]  # type: ignore[list-item]
 
     def _species(self, graph: Graph) -> Any:
         known = np.asarray(self.elements)
@@ -158,8 +163,8 @@ def _by_structure(
             "forces": forces[part],
         }
         if atoms.pbc.all():
-            stress = (strain + strain.T) / (2.0 * atoms.get_volume())
-            result["stress"] = full_3x3_to_voigt_6_stress(stress)
+            stress = (strain + strain.T) / (2.0 * abs(np.linalg.det(atoms.cell.array)))
+            result["stress"] = stress[[0, 1, 2, 1, 0, 0], [0, 1, 2, 2, 2, 1]]
         results.append(result)
     return results
 

@@ -2,7 +2,7 @@
 
 Both are written with their gradients: a few atoms are taken at a time, so nothing of the size of
 all neighbours × channels × components is ever in memory, and what the gradient needs is made anew
-in the backward pass. (Second derivatives are not available.)
+in the backward pass. Second derivatives are not available.
 """
 
 from __future__ import annotations
@@ -60,9 +60,12 @@ class Pairs:
         slot_atom[place] = other[order]
         slot_sign[place] = np.where(order < len(i), 1, -1)
         return cls(
-            torch.as_tensor(vectors, dtype=dtype, device=device),
-            *(torch.as_tensor(a, device=device) for a in (i, j, slot_pair, slot_atom)),
-            torch.as_tensor(slot_sign, dtype=dtype, device=device),
+            vectors=torch.as_tensor(vectors, dtype=dtype, device=device),
+            first=torch.as_tensor(i, device=device),
+            second=torch.as_tensor(j, device=device),
+            slot_pair=torch.as_tensor(slot_pair, device=device),
+            slot_atom=torch.as_tensor(slot_atom, device=device),
+            slot_sign=torch.as_tensor(slot_sign, dtype=dtype, device=device),
         )
 
 
@@ -76,19 +79,23 @@ def _slots(owner: IntArray, n_atoms: int) -> tuple[IntArray, IntArray, int]:
     return order, owner[order] * n_slots + column, n_slots
 
 
-def _pieces(n_atoms: int) -> Iterator[tuple[int, int]]:
-    for a in range(0, n_atoms, ATOMS_AT_A_TIME):
-        yield a, min(a + ATOMS_AT_A_TIME, n_atoms)
+def sum_over_neighbours(
+    inner: Tensor,
+    features: Tensor,
+    harmonics: Tensor,
+    last: Tensor,
+    pairs: Pairs,
+    n_paths: list[int],
+) -> Tensor:
+    """``S[i, p, m₁, c, (l₂ m₂)] = Σ_j Y_m₂(ij) R_pc(ij) h_c,m₁(j)``, before any coupling.
 
+    Y are the harmonics of the vector from neighbour j to atom i.
 
-class SumOverNeighbours(torch.autograd.Function):
-    """``S[i, p, m₁, c, (l₂m₂)] = Σ_j Y_m₂(ij) R_pc(ij) h_c,m₁(j)`` before any coupling.
-
-    Arguments of ``apply``
-    ----------------------
+    Parameters
+    ----------
     inner : (n_pairs, n_hidden), last hidden layer of the radial network
-    features : (n_atoms, (l₁ m₁), n_channels), of the neighbours
-    harmonics : (n_pairs, (l₂ m₂))
+    features : (n_atoms, (l₁ m₁), n_channels), h of the neighbours
+    harmonics : (n_pairs, (l₂ m₂)), of the pair vectors
     last : (n_hidden, n_paths * n_channels), R = inner @ last; paths sorted by l₁
     pairs : who is whose neighbour
     n_paths : number of paths for each l₁
@@ -97,7 +104,11 @@ class SumOverNeighbours(torch.autograd.Function):
     -------
     (n_atoms, (p, m₁, c), (l₂ m₂)), p by l₁ and m₁ inside it
     """
+    result: Tensor = _SumOverNeighbours.apply(inner, features, harmonics, last, pairs, n_paths)  # type: ignore[no-untyped-call]
+    return result
 
+
+class _SumOverNeighbours(torch.autograd.Function):
     @staticmethod
     def forward(
         ctx: Any,
@@ -108,141 +119,136 @@ class SumOverNeighbours(torch.autograd.Function):
         pairs: Pairs,
         n_paths: list[int],
     ) -> Tensor:
-        """Sum in pieces."""
         ctx.save_for_backward(inner, features, harmonics, last)
         ctx.pairs, ctx.n_paths = pairs, n_paths
         tensors = (inner, features, harmonics, last)
-        n_rows = sum(n * (2 * l + 1) for l, n in enumerate(n_paths)) * features.shape[2]
+        n_rows = len(list(_rows(n_paths))) * features.shape[2]
         result = inner.new_empty(len(features), n_rows, harmonics.shape[1])
-        parity = _parity(harmonics.shape[1], harmonics)
         for a, b in _pieces(len(features)):
-            piece = _Piece(tensors, pairs, n_paths, a, b, parity)
-            torch.bmm(piece.product.flatten(1, 2), piece.y, out=result[a:b])
+            piece = _Piece(tensors, pairs, n_paths, a, b)
+            torch.bmm(piece.product, piece.y, out=result[a:b])
         return result
 
     @staticmethod
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:  # type: ignore[override]
-        """Gradients for inner, features and harmonics."""
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
         inner, features, harmonics, last = ctx.saved_tensors
-        d_inner, d_features = torch.zeros_like(inner), torch.zeros_like(features).flatten(1)
-        d_harmonics = torch.zeros_like(harmonics)
-        parity = _parity(harmonics.shape[1], harmonics)
+        d_inner, d_harmonics = torch.zeros_like(inner), torch.zeros_like(harmonics)
+        d_features = torch.zeros_like(features).flatten(1)
         for a, b in _pieces(len(features)):
-            piece = _Piece(ctx.saved_tensors, ctx.pairs, ctx.n_paths, a, b, parity)
+            piece = _Piece(ctx.saved_tensors, ctx.pairs, ctx.n_paths, a, b)
             part = gradient[a:b].contiguous()
-            d_y = torch.bmm(piece.product.flatten(1, 2).transpose(1, 2), part)
+            d_y = torch.bmm(piece.product.transpose(1, 2), part)
             d_harmonics.index_add_(0, piece.slot_pair, d_y.flatten(0, 1) * piece.sign)
-            d_product = torch.bmm(part, piece.y.transpose(1, 2)).reshape(piece.product.shape)
-            d_w, d_h = piece.factors_gradient(d_product)
+            d_w, d_h = piece.factor_gradients(torch.bmm(part, piece.y.transpose(1, 2)))
             d_inner.index_add_(0, piece.slot_pair, (d_w.transpose(1, 2) @ last.T).flatten(0, 1))
             if ctx.needs_input_grad[1]:
                 d_features.index_add_(0, piece.slot_atom, d_h.transpose(1, 2).flatten(0, 1))
         return d_inner, d_features.reshape(features.shape), d_harmonics, None, None, None
 
 
-def _parity(n_components: int, like: Tensor) -> Tensor:
-    """1 for each component of odd degree, 0 for the others."""
-    degrees = torch.arange(n_components).sqrt().floor()
-    return (degrees % 2).to(like)
-
-
 class _Piece:
-    """Neighbour slots of atoms a to b: harmonics y, factors w and h, and w·h for every row."""
+    """Atoms a to b: harmonics y (atoms, slots, (l₂ m₂)) and products w·h (atoms, rows, slots)."""
 
     def __init__(
-        self,
-        tensors: tuple[Tensor, ...],
-        pairs: Pairs,
-        n_paths: list[int],
-        a: int,
-        b: int,
-        parity: Tensor,
+        self, tensors: tuple[Tensor, ...], pairs: Pairs, n_paths: list[int], a: int, b: int
     ) -> None:
         inner, features, harmonics, last = tensors
-        n_slots = len(pairs.slot_pair) // len(features)
-        n, n_channels = b - a, features.shape[2]
-        self.n_paths = n_paths
-        rows = slice(a * n_slots, b * n_slots)
-        self.slot_pair, self.slot_atom = pairs.slot_pair[rows], pairs.slot_atom[rows]
-        sign = pairs.slot_sign[rows, None]
-        self.sign = torch.where(parity > 0, sign, sign.abs())
-        self.y = (harmonics.index_select(0, self.slot_pair) * self.sign).reshape(n, n_slots, -1)
-        hidden = inner.index_select(0, self.slot_pair).reshape(n, n_slots, -1)
-        self.w = torch.bmm(last.T.expand(n, -1, -1), hidden.transpose(1, 2)).reshape(
-            n, -1, n_channels * n_slots
-        )
-        h = features.flatten(1).index_select(0, self.slot_atom).reshape(n, n_slots, -1)
-        self.h = h.transpose(1, 2).reshape(n, -1, n_channels * n_slots)
-        self.product = inner.new_empty(
-            n, sum(k * (2 * l + 1) for l, k in enumerate(self.n_paths)), n_channels * n_slots
-        )
-        for row, p, m in self._rows():
-            torch.mul(self.w[:, p], self.h[:, m], out=self.product[:, row])
-        self.product = self.product.reshape(n, -1, n_channels, n_slots)
+        n, n_slots = b - a, len(pairs.slot_pair) // len(features)
+        self.n_channels, self.n_slots = features.shape[2], n_slots
+        slots = slice(a * n_slots, b * n_slots)
+        self.slot_pair, self.slot_atom = pairs.slot_pair[slots], pairs.slot_atom[slots]
+        sign = pairs.slot_sign[slots, None]
+        # harmonics of odd degree change sign with the direction; empty slots count nothing
+        self.sign = torch.where(_odd(harmonics), sign, sign.abs())
+        y = harmonics.index_select(0, self.slot_pair) * self.sign
+        self.y = y.reshape(n, n_slots, y.shape[1])
+        hidden = inner.index_select(0, self.slot_pair).reshape(n, n_slots, inner.shape[1])
+        width = self.n_channels * n_slots
+        w = torch.bmm(last.T.expand(n, -1, -1), hidden.transpose(1, 2))
+        self.w = w.reshape(n, sum(n_paths), width)
+        h = features.flatten(1).index_select(0, self.slot_atom)
+        h = h.reshape(n, n_slots, features.shape[1] * features.shape[2])
+        self.h = h.transpose(1, 2).reshape(n, features.shape[1], width)
+        self.rows = list(_rows(n_paths))
+        product = inner.new_empty(n, len(self.rows), width)
+        for row, (path, m1) in enumerate(self.rows):
+            torch.mul(self.w[:, path], self.h[:, m1], out=product[:, row])
+        self.product = product.reshape(n, len(self.rows) * features.shape[2], n_slots)
 
-    def _rows(self) -> Iterator[tuple[int, int, int]]:
-        row = path = 0
-        for l, n in enumerate(self.n_paths):
-            for p in range(path, path + n):
-                for m in range(l**2, (l + 1) ** 2):
-                    yield row, p, m
-                    row += 1
-            path += n
-
-    def factors_gradient(self, d_product: Tensor) -> tuple[Tensor, Tensor]:
-        d_product = d_product.flatten(2)
+    def factor_gradients(self, d_product: Tensor) -> tuple[Tensor, Tensor]:
+        """Gradients for w and h, (atoms, (path or (l₁ m₁), channel), slots)."""
+        d_product = d_product.reshape(len(self.w), len(self.rows), self.w.shape[2])
         d_w, d_h = torch.zeros_like(self.w), torch.zeros_like(self.h)
-        for row, p, m in self._rows():
-            d_w[:, p].addcmul_(d_product[:, row], self.h[:, m])
-            d_h[:, m].addcmul_(d_product[:, row], self.w[:, p])
-        shape = (len(d_w), -1, self.product.shape[3])
-        return d_w.reshape(shape), d_h.reshape(shape)
+        for row, (path, m1) in enumerate(self.rows):
+            d_w[:, path].addcmul_(d_product[:, row], self.h[:, m1])
+            d_h[:, m1].addcmul_(d_product[:, row], self.w[:, path])
+        return self._by_channel(d_w), self._by_channel(d_h)
+
+    def _by_channel(self, factor: Tensor) -> Tensor:
+        n, rows, _ = factor.shape
+        return factor.reshape(n, rows * self.n_channels, self.n_slots)
 
 
-class Polynomials(torch.autograd.Function):
+def _rows(n_paths: list[int]) -> Iterator[tuple[int, int]]:
+    """(path, (l₁ m₁)) of each row of the sum."""
+    first = 0
+    for l1, n in enumerate(n_paths):
+        yield from itertools.product(range(first, first + n), range(l1**2, (l1 + 1) ** 2))
+        first += n
+
+
+def _odd(harmonics: Tensor) -> Tensor:
+    """True for the components of odd degree."""
+    degrees = [ell for ell in range(harmonics.shape[1]) for _ in range(2 * ell + 1)]
+    return torch.tensor(degrees[: harmonics.shape[1]], device=harmonics.device) % 2 == 1
+
+
+def _pieces(n_atoms: int) -> Iterator[tuple[int, int]]:
+    for a in range(0, n_atoms, ATOMS_AT_A_TIME):
+        yield a, min(a + ATOMS_AT_A_TIME, n_atoms)
+
+
+def polynomials(x: Tensor, coefficients: Tensor, degree: int) -> Tensor:
     """Values of polynomials in the components of each channel.
 
-    Arguments of ``apply``
-    ----------------------
+    Parameters
+    ----------
     x : (n_variables, n_channels, n_atoms)
-    coefficients : (n_channels, n_outputs, n_monomials); monomials in the order of
-        :func:`monomials`
+    coefficients : (n_channels, n_outputs, n_monomials), in the order of :func:`monomials`
     degree : highest degree
 
     Returns
     -------
     (n_channels, n_outputs, n_atoms)
     """
+    result: Tensor = _Polynomials.apply(x, coefficients, degree)  # type: ignore[no-untyped-call]
+    return result
 
+
+class _Polynomials(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor, coefficients: Tensor, degree: int) -> Tensor:
-        """Evaluate in pieces."""
         ctx.save_for_backward(x, coefficients)
         ctx.degree = degree
         result = x.new_empty(*coefficients.shape[:2], x.shape[2])
         for a, b in _pieces(x.shape[2]):
-            values = _evaluate_monomials(x[:, :, a:b].contiguous(), degree)
+            values = _evaluate(x[:, :, a:b].contiguous(), degree)
             result[:, :, a:b] = torch.bmm(coefficients, values.transpose(0, 1))
         return result
 
     @staticmethod
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:  # type: ignore[override]
-        """Gradient for x."""
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
         x, coefficients = ctx.saved_tensors
-        blocks = _blocks(len(x), ctx.degree)
+        transposed = coefficients.transpose(1, 2)
         d_x = torch.empty_like(x)
         for a, b in _pieces(x.shape[2]):
             part = x[:, :, a:b].contiguous()
-            values = _evaluate_monomials(part, ctx.degree)
-            d_values = (
-                torch.bmm(coefficients.transpose(1, 2), gradient[:, :, a:b])
-                .transpose(0, 1)
-                .contiguous()
-            )
+            values = _evaluate(part, ctx.degree)
+            d_values = torch.bmm(transposed, gradient[:, :, a:b]).transpose(0, 1).contiguous()
             d_part = torch.zeros_like(part)
-            for i, lower, target in reversed(blocks):
-                d_part[i] += (values[lower] * d_values[target]).sum(0)
-                d_values[lower].addcmul_(d_values[target], part[i : i + 1])
+            for i, lower, higher in reversed(_recursion(len(x), ctx.degree)):
+                d_part[i] += (values[lower] * d_values[higher]).sum(0)
+                d_values[lower].addcmul_(d_values[higher], part[i : i + 1])
             d_x[:, :, a:b] = d_part + d_values[: len(x)]
         return d_x, None, None
 
@@ -256,28 +262,28 @@ def monomials(n_variables: int, degree: int) -> list[list[tuple[int, ...]]]:
 
 
 @functools.cache
-def _blocks(n_variables: int, degree: int) -> list[tuple[int, slice, slice]]:
-    """(i, lower, target): the monomials ``target`` are x_i times the monomials ``lower``.
+def _recursion(n_variables: int, degree: int) -> list[tuple[int, slice, slice]]:
+    """(i, lower, higher): the monomials ``higher`` are x_i times the monomials ``lower``.
 
     In lexical order those of degree d + 1 that begin with i are x_i times those of degree d that
     begin with i or later, and both stand together.
     """
-    blocks, begin = [], 0
+    steps, begin = [], 0
     for lower in monomials(n_variables, degree)[:-1]:
         end = target = begin + len(lower)
         for i in range(n_variables):
-            first = begin + next(n for n, m in enumerate(lower) if m[0] >= i)
-            blocks.append((i, slice(first, end), slice(target, target + end - first)))
+            first = begin + next(n for n, monomial in enumerate(lower) if monomial[0] >= i)
+            steps.append((i, slice(first, end), slice(target, target + end - first)))
             target += end - first
         begin = end
-    return blocks
+    return steps
 
 
-def _evaluate_monomials(x: Tensor, degree: int) -> Tensor:
+def _evaluate(x: Tensor, degree: int) -> Tensor:
     """(n_variables, ...) -> (n_monomials, ...)."""
-    blocks = _blocks(len(x), degree)
-    values = x.new_empty(blocks[-1][2].stop if blocks else len(x), *x.shape[1:])
+    steps = _recursion(len(x), degree)
+    values = x.new_empty(steps[-1][2].stop if steps else len(x), *x.shape[1:])
     values[: len(x)] = x
-    for i, lower, target in blocks:
-        torch.mul(values[lower], x[i : i + 1], out=values[target])
+    for i, lower, higher in steps:
+        torch.mul(values[lower], x[i : i + 1], out=values[higher])
     return values

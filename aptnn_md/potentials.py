@@ -105,7 +105,8 @@ def _from_callable(text: str, module: str, name: str, arguments: str | None) -> 
         raise InputError(where, "keyword arguments", error, f"those of {name}") from error
     if not hasattr(calculator, "get_potential_energy"):
         raise InputError(where, "result", type(calculator).__name__, "an ASE calculator")
-    return calculator
+    made: Calculator = calculator
+    return made
 
 
 @contextlib.contextmanager

@@ -1,0 +1,400 @@
+"""Does water-mace hold? Errors, energy conservation, long runs and structure.
+
+    python validate.py forces --data DATA [--json errors.json]
+    python validate.py nve    --data DATA [--ps 2] [--dtype float64]
+    python validate.py nvt    --data DATA [--ps 20] --out nvt        (goes on where it was stopped)
+    python validate.py pimd   --data DATA [--ps 2]  --out pimd       (likewise; runs i-PI)
+    python validate.py rdf    --data DATA --nvt nvt --pimd pimd --plot rdf.png
+    python validate.py box    --nvt nvt --out water64.extxyz
+
+DATA holds train.extxyz and test.extxyz; each frame has ``config=`` with the run it is from.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import ase.io
+import numpy as np
+from ase import Atoms, units
+from ase.md.langevin import Langevin
+from ase.md.velocitydistribution import MaxwellBoltzmannDistribution, Stationary
+from ase.md.verlet import VelocityVerlet
+
+from aptnn_md.graph import neighbour_pairs
+from aptnn_md.potentials import load_potential
+from aptnn_md.progress import Progress
+
+TIMESTEP = 0.5  # fs
+TEMPERATURE = 300.0  # K
+FRAME_EVERY = 20  # steps
+SAVE_EVERY = 400  # steps
+CLASSICAL, PATH_INTEGRAL = "classical-330K", "pimd-300K-8beads"
+
+
+def forces(options: argparse.Namespace) -> None:
+    """Force RMSE and energy RMSE (mean of each class taken out) on the test frames."""
+    calculator = load_potential(options.model, dtype=options.dtype)
+    frames = ase.io.read(Path(options.data) / "test.extxyz", ":")
+    errors: dict[str, Any] = {}
+    for kind in sorted({frame.info["config"] for frame in frames}):
+        chosen = [frame for frame in frames if frame.info["config"] == kind]
+        results = calculator.evaluate(chosen)
+        df = np.stack([r["forces"] - f.get_forces() for r, f in zip(results, chosen, strict=True)])
+        f = np.stack([frame.get_forces() for frame in chosen])
+        de = np.array(
+            [r["energy"] - f.get_potential_energy() for r, f in zip(results, chosen, strict=True)]
+        )
+        errors[kind] = {
+            "frames": len(chosen),
+            "force_rmse_eV_per_A": round(float(np.sqrt(np.mean(df**2))), 4),
+            "force_mae_eV_per_A": round(float(np.mean(np.abs(df))), 4),
+            "force_rms_eV_per_A": round(float(np.sqrt(np.mean(f**2))), 4),
+            "energy_rmse_shifted_meV_per_atom": round(float(1e3 * de.std() / len(chosen[0])), 4),
+            "energy_mean_error_meV_per_atom": round(float(1e3 * de.mean() / len(chosen[0])), 4),
+        }
+        print(kind, json.dumps(errors[kind]))
+    if options.json:
+        Path(options.json).write_text(json.dumps(errors, indent=1) + "\n")
+
+
+def nve(options: argparse.Namespace) -> None:
+    """Drift of the total energy in microcanonical runs from an equilibrated frame."""
+    atoms = _start(options)
+    calculator = load_potential(options.model, dtype=options.dtype)
+    atoms.calc = calculator
+    # a frame of the teacher's run with fresh momenta: let it settle first
+    Langevin(
+        atoms, TIMESTEP * units.fs, temperature_K=TEMPERATURE, friction=0.02 / units.fs, rng=_rng(2)
+    ).run(1000)
+    Stationary(atoms)
+    dynamics = VelocityVerlet(atoms, TIMESTEP * units.fs)
+    energies: list[float] = []
+    dynamics.attach(lambda: energies.append(atoms.get_total_energy()), interval=1)
+    began = time.perf_counter()
+    dynamics.run(round(options.ps * 1000 / TIMESTEP))
+    seconds = time.perf_counter() - began
+    t = np.arange(len(energies)) * TIMESTEP * 1e-3
+    e = 1e3 * (np.array(energies) - energies[0]) / len(atoms)
+    slope, offset = np.polyfit(t, e, 1)
+    print(
+        f"NVE {options.dtype} {options.ps} ps, {TIMESTEP} fs: drift {slope:+.5f} meV/atom/ps, "
+        f"rms about the line {np.std(e - slope * t - offset):.5f} meV/atom, mean temperature now "
+        f"{atoms.get_temperature():.0f} K, {1e3 * seconds / (len(e) - 1):.1f} ms a step"
+    )
+
+
+def nvt(options: argparse.Namespace) -> None:
+    """Langevin dynamics at 300 K; frames and state are kept in a folder."""
+    out = Path(options.out)
+    out.mkdir(exist_ok=True)
+    atoms, state, rng = _start(options), out / "state.json", _rng(3)
+    step, log = 0, []
+    if state.exists():
+        saved = json.loads(state.read_text())
+        step, log = saved["step"], saved["log"]
+        atoms.set_positions(saved["positions"])
+        atoms.set_momenta(saved["momenta"])
+        rng.bit_generator.state = saved["rng"]
+    n_frames = step // FRAME_EVERY
+    with open(out / "frames.bin", "ab") as file:
+        file.truncate(n_frames * len(atoms) * 3 * 4)
+    atoms.calc = load_potential(options.model, dtype=options.dtype)
+    n_steps = round(options.ps * 1000 / TIMESTEP)
+    with Progress(n_steps, "NVT", every=60.0) as progress:
+        progress.update(step)
+        while step < n_steps:
+            dynamics = Langevin(
+                atoms,
+                TIMESTEP * units.fs,
+                temperature_K=TEMPERATURE,
+                friction=0.01 / units.fs,
+                rng=rng,
+            )
+            frames: list[bytes] = []
+            for _ in range(SAVE_EVERY // FRAME_EVERY):
+                dynamics.run(FRAME_EVERY)
+                frames.append(atoms.positions.astype("<f4").tobytes())
+            step += SAVE_EVERY
+            log.append(_log(atoms, step))
+            with open(out / "frames.bin", "ab") as file:
+                file.write(b"".join(frames))
+            _save(state, atoms, step, log, rng)
+            progress.update(SAVE_EVERY, f"{log[-1][2]:.0f} K, longest O-H {log[-1][3]:.2f} Å")
+    table = np.array(log)
+    half = table[len(table) // 4 :]
+    print(
+        f"NVT {step * TIMESTEP * 1e-3} ps: mean temperature of the last three quarters "
+        f"{half[:, 2].mean():.1f} K, potential energy {1e3 * half[:, 1].mean() / len(atoms):.2f} "
+        f"± {1e3 * half[:, 1].std() / len(atoms):.2f} meV/atom from the start, longest O-H bond "
+        f"at any check {table[:, 3].max():.3f} Å, {_molecules(atoms)}"
+    )
+
+
+def pimd(options: argparse.Namespace) -> None:
+    """8-bead path-integral dynamics at 300 K in i-PI, PILE-G, through ffdirect."""
+    out = Path(options.out)
+    out.mkdir(exist_ok=True)
+    atoms = _start(options)
+    ase.io.write(out / "start.xyz", atoms)
+    here = Path(__file__).resolve().parent
+    n_steps = round(options.ps * 1000 / TIMESTEP)
+    text = (here / "pimd.xml").read_text()
+    for name, value in {
+        "@STEPS@": n_steps,
+        "@TIMESTEP@": TIMESTEP,
+        "@TEMPERATURE@": TEMPERATURE,
+        "@PES@": here / "ipi_pes.py",
+        "@MODEL@": options.model,
+    }.items():
+        text = text.replace(name, str(value))
+    (out / "input.xml").write_text(text)
+    restart = out / "RESTART"
+    source = "RESTART" if restart.exists() else "input.xml"
+    command = [str(Path(sys.executable).parent / "i-pi"), source]
+    with open(out / "log", "a") as log:
+        subprocess.run(command, cwd=out, check=True, stdout=log, stderr=subprocess.STDOUT)
+    data = np.loadtxt(out / "pimd.out")
+    late = data[len(data) // 4 :]
+    print(
+        f"PIMD {data[-1, 1]:.3f} ps, {len(data)} records: bead temperature "
+        f"{late[:, 2].mean():.1f} ± {late[:, 2].std():.1f} K, kinetic energy (centroid virial) "
+        f"{1e3 * late[:, 4].mean() / len(atoms):.1f} meV/atom, conserved quantity drift "
+        f"{1e3 * np.polyfit(late[:, 1], late[:, 5], 1)[0] / len(atoms):+.3f} meV/atom/ps"
+    )
+    positions = _bead_positions(out)
+    for name, frame in (("first", positions[0]), ("last", positions[-1])):
+        beads = atoms.copy()
+        worst = 0.0
+        for bead in frame:
+            beads.positions = bead
+            worst = max(worst, float(_bonds(beads).max()))
+        print(f"{name} frame: longest O-H bond of any bead {worst:.3f} Å, {_molecules(beads)}")
+
+
+def rdf(options: argparse.Namespace) -> None:
+    """Radial distribution functions beside the teacher's, which are from its frames."""
+    frames = [
+        frame
+        for name in ("train.extxyz", "test.extxyz")
+        for frame in ase.io.read(Path(options.data) / name, ":")
+    ]
+    template = frames[0].copy()
+    ours = {
+        "classical": _nvt_positions(Path(options.nvt), len(template)),
+        "path integral": _bead_positions(Path(options.pimd)).reshape(-1, len(template), 3)
+        if options.pimd
+        else None,
+    }
+    teacher = {
+        "classical": np.stack([f.positions for f in frames if f.info["config"] == CLASSICAL]),
+        "path integral": np.stack(
+            [f.positions for f in frames if f.info["config"] == PATH_INTEGRAL]
+        ),
+    }
+    import matplotlib
+
+    matplotlib.use("Agg")
+    import matplotlib.pyplot as plt
+
+    figure, axes = plt.subplots(2, 3, figsize=(11, 6), layout="constrained", sharex="col")
+    for row, kind in enumerate(ours):
+        for column, (a, b) in enumerate(((8, 8), (8, 1), (1, 1))):
+            axis = axes[row, column]
+            r, g_teacher = _radial_distribution(template, teacher[kind], a, b)
+            axis.plot(
+                r, g_teacher, "k", lw=1, label=f"teacher ({len(teacher[kind])} configurations)"
+            )
+            axis.set(title=f"{kind}: g {_symbol(a)}{_symbol(b)}", xlim=(0.8, 6), ylim=(0, 4))
+            positions = ours[kind]
+            if positions is None:
+                continue
+            g = _radial_distribution(template, positions, a, b)[1]
+            axis.plot(r, g, "C3--", lw=1, label=f"water-mace ({len(positions)} configurations)")
+            outer = r > (2.0 if a == b == 1 else 1.35)
+            inner = ~outer
+            line = f"{kind} g_{_symbol(a)}{_symbol(b)}: "
+            for title, part in (("bond", inner), ("between molecules", outer)):
+                if g[part].max() < 0.05 or g_teacher[part].max() < 0.05:
+                    continue
+                line += (
+                    f"{title}: first maximum {r[part][g[part].argmax()]:.2f} Å, {g[part].max():.2f} "
+                    f"(teacher {r[part][g_teacher[part].argmax()]:.2f} Å, {g_teacher[part].max():.2f}), "
+                    f"rms difference {np.sqrt(np.mean((g - g_teacher)[part] ** 2)):.3f}; "
+                )
+            print(line)
+    axes[0, 0].legend(fontsize="small")
+    for axis in axes[1]:
+        axis.set_xlabel("r / Å")
+    figure.savefig(options.plot, dpi=110)
+
+
+def box(options: argparse.Namespace) -> None:
+    """Write the state of the NVT run as a start for other runs, with momenta."""
+    saved = json.loads((Path(options.nvt) / "state.json").read_text())
+    atoms = Atoms(
+        numbers=saved["numbers"], positions=saved["positions"], cell=saved["cell"], pbc=True
+    )
+    atoms.set_momenta(saved["momenta"])
+    # molecules together: i-PI, demo and eye like O H H
+    oxygen = np.flatnonzero(atoms.numbers == 8)
+    hydrogen = np.flatnonzero(atoms.numbers == 1)
+    distances = atoms.get_all_distances(mic=True)[np.ix_(oxygen, hydrogen)]
+    order = [
+        i for o, d in zip(oxygen, distances, strict=True) for i in (o, *hydrogen[np.argsort(d)[:2]])
+    ]
+    if len(set(order)) != len(atoms):
+        raise SystemExit("a hydrogen does not belong to one oxygen")
+    atoms = atoms[order]
+    Stationary(atoms)
+    for o in range(0, len(atoms), 3):
+        vectors = atoms.get_distances(o, [o + 1, o + 2], mic=True, vector=True)
+        atoms.positions[o + 1 : o + 3] = atoms.positions[o] + vectors
+    shift = np.floor(atoms.get_scaled_positions(wrap=False)[::3]).repeat(3, axis=0)
+    atoms.positions -= shift @ atoms.cell.array
+    atoms.info["origin"] = (
+        f"64 H2O after {saved['step'] * TIMESTEP * 1e-3:g} ps of Langevin dynamics with the bundled "
+        f"potential water-mace at {TEMPERATURE:g} K, {TIMESTEP} fs (examples/water_mace/validate.py "
+        "nvt, box); density of the training data"
+    )
+    ase.io.write(options.out, atoms, format="extxyz", columns=["symbols", "positions", "momenta"])
+    back = ase.io.read(options.out)
+    print(
+        f"{options.out}: {back.get_chemical_formula()}, {back.get_temperature():.1f} K, {_molecules(back)}"
+    )
+
+
+def _start(options: argparse.Namespace) -> Atoms:
+    """The last classical training frame, with momenta at 300 K."""
+    frames = ase.io.read(Path(options.data) / "train.extxyz", ":")
+    atoms: Atoms = [frame for frame in frames if frame.info["config"] == CLASSICAL][-1].copy()
+    MaxwellBoltzmannDistribution(atoms, temperature_K=TEMPERATURE, rng=_rng(1))
+    Stationary(atoms)
+    return atoms
+
+
+def _rng(seed: int) -> np.random.Generator:
+    return np.random.default_rng(seed)
+
+
+def _log(atoms: Atoms, step: int) -> list[float]:
+    energy = atoms.get_potential_energy() - _BASE.setdefault(
+        id(atoms.calc),
+        sum(
+            atoms.calc.network.atomic_energies[atoms.calc.elements.index(z)] for z in atoms.numbers
+        ),
+    )
+    return [step, energy, atoms.get_temperature(), float(_bonds(atoms).max())]
+
+
+_BASE: dict[int, float] = {}
+
+
+def _save(
+    path: Path, atoms: Atoms, step: int, log: list[list[float]], rng: np.random.Generator
+) -> None:
+    state = {
+        "step": step,
+        "numbers": atoms.numbers.tolist(),
+        "cell": atoms.cell.array.tolist(),
+        "positions": atoms.positions.tolist(),
+        "momenta": atoms.get_momenta().tolist(),
+        "rng": rng.bit_generator.state,
+        "log": log,
+    }
+    temporary = path.with_suffix(".part")
+    temporary.write_text(json.dumps(state))
+    os.replace(temporary, path)
+
+
+def _bonds(atoms: Atoms) -> np.ndarray:
+    """Distance of each hydrogen to its nearest oxygen, Å."""
+    i, j, vectors = neighbour_pairs(atoms, 2.5)
+    chosen = (atoms.numbers[i] == 1) & (atoms.numbers[j] == 8)
+    nearest = np.full(len(atoms), np.inf)
+    np.minimum.at(nearest, i[chosen], np.linalg.norm(vectors[chosen], axis=1))
+    return nearest[atoms.numbers == 1]
+
+
+def _molecules(atoms: Atoms) -> str:
+    """How many oxygens have 0, 1, 2, 3 ... hydrogens nearest to them."""
+    i, j, vectors = neighbour_pairs(atoms, 2.5)
+    chosen = (atoms.numbers[i] == 1) & (atoms.numbers[j] == 8)
+    i, j, d = i[chosen], j[chosen], np.linalg.norm(vectors[chosen], axis=1)
+    owner = {}
+    for n in np.argsort(-d):
+        owner[i[n]] = j[n]
+    counts = np.bincount(
+        np.bincount(list(owner.values()), minlength=len(atoms))[atoms.numbers == 8]
+    )
+    return ", ".join(f"{n} O with {k} H" for k, n in enumerate(counts) if n)
+
+
+def _radial_distribution(
+    template: Atoms, positions: np.ndarray, a: int, b: int, r_max: float = 6.0, width: float = 0.05
+) -> tuple[np.ndarray, np.ndarray]:
+    edges = np.arange(0.0, r_max + width / 2, width)
+    counts = np.zeros(len(edges) - 1)
+    first, second = np.flatnonzero(template.numbers == a), np.flatnonzero(template.numbers == b)
+    lengths = np.diag(template.cell.array)
+    for frame in positions:
+        d = frame[first][:, None] - frame[second][None]
+        r = np.linalg.norm(d - lengths * np.rint(d / lengths), axis=2)
+        counts += np.histogram(r[r > 0.1], bins=edges)[0]
+    shells = 4 / 3 * np.pi * np.diff(edges**3)
+    n_pairs = len(first) * (len(second) - (a == b))
+    ideal = n_pairs * shells / template.get_volume() * len(positions)
+    return (edges[1:] + edges[:-1]) / 2, counts / ideal
+
+
+def _nvt_positions(folder: Path, n_atoms: int) -> np.ndarray:
+    frames = np.fromfile(folder / "frames.bin", "<f4").reshape(-1, n_atoms, 3).astype(float)
+    return frames[len(frames) // 10 :]  # the first tenth settles
+
+
+def _bead_positions(folder: Path) -> np.ndarray:
+    """(frames, beads, atoms, 3), Å, after the first tenth."""
+    files = sorted(folder.glob("pimd.pos_*.xyz"))
+    beads = [
+        np.stack([f.positions for f in ase.io.read(file, ":", format="xyz")]) for file in files
+    ]
+    shortest = min(len(b) for b in beads)
+    positions = np.stack([b[:shortest] for b in beads], axis=1)
+    return positions[shortest // 10 :]
+
+
+def _symbol(z: int) -> str:
+    return {1: "H", 8: "O"}[z]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    commands: dict[str, Callable[[argparse.Namespace], None]] = {
+        f.__name__: f for f in (forces, nve, nvt, pimd, rdf, box)
+    }
+    parser.add_argument("command", choices=commands)
+    parser.add_argument("--data", help="folder of the reference frames")
+    parser.add_argument("--model", default="water-mace", help="as for load_potential")
+    parser.add_argument("--dtype", default="float32")
+    parser.add_argument("--ps", type=float, default=2.0)
+    parser.add_argument("--out")
+    parser.add_argument("--json")
+    parser.add_argument("--nvt")
+    parser.add_argument("--pimd")
+    parser.add_argument("--plot", default="rdf.png")
+    options = parser.parse_args()
+    commands[options.command](options)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,320 @@
+"""Potentials: the bundled MACE against mace-torch, against itself, and load_potential's errors."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from ase import Atoms
+from ase.build import make_supercell
+from ase.calculators.lj import LennardJones
+
+from aptnn_md.errors import InputError
+from aptnn_md.mace_network import MACENetwork
+from aptnn_md.mace_potential import MACEPotential, read_potential, write_potential
+from aptnn_md.potentials import load_potential, quiet_mace
+
+
+BUNDLED = Path(__file__).parents[1] / "aptnn_md" / "bundled" / "water-mace.json"
+PACK = Path(__file__).parents[1] / "examples" / "water_mace" / "pack.py"
+TRICLINIC = np.array([[5.1, 0.3, -0.4], [1.7, 4.6, 0.2], [-0.6, 1.1, 4.9]])
+"""Shorter than twice the cutoff: atoms see several images of each other and of themselves."""
+
+
+def water(seed: int = 0, cell: np.ndarray = TRICLINIC, n_molecules: int = 4) -> Atoms:
+    """Molecules at random places and orientations, some outside the cell."""
+    rng = np.random.default_rng(seed)
+    shape = np.array([[0.0, 0.0, 0.0], [0.96, 0.0, 0.0], [-0.24, 0.93, 0.0]])
+    grid = np.array([[x, y, z] for x in (0, 0.5) for y in (0, 0.5) for z in (0, 0.5)])
+    positions = []
+    for place in grid[:n_molecules]:
+        rotation, _ = np.linalg.qr(rng.normal(size=(3, 3)))
+        place = place + rng.integers(-1, 2, size=3)
+        positions.append(place @ cell + shape @ rotation + rng.normal(scale=0.08, size=(3, 3)))
+    return Atoms("OHH" * n_molecules, np.concatenate(positions), cell=cell, pbc=True)
+
+
+def needs_mace(test):
+    """Not by importing it: that would change settings of the whole process."""
+    found = importlib.util.find_spec("mace") is not None
+    return pytest.mark.mace(pytest.mark.skipif(not found, reason="needs mace-torch")(test))
+
+
+@pytest.fixture(scope="module")
+def double() -> MACEPotential:
+    return load_potential("water-mace", dtype="float64")
+
+
+@pytest.fixture(scope="module")
+def mace_module() -> torch.nn.Module:
+    """mace-torch's own network with the bundled weights, in double precision."""
+    spec = importlib.util.spec_from_file_location("pack", PACK)
+    pack = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(pack)
+    model = pack.build_mace(BUNDLED)
+    # the Clebsch-Gordan blocks came through single precision with the weights; e3nn's own again
+    with quiet_mace():
+        from e3nn import o3
+
+        for name, buffer in model.named_buffers():
+            if "_w3j_" in name:
+                degrees = map(int, name.split("_w3j_")[1].split("_"))
+                w3j = o3.wigner_3j(*degrees, dtype=torch.float64)
+                torch.testing.assert_close(buffer, w3j, rtol=1e-6, atol=1e-6)
+                buffer.copy_(w3j)
+    return model
+
+
+def mace_calculator(module: torch.nn.Module, dtype: str):
+    import copy
+
+    with quiet_mace():
+        from mace.calculators import MACECalculator
+
+        return MACECalculator(models=[copy.deepcopy(module)], device="cpu", default_dtype=dtype)
+
+
+@needs_mace
+@pytest.mark.parametrize(("dtype", "tolerance"), [("float64", 1e-7), ("float32", 3e-4)])
+def test_agrees_with_mace_torch(mace_module, dtype, tolerance):
+    ours, theirs = load_potential("water-mace", dtype=dtype), mace_calculator(mace_module, dtype)
+    for seed in range(2):
+        atoms = water(seed)
+        size = np.abs(ours.get_forces(atoms)).max()
+        assert size > 1.0
+        assert ours.get_forces(atoms) == pytest.approx(
+            theirs.get_property("forces", atoms), abs=tolerance * size
+        )
+        assert ours.get_stress(atoms) == pytest.approx(
+            theirs.get_property("stress", atoms), abs=tolerance * size
+        )
+        # mace-torch adds the atoms' large energies in the network's precision
+        offset = 2e-3 if dtype == "float32" else 1e-6
+        assert ours.get_potential_energy(atoms) == pytest.approx(
+            theirs.get_property("energy", atoms), abs=offset
+        )
+
+
+@needs_mace
+def test_mace_model_file(tmp_path, mace_module, double):
+    torch.save(mace_module, tmp_path / "water.model")
+    calculator = load_potential(tmp_path / "water.model")
+    atoms = water()
+    assert calculator.get_property("forces", atoms) == pytest.approx(
+        double.get_forces(atoms), abs=1e-6
+    )
+
+
+@needs_mace
+def test_mace_leaves_no_lasting_settings():
+    """In a new process: importing mace-torch's calculators changes settings when it happens."""
+    code = (
+        "import os, torch\n"
+        "from aptnn_md.potentials import quiet_mace\n"
+        "with quiet_mace():\n"
+        "    import mace.calculators\n"
+        "assert 'TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD' not in os.environ\n"
+        "assert torch.get_default_dtype() == torch.float32\n"
+    )
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert (run.returncode, run.stdout, run.stderr) == (0, "", "")
+
+
+def test_bundled_needs_neither_mace_nor_a_word():
+    code = (
+        "import sys\n"
+        "sys.modules['mace'] = None\n"
+        "from ase.build import molecule\n"
+        "from aptnn_md.potentials import load_potential\n"
+        "atoms = molecule('H2O')\n"
+        "atoms.calc = load_potential('water-mace')\n"
+        "assert abs(atoms.get_forces()).max() < 5\n"
+    )
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert (run.returncode, run.stdout, run.stderr) == (0, "", "")
+
+
+@pytest.mark.parametrize("periodic", [True, (True, False, True), False])
+def test_forces_are_the_gradient(double, periodic):
+    atoms = water(3)
+    atoms.pbc = periodic
+    forces = double.get_forces(atoms)
+    rng, h = np.random.default_rng(0), 1e-4
+    for _ in range(4):
+        direction = rng.normal(size=forces.shape)
+        energies = []
+        for sign in (1, -1):
+            moved = atoms.copy()
+            moved.positions += sign * h * direction
+            energies.append(double.get_potential_energy(moved))
+        slope = (energies[0] - energies[1]) / (2 * h)
+        assert -np.sum(forces * direction) == pytest.approx(slope, rel=1e-6, abs=1e-5)
+    assert np.abs(forces.sum(axis=0)).max() < 1e-9
+
+
+def test_stress_is_the_gradient(double):
+    atoms, h = water(4), 1e-5
+    stress = double.get_stress(atoms)
+    for column, (a, b) in enumerate([(0, 0), (1, 1), (2, 2), (1, 2), (0, 2), (0, 1)]):
+        energies = []
+        for sign in (1, -1):
+            strain = np.eye(3)
+            strain[a, b] += sign * h / 2
+            strain[b, a] += sign * h / 2
+            strained = atoms.copy()
+            strained.set_cell(atoms.cell.array @ strain, scale_atoms=False)
+            strained.positions = atoms.positions @ strain
+            energies.append(double.get_potential_energy(strained))
+        slope = (energies[0] - energies[1]) / (2 * h) / atoms.get_volume()
+        assert stress[column] == pytest.approx(slope, rel=1e-5, abs=1e-8)
+
+
+def test_symmetries(double):
+    atoms = water(5)
+    energy, forces = double.get_potential_energy(atoms), double.get_forces(atoms)
+    rng = np.random.default_rng(1)
+    order = rng.permutation(len(atoms))
+    moved = atoms[order]
+    moved.positions += [3.1, -7.0, 0.4]
+    moved.wrap()
+    assert double.get_potential_energy(moved) == pytest.approx(energy, abs=1e-8)
+    assert double.get_forces(moved) == pytest.approx(forces[order], abs=1e-8)
+    rotation, _ = np.linalg.qr(rng.normal(size=(3, 3)))
+    if np.linalg.det(rotation) > 0:
+        rotation *= -1  # an improper rotation tests inversion as well
+    turned = atoms.copy()
+    turned.set_cell(atoms.cell.array @ rotation.T, scale_atoms=False)
+    turned.positions = atoms.positions @ rotation.T
+    assert double.get_potential_energy(turned) == pytest.approx(energy, abs=1e-8)
+    # the generalised Clebsch-Gordan coefficients in the file are mace-torch's single precision ones
+    assert double.get_forces(turned) == pytest.approx(forces @ rotation.T, abs=2e-7)
+
+
+def test_supercell(double):
+    atoms = water(6)
+    repeated = make_supercell(atoms, [[2, 0, 0], [1, 1, 0], [0, 0, 1]], order="cell-major")
+    assert double.get_potential_energy(repeated) == pytest.approx(
+        2 * double.get_potential_energy(atoms), abs=1e-7
+    )
+    assert double.get_forces(repeated)[: len(atoms)] == pytest.approx(
+        double.get_forces(atoms), abs=1e-8
+    )
+
+
+def test_batch_gives_the_single_results(double):
+    big = 2.4 * TRICLINIC
+    frames = [water(7), water(8, big, 8), Atoms("H", [[0, 0, 0]]), water(9)]
+    for batched, atoms in zip(double.evaluate(frames), frames, strict=True):
+        single = double.evaluate([atoms])[0]
+        assert batched.keys() == single.keys()
+        assert ("stress" in single) == bool(atoms.pbc.all())
+        for name, value in single.items():
+            assert batched[name] == pytest.approx(value, abs=1e-9)
+        assert single["energies"].sum() == pytest.approx(single["energy"], abs=1e-9)
+
+
+def test_nothing_jumps_at_the_cutoff(double):
+    def energy(distance: float) -> float:
+        return double.get_potential_energy(Atoms("OH", [[0, 0, 0], [0, 0, distance]]))
+
+    apart = energy(100.0)
+    assert energy(4.5 - 1e-4) == pytest.approx(apart, abs=1e-9)
+    assert energy(4.5 + 1e-4) == pytest.approx(apart, abs=1e-12)
+    assert abs(energy(3.5) - apart) > 1e-4
+
+
+def test_files_round_trip(tmp_path):
+    header, weights = read_potential(BUNDLED)
+    write_potential(tmp_path / "copy.json", header["configuration"], weights, header["card"])
+    atoms = water()
+    assert load_potential(tmp_path / "copy.json").get_forces(atoms) == pytest.approx(
+        load_potential("water-mace").get_forces(atoms), abs=0
+    )
+    assert BUNDLED.with_suffix(".pt").stat().st_size < 1e6
+    for field in ("elements", "cutoff", "level_of_theory", "training_data", "licence_of_data"):
+        assert header["card"][field]
+
+
+def test_any_ase_calculator():
+    text = 'ase.calculators.lj:LennardJones {"sigma": 2.5, "epsilon": 0.02}'
+    calculator = load_potential(text)
+    assert isinstance(calculator, LennardJones)
+    assert calculator.parameters["sigma"] == 2.5
+
+
+@pytest.mark.parametrize(
+    ("spec", "part"),
+    [
+        ("watermace", "'watermace'"),
+        ("no.such.module:thing", "no.such.module:thing"),
+        ("ase.calculators.lj:Nothing", "callable"),
+        ("ase.calculators.lj:LennardJones {sigma: 1}", "JSON"),
+        ('ase.data:Formula {"formula": 1}', "callable"),
+        ('ase.calculators.emt:EMT {"nothing": [}', "JSON"),
+        ('ase:Atoms {"nothing": 1}', "keyword arguments"),
+        ("collections:OrderedDict", "ASE calculator"),
+    ],
+)
+def test_wrong_names(spec, part):
+    with pytest.raises(InputError) as error:
+        load_potential(spec)
+    assert part in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+def damaged(tmp_path: Path, change) -> Path:
+    header, weights = read_potential(BUNDLED)
+    write_potential(tmp_path / "bad.json", header["configuration"], weights, header["card"])
+    header = json.loads((tmp_path / "bad.json").read_text())
+    change(header, tmp_path / "bad.pt")
+    (tmp_path / "bad.json").write_text(json.dumps(header))
+    return tmp_path / "bad.json"
+
+
+@pytest.mark.parametrize(
+    ("change", "part"),
+    [
+        (lambda header, pt: header.update(format="aptnn_md.other"), "aptnn_md.other"),
+        (lambda header, pt: header.update(version=2), "version"),
+        (lambda header, pt: pt.write_bytes(pt.read_bytes()[:-100]), "SHA-256"),
+        (lambda header, pt: pt.unlink(), "bad.pt"),
+        (lambda header, pt: header["configuration"].update(radial_type="gaussian"), "radial_type"),
+        (lambda header, pt: header["configuration"].update(hidden_irreps="8x0e+8x1o"), "weights"),
+        (lambda header, pt: header["configuration"].update(hidden_irreps="16x0e+16x1e"), "irreps"),
+    ],
+)
+def test_damaged_files(tmp_path, change, part):
+    with pytest.raises(InputError) as error:
+        load_potential(damaged(tmp_path, change))
+    assert part in str(error.value)
+
+
+@needs_mace
+@pytest.mark.parametrize("name", ["frames.extxyz", "half.model"])
+def test_not_a_model_file(tmp_path, name, capfd):
+    (tmp_path / name).write_bytes(b"3\n\nO 0 0 0\nH 0 0 1\nH 0 1 0\n")
+    with pytest.raises(InputError, match="expected a MACE model"):
+        load_potential(tmp_path / name)
+    assert capfd.readouterr() == ("", "")
+
+
+def test_unknown_element_and_precision():
+    with pytest.raises(InputError, match="found C, N, expected H, O"):
+        load_potential("water-mace").get_forces(Atoms("OCN", np.eye(3)))
+    with pytest.raises(InputError, match="float16"):
+        load_potential("water-mace", dtype="float16")
+    with pytest.raises(InputError, match="positions"):
+        load_potential("water-mace").get_forces(Atoms("O", [[np.nan, 0, 0]]))
+
+
+def test_network_refuses_foreign_weights():
+    header, weights = read_potential(BUNDLED)
+    del weights["interactions.0.linear.weight"]
+    with pytest.raises(InputError, match=r"interactions\.0\.linear\.weight"):
+        MACENetwork(header["configuration"], weights)
