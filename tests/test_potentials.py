@@ -20,7 +20,6 @@ from aptnn_md.mace_network import MACENetwork
 from aptnn_md.mace_potential import MACEPotential, read_potential, write_potential
 from aptnn_md.potentials import load_potential, quiet_mace
 
-
 BUNDLED = Path(__file__).parents[1] / "aptnn_md" / "bundled" / "water-mace.json"
 PACK = Path(__file__).parents[1] / "examples" / "water_mace" / "pack.py"
 TRICLINIC = np.array([[5.1, 0.3, -0.4], [1.7, 4.6, 0.2], [-0.6, 1.1, 4.9]])

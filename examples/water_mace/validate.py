@@ -157,8 +157,8 @@ def pimd(options: argparse.Namespace) -> None:
     }.items():
         text = text.replace(name, str(value))
     (out / "input.xml").write_text(text)
-    restart = out / "RESTART"
-    source = "RESTART" if restart.exists() else "input.xml"
+    saved = [file for file in (out / "RESTART", out / "pimd.checkpoint") if file.exists()]
+    source = max(saved, key=lambda file: file.stat().st_mtime).name if saved else "input.xml"
     command = [str(Path(sys.executable).parent / "i-pi"), source]
     with open(out / "log", "a") as log:
         subprocess.run(command, cwd=out, check=True, stdout=log, stderr=subprocess.STDOUT)
@@ -219,22 +219,27 @@ def rdf(options: argparse.Namespace) -> None:
                 continue
             g = _radial_distribution(template, positions, a, b)[1]
             axis.plot(r, g, "C3--", lw=1, label=f"water-mace ({len(positions)} configurations)")
-            outer = r > (2.0 if a == b == 1 else 1.35)
-            inner = ~outer
-            line = f"{kind} g_{_symbol(a)}{_symbol(b)}: "
-            for title, part in (("bond", inner), ("between molecules", outer)):
-                if g[part].max() < 0.05 or g_teacher[part].max() < 0.05:
-                    continue
-                line += (
-                    f"{title}: first maximum {r[part][g[part].argmax()]:.2f} Å, {g[part].max():.2f} "
-                    f"(teacher {r[part][g_teacher[part].argmax()]:.2f} Å, {g_teacher[part].max():.2f}), "
-                    f"rms difference {np.sqrt(np.mean((g - g_teacher)[part] ** 2)):.3f}; "
-                )
-            print(line)
+            print(f"{kind} g_{_symbol(a)}{_symbol(b)}: {_compared(r, g, g_teacher, a, b)}")
     axes[0, 0].legend(fontsize="small")
     for axis in axes[1]:
         axis.set_xlabel("r / Å")
     figure.savefig(options.plot, dpi=110)
+
+
+def _compared(r: np.ndarray, g: np.ndarray, teacher: np.ndarray, a: int, b: int) -> str:
+    """Bond and intermolecular parts: height and place of the maximum, rms difference."""
+    outer = r > (2.0 if a == b else 1.35)
+    parts = []
+    for title, part in (("bond", ~outer), ("between molecules", outer)):
+        if g[part].max() > 0.05 or teacher[part].max() > 0.05:
+            maxima = [
+                f"{c[part].max():.2f} at {r[part][c[part].argmax()]:.2f} Å" for c in (g, teacher)
+            ]
+            rms = np.sqrt(np.mean((g - teacher)[part] ** 2))
+            parts.append(
+                f"{title}: maximum {maxima[0]} (teacher {maxima[1]}), rms difference {rms:.3f}"
+            )
+    return "; ".join(parts)
 
 
 def box(options: argparse.Namespace) -> None:
@@ -261,15 +266,14 @@ def box(options: argparse.Namespace) -> None:
     shift = np.floor(atoms.get_scaled_positions(wrap=False)[::3]).repeat(3, axis=0)
     atoms.positions -= shift @ atoms.cell.array
     atoms.info["origin"] = (
-        f"64 H2O after {saved['step'] * TIMESTEP * 1e-3:g} ps of Langevin dynamics with the bundled "
-        f"potential water-mace at {TEMPERATURE:g} K, {TIMESTEP} fs (examples/water_mace/validate.py "
-        "nvt, box); density of the training data"
+        f"64 H2O after {saved['step'] * TIMESTEP * 1e-3:g} ps of Langevin dynamics with the "
+        f"bundled potential water-mace at {TEMPERATURE:g} K, time step {TIMESTEP} fs, density of "
+        "its training data (examples/water_mace/validate.py nvt, box)"
     )
     ase.io.write(options.out, atoms, format="extxyz", columns=["symbols", "positions", "momenta"])
     back = ase.io.read(options.out)
-    print(
-        f"{options.out}: {back.get_chemical_formula()}, {back.get_temperature():.1f} K, {_molecules(back)}"
-    )
+    formula, temperature = back.get_chemical_formula(), back.get_temperature()
+    print(f"{options.out}: {formula}, {temperature:.1f} K, {_molecules(back)}")
 
 
 def _start(options: argparse.Namespace) -> Atoms:
@@ -361,14 +365,14 @@ def _nvt_positions(folder: Path, n_atoms: int) -> np.ndarray:
 
 
 def _bead_positions(folder: Path) -> np.ndarray:
-    """(frames, beads, atoms, 3), Å, after the first tenth."""
+    """(frames, beads, atoms, 3), Å, after the first quarter: the run starts from one point."""
     files = sorted(folder.glob("pimd.pos_*.xyz"))
     beads = [
         np.stack([f.positions for f in ase.io.read(file, ":", format="xyz")]) for file in files
     ]
     shortest = min(len(b) for b in beads)
     positions = np.stack([b[:shortest] for b in beads], axis=1)
-    return positions[shortest // 10 :]
+    return positions[shortest // 4 :]
 
 
 def _symbol(z: int) -> str:
