@@ -153,8 +153,9 @@ class StreamHeader:
         except (KeyError, TypeError, AttributeError) as error:
             raise InputError(where, "attributes", error, "the fields of a stream") from error
 
-    def check_same_run(self, where: object, found: StreamHeader) -> None:
-        """Refuse to go on with the stream at ``where``, whose header is ``found``.
+    def check_same_run(self, where: object, found: StreamHeader, here: str = "in this run") -> None:
+        """Refuse to use the stream at ``where``, whose header is ``found``, beside this one,
+        which is ``here``.
 
         Raises
         ------
@@ -167,19 +168,19 @@ class StreamHeader:
             same = math.isclose(mine, theirs) if name == "timestep" else mine == theirs
             if not same and name == "system":
                 found_atoms = "other atoms, another order of them or other masses"
-                raise InputError(where, name, found_atoms, f"those of this run, {self.formula}")
+                raise InputError(where, name, found_atoms, f"those of {self.formula} {here}")
             if not same:
-                raise InputError(where, name, _shown(theirs), f"{_shown(mine)}, as in this run")
+                raise InputError(where, name, _shown(theirs), f"{_shown(mine)}, as {here}")
         for name in _SAME_IF_KNOWN:
             mine, theirs = getattr(self, name), getattr(found, name)
             known = mine is not None and theirs is not None
             if known and not math.isclose(mine, theirs, rel_tol=1e-6):
-                raise InputError(where, name, theirs, f"{mine}, as in this run")
+                raise InputError(where, name, theirs, f"{mine}, as {here}")
         # a file may be renamed, so the name counts only where there is no digest
         name = "model_sha256" if self.model_sha256 and found.model_sha256 else "model"
         mine, theirs = getattr(self, name), getattr(found, name)
         if mine != theirs:
-            raise InputError(where, name, _shown(theirs), f"{_shown(mine)}, as in this run")
+            raise InputError(where, name, _shown(theirs), f"{_shown(mine)}, as {here}")
 
 
 def _digest(numbers: ArrayLike, masses: ArrayLike) -> str:

@@ -77,11 +77,13 @@ class StreamReader:
         """
         return self._read(self._rate_name(estimator))
 
-    def blocks(self, n_frames: int, estimator: str | None = None) -> Iterator[FloatArray]:
-        """Ṁ in consecutive pieces of up to ``n_frames`` frames, (frames, n_groups, 3)."""
+    def blocks(
+        self, n_frames: int, estimator: str | None = None, start: int = 0
+    ) -> Iterator[FloatArray]:
+        """Ṁ from frame ``start`` on in pieces of up to ``n_frames``, (frames, n_groups, 3)."""
         name = self._rate_name(estimator)
-        for start in range(0, self._n_frames, n_frames):
-            yield self._read(name, start, start + n_frames)
+        for first in range(start, self._n_frames, n_frames):
+            yield self._read(name, first, first + n_frames)
 
     @property
     def temperature(self) -> float | None:

@@ -1,0 +1,134 @@
+"""Standard errors of a mean over blocks that may still be correlated."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import numpy as np
+from scipy.ndimage import uniform_filter1d
+
+from aptnn_md.arrays import FloatArray, IntArray
+
+_ENOUGH_BLOCKS = 8
+_ENOUGH_RUNS = 4
+
+
+def block_levels(
+    values: FloatArray, weights: FloatArray, runs: IntArray
+) -> Iterator[tuple[FloatArray, FloatArray]]:
+    """The same data in fewer and longer blocks: as given, merged by pairs as long as enough
+    blocks are left, and by runs where there are enough of them.
+
+    Where blocks are independent all levels give the same standard error; where slow motion
+    correlates neighbours the later ones give a larger one.
+
+    Parameters
+    ----------
+    values : (n_blocks, ...)
+    weights : (n_blocks,) with sum 1
+    runs : (n_blocks,) index of the run that a block belongs to; only blocks of a run are merged
+    """
+    n_runs = len(np.unique(runs))
+    level_values, level_weights, level_runs = values, weights, runs
+    while True:
+        yield level_values, level_weights
+        order = np.arange(len(level_runs)) - np.searchsorted(level_runs, level_runs)
+        label = np.cumsum(order % 2 == 0) - 1
+        n_merged = int(label[-1]) + 1
+        if n_merged < _ENOUGH_BLOCKS or n_merged in (len(level_runs), n_runs):
+            break
+        level_values, level_weights = merged(level_values, level_weights, label)
+        level_runs = level_runs[order % 2 == 0]
+    if _ENOUGH_RUNS <= n_runs < len(level_runs):
+        yield merged(values, weights, np.unique(runs, return_inverse=True)[1])
+
+
+def merged(
+    values: FloatArray, weights: FloatArray, label: IntArray
+) -> tuple[FloatArray, FloatArray]:
+    """Weighted means of the blocks that share a label, and their weights."""
+    new_weights: FloatArray = np.bincount(label, weights).astype(np.float64)
+    new_values = np.zeros((len(new_weights), *values.shape[1:]))
+    np.add.at(new_values, label, weights.reshape(-1, *[1] * (values.ndim - 1)) * values)
+    return new_values / new_weights.reshape(-1, *[1] * (values.ndim - 1)), new_weights
+
+
+def variance_of_mean(values: FloatArray, weights: FloatArray) -> FloatArray:
+    """Variance of Σ w x for independent blocks x whose variances go like 1/w.
+
+    Σ w² (x - x̄)² / (1 - Σ w²), which is without bias; s²/n for equal weights.
+    """
+    mean = np.tensordot(weights, values, axes=1)
+    return np.asarray(
+        np.tensordot(weights**2, (values - mean) ** 2, axes=1) / (1.0 - np.sum(weights**2))
+    )
+
+
+def standard_error(values: FloatArray, weights: FloatArray, runs: IntArray) -> FloatArray:
+    """Standard error of Σ w x: the largest one of all block levels."""
+    levels = block_levels(values, weights, runs)
+    return np.asarray(np.sqrt(np.max([variance_of_mean(*level) for level in levels], axis=0)))
+
+
+def spectrum_standard_error(
+    values: FloatArray,
+    weights: FloatArray,
+    runs: IntArray,
+    pooled_points: int,
+    gaussian_variance: FloatArray,
+) -> FloatArray:
+    """Standard error of a mean spectrum.
+
+    A few blocks know their own scatter at one wavenumber badly, but the relative variance of a
+    power spectrum hardly depends on the wavenumber: for a Gaussian signal it is
+    ``gaussian_variance`` over the number of independent samples. So the variance is pooled over
+    neighbouring wavenumbers in units of spectrum² × ``gaussian_variance``.
+
+    Parameters
+    ----------
+    values : (n_blocks, n) non-negative
+    weights, runs : (n_blocks,)
+    pooled_points : number of neighbouring wavenumbers to pool
+    gaussian_variance : (n,) relative variance of one sample for a Gaussian signal, up to a factor
+
+    Returns
+    -------
+    (n,)
+    """
+    scale = np.tensordot(weights, values, axes=1) ** 2 * gaussian_variance
+
+    def pooled(quantity: FloatArray) -> FloatArray:
+        return np.asarray(uniform_filter1d(quantity, pooled_points, mode="mirror"))
+
+    below = np.maximum(pooled(scale), np.finfo(float).tiny)
+    levels = block_levels(values, weights, runs)
+    relative = [pooled(variance_of_mean(*level)) / below for level in levels]
+    return np.asarray(np.sqrt(np.max(relative, axis=0) * scale))
+
+
+def jackknife(
+    estimate: Callable[[FloatArray], FloatArray],
+    values: FloatArray,
+    weights: FloatArray,
+    runs: IntArray,
+) -> FloatArray:
+    """Standard error of ``estimate(mean spectrum)`` by leaving out one block after another.
+
+    Parameters
+    ----------
+    estimate : (n,) -> (m,)
+    values, weights, runs : blocks; they are merged to the longest ones that are enough
+
+    Returns
+    -------
+    (m,)
+    """
+    levels = list(block_levels(values, weights, runs))
+    enough = [level for level in levels if len(level[1]) >= _ENOUGH_BLOCKS]
+    values, weights = (enough or levels[:1])[-1]
+    mean = np.tensordot(weights, values, axes=1)
+    full = estimate(mean)
+    left_out = [estimate((mean - w * x) / (1.0 - w)) for w, x in zip(weights, values, strict=True)]
+    # for a linear estimate this is variance_of_mean, also with unequal weights
+    deviations = (1.0 - weights)[:, None] * (np.array(left_out) - full)
+    return np.asarray(np.sqrt((deviations**2).sum(axis=0) / (1.0 - np.sum(weights**2))))
