@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hashlib
 import io
-import os
 import pickle
 import zipfile
 from collections.abc import Callable, Mapping
@@ -22,6 +21,7 @@ import torch
 from torch import Tensor
 
 from aptnn_md.errors import InputError
+from aptnn_md.files import write_output
 
 FORMAT = "aptnn_md.model"
 VERSION = 1
@@ -84,21 +84,7 @@ def save_checkpoint(path: str | Path, checkpoint: Checkpoint) -> None:
     }
     buffer = io.BytesIO()
     torch.save(payload, buffer)
-    write_whole(path, buffer.getvalue())
-
-
-def write_whole(path: str | Path, content: bytes) -> None:
-    """Replace a file by new content in one step, so that a reader sees the old or the new one."""
-    path = Path(path)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        with temporary.open("wb") as stream:
-            stream.write(content)
-            stream.flush()
-            os.fsync(stream.fileno())
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    write_output(Path(path), buffer.getvalue())
 
 
 def load_checkpoint(source: str | Path) -> Checkpoint:

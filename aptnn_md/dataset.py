@@ -47,7 +47,10 @@ def read_structures(path: str | Path) -> list[Atoms]:
         frames = ase.io.read(path, index=":")
     except Exception as error:  # ASE's readers raise whatever their parsing runs into
         raise InputError(
-            path, "file", f"{type(error).__name__}: {error}", "a file that ASE can read, e.g. extxyz"
+            path,
+            "file",
+            f"{type(error).__name__}: {error}",
+            "a file that ASE can read, e.g. extxyz",
         ) from error
     if not frames:
         raise InputError(path, "frames", "none", "at least one")
@@ -80,7 +83,9 @@ def read_labelled(path: str | Path, target: str = "apt") -> list[LabelledFrame]:
         where = f"{path}, frame {number}"
         if target not in atoms.arrays:
             present = ", ".join(sorted(set(atoms.arrays) - {"numbers", "positions"})) or "none"
-            raise InputError(where, target, f"no such array (arrays: {present})", f"{n_columns} columns an atom")
+            raise InputError(
+                where, target, f"no such array (arrays: {present})", f"{n_columns} columns an atom"
+            )
         labels = np.asarray(atoms.arrays[target])
         if labels.shape not in {(len(atoms), n_columns), (len(atoms), *shape)}:
             raise InputError(where, target, f"shape {labels.shape}", (len(atoms), n_columns))

@@ -91,7 +91,9 @@ def check_structure(atoms: Atoms) -> None:
     name = atoms.get_chemical_formula()
     bad = np.flatnonzero(~np.isfinite(atoms.positions).all(axis=1))
     if len(bad):
-        raise InputError(name, "positions", f"{atoms.positions[bad[0]]} at atom {bad[0]}", "finite numbers")
+        raise InputError(
+            name, "positions", f"{atoms.positions[bad[0]]} at atom {bad[0]}", "finite numbers"
+        )
     if not np.isfinite(atoms.cell.array).all():
         raise InputError(name, "cell", atoms.cell.array.tolist(), "finite numbers")
     periodic = np.asarray(atoms.pbc, dtype=bool)

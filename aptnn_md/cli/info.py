@@ -1,0 +1,68 @@
+"""``aptnn-md info``: what a model file or a stream is."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+from typing import Any
+
+HELP = "Say what a model file, a bundled model or a stream is."
+
+EXAMPLE = """  aptnn-md info water-apt
+  aptnn-md info run.zarr"""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Options of the command."""
+    parser.add_argument("source", help="model file, bundled name or stream")
+    parser.add_argument("--json", action="store_true", help="print JSON")
+
+
+def run(arguments: argparse.Namespace) -> None:
+    """Print the description."""
+    # a stream is a directory, a model a file or a name
+    facts = (
+        stream_facts(arguments.source)
+        if Path(arguments.source).is_dir()
+        else model_facts(arguments.source)
+    )
+    if arguments.json:
+        print(json.dumps(facts, indent=2, default=str))
+        return
+    width = max(len(name) for name in facts)
+    for name, value in facts.items():
+        print(f"{name:{width}}  {value}")
+
+
+def model_facts(source: str) -> dict[str, Any]:
+    """Architecture, weights, model card and SHA-256 of a model."""
+    from aptnn_md.checkpoint import load_checkpoint, model_path
+
+    checkpoint = load_checkpoint(source)
+    n_weights = sum(value.numel() for value in checkpoint.members[0].values())
+    return {
+        "kind": "model",
+        "file": str(model_path(source)),
+        "sha256": checkpoint.sha256,
+        "target": checkpoint.target,
+        "network": checkpoint.network,
+        "members": len(checkpoint.members),
+        "numbers_per_member": n_weights,
+        **checkpoint.card,
+        "network_settings": dict(checkpoint.config),
+    }
+
+
+def stream_facts(source: str) -> dict[str, Any]:
+    """Header and extent of a stream."""
+    from dataclasses import asdict
+
+    from aptnn_md.stream import StreamReader
+
+    stream = StreamReader(source)
+    facts: dict[str, Any] = {"kind": "stream", "path": source, "frames": stream.n_frames}
+    if stream.n_frames:
+        facts["steps"] = f"{int(stream.step[0])} to {int(stream.step[-1])}"
+        facts["picoseconds"] = float(stream.time[-1] - stream.time[0]) / 1000.0
+    return {**facts, **asdict(stream.header)}

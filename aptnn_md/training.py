@@ -1,0 +1,288 @@
+"""Training: labelled frames -> a model file.
+
+The loss is the mean squared error of the Cartesian components, which for orthonormal irreps is
+the mean squared error of the irreps. AdamW with a short warm-up and a cosine schedule to zero;
+an exponential moving average of the weights is what is validated and kept.
+
+Everything that the rest of a run depends on is in the state file beside the model, written after
+every epoch: a killed run that is restarted ends with the same model, bit by bit. (With a time
+limit the schedule follows the clock, and then no two runs are equal.)
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+from ase.data import chemical_symbols
+from torch import Tensor
+
+from aptnn_md.dataset import LabelledFrame
+from aptnn_md.graph import build_graph
+from aptnn_md.models.tensor_model import TensorModel
+
+
+@dataclass(frozen=True)
+class TrainingSettings:
+    """How one network is trained.
+
+    Attributes
+    ----------
+    epochs : passes over the training frames; the schedule ends there
+    max_minutes : the schedule ends after this time instead, if that is sooner
+    learning_rate, weight_decay, batch_size, gradient_clip : of the optimiser; batches in frames
+    warmup_steps : optimiser steps of linear warm-up
+    ema_decay : of the averaged weights, per optimiser step
+    patience : epochs without a better validation error after which training stops; 0: never
+    seed : of initial weights and order of frames
+    """
+
+    epochs: int = 100
+    max_minutes: float = math.inf
+    learning_rate: float = 5e-3
+    weight_decay: float = 0.0
+    batch_size: int = 1
+    gradient_clip: float = 1.0
+    warmup_steps: int = 40
+    ema_decay: float = 0.99
+    patience: int = 0
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class Sample:
+    """A frame as the network reads it; only labelled atoms count.
+
+    Attributes
+    ----------
+    geometry, species : see :class:`~aptnn_md.models.tensor_model.TensorModel`
+    labelled : (n_labelled,) indices of atoms
+    tensors : (n_labelled, 3, 3, ...)
+    """
+
+    geometry: Any
+    species: Tensor
+    labelled: Tensor
+    tensors: Tensor
+
+    @property
+    def labelled_species(self) -> Tensor:
+        """(n_labelled,)."""
+        return self.species[self.labelled]
+
+
+def prepare(frames: Sequence[LabelledFrame], model: TensorModel) -> list[Sample]:
+    """Graphs and labels of frames on the model's device, in its precision."""
+    samples = []
+    for frame in frames:
+        graph = build_graph(frame.atoms, model.config.cutoff)
+        labelled = torch.from_numpy(np.flatnonzero(frame.labelled))
+        samples.append(
+            Sample(
+                geometry=model.geometry(graph),
+                species=model.species(graph),
+                labelled=labelled.to(model.mean.device),
+                tensors=torch.from_numpy(frame.tensors[frame.labelled]).to(model.mean),
+            )
+        )
+    return [sample for sample in samples if len(sample.labelled)]
+
+
+@dataclass
+class EpochRecord:
+    """What is known after an epoch; errors are RMSEs of components in the target's unit."""
+
+    epoch: int
+    seconds: float
+    learning_rate: float
+    train: float
+    valid: float
+    valid_by_element: dict[str, float] = field(default_factory=dict)
+
+
+class Trainer:
+    """Trains one network; its whole state can be saved and restored.
+
+    Parameters
+    ----------
+    model : with fresh weights; scales are fitted here
+    training, validation : frames
+    settings : see :class:`TrainingSettings`
+    """
+
+    def __init__(
+        self,
+        model: TensorModel,
+        training: Sequence[LabelledFrame],
+        validation: Sequence[LabelledFrame],
+        settings: TrainingSettings,
+    ) -> None:
+        self.model, self.settings = model, settings
+        self.training, self.validation = prepare(training, model), prepare(validation, model)
+        model.fit_scales(
+            [sample.geometry for sample in self.training],
+            torch.cat([sample.labelled_species for sample in self.training]),
+            torch.cat([sample.tensors for sample in self.training]),
+        )
+        self.parameters = list(model.parameters())
+        self.optimizer = torch.optim.AdamW(
+            self.parameters, lr=settings.learning_rate, weight_decay=settings.weight_decay
+        )
+        self.average = [parameter.detach().clone() for parameter in self.parameters]
+        self.best = [parameter.detach().clone() for parameter in self.parameters]
+        self.generator = torch.Generator().manual_seed(settings.seed)
+        self.records: list[EpochRecord] = []
+        self.steps = 0
+        self._before = 0.0  # seconds of the processes before this one
+        self._start = time.monotonic()
+
+    # ------------------------------------------------------------------ progress
+
+    @property
+    def epoch(self) -> int:
+        """Epochs done."""
+        return len(self.records)
+
+    @property
+    def seconds(self) -> float:
+        """Time spent, over restarts."""
+        return self._before + time.monotonic() - self._start
+
+    @property
+    def best_record(self) -> EpochRecord:
+        """The epoch whose averaged weights are kept."""
+        return min(self.records, key=lambda record: record.valid)
+
+    @property
+    def finished(self) -> bool:
+        """Whether the schedule or the patience is at its end."""
+        if self._fraction(0.0) >= 1.0 or self._no_time_for_another_epoch():
+            return True
+        patience = self.settings.patience
+        return bool(patience and self.records) and self.epoch - self.best_record.epoch >= patience
+
+    def _no_time_for_another_epoch(self) -> bool:
+        if not self.records:
+            return False
+        typical = self.records[-1].seconds / self.epoch
+        return self.seconds + typical > 60.0 * self.settings.max_minutes
+
+    @property
+    def fraction(self) -> float:
+        """Part of the schedule that is done, 0 to 1."""
+        return 1.0 if self.finished else self._fraction(0.0)
+
+    def _fraction(self, within_epoch: float) -> float:
+        by_epochs = (self.epoch + within_epoch) / self.settings.epochs
+        by_time = self.seconds / (60.0 * self.settings.max_minutes)
+        return min(1.0, max(by_epochs, by_time))
+
+    # ------------------------------------------------------------------ work
+
+    def run_epoch(self) -> EpochRecord:
+        """One pass over the training frames, then validation of the averaged weights."""
+        order = torch.randperm(len(self.training), generator=self.generator).tolist()
+        size = self.settings.batch_size
+        squares = count = 0.0
+        for first in range(0, len(order), size):
+            learning_rate = self._set_learning_rate(first / len(order))
+            batch = [self.training[k] for k in order[first : first + size]]
+            n_components = sum(sample.tensors.numel() for sample in batch)
+            self.optimizer.zero_grad()
+            for sample in batch:
+                square = self._errors(sample).pow(2).sum()
+                (square / n_components).backward()  # type: ignore[no-untyped-call]
+                squares += square.item()
+            count += n_components
+            torch.nn.utils.clip_grad_norm_(self.parameters, self.settings.gradient_clip)
+            self.optimizer.step()
+            self._update_average()
+        record = EpochRecord(
+            epoch=self.epoch + 1,
+            seconds=self.seconds,
+            learning_rate=learning_rate,
+            train=math.sqrt(squares / count),
+            valid=math.nan,
+        )
+        self._validate(record)
+        if not self.records or record.valid < self.best_record.valid:
+            self.best = [parameter.clone() for parameter in self.average]
+        self.records.append(record)
+        return record
+
+    def _errors(self, sample: Sample) -> Tensor:
+        predicted = self.model(sample.geometry, sample.species)[sample.labelled]
+        return predicted - sample.tensors
+
+    def _set_learning_rate(self, within_epoch: float) -> float:
+        warmup = min(1.0, (self.steps + 1) / max(1, self.settings.warmup_steps))
+        cosine = 0.5 * (1.0 + math.cos(math.pi * self._fraction(within_epoch)))
+        learning_rate = self.settings.learning_rate * warmup * cosine
+        for group in self.optimizer.param_groups:
+            group["lr"] = learning_rate
+        return learning_rate
+
+    @torch.no_grad()
+    def _update_average(self) -> None:
+        # the average forgets the first, poor weights faster than the later ones
+        decay = min(self.settings.ema_decay, (self.epoch + 1) / (self.epoch + 10))
+        self.steps += 1
+        for average, parameter in zip(self.average, self.parameters, strict=True):
+            average.lerp_(parameter, 1.0 - decay)
+
+    @torch.no_grad()
+    def _validate(self, record: EpochRecord) -> None:
+        current = [parameter.clone() for parameter in self.parameters]
+        self._load(self.average)
+        errors = torch.cat([self._errors(sample) for sample in self.validation]).flatten(1)
+        species = torch.cat([sample.labelled_species for sample in self.validation])
+        self._load(current)
+        record.valid = float(errors.pow(2).mean().sqrt())
+        for k, z in enumerate(self.model.config.elements):
+            if (species == k).any():
+                record.valid_by_element[chemical_symbols[z]] = float(
+                    errors[species == k].pow(2).mean().sqrt()
+                )
+
+    @torch.no_grad()
+    def _load(self, values: Sequence[Tensor]) -> None:
+        for parameter, value in zip(self.parameters, values, strict=True):
+            parameter.copy_(value)
+
+    # ------------------------------------------------------------------ results and state
+
+    def weights(self) -> dict[str, Tensor]:
+        """State dictionary of the model with the best averaged weights."""
+        self._load(self.best)
+        return {
+            name: value.detach().cpu().clone() for name, value in self.model.state_dict().items()
+        }
+
+    def state(self) -> dict[str, Any]:
+        """All that the rest of the run depends on, as plain data and tensors."""
+        return {
+            "parameters": [parameter.detach().clone() for parameter in self.parameters],
+            "average": self.average,
+            "best": self.best,
+            "optimizer": self.optimizer.state_dict(),
+            "generator": self.generator.get_state(),
+            "records": [vars(record) for record in self.records],
+            "steps": self.steps,
+            "seconds": self.seconds,
+        }
+
+    def load_state(self, state: dict[str, Any]) -> None:
+        """Continue where :meth:`state` was taken."""
+        self._load(state["parameters"])
+        self.average = [value.to(self.parameters[0]) for value in state["average"]]
+        self.best = [value.to(self.parameters[0]) for value in state["best"]]
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.generator.set_state(state["generator"].cpu())
+        self.records = [EpochRecord(**record) for record in state["records"]]
+        self.steps, self._before = state["steps"], state["seconds"]
+        self._start = time.monotonic()
