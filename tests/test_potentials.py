@@ -228,6 +228,15 @@ def test_nothing_jumps_at_the_cutoff(double):
     assert abs(energy(3.5) - apart) > 1e-4
 
 
+def test_bundled_weights_give_the_known_numbers(double):
+    """With any version of e3nn; mace-torch 0.3.16 gives the same to 1e-7."""
+    atoms = water(0)
+    assert double.get_potential_energy(atoms) == pytest.approx(-1872.87794411, abs=1e-7)
+    assert double.get_forces(atoms)[4] == pytest.approx(
+        [-1.24912060, -2.73380018, -0.32174913], abs=1e-7
+    )
+
+
 def test_files_round_trip(tmp_path):
     header, weights = read_potential(BUNDLED)
     write_potential(tmp_path / "copy.json", header["configuration"], weights, header["card"])
