@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from os import PathLike
+from os import PathLike, fspath
 from typing import Any, Protocol
 
 import numpy as np
@@ -90,7 +90,7 @@ class APTCalculator(Calculator):
         self.potential = _as_potential(potential, device)
         self.n_evaluations = 0
         self._apt_atoms: Atoms | None = None
-        self._apt: dict[str, FloatArray] = {}
+        self._apt_members = np.zeros((0, 0, 3, 3))
         self.efield = efield
 
     @property
@@ -120,14 +120,32 @@ class APTCalculator(Calculator):
             if others or not np.isfinite(structure.positions).all():
                 check_structure(structure)
         if any(name in properties for name in (APT, APT_STD)):
-            self.results |= self._polar_tensors(structure)
+            members = self.polar_tensors(structure)
+            self.results[APT] = members.mean(axis=0)
+            if len(members) > 1:
+                self.results[APT_STD] = members.std(axis=0, ddof=1)
         if self.potential is not None:
             of_potential = [name for name in properties if name not in (APT, APT_STD)]
             self._ask(self.potential, of_potential, structure)
         if self._efield is not None and "forces" in properties:
-            apt = self._polar_tensors(structure)[APT]
+            apt = self.polar_tensors(structure).mean(axis=0)
             field_forces = np.einsum("nab,a->nb", apt, self._efield)
             self.results["forces"] = field_forces + self.results.get("forces", 0.0)
+
+    def polar_tensors(self, atoms: Atoms) -> FloatArray:
+        """APTs of each member of a committee, evaluated once for each configuration.
+
+        Returns
+        -------
+        (n_members, n_atoms, 3, 3), e; a single model has one member
+        """
+        # charges and magnetic moments, which ASE compares as well, change nothing here
+        ignored = {"initial_charges", "initial_magmoms"}
+        if self._apt_atoms is None or set(_differences(self._apt_atoms, atoms)) - ignored:
+            self.n_evaluations += 1
+            self._apt_members = member_tensors(self.predictor, atoms)
+            self._apt_atoms = atoms.copy()
+        return self._apt_members
 
     def get_property(
         self, name: str, atoms: Atoms | None = None, allow_calculation: bool = True
@@ -158,16 +176,6 @@ class APTCalculator(Calculator):
             "potential": None if self.potential is None else type(self.potential).__name__,
             "efield": None if self._efield is None else self._efield.tolist(),
         }
-
-    def _polar_tensors(self, atoms: Atoms) -> dict[str, FloatArray]:
-        """APTs, evaluated once for each configuration."""
-        # charges and magnetic moments, which ASE compares as well, change nothing here
-        ignored = {"initial_charges", "initial_magmoms"}
-        if self._apt_atoms is None or set(_differences(self._apt_atoms, atoms)) - ignored:
-            self.n_evaluations += 1
-            self._apt = _evaluate(self.predictor, atoms)
-            self._apt_atoms = atoms.copy()
-        return self._apt
 
     def _ask(self, potential: BaseCalculator, properties: Sequence[str], atoms: Atoms) -> None:
         """Put ``properties`` of the potential, and what came with them, into the results."""
@@ -233,13 +241,13 @@ def as_predictor(
     if isinstance(model, str | PathLike):
         from aptnn_md.predictor import Predictor
 
-        return Predictor.from_file(model, **options)
+        return Predictor.from_file(fspath(model), **options)
     if not callable(model):
         raise InputError("APT model", "type", type(model).__name__, "a file, a name or a callable")
     return model
 
 
-def predictor_name(predictor: PolarTensorPredictor) -> str:
+def predictor_name(predictor: object) -> str:
     """Name of a model for headers and files."""
     name = getattr(predictor, "name", None) or getattr(predictor, "__name__", None)
     return str(name or type(predictor).__name__)
@@ -258,16 +266,18 @@ def _as_potential(
     return potential
 
 
-def _evaluate(predictor: PolarTensorPredictor, atoms: Atoms) -> dict[str, FloatArray]:
-    """APTs of ``atoms`` and, for a committee, their standard deviation."""
-    std = None
+def member_tensors(predictor: PolarTensorPredictor, atoms: Atoms) -> FloatArray:
+    """APTs of each member of a committee, (n_members, n_atoms, 3, 3), e.
+
+    A predictor with ``n_members > 1`` must have ``members(atoms)``; any other has one member.
+    """
     if getattr(predictor, "n_members", 1) > 1:
-        apt, std = predictor.with_std(atoms)  # type: ignore[attr-defined]
+        members = np.asarray(predictor.members(atoms), dtype=np.float64)  # type: ignore[attr-defined]
     else:
-        apt = np.asarray(predictor(atoms), dtype=np.float64)
-    if apt.shape != (len(atoms), 3, 3):
-        raise InputError("APT model", "shape", apt.shape, (len(atoms), 3, 3))
-    return {APT: apt} if std is None else {APT: apt, APT_STD: std}
+        members = np.asarray(predictor(atoms), dtype=np.float64)[None]
+    if members.shape[1:] != (len(atoms), 3, 3):
+        raise InputError("APT model", "shape", members.shape[1:], (len(atoms), 3, 3))
+    return members
 
 
 def _checked_field(value: ArrayLike) -> FloatArray:

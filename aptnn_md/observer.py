@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import shlex
 import sys
+from collections.abc import Callable
 from types import TracebackType
 from typing import Any
 
@@ -13,7 +15,14 @@ from ase import Atoms, units
 from ase.md.md import MolecularDynamics
 
 from aptnn_md.arrays import FloatArray
-from aptnn_md.calculator import APT, PolarTensorPredictor, as_predictor, predictor_name
+from aptnn_md.calculator import (
+    APT,
+    APTCalculator,
+    PolarTensorPredictor,
+    as_predictor,
+    member_tensors,
+    predictor_name,
+)
 from aptnn_md.errors import InputError, RunError
 from aptnn_md.groups import Groups, parse_groups
 from aptnn_md.rates import dipole_rate, f_sum
@@ -78,7 +87,7 @@ class StreamObserver:
         self.dynamics, self.stride = dynamics, stride
         self.first_step = 0 if first_step is None else first_step
         self.groups = parse_groups(groups, atoms) if isinstance(groups, str) else groups
-        self.predictor = _of_calculator(atoms) if model is None else as_predictor(model)
+        self._members, predictor = _source_of_tensors(atoms, model)
         periodic = bool(np.all(atoms.pbc))
         if variable_cell is None:
             variable_cell = periodic and _changes_cell(dynamics)
@@ -91,8 +100,8 @@ class StreamObserver:
             "stride": stride,
             "groups": self.groups.labels,
             "volume": None if variable_cell else self._volume,
-            "model": predictor_name(self.predictor),
-            "model_sha256": getattr(self.predictor, "sha256", ""),
+            "model": predictor_name(predictor),
+            "model_sha256": getattr(predictor, "sha256", ""),
             "ensemble": type(dynamics).__name__,
             "provenance": shlex.join(sys.argv),
         }
@@ -157,10 +166,9 @@ class StreamObserver:
 
     def _tensors(self, atoms: Atoms, velocities: FloatArray) -> tuple[FloatArray, dict[str, Any]]:
         """APTs and, for a committee, what it says of their uncertainty."""
-        members = getattr(self.predictor, "members", None)
-        if getattr(self.predictor, "n_members", 1) == 1 or members is None:
-            return np.asarray(self.predictor(atoms), dtype=np.float64), {}
-        tensors = members(atoms)
+        tensors = self._members(atoms)
+        if len(tensors) == 1:
+            return tensors[0], {}
         rates = dipole_rate(tensors, velocities, self.groups)
         # of an atom: root mean square over the nine components
         deviation = np.sqrt((tensors.std(axis=0, ddof=1) ** 2).mean(axis=(1, 2)))
@@ -209,26 +217,18 @@ def _changes_cell(dynamics: MolecularDynamics) -> bool:
     return "NPT" in name or "NPH" in name or barostat
 
 
-def _of_calculator(atoms: Atoms) -> PolarTensorPredictor:
-    """The tensors of ``atoms.calc`` as a predictor."""
+def _source_of_tensors(
+    atoms: Atoms, model: str | os.PathLike[str] | PolarTensorPredictor | None
+) -> tuple[Callable[[Atoms], FloatArray], object]:
+    """What gives (n_members, n_atoms, 3, 3) for a structure, and what it is to be called after."""
+    if model is not None:
+        predictor = as_predictor(model)
+        return functools.partial(member_tensors, predictor), predictor
     calculator = atoms.calc
+    if isinstance(calculator, APTCalculator):
+        return calculator.polar_tensors, calculator.predictor
     if calculator is None or APT not in calculator.implemented_properties:
         found = "no calculator" if calculator is None else type(calculator).__name__
-        raise InputError(
-            "StreamObserver", "model", f"None, with {found}", "a model or APTCalculator"
-        )
-    return _CalculatorTensors(calculator)
-
-
-class _CalculatorTensors:
-    """``born_effective_charges`` of a calculator."""
-
-    def __init__(self, calculator: Any) -> None:
-        self.calculator = calculator
-        predictor = getattr(calculator, "predictor", calculator)
-        self.name = predictor_name(predictor)
-        self.sha256 = getattr(predictor, "sha256", "")
-
-    def __call__(self, atoms: Atoms) -> FloatArray:
-        tensors: FloatArray = self.calculator.get_property(APT, atoms)
-        return tensors
+        expected = "a model, or an APTCalculator on the atoms"
+        raise InputError("StreamObserver", "model", f"None, with {found}", expected)
+    return lambda structure: calculator.get_property(APT, structure)[None], calculator

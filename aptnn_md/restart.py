@@ -11,6 +11,7 @@ restart drops the frames behind the checkpoint and writes them again.
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import time
@@ -25,6 +26,7 @@ from ase.md.md import MolecularDynamics
 
 from aptnn_md.arrays import FloatArray
 from aptnn_md.errors import InputError, RunError
+from aptnn_md.files import PARTIAL, write_whole
 from aptnn_md.observer import StreamObserver
 
 FORMAT = "aptnn_md.dynamics"
@@ -123,15 +125,11 @@ class DynamicsState:
         header = json.dumps(
             {"format": FORMAT, "version": VERSION, "state": state}, default=lambda a: a.tolist()
         )
-        partial = Path(f"{os.fspath(path)}.{os.getpid()}.partial")
+        file = io.BytesIO()
+        np.savez(file, header=np.array(header), **arrays)
         try:
-            with partial.open("wb") as file:
-                np.savez(file, header=np.array(header), **arrays)
-                file.flush()
-                os.fsync(file.fileno())
-            partial.replace(path)
+            write_whole(Path(path), file.getvalue())
         except OSError as error:
-            partial.unlink(missing_ok=True)
             reason = error.strerror or error
             raise RunError(f"{path}: the checkpoint cannot be written ({reason})") from error
 
@@ -206,6 +204,9 @@ class Checkpoint:
             raise InputError(
                 self.path, "checkpoint", "no such directory, or no permission", "a file to write"
             )
+        # what a killed process left
+        for partial in self.path.parent.glob(f".{self.path.name}.*{PARTIAL}"):
+            partial.unlink(missing_ok=True)
 
     def __call__(self) -> None:
         """Write if it is time; called by ASE."""

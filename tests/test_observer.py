@@ -200,7 +200,7 @@ def test_what_would_spoil_the_stream_is_refused(tmp_path):
     other = VelocityVerlet(toy.structure(2), toy.timestep(0.5))
     with pytest.raises(InputError, match="formula"):
         StreamObserver(other, tmp_path / "s", toy.Tensors(), stride=4, first_step=12)
-    with pytest.raises(InputError, match="model: found None, with Potential, expected a model or"):
+    with pytest.raises(InputError, match="model: found None, with Potential, expected a model, or"):
         StreamObserver(dyn, tmp_path / "n", stride=4)
 
 
@@ -262,6 +262,22 @@ def test_tensors_of_the_calculator_are_used_once(tmp_path):
     np.testing.assert_allclose(reader.dipole_rate()[-1, 0], rate, rtol=1e-12)
 
 
+def test_any_calculator_with_polar_tensors_will_do(tmp_path):
+    class Polar(toy.Potential):
+        implemented_properties = (*toy.Potential.implemented_properties, "born_effective_charges")
+
+        def calculate(self, *arguments, **keywords):
+            super().calculate(*arguments, **keywords)
+            self.results["born_effective_charges"] = toy.polar_tensors(self.atoms.positions)
+
+    atoms, same = toy.structure(), toy.structure()
+    atoms.calc, same.calc = Polar(), toy.Potential()
+    found, _ = stream_run(tmp_path / "s", atoms, 0.5, 6, None)
+    expected, _ = stream_run(tmp_path / "t", same, 0.5, 6, toy.Tensors())
+    np.testing.assert_array_equal(found.dipole_rate(), expected.dipole_rate())
+    assert found.header.model == "polar"
+
+
 def test_conserved_quantity_in_a_field(tmp_path):
     """U + K - E·∫Ṁ dt is constant to second order, U + K is not."""
     field = np.array([0.5, -0.4, 0.8])
@@ -282,11 +298,16 @@ def test_conserved_quantity_in_a_field(tmp_path):
     assert spread[0][0] / spread[1][0] == pytest.approx(4.0, rel=0.2)
 
 
-def test_committee_deviation_is_that_of_the_rate(tmp_path):
+@pytest.mark.parametrize("in_calculator", [False, True])
+def test_committee_deviation_is_that_of_the_rate(tmp_path, in_calculator):
     atoms = toy.structure(2)
+    model = committee = toy.Committee()
     atoms.calc = toy.Potential()
+    if in_calculator:
+        model, atoms.calc = None, APTCalculator(committee, toy.Potential(), efield=(0.1, 0.2, 0.0))
     groups = Groups.by_molecule(atoms)
-    reader, positions = stream_run(tmp_path / "s", atoms, 0.5, 4, toy.Committee(), groups=groups)
+    reader, positions = stream_run(tmp_path / "s", atoms, 0.5, 4, model, groups=groups)
+    assert committee.n_calls == 5
     factors = toy.Committee.factors
     np.testing.assert_allclose(
         reader.read("dipole_rate_std"),

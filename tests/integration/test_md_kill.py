@@ -1,0 +1,126 @@
+"""A real run, killed many times at random moments and restarted each time."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from aptnn_md.restart import DynamicsState
+from aptnn_md.stream import StreamReader
+
+TESTS = Path(__file__).resolve().parents[1]
+STRIDE = 3
+
+# a whole program, as a user would write it
+PROGRAM = """
+import sys
+import toy_molecules as toy
+from aptnn_md.calculator import APTCalculator
+from aptnn_md.md import MDSettings, run_md
+
+directory, thermostat, n_steps = sys.argv[1:]
+atoms = toy.structure(2, pbc=True)
+atoms.calc = APTCalculator(toy.Tensors(), toy.Potential())
+settings = MDSettings(
+    picoseconds=int(n_steps) * 5e-4, stride=3, thermostat=thermostat, seed=5,
+    friction=10.0, checkpoint_seconds=0.03,
+)
+summary = run_md(atoms, directory + "/stream", settings, groups="element",
+                 checkpoint=directory + "/run.npz", restart=True)
+sys.exit(0 if summary.finished else 130)
+"""
+
+
+def launch(directory, *options):
+    environment = {**os.environ, "PYTHONPATH": str(TESTS), "OMP_NUM_THREADS": "1"}
+    command = [sys.executable, "-c", PROGRAM, str(directory), *options]
+    return subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True)
+
+
+def wait_for_the_run(process, directory, changed_after):
+    """Until the checkpoint is newer: the run is on its way. False if the process ended."""
+    checkpoint = directory / "run.npz"
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline:
+        if process.poll() is not None:
+            return False
+        if checkpoint.exists() and checkpoint.stat().st_mtime_ns > changed_after:
+            return True
+        time.sleep(0.002)
+    raise AssertionError("the run does not begin")
+
+
+def check_contiguous(directory):
+    """What a reader sees right after the kill: no gap, no duplicate, stream at least checkpoint."""
+    if not (directory / "stream" / "zarr.json").exists():
+        return 0
+    steps = StreamReader(directory / "stream").step
+    assert steps.tolist() == list(range(0, STRIDE * len(steps), STRIDE))
+    if (directory / "run.npz").exists():
+        state = DynamicsState.read(directory / "run.npz")
+        if state.step > 0:
+            assert steps[-1] >= state.step - state.step % STRIDE
+    return len(steps)
+
+
+def run_with_kills(directory, options, rng, number):
+    """Kill and restart until the run is complete; the number of kills and of frames seen."""
+    directory.mkdir()
+    kills, frames = 0, []
+    while True:
+        began = time.time_ns()
+        process = launch(directory, *options)
+        on_its_way = kills % 5 == 4 or wait_for_the_run(process, directory, began)
+        if on_its_way:
+            # most in the run, every fifth anywhere in the start
+            time.sleep(rng.uniform(0.0, 0.25) if kills % 5 != 4 else rng.uniform(0.0, 1.5))
+            process.send_signal(number)
+        error = process.communicate(timeout=120)[1]
+        if process.returncode == 0:
+            print(f"{kills} kills")
+            return kills, frames
+        assert process.returncode in (-number, 130), error
+        kills += 1
+        frames.append(check_contiguous(directory))
+        assert kills < 200, "no progress"
+
+
+def unbroken(directory, options):
+    directory.mkdir()
+    process = launch(directory, *options)
+    assert process.wait(120) == 0, process.stderr.read()
+    process.stderr.close()
+    return StreamReader(directory / "stream")
+
+
+@pytest.mark.parametrize(
+    ("thermostat", "n_steps", "number"),
+    [
+        ("bussi", 900, signal.SIGKILL),
+        pytest.param("langevin", 9000, signal.SIGKILL, marks=pytest.mark.slow),
+        pytest.param("none", 9000, signal.SIGKILL, marks=pytest.mark.slow),
+        pytest.param("bussi", 9000, signal.SIGTERM, marks=pytest.mark.slow),
+    ],
+)
+def test_killed_run_equals_an_unbroken_one(tmp_path, thermostat, n_steps, number):
+    options = (thermostat, str(n_steps))
+    kills, frames = run_with_kills(tmp_path / "killed", options, random.Random(20), number)
+    assert kills >= 4
+    assert len(set(frames)) > 3, "the kills must hit different places"
+    expected = unbroken(tmp_path / "unbroken", options)
+    found = StreamReader(tmp_path / "killed" / "stream")
+    assert found.step.tolist() == list(range(0, n_steps + 1, STRIDE))
+    np.testing.assert_array_equal(found.time, expected.time)
+    np.testing.assert_array_equal(found.dipole_rate(), expected.dipole_rate())
+    for name in ("temperature", "f_sum"):
+        np.testing.assert_array_equal(found.read(name), expected.read(name))
+    ends = [DynamicsState.read(tmp_path / which / "run.npz") for which in ("killed", "unbroken")]
+    np.testing.assert_array_equal(ends[0].positions, ends[1].positions)
