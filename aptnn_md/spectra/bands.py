@@ -40,10 +40,11 @@ class ReferenceBand:
 
 @dataclass(frozen=True)
 class Reference:
-    """Bands of a substance and who measured them."""
+    """Bands of a substance, who measured them, and what their errors are."""
 
     substance: str
     citation: str
+    errors: str
     bands: tuple[ReferenceBand, ...]
 
     @property
@@ -60,6 +61,7 @@ class Reference:
 WATER = Reference(
     "liquid water, 25 °C",
     "Bertie & Lan, Appl. Spectrosc. 50, 1047 (1996)",
+    "± half the width of the top within 1 % (positions), spread of published tables (heights)",
     (
         ReferenceBand("H-bond stretch", 60.0, 300.0, 181.0, 13.0, 1943.0, 194.0),
         ReferenceBand("libration", 350.0, 1000.0, 616.0, 29.0, 4621.0, 462.0),
@@ -67,8 +69,7 @@ WATER = Reference(
         ReferenceBand("OH stretch", 2800.0, 4000.0, 3392.0, 17.0, 17395.0, 1740.0),
     ),
 )
-"""Maxima of n·α of liquid water. Errors of positions are the half widths of the tops within 1 % of
-the maximum; other tables differ by up to 10 % at the maxima, which is taken for the heights."""
+"""Maxima of n·α of liquid water; published tables differ by up to 10 % at the maxima."""
 
 REFERENCES: Mapping[str, Reference] = {"water": WATER}
 """Name on the command line -> experiment."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 import numpy as np
-from scipy.ndimage import uniform_filter1d
+from scipy.ndimage import convolve1d
 
 from aptnn_md.arrays import FloatArray, IntArray
 
@@ -98,7 +98,8 @@ def spectrum_standard_error(
     scale = np.tensordot(weights, values, axes=1) ** 2 * gaussian_variance
 
     def pooled(quantity: FloatArray) -> FloatArray:
-        return np.asarray(uniform_filter1d(quantity, pooled_points, mode="mirror"))
+        # summed directly: a running sum would lose small values behind a large line
+        return np.asarray(convolve1d(quantity, np.ones(pooled_points), mode="mirror"))
 
     below = np.maximum(pooled(scale), np.finfo(float).tiny)
     levels = block_levels(values, weights, runs)

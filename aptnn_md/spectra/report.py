@@ -38,7 +38,11 @@ def report(spectrum: InfraredSpectrum, reference: Reference | None = None) -> li
         highest = spectrum.wavenumber[-1]
         known = [band for band in reference.bands if band.high <= highest]
         found = find_bands(spectrum, {band.name: (band.low, band.high) for band in known})
-        lines += ["", *band_table(zip(found, known, strict=True)), f"experiment: {reference.text}"]
+        lines += [
+            "",
+            *band_table(zip(found, known, strict=True)),
+            f"experiment: {reference.text}; {reference.errors}",
+        ]
     return lines
 
 

@@ -1,0 +1,294 @@
+"""Spectra of stream files: what is taken from them, what is refused, what is written."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import zarr
+from matplotlib.image import imread
+
+from aptnn_md.errors import InputError
+from aptnn_md.spectra import (
+    REFERENCES,
+    WATER,
+    find_bands,
+    infrared_spectrum,
+    report,
+    spectrum_of_streams,
+    write_table,
+)
+from aptnn_md.spectra.plot import draw_spectrum
+from aptnn_md.stream import StreamHeader, StreamWriter
+
+RATES = np.random.default_rng(5).normal(size=(2500, 2, 3)) * 0.01
+FRAME = {"temperature": 310.0, "volume": 1000.0, "f_sum": [0.3, 0.7]}
+
+
+def stream(
+    path: Path, n_frames: int = 2500, frame: dict[str, object] = FRAME, **constants: object
+) -> Path:
+    values: dict[str, object] = {
+        "timestep": 0.5,
+        "stride": 4,
+        "groups": ("O", "H"),
+        "temperature": 300.0,
+        "volume": 990.0,
+    }
+    header = StreamHeader(**(values | constants))  # type: ignore[arg-type]
+    with StreamWriter(path, header) as writer:
+        for k, rate in enumerate(RATES[:n_frames]):
+            rates = dict.fromkeys(header.estimators, rate)
+            writer.append(k * header.stride, k * header.stride * header.timestep, rates, **frame)  # type: ignore[arg-type]
+    return path
+
+
+def test_constants_come_from_the_streams(tmp_path: Path) -> None:
+    paths = [stream(tmp_path / "a"), stream(tmp_path / "b", 1600)]
+    spectrum = spectrum_of_streams(paths, 30.0)
+    by_hand = infrared_spectrum(
+        [RATES, RATES[:1600]], 2.0, 300.0, 1000.0, 30.0, f_sum=1.0, group_labels=["O", "H"]
+    )
+    np.testing.assert_allclose(spectrum.absorption, by_hand.absorption, rtol=1e-12)
+    np.testing.assert_allclose(spectrum.group_absorption, by_hand.group_absorption, rtol=1e-12)
+    assert spectrum.sum_rule.found == pytest.approx(by_hand.sum_rule.found)
+    assert spectrum.sum_rule.expected == pytest.approx(by_hand.sum_rule.expected)
+    assert spectrum.temperature == 300.0  # the thermostat's
+    assert spectrum.volume == 1000.0  # mean of the frames
+    assert spectrum.sources == tuple(map(str, paths))
+    assert spectrum.estimator == "bead"
+    assert spectrum.length == 2.0 * (2500 + 1600)
+
+
+def test_what_the_caller_gives_wins(tmp_path: Path) -> None:
+    path = stream(tmp_path / "a")
+    spectrum = spectrum_of_streams([path], 30.0, temperature=150.0, volume=500.0, skip=1.001)
+    by_hand = infrared_spectrum([RATES[501:]], 2.0, 150.0, 500.0, 30.0)
+    np.testing.assert_allclose(spectrum.absorption, by_hand.absorption, rtol=1e-12)
+
+
+def test_means_of_variable_temperature_and_volume(tmp_path: Path) -> None:
+    def run(name: str, n_frames: int, temperature: float, volume: float) -> Path:
+        frame = {"temperature": temperature, "volume": volume}
+        return stream(tmp_path / name, n_frames, frame, temperature=None, volume=None)
+
+    spectrum = spectrum_of_streams([run("a", 1000, 300.0, 99.0), run("b", 2000, 309.0, 102.0)], 40)
+    assert spectrum.temperature == pytest.approx(306.0)
+    assert spectrum.volume == pytest.approx(101.0)
+    assert spectrum.sum_rule.expected is None
+    with pytest.raises(InputError, match=r"c: temperature: found 330, expected 300, as in .*a"):
+        spectrum_of_streams([tmp_path / "a", run("c", 2000, 330.0, 99.0)], 40)
+
+
+def test_many_groups_give_the_total_only(tmp_path: Path) -> None:
+    groups = tuple(f"molecule {i}" for i in range(40))
+    header = StreamHeader(timestep=2.0, groups=groups, temperature=300.0, volume=1000.0)
+    with StreamWriter(tmp_path / "s", header) as writer:
+        for step in range(2500):
+            writer.append(step, 2.0 * step, {"bead": np.tile(RATES[step], (20, 1))})
+    spectrum = spectrum_of_streams([tmp_path / "s"], 30.0)
+    assert spectrum.group_absorption is None
+    by_hand = infrared_spectrum([20 * RATES], 2.0, 300.0, 1000.0, 30.0)
+    np.testing.assert_allclose(spectrum.absorption, by_hand.absorption, rtol=1e-12)
+
+
+def test_estimators(tmp_path: Path) -> None:
+    path = stream(tmp_path / "a", estimators=("bead", "centroid-apt"), n_beads=8)
+    assert spectrum_of_streams([path], 30, estimator="centroid-apt").estimator == "centroid-apt"
+    with pytest.raises(InputError, match="a: estimator: found centroid, expected"):
+        spectrum_of_streams([path], 30.0, estimator="centroid")
+
+
+@pytest.mark.parametrize(
+    ("constants", "message"),
+    [
+        ({"temperature": 310.0}, "b: temperature: found 310, expected 300, as in .*a, or a temp"),
+        ({"timestep": 1.0}, r"b: timestep: found 1.0, expected 0.5, as in .*a$"),
+        ({"stride": 2}, "b: stride: found 2, expected 4"),
+        ({"groups": ("H", "O")}, "b: groups: found"),
+        ({"estimators": ("apt-at-centroid",)}, "b: estimators: found"),
+        ({"n_beads": 4}, "b: n_beads: found 4"),
+        ({"formula": "H2S"}, "b: formula: found 'H2S'"),
+        ({"model_sha256": "aa", "model": "x"}, "b: model: found 'x'"),
+    ],
+)
+def test_streams_of_different_runs(
+    tmp_path: Path, constants: dict[str, object], message: str
+) -> None:
+    first = stream(tmp_path / "a", 2000)
+    second = stream(tmp_path / "b", 2000, **constants)
+    with pytest.raises(InputError, match=message) as caught:
+        spectrum_of_streams([first, second], 40.0)
+    assert "\n" not in str(caught.value)
+    if "temperature" in constants:
+        assert spectrum_of_streams([first, second], 40.0, temperature=305.0).temperature == 305.0
+
+
+def test_volumes_that_differ(tmp_path: Path) -> None:
+    frame = {"f_sum": [1.0, 2.0]}
+    paths = [
+        stream(tmp_path / name, 2000, frame, volume=volume)
+        for name, volume in [("a", 990.0), ("b", 1010.0)]
+    ]
+    with pytest.raises(InputError, match="b: volume: found 1010, expected 990"):
+        spectrum_of_streams(paths, 40.0)
+
+
+@pytest.mark.parametrize("field", ["temperature", "volume"])
+def test_unknown_constants(tmp_path: Path, field: str) -> None:
+    frame = {name: value for name, value in FRAME.items() if name != field}
+    path = stream(tmp_path / "a", 2500, frame, **{field: None})
+    with pytest.raises(InputError, match=f"a: {field}: found none in the stream, expected one, or"):
+        spectrum_of_streams([path], 30.0)
+    with pytest.raises(InputError, match=f"{field}: found -2"):
+        spectrum_of_streams([path], 30.0, **{field: -2.0})  # type: ignore[arg-type]
+    assert getattr(spectrum_of_streams([path], 30.0, **{field: 77.0}), field) == 77.0  # type: ignore[arg-type]
+
+
+def test_streams_without_enough_frames(tmp_path: Path) -> None:
+    empty = stream(tmp_path / "empty", 0, {})
+    with pytest.raises(InputError, match="empty: length: found 0 frames, 0 ps, expected at least"):
+        spectrum_of_streams([empty])
+    short = stream(tmp_path / "short", 500)
+    with pytest.raises(InputError, match=r"short: length: found 500 frames, 1 ps, .*\(or a resol"):
+        spectrum_of_streams([short])
+    whole = stream(tmp_path / "whole")
+    with pytest.raises(InputError, match="whole: length: found 0 frames"):
+        spectrum_of_streams([whole], skip=7.0)
+    with pytest.raises(InputError, match="spectrum: skip: found -1"):
+        spectrum_of_streams([whole], skip=-1.0)
+    with pytest.raises(InputError, match="spectrum: streams: found none"):
+        spectrum_of_streams([])
+
+
+def test_times_that_do_not_fit_the_header(tmp_path: Path) -> None:
+    path = stream(tmp_path / "a")
+    group = zarr.open_group(path, mode="r+")
+    group["time"][700:] = np.asarray(group["time"][700:]) + 1.0  # type: ignore[index]
+    with pytest.raises(InputError, match="time: found 3 fs after frame 699, expected 2 fs"):
+        spectrum_of_streams([path], 30.0)
+    group["step"][900:] = np.asarray(group["step"][900:]) + 4  # type: ignore[index]
+    with pytest.raises(InputError, match="step: found 8 steps after frame 899, expected 4"):
+        spectrum_of_streams([path], 30.0)
+
+
+def test_table_is_read_by_numpy_and_pandas(tmp_path: Path) -> None:
+    spectrum = spectrum_of_streams([stream(tmp_path / "a\nb")], 30.0)
+    path = tmp_path / "ir.csv"
+    write_table(path, spectrum, provenance="aptnn-md spectrum ir a")
+    numbers = np.loadtxt(path, delimiter=",")
+    assert spectrum.group_absorption is not None
+    expected = [
+        spectrum.wavenumber,
+        spectrum.absorption,
+        spectrum.standard_error,
+        *spectrum.group_absorption,
+    ]
+    np.testing.assert_allclose(numbers, np.transpose(expected), rtol=1e-9)
+    lines = path.read_text().splitlines()
+    header = [line for line in lines if line.startswith("#")]
+    assert len(lines) == len(header) + len(numbers)
+    assert header[-1] == (
+        "# wavenumber (cm^-1),n*alpha (cm^-1),standard error (cm^-1),O alone (cm^-1),"
+        "H alone (cm^-1)"
+    )
+    text = "\n".join(header)
+    for words in (
+        "aptnn_md 0.1.0",
+        "temperature: 300 K",
+        "volume: 1000 A^3",
+        "length: 5 ps in 1 run(s), frames 2 fs apart",
+        "resolution: 30",
+        "f-sum rule: ",
+        "provenance: aptnn-md spectrum ir a",
+        f"stream: {tmp_path}/a b",
+    ):
+        assert words in text
+    pandas = pytest.importorskip("pandas")
+    frame = pandas.read_csv(path, comment="#", header=None)
+    np.testing.assert_allclose(frame.to_numpy(), numbers)
+    write_table(path, spectrum, (100.0, 200.0))
+    part = np.loadtxt(path, delimiter=",")
+    assert part[0, 0] >= 100
+    assert part[-1, 0] <= 200
+
+
+def test_outputs_that_cannot_be_written(tmp_path: Path) -> None:
+    spectrum = infrared_spectrum([RATES], 2.0, 300.0, 1000.0, 30.0)
+    for path in (tmp_path / "no" / "ir.csv", Path("/proc/ir.csv")):
+        with pytest.raises(InputError, match=r"ir.csv: output: found .*, expected a writable"):
+            write_table(path, spectrum)
+    with pytest.raises(InputError, match=r"ir.png: output: found No such file or directory"):
+        draw_spectrum(tmp_path / "no" / "ir.png", spectrum)
+    with pytest.raises(InputError, match=r"ir.doc: suffix: found '.doc', expected one of .*png"):
+        draw_spectrum(tmp_path / "ir.doc", spectrum)
+    with pytest.raises(InputError, match=r"range: found 10 to 1e\+06 cm⁻¹, .* 8339 cm⁻¹, the Ny"):
+        draw_spectrum(tmp_path / "ir.png", spectrum, wavenumbers=(10.0, 1e6))
+    with pytest.raises(InputError, match="range: found 20 to 10"):
+        write_table(tmp_path / "ir.csv", spectrum, (20.0, 10.0))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_picture(tmp_path: Path) -> None:
+    spectrum = infrared_spectrum([RATES], 2.0, 300.0, 1000.0, 30.0)
+    draw_spectrum(tmp_path / "ir.png", spectrum, reference=WATER, wavenumbers=(0.0, 4000.0))
+    with_marks = imread(tmp_path / "ir.png")
+    assert with_marks.shape[:2] == (880, 1440)
+    draw_spectrum(tmp_path / "plain.png", spectrum, wavenumbers=(0.0, 4000.0))
+    assert (imread(tmp_path / "plain.png") != with_marks).any()
+    for suffix in ("pdf", "svg"):
+        draw_spectrum(tmp_path / f"ir.{suffix}", spectrum)
+        assert (tmp_path / f"ir.{suffix}").stat().st_size > 5000
+    svg = (tmp_path / "ir.svg").read_text()
+    assert "svg" in svg
+
+
+def test_picture_of_an_extreme_spectrum(tmp_path: Path) -> None:
+    """Nothing at all, and values from tiny to huge."""
+    for scale in (0.0, 1e-9, 1e9):
+        spectrum = infrared_spectrum([scale * RATES], 2.0, 300.0, 1000.0, 30.0)
+        assert np.isfinite(spectrum.standard_error).all()
+        draw_spectrum(tmp_path / "ir.png", spectrum, reference=WATER)
+
+
+def test_report_beside_the_experiment() -> None:
+    spectrum = infrared_spectrum([RATES], 2.0, 300.0, 1000.0, 30.0, f_sum=1.0)
+    text = "\n".join(report(spectrum, REFERENCES["water"]))
+    for words in ("3392 ± 17", "1643 ± 5", "616 ± 29", "181 ± 13", "Bertie & Lan", "ratio"):
+        assert words in text
+    (found,) = find_bands(spectrum, {"bend": WATER.ranges["bend"]})
+    assert f"{found.position:.0f} ± {found.position_error:.0f}" in text
+    coarse = infrared_spectrum([RATES], 6.0, 300.0, 1000.0, 30.0)
+    shorter = "\n".join(report(coarse, WATER))
+    assert "bend" in shorter
+    assert "OH stretch" not in shorter  # beyond the Nyquist wavenumber
+    assert "no f-sum rule" in shorter
+
+
+def test_experimental_bands_are_those_of_the_source() -> None:
+    """n·α of liquid water at 25 °C after J. E. Bertie and Z. Lan (1996)."""
+    table = {band.name: (band.position, band.height) for band in WATER.bands}
+    assert table == {
+        "H-bond stretch": (181.0, 1943.0),
+        "libration": (616.0, 4621.0),
+        "bend": (1643.0, 3724.0),
+        "OH stretch": (3392.0, 17395.0),
+    }
+    for band in WATER.bands:
+        assert band.low < band.position - band.position_error
+        assert band.position + band.position_error < band.high
+        assert band.height_error == pytest.approx(0.1 * band.height, rel=0.01)
+
+
+def test_spectra_need_neither_torch_nor_ase_nor_pyplot() -> None:
+    script = (
+        "import sys, aptnn_md.spectra.plot, aptnn_md.cli.spectrum\n"
+        "print([m for m in ('torch', 'ase', 'matplotlib.pyplot') if m in sys.modules])"
+    )
+    result = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True
+    )
+    assert result.stdout.strip() == "[]"
