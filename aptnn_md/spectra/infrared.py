@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -39,7 +39,7 @@ class SumRule:
         return None if not self.expected else self.found / self.expected
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class InfraredSpectrum:
     """An absorption spectrum with its error bars.
 
@@ -208,9 +208,7 @@ def _notes(blocks: PowerBlocks, spacing: float) -> tuple[str, ...]:
 
 
 def _scaled(power: PowerBlocks, factor: float) -> PowerBlocks:
-    return PowerBlocks(
-        **(power.__dict__ | {"values": factor * power.values, "groups": factor * power.groups})
-    )
+    return replace(power, values=factor * power.values, groups=factor * power.groups)
 
 
 def _check_positive(field: str, value: float | None) -> None:

@@ -27,7 +27,7 @@ _POINTS_PER_RESOLUTION = 10
 _MIN_SEGMENT = 16
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class PowerBlocks:
     """Power spectral density ∫dt e^{-iωt} ⟨x(0)·x(t)⟩ of consecutive pieces of the runs.
 

@@ -91,7 +91,7 @@ def describe(spectrum: InfraredSpectrum, provenance: str = "") -> list[str]:
         lines.append(f"f-sum rule: {rule.expected:.5g} cm^-2 expected, ratio {rule.ratio:.4f}")
     if spectrum.estimator:
         lines.append(f"estimator: {spectrum.estimator}")
-    lines += [f"note: {note}" for note in spectrum.notes]
+    lines += [f"note: {note.replace('cm⁻¹', 'cm^-1')}" for note in spectrum.notes]
     lines += [f"stream: {source}" for source in spectrum.sources]
     if provenance:
         lines.append(f"provenance: {provenance}")
