@@ -20,10 +20,11 @@ from __future__ import annotations
 import itertools
 import math
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
+from ase.data import atomic_numbers
 from torch import Tensor
 from torch.nn.functional import silu
 
@@ -61,6 +62,10 @@ class MACENetwork(torch.nn.Module):
     ----------
     configuration : the arguments of ``mace.modules.ScaleShiftMACE``, irreps and classes as text
     weights : its ``state_dict``
+    walls : repulsion that keeps atoms out of distances that the network was never trained on, where
+        it may well be attractive: for each pair of elements
+        ``{"elements": ["O", "O"], "below": r₀ (Å), "strength": k (eV/Å³)}``, energy k (r₀ - r)³
+        for r < r₀
 
     Attributes
     ----------
@@ -80,7 +85,15 @@ class MACENetwork(torch.nn.Module):
     readout_inner: Tensor
     readout_outer: Tensor
 
-    def __init__(self, configuration: Mapping[str, Any], weights: Mapping[str, Tensor]) -> None:
+    wall_distance: Tensor
+    wall_strength: Tensor
+
+    def __init__(
+        self,
+        configuration: Mapping[str, Any],
+        weights: Mapping[str, Tensor],
+        walls: Sequence[Mapping[str, Any]] = (),
+    ) -> None:
         super().__init__()
         _check(configuration)
         self.atomic_numbers = tuple(int(z) for z in configuration["atomic_numbers"])
@@ -93,6 +106,7 @@ class MACENetwork(torch.nn.Module):
             raise InputError(
                 "MACE weights", "tensors", error, "those of the configuration"
             ) from error
+        self._take_walls(walls)
 
     def _take(self, weights: Mapping[str, Tensor], configuration: Mapping[str, Any]) -> None:
         """Read the weights and fold e3nn's normalisations into them."""
@@ -124,12 +138,24 @@ class MACENetwork(torch.nn.Module):
         self.register_buffer("readout_inner", inner / math.sqrt(n_channels))
         self.register_buffer("readout_outer", outer / math.sqrt(len(outer)))
 
+    def _take_walls(self, walls: Sequence[Mapping[str, Any]]) -> None:
+        n_elements = len(self.atomic_numbers)
+        distance = torch.zeros(n_elements, n_elements, dtype=torch.float64)
+        strength = torch.zeros_like(distance)
+        for wall in walls:
+            a, b = (self.atomic_numbers.index(atomic_numbers[name]) for name in wall["elements"])
+            distance[a, b] = distance[b, a] = float(wall["below"])
+            strength[a, b] = strength[b, a] = float(wall["strength"])
+        self.register_buffer("wall_distance", distance)
+        self.register_buffer("wall_strength", strength)
+
     def forward(self, pairs: Pairs, species: Tensor) -> Tensor:
         """Interaction energy (eV) of each atom, (n_atoms,).
 
         ``species`` (n_atoms,) are places in :attr:`atomic_numbers`.
         """
-        radial = self._radial(pairs.vectors)
+        r = torch.linalg.vector_norm(pairs.vectors, dim=1, keepdim=True)
+        radial = self._radial(r)
         harmonics = o3.spherical_harmonics(
             list(range(self.max_ell + 1)), pairs.vectors, True, normalization="component"
         )
@@ -140,11 +166,18 @@ class MACENetwork(torch.nn.Module):
             if t < len(self.layers) - 1:
                 energies = energies + self.get_buffer(f"readout_{t}") @ features[0]
         energies = energies + self.readout_outer @ silu(self.readout_inner @ features[0])
-        return self.scale * energies + self.shift
+        energies = self.scale * energies + self.shift
+        half = 0.5 * self._walls(r[:, 0], species[pairs.first], species[pairs.second])
+        return energies.index_add(0, pairs.first, half).index_add(0, pairs.second, half)
 
-    def _radial(self, vectors: Tensor) -> Tensor:
+    def _walls(self, r: Tensor, a: Tensor, b: Tensor) -> Tensor:
+        """Repulsion of pairs closer than any in the training data, (n_pairs,), eV."""
+        depth = (self.wall_distance[a, b] - r).clamp(min=0.0)
+        result: Tensor = self.wall_strength[a, b] * depth**3
+        return result
+
+    def _radial(self, r: Tensor) -> Tensor:
         """Bessel functions times the cutoff's envelope, (n_pairs, n_bessel)."""
-        r = torch.linalg.vector_norm(vectors, dim=1, keepdim=True)
         x, p = r / self.cutoff, self.envelope_power
         bessel = self.prefactor * torch.sin(self.bessel * r) / r
         envelope = 1.0 - x**p * ((p + 1) * (p + 2) / 2 - p * (p + 2) * x + p * (p + 1) / 2 * x**2)

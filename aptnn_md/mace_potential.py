@@ -1,9 +1,10 @@
 """A MACE potential as an ASE calculator, and the two files that keep it.
 
-``NAME.json`` holds the configuration (the arguments of ``mace.modules.ScaleShiftMACE``), the
-model card and the SHA-256 of the weights; ``NAME.pt`` holds the weights (a ``state_dict``, read
-with ``weights_only=True``: no code is in it). mace-torch can build its own module from them, see
-``examples/water_mace``; to evaluate them it is not needed.
+``NAME.json`` holds the configuration (the arguments of ``mace.modules.ScaleShiftMACE``), repulsive
+walls at distances outside of the training data, the model card and the SHA-256 of the weights;
+``NAME.pt`` holds the weights (a ``state_dict``, read with ``weights_only=True``: no code is in it).
+mace-torch can build its own module from them, see ``examples/water_mace``; to evaluate them it is
+not needed.
 """
 
 from __future__ import annotations
@@ -82,7 +83,7 @@ class MACEPotential(Calculator):
     ) -> MACEPotential:
         """Read ``NAME.json`` and the weights beside it."""
         header, weights = read_potential(path)
-        network = MACENetwork(header["configuration"], weights)
+        network = MACENetwork(header["configuration"], weights, header.get("walls", ()))
         name = str(header.get("name", Path(path).stem))
         return cls(network, name=name, card=header.get("card"), device=device, dtype=dtype)
 
@@ -203,6 +204,7 @@ def write_potential(
     configuration: Mapping[str, Any],
     weights: Mapping[str, torch.Tensor],
     card: Mapping[str, Any],
+    walls: Sequence[Mapping[str, Any]] = (),
 ) -> None:
     """Write ``NAME.json`` and ``NAME.pt``; the inverse of :func:`read_potential`."""
     path = Path(path).with_suffix(".json")
@@ -213,6 +215,7 @@ def write_potential(
         "version": VERSION,
         "name": path.stem,
         "configuration": dict(configuration),
+        "walls": [dict(wall) for wall in walls],
         "card": dict(card),
         "weights_sha256": hashlib.sha256(buffer.getvalue()).hexdigest(),
     }

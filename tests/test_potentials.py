@@ -8,6 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import ase.io
 import numpy as np
 import pytest
 import torch
@@ -70,6 +71,11 @@ def mace_module() -> torch.nn.Module:
     return model
 
 
+def without_walls(dtype: str) -> MACEPotential:
+    header, weights = read_potential(BUNDLED)
+    return MACEPotential(MACENetwork(header["configuration"], weights), dtype=dtype)
+
+
 def mace_calculator(module: torch.nn.Module, dtype: str):
     import copy
 
@@ -82,7 +88,7 @@ def mace_calculator(module: torch.nn.Module, dtype: str):
 @needs_mace
 @pytest.mark.parametrize(("dtype", "tolerance"), [("float64", 1e-7), ("float32", 3e-4)])
 def test_agrees_with_mace_torch(mace_module, dtype, tolerance):
-    ours, theirs = load_potential("water-mace", dtype=dtype), mace_calculator(mace_module, dtype)
+    ours, theirs = without_walls(dtype), mace_calculator(mace_module, dtype)
     for seed in range(2):
         atoms = water(seed)
         size = np.abs(ours.get_forces(atoms)).max()
@@ -101,12 +107,12 @@ def test_agrees_with_mace_torch(mace_module, dtype, tolerance):
 
 
 @needs_mace
-def test_mace_model_file(tmp_path, mace_module, double):
+def test_mace_model_file(tmp_path, mace_module):
     torch.save(mace_module, tmp_path / "water.model")
     calculator = load_potential(tmp_path / "water.model")
     atoms = water()
     assert calculator.get_property("forces", atoms) == pytest.approx(
-        double.get_forces(atoms), abs=1e-6
+        without_walls("float64").get_forces(atoms), abs=1e-6
     )
 
 
@@ -229,17 +235,50 @@ def test_nothing_jumps_at_the_cutoff(double):
 
 
 def test_bundled_weights_give_the_known_numbers(double):
-    """With any version of e3nn; mace-torch 0.3.16 gives the same to 1e-7."""
+    """With any version of e3nn."""
     atoms = water(0)
-    assert double.get_potential_energy(atoms) == pytest.approx(-1872.87794411, abs=1e-7)
-    assert double.get_forces(atoms)[4] == pytest.approx(
-        [-1.24912060, -2.73380018, -0.32174913], abs=1e-7
+    assert without_walls("float64").get_potential_energy(atoms) == pytest.approx(
+        -1872.87794411, abs=1e-7
     )
+    assert double.get_potential_energy(atoms) == pytest.approx(-1872.85832828, abs=1e-7)
+
+
+def test_walls_stand_only_where_liquid_water_never_is(double):
+    start = ase.io.read(BUNDLED.with_name("water64.extxyz"))
+    assert double.get_forces(start) == pytest.approx(
+        without_walls("float64").get_forces(start), abs=0
+    )
+    # two molecules pushed into each other: the network alone is attractive there
+    oxygen = np.arange(0, len(start), 3)
+    near = 3 + 3 * int(start.get_distances(0, oxygen[1:], mic=True).argmin())
+    vector = start.get_distance(0, near, mic=True, vector=True)
+    length = np.linalg.norm(vector)
+    energies = []
+    for distance in np.arange(2.6, 1.2, -0.1):
+        pushed = start.copy()
+        pushed.positions[:3] += vector * (1 - distance / length)
+        energies.append(double.get_potential_energy(pushed))
+    assert (np.diff(energies) > 0).all()
+    assert energies[-1] - energies[0] > 20
+
+
+def test_walls_of_the_right_height():
+    """A pair of atoms: energy k (r₀ - r)³ for each pair of elements."""
+    header, weights = read_potential(BUNDLED)
+    for wall in header["walls"]:
+        r = wall["below"] - 0.2
+        atoms = Atoms(wall["elements"], [[0, 0, 0], [0, 0, r]])
+        network = MACENetwork(header["configuration"], weights, [wall])
+        higher = MACEPotential(network, dtype="float64").get_potential_energy(atoms)
+        lower = without_walls("float64").get_potential_energy(atoms)
+        assert higher - lower == pytest.approx(wall["strength"] * 0.2**3, rel=1e-9)
 
 
 def test_files_round_trip(tmp_path):
     header, weights = read_potential(BUNDLED)
-    write_potential(tmp_path / "copy.json", header["configuration"], weights, header["card"])
+    write_potential(
+        tmp_path / "copy.json", header["configuration"], weights, header["card"], header["walls"]
+    )
     atoms = water()
     assert load_potential(tmp_path / "copy.json").get_forces(atoms) == pytest.approx(
         load_potential("water-mace").get_forces(atoms), abs=0

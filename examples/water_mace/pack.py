@@ -1,8 +1,11 @@
 """Turn a MACE model file (a pickle) into configuration, card and plain weights.
 
-    python pack.py water-mace.model water-mace.json --card card.json [--errors errors.json]
+    python pack.py water-mace.model water-mace.json --card card.json --walls walls.json
+        [--errors errors.json]
 
-``errors.json`` is what ``validate.py forces --json errors.json`` writes; it goes into the card.
+``walls.json``: repulsion at distances that are not in the training data, see
+``aptnn_md.mace_network``. ``errors.json`` is what ``validate.py forces --json errors.json`` writes;
+it goes into the card.
 """
 
 from __future__ import annotations
@@ -45,7 +48,10 @@ def _plain(value: Any) -> Any:
 
 
 def build_mace(path: str | Path, dtype: torch.dtype = torch.float64) -> torch.nn.Module:
-    """mace-torch's own module from the two files: the way back, e.g. to train it further."""
+    """mace-torch's own module from the two files: the way back, e.g. to train it further.
+
+    The walls are not part of it.
+    """
     header, weights = read_potential(path)
     with quiet_mace():
         from e3nn import o3
@@ -69,6 +75,7 @@ def main() -> None:
     parser.add_argument("model", help="file that mace_run_train wrote")
     parser.add_argument("out", help="NAME.json; the weights go to NAME.pt beside it")
     parser.add_argument("--card", required=True, help="model card, JSON")
+    parser.add_argument("--walls", help="repulsive walls, JSON")
     parser.add_argument("--errors", help="measured errors, JSON")
     options = parser.parse_args()
     with quiet_mace():
@@ -79,7 +86,8 @@ def main() -> None:
     card["parameters"] = sum(p.numel() for p in model.parameters())
     card["package_version"] = __version__
     weights = {name: tensor.detach().clone() for name, tensor in model.state_dict().items()}
-    write_potential(options.out, configuration_of(model), weights, card)
+    walls = json.loads(Path(options.walls).read_text()) if options.walls else []
+    write_potential(options.out, configuration_of(model), weights, card, walls)
     print(f"{options.out}: {MACEPotential.from_file(options.out).network.cutoff} Å cutoff")
 
 

@@ -153,7 +153,7 @@ def pimd(options: argparse.Namespace) -> None:
         "@TIMESTEP@": TIMESTEP,
         "@TEMPERATURE@": TEMPERATURE,
         "@PES@": here / "ipi_pes.py",
-        "@MODEL@": options.model,
+        "@MODEL@": Path(options.model).resolve() if Path(options.model).is_file() else options.model,
     }.items():
         text = text.replace(name, str(value))
     (out / "input.xml").write_text(text)
