@@ -14,6 +14,7 @@ import zipfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from importlib.resources import files
+from os import PathLike
 from pathlib import Path
 from typing import Any
 
@@ -60,7 +61,7 @@ def bundled_path(name: str) -> Path:
     return Path(str(files("aptnn_md.bundled") / name))
 
 
-def model_path(source: str | Path) -> Path:
+def model_path(source: str | PathLike[str]) -> Path:
     """A bundled model's name or a path -> the path of the file."""
     if str(source) in BUNDLED_MODELS:
         return bundled_path(f"{source}.pt")
@@ -87,7 +88,7 @@ def save_checkpoint(path: str | Path, checkpoint: Checkpoint) -> None:
     write_output(Path(path), buffer.getvalue())
 
 
-def load_checkpoint(source: str | Path) -> Checkpoint:
+def load_checkpoint(source: str | PathLike[str]) -> Checkpoint:
     """Read a model file or a bundled model.
 
     Raises

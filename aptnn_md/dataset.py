@@ -11,7 +11,7 @@ import ase.io
 import numpy as np
 from ase import Atoms
 
-from aptnn_md.arrays import FloatArray
+from aptnn_md.arrays import AnyArray, FloatArray
 from aptnn_md.errors import InputError
 from aptnn_md.graph import check_structure
 
@@ -34,9 +34,10 @@ class LabelledFrame:
     tensors: FloatArray
 
     @property
-    def labelled(self) -> np.ndarray[tuple[int, ...], np.dtype[np.bool_]]:
-        """(n_atoms,): whether the atom has a label."""
-        return np.isfinite(self.tensors).all(axis=tuple(range(1, self.tensors.ndim)))
+    def labelled(self) -> AnyArray:
+        """(n_atoms,) of bool: whether the atom has a label."""
+        finite: AnyArray = np.isfinite(self.tensors.reshape(len(self.tensors), -1)).all(axis=1)
+        return finite
 
 
 def read_structures(path: str | Path) -> list[Atoms]:

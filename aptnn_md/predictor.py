@@ -6,6 +6,7 @@ Every adapter (ASE, i-PI, command line) goes through it, so all of them give the
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from os import PathLike
 from pathlib import Path
 from typing import Any, overload
 
@@ -79,7 +80,7 @@ class Predictor:
     @classmethod
     def from_file(
         cls,
-        source: str | Path,
+        source: str | PathLike[str],
         *,
         device: str = "cpu",
         dtype: str | None = None,

@@ -196,7 +196,7 @@ class Trainer:
             self.optimizer.zero_grad()
             for sample in batch:
                 square = self._errors(sample).pow(2).sum()
-                (square / n_components).backward()  # type: ignore[no-untyped-call]
+                (square / n_components).backward()
                 squares += square.item()
             count += n_components
             torch.nn.utils.clip_grad_norm_(self.parameters, self.settings.gradient_clip)
@@ -216,7 +216,7 @@ class Trainer:
         return record
 
     def _errors(self, sample: Sample) -> Tensor:
-        predicted = self.model(sample.geometry, sample.species)[sample.labelled]
+        predicted: Tensor = self.model(sample.geometry, sample.species)[sample.labelled]
         return predicted - sample.tensors
 
     def _set_learning_rate(self, within_epoch: float) -> float:

@@ -108,9 +108,10 @@ def make_job(arguments: argparse.Namespace) -> TrainingJob:
         # the clock alone ends the schedule
         tables["training"]["epochs"] = 10**9
     network = options.pop("network_name", "ace")
-    paths = {key: Path(options.pop(key)) for key in ("data", "valid", "out") if key in options}
+    for key in ("data", "valid", "out"):
+        if key in options:
+            options[key] = Path(options[key])
     job = TrainingJob(
-        **paths,
         **options,
         network=network,
         network_settings=tables["network"],

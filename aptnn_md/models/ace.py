@@ -54,6 +54,8 @@ class ACEConfig:
     message_cutoff, message_radial, message_channels, message_lmax, message_multiplicity : the same
         for the messages
     input_scale : size of the density that enters the network, see :meth:`ACENetwork.fit_scales`
+    radial_decay : the n-th radial function is scaled by n^-radial_decay, so that slowly varying
+        functions of the distance are learned first, which generalises better
     """
 
     elements: tuple[int, ...]
@@ -68,7 +70,8 @@ class ACEConfig:
     message_channels: int = 16
     message_lmax: int = 2
     message_multiplicity: int = 3
-    input_scale: float = 0.3
+    input_scale: float = 0.1
+    radial_decay: float = 0.5
 
 
 @dataclass(frozen=True)
@@ -104,6 +107,7 @@ class ACENetwork(nn.Module):
 
     density_mean: Tensor
     density_scale: Tensor
+    degree: Tensor
     message_degree: Tensor
 
     def __init__(self, config: ACEConfig) -> None:
@@ -114,6 +118,7 @@ class ACENetwork(nn.Module):
         copies = config.multiplicity
         self.register_buffer("density_mean", torch.zeros(n_elements, n_density))
         self.register_buffer("density_scale", torch.ones(n_elements, lmax + 1))
+        self.register_buffer("degree", degree_of_component(lmax), persistent=False)
 
         def mixing(
             channels_in: int, channels_out: int = channels, top: int = lmax
@@ -185,7 +190,9 @@ class ACENetwork(nn.Module):
     ) -> Tensor:
         n_elements, n_radial = len(self.config.elements), self.config.n_radial
         table = _PaddedTable(centres * n_elements + seen, n_atoms * n_elements)
-        radial = table.fill(bessel_basis(distances, self.config.cutoff, n_radial))
+        basis = bessel_basis(distances, self.config.cutoff, n_radial)
+        order = torch.arange(1, n_radial + 1, dtype=basis.dtype, device=basis.device)
+        radial = table.fill(basis * order**-self.config.radial_decay)
         summed = torch.bmm(radial.transpose(1, 2), table.fill(harmonics))
         return summed.view(n_atoms, n_elements * n_radial, harmonics.shape[1])
 
@@ -217,9 +224,10 @@ class ACENetwork(nn.Module):
         features = [self._density_features(geometry.density[atoms], e) for e, atoms in blocks]
         top = n_components(self.config.message_lmax)
         sent = torch.cat(
-            [self.mix_sent(x[:, :, :top], e) for x, (e, _) in zip(features, blocks, strict=True)], 1
+            [self.mix_sent(x[:, :top], e) for x, (e, _) in zip(features, blocks, strict=True)],
+            dim=2,
         )
-        sent = sent.transpose(0, 1).contiguous()
+        sent = sent.permute(2, 0, 1).contiguous()
         out = torch.cat(
             [
                 self._output(x, sent, geometry, e, atoms)
@@ -237,16 +245,15 @@ class ACENetwork(nn.Module):
                 yield element, slice(first, min(first + size, block.stop))
 
     def _density_features(self, density: Tensor, element: int) -> Tensor:
-        """(n_atoms, n_density, m) -> (n_channels, n_atoms, m): body orders 2 to 4."""
-        scale = self.density_scale[element][
-            degree_of_component(self.config.lmax).to(density.device)
-        ]
-        scalars = density[:, :, :1] - self.density_mean[element][:, None]
-        x = (torch.cat([scalars, density[:, :, 1:]], dim=-1) * scale).transpose(0, 1)
+        """(n_atoms, n_density, m) -> (n_channels, m, n_atoms): body orders 2 to 4."""
+        scale = self.density_scale[element][self.degree]
+        x = density.permute(1, 2, 0) * scale[:, None]
+        x[:, 0] -= (self.density_mean[element] * scale[0])[:, None]
         a, b = self.mix_a(x, element), self.mix_b(x, element)
         pair = self.couple_pair(outer(a, b), element)
         triple = self.couple_triple(outer(self.mix_pair(pair, element), a), element)
-        return self.gate_density(self.mix_density(torch.cat([a, pair, triple]), element), element)
+        mixed = self.mix_density(torch.cat([a, pair, triple]), element)
+        return self.gate_density(mixed, element)
 
     def _output(
         self, features: Tensor, sent: Tensor, geometry: Geometry, element: int, atoms: slice
@@ -259,16 +266,16 @@ class ACENetwork(nn.Module):
         return self.readout(self.gate_features(mixed, element), element)
 
     def _aggregate(self, sent: Tensor, geometry: Geometry, atoms: slice) -> Tensor:
-        """T[k, i, m1 m2] summed over the neighbours of each atom."""
+        """T[k, m1 m2, i] summed over the neighbours of each atom."""
         config = self.config
         radial = self.radial_weight @ geometry.message_radial[atoms]
         n_atoms, _, n_padded = radial.shape
-        radial = radial.view(n_atoms, config.message_lmax + 1, config.message_channels, n_padded)
-        edges = radial[:, self.message_degree] * geometry.message_harmonics[atoms].unsqueeze(2)
+        radial = radial.view(n_atoms, config.message_channels, config.message_lmax + 1, n_padded)
+        edges = radial[:, :, self.message_degree] * geometry.message_harmonics[atoms].unsqueeze(1)
         received = sent[geometry.message_neighbours[atoms]]
         # about 36 neighbours inside the message cutoff in a liquid: keeps T of order one
-        summed = torch.einsum("nakp,npkb->knab", edges, received) / 6.0
-        return summed.flatten(2)
+        summed = torch.einsum("nkap,npkb->nkab", edges, received).flatten(2)
+        return summed.permute(1, 2, 0).contiguous() / 6.0
 
 
 class _PaddedTable:

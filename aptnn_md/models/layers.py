@@ -1,9 +1,11 @@
 """Equivariant operations on channels of spherical tensors.
 
-Features are tensors of shape (n_channels, n_atoms, (lmax + 1)²): the last axis holds the
-components l = 0 … lmax one behind the other, each of natural parity (-1)^l. Channels come first so
-that mixing them is one matrix product. Every layer has its own weights for every element; it is
-called with the atoms of one element at a time, so that no weight is ever gathered per atom.
+Features are tensors of shape (n_channels, (lmax + 1)², n_atoms): the middle axis, called m below,
+holds the components l = 0 … lmax one behind the other, each of natural parity (-1)^l. In this
+order the products of components are long vector operations, coupling them is one matrix product
+per channel and mixing channels one matrix product per l, and nothing is copied in between. Every
+layer has its own weights for every element; it is called with the atoms of one element at a time,
+so that no weight is ever gathered per atom.
 
 Clebsch–Gordan tables are made in double precision: cast a network with ``.to(dtype)`` before use.
 """
@@ -31,7 +33,7 @@ def degree_of_component(lmax: int) -> Tensor:
 class ChannelMixing(nn.Module):
     """Linear map between channels, with one matrix per element and per l.
 
-    (channels_in, n_atoms, m) -> (channels_out, n_atoms, m)
+    (channels_in, m, n_atoms) -> (channels_out, m, n_atoms)
     """
 
     def __init__(self, n_elements: int, channels_in: int, channels_out: int, lmax: int) -> None:
@@ -41,12 +43,11 @@ class ChannelMixing(nn.Module):
         )
 
     def forward(self, x: Tensor, element: int) -> Tensor:
-        channels_in, n_atoms, _ = x.shape
-        mixed = []
-        for degree, weight in enumerate(self.weight[element]):
-            part = x[:, :, degree**2 : (degree + 1) ** 2].reshape(channels_in, -1)
-            mixed.append((weight @ part).view(weight.shape[0], n_atoms, 2 * degree + 1))
-        return torch.cat(mixed, dim=-1)
+        mixed = [
+            weight @ x[:, degree**2 : (degree + 1) ** 2].flatten(1)
+            for degree, weight in enumerate(self.weight[element])
+        ]
+        return torch.cat(mixed, dim=1).unflatten(1, (-1, x.shape[2]))
 
 
 def coupling_paths(
@@ -68,7 +69,7 @@ class Coupling(nn.Module):
     Each of the ``multiplicity`` outputs of a channel is its own combination of all paths
     (l1, l2, l3) of natural parity, with weights for each element.
 
-    (n_channels, n_atoms, m1 m2) -> (n_channels * multiplicity, n_atoms, m3)
+    (n_channels, m1 m2, n_atoms) -> (n_channels * multiplicity, m3, n_atoms)
     """
 
     clebsch_gordan: Tensor
@@ -94,32 +95,42 @@ class Coupling(nn.Module):
         self.weight = nn.Parameter(torch.randn(n_elements, n_channels, multiplicity, len(paths)))
         self.multiplicity = multiplicity
         self.n_out = n_components(lmaxs[2])
+        self._kept: dict[int, Tensor] = {}
+        self._kept_for: tuple[int, int, torch.dtype] | None = None
 
     def matrices(self, element: int) -> Tensor:
-        """(n_channels, m1 m2, multiplicity m3): the weighted Clebsch–Gordan matrices."""
+        """(n_channels, multiplicity m3, m1 m2): the weighted Clebsch–Gordan matrices.
+
+        Without gradients they are kept until the weights change.
+        """
+        if torch.is_grad_enabled():
+            return self._weighted(element)
+        state = (self.weight._version, self.weight.data_ptr(), self.weight.dtype)
+        if self._kept_for != state:
+            self._kept, self._kept_for = {}, state
+        if element not in self._kept:
+            self._kept[element] = self._weighted(element)
+        return self._kept[element]
+
+    def _weighted(self, element: int) -> Tensor:
         weight = self.weight[element]
-        n_channels = weight.shape[0]
-        summed = (weight.flatten(0, 1) @ self.clebsch_gordan).view(
-            n_channels, self.multiplicity, -1, self.n_out
-        )
-        return summed.transpose(1, 2).reshape(n_channels, -1, self.multiplicity * self.n_out)
+        summed = (weight.flatten(0, 1) @ self.clebsch_gordan).unflatten(1, (-1, self.n_out))
+        return summed.transpose(1, 2).reshape(len(weight), self.multiplicity * self.n_out, -1)
 
     def forward(self, pairs: Tensor, element: int) -> Tensor:
-        n_channels, n_atoms, _ = pairs.shape
-        coupled = torch.bmm(pairs, self.matrices(element))
-        coupled = coupled.view(n_channels, n_atoms, self.multiplicity, self.n_out)
-        return coupled.transpose(1, 2).reshape(-1, n_atoms, self.n_out)
+        coupled = torch.bmm(self.matrices(element), pairs)
+        return coupled.view(-1, self.n_out, pairs.shape[2])
 
 
 def outer(x: Tensor, y: Tensor) -> Tensor:
-    """All products of the components of each channel: (…, m1), (…, m2) -> (…, m1 m2)."""
-    return (x.unsqueeze(-1) * y.unsqueeze(-2)).flatten(-2)
+    """All products of the components of each channel: (…, m1, n), (…, m2, n) -> (…, m1 m2, n)."""
+    return (x.unsqueeze(2) * y.unsqueeze(1)).flatten(1, 2)
 
 
 class Gate(nn.Module):
     """Multiply each channel and l by a function of the atom's scalars.
 
-    (n_channels, n_atoms, m) -> the same shape
+    (n_channels, m, n_atoms) -> the same shape
     """
 
     degree: Tensor
@@ -130,9 +141,8 @@ class Gate(nn.Module):
         self.register_buffer("degree", degree_of_component(lmax), persistent=False)
 
     def forward(self, x: Tensor, element: int) -> Tensor:
-        n_channels, n_atoms, _ = x.shape
-        gates = self.mlp(x[:, :, 0].T, element).view(n_atoms, n_channels, -1).transpose(0, 1)
-        return x * gates[:, :, self.degree]
+        gates = self.mlp(x[:, 0].T, element).T.unflatten(0, (len(x), -1))
+        return x * gates[:, self.degree]
 
 
 class ElementMLP(nn.Module):
@@ -156,7 +166,7 @@ class Readout(nn.Module):
     Scalars come from a small MLP; l > 0 of natural parity (-1)^l linearly; unnatural parity, which
     the features do not hold, from products of two linear maps, e.g. 1e from 1o⊗1o, 2e⊗2e, 3o⊗3o.
 
-    (n_channels, n_atoms, m) -> (n_atoms, irreps.dim)
+    (n_channels, m, n_atoms) -> (n_atoms, irreps.dim)
     """
 
     def __init__(self, n_elements: int, n_channels: int, lmax: int, irreps: str) -> None:
@@ -188,8 +198,7 @@ class _ScalarHead(nn.Module):
         self.mlp = ElementMLP(n_elements, n_channels, 64, 1)
 
     def forward(self, x: Tensor, element: int) -> Tensor:
-        out: Tensor = self.mlp(x[:, :, 0].T, element)
-        return out
+        return self.mlp(x[:, 0].T, element)
 
 
 class _LinearHead(nn.Module):
@@ -199,8 +208,8 @@ class _LinearHead(nn.Module):
         self.weight = nn.Parameter(torch.randn(n_elements, n_channels) / math.sqrt(n_channels))
 
     def forward(self, x: Tensor, element: int) -> Tensor:
-        part = x[:, :, self.degree**2 : (self.degree + 1) ** 2]
-        return torch.einsum("k,knm->nm", self.weight[element], part)
+        part = x[:, self.degree**2 : (self.degree + 1) ** 2]
+        return (self.weight[element] @ part.flatten(1)).unflatten(0, (-1, x.shape[2])).T
 
 
 class _ProductHead(nn.Module):
@@ -225,8 +234,9 @@ class _ProductHead(nn.Module):
         a, b = self.mix_a(x, element), self.mix_b(x, element)
         out = x.new_zeros(())
         for path, (l1, l2, _) in enumerate(self.paths):
-            left = a[:, :, l1**2 : (l1 + 1) ** 2] * self.weight[element, path][:, None, None]
-            right = b[:, :, l2**2 : (l2 + 1) ** 2]
+            left = a[:, l1**2 : (l1 + 1) ** 2] * self.weight[element, path][:, None, None]
+            # the sum over channels first: what is left to couple is small
+            pairs = outer(left, b[:, l2**2 : (l2 + 1) ** 2]).sum(dim=0)
             table: Tensor = getattr(self, f"couple_{l1}_{l2}")
-            out = out + torch.einsum("kni,knj,ijm->nm", left, right, table)
+            out = out + pairs.T @ table.flatten(0, 1)
         return out

@@ -23,19 +23,14 @@ def bessel_basis(distances: Tensor, cutoff: float, n_functions: int) -> Tensor:
     Source: Gasteiger, Groß, Günnemann, ICLR 2020, Eqs. 7 and 8.
     """
     order = torch.arange(1, n_functions + 1, dtype=distances.dtype, device=distances.device)
-    x = (distances / cutoff).unsqueeze(-1)
-    # sinc is finite where a neighbour sits on top of the centre; π n sinc(n x) = sin(n π x) / x
-    waves = math.sqrt(2.0) * math.pi * order * torch.sinc(order * x)
+    # the smallest distance keeps the quotient finite where a neighbour sits on its centre
+    x = (distances / cutoff).clamp(min=1e-7).unsqueeze(-1)
+    waves = torch.sin(math.pi * x * order) * (math.sqrt(2.0) / x)
     return waves * polynomial_cutoff(x)
 
 
-def polynomial_cutoff(x: Tensor, order: int = 6) -> Tensor:
-    """1 at x = 0, and 0 with its first two derivatives at x = 1 and beyond (ibid., Eq. 8)."""
-    p = float(order)
-    inner = (
-        1.0
-        - 0.5 * (p + 1.0) * (p + 2.0) * x**order
-        + p * (p + 2.0) * x ** (order + 1)
-        - 0.5 * p * (p + 1.0) * x ** (order + 2)
-    )
+def polynomial_cutoff(x: Tensor) -> Tensor:
+    """1 at x = 0, and 0 with its first two derivatives at x = 1 and beyond (ibid., Eq. 8, p = 6)."""
+    cube = x * x * x
+    inner = 1.0 + cube * cube * (-28.0 + 48.0 * x - 21.0 * x * x)
     return torch.where(x < 1.0, inner, torch.zeros_like(inner))

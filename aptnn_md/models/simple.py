@@ -95,6 +95,8 @@ class SimpleNetwork(nn.Module):
         self.config = config
         self.register_buffer("like", torch.zeros(()), persistent=False)
         _restore_double_tables(self)
+        # saved weights carry the tables along, rounded to the precision of training
+        self.register_load_state_dict_post_hook(lambda module, _: _restore_double_tables(module))
 
     def geometry(self, graph: Graph) -> EdgeGeometry:
         """Spherical harmonics and radial functions of a graph's edges."""
@@ -129,13 +131,13 @@ class SimpleNetwork(nn.Module):
 
 
 def _restore_double_tables(module: nn.Module) -> None:
-    """Give e3nn's Clebsch–Gordan tables the precision they lost to the default dtype."""
-    for part in module.modules():
-        for name in list(part._buffers):
-            match = re.fullmatch(r"_w3j_(\d+)_(\d+)_(\d+)", name)
-            if match:
-                degrees = [int(group) for group in match.groups()]
-                part._buffers[name] = o3.wigner_3j(*degrees, dtype=torch.float64)
+    """Cast to double precision and give e3nn's Clebsch–Gordan tables what they lost before."""
+    module.double()
+    for name, table in module.named_buffers():
+        match = re.search(r"_w3j_(\d+)_(\d+)_(\d+)$", name)
+        if match:
+            degrees = [int(group) for group in match.groups()]
+            table.copy_(o3.wigner_3j(*degrees, dtype=torch.float64))
 
 
 def smooth_finite_basis(distances: Tensor, cutoff: float, n_functions: int) -> Tensor:

@@ -1,0 +1,73 @@
+"""Structures and models that several tests share."""
+
+from __future__ import annotations
+
+from functools import cache
+
+import numpy as np
+import torch
+from ase import Atoms
+
+from aptnn_md.checkpoint import Checkpoint
+from aptnn_md.models.tensor_model import fresh_model
+
+ELEMENTS = (1, 8, 11)
+SMALL_ACE = {
+    "cutoff": 4.0,
+    "n_radial": 4,
+    "n_channels": 6,
+    "message_cutoff": 3.0,
+    "message_radial": 3,
+    "message_channels": 4,
+}
+SMALL_SIMPLE = {"cutoff": 4.0, "n_channels": 3, "n_neighbours": 20.0}
+SETTINGS = {"ace": SMALL_ACE, "simple": SMALL_SIMPLE}
+
+
+def triclinic(seed: int = 0, n_atoms: int = 17, size: float = 6.0) -> Atoms:
+    """Three elements at random places, no two close, in a lopsided periodic cell."""
+    random = np.random.default_rng(seed)
+    cell = size * np.array([[1.0, 0.1, -0.2], [0.3, 1.1, 0.15], [-0.25, 0.2, 0.9]])
+    places: list[np.ndarray] = []
+    while len(places) < n_atoms:
+        place = random.random(3)
+        gaps = [place - other - np.round(place - other) for other in places]
+        if all(np.linalg.norm(gap @ cell) > 1.1 for gap in gaps):
+            places.append(place)
+    numbers = np.resize([8, 1, 1, 11, 1], n_atoms)
+    return Atoms(numbers, positions=np.array(places) @ cell, cell=cell, pbc=True)
+
+
+@cache
+def random_checkpoint(network: str = "ace", members: int = 1, seed: int = 0) -> Checkpoint:
+    """A model with random weights whose outputs of every irrep are of order one."""
+    models = [
+        fresh_model(network, "apt", ELEMENTS, SETTINGS[network], seed + k) for k in range(members)
+    ]
+    for model in models:
+        _balance(model)
+    return Checkpoint(
+        network=network,
+        config=models[0].settings,
+        target="apt",
+        members=tuple(model.state_dict() for model in models),
+        card={"training_data": "none"},
+    )
+
+
+def _balance(model: torch.nn.Module) -> None:
+    """Give every irrep of every element unit rms on a sample and a mean of its own."""
+    from aptnn_md.graph import build_graph
+
+    graph = build_graph(triclinic(seed=5), model.config.cutoff)
+    geometry, species = model.geometry(graph), model.species(graph)
+    if model.config.__class__.__name__ == "ACEConfig":
+        model.network.fit_scales([geometry])
+    with torch.no_grad():
+        out = model.network(geometry)
+        for element in range(len(ELEMENTS)):
+            for irrep in model.irrep_of_component.unique():
+                columns = model.irrep_of_component == irrep
+                rms = out[species == element][:, columns].pow(2).mean().sqrt()
+                model.scale[element, columns] = 1.0 / rms
+            model.mean[element, 0] = 0.3 * element - 0.2

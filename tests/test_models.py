@@ -1,0 +1,128 @@
+"""Symmetries of the networks, to the precision that the arithmetic allows."""
+
+from functools import cache
+
+import numpy as np
+import pytest
+from ase import Atoms
+from scipy.spatial.transform import Rotation
+from systems import random_checkpoint, triclinic
+
+from aptnn_md.errors import InputError
+from aptnn_md.models.ace import CHUNK_SIZE
+from aptnn_md.models.tensor_model import TensorModel, fresh_model
+from aptnn_md.predictor import Predictor
+
+# relative to the rms of the tensors
+TOLERANCE = {"float32": 1e-5, "float64": 1e-11}
+PRECISIONS = list(TOLERANCE)
+NETWORKS = ["ace", "simple"]
+
+
+@cache
+def predictor(network, dtype):
+    return Predictor(random_checkpoint(network), dtype=dtype, neutral=False)
+
+
+def assert_close(found, expected, dtype):
+    rms = np.sqrt(np.mean(expected**2))
+    assert np.abs(found - expected).max() < 5 * TOLERANCE[dtype] * rms
+
+
+@pytest.mark.parametrize("network", NETWORKS)
+@pytest.mark.parametrize("dtype", PRECISIONS)
+@pytest.mark.parametrize("inversion", [1.0, -1.0])
+def test_rotation_and_inversion(network, dtype, inversion):
+    predict = predictor(network, dtype)
+    atoms = triclinic()
+    operation = inversion * Rotation.from_rotvec([1.0, -0.4, 2.0]).as_matrix()
+    moved = atoms.copy()
+    moved.set_cell(atoms.cell.array @ operation.T, scale_atoms=False)
+    moved.positions = atoms.positions @ operation.T
+    tensors = predict(atoms)
+    # every irrep is there, or the test would see nothing of it
+    assert np.abs(tensors - np.swapaxes(tensors, 1, 2)).max() > 0.1
+    assert_close(predict(moved), operation @ tensors @ operation.T, dtype)
+
+
+@pytest.mark.parametrize("network", NETWORKS)
+@pytest.mark.parametrize("dtype", PRECISIONS)
+def test_permutation_translation_and_wrapping(network, dtype):
+    predict = predictor(network, dtype)
+    atoms = triclinic()
+    tensors = predict(atoms)
+    order = np.random.default_rng(1).permutation(len(atoms))
+    assert_close(predict(atoms[order]), tensors[order], dtype)
+    moved = atoms.copy()
+    moved.translate([0.7, -3.1, 12.0])
+    assert_close(predict(moved), tensors, dtype)
+    moved.wrap()
+    assert_close(predict(moved), tensors, dtype)
+    images = atoms.copy()
+    images.positions[::2] += 2 * atoms.cell.array[0] - atoms.cell.array[2]
+    assert_close(predict(images), tensors, dtype)
+
+
+@pytest.mark.parametrize("network", NETWORKS)
+def test_supercell(network):
+    predict = predictor(network, "float64")
+    # smaller than the cutoff: atoms see several images of each other
+    atoms = triclinic(n_atoms=3, size=3.0)
+    tensors = predict(atoms)
+    assert_close(predict(atoms * (2, 1, 3)), np.tile(tensors, (6, 1, 1)), "float64")
+
+
+@pytest.mark.parametrize("network", NETWORKS)
+@pytest.mark.parametrize("cutoff", ["cutoff", "message_cutoff"])
+def test_no_jump_when_an_atom_crosses_a_cutoff(network, cutoff):
+    if network == "simple" and cutoff == "message_cutoff":
+        pytest.skip("one cutoff only")
+    predict = predictor(network, "float64")
+    radius = getattr(predict.models[0].config, cutoff)
+    base = np.array([[0.0, 0.0, 0.0], [0.9, 0.2, 0.0], [-0.3, 0.9, 0.1]])
+
+    def tensors(distance):
+        there = np.array([[0.0, distance * 0.6, distance * 0.8]])
+        return predict(Atoms("OH2Na", positions=np.vstack([base, there])))[0]
+
+    # the neighbour matters inside the cutoff
+    assert np.abs(tensors(radius - 1.0) - tensors(radius + 1.0)).max() > 1e-3
+    # what is smooth cancels to third order in the step; two thirds of a jump would stay
+    step = 1e-4
+    narrow = tensors(radius + step) - tensors(radius - step)
+    wide = tensors(radius + 3 * step) - tensors(radius - 3 * step)
+    assert np.abs(narrow - wide / 3.0).max() < 1e-8
+
+
+@pytest.mark.parametrize("network", NETWORKS)
+def test_chunks_and_batches_change_nothing(network):
+    predict = predictor(network, "float64")
+    large = triclinic(n_atoms=3, size=3.0) * (5, 4, 4)
+    assert len(large) > 2 * CHUNK_SIZE
+    small = triclinic()
+    isolated = Atoms("OH2", positions=[[0, 0, 0], [0.9, 0.2, 0.0], [-0.3, 0.9, 0.1]])
+    single = [predict(atoms) for atoms in (large, small, isolated)]
+    for one, other in zip(predict([large, small, isolated]), single, strict=True):
+        assert_close(one, other, "float64")
+
+
+@pytest.mark.parametrize("network", NETWORKS)
+def test_lonely_atoms_and_absent_elements(network):
+    tensors = predictor(network, "float64")(Atoms("Na"))
+    assert np.isfinite(tensors).all()
+    # nothing but a multiple of the unit matrix is invariant
+    assert np.allclose(tensors[0], tensors[0, 0, 0] * np.eye(3), atol=1e-10)
+    assert predictor(network, "float64")(Atoms()).shape == (0, 3, 3)
+
+
+def test_weights_depend_on_the_seed_only():
+    states = [fresh_model("ace", "apt", (1, 8), {}, seed).state_dict() for seed in (3, 3, 4)]
+    assert all((states[0][key] == states[1][key]).all() for key in states[0])
+    assert (states[0]["network.mix_a.weight"] != states[2]["network.mix_a.weight"]).all()
+
+
+def test_unknown_settings_are_refused():
+    with pytest.raises(InputError, match="chanels"):
+        TensorModel("ace", (1, 8), "apt", {"chanels": 3})
+    with pytest.raises(InputError, match="one of ace, simple"):
+        TensorModel("transformer", (1, 8), "apt", {})
