@@ -10,15 +10,19 @@ import numpy as np
 import pytest
 import toy_molecules as toy
 from ase import Atoms
-from ase.build import bulk
+from ase.build import bulk, molecule
 from ase.calculators.calculator import PropertyNotImplementedError
 from ase.calculators.emt import EMT
 from ase.calculators.fd import calculate_numerical_forces
 from ase.calculators.singlepoint import SinglePointCalculator
 from ase.md.verlet import VelocityVerlet
+from systems import random_checkpoint, triclinic
 
 from aptnn_md.calculator import APTCalculator
+from aptnn_md.checkpoint import save_checkpoint
 from aptnn_md.errors import InputError
+from aptnn_md.potentials import load_potential
+from aptnn_md.predictor import Predictor
 
 FIELD = np.array([0.11, -0.23, 0.31])
 
@@ -178,6 +182,36 @@ def test_committee_gives_its_standard_deviation(atoms):
     np.testing.assert_allclose(std, factors.std(ddof=1) * np.abs(tensors), atol=1e-14)
     properties = atoms.get_properties(["energy", "born_effective_charges"])
     np.testing.assert_array_equal(properties["born_effective_charges"], mean)
+
+
+@pytest.mark.parametrize("members", [1, 3])
+def test_a_model_file_gives_the_numbers_of_its_predictor(tmp_path, members):
+    path = tmp_path / "model.pt"
+    save_checkpoint(path, random_checkpoint(members=members))
+    atoms = triclinic()
+    expected = Predictor.from_file(path, total_charge=2.0).members(atoms)
+    for duplicate in (lambda c: c, copy.deepcopy, lambda c: pickle.loads(pickle.dumps(c))):
+        calc = duplicate(APTCalculator(path, total_charge=2.0))
+        apt = calc.get_property("born_effective_charges", atoms)
+        np.testing.assert_array_equal(apt, expected.mean(0))
+        np.testing.assert_allclose(apt.sum(0), 2.0 * np.eye(3), atol=1e-6)
+        assert ("born_effective_charges_std" in calc.results) == (members > 1)
+    double = APTCalculator(str(path), total_charge=2.0, dtype="float64")
+    difference = double.get_property("born_effective_charges", atoms) - expected.mean(0)
+    assert 0 < np.abs(difference).max() < 1e-4
+    atoms.numbers[0] = 17
+    with pytest.raises(InputError, match="element: found Cl, expected H, O, Na"):
+        double.get_property("born_effective_charges", atoms)
+    with pytest.raises(InputError, match=r"none.pt: model: found no such file"):
+        APTCalculator(tmp_path / "none.pt")
+
+
+def test_bundled_potential_by_name():
+    water = molecule("H2O", vacuum=3.0)
+    water.calc = APTCalculator(toy.Tensors(), "water-mace")
+    expected = water.copy()
+    expected.calc = load_potential("water-mace")
+    np.testing.assert_array_equal(water.get_forces(), expected.get_forces())
 
 
 def test_get_properties_after_a_change_gives_no_stale_result(atoms):

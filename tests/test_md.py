@@ -12,12 +12,20 @@ from ase import units
 from ase.md.bussi import Bussi
 from ase.md.nose_hoover_chain import NoseHooverChainNVT
 from ase.md.verlet import VelocityVerlet
+from systems import SMALL_ACE
 
 from aptnn_md.calculator import APTCalculator
+from aptnn_md.checkpoint import Checkpoint as ModelCheckpoint
+from aptnn_md.checkpoint import save_checkpoint
 from aptnn_md.cli import main
 from aptnn_md.errors import InputError, RunError
+from aptnn_md.graph import build_graph
+from aptnn_md.groups import Groups
 from aptnn_md.md import THERMOSTATS, MDSettings, make_dynamics, run_md
+from aptnn_md.models.tensor_model import fresh_model
 from aptnn_md.observer import StreamObserver
+from aptnn_md.predictor import Predictor
+from aptnn_md.rates import dipole_rate
 from aptnn_md.restart import Checkpoint, DynamicsState
 from aptnn_md.stream import StreamReader
 
@@ -199,6 +207,47 @@ def test_run_that_blows_up_stops_with_what_it_has(tmp_path):
         run_md(atoms, tmp_path / "s", settings(3000, timestep=20.0), checkpoint=tmp_path / "c.npz")
     assert StreamReader(tmp_path / "s").n_frames > 0
     assert np.isfinite(DynamicsState.read(tmp_path / "c.npz").positions).all()
+
+
+@pytest.fixture
+def model_file(tmp_path):
+    model = fresh_model("ace", "apt", (1, 8, 17), SMALL_ACE, seed=3)
+    sample = [
+        build_graph(toy.structure(3, pbc=True, seed=s), model.config.cutoff) for s in range(9)
+    ]
+    model.network.fit_scales([model.geometry(graph) for graph in sample])
+    checkpoint = ModelCheckpoint("ace", model.settings, "apt", (model.state_dict(),))
+    save_checkpoint(tmp_path / "model.pt", checkpoint)
+    return tmp_path / "model.pt"
+
+
+def test_command_runs_and_goes_on(tmp_path, model_file, capsys):
+    """The command with a model file and a calculator by name against the library and a frame."""
+    atoms = toy.structure(3, pbc=True)
+    ase.io.write(tmp_path / "start.xyz", atoms)
+    command = ["md", tmp_path / "start.xyz", "--potential", "toy_molecules:Potential"]
+    command += ["--model", model_file, "--stream", tmp_path / "run.zarr", "--stride", 5]
+    command += ["--thermostat", "langevin", "--seed", 4, "--groups", "element"]
+    command += ["--efield", 0.01, 0.0, -0.02]
+    command = [str(word) for word in command]
+    assert main([*command, "--ps", "0.02"]) == 0
+    assert "steps 0 to 40" in capsys.readouterr().out
+    assert main([*command, "--ps", "0.05"]) == 2
+    assert "run.checkpoint.npz: checkpoint: found a file" in capsys.readouterr().err
+    assert main([*command, "--ps", "0.05", "--restart"]) == 0
+    printed = capsys.readouterr().out
+    assert "steps 40 to 100" in printed
+    assert f"aptnn-md spectrum ir {tmp_path / 'run.zarr'}" in printed
+    reader = StreamReader(tmp_path / "run.zarr")
+    assert reader.step.tolist() == list(range(0, 101, 5))
+    assert reader.header.groups == ("H", "O", "Cl")
+    assert reader.header.model == "model"
+    # the last frame again, from the checkpoint
+    state = DynamicsState.read(tmp_path / "run.checkpoint.npz")
+    atoms.positions, velocities = state.positions, state.momenta / atoms.get_masses()[:, None]
+    apt = Predictor.from_file(model_file)(atoms)
+    expected = dipole_rate(apt, velocities * units.fs, Groups.by_element(atoms))
+    np.testing.assert_allclose(reader.dipole_rate()[-1], expected, atol=1e-9)
 
 
 def test_command_names_what_is_wrong(tmp_path, capsys):

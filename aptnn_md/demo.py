@@ -1,0 +1,167 @@
+"""The whole way on what is bundled: water, MACE potential, APT network, stream, spectrum."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib.resources import as_file, files
+from pathlib import Path
+
+import ase.io
+from ase import Atoms
+
+from aptnn_md.errors import InputError
+from aptnn_md.md import MDSettings, run_md
+from aptnn_md.restart import DynamicsState
+
+BOX, POTENTIAL, MODEL = "water64.extxyz", "water-mace", "water-apt"
+
+_SHORTEST, _LONGEST_SEGMENT = 0.2, 20.0
+_RESOLUTION_TIMES_LENGTH = 100.0
+
+
+@dataclass(frozen=True)
+class DemoFiles:
+    """Where the demo puts things.
+
+    Attributes
+    ----------
+    directory, stream, checkpoint, table, picture
+    """
+
+    directory: Path
+
+    @property
+    def stream(self) -> Path:
+        """Ṁ(t)."""
+        return self.directory / "water.zarr"
+
+    @property
+    def checkpoint(self) -> Path:
+        """State of the run."""
+        return self.directory / "water.checkpoint.npz"
+
+    @property
+    def table(self) -> Path:
+        """Spectrum as CSV."""
+        return self.directory / "ir.csv"
+
+    @property
+    def picture(self) -> Path:
+        """Spectrum as a picture."""
+        return self.directory / "ir.png"
+
+
+def run_demo(
+    directory: str | os.PathLike[str],
+    picoseconds: float = 1.0,
+    seed: int = 1,
+    say: Callable[[str], None] = print,
+) -> DemoFiles:
+    """Simulate the bundled water box and make its infrared spectrum.
+
+    In a directory where the demo was before, the run goes on where it ended.
+
+    Parameters
+    ----------
+    directory : for stream, checkpoint, table and picture
+    picoseconds : length of the run, ps, at least 0.2
+    seed : of the thermostat
+    say : gets each line of the report
+
+    Returns
+    -------
+    DemoFiles
+
+    Raises
+    ------
+    InputError
+        The length is too short, the directory cannot be written, or a file in it is in the way.
+    RunError
+        The run cannot go on, e.g. full disk.
+    """
+    if not picoseconds >= _SHORTEST:
+        raise InputError("demo", "ps", picoseconds, f"at least {_SHORTEST}, to tell bands apart")
+    place = DemoFiles(Path(directory))
+    _make_directory(place.directory)
+    settings = MDSettings(picoseconds=picoseconds, seed=seed)
+    _simulate(place, settings, say)
+    _analyse(place, say)
+    return place
+
+
+def water_box() -> Atoms:
+    """64 water molecules, equilibrated with the bundled potential at 300 K, with velocities."""
+    with as_file(files("aptnn_md.bundled") / BOX) as path:
+        atoms = ase.io.read(path)
+    assert isinstance(atoms, Atoms)
+    return atoms
+
+
+def _simulate(place: DemoFiles, settings: MDSettings, say: Callable[[str], None]) -> None:
+    from aptnn_md.calculator import APTCalculator
+
+    atoms = water_box()
+    done = DynamicsState.read(place.checkpoint).step if place.checkpoint.exists() else 0
+    length = float(atoms.cell.lengths()[0])
+    say(f"system     {len(atoms) // 3} H2O in a periodic box of {length:.3f} Å")
+    say(f"potential  {POTENTIAL}, a small MACE network for RPBE-D3 water")
+    say(f"APTs       {MODEL}, evaluated every {settings.stride} steps and only then")
+    say(
+        f"dynamics   {settings.n_steps} steps of {settings.timestep:g} fs at "
+        f"{settings.temperature:g} K ({settings.ensemble})"
+    )
+    if done:
+        say(f"           {place.directory} has {min(done, settings.n_steps)} of them already")
+    # a global thermostat with a long time constant: canonical, and bands are not broadened
+    atoms.calc = APTCalculator(MODEL, POTENTIAL)
+    if done >= settings.n_steps:
+        return
+    summary = run_md(
+        atoms,
+        place.stream,
+        settings,
+        checkpoint=place.checkpoint,
+        restart=True,
+        notes="aptnn-md demo",
+    )
+    if not summary.finished:
+        raise KeyboardInterrupt
+    say(f"           mean temperature {summary.mean_temperature:.0f} K")
+
+
+def _analyse(place: DemoFiles, say: Callable[[str], None]) -> None:
+    from aptnn_md.spectra import WATER, report, spectrum_of_streams, write_table
+    from aptnn_md.spectra.plot import draw_spectrum
+    from aptnn_md.stream import StreamReader
+
+    reader = StreamReader(place.stream)
+    picoseconds = 1e-3 * reader.n_frames * reader.spacing
+    # three half overlapping segments in a short run; 20 cm⁻¹ is enough for water's broad bands
+    resolution = max(_LONGEST_SEGMENT, _RESOLUTION_TIMES_LENGTH / picoseconds)
+    spectrum = spectrum_of_streams([place.stream], resolution)
+    shown = (0.0, 4000.0)
+    write_table(place.table, spectrum, shown, "aptnn-md demo")
+    draw_spectrum(place.picture, spectrum, reference=WATER, wavenumbers=shown)
+    say("")
+    for line in report(spectrum, WATER):
+        say(line)
+    say("")
+    say(f"± is one standard error; {picoseconds:.2g} ps of one box are little: a longer run")
+    say("(--ps 20) in the same directory goes on and makes it smaller")
+    say("")
+    size = sum(file.stat().st_size for file in place.stream.rglob("*") if file.is_file())
+    say(
+        f"stream     {place.stream} ({reader.n_frames} frames, {size / 1000:.0f} kB, no trajectory)"
+    )
+    say(f"table      {place.table}")
+    say(f"picture    {place.picture}")
+
+
+def _make_directory(directory: Path) -> None:
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        expected = "a directory that can be made or is there"
+        raise InputError(directory, "out", error.strerror or error, expected) from error
