@@ -36,8 +36,7 @@ class LabelledFrame:
     @property
     def labelled(self) -> AnyArray:
         """(n_atoms,) of bool: whether the atom has a label."""
-        finite: AnyArray = np.isfinite(self.tensors.reshape(len(self.tensors), -1)).all(axis=1)
-        return finite
+        return np.all(np.isfinite(self.tensors.reshape(len(self.tensors), -1)), axis=1)
 
 
 def read_structures(path: str | Path) -> list[Atoms]:
@@ -105,8 +104,11 @@ def elements_of(frames: Sequence[LabelledFrame]) -> tuple[int, ...]:
 def split(
     frames: Sequence[LabelledFrame], fraction: float, seed: int
 ) -> tuple[list[LabelledFrame], list[LabelledFrame]]:
-    """Training and validation frames; ``fraction`` of them, at least one, chosen at random."""
-    n_valid = max(1, round(fraction * len(frames)))
+    """Training and validation frames, chosen at random.
+
+    ``fraction`` of them, at least one unless it is zero, are for validation.
+    """
+    n_valid = max(1, round(fraction * len(frames))) if fraction > 0.0 else 0
     order = np.random.default_rng(seed).permutation(len(frames))
     held_out = set(order[:n_valid].tolist())
     training = [frame for k, frame in enumerate(frames) if k not in held_out]

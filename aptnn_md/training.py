@@ -23,6 +23,7 @@ from ase.data import chemical_symbols
 from torch import Tensor
 
 from aptnn_md.dataset import LabelledFrame
+from aptnn_md.errors import RunError
 from aptnn_md.graph import build_graph
 from aptnn_md.models.tensor_model import TensorModel
 
@@ -111,7 +112,7 @@ class Trainer:
     Parameters
     ----------
     model : with fresh weights; scales are fitted here
-    training, validation : frames
+    training, validation : frames; without validation the last averaged weights are kept
     settings : see :class:`TrainingSettings`
     """
 
@@ -155,7 +156,9 @@ class Trainer:
 
     @property
     def best_record(self) -> EpochRecord:
-        """The epoch whose averaged weights are kept."""
+        """The epoch whose averaged weights are kept: the last one if nothing is held out."""
+        if not self.validation:
+            return self.records[-1]
         return min(self.records, key=lambda record: record.valid)
 
     @property
@@ -209,8 +212,11 @@ class Trainer:
             train=math.sqrt(squares / count),
             valid=math.nan,
         )
-        self._validate(record)
-        if not self.records or record.valid < self.best_record.valid:
+        if not math.isfinite(record.train):
+            raise RunError(f"training diverged in epoch {record.epoch}: lower the learning rate")
+        if self.validation:
+            self._validate(record)
+        if not self.validation or not self.records or record.valid < self.best_record.valid:
             self.best = [parameter.clone() for parameter in self.average]
         self.records.append(record)
         return record

@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from ase.data import chemical_symbols
 
@@ -32,7 +33,8 @@ class TrainingJob:
     ----------
     data : labelled frames, extxyz
     out : model file to write; log (.csv), learning curve (.png) and state stand beside it
-    valid : frames for validation; without it ``valid_fraction`` of the frames of ``data``
+    valid : frames for validation; without it ``valid_fraction`` of the frames of ``data``, and with
+        a fraction of 0 nothing is held out and the last weights are kept
     target, network, network_settings : see :class:`~aptnn_md.models.tensor_model.TensorModel`
     committee : networks to train, with seeds ``training.seed``, ``training.seed + 1``, ...
     training : of each network; ``max_minutes`` is for all of them together
@@ -114,7 +116,7 @@ def _frames(job: TrainingJob) -> tuple[list[LabelledFrame], list[LabelledFrame]]
     frames = read_labelled(job.data, job.target)
     if job.valid is not None:
         return frames, read_labelled(job.valid, job.target)
-    if len(frames) < 2:
+    if len(frames) < 2 and job.valid_fraction > 0.0:
         raise InputError(
             job.data, "frames", len(frames), "at least 2, or a validation file (--valid)"
         )
@@ -141,8 +143,12 @@ def _train_member(
 
 def _note(record: EpochRecord) -> str:
     """RMSEs of an epoch in one line."""
-    elements = " ".join(f"{name} {value:.4f}" for name, value in record.valid_by_element.items())
-    return f"epoch {record.epoch}: train {record.train:.4f} valid {record.valid:.4f} e ({elements})"
+    note = f"epoch {record.epoch}: train {record.train:.4f}"
+    if record.valid_by_element:
+        by_element = record.valid_by_element.items()
+        elements = " ".join(f"{name} {value:.4f}" for name, value in by_element)
+        note += f" valid {record.valid:.4f} ({elements})"
+    return f"{note} e"
 
 
 # ---------------------------------------------------------------------- state, log and card
@@ -214,13 +220,9 @@ def draw_learning_curves(members: Sequence[Sequence[Mapping[str, Any]]], path: P
         colour, many = f"C{number}", len(members) > 1
         suffix = f" {number + 1}" if many else ""
         for key, style, label in (("train", ":", "training"), ("valid", "-", "validation")):
-            axes.plot(
-                epochs,
-                [record[key] for record in records],
-                style,
-                color=colour,
-                label=label + suffix,
-            )
+            values = [record[key] for record in records]
+            if np.isfinite(values).any():
+                axes.plot(epochs, values, style, color=colour, label=label + suffix)
     axes.set(xscale="log", yscale="log", xlabel="epoch", ylabel="RMSE / e")
     axes.grid(which="both", alpha=0.3)
     axes.legend(frameon=False, ncols=max(1, len(members) // 2))
@@ -243,9 +245,9 @@ def _card(
         "training_data_sha256": file_sha256(job.data),
         "training_frames": len(training),
         "training_atoms": int(sum(frame.labelled.sum() for frame in training)),
-        "validation_data": job.valid.name if job.valid else f"{len(validation)} of the same frames",
+        "validation_data": job.valid.name if job.valid else f"{len(validation)} frames held out",
         "training_rmse": evaluate(predictor, training).rmse,
-        "validation_rmse": evaluate(predictor, validation).rmse,
+        "validation_rmse": evaluate(predictor, validation).rmse if validation else None,
         "training_settings": asdict(job.training),
         "package_version": __version__,
         **job.card,

@@ -52,7 +52,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--valid", type=Path, help="frames for validation (default: a part of --data)"
     )
-    parser.add_argument("--valid-fraction", type=float, help="that part (default 0.1)")
+    parser.add_argument("--valid-fraction", type=float, help="that part (default 0.1; 0: none)")
     parser.add_argument("--target", choices=["apt"], help="what to learn (default apt)")
     parser.add_argument("--out", type=Path, help="model file to write")
     parser.add_argument("--network", choices=["ace", "simple"], help="architecture (default ace)")
@@ -71,9 +71,10 @@ def run(arguments: argparse.Namespace) -> None:
     job = make_job(arguments)
     checkpoint = run_training(job, restart=arguments.restart)
     card = checkpoint.card
+    held_out = card["validation_rmse"]
     print(
         f"{job.out}: {job.committee} network(s), training RMSE {card['training_rmse']:.4f} e, "
-        f"validation RMSE {card['validation_rmse']:.4f} e"
+        + ("nothing held out" if held_out is None else f"validation RMSE {held_out:.4f} e")
     )
     print(f"log {job.out.with_suffix('.csv')}, learning curve {job.out.with_suffix('.png')}")
 
@@ -159,8 +160,8 @@ def _check_values(source: str, job: TrainingJob) -> None:
             raise InputError(source, name, value, f"at least {least}")
     if not settings.max_minutes > 0.0:
         raise InputError(source, "max_minutes", settings.max_minutes, "more than 0")
-    if not 0.0 < job.valid_fraction < 1.0:
-        raise InputError(source, "valid_fraction", job.valid_fraction, "between 0 and 1")
+    if not 0.0 <= job.valid_fraction < 1.0:
+        raise InputError(source, "valid_fraction", job.valid_fraction, "at least 0, less than 1")
     if math.isnan(settings.learning_rate) or settings.learning_rate <= 0.0:
         raise InputError(source, "learning_rate", settings.learning_rate, "more than 0")
     if job.out.suffix in {".csv", ".png"}:

@@ -30,7 +30,7 @@ def bessel_basis(distances: Tensor, cutoff: float, n_functions: int) -> Tensor:
 
 
 def polynomial_cutoff(x: Tensor) -> Tensor:
-    """1 at x = 0, and 0 with its first two derivatives at x = 1 and beyond (ibid., Eq. 8, p = 6)."""
+    """1 at x = 0; 0 with its first two derivatives for x >= 1 (ibid., Eq. 8 with p = 6)."""
     cube = x * x * x
     inner = 1.0 + cube * cube * (-28.0 + 48.0 * x - 21.0 * x * x)
     return torch.where(x < 1.0, inner, torch.zeros_like(inner))

@@ -96,7 +96,9 @@ class SimpleNetwork(nn.Module):
         self.register_buffer("like", torch.zeros(()), persistent=False)
         _restore_double_tables(self)
         # saved weights carry the tables along, rounded to the precision of training
-        self.register_load_state_dict_post_hook(lambda module, _: _restore_double_tables(module))
+        self.register_load_state_dict_post_hook(  # type: ignore[no-untyped-call]
+            lambda module, _: _restore_double_tables(module)
+        )
 
     def geometry(self, graph: Graph) -> EdgeGeometry:
         """Spherical harmonics and radial functions of a graph's edges."""

@@ -1,0 +1,191 @@
+"""Training learns, respects missing labels, and goes on exactly after a kill."""
+
+import csv
+import os
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+
+import ase.io
+import numpy as np
+import pytest
+import torch
+from systems import SMALL_ACE, SMALL_SIMPLE, random_checkpoint, triclinic
+
+from aptnn_md.checkpoint import load_checkpoint
+from aptnn_md.dataset import read_labelled
+from aptnn_md.errors import InputError, RunError
+from aptnn_md.evaluation import draw_parity, evaluate
+from aptnn_md.predictor import Predictor
+from aptnn_md.training import TrainingSettings
+from aptnn_md.training_job import TrainingJob, run_training
+
+
+def teacher(atoms):
+    return Predictor(random_checkpoint(seed=7), dtype="float64", neutral=False)(atoms)
+
+
+def write_frames(path, seeds, missing=False):
+    frames = []
+    for seed in seeds:
+        atoms = triclinic(seed)
+        labels = teacher(atoms).reshape(len(atoms), 9)
+        if missing:
+            labels[seed % 5 :: 3] = np.nan
+        atoms.arrays["apt"] = labels
+        frames.append(atoms)
+    ase.io.write(path, frames, format="extxyz")
+    return path
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    return write_frames(tmp_path_factory.mktemp("data") / "train.extxyz", range(8), missing=True)
+
+
+def job(data, out, **settings):
+    committee = settings.pop("committee", 1)
+    return TrainingJob(
+        data=data,
+        out=out,
+        network_settings={**SMALL_ACE, "input_scale": 0.3},
+        committee=committee,
+        training=TrainingSettings(**{"epochs": 4, "warmup_steps": 3, **settings}),
+    )
+
+
+def test_training_learns_from_partial_labels(tmp_path, data):
+    checkpoint = run_training(job(data, tmp_path / "model.pt", epochs=25, learning_rate=0.01))
+    result = evaluate(Predictor(checkpoint, neutral=False), read_labelled(data))
+    spread = np.sqrt(np.mean([(errors.spread) ** 2 for errors in result.by_element.values()]))
+    assert result.rmse < 0.5 * spread
+    assert result.n_atoms < 8 * 17
+    names = {path.name for path in tmp_path.iterdir()}
+    assert names == {"model.pt", "model.csv", "model.png"}
+    rows = list(csv.DictReader((tmp_path / "model.csv").open()))
+    assert len(rows) == 25
+    assert float(rows[-1]["train_rmse"]) < 0.5 * float(rows[0]["train_rmse"])
+    assert {"valid_rmse_O", "valid_rmse_Na"} <= set(rows[0])
+    card = checkpoint.card
+    assert card["elements"] == ["H", "O", "Na"]
+    assert card["training_frames"] == 7
+    assert card["validation_rmse"] > 0
+
+
+def test_simple_network_trains(tmp_path, data):
+    simple = replace(
+        job(data, tmp_path / "m.pt", epochs=2), network="simple", network_settings=SMALL_SIMPLE
+    )
+    assert run_training(simple).network == "simple"
+
+
+def same_weights(one, other):
+    return all(
+        torch.equal(a[key], b[key])
+        for a, b in zip(one.members, other.members, strict=True)
+        for key in a
+    )
+
+
+COMMAND = [sys.executable, "-c", "import sys; from aptnn_md.cli import main; sys.exit(main())"]
+
+
+def start(data, out, *extra):
+    config = out.with_suffix(".toml")
+    config.write_text(
+        "[network]\ncutoff = 4.0\nn_radial = 4\nn_channels = 6\nmessage_cutoff = 3.0\n"
+        "message_radial = 3\nmessage_channels = 4\ninput_scale = 0.3\n"
+        "[training]\nwarmup_steps = 3\n"
+    )
+    return subprocess.Popen(
+        [*COMMAND, "train", "--config", config, "--data", data, "--out", out]
+        + ["--epochs", "6", "--committee", "2", *extra],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+    )
+
+
+def test_killed_training_goes_on_exactly(tmp_path, data):
+    process = start(data, tmp_path / "whole.pt")
+    assert process.wait(120) == 0
+    broken = tmp_path / "broken.pt"
+    state = tmp_path / "broken.pt.state"
+    process, restarts = start(data, broken), 0
+    # a new state has been written since the process started, and a bit of the next epoch is done
+    seen = None
+    while process.poll() is None:
+        changed = state.exists() and state.stat().st_mtime_ns != seen
+        if changed and restarts < 3:
+            time.sleep(0.05 * restarts)
+            seen = state.stat().st_mtime_ns if state.exists() else None
+            process.send_signal(signal.SIGKILL)
+            process.wait()
+            process, restarts = start(data, broken, "--restart"), restarts + 1
+        time.sleep(0.005)
+    assert process.returncode == 0, process.stderr.read().decode()
+    assert restarts >= 2
+    first, second = load_checkpoint(tmp_path / "whole.pt"), load_checkpoint(broken)
+    assert same_weights(first, second)
+    epochs = [
+        [(row["member"], row["epoch"], row["valid_rmse"]) for row in csv.DictReader(path.open())]
+        for path in (tmp_path / "whole.csv", tmp_path / "broken.csv")
+    ]
+    assert epochs[0] == epochs[1]
+    assert len(epochs[0]) == 12
+
+
+def test_time_limit_and_patience_end_training(tmp_path, data):
+    begin = time.monotonic()
+    run_training(job(data, tmp_path / "a.pt", epochs=10**6, max_minutes=0.05))
+    assert time.monotonic() - begin < 30.0
+    # nothing is learned, so nothing gets better after the first epoch
+    run_training(job(data, tmp_path / "b.pt", epochs=400, patience=2, learning_rate=1e-12))
+    assert len((tmp_path / "b.csv").read_text().splitlines()) == 1 + 3
+
+
+def test_without_validation_the_last_weights_are_kept(tmp_path, data):
+    checkpoint = run_training(replace(job(data, tmp_path / "m.pt"), valid_fraction=0.0))
+    assert checkpoint.card["validation_rmse"] is None
+    assert checkpoint.card["training_frames"] == 8
+
+
+def test_divergence_is_said(tmp_path, data):
+    with pytest.raises(RunError, match="diverged in epoch"):
+        run_training(job(data, tmp_path / "m.pt", learning_rate=1e9, gradient_clip=1e9))
+
+
+def test_states_of_other_jobs_are_refused(tmp_path, data):
+    out = tmp_path / "m.pt"
+    with pytest.raises(InputError, match="state of a job to go on with"):
+        run_training(job(data, out), restart=True)
+    (tmp_path / "m.pt.state").write_bytes(b"no state")
+    with pytest.raises(InputError, match="--restart, or no such file"):
+        run_training(job(data, out))
+    with pytest.raises(InputError, match="not a training state"):
+        run_training(job(data, out), restart=True)
+
+
+def test_evaluation_against_plain_numpy(tmp_path, data):
+    predictor = Predictor(random_checkpoint(), dtype="float64")
+    frames = read_labelled(data)
+    result = evaluate(predictor, frames)
+    errors, numbers = [], []
+    for frame in frames:
+        for k, tensor in enumerate(predictor(frame.atoms)):
+            if np.isfinite(frame.tensors[k]).all():
+                errors.append(tensor - frame.tensors[k])
+                numbers.append(frame.atoms.numbers[k])
+    errors, numbers = np.array(errors), np.array(numbers)
+    assert np.isclose(result.rmse, np.sqrt((errors**2).mean()))
+    assert np.isclose(result.mae, np.abs(errors).mean())
+    oxygen = errors[numbers == 8]
+    assert np.isclose(result.by_element["O"].rmse, np.sqrt((oxygen**2).mean()))
+    antisymmetric = (errors - np.swapaxes(errors, 1, 2)) / 2
+    assert np.isclose(result.by_irrep["1e"].rmse, np.sqrt((antisymmetric**2).mean()))
+    total = sum(errors.rmse**2 for errors in result.by_irrep.values())
+    assert np.isclose(total, result.rmse**2)
+    draw_parity(result, tmp_path / "parity.png", "test")
+    assert (tmp_path / "parity.png").read_bytes().startswith(b"\x89PNG")
