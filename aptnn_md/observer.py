@@ -86,6 +86,7 @@ class StreamObserver:
         atoms = dynamics.atoms
         self.dynamics, self.stride = dynamics, stride
         self.first_step = 0 if first_step is None else first_step
+        self._is_new = first_step is None
         self.groups = parse_groups(groups, atoms) if isinstance(groups, str) else groups
         self._members, predictor = _source_of_tensors(atoms, model)
         periodic = bool(np.all(atoms.pbc))
@@ -125,7 +126,9 @@ class StreamObserver:
         """Append the frame of the present step; called by ASE."""
         atoms = self.dynamics.atoms
         step = self.first_step + self.dynamics.nsteps
-        if step != self._next_step:
+        # some older classes of ASE do not call observers before the first step
+        late_start = self._is_new and self.last_step is None and step % self.stride == 0
+        if step != self._next_step and not late_start:
             raise InputError(
                 "StreamObserver",
                 "interval",

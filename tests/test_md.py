@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 
 import ase.io
 import numpy as np
@@ -248,6 +249,16 @@ def test_command_runs_and_goes_on(tmp_path, model_file, capsys):
     apt = Predictor.from_file(model_file)(atoms)
     expected = dipole_rate(apt, velocities * units.fs, Groups.by_element(atoms))
     np.testing.assert_allclose(reader.dipole_rate()[-1], expected, atol=1e-9)
+
+
+def test_calculator_from_a_module_beside_the_input(tmp_path, model_file, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    (tmp_path / "my_calculators.py").write_text("from toy_molecules import Potential as Mine\n")
+    ase.io.write("start.xyz", toy.structure(3, pbc=True))
+    command = ["md", "start.xyz", "--potential", "my_calculators:Mine", "--stream", "s"]
+    command += ["--ps", "0.005", "--model", str(model_file)]
+    assert main(command) == 0, capsys.readouterr().err
 
 
 def test_command_names_what_is_wrong(tmp_path, capsys):

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import os
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -26,8 +28,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add(
         "--potential",
         required=True,
-        help="water-mace, a MACE model file, or package.module:callable, followed by keyword "
-        "arguments in JSON if there are any",
+        help="water-mace, a MACE model file, or module:callable of an installed package or of this "
+        "directory, followed by keyword arguments in JSON if there are any",
     )
     add("--model", default="water-apt", help="APT model: file or bundled name (%(default)s)")
     add("--stream", required=True, metavar="DIR", help="stream to write")
@@ -82,6 +84,8 @@ def run(arguments: argparse.Namespace) -> int:
         checkpoint_seconds=arguments.checkpoint_every,
     )
     atoms = read_structure(arguments.start)
+    # a module of the user beside the input; last, so that it hides nothing
+    sys.path.append(os.getcwd())
     atoms.calc = APTCalculator(
         arguments.model,
         load_potential(arguments.potential, device=arguments.device),
