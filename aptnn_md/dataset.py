@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import cast
 
 import ase.io
 import numpy as np
@@ -36,7 +37,8 @@ class LabelledFrame:
     @property
     def labelled(self) -> AnyArray:
         """(n_atoms,) of bool: whether the atom has a label."""
-        return np.all(np.isfinite(self.tensors.reshape(len(self.tensors), -1)), axis=1)
+        flat = self.tensors.reshape(len(self.tensors), -1)
+        return cast(AnyArray, np.isfinite(flat).all(axis=1))
 
 
 def read_structures(path: str | Path) -> list[Atoms]:

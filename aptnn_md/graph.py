@@ -58,8 +58,8 @@ def build_graph(structures: Atoms | Sequence[Atoms], cutoff: float) -> Graph:
     first_atom = 0
     for atoms in frames:
         i, j, edge_vectors = neighbour_pairs(atoms, cutoff)
-        centres.append(i + first_atom)
-        neighbours.append(j + first_atom)
+        centres.append(i + first_atom if first_atom else i)
+        neighbours.append(j + first_atom if first_atom else j)
         vectors.append(edge_vectors)
         first_atom += len(atoms)
     return Graph(
@@ -83,7 +83,8 @@ def neighbour_pairs(atoms: Atoms, cutoff: float) -> tuple[IntArray, IntArray, Fl
         periodic=bool(periodic[0]) if periodic.all() or not periodic.any() else periodic,
         quantities="ijD",
     )
-    return i.astype(np.int64), j.astype(np.int64), np.asarray(vectors, dtype=np.float64)
+    # vesin counts in unsigned integers
+    return i.view(np.int64), j.view(np.int64), vectors
 
 
 def check_structure(atoms: Atoms) -> None:
@@ -132,4 +133,6 @@ def _orthogonal_complement(vectors: FloatArray) -> FloatArray:
 
 
 def _joined(parts: list[AnyArray], empty_shape: tuple[int, ...]) -> AnyArray:
+    if len(parts) == 1:
+        return parts[0]
     return np.concatenate(parts) if parts else np.zeros(empty_shape)

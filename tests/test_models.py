@@ -9,7 +9,7 @@ from scipy.spatial.transform import Rotation
 from systems import random_checkpoint, triclinic
 
 from aptnn_md.errors import InputError
-from aptnn_md.models.ace import CHUNK_SIZE
+from aptnn_md.models.ace import BLOCK_SIZE, CHUNK_SIZE
 from aptnn_md.models.tensor_model import TensorModel, fresh_model
 from aptnn_md.predictor import Predictor
 
@@ -97,11 +97,13 @@ def test_no_jump_when_an_atom_crosses_a_cutoff(network, cutoff):
 @pytest.mark.parametrize("network", NETWORKS)
 def test_chunks_and_batches_change_nothing(network):
     predict = predictor(network, "float64")
-    large = triclinic(n_atoms=3, size=3.0) * (5, 4, 4)
-    assert len(large) > 2 * CHUNK_SIZE
+    cell = triclinic(n_atoms=3, size=3.0)
+    large = cell * (5, 6, 6)
+    assert len(large) > max(BLOCK_SIZE, 2 * CHUNK_SIZE["cpu"])
     small = triclinic()
     isolated = Atoms("OH2", positions=[[0, 0, 0], [0.9, 0.2, 0.0], [-0.3, 0.9, 0.1]])
     single = [predict(atoms) for atoms in (large, small, isolated)]
+    assert_close(single[0], np.tile(predict(cell), (180, 1, 1)), "float64")
     for one, other in zip(predict([large, small, isolated]), single, strict=True):
         assert_close(one, other, "float64")
 

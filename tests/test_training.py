@@ -92,6 +92,9 @@ def same_weights(one, other):
 COMMAND = [sys.executable, "-c", "import sys; from aptnn_md.cli import main; sys.exit(main())"]
 
 
+LENGTH = ["--epochs", "6", "--committee", "2"]
+
+
 def start(data, out, *extra):
     config = out.with_suffix(".toml")
     config.write_text(
@@ -100,8 +103,7 @@ def start(data, out, *extra):
         "[training]\nwarmup_steps = 3\n"
     )
     return subprocess.Popen(
-        [*COMMAND, "train", "--config", config, "--data", data, "--out", out]
-        + ["--epochs", "6", "--committee", "2", *extra],
+        [*COMMAND, "train", "--config", config, "--data", data, "--out", out, *LENGTH, *extra],
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
         env={**os.environ, "OMP_NUM_THREADS": "1"},

@@ -36,8 +36,11 @@ from aptnn_md.models.layers import (
 )
 from aptnn_md.models.radial import bessel_basis
 
-# atoms worked on at a time without gradients: the products of a chunk stay in the cache
-CHUNK_SIZE = 64
+# atoms whose products of features stay in a processor's cache; more of them on other devices
+CHUNK_SIZE = {"cpu": 64}
+LARGE_CHUNK_SIZE = 4096
+# atoms whose edges are worked on at a time
+BLOCK_SIZE = 512
 
 
 @dataclass(frozen=True)
@@ -159,42 +162,54 @@ class ACENetwork(nn.Module):
         rank = torch.empty_like(order)
         rank[order] = torch.arange(len(order))
         counts = torch.bincount(species, minlength=len(elements))
-        bounds = (0, *torch.cumsum(counts, 0).tolist())
-
-        device = like.device
-        centres = rank[torch.from_numpy(graph.centres)].to(device)
-        neighbours = rank[torch.from_numpy(graph.neighbours)].to(device)
-        seen = species[torch.from_numpy(graph.neighbours)].to(device)
-        vectors = torch.from_numpy(graph.edge_vectors).to(device, like.dtype)
-        distances = vectors.norm(dim=1)
-        harmonics = o3.spherical_harmonics(
-            list(range(config.lmax + 1)), vectors, normalize=True, normalization="component"
+        species, rank = species.to(like.device), rank.to(like.device)
+        edges = _Edges(
+            centres=torch.from_numpy(graph.centres).to(like.device),
+            neighbours=torch.from_numpy(graph.neighbours).to(like.device),
+            vectors=torch.from_numpy(graph.edge_vectors).to(like.device, like.dtype),
         )
-        density = self._density(len(species), centres, seen, distances, harmonics)
+        n_atoms, n_near = len(order), edges.largest_count(config.message_cutoff, len(order))
+        top = n_components(config.message_lmax)
+        geometry = Geometry(
+            order=order.to(like.device),
+            element_bounds=(0, *torch.cumsum(counts, 0).tolist()),
+            density=like.new_empty(
+                n_atoms, len(elements) * config.n_radial, n_components(config.lmax)
+            ),
+            message_radial=like.new_empty(n_atoms, config.message_radial, n_near),
+            message_harmonics=like.new_empty(n_atoms, top, n_near),
+            message_neighbours=order.new_empty((n_atoms, n_near), device=like.device),
+        )
+        for atoms in edges.blocks(n_atoms):
+            self._fill(geometry, edges.of(atoms), atoms, species, rank)
+        return geometry
+
+    def _fill(
+        self, geometry: Geometry, edges: _Edges, atoms: slice, species: Tensor, rank: Tensor
+    ) -> None:
+        """Density and neighbour tables of a block of atoms, in the graph's order."""
+        config, n_elements = self.config, len(self.config.elements)
+        n_atoms, rows = atoms.stop - atoms.start, rank[atoms]
+        distances = edges.vectors.norm(dim=1)
+        harmonics = o3.spherical_harmonics(
+            list(range(config.lmax + 1)), edges.vectors, normalize=True, normalization="component"
+        )
+        groups = edges.centres * n_elements + species[edges.neighbours]
+        table = _PaddedTable(groups, n_atoms * n_elements)
+        basis = bessel_basis(distances, config.cutoff, config.n_radial)
+        number = torch.arange(1, config.n_radial + 1, dtype=basis.dtype, device=basis.device)
+        radial = table.fill(basis * number**-config.radial_decay)
+        density = torch.bmm(radial.transpose(1, 2), table.fill(harmonics))
+        geometry.density[rows] = density.view(n_atoms, *geometry.density.shape[1:])
 
         near = distances < config.message_cutoff
-        table = _PaddedTable(centres[near], len(species))
-        radial = bessel_basis(distances[near], config.message_cutoff, config.message_radial)
-        near_harmonics = harmonics[near, : n_components(config.message_lmax)]
-        return Geometry(
-            order=order.to(device),
-            element_bounds=bounds,
-            density=density,
-            message_radial=table.fill(radial).transpose(1, 2).contiguous(),
-            message_harmonics=table.fill(near_harmonics).transpose(1, 2).contiguous(),
-            message_neighbours=table.fill(neighbours[near]),
-        )
-
-    def _density(
-        self, n_atoms: int, centres: Tensor, seen: Tensor, distances: Tensor, harmonics: Tensor
-    ) -> Tensor:
-        n_elements, n_radial = len(self.config.elements), self.config.n_radial
-        table = _PaddedTable(centres * n_elements + seen, n_atoms * n_elements)
-        basis = bessel_basis(distances, self.config.cutoff, n_radial)
-        order = torch.arange(1, n_radial + 1, dtype=basis.dtype, device=basis.device)
-        radial = table.fill(basis * order**-self.config.radial_decay)
-        summed = torch.bmm(radial.transpose(1, 2), table.fill(harmonics))
-        return summed.view(n_atoms, n_elements * n_radial, harmonics.shape[1])
+        width = geometry.message_neighbours.shape[1]
+        table = _PaddedTable(edges.centres[near], n_atoms, width)
+        basis = bessel_basis(distances[near], config.message_cutoff, config.message_radial)
+        geometry.message_radial[rows] = table.fill(basis).transpose(1, 2)
+        low = harmonics[near, : geometry.message_harmonics.shape[1]]
+        geometry.message_harmonics[rows] = table.fill(low).transpose(1, 2)
+        geometry.message_neighbours[rows] = table.fill(rank[edges.neighbours[near]])
 
     def fit_scales(self, geometries: Sequence[Geometry]) -> None:
         """Centre the scalars of the density and scale each l, for each central element.
@@ -238,9 +253,11 @@ class ACENetwork(nn.Module):
 
     def _blocks(self, geometry: Geometry) -> Iterator[tuple[int, slice]]:
         """Atoms of one element that are worked on together."""
+        size = CHUNK_SIZE.get(geometry.density.device.type, LARGE_CHUNK_SIZE)
+        if torch.is_grad_enabled():
+            size = max(1, len(geometry.order))
         for element in range(len(self.config.elements)):
             block = _block(geometry, element)
-            size = len(geometry.order) if torch.is_grad_enabled() else CHUNK_SIZE
             for first in range(block.start, block.stop, size):
                 yield element, slice(first, min(first + size, block.stop))
 
@@ -278,13 +295,47 @@ class ACENetwork(nn.Module):
         return summed.permute(1, 2, 0).contiguous() / 6.0
 
 
-class _PaddedTable:
-    """Places rows that belong to groups into a table with as many columns as the largest group."""
+@dataclass(frozen=True)
+class _Edges:
+    """Edges in ascending order of their centres: (n_edges,), (n_edges,), (n_edges, 3)."""
 
-    def __init__(self, groups: Tensor, n_groups: int) -> None:
+    centres: Tensor
+    neighbours: Tensor
+    vectors: Tensor
+
+    def largest_count(self, cutoff: float, n_atoms: int) -> int:
+        """Neighbours within a cutoff of the atom that has most."""
+        near = self.centres[self.vectors.norm(dim=1) < cutoff]
+        return int(torch.bincount(near, minlength=n_atoms).max()) if len(near) else 0
+
+    @staticmethod
+    def blocks(n_atoms: int) -> Iterator[slice]:
+        """Atoms whose edges are worked on together."""
+        for first in range(0, n_atoms, BLOCK_SIZE):
+            yield slice(first, min(first + BLOCK_SIZE, n_atoms))
+
+    def of(self, atoms: slice) -> _Edges:
+        """Edges of a block of atoms; centres are counted from its first."""
+        ends = torch.tensor([atoms.start, atoms.stop], device=self.centres.device)
+        first, last = torch.searchsorted(self.centres, ends).tolist()
+        return _Edges(
+            self.centres[first:last] - atoms.start,
+            self.neighbours[first:last],
+            self.vectors[first:last],
+        )
+
+
+class _PaddedTable:
+    """Places rows that belong to groups into a table of ``width`` columns.
+
+    Without a width the table is as wide as the largest group.
+    """
+
+    def __init__(self, groups: Tensor, n_groups: int, width: int | None = None) -> None:
         counts = torch.bincount(groups, minlength=n_groups)
-        self.width = int(counts.max()) if len(groups) else 0
-        self.n_groups = n_groups
+        if width is None:
+            width = int(counts.max()) if len(groups) else 0
+        self.width, self.n_groups = width, n_groups
         self.order = torch.argsort(groups, stable=True)
         ordered = groups[self.order]
         starts = torch.cumsum(counts, 0) - counts

@@ -1,0 +1,137 @@
+"""train, evaluate, predict, info and the command line as such."""
+
+import json
+import subprocess
+import sys
+
+import ase.io
+import numpy as np
+import pytest
+from systems import random_checkpoint, triclinic
+
+from aptnn_md import __version__
+from aptnn_md.checkpoint import load_checkpoint, save_checkpoint
+from aptnn_md.cli import COMMANDS, main
+from aptnn_md.predictor import Predictor
+
+SMALL = "cutoff = 4.0\nn_channels = 4\nn_radial = 3\nmessage_channels = 2\n"
+
+
+@pytest.fixture
+def model(tmp_path):
+    save_checkpoint(tmp_path / "model.pt", random_checkpoint(members=2))
+    return tmp_path / "model.pt"
+
+
+@pytest.fixture
+def frames(tmp_path):
+    """Three frames that the model itself labelled, one label missing, plus noise."""
+    predictor = Predictor(random_checkpoint(members=2))
+    noise = np.random.default_rng(0)
+    written = []
+    for seed in range(3):
+        atoms = triclinic(seed)
+        labels = predictor(atoms).reshape(-1, 9) + 0.1 * noise.normal(size=(17, 9))
+        labels[seed] = np.nan
+        atoms.arrays["apt"] = labels
+        written.append(atoms)
+    ase.io.write(tmp_path / "frames.extxyz", written)
+    return tmp_path / "frames.extxyz"
+
+
+def test_evaluate_json_and_table(model, frames, tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert main(["evaluate", "--model", str(model), "--data", str(frames), "--json"]) == 0
+    figures = json.loads(capsys.readouterr().out)
+    assert figures["rmse"] == pytest.approx(0.1, rel=0.1)
+    assert figures["mae"] == pytest.approx(0.1 * np.sqrt(2 / np.pi), rel=0.1)
+    assert set(figures["by_element"]) == {"H", "O", "Na"}
+    assert set(figures["by_irrep"]) == {"0e", "1e", "2e"}
+    assert figures["n_atoms"] == 3 * 16
+    assert not (tmp_path / "parity.png").exists()
+    assert main(["evaluate", "--model", str(model), "--data", str(frames)]) == 0
+    assert "RMSE" in capsys.readouterr().out
+    assert (tmp_path / "parity.png").exists()
+
+
+def test_predict_writes_what_the_predictor_says(model, frames, tmp_path, capsys):
+    out = tmp_path / "out.extxyz"
+    assert main(["predict", "--model", str(model), "--data", str(frames), "--out", str(out)]) == 0
+    predictor = Predictor.from_file(model)
+    for atoms in ase.io.read(out, ":"):
+        mean, deviation = predictor.with_std(atoms)
+        assert np.allclose(atoms.arrays["apt"], mean.reshape(-1, 9), atol=1e-5)
+        assert np.allclose(atoms.arrays["apt_std"], deviation.reshape(-1, 9), atol=1e-5)
+
+
+def test_train_from_toml_and_info(frames, tmp_path, capsys):
+    config = tmp_path / "train.toml"
+    out = tmp_path / "new.pt"
+    config.write_text(
+        f'data = "{frames}"\nout = "{out}"\n[network]\n{SMALL}'
+        '[training]\nepochs = 50\n[card]\nlevel_of_theory = "random numbers"\n'
+    )
+    assert main(["train", "--config", str(config), "--epochs", "1", "--seed", "3"]) == 0
+    assert main(["info", str(out), "--json"]) == 0
+    text = capsys.readouterr().out
+    facts = json.loads(text[text.index("{") :])
+    assert facts["sha256"] == load_checkpoint(out).sha256
+    assert facts["level_of_theory"] == "random numbers"
+    assert facts["package_version"] == __version__
+    assert facts["training_settings"]["epochs"] == 1
+    assert facts["network_settings"]["n_channels"] == 4
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ('outt = "x"\n', "key: found outt"),
+        ("[training]\nepoch = 3\n", r"[training]: found epoch"),
+        ("[network]\nchannels = 3\n", "settings: found channels"),
+        ("[training]\nepochs = 0\n", "epochs: found 0"),
+        ("data = \n", "expected a TOML file"),
+        ("valid_fraction = 1.5\n", "valid_fraction: found 1.5"),
+    ],
+)
+def test_bad_configurations_are_refused(frames, tmp_path, capsys, text, message):
+    config = tmp_path / "train.toml"
+    config.write_text(text)
+    code = main(
+        ["train", "--config", str(config), "--data", str(frames), "--out", str(tmp_path / "m.pt")]
+    )
+    error = capsys.readouterr().err
+    assert code == 2
+    assert message in error
+    assert len(error.strip().splitlines()) == 1
+
+
+def test_errors_are_one_line_with_exit_code_2(model, tmp_path, capsys):
+    assert main(["info", str(tmp_path / "nothing")]) == 2
+    assert main(["evaluate", "--model", str(model), "--data", str(tmp_path / "none.xyz")]) == 2
+    assert main(["predict", "--model", "water-apt2", "--data", "x", "--out", "y"]) == 2
+    assert len(capsys.readouterr().err.strip().splitlines()) == 3
+
+
+def test_unwritable_output_is_said_before_training(frames, capsys):
+    arguments = ["train", "--data", str(frames), "--out", "/proc/nowhere/model.pt"]
+    assert main(arguments) == 2
+    assert "/proc/nowhere" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_explains_itself(command, capsys):
+    with pytest.raises(SystemExit) as ended:
+        main([command, "--help"])
+    assert ended.value.code == 0
+    text = capsys.readouterr().out
+    assert f"aptnn-md {command}" in text
+    assert "example:" in text
+
+
+def test_help_does_not_import_torch():
+    code = (
+        "import sys; from aptnn_md.cli import main\n"
+        "try: main(['--help'])\nexcept SystemExit: pass\n"
+        "assert not {'torch', 'ase', 'zarr', 'matplotlib'} & set(sys.modules)"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, stdout=subprocess.DEVNULL)
