@@ -100,7 +100,7 @@ class DynamicsState:
         expected = "a checkpoint of aptnn-md"
         try:
             with np.load(path, allow_pickle=False) as arrays:
-                header = json.loads(str(arrays["header"]))
+                header = json.loads(arrays["header"].tobytes().decode())
                 values = {name: arrays[name] for name in arrays.files if name != "header"}
         except FileNotFoundError as error:
             raise InputError(path, "checkpoint", "no such file", expected) from error
@@ -126,7 +126,7 @@ class DynamicsState:
             {"format": FORMAT, "version": VERSION, "state": state}, default=lambda a: a.tolist()
         )
         file = io.BytesIO()
-        np.savez(file, header=np.array(header), **arrays)
+        np.savez(file, header=np.frombuffer(header.encode(), dtype=np.uint8), **arrays)
         try:
             write_whole(Path(path), file.getvalue())
         except OSError as error:

@@ -159,7 +159,8 @@ def test_damaged_checkpoint(tmp_path, content):
     (tmp_path / "c.npz").write_bytes(content)
     with pytest.raises(InputError, match=r"c.npz: checkpoint: found .*, expected a checkpoint of"):
         run_md(start(), tmp_path / "s", settings(18), checkpoint=tmp_path / "c.npz", restart=True)
-    np.savez(tmp_path / "c.npz", header=np.array('{"format": "aptnn_md.dynamics", "version": 9}'))
+    header = np.frombuffer(b'{"format": "aptnn_md.dynamics", "version": 9}', dtype=np.uint8)
+    np.savez(tmp_path / "c.npz", header=header)
     with pytest.raises(InputError, match="version: found 9, expected 1"):
         DynamicsState.read(tmp_path / "c.npz")
 

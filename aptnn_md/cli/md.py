@@ -44,7 +44,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="bussi hardly disturbs the dynamics, langevin broadens bands (%(default)s)",
     )
     add("--tau", type=float, default=1000.0, metavar="FS", help="of bussi, fs (%(default)s)")
-    add("--friction", type=float, default=1.0, help="of langevin, 1/ps (%(default)s)")
+    add(
+        "--friction",
+        type=float,
+        default=1.0,
+        metavar="PER_PS",
+        help="of langevin, 1/ps (%(default)s)",
+    )
     add(
         "--groups",
         default="all",

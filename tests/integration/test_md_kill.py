@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import random
+import resource
 import signal
 import subprocess
 import sys
@@ -58,9 +59,14 @@ def wait_for_the_run(process, directory, changed_after):
     raise AssertionError("the run does not begin")
 
 
+def committed_frames(directory):
+    there = (directory / "stream" / "zarr.json").exists()
+    return StreamReader(directory / "stream").n_frames if there else 0
+
+
 def check_contiguous(directory):
     """What a reader sees right after the kill: no gap, no duplicate, stream at least checkpoint."""
-    if not (directory / "stream" / "zarr.json").exists():
+    if committed_frames(directory) == 0:
         return 0
     steps = StreamReader(directory / "stream").step
     assert steps.tolist() == list(range(0, STRIDE * len(steps), STRIDE))
@@ -124,3 +130,28 @@ def test_killed_run_equals_an_unbroken_one(tmp_path, thermostat, n_steps, number
         np.testing.assert_array_equal(found.read(name), expected.read(name))
     ends = [DynamicsState.read(tmp_path / which / "run.npz") for which in ("killed", "unbroken")]
     np.testing.assert_array_equal(ends[0].positions, ends[1].positions)
+
+
+@pytest.mark.skipif(not hasattr(resource, "prlimit"), reason="needs Linux")
+def test_full_disk_ends_the_run_cleanly(tmp_path):
+    """From some moment on no file can be written: one sentence, and the run can go on later."""
+    options = ("bussi", "1500")
+    directory = tmp_path / "full"
+    directory.mkdir()
+    process = launch(directory, *options)
+    deadline = time.monotonic() + 60
+    while committed_frames(directory) == 0:
+        assert time.monotonic() < deadline
+        assert process.poll() is None
+        time.sleep(0.002)
+    resource.prlimit(process.pid, resource.RLIMIT_FSIZE, (1000, 1000))
+    error = process.communicate(timeout=60)[1]
+    assert process.returncode == 1
+    assert "RunError" in error.splitlines()[-1]
+    assert "File too large" in error.splitlines()[-1]
+    n_frames = check_contiguous(directory)
+    process = launch(directory, *options)
+    assert process.wait(120) == 0
+    process.stderr.close()
+    assert 0 < n_frames < 501
+    assert check_contiguous(directory) == 501
