@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,6 +14,7 @@ from aptnn_md.spectra.errors_of_mean import jackknife
 from aptnn_md.spectra.infrared import InfraredSpectrum
 
 _SMOOTHING = 0.1
+_NOISY_COPIES = 100
 _FWHM_PER_SIGMA = 2.3548200450309493
 
 
@@ -106,7 +107,9 @@ def find_bands(spectrum: InfraredSpectrum, ranges: Mapping[str, tuple[float, flo
 
     The position is that of the maximum of the spectrum smoothed by a Gaussian whose full width at
     half maximum is a tenth of the range, so that single noise spikes do not decide; the height is
-    the value of the spectrum itself there. Standard errors come from the jackknife over blocks.
+    the value of the spectrum itself there. Standard errors of both are the larger of two: from the
+    jackknife over blocks, which knows how the blocks differ but not much where there are few of
+    them, and from what noise of the spectrum's standard error does to the maximum.
 
     Parameters
     ----------
@@ -136,7 +139,10 @@ def _band(spectrum: InfraredSpectrum, name: str, low: float, high: float) -> Ban
 
     mean = blocks.mean
     position, height = measure(mean)
-    errors = jackknife(measure, blocks.values, blocks.weights, blocks.runs)
+    errors = np.fmax(
+        jackknife(measure, blocks.values, blocks.weights, blocks.runs),
+        np.std([measure(curve) for curve in _with_noise(spectrum)], axis=0),
+    )
     integral, integral_error = spectrum.integral(low, high)
     return Band(
         name,
@@ -150,6 +156,16 @@ def _band(spectrum: InfraredSpectrum, name: str, low: float, high: float) -> Ban
         integral_error=integral_error,
         at_edge=bool(min(position - low, high - position) < 1.5 * step),
     )
+
+
+def _with_noise(spectrum: InfraredSpectrum) -> Iterator[FloatArray]:
+    """Copies of a spectrum with noise of its standard error, correlated over the resolution."""
+    step = spectrum.wavenumber[1] - spectrum.wavenumber[0]
+    sigma = spectrum.resolution / step / _FWHM_PER_SIGMA
+    random = np.random.default_rng(0)
+    for _ in range(_NOISY_COPIES):
+        noise = gaussian_filter1d(random.normal(size=len(spectrum.wavenumber)), sigma)
+        yield spectrum.blocks.mean + spectrum.standard_error * noise / noise.std()
 
 
 def _maximum(wavenumber: FloatArray, curve: FloatArray, inside: IntArray) -> float:

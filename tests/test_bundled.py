@@ -1,0 +1,53 @@
+"""The bundled APT models: what their cards say, and physics they must have right."""
+
+import ase.io
+import numpy as np
+import pytest
+from ase import Atoms
+
+from aptnn_md.checkpoint import BUNDLED_MODELS, bundled_path, load_checkpoint
+from aptnn_md.predictor import Predictor
+
+WATER = ase.io.read(bundled_path("water64.extxyz"))
+
+
+
+@pytest.mark.parametrize("name", BUNDLED_MODELS)
+def test_cards_are_complete(name):
+    checkpoint = load_checkpoint(name)
+    for key in ("elements", "cutoff", "training_data", "level_of_theory", "licence_of_data"):
+        assert checkpoint.card[key]
+    assert checkpoint.card["training_rmse"] < 0.012
+    assert len(checkpoint.members) == (4 if "committee" in name else 1)
+    assert bundled_path(f"{name}.pt").stat().st_size < 6e6
+
+
+def test_single_model_is_the_committees_first_member():
+    single, committee = Predictor.from_file("water-apt"), Predictor.from_file("water-apt-committee")
+    assert np.allclose(single.members(WATER)[0], committee.members(WATER)[0], atol=1e-6)
+
+
+def test_effective_charges_of_liquid_water():
+    apt = Predictor.from_file("water-apt")(WATER)
+    charges = np.trace(apt, axis1=1, axis2=2) / 3.0
+    oxygen, hydrogen = charges[WATER.numbers == 8], charges[WATER.numbers == 1]
+    # isotropic APTs of the training data: O -0.93 +- 0.09 e, H 0.47 +- 0.07 e
+    assert np.abs(oxygen.mean() + 2.0 * hydrogen.mean()) < 1e-6
+    assert -1.03 < oxygen.mean() < -0.83
+    # stretching an O-H bond moves more charge than bending it, in every molecule
+    vectors = WATER.get_all_distances(mic=True, vector=True)
+    distances = WATER.get_all_distances(mic=True)
+    for i in np.flatnonzero(WATER.numbers == 1):
+        bound = min(np.flatnonzero(WATER.numbers == 8), key=lambda j: distances[i, j])
+        bond = vectors[bound, i] / distances[bound, i]
+        along = bond @ apt[i] @ bond
+        assert along > charges[i]
+
+
+def test_committee_knows_where_it_is_at_home():
+    predictor = Predictor.from_file("water-apt-committee")
+    _, at_home = predictor.with_std(WATER)
+    strange = Atoms("O4", positions=1.3 * np.array([[0, 0, 0], [1, 0, 0], [0, 1, 0], [0, 0, 1]]))
+    _, abroad = predictor.with_std(strange)
+    assert np.sqrt(np.mean(at_home**2)) < 0.02
+    assert np.sqrt(np.mean(abroad**2)) > 5 * np.sqrt(np.mean(at_home**2))
