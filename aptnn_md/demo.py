@@ -17,8 +17,11 @@ from aptnn_md.restart import DynamicsState
 
 BOX, POTENTIAL, MODEL = "water64.extxyz", "water-mace", "water-apt"
 
-_SHORTEST, _LONGEST_SEGMENT = 0.2, 20.0
-_RESOLUTION_TIMES_LENGTH = 100.0
+_SHORTEST = 0.2
+# cm⁻¹: finer than that shows no more of the broad bands of water
+_FINEST_RESOLUTION = 20.0
+# cm⁻¹ ps: five segments that overlap by half, so that there is something to tell errors from
+_RESOLUTION_TIMES_LENGTH = 150.0
 
 
 @dataclass(frozen=True)
@@ -85,7 +88,9 @@ def run_demo(
         raise InputError("demo", "ps", picoseconds, f"at least {_SHORTEST}, to tell bands apart")
     place = DemoFiles(Path(directory))
     _make_directory(place.directory)
-    settings = MDSettings(picoseconds=picoseconds, seed=seed)
+    # stochastic velocity rescaling with a long time constant: the energy of one short NVE run
+    # would decide its temperature, and a thermostat of single atoms would broaden bands
+    settings = MDSettings(picoseconds=picoseconds, seed=seed, checkpoint_seconds=20.0)
     _simulate(place, settings, say)
     _analyse(place, say)
     return place
@@ -114,10 +119,9 @@ def _simulate(place: DemoFiles, settings: MDSettings, say: Callable[[str], None]
     )
     if done:
         say(f"           {place.directory} has {min(done, settings.n_steps)} of them already")
-    # a global thermostat with a long time constant: canonical, and bands are not broadened
-    atoms.calc = APTCalculator(MODEL, POTENTIAL)
     if done >= settings.n_steps:
         return
+    atoms.calc = APTCalculator(MODEL, POTENTIAL)
     summary = run_md(
         atoms,
         place.stream,
@@ -138,8 +142,7 @@ def _analyse(place: DemoFiles, say: Callable[[str], None]) -> None:
 
     reader = StreamReader(place.stream)
     picoseconds = 1e-3 * reader.n_frames * reader.spacing
-    # three half overlapping segments in a short run; 20 cm⁻¹ is enough for water's broad bands
-    resolution = max(_LONGEST_SEGMENT, _RESOLUTION_TIMES_LENGTH / picoseconds)
+    resolution = max(_FINEST_RESOLUTION, _RESOLUTION_TIMES_LENGTH / picoseconds)
     spectrum = spectrum_of_streams([place.stream], resolution)
     shown = (0.0, 4000.0)
     write_table(place.table, spectrum, shown, "aptnn-md demo")

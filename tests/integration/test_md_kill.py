@@ -11,9 +11,11 @@ import sys
 import time
 from pathlib import Path
 
+import ase.io
 import numpy as np
 import pytest
 
+from aptnn_md.demo import MODEL, water_box
 from aptnn_md.restart import DynamicsState
 from aptnn_md.stream import StreamReader
 
@@ -130,6 +132,43 @@ def test_killed_run_equals_an_unbroken_one(tmp_path, thermostat, n_steps, number
         np.testing.assert_array_equal(found.read(name), expected.read(name))
     ends = [DynamicsState.read(tmp_path / which / "run.npz") for which in ("killed", "unbroken")]
     np.testing.assert_array_equal(ends[0].positions, ends[1].positions)
+
+
+@pytest.mark.slow
+def test_killed_command_with_the_bundled_networks(tmp_path):
+    """``aptnn-md md`` on water with water-mace and water-apt, killed in any phase."""
+    ase.io.write(tmp_path / "start.xyz", water_box())
+
+    def command(name):
+        words = ["md", "start.xyz", "--potential", "water-mace", "--model", MODEL]
+        words += ["--stream", f"{name}.zarr", "--ps", "0.1", "--seed", "3", "--restart"]
+        words += ["--checkpoint-every", "0.5", "--groups", "molecule-kind"]
+        program = "import sys; from aptnn_md.cli import main; sys.exit(main())"
+        return subprocess.Popen(
+            [sys.executable, "-c", program, *words],
+            env={**os.environ, "OMP_NUM_THREADS": "1"},
+            cwd=tmp_path,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+
+    assert command("whole").wait(300) == 0
+    rng, kills = random.Random(8), 0
+    while (process := command("killed")).poll() is None:
+        try:
+            process.wait(rng.uniform(2.0, 9.0))
+        except subprocess.TimeoutExpired:
+            process.kill()
+        if process.wait() == 0:
+            break
+        assert process.returncode == -signal.SIGKILL
+        kills += 1
+    assert kills >= 2
+    found, expected = StreamReader(tmp_path / "killed.zarr"), StreamReader(tmp_path / "whole.zarr")
+    assert found.step.tolist() == expected.step.tolist() == list(range(0, 201, 4))
+    # single precision: sums in the order that a neighbour list happened to have
+    size = np.abs(expected.dipole_rate()).max()
+    np.testing.assert_allclose(found.dipole_rate(), expected.dipole_rate(), atol=1e-4 * size)
 
 
 @pytest.mark.skipif(not hasattr(resource, "prlimit"), reason="needs Linux")
