@@ -24,7 +24,8 @@ class Progress:
     """
 
     def __init__(self, total: int, title: str, unit: str = "step", every: float = 15.0) -> None:
-        self.total, self.title, self.unit, self.every = total, title, unit, every
+        self.total, self.title, self.every = total, title, every
+        self._units = unit if unit == "%" else f"{unit}s"
         self.done = 0
         self._note = ""
         self._next_line = time.monotonic() + every
@@ -40,7 +41,9 @@ class Progress:
             self._bar.update(n)
         elif time.monotonic() >= self._next_line:
             self._next_line = time.monotonic() + self.every
-            log.info("%s: %s of %s %ss %s", self.title, self.done, self.total, self.unit, self._note)
+            log.info(
+                "%s: %s of %s %s %s", self.title, self.done, self.total, self._units, self._note
+            )
 
     def __enter__(self) -> Progress:
         return self
@@ -54,4 +57,4 @@ class Progress:
         if self._bar is not None:
             self._bar.close()
         elif error is None:
-            log.info("%s: %s %ss done %s", self.title, self.done, self.unit, self._note)
+            log.info("%s: %s %s done %s", self.title, self.done, self._units, self._note)

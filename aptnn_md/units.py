@@ -37,9 +37,7 @@ WAVENUMBER_PER_ANGULAR_FREQUENCY: float = 1.0 / (2.0 * math.pi * LIGHT_SPEED_CM_
 
 IR_PREFACTOR: float = (
     # ∫dt ⟨Ṁ(0)·Ṁ(t)⟩ in (e Å/fs)² fs = e² Å²/fs -> SI: e² 1e-20 / 1e-15
-    (_si.e**2 * 1e-20 / 1e-15)
-    / (6.0 * _si.k * 1e-30 * _si.c * _si.epsilon_0)
-    * 1e-2  # m⁻¹ -> cm⁻¹
+    (_si.e**2 * 1e-20 / 1e-15) / (6.0 * _si.k * 1e-30 * _si.c * _si.epsilon_0) * 1e-2  # m⁻¹ -> cm⁻¹
 )
 """1/(6 k_B c ε₀): n(ω)α(ω) [cm⁻¹] = IR_PREFACTOR / (T V) ∫dt e^{-iωt} ⟨Ṁ(0)·Ṁ(t)⟩, with T in K,
 V in Å³ and the integral over all times in e² Å²/fs (Schienbein 2023, Eqs. 1 and 2)."""

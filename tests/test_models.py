@@ -26,7 +26,7 @@ def predictor(network, dtype):
 
 def assert_close(found, expected, dtype):
     rms = np.sqrt(np.mean(expected**2))
-    assert np.abs(found - expected).max() < 5 * TOLERANCE[dtype] * rms
+    assert np.abs(found - expected).max() < TOLERANCE[dtype] * rms
 
 
 @pytest.mark.parametrize("network", NETWORKS)
