@@ -62,6 +62,11 @@ class APTCalculator(Calculator):
     device, dtype : where and in which precision the network runs; as ``total_charge`` only for a
         model that is loaded here. A potential that is loaded here runs on ``device`` too
 
+    Attributes
+    ----------
+    predictor, potential : the model, loaded, and the potential's calculator or None
+    n_evaluations : how often the network was evaluated
+
     Raises
     ------
     InputError

@@ -180,7 +180,7 @@ def _saved_state(
         return DynamicsState.read(checkpoint)
     if Path(stream).exists() and (n_frames := StreamReader(stream).n_frames):
         found = f"no such file, but {n_frames} frames in {stream}"
-        raise InputError(checkpoint, "checkpoint", found, "the checkpoint of this run")
+        raise InputError(checkpoint or "restart", "checkpoint", found, "that of this run")
     return None
 
 

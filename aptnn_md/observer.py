@@ -88,6 +88,10 @@ class StreamObserver:
         self.first_step = 0 if first_step is None else first_step
         self._is_new = first_step is None
         self.groups = parse_groups(groups, atoms) if isinstance(groups, str) else groups
+        if len(self.groups.index) != len(atoms):
+            raise InputError(
+                "StreamObserver", "groups", f"{len(self.groups.index)} atoms", f"{len(atoms)} atoms"
+            )
         self._members, predictor = _source_of_tensors(atoms, model)
         periodic = bool(np.all(atoms.pbc))
         if variable_cell is None:

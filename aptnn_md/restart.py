@@ -24,7 +24,7 @@ import numpy as np
 from ase import Atoms
 from ase.md.md import MolecularDynamics
 
-from aptnn_md.arrays import FloatArray
+from aptnn_md.arrays import FloatArray, IntArray
 from aptnn_md.errors import InputError, RunError
 from aptnn_md.files import PARTIAL, write_whole
 from aptnn_md.observer import StreamObserver
@@ -61,7 +61,7 @@ class DynamicsState:
     positions: FloatArray
     momenta: FloatArray
     cell: FloatArray
-    numbers: FloatArray
+    numbers: IntArray
     thermostat: dict[str, Any]
 
     @classmethod
@@ -84,7 +84,7 @@ class DynamicsState:
             positions=atoms.positions.copy(),
             momenta=atoms.get_momenta(),
             cell=atoms.cell.array.copy(),
-            numbers=atoms.numbers.copy(),
+            numbers=atoms.numbers.astype(np.int64),
             thermostat=thermostat,
         )
 

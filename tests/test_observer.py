@@ -214,6 +214,8 @@ def test_what_would_spoil_the_stream_is_refused(tmp_path):
     other = VelocityVerlet(toy.structure(2), toy.timestep(0.5))
     with pytest.raises(InputError, match="formula"):
         StreamObserver(other, tmp_path / "s", toy.Tensors(), stride=4, first_step=12)
+    with pytest.raises(InputError, match="groups: found 6 atoms, expected 3 atoms"):
+        StreamObserver(dyn, tmp_path / "n", toy.Tensors(), groups=Groups.by_labels("aabbcc"))
     with pytest.raises(InputError, match="model: found None, with Potential, expected a model, or"):
         StreamObserver(dyn, tmp_path / "n", stride=4)
 
