@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from importlib.resources import as_file, files
 from pathlib import Path
@@ -91,7 +92,8 @@ def run_demo(
     # stochastic velocity rescaling with a long time constant: the energy of one short NVE run
     # would decide its temperature, and a thermostat of single atoms would broaden bands
     settings = MDSettings(picoseconds=picoseconds, seed=seed, checkpoint_seconds=20.0)
-    _simulate(place, settings, say)
+    with _one_thread():
+        _simulate(place, settings, say)
     _analyse(place, say)
     return place
 
@@ -102,6 +104,21 @@ def water_box() -> Atoms:
         atoms = ase.io.read(path)
     assert isinstance(atoms, Atoms)
     return atoms
+
+
+@contextlib.contextmanager
+def _one_thread() -> Iterator[None]:
+    """Let torch use one thread: the tensors of 192 atoms are small, so several gain little, and
+    on a machine with other work they wait for each other ten times as long as they compute.
+    """
+    import torch
+
+    n_threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(n_threads)
 
 
 def _simulate(place: DemoFiles, settings: MDSettings, say: Callable[[str], None]) -> None:
