@@ -6,7 +6,7 @@ vectors, several structures in one batch) and checks the structure first.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -69,6 +69,18 @@ def build_graph(structures: Atoms | Sequence[Atoms], cutoff: float) -> Graph:
         edge_vectors=_joined(vectors, (0, 3)),
         structure_sizes=tuple(len(a) for a in frames),
     )
+
+
+def batches(structures: Sequence[Atoms], n_atoms: int) -> Iterator[list[Atoms]]:
+    """Structures in order, joined until a batch has at least ``n_atoms`` atoms."""
+    batch: list[Atoms] = []
+    for atoms in structures:
+        batch.append(atoms)
+        if sum(len(a) for a in batch) >= n_atoms:
+            yield batch
+            batch = []
+    if batch:
+        yield batch
 
 
 def neighbour_pairs(atoms: Atoms, cutoff: float) -> tuple[IntArray, IntArray, FloatArray]:

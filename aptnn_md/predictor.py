@@ -5,7 +5,7 @@ Every adapter (ASE, i-PI, command line) goes through it, so all of them give the
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from os import PathLike
 from pathlib import Path
 from typing import Any, overload
@@ -18,7 +18,7 @@ from ase.data import chemical_symbols
 from aptnn_md.arrays import FloatArray
 from aptnn_md.checkpoint import Checkpoint, load_checkpoint
 from aptnn_md.errors import InputError
-from aptnn_md.graph import build_graph
+from aptnn_md.graph import batches, build_graph
 from aptnn_md.models.tensor_model import TensorModel
 from aptnn_md.tensors import project_total_charge
 
@@ -123,7 +123,7 @@ class Predictor:
             return mean
         return [
             tensors.mean(axis=0)
-            for batch in _batches(structures)
+            for batch in batches(structures, BATCH_ATOMS)
             for tensors in self._evaluate(batch)
         ]
 
@@ -181,14 +181,3 @@ def _model(checkpoint: Checkpoint, weights: Any) -> TensorModel:
     )
     model.load_state_dict(weights)
     return model.eval()
-
-
-def _batches(structures: Sequence[Atoms]) -> Iterator[list[Atoms]]:
-    batch: list[Atoms] = []
-    for atoms in structures:
-        batch.append(atoms)
-        if sum(len(a) for a in batch) >= BATCH_ATOMS:
-            yield batch
-            batch = []
-    if batch:
-        yield batch

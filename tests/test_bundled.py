@@ -11,7 +11,6 @@ from aptnn_md.predictor import Predictor
 WATER = ase.io.read(bundled_path("water64.extxyz"))
 
 
-
 @pytest.mark.parametrize("name", BUNDLED_MODELS)
 def test_cards_are_complete(name):
     checkpoint = load_checkpoint(name)

@@ -4,8 +4,8 @@
         [--errors errors.json]
 
 ``walls.json``: repulsion at distances that are not in the training data, see
-``aptnn_md.mace_network``. ``errors.json`` is what ``validate.py forces --json errors.json`` writes;
-it goes into the card.
+``aptnn_md.mace_potential.Walls``. ``errors.json`` is what ``validate.py forces --json errors.json``
+writes; it goes into the card.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ from typing import Any
 import torch
 
 from aptnn_md import __version__
-from aptnn_md.mace_potential import MACEPotential, read_potential, write_potential
-from aptnn_md.potentials import quiet_mace
+from aptnn_md.mace_potential import MACEPotential, write_potential
+from aptnn_md.quiet_mace import quiet_mace
 
 
 def configuration_of(model: torch.nn.Module) -> dict[str, Any]:
@@ -47,29 +47,6 @@ def _plain(value: Any) -> Any:
     return str(value)
 
 
-def build_mace(path: str | Path, dtype: torch.dtype = torch.float64) -> torch.nn.Module:
-    """mace-torch's own module from the two files: the way back, e.g. to train it further.
-
-    The walls are not part of it.
-    """
-    header, weights = read_potential(path)
-    with quiet_mace():
-        from e3nn import o3
-        from mace import modules
-
-        c = dict(header["configuration"])
-        for name in ("interaction_cls", "interaction_cls_first"):
-            c[name] = modules.interaction_classes[c[name]]
-        for name in ("hidden_irreps", "MLP_irreps"):
-            c[name] = o3.Irreps(c[name])
-        c["readout_cls"] = getattr(modules.blocks, c["readout_cls"])
-        c["gate"] = {"silu": torch.nn.functional.silu}[c["gate"]]
-        torch.set_default_dtype(dtype)  # quiet_mace sets it back
-        model = modules.ScaleShiftMACE(**c)
-        model.load_state_dict(weights)
-    return model
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("model", help="file that mace_run_train wrote")
@@ -88,7 +65,7 @@ def main() -> None:
     weights = {name: tensor.detach().clone() for name, tensor in model.state_dict().items()}
     walls = json.loads(Path(options.walls).read_text()) if options.walls else []
     write_potential(options.out, configuration_of(model), weights, card, walls)
-    print(f"{options.out}: {MACEPotential.from_file(options.out).network.cutoff} Å cutoff")
+    print(f"{options.out}: {MACEPotential.from_file(options.out).cutoff} Å cutoff")
 
 
 if __name__ == "__main__":
