@@ -7,6 +7,8 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from aptnn_md.cli.model_options import add_model_options, load_predictor
+
 if TYPE_CHECKING:
     from aptnn_md.evaluation import Evaluation
 
@@ -19,33 +21,23 @@ EXAMPLE = "  aptnn-md evaluate --model water-apt --data test.extxyz --plot parit
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Options of the command."""
-    parser.add_argument("--model", required=True, help="model file or bundled name")
+    add_model_options(parser)
     parser.add_argument("--data", type=Path, required=True, help="labelled frames, extxyz")
     parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
     parser.add_argument(
         "--plot", type=Path, help="parity plot to write (default: parity.png, with --json none)"
     )
-    parser.add_argument("--total-charge", type=float, default=0.0, help="of a frame, e (default 0)")
     parser.add_argument(
         "--raw", action="store_true", help="the network as it is, without the sum rule imposed"
     )
-    parser.add_argument("--dtype", choices=["float32", "float64"], help="default float32")
-    parser.add_argument("--device", default="cpu", help="torch device (default cpu)")
 
 
 def run(arguments: argparse.Namespace) -> None:
     """Evaluate, print, draw."""
     from aptnn_md.dataset import read_labelled
     from aptnn_md.evaluation import draw_parity, evaluate
-    from aptnn_md.predictor import Predictor
 
-    predictor = Predictor.from_file(
-        arguments.model,
-        device=arguments.device,
-        dtype=arguments.dtype,
-        total_charge=arguments.total_charge,
-        neutral=not arguments.raw,
-    )
+    predictor = load_predictor(arguments, neutral=not arguments.raw)
     result = evaluate(predictor, read_labelled(arguments.data, predictor.target))
     plot = arguments.plot or (None if arguments.json else Path("parity.png"))
     if plot is not None:

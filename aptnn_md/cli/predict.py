@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from aptnn_md.cli.model_options import add_model_options, load_predictor
+
 HELP = """Predict APTs for every frame of a file and write them as the per-atom array `apt`, nine
 columns, row-major: row = dipole, column = displacement, e. A committee also gives `apt_std`."""
 
@@ -13,12 +15,9 @@ EXAMPLE = "  aptnn-md predict --model water-apt --data frames.extxyz --out predi
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Options of the command."""
-    parser.add_argument("--model", required=True, help="model file or bundled name")
+    add_model_options(parser)
     parser.add_argument("--data", type=Path, required=True, help="frames, any format ASE reads")
     parser.add_argument("--out", type=Path, required=True, help="extxyz file to write")
-    parser.add_argument("--total-charge", type=float, default=0.0, help="of a frame, e (default 0)")
-    parser.add_argument("--dtype", choices=["float32", "float64"], help="default float32")
-    parser.add_argument("--device", default="cpu", help="torch device (default cpu)")
 
 
 def run(arguments: argparse.Namespace) -> None:
@@ -29,15 +28,9 @@ def run(arguments: argparse.Namespace) -> None:
 
     from aptnn_md.dataset import read_structures
     from aptnn_md.files import write_output
-    from aptnn_md.predictor import Predictor
     from aptnn_md.progress import Progress
 
-    predictor = Predictor.from_file(
-        arguments.model,
-        device=arguments.device,
-        dtype=arguments.dtype,
-        total_charge=arguments.total_charge,
-    )
+    predictor = load_predictor(arguments)
     text = io.StringIO()
     frames = read_structures(arguments.data)
     with Progress(len(frames), "predicting", "frame") as progress:
