@@ -2,12 +2,13 @@
 
     python validate.py forces --data DATA [--json errors.json]
     python validate.py nve    [--ps 2] [--dtype float64]
-    python validate.py nvt    --data DATA [--ps 20] --out nvt        (goes on where it was stopped)
-    python validate.py pimd   --data DATA [--ps 2]  --out pimd       (likewise; runs i-PI)
+    python validate.py nvt    --data DATA [--ps 20] [--temperature 330] --out nvt
+    python validate.py pimd   --data DATA [--ps 2]  --out pimd       (runs i-PI)
     python validate.py rdf    --data DATA --nvt nvt --pimd pimd --plot rdf.png
     python validate.py box    --nvt nvt --out water64.extxyz
 
-DATA holds train.extxyz and test.extxyz; each frame has ``config=`` with the run it is from.
+nvt and pimd go on where they were stopped. DATA holds train.extxyz and test.extxyz; each frame has
+``config=`` with the run it is from.
 """
 
 from __future__ import annotations
@@ -89,7 +90,7 @@ def nve(options: argparse.Namespace) -> None:
 
 
 def nvt(options: argparse.Namespace) -> None:
-    """Langevin dynamics at 300 K; frames and state are kept in a folder."""
+    """Langevin dynamics; frames and state are kept in a folder."""
     out = Path(options.out)
     out.mkdir(exist_ok=True)
     atoms, state, rng = _start(options), out / "state.json", _rng(3)
@@ -111,7 +112,7 @@ def nvt(options: argparse.Namespace) -> None:
             dynamics = Langevin(
                 atoms,
                 TIMESTEP * units.fs,
-                temperature_K=TEMPERATURE,
+                temperature_K=options.temperature,
                 friction=0.01 / units.fs,
                 rng=rng,
             )
@@ -126,12 +127,14 @@ def nvt(options: argparse.Namespace) -> None:
             _save(state, atoms, step, log, rng)
             progress.update(SAVE_EVERY, f"{log[-1][2]:.0f} K, longest O-H {log[-1][3]:.2f} Å")
     table = np.array(log)
-    half = table[len(table) // 4 :]
+    late = table[len(table) // 4 :]
+    energy = 1e3 * (late[:, 1] - table[0, 1]) / len(atoms)
     print(
-        f"NVT {step * TIMESTEP * 1e-3} ps: mean temperature of the last three quarters "
-        f"{half[:, 2].mean():.1f} K, potential energy {1e3 * half[:, 1].mean() / len(atoms):.2f} "
-        f"± {1e3 * half[:, 1].std() / len(atoms):.2f} meV/atom from the start, longest O-H bond "
-        f"at any check {table[:, 3].max():.3f} Å, {_molecules(atoms)}"
+        f"NVT {step * TIMESTEP * 1e-3:g} ps at {options.temperature:g} K, last three quarters: "
+        f"temperature {late[:, 2].mean():.1f} K, potential energy {energy.mean():+.2f} ± "
+        f"{energy.std():.2f} meV/atom from that of the first check, slope "
+        f"{np.polyfit(late[:, 0] * TIMESTEP * 1e-3, energy, 1)[0]:+.3f} meV/atom/ps; longest O-H "
+        f"bond at any check {table[:, 3].max():.3f} Å, {_molecules(atoms)}"
     )
 
 
@@ -275,10 +278,10 @@ def box(options: argparse.Namespace) -> None:
 
 
 def _start(options: argparse.Namespace) -> Atoms:
-    """The last classical training frame, with momenta at 300 K."""
+    """The last classical training frame, with new momenta."""
     frames = ase.io.read(Path(options.data) / "train.extxyz", ":")
     atoms: Atoms = [frame for frame in frames if frame.info["config"] == CLASSICAL][-1].copy()
-    MaxwellBoltzmannDistribution(atoms, temperature_K=TEMPERATURE, rng=_rng(1))
+    MaxwellBoltzmannDistribution(atoms, temperature_K=options.temperature, rng=_rng(1))
     Stationary(atoms)
     return atoms
 
@@ -288,16 +291,12 @@ def _rng(seed: int) -> np.random.Generator:
 
 
 def _log(atoms: Atoms, step: int) -> list[float]:
-    energy = atoms.get_potential_energy() - _BASE.setdefault(
-        id(atoms.calc),
-        sum(
-            atoms.calc.network.atomic_energies[atoms.calc.elements.index(z)] for z in atoms.numbers
-        ),
-    )
-    return [step, energy, atoms.get_temperature(), float(_bonds(atoms).max())]
-
-
-_BASE: dict[int, float] = {}
+    return [
+        step,
+        atoms.get_potential_energy(),
+        atoms.get_temperature(),
+        float(_bonds(atoms).max()),
+    ]
 
 
 def _save(
@@ -389,6 +388,7 @@ def main() -> None:
     parser.add_argument("--model", default="water-mace", help="as for load_potential")
     parser.add_argument("--dtype", default="float32")
     parser.add_argument("--ps", type=float, default=2.0)
+    parser.add_argument("--temperature", type=float, default=TEMPERATURE, help="of nvt, K")
     parser.add_argument("--out")
     parser.add_argument("--json")
     parser.add_argument("--nvt")
