@@ -12,6 +12,7 @@ import ase.io
 import numpy as np
 import pytest
 import torch
+from ase.build import bulk
 from systems import SMALL_ACE, SMALL_SIMPLE, random_checkpoint, triclinic
 
 from aptnn_md.checkpoint import load_checkpoint
@@ -152,6 +153,19 @@ def test_without_validation_the_last_weights_are_kept(tmp_path, data):
     checkpoint = run_training(replace(job(data, tmp_path / "m.pt"), valid_fraction=0.0))
     assert checkpoint.card["validation_rmse"] is None
     assert checkpoint.card["training_frames"] == 8
+
+
+def test_data_without_variety_blows_nothing_up(tmp_path):
+    """A perfect crystal: densities of l > 0 and all of l > 0 in the labels vanish by symmetry."""
+    atoms = bulk("NaH", "rocksalt", a=4.9, cubic=True)
+    charge = np.where(atoms.numbers == 11, 0.9, -0.9)
+    atoms.arrays["apt"] = (charge[:, None, None] * np.eye(3)).reshape(-1, 9)
+    ase.io.write(tmp_path / "crystal.extxyz", [atoms, atoms])
+    model = run_training(job(tmp_path / "crystal.extxyz", tmp_path / "m.pt", epochs=3))
+    predictor = Predictor(model)
+    assert np.allclose(predictor(atoms), atoms.arrays["apt"].reshape(-1, 3, 3), atol=1e-3)
+    atoms.rattle(0.03, seed=1)
+    assert np.abs(predictor(atoms) - atoms.arrays["apt"].reshape(-1, 3, 3)).max() < 0.1
 
 
 def test_divergence_is_said(tmp_path, data):

@@ -223,14 +223,15 @@ class ACENetwork(nn.Module):
             if not len(density):
                 continue
             mean = density[:, :, 0].mean(0)
+            # what does not vary in the data, by symmetry or for want of atoms, is not blown up
+            smallest = max(0.05 * float(density[:, :, 0].square().mean().sqrt()), 0.05)
             density[:, :, 0] -= mean
             self.density_mean[element] = mean
             for degree in range(self.config.lmax + 1):
                 part = density[:, :, degree**2 : (degree + 1) ** 2].transpose(1, 2).flatten(0, 1)
                 largest = torch.linalg.eigvalsh(part.T @ part / len(part)).max()
-                self.density_scale[element, degree] = (
-                    self.config.input_scale / largest.sqrt().clamp(min=1e-6)
-                )
+                size = max(float(largest.sqrt()), smallest)
+                self.density_scale[element, degree] = self.config.input_scale / size
 
     # ------------------------------------------------------------------ evaluation
 

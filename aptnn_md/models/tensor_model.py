@@ -118,6 +118,8 @@ class TensorModel(nn.Module):
         self.network.fit_scales(geometries)
         n_indices = tensors.ndim - 1
         components = torch.tensordot(tensors, self.basis, dims=[list(range(1, n_indices + 1))] * 2)
+        # an irrep that vanishes in the data, by symmetry perhaps, keeps a small scale
+        smallest = 1e-3 * float(components.pow(2).mean().sqrt())
         for element in range(len(self.config.elements)):
             part = components[species == element]
             if not len(part):
@@ -127,8 +129,8 @@ class TensorModel(nn.Module):
             centred = part - self.mean[element]
             for irrep in self.irrep_of_component.unique():
                 columns = self.irrep_of_component == irrep
-                rms = centred[:, columns].pow(2).mean().sqrt()
-                self.scale[element, columns] = rms if rms > 1e-8 else 1.0
+                rms = float(centred[:, columns].pow(2).mean().sqrt())
+                self.scale[element, columns] = max(rms, smallest) or 1.0
 
 
 def fresh_model(
