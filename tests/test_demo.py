@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import sys
+
 import numpy as np
+import pytest
 
 from aptnn_md.cli import main
 from aptnn_md.demo import DemoFiles, water_box
@@ -22,6 +25,8 @@ def test_bundled_box_is_water_with_velocities():
     assert np.abs(atoms.get_momenta().sum(0)).max() < 1e-4
 
 
+@pytest.mark.slow
+@pytest.mark.mace
 def test_demo_runs_is_repeated_and_goes_on(tmp_path, capsys):
     place = DemoFiles(tmp_path / "new" / "demo")
 
@@ -58,6 +63,17 @@ def test_demo_runs_is_repeated_and_goes_on(tmp_path, capsys):
     reader.refresh()
     assert reader.n_frames == 106
     np.testing.assert_array_equal(reader.dipole_rate()[:101], first)
+
+
+def test_without_mace_one_sentence_says_what_to_install(tmp_path, capsys, monkeypatch):
+    for name in [name for name in sys.modules if name.split(".")[0] == "mace"]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, "mace", None)
+    assert main(["demo", "--out", str(tmp_path / "demo")]) == 1
+    error = capsys.readouterr().err
+    assert 'pip install "aptnn_md[mace]"' in error
+    assert len(error.splitlines()) == 1
+    assert not any((tmp_path / "demo").iterdir())
 
 
 def test_demo_refuses_in_one_line(tmp_path, capsys):
