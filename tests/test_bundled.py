@@ -33,14 +33,15 @@ def test_effective_charges_of_liquid_water():
     # isotropic APTs of the training data: O -0.93 +- 0.09 e, H 0.47 +- 0.07 e
     assert np.abs(oxygen.mean() + 2.0 * hydrogen.mean()) < 1e-6
     assert -1.03 < oxygen.mean() < -0.83
-    # stretching an O-H bond moves more charge than bending it, in every molecule
+    # hydrogen bonds add charge flux along O-H: stretching it moves more than the mean charge
     vectors = WATER.get_all_distances(mic=True, vector=True)
     distances = WATER.get_all_distances(mic=True)
+    along = []
     for i in np.flatnonzero(WATER.numbers == 1):
         bound = min(np.flatnonzero(WATER.numbers == 8), key=lambda j: distances[i, j])
         bond = vectors[bound, i] / distances[bound, i]
-        along = bond @ apt[i] @ bond
-        assert along > charges[i]
+        along.append(bond @ apt[i] @ bond)
+    assert np.mean(along) > hydrogen.mean() + 0.1
 
 
 def test_committee_knows_where_it_is_at_home():

@@ -1,20 +1,20 @@
-"""Make a model file of a committee's first member: single.py committee.pt single.pt."""
+"""Make a model file of a committee's first member: single.py committee.pt train.extxyz single.pt."""
 
 import sys
 from dataclasses import replace
 
 from aptnn_md.checkpoint import load_checkpoint, save_checkpoint
+from aptnn_md.dataset import read_labelled
+from aptnn_md.evaluation import evaluate
 from aptnn_md.predictor import Predictor
 
 
-def main(source, out):
+def main(source, data, out):
     committee = load_checkpoint(source)
-    card = dict(committee.card)
-    for key in ("training_rmse", "validation_rmse"):
-        # these figures are the committee's
-        card[f"committee_{key}"] = card.pop(key)
-    save_checkpoint(out, replace(committee, members=committee.members[:1], card=card))
-    print(out, Predictor.from_file(out).sha256)
+    first = replace(committee, members=committee.members[:1])
+    error = evaluate(Predictor(first, neutral=False), read_labelled(data)).rmse
+    save_checkpoint(out, replace(first, card={**committee.card, "training_rmse": error}))
+    print(f"{out}: training RMSE {error:.4f} e, SHA-256 {load_checkpoint(out).sha256}")
 
 
 if __name__ == "__main__":
