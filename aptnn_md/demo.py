@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from importlib.resources import as_file, files
@@ -14,6 +15,7 @@ from ase import Atoms
 
 from aptnn_md.errors import InputError
 from aptnn_md.md import MDSettings, run_md
+from aptnn_md.progress import log
 from aptnn_md.restart import DynamicsState
 
 BOX, POTENTIAL, MODEL = "water64.extxyz", "water-mace", "water-apt"
@@ -92,8 +94,7 @@ def run_demo(
     # stochastic velocity rescaling with a long time constant: the energy of one short NVE run
     # would decide its temperature, and a thermostat of single atoms would broaden bands
     settings = MDSettings(picoseconds=picoseconds, seed=seed, checkpoint_seconds=20.0)
-    with _one_thread():
-        _simulate(place, settings, say)
+    _simulate(place, settings, say)
     _analyse(place, say)
     return place
 
@@ -107,16 +108,30 @@ def water_box() -> Atoms:
 
 
 @contextlib.contextmanager
-def _one_thread() -> Iterator[None]:
-    """Let torch use one thread: the tensors of 192 atoms are small, so several gain little, and
-    on a machine with other work they wait for each other ten times as long as they compute.
+def _best_threads(atoms: Atoms) -> Iterator[int]:
+    """Let torch use all its threads or one, whichever gives forces of ``atoms`` sooner.
+
+    The tensors of 192 atoms are small: on an idle machine a second thread helps, beside other
+    work the threads wait for each other ten times as long as they compute.
     """
     import torch
 
     n_threads = torch.get_num_threads()
-    torch.set_num_threads(1)
+    probe = atoms.copy()
+    probe.calc = atoms.calc
+    probe.get_forces()
+    seconds = {}
     try:
-        yield
+        for n in {n_threads, 1}:
+            torch.set_num_threads(n)
+            start = time.perf_counter()
+            for seed in range(2):
+                probe.rattle(1e-3, seed=seed)
+                probe.get_forces()
+            seconds[n] = time.perf_counter() - start
+        best = min(seconds, key=seconds.__getitem__)
+        torch.set_num_threads(best)
+        yield best
     finally:
         torch.set_num_threads(n_threads)
 
@@ -139,14 +154,16 @@ def _simulate(place: DemoFiles, settings: MDSettings, say: Callable[[str], None]
     if done >= settings.n_steps:
         return
     atoms.calc = APTCalculator(MODEL, POTENTIAL)
-    summary = run_md(
-        atoms,
-        place.stream,
-        settings,
-        checkpoint=place.checkpoint,
-        restart=True,
-        notes="aptnn-md demo",
-    )
+    with _best_threads(atoms) as n_threads:
+        log.info("threads: %s", n_threads)
+        summary = run_md(
+            atoms,
+            place.stream,
+            settings,
+            checkpoint=place.checkpoint,
+            restart=True,
+            notes="aptnn-md demo",
+        )
     if not summary.finished:
         raise KeyboardInterrupt
     say(f"           mean temperature {summary.mean_temperature:.0f} K")
