@@ -14,7 +14,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -34,7 +34,8 @@ class TrainingSettings:
 
     Attributes
     ----------
-    epochs : passes over the training frames; the schedule ends there
+    epochs : passes over the training frames; the schedule ends there. 0: as many as make about
+        :data:`TYPICAL_STEPS` optimiser steps, see :func:`with_epochs`
     max_minutes : the schedule ends after this time instead, if that is sooner
     learning_rate, weight_decay, batch_size, gradient_clip : of the optimiser; batches in frames
     warmup_steps : optimiser steps of linear warm-up
@@ -43,7 +44,7 @@ class TrainingSettings:
     seed : of initial weights and order of frames
     """
 
-    epochs: int = 100
+    epochs: int = 0
     max_minutes: float = math.inf
     learning_rate: float = 5e-3
     weight_decay: float = 0.0
@@ -53,6 +54,21 @@ class TrainingSettings:
     ema_decay: float = 0.99
     patience: int = 0
     seed: int = 0
+
+
+TYPICAL_STEPS = 1400
+"""Optimiser steps after which networks for some ten frames of a liquid had learned what
+generalises; after many more they had learned the frames."""
+
+FEWEST_EPOCHS = 30
+
+
+def with_epochs(settings: TrainingSettings, n_frames: int) -> TrainingSettings:
+    """Settings whose epochs suit the number of training frames, unless they are given."""
+    if settings.epochs:
+        return settings
+    steps_per_epoch = math.ceil(n_frames / settings.batch_size)
+    return replace(settings, epochs=max(FEWEST_EPOCHS, math.ceil(TYPICAL_STEPS / steps_per_epoch)))
 
 
 @dataclass(frozen=True)

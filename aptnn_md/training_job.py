@@ -22,7 +22,7 @@ from aptnn_md.files import write_output
 from aptnn_md.models.tensor_model import TensorModel, fresh_model
 from aptnn_md.predictor import Predictor
 from aptnn_md.progress import Progress
-from aptnn_md.training import EpochRecord, Trainer, TrainingSettings
+from aptnn_md.training import EpochRecord, Trainer, TrainingSettings, with_epochs
 
 
 @dataclass(frozen=True)
@@ -81,6 +81,7 @@ def run_training(job: TrainingJob, restart: bool = False) -> Checkpoint:
         ``restart``, is not there with it, or belongs to another job.
     """
     training, validation = _frames(job)
+    job = replace(job, training=with_epochs(job.training, len(training)))
     elements = elements_of([*training, *validation])
     config = TensorModel(job.network, elements, job.target, job.network_settings).settings
     finished, unfinished = _read_state(job, restart)

@@ -88,7 +88,7 @@ def test_train_from_toml_and_info(frames, tmp_path, capsys):
         ('outt = "x"\n', "key: found outt"),
         ("[training]\nepoch = 3\n", r"[training]: found epoch"),
         ("[network]\nchannels = 3\n", "settings: found channels"),
-        ("[training]\nepochs = 0\n", "epochs: found 0"),
+        ("[training]\nepochs = -1\n", "epochs: found -1"),
         ("data = \n", "expected a TOML file"),
         ("valid_fraction = 1.5\n", "valid_fraction: found 1.5"),
     ],

@@ -20,7 +20,7 @@ from aptnn_md.dataset import read_labelled
 from aptnn_md.errors import InputError, RunError
 from aptnn_md.evaluation import draw_parity, evaluate
 from aptnn_md.predictor import Predictor
-from aptnn_md.training import TrainingSettings
+from aptnn_md.training import TrainingSettings, with_epochs
 from aptnn_md.training_job import TrainingJob, run_training
 
 
@@ -166,6 +166,13 @@ def test_data_without_variety_blows_nothing_up(tmp_path):
     assert np.allclose(predictor(atoms), atoms.arrays["apt"].reshape(-1, 3, 3), atol=1e-3)
     atoms.rattle(0.03, seed=1)
     assert np.abs(predictor(atoms) - atoms.arrays["apt"].reshape(-1, 3, 3)).max() < 0.1
+
+
+def test_epochs_suit_the_number_of_frames():
+    assert with_epochs(TrainingSettings(), 9).epochs == 156
+    assert with_epochs(TrainingSettings(batch_size=3), 9).epochs == 467
+    assert with_epochs(TrainingSettings(), 1000).epochs == 30
+    assert with_epochs(TrainingSettings(epochs=7), 9).epochs == 7
 
 
 def test_divergence_is_said(tmp_path, data):

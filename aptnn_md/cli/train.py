@@ -57,7 +57,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--out", type=Path, help="model file to write")
     parser.add_argument("--network", choices=["ace", "simple"], help="architecture (default ace)")
     parser.add_argument("--committee", type=int, metavar="K", help="train K networks (default 1)")
-    parser.add_argument("--epochs", type=int, help="passes over the data (default 100)")
+    parser.add_argument(
+        "--epochs", type=int, help="passes over the data (default: what suits its size)"
+    )
     parser.add_argument("--max-minutes", type=float, help="end after this time if that is sooner")
     parser.add_argument("--seed", type=int, help="of weights and order of frames (default 0)")
     parser.add_argument("--device", help="torch device (default cpu)")
@@ -105,9 +107,6 @@ def make_job(arguments: argparse.Namespace) -> TrainingJob:
             raise InputError(source, key, "nothing", f"a file (--{key})")
     known = {f.name for f in fields(TrainingSettings)}
     _refuse_unknown(source, "[training]", tables["training"], known)
-    if "max_minutes" in tables["training"] and "epochs" not in tables["training"]:
-        # the clock alone ends the schedule
-        tables["training"]["epochs"] = 10**9
     network = options.pop("network_name", "ace")
     for key in ("data", "valid", "out"):
         if key in options:
@@ -153,7 +152,7 @@ def _check_values(source: str, job: TrainingJob) -> None:
     settings = job.training
     for name, value, least in (
         ("committee", job.committee, 1),
-        ("epochs", settings.epochs, 1),
+        ("epochs", settings.epochs, 0),
         ("batch_size", settings.batch_size, 1),
     ):
         if value < least:
