@@ -23,6 +23,8 @@ BOX, POTENTIAL, MODEL = "water64.extxyz", "water-mace", "water-apt"
 _SHORTEST = 0.2
 # cm⁻¹: finer than that shows no more of the broad bands of water
 _FINEST_RESOLUTION = 20.0
+# cm⁻¹: full width of the bend in experiment
+_NARROWEST_BAND = 82.0
 # cm⁻¹ ps: five segments that overlap by half, so that there is something to tell errors from
 _RESOLUTION_TIMES_LENGTH = 150.0
 
@@ -187,6 +189,8 @@ def _analyse(place: DemoFiles, say: Callable[[str], None]) -> None:
     say("")
     say(f"± is one standard error; {picoseconds:.2g} ps of one box are little: a longer run")
     say("(--ps 20) in the same directory goes on and makes it smaller")
+    if resolution > _NARROWEST_BAND:
+        say("bands narrower than the resolution, as the bend, come out too low and too broad")
     say("")
     size = sum(file.stat().st_size for file in place.stream.rglob("*") if file.is_file())
     say(

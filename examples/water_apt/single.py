@@ -1,4 +1,4 @@
-"""Make a model file of a committee's first member: single.py committee.pt train.extxyz single.pt."""
+"""A model file of a committee's first member: single.py committee.pt train.extxyz single.pt."""
 
 import sys
 from dataclasses import replace
