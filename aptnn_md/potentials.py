@@ -51,7 +51,7 @@ def load_potential(
     """
     text = os.fspath(spec)
     if text in BUNDLED:
-        return _stored(Path(__file__).parent / "bundled" / f"{text}.json", device, dtype)
+        return _stored(bundled_potential(text), device, dtype)
     path = Path(text)
     if path.is_file():
         if path.suffix == ".json":
@@ -61,6 +61,11 @@ def load_potential(
     if match is None:
         raise InputError("potential", "name", repr(text), _EXPECTED)
     return _from_callable(text, match["module"], match["name"], match["json"])
+
+
+def bundled_potential(name: str) -> Path:
+    """The file of a bundled potential."""
+    return Path(__file__).parent / "bundled" / f"{name}.json"
 
 
 def _stored(path: Path, device: str, dtype: str | None) -> Calculator:

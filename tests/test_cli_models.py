@@ -13,6 +13,7 @@ from aptnn_md import __version__
 from aptnn_md.checkpoint import load_checkpoint, save_checkpoint
 from aptnn_md.cli import COMMANDS, main
 from aptnn_md.predictor import Predictor
+from aptnn_md.stream import StreamHeader, StreamWriter
 
 SMALL = "cutoff = 4.0\nn_channels = 4\nn_radial = 3\nmessage_channels = 2\n"
 
@@ -80,6 +81,20 @@ def test_train_from_toml_and_info(frames, tmp_path, capsys):
     assert facts["package_version"] == __version__
     assert facts["training_settings"]["epochs"] == 1
     assert facts["network_settings"]["n_channels"] == 4
+
+
+def test_info_of_a_stream_and_a_potential(tmp_path, capsys):
+    header = StreamHeader.for_atoms(triclinic(), timestep=0.5, stride=4, temperature=310.0)
+    with StreamWriter(tmp_path / "s.zarr", header, first_step=0) as stream:
+        for step in (0, 4, 8):
+            stream.append(step, 0.5 * step, {"bead": np.ones((1, 3))})
+    assert main(["info", str(tmp_path / "s.zarr"), "--json"]) == 0
+    facts = json.loads(capsys.readouterr().out)
+    assert (facts["kind"], facts["frames"], facts["temperature"]) == ("stream", 3, 310.0)
+    assert main(["info", "water-mace"]) == 0
+    printed = capsys.readouterr().out
+    assert "level_of_theory" in printed
+    assert "sha256" in printed
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""``aptnn-md info``: what a model file or a stream is."""
+"""``aptnn-md info``: what a model file, a potential or a stream is."""
 
 from __future__ import annotations
 
@@ -7,32 +7,57 @@ import json
 from pathlib import Path
 from typing import Any
 
-HELP = "Say what a model file, a bundled model or a stream is."
+HELP = "Say what a model file, a stored potential, something bundled or a stream is."
 
 EXAMPLE = """  aptnn-md info water-apt
+  aptnn-md info water-mace
   aptnn-md info run.zarr"""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Options of the command."""
-    parser.add_argument("source", help="model file, bundled name or stream")
+    parser.add_argument("source", help="file, bundled name or stream")
     parser.add_argument("--json", action="store_true", help="print JSON")
 
 
 def run(arguments: argparse.Namespace) -> None:
     """Print the description."""
-    # a stream is a directory, a model a file or a name
-    facts = (
-        stream_facts(arguments.source)
-        if Path(arguments.source).is_dir()
-        else model_facts(arguments.source)
-    )
+    facts = describe(arguments.source)
     if arguments.json:
         print(json.dumps(facts, indent=2, default=str))
         return
     width = max(len(name) for name in facts)
     for name, value in facts.items():
         print(f"{name:{width}}  {value}")
+
+
+def describe(source: str) -> dict[str, Any]:
+    """The facts that are known of ``source``, by name."""
+    from aptnn_md.potentials import BUNDLED
+
+    if Path(source).is_dir():
+        return stream_facts(source)
+    if source in BUNDLED or Path(source).suffix == ".json":
+        return potential_facts(source)
+    return model_facts(source)
+
+
+def potential_facts(source: str) -> dict[str, Any]:
+    """Model card and configuration of a stored potential."""
+    from aptnn_md.mace_potential import read_potential
+    from aptnn_md.potentials import BUNDLED, bundled_potential
+
+    path = bundled_potential(source) if source in BUNDLED else Path(source)
+    header, weights = read_potential(path)
+    return {
+        "kind": "potential (MACE)",
+        "file": str(path),
+        "sha256_of_weights": header["weights_sha256"],
+        "numbers": sum(value.numel() for value in weights.values()),
+        **header["card"],
+        "walls": header.get("walls", []),
+        "configuration": header["configuration"],
+    }
 
 
 def model_facts(source: str) -> dict[str, Any]:
