@@ -13,7 +13,6 @@ import pickle
 import zipfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from importlib.resources import files
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -21,6 +20,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from aptnn_md.bundled import bundled_path
 from aptnn_md.errors import InputError
 from aptnn_md.files import write_output
 
@@ -40,7 +40,7 @@ class Checkpoint:
 
     Attributes
     ----------
-    network : architecture, a key of :data:`aptnn_md.models.NETWORKS`
+    network : architecture, a key of :data:`aptnn_md.models.tensor_model.NETWORKS`
     config : keyword arguments of its configuration
     target : what it predicts, ``"apt"``
     members : weights of each committee member
@@ -54,11 +54,6 @@ class Checkpoint:
     members: tuple[Mapping[str, Tensor], ...]
     card: Mapping[str, Any] = field(default_factory=dict)
     sha256: str = ""
-
-
-def bundled_path(name: str) -> Path:
-    """Path of a file that comes with the package."""
-    return Path(str(files("aptnn_md.bundled") / name))
 
 
 def model_path(source: str | PathLike[str]) -> Path:

@@ -7,12 +7,12 @@ import os
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from importlib.resources import as_file, files
 from pathlib import Path
 
 import ase.io
 from ase import Atoms
 
+from aptnn_md.bundled import bundled_path
 from aptnn_md.errors import InputError
 from aptnn_md.md import MDSettings, run_md
 from aptnn_md.progress import log
@@ -103,8 +103,7 @@ def run_demo(
 
 def water_box() -> Atoms:
     """64 water molecules, equilibrated with the bundled potential at 300 K, with velocities."""
-    with as_file(files("aptnn_md.bundled") / BOX) as path:
-        atoms = ase.io.read(path)
+    atoms = ase.io.read(bundled_path(BOX))
     assert isinstance(atoms, Atoms)
     return atoms
 

@@ -11,6 +11,7 @@ from typing import Any
 
 from ase.calculators.calculator import Calculator
 
+from aptnn_md.bundled import bundled_path
 from aptnn_md.errors import InputError, RunError
 from aptnn_md.quiet_mace import quiet_mace
 
@@ -51,7 +52,7 @@ def load_potential(
     """
     text = os.fspath(spec)
     if text in BUNDLED:
-        return _stored(bundled_potential(text), device, dtype)
+        return _stored(bundled_path(f"{text}.json"), device, dtype)
     path = Path(text)
     if path.is_file():
         if path.suffix == ".json":
@@ -61,11 +62,6 @@ def load_potential(
     if match is None:
         raise InputError("potential", "name", repr(text), _EXPECTED)
     return _from_callable(text, match["module"], match["name"], match["json"])
-
-
-def bundled_potential(name: str) -> Path:
-    """The file of a bundled potential."""
-    return Path(__file__).parent / "bundled" / f"{name}.json"
 
 
 def _stored(path: Path, device: str, dtype: str | None) -> Calculator:

@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 from ase import Atoms
 
-from aptnn_md.checkpoint import BUNDLED_MODELS, bundled_path, load_checkpoint
+from aptnn_md.bundled import bundled_path
+from aptnn_md.checkpoint import BUNDLED_MODELS, load_checkpoint
 from aptnn_md.predictor import Predictor
 
 WATER = ase.io.read(bundled_path("water64.extxyz"))

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from aptnn_md.checkpoint import bundled_path
+from aptnn_md.bundled import bundled_path
 from aptnn_md.demo import water_box
 from aptnn_md.stream import StreamReader
 

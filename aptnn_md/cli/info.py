@@ -44,10 +44,11 @@ def describe(source: str) -> dict[str, Any]:
 
 def potential_facts(source: str) -> dict[str, Any]:
     """Model card and configuration of a stored potential."""
+    from aptnn_md.bundled import bundled_path
     from aptnn_md.mace_potential import read_potential
-    from aptnn_md.potentials import BUNDLED, bundled_potential
+    from aptnn_md.potentials import BUNDLED
 
-    path = bundled_potential(source) if source in BUNDLED else Path(source)
+    path = bundled_path(f"{source}.json") if source in BUNDLED else Path(source)
     header, weights = read_potential(path)
     return {
         "kind": "potential (MACE)",

@@ -12,7 +12,7 @@ import pytest
 import torch
 from ase import Atoms
 
-from aptnn_md.checkpoint import bundled_path
+from aptnn_md.bundled import bundled_path
 from aptnn_md.mace_potential import build_network, read_potential
 from aptnn_md.potentials import load_potential
 from aptnn_md.quiet_mace import quiet_mace
