@@ -187,6 +187,7 @@ def test_restart_of_a_stream_whose_first_frames_were_never_committed(tmp_path: P
     [
         ("timestep", 0.25),
         ("stride", 2),
+        ("rate", "difference"),
         ("estimators", ("bead",)),
         ("groups", ("H", "O")),
         ("n_beads", 8),
@@ -213,6 +214,17 @@ def test_restart_with_renamed_model_and_unknown_temperature(tmp_path: Path) -> N
     without_digest = StreamHeader(**(HEADER.__dict__ | {"model": "b", "model_sha256": ""}))
     with pytest.raises(InputError, match="model: found 'water-apt', expected 'b'"):
         StreamWriter(path, without_digest, 400)
+
+
+def test_streams_of_increments_say_so(tmp_path: Path) -> None:
+    increments = StreamHeader(**(HEADER.__dict__ | {"rate": "difference"}))
+    assert StreamReader(written(tmp_path / "new", 3, increments)).header.rate == "difference"
+    # streams from before there was this field
+    path = written(tmp_path / "old", 3)
+    content = json.loads((path / "zarr.json").read_text())
+    del content["attributes"]["rate"]
+    (path / "zarr.json").write_text(json.dumps(content))
+    assert StreamReader(path).header.rate == "instantaneous"
 
 
 def test_header_for_atoms_knows_the_system() -> None:
@@ -243,6 +255,7 @@ def test_header_for_atoms_knows_the_system() -> None:
         ("volume", float("inf")),
         ("stride", 0),
         ("stride", 1.5),
+        ("rate", "mean"),
         ("groups", ()),
         ("groups", ("a", "a")),
         ("estimators", ("a/b",)),

@@ -26,9 +26,11 @@ _UNITS = {
     "temperature": "K",
     "volume": "Å³",
 }
+RATES = ("instantaneous", "difference")
+"""What a frame of a stream may hold; see :class:`StreamHeader`."""
 _INDEX_ORDER = "dipole_rate/<estimator>[frame, group, axis]"
 # what must be the same on both sides of a restart; the two floats may be unknown on one side
-_SAME = ("timestep", "stride", "estimators", "groups", "n_beads", "formula", "system")
+_SAME = ("timestep", "stride", "rate", "estimators", "groups", "n_beads", "formula", "system")
 _SAME_IF_KNOWN = ("temperature", "volume")
 
 
@@ -50,6 +52,9 @@ class StreamHeader:
     temperature : of the thermostat, K; None where there is none
     volume : of the cell where it is constant, Å³
     model, model_sha256 : name and digest of the model that gives the APTs
+    rate : ``"instantaneous"``, or ``"difference"`` where frame n holds the increment of the
+        dipole since the frame before divided by the time between them (stride times timestep):
+        the mean of Ṁ over the interval that ends at the time of frame n
     ensemble : e.g. ``"NVT, Langevin, 10 /ps"``, for people
     provenance : command line or script that made the stream
     notes : anything else
@@ -73,6 +78,7 @@ class StreamHeader:
     volume: float | None = None
     model: str = ""
     model_sha256: str = ""
+    rate: str = "instantaneous"
     ensemble: str = ""
     provenance: str = ""
     notes: str = ""
@@ -88,6 +94,8 @@ class StreamHeader:
             if int(value) != value or value < 1:
                 raise InputError("stream header", name, value, "a positive whole number")
             object.__setattr__(self, name, int(value))
+        if self.rate not in RATES:
+            raise InputError("stream header", "rate", repr(self.rate), " or ".join(RATES))
         for name in ("estimators", "groups"):
             object.__setattr__(self, name, _labels(name, getattr(self, name)))
         if any("/" in name or name.startswith((".", "__")) for name in self.estimators):
