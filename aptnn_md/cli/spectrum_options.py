@@ -1,0 +1,64 @@
+"""Options that the kinds of ``aptnn-md spectrum`` share."""
+
+from __future__ import annotations
+
+import argparse
+import shlex
+import sys
+
+
+def add_stream_arguments(parser: argparse.ArgumentParser) -> None:
+    """The streams, and what of them is used."""
+    parser.add_argument("streams", nargs="+", metavar="STREAM", help="stream directories")
+    parser.add_argument(
+        "--skip",
+        type=float,
+        default=0.0,
+        metavar="PS",
+        help="time to leave out at the beginning of each stream, ps (default: 0)",
+    )
+    parser.add_argument(
+        "--temperature", type=float, metavar="K", help="default: what the streams say"
+    )
+    parser.add_argument(
+        "--volume", type=float, metavar="A3", help="volume of the cell, Å³; default: as the streams"
+    )
+
+
+def add_resolution_arguments(parser: argparse.ArgumentParser) -> None:
+    """How the spectrum is computed."""
+    parser.add_argument(
+        "--resolution",
+        type=float,
+        default=20.0,
+        metavar="CM",
+        help="full width at half maximum of a line without width, cm⁻¹ (default: 20)",
+    )
+
+
+def add_output_arguments(parser: argparse.ArgumentParser) -> None:
+    """What is written."""
+    parser.add_argument("--out", metavar="CSV", help="table of the spectrum to write")
+    parser.add_argument(
+        "--plot",
+        metavar="FILE",
+        help="picture to write; the suffix says the format (png, pdf, svg)",
+    )
+    parser.add_argument(
+        "--range",
+        type=float,
+        nargs=2,
+        metavar=("LOW", "HIGH"),
+        dest="wavenumbers",
+        help="wavenumbers to write and draw, cm⁻¹; default: all there are, all that absorb",
+    )
+
+
+def wavenumber_range(arguments: argparse.Namespace) -> tuple[float, float] | None:
+    """What ``--range`` says."""
+    return tuple(arguments.wavenumbers) if arguments.wavenumbers else None
+
+
+def provenance() -> str:
+    """The command line, for what is written."""
+    return shlex.join(["aptnn-md", *sys.argv[1:]])
