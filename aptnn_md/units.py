@@ -35,6 +35,15 @@ LIGHT_SPEED_CM_PER_FS: float = _si.c * 1e2 * 1e-15
 WAVENUMBER_PER_ANGULAR_FREQUENCY: float = 1.0 / (2.0 * math.pi * LIGHT_SPEED_CM_PER_FS)
 """cm⁻¹ per rad/fs: ν̃ = ω/(2πc)."""
 
+KELVIN_PER_WAVENUMBER: float = _si.h * _si.c * 1e2 / _si.k
+"""hc/k_B, K per cm⁻¹: βħω = KELVIN_PER_WAVENUMBER ν̃ / T."""
+
+PERMITTIVITY_TIMES_LIGHT_SPEED: float = _si.epsilon_0 * _si.c * 1e2
+"""ε₀c for absorption in cm⁻¹: the conductivity σ(ω) = ε₀ c n(ω)α(ω) in S/m."""
+
+PER_A3_IN_MOL_PER_LITRE: float = 1e27 / _si.N_A
+"""1/Å³ in mol/L."""
+
 IR_PREFACTOR: float = (
     # ∫dt ⟨Ṁ(0)·Ṁ(t)⟩ in (e Å/fs)² fs = e² Å²/fs -> SI: e² 1e-20 / 1e-15
     (_si.e**2 * 1e-20 / 1e-15) / (6.0 * _si.k * 1e-30 * _si.c * _si.epsilon_0) * 1e-2  # m⁻¹ -> cm⁻¹
