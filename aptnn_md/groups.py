@@ -1,8 +1,9 @@
 """Groups of atoms whose dipole rates are kept apart.
 
 Ṁ is a sum over atoms, so it can be streamed in parts: by element, by molecule, by kind of
-molecule or by labels of the user. Every atom is in exactly one group, so the parts add up to the
-total, and spectra get auto and cross terms without any trajectory.
+molecule or by labels of the user, and each of these by motion (:mod:`aptnn_md.motion`). Every atom
+is in exactly one group, so the parts add up to the total, and spectra get auto and cross terms
+without any trajectory.
 """
 
 from __future__ import annotations
@@ -13,24 +14,17 @@ from pathlib import Path
 
 import numpy as np
 from ase import Atoms
-from ase.data import chemical_symbols, covalent_radii
-from scipy.sparse import coo_matrix
-from scipy.sparse.csgraph import connected_components
+from ase.data import chemical_symbols
 
 from aptnn_md.arrays import IntArray
 from aptnn_md.errors import InputError
-from aptnn_md.graph import neighbour_pairs
-
-BOND_FACTOR = 1.3
-"""Two atoms are bonded when closer than this factor times the sum of their covalent radii: O-H up
-to 1.26 Å, while hydrogen bonds of liquids are longer than 1.4 Å."""
-
-ION_NUMBERS = (3, 4, 11, 12, 19, 20, 37, 38, 55, 56, 87, 88)
-"""Alkali and alkaline-earth metals: ions by themselves, never bonded to their solvation shell,
-which their covalent radii would include."""
+from aptnn_md.molecules import Molecules
+from aptnn_md.motion import MotionGroups
+from aptnn_md.selection import EXPECTED as SELECTIONS
+from aptnn_md.selection import is_selection, select_atoms
 
 KINDS = ("all", "element", "molecule", "molecule-kind")
-"""What :func:`parse_groups` understands besides the name of a file."""
+"""What :func:`parse_groups` understands besides selections and the name of a file."""
 
 
 @dataclass(frozen=True)
@@ -67,6 +61,11 @@ class Groups:
     def __len__(self) -> int:
         return len(self.labels)
 
+    @property
+    def n_atoms(self) -> int:
+        """Number of atoms."""
+        return len(self.index)
+
     @classmethod
     def all_atoms(cls, atoms: Atoms) -> Groups:
         """One group, ``all``."""
@@ -95,56 +94,44 @@ class Groups:
     def by_molecule(cls, atoms: Atoms) -> Groups:
         """A group for each molecule, labelled ``H2O-1``, ``H2O-2``, ... in order of first atoms.
 
-        Molecules are the connected parts of the graph of bonds (:data:`BOND_FACTOR`), through the
-        periodic boundaries too. They are found once: an atom that changes its molecule during a
-        run stays with the group it started in.
+        Molecules (:mod:`aptnn_md.molecules`) are found once: an atom that changes its molecule
+        during a run stays with the group it started in.
         """
-        molecule = molecules(atoms)
-        formulas = _formulas(atoms, molecule)
+        found = Molecules.of(atoms)
         count: dict[str, int] = {}
         labels = []
-        for formula in formulas:
+        for formula in found.formulas(atoms.numbers):
             count[formula] = count.get(formula, 0) + 1
             labels.append(f"{formula}-{count[formula]}")
-        return cls(tuple(labels), molecule)
+        return cls(tuple(labels), found.index)
 
     @classmethod
     def by_molecule_kind(cls, atoms: Atoms) -> Groups:
         """A group for each kind of molecule, labelled by its formula (Hill order)."""
-        molecule = molecules(atoms)
-        formulas = _formulas(atoms, molecule)
-        return cls.by_labels([formulas[m] for m in molecule])
+        found = Molecules.of(atoms)
+        formulas = found.formulas(atoms.numbers)
+        return cls.by_labels([formulas[m] for m in found.index])
+
+    @classmethod
+    def by_selection(cls, text: str, atoms: Atoms) -> Groups:
+        """Groups ``selected`` and ``rest``; see :func:`aptnn_md.selection.select_atoms`."""
+        chosen = select_atoms(text, atoms)
+        if chosen.all():
+            raise InputError(f"groups {text}", "atoms", "all of them", "some, and a rest")
+        return cls(("selected", "rest"), np.where(chosen, 0, 1).astype(np.int64))
 
 
-def molecules(atoms: Atoms) -> IntArray:
-    """Molecule of each atom (n_atoms,), counted from 0 in the order of their first atoms.
-
-    Any cell will do: triclinic, periodic in some directions, smaller than a molecule, none.
-    """
-    radii = np.where(np.isin(atoms.numbers, ION_NUMBERS), 0.0, covalent_radii[atoms.numbers])
-    cutoff = 2.0 * BOND_FACTOR * float(radii.max(initial=0.0))
-    if cutoff == 0.0:
-        return np.arange(len(atoms), dtype=np.int64)
-    i, j, vectors = neighbour_pairs(atoms, cutoff)
-    bonded = np.linalg.norm(vectors, axis=1) < BOND_FACTOR * (radii[i] + radii[j])
-    bonded &= (radii[i] > 0.0) & (radii[j] > 0.0)
-    i, j = i[bonded], j[bonded]
-    graph = coo_matrix((np.ones(len(i)), (i, j)), shape=(len(atoms), len(atoms)))
-    _, part = connected_components(graph, directed=False)
-    _, first, inverse = np.unique(part, return_index=True, return_inverse=True)
-    rank = np.empty(len(first), dtype=np.int64)
-    rank[np.argsort(first)] = np.arange(len(first))
-    molecule: IntArray = rank[inverse]
-    return molecule
-
-
-def parse_groups(text: str, atoms: Atoms) -> Groups:
+def parse_groups(text: str, atoms: Atoms) -> Groups | MotionGroups:
     """Groups as the command line names them.
 
     Parameters
     ----------
-    text : one of :data:`KINDS`, or a text file with one label per atom, separated by blanks or
-        line ends
+    text : one of :data:`KINDS`; a selection (:func:`aptnn_md.selection.select_atoms`), whose
+        groups are ``selected`` and ``rest``; or a text file with one label per atom, separated by
+        blanks or line ends. ``+motion`` behind it keeps translation, libration and vibration of
+        each group apart, with the molecules of ``atoms``; ``+motion-each-step`` finds molecules
+        anew in each frame, and with ``molecule-kind`` also the kinds. ``motion`` and
+        ``motion-each-step`` alone are those of all atoms
     atoms : the structure
 
     Raises
@@ -152,6 +139,23 @@ def parse_groups(text: str, atoms: Atoms) -> Groups:
     InputError
         No such file, or a number of labels that is not the number of atoms.
     """
+    base, each_step = text, False
+    for suffix in ("motion-each-step", "motion"):
+        if text == suffix or text.endswith(f"+{suffix}"):
+            base, each_step = text.removesuffix(suffix).rstrip("+") or "all", suffix != "motion"
+            break
+    else:
+        return _of_atoms(text, atoms)
+    if base == "molecule" and each_step:
+        expected = "molecule+motion or molecule-kind+motion-each-step"
+        raise InputError("groups", "name", f"{text!r}: molecules that may not last", expected)
+    return MotionGroups(
+        _of_atoms(base, atoms), atoms, each_step=each_step, by_kind=base == "molecule-kind"
+    )
+
+
+def _of_atoms(text: str, atoms: Atoms) -> Groups:
+    """Groups by anything but motion."""
     known = {
         "all": Groups.all_atoms,
         "element": Groups.by_element,
@@ -160,19 +164,16 @@ def parse_groups(text: str, atoms: Atoms) -> Groups:
     }
     if text in known:
         return known[text](atoms)
+    if is_selection(text):
+        return Groups.by_selection(text, atoms)
     try:
         labels = Path(text).read_text(encoding="utf-8").split()
     except (OSError, UnicodeDecodeError) as error:
-        expected = f"one of {', '.join(KINDS)}, or a text file with one label per atom"
+        expected = (
+            f"one of {', '.join(KINDS)}, motion, a selection ({SELECTIONS}), "
+            "or a text file with one label per atom"
+        )
         raise InputError("groups", "name", repr(text), expected) from error
     if len(labels) != len(atoms):
         raise InputError(text, "labels", len(labels), f"{len(atoms)}, one for each atom")
     return Groups.by_labels(labels)
-
-
-def _formulas(atoms: Atoms, molecule: IntArray) -> list[str]:
-    """Formula of each molecule."""
-    by_molecule = np.split(
-        atoms.numbers[np.argsort(molecule, kind="stable")], np.cumsum(np.bincount(molecule))[:-1]
-    )
-    return [str(Atoms(numbers).get_chemical_formula("hill")) for numbers in by_molecule]

@@ -22,7 +22,8 @@ from ase.md.md import MolecularDynamics
 from ase.md.verlet import VelocityVerlet
 
 from aptnn_md.errors import InputError, RunError
-from aptnn_md.groups import Groups
+from aptnn_md.groups import Groups, parse_groups
+from aptnn_md.motion import MotionGroups
 from aptnn_md.observer import StreamObserver, temperature
 from aptnn_md.progress import Progress, log
 from aptnn_md.restart import Checkpoint, DynamicsState
@@ -120,7 +121,7 @@ def run_md(
     settings: MDSettings,
     *,
     model: Any = None,
-    groups: Groups | str = "all",
+    groups: Groups | MotionGroups | str = "all",
     checkpoint: str | os.PathLike[str] | None = None,
     restart: bool = False,
     **header: Any,
@@ -135,7 +136,8 @@ def run_md(
     model, groups, header : see :class:`aptnn_md.observer.StreamObserver`
     checkpoint : file for restarts; default: none is written
     restart : go on from ``checkpoint``, or from the start where there is none yet; a stream
-        that exists is gone on with
+        that exists is gone on with. Groups and molecules are those of ``atoms`` as given, so give
+        the same start as before
 
     Returns
     -------
@@ -148,6 +150,9 @@ def run_md(
     RunError
         The run cannot go on, e.g. full disk; stream and checkpoint on disk are whole.
     """
+    if isinstance(groups, str):
+        # from the start, also when the run goes on from where molecules may have changed
+        groups = parse_groups(groups, atoms)
     state = _saved_state(stream, checkpoint, restart)
     dynamics = make_dynamics(atoms, settings)
     if state is not None:

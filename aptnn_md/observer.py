@@ -25,6 +25,8 @@ from aptnn_md.calculator import (
 )
 from aptnn_md.errors import InputError, RunError
 from aptnn_md.groups import Groups, parse_groups
+from aptnn_md.molecules import Frame
+from aptnn_md.motion import MotionGroups
 from aptnn_md.rates import dipole_rate, f_sum
 from aptnn_md.stream import StreamHeader, StreamWriter
 
@@ -78,7 +80,7 @@ class StreamObserver:
         model: str | os.PathLike[str] | PolarTensorPredictor | None = None,
         *,
         stride: int = 1,
-        groups: Groups | str = "all",
+        groups: Groups | MotionGroups | str = "all",
         first_step: int | None = None,
         variable_cell: bool | None = None,
         **header: Any,
@@ -88,9 +90,9 @@ class StreamObserver:
         self.first_step = 0 if first_step is None else first_step
         self._is_new = first_step is None
         self.groups = parse_groups(groups, atoms) if isinstance(groups, str) else groups
-        if len(self.groups.index) != len(atoms):
+        if self.groups.n_atoms != len(atoms):
             raise InputError(
-                "StreamObserver", "groups", f"{len(self.groups.index)} atoms", f"{len(atoms)} atoms"
+                "StreamObserver", "groups", f"{self.groups.n_atoms} atoms", f"{len(atoms)} atoms"
             )
         self._members, predictor = _source_of_tensors(atoms, model)
         periodic = bool(np.all(atoms.pbc))
@@ -140,14 +142,15 @@ class StreamObserver:
                 f"dynamics.attach(observer, interval={self.stride}), the stride of the stream",
             )
         velocities = atoms.get_velocities() * units.fs
-        apt, uncertainty = self._tensors(atoms, velocities)
+        frame = Frame.of(atoms)
+        apt, uncertainty = self._tensors(atoms, velocities, frame)
         self.writer.append(
             step,
             step * self.dynamics.dt / units.fs,
-            {"bead": dipole_rate(apt, velocities, self.groups)},
+            {"bead": dipole_rate(apt, velocities, self.groups, frame)},
             volume=self._checked_volume(atoms),
             temperature=temperature(atoms),
-            f_sum=f_sum(apt, self._masses, self.groups),
+            f_sum=f_sum(apt, self._masses, self.groups, frame),
             **uncertainty,
         )
         self._next_step = step + self.stride
@@ -171,12 +174,14 @@ class StreamObserver:
     ) -> None:
         self.writer.__exit__(kind, error, traceback)
 
-    def _tensors(self, atoms: Atoms, velocities: FloatArray) -> tuple[FloatArray, dict[str, Any]]:
+    def _tensors(
+        self, atoms: Atoms, velocities: FloatArray, frame: Frame
+    ) -> tuple[FloatArray, dict[str, Any]]:
         """APTs and, for a committee, what it says of their uncertainty."""
         tensors = self._members(atoms)
         if len(tensors) == 1:
             return tensors[0], {}
-        rates = dipole_rate(tensors, velocities, self.groups)
+        rates = dipole_rate(tensors, velocities, self.groups, frame)
         # of an atom: root mean square over the nine components
         deviation = np.sqrt((tensors.std(axis=0, ddof=1) ** 2).mean(axis=(1, 2)))
         return tensors.mean(axis=0), {

@@ -21,6 +21,8 @@ import numpy as np
 
 from aptnn_md.arrays import FloatArray
 from aptnn_md.errors import InputError
+from aptnn_md.molecules import Frame
+from aptnn_md.motion import MotionGroups
 
 if TYPE_CHECKING:
     from aptnn_md.groups import Groups
@@ -30,15 +32,19 @@ ESTIMATORS = ("bead", "centroid-apt", "apt-at-centroid")
 
 
 def dipole_rate(
-    apt: FloatArray, velocities: FloatArray, groups: Groups | None = None
+    apt: FloatArray,
+    velocities: FloatArray,
+    groups: Groups | MotionGroups | None = None,
+    frame: Frame | None = None,
 ) -> FloatArray:
-    """Dipole rate Ṁ = Σᵢ apt[i] @ v[i] of each group of atoms.
+    """Dipole rate Ṁ = Σᵢ apt[i] @ v[i] of each group of atoms, or of its motions.
 
     Parameters
     ----------
     apt : (..., n_atoms, 3, 3), e; row = dipole, column = displacement
     velocities : (..., n_atoms, 3), Å/fs
-    groups : groups of atoms; default: one group of all
+    groups : groups of atoms, or of motions; default: one group of all
+    frame : where the atoms are; only groups of motions need it
 
     Returns
     -------
@@ -47,7 +53,7 @@ def dipole_rate(
     Raises
     ------
     InputError
-        Shapes that do not belong together.
+        Shapes that do not belong together, or no frame where it is needed.
     """
     if apt.shape[-3:] != (*velocities.shape[-2:], 3) or velocities.shape[-1] != 3:
         raise InputError(
@@ -56,26 +62,44 @@ def dipole_rate(
             f"shape {apt.shape}",
             f"{(*velocities.shape, 3)} for the velocities",
         )
+    if isinstance(groups, MotionGroups):
+        return groups.rates(apt, velocities, _needed(frame))
     return _sum_by_group(np.einsum("...nab,...nb->...na", apt, velocities), groups)
 
 
-def f_sum(apt: FloatArray, masses: FloatArray, groups: Groups | None = None) -> FloatArray:
+def f_sum(
+    apt: FloatArray,
+    masses: FloatArray,
+    groups: Groups | MotionGroups | None = None,
+    frame: Frame | None = None,
+) -> FloatArray:
     """Strength Σᵢ Σ_αβ apt[i, α, β]² / (3 mᵢ) of each group of atoms.
 
     For fixed charges it is Σᵢ qᵢ²/mᵢ. Velocities of a classical canonical ensemble are independent
     of positions, so ⟨|Ṁ|²⟩ = 3 k_B T ⟨f_sum⟩ for any dipole surface, and with it the integral of
     the infrared spectrum is known (f-sum rule; ``F_SUM_PREFACTOR`` in :mod:`aptnn_md.units`).
+    For groups of motions it is ⟨|Ṁ|²⟩/(3 k_B T) of each part, too, and they add up.
 
     Parameters
     ----------
     apt : (..., n_atoms, 3, 3), e
     masses : (n_atoms,), amu
-    groups : groups of atoms; default: one group of all
+    groups : groups of atoms, or of motions; default: one group of all
+    frame : where the atoms are; only groups of motions need it
 
     Returns
     -------
     (..., n_groups), e²/amu
+
+    Raises
+    ------
+    InputError
+        No frame, or other masses, for groups of motions.
     """
+    if isinstance(groups, MotionGroups):
+        if not np.allclose(masses, groups.masses):
+            raise InputError("f-sum", "masses", masses, "those that the motions are found with")
+        return groups.f_sums(apt, _needed(frame))
     per_atom = np.einsum("...nab,...nab->...n", apt, apt) / (3.0 * masses)
     return _sum_by_group(per_atom[..., None], groups)[..., 0]
 
@@ -85,7 +109,8 @@ def estimate(
     apt_beads: FloatArray | None,
     velocities: FloatArray,
     apt_centroid: FloatArray | None = None,
-    groups: Groups | None = None,
+    groups: Groups | MotionGroups | None = None,
+    frame: Frame | None = None,
 ) -> FloatArray:
     """Dipole rate of a path-integral configuration by one of :data:`ESTIMATORS`.
 
@@ -95,7 +120,8 @@ def estimate(
     apt_beads : (n_beads, n_atoms, 3, 3), e; not needed by ``apt-at-centroid``
     velocities : (n_beads, n_atoms, 3), Å/fs, the time derivatives of the bead positions
     apt_centroid : (n_atoms, 3, 3), e, at the mean of the bead positions; only ``apt-at-centroid``
-    groups : groups of atoms; default: one group of all
+    groups : groups of atoms, or of motions; default: one group of all
+    frame : positions of the beads, (n_beads, n_atoms, 3); only groups of motions need it
 
     Returns
     -------
@@ -115,11 +141,19 @@ def estimate(
         name = "apt_centroid" if estimator == "apt-at-centroid" else "apt_beads"
         raise InputError(f"estimator {estimator}", name, "nothing", "the tensors that it needs")
     if estimator == "bead":
-        rate: FloatArray = dipole_rate(tensors, velocities, groups).mean(axis=0)
+        rate: FloatArray = dipole_rate(tensors, velocities, groups, frame).mean(axis=0)
         return rate
     if estimator == "centroid-apt":
         tensors = tensors.mean(axis=0)
-    return dipole_rate(tensors, velocities.mean(axis=0), groups)
+    if isinstance(groups, MotionGroups):
+        frame = _needed(frame).centroid()
+    return dipole_rate(tensors, velocities.mean(axis=0), groups, frame)
+
+
+def _needed(frame: Frame | None) -> Frame:
+    if frame is None:
+        raise InputError("groups by motion", "frame", "None", "where the atoms are")
+    return frame
 
 
 def _sum_by_group(values: FloatArray, groups: Groups | None) -> FloatArray:
@@ -127,11 +161,11 @@ def _sum_by_group(values: FloatArray, groups: Groups | None) -> FloatArray:
     if groups is None:
         total: FloatArray = values.sum(axis=-2, keepdims=True)
         return total
-    if len(groups.index) != values.shape[-2]:
+    if groups.n_atoms != values.shape[-2]:
         raise InputError(
-            "groups", "atoms", len(groups.index), f"{values.shape[-2]} as in the structure"
+            "groups", "atoms", groups.n_atoms, f"{values.shape[-2]} as in the structure"
         )
-    sums = np.zeros((*values.shape[:-2], len(groups.labels), values.shape[-1]))
+    sums = np.zeros((*values.shape[:-2], len(groups), values.shape[-1]))
     # np.add.at works along the first axis: atoms and groups go there and back
     np.add.at(np.moveaxis(sums, -2, 0), groups.index, np.moveaxis(values, -2, 0))
     return sums

@@ -8,7 +8,8 @@ from ase import Atoms
 from ase.build import molecule
 
 from aptnn_md.errors import InputError
-from aptnn_md.groups import KINDS, Groups, molecules, parse_groups
+from aptnn_md.groups import KINDS, Groups, parse_groups
+from aptnn_md.molecules import molecules
 
 
 def solution(rng) -> Atoms:
@@ -124,6 +125,39 @@ def test_every_kind_by_name():
         ("CH4O-1",),
         ("CH4O",),
     ]
+
+
+def test_selections_have_a_rest(rng):
+    atoms = solution(rng)
+    n = len(atoms)
+    by_index = parse_groups("index:0-2,7", atoms)
+    assert by_index.labels == ("selected", "rest")
+    assert np.flatnonzero(by_index.index == 0).tolist() == [0, 1, 2, 7]
+    salts = parse_groups("element:Na,Cl", atoms)
+    assert sorted(atoms.numbers[salts.index == 0].tolist()) == [11, 17]
+    # the sodium touches the oxygen of one water, whose hydrogens come with it
+    shell = parse_groups("within:2.4:element:Na", atoms)
+    assert sorted(atoms.numbers[shell.index == 0].tolist()) == [1, 1, 8, 11]
+    atoms.set_cell([[32.0, 0.0, 0.0], [9.0, 14.0, 0.0], [-7.0, 5.0, 12.0]])
+    atoms.pbc = True
+    for _ in range(5):
+        atoms.positions += rng.uniform(-20, 20, 3)
+        atoms.wrap()
+        sodium = int(np.flatnonzero(atoms.numbers == 11)[0])
+        again = parse_groups(f"within:2.4:index:{sodium}", atoms)
+        np.testing.assert_array_equal(again.index, shell.index)
+    assert parse_groups("index:0+motion", atoms).labels[0] == "selected translation"
+    for text, message in [
+        ("index:a", r"found 'index:a', expected numbers and ranges"),
+        (f"index:3-{n}", f"found 3-{n}, expected within 0 to {n - 1}"),
+        ("element:Xx", "found 'Xx', expected one of C, Cl, H, Na, O"),
+        ("within:x:index:0", "radius in Å"),
+        ("within:3", "radius in Å"),
+        ("within:-1:index:0", "radius in Å"),
+        (f"index:0-{n - 1}", "found all of them, expected some, and a rest"),
+    ]:
+        with pytest.raises(InputError, match=message):
+            parse_groups(text, atoms)
 
 
 def test_bad_labels_are_refused(tmp_path):

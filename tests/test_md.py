@@ -100,6 +100,19 @@ def test_thermostats_reach_their_temperature(tmp_path, thermostat, tolerance):
     assert np.abs(atoms.get_momenta().sum(0)).max() < 1e-10
 
 
+def test_molecules_of_a_restart_are_those_of_the_start(tmp_path):
+    """The state that the run goes on from may have other bonds."""
+    options = {"checkpoint": tmp_path / "c.npz", "groups": "molecule+motion"}
+    run_md(start(), tmp_path / "s", settings(9), **options)
+    state = dict(np.load(tmp_path / "c.npz"))
+    state["positions"][1] += 40.0
+    state["positions"][4] += 2.0
+    np.savez(tmp_path / "c.npz", **state)
+    again = run_md(start(), tmp_path / "s", settings(12), restart=True, **options)
+    assert (again.first_step, again.last_step) == (9, 12)
+    assert StreamReader(tmp_path / "s").header.groups[3] == "HClO-2 translation"
+
+
 def test_summary_and_velocities(tmp_path):
     atoms = toy.structure(30)
     atoms.set_momenta(np.zeros((90, 3)))

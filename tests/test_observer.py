@@ -23,8 +23,10 @@ from ase.md.verlet import VelocityVerlet
 
 from aptnn_md.calculator import APTCalculator
 from aptnn_md.errors import InputError, RunError
-from aptnn_md.groups import Groups
+from aptnn_md.groups import Groups, parse_groups
+from aptnn_md.molecules import Frame
 from aptnn_md.observer import StreamObserver, temperature
+from aptnn_md.rates import dipole_rate, f_sum
 from aptnn_md.stream import StreamReader
 
 NEWER_ASE = pytest.mark.skipif(find_spec("ase.md.langevinbaoab") is None, reason="needs ASE 3.28")
@@ -86,6 +88,29 @@ def test_frames_times_and_groups(tmp_path):
         np.testing.assert_allclose(reader.dipole_rate()[-1, number], expected, rtol=1e-12)
     strengths = (last**2).sum((1, 2)) / 3 / atoms.get_masses()
     np.testing.assert_allclose(reader.read("f_sum")[-1].sum(), strengths.sum(), rtol=1e-12)
+
+
+@pytest.mark.parametrize("groups", ["element+motion", "motion-each-step"])
+def test_groups_by_motion(tmp_path, groups):
+    """Parts of the last frame by its own velocities; mean committee and deviation as well."""
+    atoms = toy.structure(4, pbc=True)
+    atoms.calc = toy.Potential()
+    reader, _ = stream_run(tmp_path / "s", atoms, 0.5, 8, toy.Committee(), stride=2, groups=groups)
+    labels = reader.header.groups
+    assert labels[-3:] == parse_groups(groups, atoms).labels[-3:]
+    apt = toy.polar_tensors(atoms.positions) * toy.Committee.factors.mean()
+    velocities = atoms.get_velocities() * units.fs
+    expected = dipole_rate(apt, velocities, parse_groups(groups, atoms), Frame.of(atoms))
+    np.testing.assert_allclose(reader.dipole_rate()[-1], expected, rtol=1e-11, atol=1e-15)
+    vibration = [n for n, label in enumerate(labels) if label.endswith("vibration")]
+    assert np.abs(expected[vibration]).max() > 1e-4
+    np.testing.assert_allclose(
+        reader.read("f_sum")[-1].sum(), f_sum(apt, atoms.get_masses())[0], rtol=1e-12
+    )
+    ratio = toy.Committee.factors.std(ddof=1) / toy.Committee.factors.mean()
+    np.testing.assert_allclose(
+        reader.read("dipole_rate_std"), np.abs(reader.dipole_rate()) * ratio, rtol=1e-9, atol=1e-15
+    )
 
 
 def md(name, atoms, dt):

@@ -54,8 +54,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add(
         "--groups",
         default="all",
-        help="parts of the dipole rate kept apart: all, element, molecule, molecule-kind, or a "
-        "file with a label for each atom (%(default)s)",
+        help="parts of the dipole rate kept apart: all, element, molecule, molecule-kind, a "
+        "selection (index:0-2,7, element:O, within:3.5:index:0), or a file with a label for each "
+        "atom; with +motion behind it also by translation, libration and vibration of molecules, "
+        "with +motion-each-step of molecules found anew in each frame (%(default)s)",
     )
     add("--efield", type=float, nargs=3, metavar=("EX", "EY", "EZ"), help="electric field, V/Å")
     add("--total-charge", type=float, default=0.0, metavar="E", help="e (%(default)s)")
