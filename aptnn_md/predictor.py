@@ -121,15 +121,19 @@ class Predictor:
         if isinstance(structures, Atoms):
             mean: FloatArray = self.members(structures).mean(axis=0)
             return mean
-        return [
-            tensors.mean(axis=0)
-            for batch in batches(structures, BATCH_ATOMS)
-            for tensors in self._evaluate(batch)
-        ]
+        return [tensors.mean(axis=0) for tensors in self.batch_members(structures)]
 
     def members(self, atoms: Atoms) -> FloatArray:
         """Tensors of each committee member, (n_members, n_atoms, 3, 3)."""
         return self._evaluate([atoms])[0]
+
+    def batch_members(self, structures: Sequence[Atoms]) -> list[FloatArray]:
+        """Like :meth:`members` for each of several structures, evaluated in batches."""
+        return [
+            tensors
+            for batch in batches(structures, BATCH_ATOMS)
+            for tensors in self._evaluate(batch)
+        ]
 
     def with_std(self, atoms: Atoms) -> tuple[FloatArray, FloatArray | None]:
         """Mean and standard deviation of the committee, each (n_atoms, 3, 3).

@@ -14,6 +14,8 @@ and the fields of :class:`StreamHeader`. Arrays, whose first axis is ``frame``:
 ``f_sum``                    (frame, group)     Σᵢ Σ_αβ apt²/(3 mᵢ), e²/amu
 ``dipole_rate_std``          (frame, group, 3)  standard deviation of Ṁ over a committee, e Å/fs
 ``extrapolation``            (frame,)           largest committee deviation of an atom's APT, e
+``dipole_rate_beads``        (frame, bead,      Ṁ of each bead of a path integral, e Å/fs
+                             group, 3)
 ===========================  =================  ===============================================
 
 Frames are ``stride`` steps apart, without gaps. What is committed is counted by the shortest

@@ -59,7 +59,7 @@ class StreamDirectory:
         self.last: tuple[int, float] | None = None
         self.layouts: dict[str, ArrayLayout] = {}
         self._arrays: dict[str, zarr.Array[Any]] = {}
-        self._lock = _lock(path)
+        self._lock = lock_directory(path)
         self._store = OrderedStore(LocalStore(path))
         try:
             if any(child.suffix != PARTIAL for child in path.iterdir()):
@@ -176,8 +176,11 @@ class StreamDirectory:
         }
 
 
-def _lock(path: Path) -> int:
-    """Make and lock a directory; the kernel unlocks it when the process ends, however it does."""
+def lock_directory(path: Path) -> int:
+    """Make and lock the directory of a stream; the descriptor that was opened for that.
+
+    Closing it unlocks, and the kernel does so when the process ends, however it does.
+    """
     try:
         path.mkdir(parents=True, exist_ok=True)
         descriptor = os.open(path, os.O_RDONLY)

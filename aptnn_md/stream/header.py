@@ -20,6 +20,7 @@ _UNITS = {
     "step": "1",
     "time": "fs",
     "dipole_rate": "e Å/fs",
+    "dipole_rate_beads": "e Å/fs",
     "dipole_rate_std": "e Å/fs",
     "extrapolation": "e",
     "f_sum": "e²/amu",

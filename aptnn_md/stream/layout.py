@@ -14,7 +14,14 @@ from aptnn_md.arrays import AnyArray
 from aptnn_md.errors import InputError
 from aptnn_md.stream.header import StreamHeader
 
-OPTIONAL = ("volume", "temperature", "f_sum", "dipole_rate_std", "extrapolation")
+OPTIONAL = (
+    "volume",
+    "temperature",
+    "f_sum",
+    "dipole_rate_std",
+    "extrapolation",
+    "dipole_rate_beads",
+)
 """Arrays that a stream may hold beside ``step``, ``time`` and ``dipole_rate/<estimator>``."""
 
 _CHUNK_BYTES = 2**16
@@ -48,11 +55,16 @@ def layouts(header: StreamHeader, optional: Iterable[str]) -> dict[str, ArrayLay
     scalar: _FrameShape = (("frame",), ())
     per_group: _FrameShape = (("frame", "group"), (n_groups,))
     vector: _FrameShape = (("frame", "group", "axis"), (n_groups, 3))
+    per_bead: _FrameShape = (
+        ("frame", "bead", "group", "axis"),
+        (header.n_beads, n_groups, 3),
+    )
     shapes = {f"dipole_rate/{name}": vector for name in header.estimators}
+    others = {"f_sum": per_group, "dipole_rate_std": vector, "dipole_rate_beads": per_bead}
     chosen = set(optional)
     for name in OPTIONAL:
         if name in chosen:
-            shapes[name] = {"f_sum": per_group, "dipole_rate_std": vector}.get(name, scalar)
+            shapes[name] = others.get(name, scalar)
     shapes["time"] = scalar
     found = {name: ArrayLayout(name, "float64", *shape) for name, shape in shapes.items()}
     found["step"] = ArrayLayout("step", "int64", *scalar)

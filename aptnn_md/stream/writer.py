@@ -90,6 +90,7 @@ class StreamWriter:
         f_sum: ArrayLike | None = None,
         dipole_rate_std: ArrayLike | None = None,
         extrapolation: float | None = None,
+        dipole_rate_beads: ArrayLike | None = None,
     ) -> None:
         """Add a frame.
 
@@ -103,6 +104,7 @@ class StreamWriter:
         f_sum : (n_groups,) e²/amu; see :func:`aptnn_md.rates.f_sum`
         dipole_rate_std : (n_groups, 3) e Å/fs, over a committee
         extrapolation : largest committee standard deviation of an atom's APT, e
+        dipole_rate_beads : (n_beads, n_groups, 3) e Å/fs, of each bead
 
         What of the optional ones is given with the first frame must be given with every frame.
 
@@ -123,6 +125,7 @@ class StreamWriter:
             "f_sum": f_sum,
             "dipole_rate_std": dipole_rate_std,
             "extrapolation": extrapolation,
+            "dipole_rate_beads": dipole_rate_beads,
         }
         given: dict[str, ArrayLike] = {n: v for n, v in optional.items() if v is not None}
         given |= {f"dipole_rate/{name}": rate for name, rate in rates.items()}

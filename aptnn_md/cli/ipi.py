@@ -1,0 +1,82 @@
+"""``aptnn-md ipi``: an i-PI simulation with the dipole rate streamed to disk."""
+
+from __future__ import annotations
+
+import argparse
+
+HELP = """\
+Run i-PI (classical, RPMD, TRPMD, CMD) with an APT network beside it, and write the dipole rate to
+a stream. Forces come from whatever the input says; velocities are i-PI's own; the network sees
+all beads in one call, at the stride only. To go on, give i-PI's RESTART or checkpoint in place of
+the input: no frame is missing or doubled."""
+EXAMPLE = """\
+  aptnn-md ipi input.xml --model water-apt --stream water.zarr --stride 4 \\
+      --estimator bead,centroid-apt,apt-at-centroid --groups element
+  aptnn-md ipi RESTART --model water-apt --stream water.zarr --stride 4 ...   (goes on)"""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Describe the arguments of the command."""
+    add = parser.add_argument
+    add("input", metavar="INPUT", help="i-PI input (XML), or a RESTART or checkpoint to go on from")
+    add("--model", default="water-apt", help="APT model: file or bundled name (%(default)s)")
+    add("--stream", required=True, metavar="DIR", help="stream to write; of several systems one "
+        "each, DIR_0, DIR_1, ... or by the prefix of the system")  # fmt: skip
+    add("--stride", type=int, default=4, help="steps between frames of the stream (%(default)s)")
+    add(
+        "--estimator",
+        default="bead",
+        metavar="LIST",
+        help="bead (exact for RPMD and TRPMD), centroid-apt, apt-at-centroid (one evaluation), or "
+        "several with commas between, the default of readers first (%(default)s)",
+    )
+    add(
+        "--groups",
+        default="all",
+        help="parts of the dipole rate kept apart: all, element, molecule, molecule-kind, or a "
+        "file with a label for each atom; with +motion also by kind of motion (%(default)s)",
+    )
+    add("--beads-too", action="store_true", help="also write the dipole rate of every bead")
+    add("--total-charge", type=float, default=0.0, metavar="E", help="e (%(default)s)")
+    add("--device", default="cpu", help="where the model runs (%(default)s)")
+    add("--total-steps", type=int, metavar="N", help="in place of the input's total_steps")
+    add(
+        "--verbosity",
+        choices=("quiet", "low", "medium", "high", "debug"),
+        help="of i-PI's own log; default: what the input says",
+    )
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Run the command."""
+    from aptnn_md.ipi.version import require_ipi
+
+    require_ipi()
+    from aptnn_md.ipi.runner import run_ipi
+    from aptnn_md.ipi.streaming import StreamSettings
+
+    settings = StreamSettings(
+        path=arguments.stream,
+        stride=arguments.stride,
+        estimators=tuple(name.strip() for name in arguments.estimator.split(",")),
+        groups=arguments.groups,
+        beads_too=arguments.beads_too,
+    )
+    summary = run_ipi(
+        arguments.input,
+        settings,
+        arguments.model,
+        device=arguments.device,
+        total_charge=arguments.total_charge,
+        verbosity=arguments.verbosity,
+        total_steps=arguments.total_steps,
+    )
+    print(f"steps {summary.first_step} to {summary.last_step} of {summary.total_steps}")
+    for stream in summary.streams:
+        print(f"stream: {stream}")
+    if not summary.finished:
+        print("stopped early; the same command with RESTART in place of the input goes on")
+        return 130
+    names = " ".join(map(str, summary.streams))
+    print(f"spectrum: aptnn-md spectrum ir {names} --out ir.csv --plot ir.png")
+    return 0

@@ -1,0 +1,92 @@
+"""Where the polar tensors of a ring polymer come from: a network in this process.
+
+(Or one behind a force component of i-PI: :mod:`aptnn_md.ipi.remote_tensors`.)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+import numpy as np
+from ase import Atoms
+
+from aptnn_md.arrays import FloatArray
+from aptnn_md.calculator import PolarTensorPredictor, member_tensors, predictor_name
+from aptnn_md.errors import InputError
+from aptnn_md.ipi.state import BeadState
+from aptnn_md.predictor import Predictor
+
+
+class TensorSource(Protocol):
+    """Gives APTs of beads and of the centroid."""
+
+    name: str
+    sha256: str
+
+    def evaluate(
+        self, state: BeadState, beads: bool, centroid: bool
+    ) -> tuple[FloatArray | None, FloatArray | None]:
+        """APTs of the members of a committee (one member for a single model).
+
+        Parameters
+        ----------
+        state : where
+        beads, centroid : which of the two to evaluate
+
+        Returns
+        -------
+        (n_members, n_beads, n_atoms, 3, 3) at the beads, (n_members, n_atoms, 3, 3) at the
+        centroid, e; None for what was not asked for
+        """
+
+
+class NetworkTensors:
+    """A network in this process; all structures go into one call.
+
+    Parameters
+    ----------
+    predictor : the network, or any callable that gives APTs of ``Atoms``
+    template : the atoms in i-PI's order
+
+    Attributes
+    ----------
+    n_calls : how often the network was called
+    """
+
+    def __init__(self, predictor: PolarTensorPredictor, template: Atoms) -> None:
+        self.predictor, self.template = predictor, template
+        self.name = predictor_name(predictor)
+        self.sha256 = str(getattr(predictor, "sha256", ""))
+        self.n_calls = 0
+        unknown = sorted(set(template.numbers) - set(getattr(predictor, "elements", ())))
+        if unknown and hasattr(predictor, "elements"):
+            symbols = ", ".join(Atoms(unknown).get_chemical_symbols())
+            raise InputError("i-PI input", "elements", symbols, f"those of model {self.name}")
+
+    def evaluate(
+        self, state: BeadState, beads: bool, centroid: bool
+    ) -> tuple[FloatArray | None, FloatArray | None]:
+        """See :class:`TensorSource`."""
+        n_beads = len(state.positions)
+        one = n_beads == 1 and beads  # then the centroid is the bead
+        structures = [self._atoms(q, state) for q in state.positions] if beads else []
+        if centroid and not one:
+            structures.append(self._atoms(state.centroid, state))
+        self.n_calls += 1
+        members = np.stack(batch_members(self.predictor, structures), axis=1)
+        at_centroid = members[:, 0] if one else members[:, -1]
+        return (members[:, :n_beads] if beads else None, at_centroid if centroid else None)
+
+    def _atoms(self, positions: FloatArray, state: BeadState) -> Atoms:
+        atoms: Atoms = self.template.copy()
+        atoms.positions = positions
+        atoms.cell[:] = state.cell
+        return atoms
+
+
+def batch_members(predictor: PolarTensorPredictor, structures: Sequence[Atoms]) -> list[FloatArray]:
+    """APTs (n_members, n_atoms, 3, 3) of each structure, in batches where the model can."""
+    if isinstance(predictor, Predictor):
+        return predictor.batch_members(structures)
+    return [member_tensors(predictor, atoms) for atoms in structures]

@@ -1,0 +1,290 @@
+"""The stream of one system of an i-PI simulation: dipole rates of its present state."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from ase import Atoms
+
+from aptnn_md.arrays import FloatArray
+from aptnn_md.errors import InputError
+from aptnn_md.groups import parse_groups
+from aptnn_md.ipi import state as ipi_state
+from aptnn_md.ipi.backup import set_aside
+from aptnn_md.ipi.polar_tensors import TensorSource
+from aptnn_md.ipi.state import BeadState
+from aptnn_md.molecules import Frame
+from aptnn_md.progress import log
+from aptnn_md.rates import ESTIMATORS, dipole_rate, estimate, f_sum
+from aptnn_md.stream import StreamHeader, StreamWriter
+
+
+@dataclass(frozen=True)
+class StreamSettings:
+    """What to write down of a run.
+
+    Parameters
+    ----------
+    path : directory of the stream
+    stride : steps between frames
+    estimators : of :data:`aptnn_md.rates.ESTIMATORS`; the first one is the default of readers,
+        and what ``f_sum`` and the committee's deviation belong to
+    groups : name for :func:`aptnn_md.groups.parse_groups`
+    beads_too : also write the dipole rate of every bead
+
+    Raises
+    ------
+    InputError
+        Another estimator, one twice, or a stride that is not positive.
+    """
+
+    path: Path
+    stride: int = 4
+    estimators: tuple[str, ...] = ("bead",)
+    groups: str = "all"
+    beads_too: bool = False
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "path", Path(self.path))
+        if int(self.stride) != self.stride or self.stride < 1:
+            raise InputError("i-PI stream", "stride", self.stride, "a positive whole number")
+        names = tuple(self.estimators)
+        if not names or len(set(names)) != len(names) or not set(names) <= set(ESTIMATORS):
+            expected = f"one or more of {', '.join(ESTIMATORS)}, each once"
+            raise InputError("i-PI stream", "estimators", ", ".join(names) or "none", expected)
+        object.__setattr__(self, "estimators", names)
+
+
+@dataclass
+class _Now:
+    """The state of one step and what was evaluated of it."""
+
+    step: int
+    state: BeadState
+    apt_beads: FloatArray | None = None
+    apt_centroid: FloatArray | None = None
+    rates: dict[str, FloatArray] = field(default_factory=dict)
+
+
+class SystemStream:
+    """Dipole rates of a system of i-PI, written at a stride and given as properties.
+
+    Parameters
+    ----------
+    system : bound system of i-PI
+    settings : what to write
+    source : makes where the tensors come from, given the atoms and the system
+
+    Raises
+    ------
+    InputError
+        No molecular dynamics, or one that has no dipole rate with a meaning (see
+        :func:`aptnn_md.ipi.state.check_dynamics`); groups that are not of these atoms.
+    """
+
+    def __init__(
+        self,
+        system: Any,
+        settings: StreamSettings,
+        source: Callable[[Atoms, Any], TensorSource],
+    ) -> None:
+        ipi_state.check_dynamics(system)
+        self.system, self.settings = system, settings
+        self.atoms = ipi_state.template(system)
+        self.masses = np.asarray(self.atoms.get_masses(), dtype=np.float64)
+        self.groups = parse_groups(settings.groups, self.atoms)
+        self.source = source(self.atoms, system)
+        self.timestep = ipi_state.timestep(system)
+        self.variable_cell = ipi_state.variable_cell(system)
+        self.writer: StreamWriter | None = None
+        self._now: _Now | None = None
+        self._lock = threading.RLock()
+        self._warn_of_masses()
+
+    @property
+    def step(self) -> int:
+        """Steps that the state of the system is behind, while i-PI writes its outputs."""
+        return int(self.system.simul.step) + 1
+
+    def open(self) -> None:
+        """Create the stream, or go on with it behind the step that i-PI starts from.
+
+        Raises
+        ------
+        InputError
+            It cannot be written, is of another run, or lacks frames before that step.
+        """
+        done = int(self.system.simul.step)
+        stride = self.settings.stride
+        if done == 0:
+            set_aside(self.settings.path)
+        first_step = None if done == 0 else (done // stride + 1) * stride
+        self.writer = StreamWriter(self.settings.path, self.header(), first_step)
+
+    def header(self) -> StreamHeader:
+        """Constants of the run."""
+        periodic = bool(self.atoms.pbc.all())
+        return StreamHeader.for_atoms(
+            self.atoms,
+            timestep=self.timestep,
+            stride=self.settings.stride,
+            estimators=self.settings.estimators,
+            groups=self.groups.labels,
+            n_beads=int(self.system.beads.nbeads),
+            temperature=ipi_state.thermostat_temperature(self.system),
+            volume=float(self.atoms.get_volume()) if periodic and not self.variable_cell else None,
+            model=self.source.name,
+            model_sha256=self.source.sha256,
+            ensemble=ipi_state.describe(self.system),
+            provenance=shlex.join(sys.argv),
+        )
+
+    def record(self) -> None:
+        """Append the frame of the present step where the stride asks for one.
+
+        Raises
+        ------
+        RunError
+            Values that are not finite, or the disk is full.
+        """
+        step = self.step
+        if self.writer is None or step % self.settings.stride or step == self.writer.last_step:
+            return
+        with self._lock:
+            rates = {name: self.rate(name) for name in self.settings.estimators}
+            now = self._present()
+            volume = abs(float(np.linalg.det(now.state.cell))) if self.variable_cell else None
+            optional = self._committee(now)
+            if self.settings.beads_too:
+                optional["dipole_rate_beads"] = self.bead_rates()
+            self.writer.append(
+                step,
+                step * self.timestep,
+                rates,
+                volume=volume,
+                temperature=ipi_state.temperature(self.system),
+                f_sum=self._f_sum(now),
+                **optional,
+            )
+
+    def commit(self) -> None:
+        """Put all frames on disk."""
+        if self.writer is not None:
+            self.writer.commit()
+
+    def close(self) -> None:
+        """Commit and let go of the stream."""
+        if self.writer is not None:
+            self.writer.close()
+
+    def rate(self, estimator: str) -> FloatArray:
+        """Dipole rate (n_groups, 3) of the present state, e Å/fs; evaluated once per step."""
+        with self._lock:
+            now = self._present()
+            if estimator not in now.rates:
+                self._evaluate(now, {estimator, *self.settings.estimators})
+                now.rates[estimator] = self._member_rates(now, estimator).mean(axis=0)
+            return now.rates[estimator]
+
+    def bead_rates(self) -> FloatArray:
+        """Dipole rate of each bead of the present state, (n_beads, n_groups, 3), e Å/fs."""
+        with self._lock:
+            now = self._present()
+            self._evaluate(now, {"bead"})
+            assert now.apt_beads is not None
+            apt = now.apt_beads.mean(axis=0)
+            return dipole_rate(apt, now.state.velocities, self.groups, self._frame(now.state))
+
+    def _present(self) -> _Now:
+        step = self.step
+        if self._now is None or self._now.step != step:
+            self._now = _Now(step, ipi_state.bead_state(self.system))
+        return self._now
+
+    def _evaluate(self, now: _Now, estimators: set[str]) -> None:
+        """Get the tensors that these estimators need, in one call."""
+        beads = bool(estimators & {"bead", "centroid-apt"}) or self.settings.beads_too
+        centroid = "apt-at-centroid" in estimators
+        missing_beads = beads and now.apt_beads is None
+        missing_centroid = centroid and now.apt_centroid is None
+        if missing_beads or missing_centroid:
+            at_beads, at_centroid = self.source.evaluate(now.state, missing_beads, missing_centroid)
+            now.apt_beads = at_beads if missing_beads else now.apt_beads
+            now.apt_centroid = at_centroid if missing_centroid else now.apt_centroid
+
+    def _member_rates(self, now: _Now, estimator: str) -> FloatArray:
+        """Rate of each committee member, (n_members, n_groups, 3), e Å/fs."""
+        tensors = now.apt_centroid if estimator == "apt-at-centroid" else now.apt_beads
+        assert tensors is not None
+        velocities, frame = now.state.velocities, self._frame(now.state)
+        return np.stack(
+            [estimate(estimator, apt, velocities, apt, self.groups, frame) for apt in tensors]
+        )
+
+    def _frame(self, state: BeadState, positions: FloatArray | None = None) -> Frame:
+        """Where the beads are, or what has the other ``positions``."""
+        where = state.positions if positions is None else positions
+        x, y, z = (bool(periodic) for periodic in self.atoms.pbc)
+        return Frame(where, state.cell, (x, y, z))
+
+    def _f_sum(self, now: _Now) -> FloatArray:
+        """What 3 k_B T times it is the mean of |Ṁ|² by the first estimator, (n_groups,)."""
+        first = self.settings.estimators[0]
+        tensors = now.apt_centroid if first == "apt-at-centroid" else now.apt_beads
+        assert tensors is not None
+        apt = tensors.mean(axis=0)
+        if first == "bead":
+            of_beads = f_sum(apt, self.masses, self.groups, self._frame(now.state))
+            mean: FloatArray = of_beads.mean(axis=0)
+            return mean
+        if first == "centroid-apt":
+            apt = apt.mean(axis=0)
+        frame = self._frame(now.state, now.state.centroid)
+        return f_sum(apt, self.masses, self.groups, frame)
+
+    def _committee(self, now: _Now) -> dict[str, Any]:
+        """Spread over the members: of the first estimator, and largest of an atom's APT."""
+        tensors = now.apt_beads if now.apt_beads is not None else now.apt_centroid
+        assert tensors is not None
+        if len(tensors) == 1:
+            return {}
+        rates = self._member_rates(now, self.settings.estimators[0])
+        # of an atom: root mean square over the nine components
+        deviation = np.sqrt((tensors.std(axis=0, ddof=1) ** 2).mean(axis=(-2, -1)))
+        return {
+            "dipole_rate_std": rates.std(axis=0, ddof=1),
+            "extrapolation": float(deviation.max()),
+        }
+
+    def _warn_of_masses(self) -> None:
+        method = ipi_state.method(self.system)
+        physical = method == "classical" or "RPMD" in method
+        if not physical and self.settings.estimators[0] == "bead":
+            log.warning(
+                "%s: beads move with masses of their own, which the estimator 'bead' contains; "
+                "put 'centroid-apt' or 'apt-at-centroid' first",
+                method,
+            )
+
+
+def one_stream_each(settings: StreamSettings, systems: list[Any]) -> list[StreamSettings]:
+    """Settings for each of several systems: ``S.zarr`` becomes ``S_0.zarr``, ``S_1.zarr``, ...
+
+    Where the systems have a ``prefix`` in i-PI, that is used in place of the number.
+    """
+    if len(systems) == 1:
+        return [settings]
+    names = [str(system.prefix) or str(n) for n, system in enumerate(systems)]
+    if len(set(names)) < len(names):
+        names = [str(n) for n in range(len(systems))]
+    path = settings.path
+    return [
+        replace(settings, path=path.with_name(f"{path.stem}_{name}{path.suffix}")) for name in names
+    ]
