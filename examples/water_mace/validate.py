@@ -151,7 +151,7 @@ def pimd(options: argparse.Namespace) -> None:
         "@STEPS@": n_steps,
         "@TIMESTEP@": TIMESTEP,
         "@TEMPERATURE@": TEMPERATURE,
-        "@PES@": here / "ipi_pes.py",
+        "@PES@": here.parent.parent / "drivers" / "aptnn_md_potential.py",
         "@MODEL@": Path(options.model).resolve()
         if Path(options.model).is_file()
         else options.model,

@@ -1,0 +1,202 @@
+"""Energies, forces and polar tensors of several structures of the same atoms in one call."""
+
+from __future__ import annotations
+
+import copy
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import ase.io
+import numpy as np
+from ase import Atoms
+from ase.calculators.calculator import Calculator
+from ase.stress import voigt_6_to_full_3x3_stress
+
+from aptnn_md.arrays import FloatArray
+from aptnn_md.calculator import PolarTensorPredictor, predictor_name
+from aptnn_md.errors import InputError
+from aptnn_md.ipi.polar_tensors import batch_members
+from aptnn_md.predictor import Predictor
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Results:
+    """What is known of n structures of the same atoms.
+
+    Attributes
+    ----------
+    energy : (n,), eV
+    forces : (n, n_atoms, 3), eV/Å
+    virial : (n, 3, 3), eV: minus the strain derivative of the energy; zero where the potential
+        has no stress
+    apt : (n, n_members, n_atoms, 3, 3), e, or None
+    """
+
+    energy: FloatArray
+    forces: FloatArray
+    virial: FloatArray
+    apt: FloatArray | None = None
+
+    @property
+    def mean_apt(self) -> FloatArray:
+        """(n, n_atoms, 3, 3), e: the mean of the committee."""
+        assert self.apt is not None
+        mean: FloatArray = self.apt.mean(axis=1)
+        return mean
+
+
+class Evaluator:
+    """A potential and an APT network, either of which may be missing.
+
+    Parameters
+    ----------
+    template : the atoms in the order of the server. Its periodic directions are kept if it has
+        any; otherwise a server's cell with a volume means three
+    potential : ASE calculator; None: no energy and forces
+    predictor : network, or any callable that gives APTs of ``Atoms``; None: no APTs
+    periodic : False: open boundaries whatever the cell is
+    """
+
+    def __init__(
+        self,
+        template: Atoms,
+        potential: Calculator | None = None,
+        predictor: PolarTensorPredictor | None = None,
+        periodic: bool = True,
+    ) -> None:
+        self.template, self.potential, self.predictor = template.copy(), potential, predictor
+        self.template.calc = None
+        self.periodic = periodic
+        self.n_members = int(getattr(predictor, "n_members", 1)) if predictor is not None else 0
+        self._warned = False
+
+    @property
+    def n_atoms(self) -> int:
+        """Number of atoms."""
+        return len(self.template)
+
+    @property
+    def model_name(self) -> str:
+        """Name of the network; empty where there is none."""
+        return "" if self.predictor is None else predictor_name(self.predictor)
+
+    @property
+    def model_sha256(self) -> str:
+        """Digest of the network's file where it has one."""
+        return str(getattr(self.predictor, "sha256", ""))
+
+    def __call__(self, cells: FloatArray, positions: FloatArray, tensors: bool = True) -> Results:
+        """Evaluate structures.
+
+        Parameters
+        ----------
+        cells : (n, 3, 3), rows, Å
+        positions : (n, n_atoms, 3), Å
+        tensors : evaluate the network too
+
+        Raises
+        ------
+        InputError
+            Another number of atoms, or what potential and network refuse.
+        """
+        if positions.shape[1:] != (self.n_atoms, 3):
+            raise InputError(
+                "server",
+                "atoms",
+                positions.shape[1],
+                f"{self.n_atoms} as in the template; the server must send all of them "
+                "(no <activelist>)",
+            )
+        structures = self.structures(cells, positions)
+        shape = (len(structures), self.n_atoms, 3)
+        results = Results(np.zeros(shape[0]), np.zeros(shape), np.zeros((shape[0], 3, 3)))
+        if self.potential is not None:
+            results = self._forces(self.potential, structures)
+        if self.predictor is not None and tensors:
+            apt = np.stack(batch_members(self.predictor, structures))
+            results = replace(results, apt=apt)
+        return results
+
+    def structures(self, cells: FloatArray, positions: FloatArray) -> list[Atoms]:
+        """The template at other positions; see :meth:`__call__`."""
+        structures = []
+        for cell, q in zip(cells, positions, strict=True):
+            atoms = self.template.copy()
+            atoms.positions, atoms.cell[:] = q, cell
+            if not self.periodic:
+                atoms.pbc = False
+            elif not atoms.pbc.any():
+                atoms.pbc = abs(np.linalg.det(cell)) > 0.0
+            structures.append(atoms)
+        return structures
+
+    def subset(self, members: slice) -> Evaluator:
+        """An evaluator of only these members of the committee."""
+        part = copy.copy(self)
+        if self.n_members > 1 and isinstance(self.predictor, Predictor):
+            predictor = copy.copy(self.predictor)
+            predictor.models = predictor.models[members]
+            predictor.n_members = len(predictor.models)
+            part.predictor, part.n_members = predictor, predictor.n_members
+        return part
+
+    def _forces(self, potential: Calculator, structures: Sequence[Atoms]) -> Results:
+        evaluate = getattr(potential, "evaluate", None)
+        energy, forces, virial = [], [], []
+        all_results = evaluate(structures) if evaluate is not None else [None] * len(structures)
+        for atoms, result in zip(structures, all_results, strict=True):
+            if result is None:
+                result = _ask(potential, atoms)
+            energy.append(float(result["energy"]))
+            forces.append(np.asarray(result["forces"], dtype=np.float64))
+            virial.append(self._virial(result.get("stress"), atoms))
+        return Results(np.array(energy), np.stack(forces), np.stack(virial))
+
+    def _virial(self, stress: FloatArray | None, atoms: Atoms) -> FloatArray:
+        if stress is None:
+            if not self._warned:
+                _log.warning(
+                    "the potential gives no stress here: the virial is zero, so pressures and "
+                    "constant-pressure runs have no meaning"
+                )
+                self._warned = True
+            return np.zeros((3, 3))
+        full = voigt_6_to_full_3x3_stress(np.asarray(stress, dtype=np.float64))
+        virial: FloatArray = -full * atoms.get_volume()
+        return virial
+
+
+def _ask(potential: Calculator, atoms: Atoms) -> dict[str, FloatArray]:
+    names = ["energy", "forces"]
+    if "stress" in potential.implemented_properties and atoms.pbc.all():
+        names.append("stress")
+    return {name: potential.get_property(name, atoms) for name in names}
+
+
+def read_template(path: str | Path) -> Atoms:
+    """The atoms in the order of the server, from any structure file that ASE reads.
+
+    An ``xyz`` file of i-PI is one too: of it only the elements are taken in any case.
+
+    Raises
+    ------
+    InputError
+        No such file, or none that ASE reads.
+    """
+    try:
+        atoms = ase.io.read(path)
+    except FileNotFoundError as error:
+        expected = "a structure file with the atoms in the server's order"
+        raise InputError(path, "template", "no such file", expected) from error
+    except Exception as error:
+        # the readers of ASE fail in many ways
+        message = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise InputError(path, "template", message, "a file that ASE can read") from error
+    assert isinstance(atoms, Atoms)
+    if len(atoms) == 0:
+        raise InputError(path, "template", "no atoms", "at least one")
+    return atoms
