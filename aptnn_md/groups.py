@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from ase import Atoms
@@ -152,6 +153,17 @@ def parse_groups(text: str, atoms: Atoms) -> Groups | MotionGroups:
     return MotionGroups(
         _of_atoms(base, atoms), atoms, each_step=each_step, by_kind=base == "molecule-kind"
     )
+
+
+def atom_fields(atoms: Atoms, groups: Groups | MotionGroups) -> dict[str, Any]:
+    """Fields of :class:`aptnn_md.stream.StreamHeader` that a stream with velocities needs."""
+    of_atoms = groups.groups if isinstance(groups, MotionGroups) else groups
+    return {
+        "atom_numbers": tuple(int(z) for z in atoms.numbers),
+        "atom_masses": tuple(float(m) for m in atoms.get_masses()),
+        "atom_groups": tuple(int(g) for g in of_atoms.index),
+        "atom_labels": of_atoms.labels,
+    }
 
 
 def _of_atoms(text: str, atoms: Atoms) -> Groups:

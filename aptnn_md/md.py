@@ -122,6 +122,7 @@ def run_md(
     *,
     model: Any = None,
     groups: Groups | MotionGroups | str = "all",
+    velocities: bool = False,
     checkpoint: str | os.PathLike[str] | None = None,
     restart: bool = False,
     **header: Any,
@@ -133,7 +134,7 @@ def run_md(
     atoms : start, with a calculator; without velocities it gets thermal ones
     stream : directory of the stream
     settings : how to run
-    model, groups, header : see :class:`aptnn_md.observer.StreamObserver`
+    model, groups, velocities, header : see :class:`aptnn_md.observer.StreamObserver`
     checkpoint : file for restarts; default: none is written
     restart : go on from ``checkpoint``, or from the start where there is none yet; a stream
         that exists is gone on with. Groups and molecules are those of ``atoms`` as given, so give
@@ -166,6 +167,7 @@ def run_md(
         model,
         stride=settings.stride,
         groups=groups,
+        velocities=velocities,
         first_step=0 if restart else None,
         **constants,
     ) as observer:

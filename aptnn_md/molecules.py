@@ -245,7 +245,7 @@ def _tree(n_atoms: int, i: IntArray, j: IntArray, first: IntArray) -> IntArray:
     rows, columns = np.concatenate([i, root]), np.concatenate([j, first])
     shape = (n_atoms + 1, n_atoms + 1)
     graph = csr_matrix((np.ones(len(rows)), (rows, columns)), shape=shape)
-    parent = breadth_first_order(graph, n_atoms)[1][:n_atoms].astype(np.int64)
+    parent: IntArray = breadth_first_order(graph, n_atoms)[1][:n_atoms].astype(np.int64)
     parent[first] = first
     return parent
 

@@ -24,7 +24,7 @@ from aptnn_md.calculator import (
     predictor_name,
 )
 from aptnn_md.errors import InputError, RunError
-from aptnn_md.groups import Groups, parse_groups
+from aptnn_md.groups import Groups, atom_fields, parse_groups
 from aptnn_md.molecules import Frame
 from aptnn_md.motion import MotionGroups
 from aptnn_md.rates import dipole_rate, f_sum
@@ -62,6 +62,8 @@ class StreamObserver:
         are replaced, and a gap is an error
     variable_cell : write the volume with every frame; default: where the class of ``dynamics``
         changes the cell
+    velocities : also write the velocities of all atoms, for their power spectrum: as much data as
+        a trajectory in single precision
     header : other fields of :class:`aptnn_md.stream.StreamHeader`: ``temperature`` of a
         thermostat, ``ensemble``, ``provenance``, ``notes``
 
@@ -83,9 +85,11 @@ class StreamObserver:
         groups: Groups | MotionGroups | str = "all",
         first_step: int | None = None,
         variable_cell: bool | None = None,
+        velocities: bool = False,
         **header: Any,
     ) -> None:
         atoms = dynamics.atoms
+        self._with_velocities = velocities
         self.dynamics, self.stride = dynamics, stride
         self.first_step = 0 if first_step is None else first_step
         self._is_new = first_step is None
@@ -111,6 +115,7 @@ class StreamObserver:
             "model_sha256": getattr(predictor, "sha256", ""),
             "ensemble": type(dynamics).__name__,
             "provenance": shlex.join(sys.argv),
+            **(atom_fields(atoms, self.groups) if velocities else {}),
         }
         self.writer = StreamWriter(
             path,
@@ -151,6 +156,7 @@ class StreamObserver:
             volume=self._checked_volume(atoms),
             temperature=temperature(atoms),
             f_sum=f_sum(apt, self._masses, self.groups, frame),
+            velocity=velocities if self._with_velocities else None,
             **uncertainty,
         )
         self._next_step = step + self.stride

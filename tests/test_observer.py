@@ -113,6 +113,29 @@ def test_groups_by_motion(tmp_path, groups):
     )
 
 
+def test_velocities_on_request(tmp_path):
+    atoms = toy.structure(3)
+    atoms.calc = toy.Potential()
+    dyn = VelocityVerlet(atoms, toy.timestep(0.5))
+    kept = []
+    groups = parse_groups("element+motion", atoms)
+    options = {"stride": 2, "groups": groups, "velocities": True}
+    with StreamObserver(dyn, tmp_path / "s", toy.Tensors(), **options) as observer:
+        dyn.attach(observer, interval=2)
+        dyn.attach(lambda: kept.append(atoms.get_velocities() * units.fs), interval=2)
+        dyn.run(10)
+    reader = StreamReader(tmp_path / "s")
+    found = reader.read("velocity")
+    assert (found.dtype, found.shape) == (np.float32, (6, 9, 3))
+    np.testing.assert_allclose(found, kept, rtol=1e-6)
+    header = reader.header
+    assert header.atom_numbers == tuple(atoms.numbers)
+    assert header.atom_masses == tuple(atoms.get_masses())
+    assert header.atom_labels == ("H", "O", "Cl")
+    assert [header.atom_labels[g] for g in header.atom_groups] == atoms.get_chemical_symbols()
+    assert next(reader.pieces("velocity", 4, 1)).shape == (4, 9, 3)
+
+
 def md(name, atoms, dt):
     rng = np.random.default_rng(2)
     ps = 1000 * units.fs

@@ -59,6 +59,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "atom; with +motion behind it also by translation, libration and vibration of molecules, "
         "with +motion-each-step of molecules found anew in each frame (%(default)s)",
     )
+    add(
+        "--velocities",
+        action="store_true",
+        help="write the velocities of all atoms, too, for their power spectrum (spectrum vdos)",
+    )
     add("--efield", type=float, nargs=3, metavar=("EX", "EY", "EZ"), help="electric field, V/Å")
     add("--total-charge", type=float, default=0.0, metavar="E", help="e (%(default)s)")
     add("--device", default="cpu", help="where model and potential run (%(default)s)")
@@ -108,6 +113,7 @@ def run(arguments: argparse.Namespace) -> int:
         stream,
         settings,
         groups=arguments.groups,
+        velocities=arguments.velocities,
         checkpoint=checkpoint,
         restart=arguments.restart,
     )

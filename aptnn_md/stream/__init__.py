@@ -16,6 +16,7 @@ and the fields of :class:`StreamHeader`. Arrays, whose first axis is ``frame``:
 ``extrapolation``            (frame,)           largest committee deviation of an atom's APT, e
 ``dipole_rate_beads``        (frame, bead,      Ṁ of each bead of a path integral, e Å/fs
                              group, 3)
+``velocity``                 (frame, atom, 3)   Å/fs, float32; of the centroids for path integrals
 ===========================  =================  ===============================================
 
 Frames are ``stride`` steps apart, without gaps. What is committed is counted by the shortest

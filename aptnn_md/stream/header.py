@@ -25,6 +25,7 @@ _UNITS = {
     "extrapolation": "e",
     "f_sum": "e²/amu",
     "temperature": "K",
+    "velocity": "Å/fs",
     "volume": "Å³",
 }
 RATES = ("instantaneous", "difference")
@@ -49,6 +50,9 @@ class StreamHeader:
     formula : chemical formula, for people
     n_atoms : number of atoms
     masses : masses of each element, amu
+    atom_numbers, atom_masses : of each atom, masses in amu; a stream with velocities has them
+    atom_groups, atom_labels : group of each atom, counted from 0, and the groups' labels. Where
+        ``groups`` are motions of groups of atoms these are the groups of atoms
     system : digest of atomic numbers and masses in order; see :meth:`for_atoms`
     temperature : of the thermostat, K; None where there is none
     volume : of the cell where it is constant, Å³
@@ -74,6 +78,10 @@ class StreamHeader:
     formula: str = ""
     n_atoms: int = 0
     masses: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
+    atom_numbers: tuple[int, ...] = ()
+    atom_masses: tuple[float, ...] = ()
+    atom_groups: tuple[int, ...] = ()
+    atom_labels: tuple[str, ...] = ()
     system: str = ""
     temperature: float | None = None
     volume: float | None = None
@@ -157,6 +165,8 @@ class StreamHeader:
             values = {name: value for name, value in attributes.items() if name in known}
             for name in ("estimators", "groups"):
                 values[name] = tuple(values[name])
+            for name in ("atom_numbers", "atom_masses", "atom_groups", "atom_labels"):
+                values[name] = tuple(values.get(name, ()))
             values["masses"] = {s: tuple(m) for s, m in values.get("masses", {}).items()}
             return cls(**values)
         except (KeyError, TypeError, AttributeError) as error:

@@ -21,10 +21,12 @@ OPTIONAL = (
     "dipole_rate_std",
     "extrapolation",
     "dipole_rate_beads",
+    "velocity",
 )
 """Arrays that a stream may hold beside ``step``, ``time`` and ``dipole_rate/<estimator>``."""
 
 _CHUNK_BYTES = 2**16
+_CHUNK_BYTES_PER_ATOM = 2**20  # else as many files as thousands of frames
 _FrameShape: TypeAlias = tuple[tuple[str, ...], tuple[int, ...]]
 
 
@@ -45,8 +47,9 @@ class ArrayLayout:
     @property
     def chunk_frames(self) -> int:
         """Frames in a chunk: small enough to be rewritten at each commit, else few files."""
-        frame_bytes = 8 * int(np.prod(self.frame_shape, initial=1))
-        return int(2 ** np.clip(np.floor(np.log2(_CHUNK_BYTES / frame_bytes)), 3, 12))
+        frame_bytes = np.dtype(self.dtype).itemsize * int(np.prod(self.frame_shape, initial=1))
+        chunk_bytes = _CHUNK_BYTES_PER_ATOM if "atom" in self.dimension_names else _CHUNK_BYTES
+        return int(2 ** np.clip(np.floor(np.log2(chunk_bytes / frame_bytes)), 3, 12))
 
 
 def layouts(header: StreamHeader, optional: Iterable[str]) -> dict[str, ArrayLayout]:
@@ -59,14 +62,23 @@ def layouts(header: StreamHeader, optional: Iterable[str]) -> dict[str, ArrayLay
         ("frame", "bead", "group", "axis"),
         (header.n_beads, n_groups, 3),
     )
+    per_atom: _FrameShape = (("frame", "atom", "axis"), (header.n_atoms, 3))
     shapes = {f"dipole_rate/{name}": vector for name in header.estimators}
-    others = {"f_sum": per_group, "dipole_rate_std": vector, "dipole_rate_beads": per_bead}
+    others = {
+        "f_sum": per_group,
+        "dipole_rate_std": vector,
+        "dipole_rate_beads": per_bead,
+        "velocity": per_atom,
+    }
     chosen = set(optional)
     for name in OPTIONAL:
         if name in chosen:
             shapes[name] = others.get(name, scalar)
     shapes["time"] = scalar
-    found = {name: ArrayLayout(name, "float64", *shape) for name, shape in shapes.items()}
+    found = {
+        name: ArrayLayout(name, "float32" if name == "velocity" else "float64", *shape)
+        for name, shape in shapes.items()
+    }
     found["step"] = ArrayLayout("step", "int64", *scalar)
     return found
 

@@ -81,7 +81,10 @@ class StreamReader:
         self, n_frames: int, estimator: str | None = None, start: int = 0
     ) -> Iterator[FloatArray]:
         """Ṁ from frame ``start`` on in pieces of up to ``n_frames``, (frames, n_groups, 3)."""
-        name = self._rate_name(estimator)
+        return self.pieces(self._rate_name(estimator), n_frames, start)
+
+    def pieces(self, name: str, n_frames: int, start: int = 0) -> Iterator[AnyArray]:
+        """An array from frame ``start`` on in pieces of up to ``n_frames``."""
         for first in range(start, self._n_frames, n_frames):
             yield self._read(name, first, first + n_frames)
 

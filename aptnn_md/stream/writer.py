@@ -91,6 +91,7 @@ class StreamWriter:
         dipole_rate_std: ArrayLike | None = None,
         extrapolation: float | None = None,
         dipole_rate_beads: ArrayLike | None = None,
+        velocity: ArrayLike | None = None,
     ) -> None:
         """Add a frame.
 
@@ -105,6 +106,7 @@ class StreamWriter:
         dipole_rate_std : (n_groups, 3) e Å/fs, over a committee
         extrapolation : largest committee standard deviation of an atom's APT, e
         dipole_rate_beads : (n_beads, n_groups, 3) e Å/fs, of each bead
+        velocity : (n_atoms, 3) Å/fs, of the centroids for path integrals
 
         What of the optional ones is given with the first frame must be given with every frame.
 
@@ -126,6 +128,7 @@ class StreamWriter:
             "dipole_rate_std": dipole_rate_std,
             "extrapolation": extrapolation,
             "dipole_rate_beads": dipole_rate_beads,
+            "velocity": velocity,
         }
         given: dict[str, ArrayLike] = {n: v for n, v in optional.items() if v is not None}
         given |= {f"dipole_rate/{name}": rate for name, rate in rates.items()}
