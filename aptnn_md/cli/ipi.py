@@ -36,6 +36,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="parts of the dipole rate kept apart: all, element, molecule, molecule-kind, or a "
         "file with a label for each atom; with +motion also by kind of motion (%(default)s)",
     )
+    add(
+        "--tensors-from",
+        default="",
+        metavar="LIST",
+        help="in place of --model: forcefields of the input whose clients "
+        "(drivers/aptnn_md_tensors.py) send the tensors, with commas between",
+    )
+    add("--velocities", action="store_true", help="also write the centroid velocities of all atoms")
     add("--beads-too", action="store_true", help="also write the dipole rate of every bead")
     add("--total-charge", type=float, default=0.0, metavar="E", help="e (%(default)s)")
     add("--device", default="cpu", help="where the model runs (%(default)s)")
@@ -58,14 +66,16 @@ def run(arguments: argparse.Namespace) -> int:
     settings = StreamSettings(
         path=arguments.stream,
         stride=arguments.stride,
-        estimators=tuple(name.strip() for name in arguments.estimator.split(",")),
+        estimators=_names(arguments.estimator),
         groups=arguments.groups,
         beads_too=arguments.beads_too,
+        velocities=arguments.velocities,
     )
     summary = run_ipi(
         arguments.input,
         settings,
         arguments.model,
+        tensors=_names(arguments.tensors_from),
         device=arguments.device,
         total_charge=arguments.total_charge,
         verbosity=arguments.verbosity,
@@ -80,3 +90,7 @@ def run(arguments: argparse.Namespace) -> int:
     names = " ".join(map(str, summary.streams))
     print(f"spectrum: aptnn-md spectrum ir {names} --out ir.csv --plot ir.png")
     return 0
+
+
+def _names(text: str) -> tuple[str, ...]:
+    return tuple(name.strip() for name in text.split(",") if name.strip())

@@ -1,13 +1,18 @@
 """Streams beside an i-PI simulation: opened when it is bound, safe before each checkpoint.
 
-What i-PI runs is wrapped in four places, each of one simulation object only:
+What i-PI runs is wrapped in these places, each of one simulation object only:
 
 * ``Simulation.bind``: dipole rates become properties before i-PI looks up the names of
   ``<properties>``; streams are opened when everything else is ready;
 * ``Simulation.write_outputs``: frames are appended first, from the main thread, and committed
   before any ``<checkpoint>`` of that step is written. i-PI holds back a soft exit meanwhile;
 * i-PI's list of functions for a soft exit: streams are committed before RESTART is written;
-* where that commit fails (disk full), no RESTART is written, which would be ahead of the stream.
+* where that commit fails (disk full), no RESTART is written, which would be ahead of the stream;
+* ``CheckpointOutput.write``: see :mod:`aptnn_md.ipi.checkpoints`.
+
+The dipole M itself is no property: polar tensors are its derivative, and say nothing of its value.
+Where the force provider sends a dipole, i-PI writes it: ``<trajectory extra_type='dipole'> extras
+</trajectory>``.
 """
 
 from __future__ import annotations
@@ -26,6 +31,7 @@ from ipi.utils.units import UnitMap
 from aptnn_md.arrays import FloatArray
 from aptnn_md.errors import InputError, RunError
 from aptnn_md.ipi.backup import remove_stale_sockets
+from aptnn_md.ipi.checkpoints import write_whole_checkpoints
 from aptnn_md.ipi.state import VELOCITY
 from aptnn_md.ipi.streaming import SystemStream
 from aptnn_md.progress import log
@@ -69,7 +75,8 @@ def bind_with_streams(simulation: Any, bind: Callable[..., None], make: MakeStre
     def bind_last_properties(system: Any) -> None:
         bind_properties(system)  # all systems are bound now, outputs are not yet
         streams.extend(make(simulation))
-        for stream in streams:
+        # where a system has two, the properties are those of the first
+        for stream in reversed(streams):
             register_properties(stream)
 
     last.properties.bind = bind_last_properties
@@ -77,6 +84,7 @@ def bind_with_streams(simulation: Any, bind: Callable[..., None], make: MakeStre
     warn_of_float_format()
     for stream in streams:
         stream.open()
+    write_whole_checkpoints(simulation)
     record = functools.partial(_write_outputs, simulation, simulation.write_outputs, streams)
     simulation.write_outputs = record
     softexit.flist.insert(0, (_commit_before_restart, (simulation, streams), {}))

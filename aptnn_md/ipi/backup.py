@@ -11,6 +11,7 @@ from typing import Any
 from ipi.engine.forcefields import FFSocket
 
 from aptnn_md.errors import InputError
+from aptnn_md.ipi.checkpoints import next_backup
 from aptnn_md.progress import log
 from aptnn_md.stream.directory import lock_directory
 
@@ -29,9 +30,7 @@ def set_aside(path: Path) -> None:
         return
     descriptor = lock_directory(path)
     try:
-        number = 0
-        while (backup := path.with_name(f"#{path.name}#{number}#")).exists():
-            number += 1
+        backup = next_backup(path)
         path.rename(backup)
     finally:
         os.close(descriptor)

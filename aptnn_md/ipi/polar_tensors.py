@@ -21,8 +21,16 @@ from aptnn_md.predictor import Predictor
 class TensorSource(Protocol):
     """Gives APTs of beads and of the centroid."""
 
-    name: str
-    sha256: str
+    @property
+    def name(self) -> str:
+        """Of the model."""
+
+    @property
+    def sha256(self) -> str:
+        """Of the model's file; empty where there is none."""
+
+    def check(self, beads: bool, centroid: bool) -> None:
+        """Raise InputError where it cannot give tensors of the beads, or of the centroid."""
 
     def evaluate(
         self, state: BeadState, beads: bool, centroid: bool
@@ -63,6 +71,9 @@ class NetworkTensors:
         if unknown and hasattr(predictor, "elements"):
             symbols = ", ".join(Atoms(unknown).get_chemical_symbols())
             raise InputError("i-PI input", "elements", symbols, f"those of model {self.name}")
+
+    def check(self, beads: bool, centroid: bool) -> None:
+        """A network gives both."""
 
     def evaluate(
         self, state: BeadState, beads: bool, centroid: bool

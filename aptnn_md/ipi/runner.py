@@ -5,12 +5,11 @@ from __future__ import annotations
 import contextlib
 import functools
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ase import Atoms
 from ipi.engine.simulation import Simulation
 from ipi.utils.softexit import softexit
 
@@ -18,11 +17,9 @@ from aptnn_md.calculator import PolarTensorPredictor, as_predictor
 from aptnn_md.errors import InputError, RunError
 from aptnn_md.ipi import state as ipi_state
 from aptnn_md.ipi.attach import bind_with_streams
-from aptnn_md.ipi.polar_tensors import NetworkTensors, TensorSource
+from aptnn_md.ipi.remote_tensors import source_of
 from aptnn_md.ipi.streaming import StreamSettings, SystemStream, one_stream_each
 from aptnn_md.progress import Progress
-
-TensorsOf = Callable[[Atoms, Any], TensorSource]
 
 
 @dataclass(frozen=True)
@@ -50,8 +47,9 @@ class IPISummary:
 def run_ipi(
     source: str | os.PathLike[str],
     settings: StreamSettings,
-    model: str | os.PathLike[str] | PolarTensorPredictor,
+    model: str | os.PathLike[str] | PolarTensorPredictor | None = "water-apt",
     *,
+    tensors: Sequence[str] = (),
     device: str = "cpu",
     total_charge: float = 0.0,
     verbosity: str | None = None,
@@ -63,7 +61,10 @@ def run_ipi(
     ----------
     source : input file, or a checkpoint or RESTART of i-PI
     settings : what to write; of several systems each gets a stream of its own
-    model : model file, bundled name, or a callable ``model(atoms) -> (n_atoms, 3, 3)``
+    model : model file, bundled name, or a callable ``model(atoms) -> (n_atoms, 3, 3)``; not used
+        where ``tensors`` are given
+    tensors : forcefields of the input whose clients send the tensors; see
+        :mod:`aptnn_md.ipi.remote_tensors`
     device, total_charge : for a model that is loaded here
     verbosity : of i-PI; default: what the input says
     total_steps : in place of the input's ``<total_steps>``
@@ -75,13 +76,17 @@ def run_ipi(
     RunError
         The run cannot go on, e.g. full disk; stream and checkpoints on disk are whole.
     """
-    predictor = as_predictor(model, device=device, total_charge=total_charge)
+    predictor = None
+    if not tensors:
+        if model is None:
+            raise InputError("i-PI run", "model", "None", "a model, or forcefields with tensors")
+        predictor = as_predictor(model, device=device, total_charge=total_charge)
     streams: list[SystemStream] = []
 
     def make(simulation: Any) -> list[SystemStream]:
         made = one_stream_each(settings, simulation.syslist)
         streams.extend(
-            SystemStream(system, part, functools.partial(_network, predictor))
+            SystemStream(system, part, source_of(predictor, tensors))
             for system, part in zip(simulation.syslist, made, strict=True)
         )
         return streams
@@ -100,10 +105,6 @@ def run_ipi(
             with contextlib.suppress(RunError):
                 stream.close()
         softexit.reset()
-
-
-def _network(predictor: PolarTensorPredictor, atoms: Atoms, system: Any) -> TensorSource:
-    return NetworkTensors(predictor, atoms)
 
 
 def _bind(simulation: Any, bind: Callable[..., None], make: Any, read_only: bool = False) -> None:

@@ -15,6 +15,7 @@ from ase import Atoms
 from ase.data import atomic_numbers
 from ipi.engine.motion.dynamics import Dynamics
 from ipi.engine.motion.multi import MultiMotion
+from ipi.engine.motion.ramp import PressureRamp
 from ipi.engine.thermostats import ThermoNMGLE, ThermoPILE_L
 from ipi.utils.depend import dstrip
 from ipi.utils.units import Constants, UnitMap
@@ -35,7 +36,6 @@ KELVIN = float(UnitMap["temperature"]["kelvin"])
 """Hartree."""
 
 _ISOTOPES = {"D": "H", "T": "H"}
-_CONSTANT_ENERGY = ("nve",)
 _VARIABLE_CELL = ("npt", "nst")
 
 
@@ -128,11 +128,14 @@ def dynamics(system: Any) -> Any:
     motion = system.motion
     parts = motion.mlist if isinstance(motion, MultiMotion) else [motion]
     found = [part for part in parts if isinstance(part, Dynamics)]
-    if len(found) != 1:
+    others = [part for part in parts if not isinstance(part, Dynamics | PressureRamp)]
+    if len(found) != 1 or others:
         names = ", ".join(type(part).__name__ for part in parts)
-        raise InputError(
-            "i-PI input", "motion", names, "molecular dynamics: without it there are no velocities"
+        expected = (
+            "molecular dynamics, alone or with a pressure ramp: anything else has no velocities, "
+            "or changes the temperature or the atoms on the way"
         )
+        raise InputError("i-PI input", "motion", names, expected)
     return found[0]
 
 
@@ -142,8 +145,14 @@ def check_dynamics(system: Any) -> None:
     Raises
     ------
     InputError
-        Suzuki-Chin integration, a fixed centroid, open paths or exchange.
+        Suzuki-Chin integration, a fixed centroid, open paths, exchange of atoms or of replicas.
     """
+    if "remd" in _modes(system.simul.smotion):
+        expected = (
+            "none: exchange changes the temperature of each system on the way, and a stream has "
+            "one; start runs without <smotion> from its configurations"
+        )
+        raise InputError("i-PI input", "smotion", "replica exchange", expected)
     mode = dynamics(system).enstype
     if mode in ("sc", "scnpt"):
         expected = (
@@ -185,7 +194,7 @@ def describe(system: Any) -> str:
     if n_beads > 1:
         text.append(f"{n_beads} beads")
     text.append(mode.upper())
-    if mode not in _CONSTANT_ENERGY:
+    if not mode.endswith("nve"):
         thermostat = motion.thermostat
         name = type(thermostat).__name__.removeprefix("Thermo")
         tau = getattr(thermostat, "tau", 0.0)
@@ -212,11 +221,17 @@ def method(system: Any) -> str:
     if modes != "rpmd":
         return f"path integral, normal-mode masses {modes}"
     motion = dynamics(system)
-    if motion.enstype in _CONSTANT_ENERGY:
+    if str(motion.enstype).endswith("nve"):
         return "RPMD"
     if isinstance(motion.thermostat, ThermoPILE_L | ThermoNMGLE):
         return "TRPMD"
     return "RPMD with a thermostat"
+
+
+def _modes(smotion: Any) -> set[str]:
+    """What the motion between systems does."""
+    parts = getattr(smotion, "mlist", None) or [smotion]
+    return {str(getattr(part, "mode", "")) for part in parts}
 
 
 def _numbers(names: list[str]) -> IntArray:

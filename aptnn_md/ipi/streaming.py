@@ -15,7 +15,7 @@ from ase import Atoms
 
 from aptnn_md.arrays import FloatArray
 from aptnn_md.errors import InputError
-from aptnn_md.groups import parse_groups
+from aptnn_md.groups import atom_fields, parse_groups
 from aptnn_md.ipi import state as ipi_state
 from aptnn_md.ipi.backup import set_aside
 from aptnn_md.ipi.polar_tensors import TensorSource
@@ -38,6 +38,7 @@ class StreamSettings:
         and what ``f_sum`` and the committee's deviation belong to
     groups : name for :func:`aptnn_md.groups.parse_groups`
     beads_too : also write the dipole rate of every bead
+    velocities : also write the centroid velocities of all atoms, for their power spectrum
 
     Raises
     ------
@@ -50,6 +51,7 @@ class StreamSettings:
     estimators: tuple[str, ...] = ("bead",)
     groups: str = "all"
     beads_too: bool = False
+    velocities: bool = False
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "path", Path(self.path))
@@ -101,6 +103,7 @@ class SystemStream:
         self.masses = np.asarray(self.atoms.get_masses(), dtype=np.float64)
         self.groups = parse_groups(settings.groups, self.atoms)
         self.source = source(self.atoms, system)
+        self.source.check(*self._needs(set(settings.estimators)))
         self.timestep = ipi_state.timestep(system)
         self.variable_cell = ipi_state.variable_cell(system)
         self.writer: StreamWriter | None = None
@@ -144,6 +147,7 @@ class SystemStream:
             model_sha256=self.source.sha256,
             ensemble=ipi_state.describe(self.system),
             provenance=shlex.join(sys.argv),
+            **(atom_fields(self.atoms, self.groups) if self.settings.velocities else {}),
         )
 
     def record(self) -> None:
@@ -164,6 +168,8 @@ class SystemStream:
             optional = self._committee(now)
             if self.settings.beads_too:
                 optional["dipole_rate_beads"] = self.bead_rates()
+            if self.settings.velocities:
+                optional["velocity"] = now.state.velocities.mean(axis=0)
             self.writer.append(
                 step,
                 step * self.timestep,
@@ -210,14 +216,18 @@ class SystemStream:
 
     def _evaluate(self, now: _Now, estimators: set[str]) -> None:
         """Get the tensors that these estimators need, in one call."""
-        beads = bool(estimators & {"bead", "centroid-apt"}) or self.settings.beads_too
-        centroid = "apt-at-centroid" in estimators
+        beads, centroid = self._needs(estimators)
         missing_beads = beads and now.apt_beads is None
         missing_centroid = centroid and now.apt_centroid is None
         if missing_beads or missing_centroid:
             at_beads, at_centroid = self.source.evaluate(now.state, missing_beads, missing_centroid)
             now.apt_beads = at_beads if missing_beads else now.apt_beads
             now.apt_centroid = at_centroid if missing_centroid else now.apt_centroid
+
+    def _needs(self, estimators: set[str]) -> tuple[bool, bool]:
+        """Whether they need tensors at the beads, and at the centroid."""
+        beads = bool(estimators & {"bead", "centroid-apt"}) or self.settings.beads_too
+        return beads, "apt-at-centroid" in estimators
 
     def _member_rates(self, now: _Now, estimator: str) -> FloatArray:
         """Rate of each committee member, (n_members, n_groups, 3), e Å/fs."""
