@@ -43,7 +43,7 @@ def test_table_picture_and_report(
     assert "1643 ± 5" in printed
     assert f"table: {table}" in printed
     numbers = np.loadtxt(table, delimiter=",")
-    assert numbers.shape[1] == 5
+    assert numbers.shape[1] == 1 + 2 * 4
     line = absorption(numbers[:, 0], STRENGTH, 1643.0, 80.0, VOLUME)
     inside = np.abs(numbers[:, 0] - 1643.0) < 150
     assert numbers[inside, 1].sum() == pytest.approx(line[inside].sum(), rel=0.15)

@@ -52,27 +52,63 @@ def test_prefactors_belong_together() -> None:
     assert integral == pytest.approx(units.F_SUM_PREFACTOR / V, rel=1e-7)
 
 
-def test_spectrum_is_the_transform_of_linear_correlations() -> None:
+@pytest.mark.parametrize("n_frames", [170, 187])
+def test_welch_is_the_transform_of_linear_correlations(n_frames: int) -> None:
     """Against plain sums over lags; a circular correlation would differ."""
     rng = np.random.default_rng(1)
-    spacing, n_frames = 2.0, 170
+    spacing = 2.0
     run = rng.normal(size=(n_frames, 2, 3)) + 0.3
     spectrum = infrared_spectrum([run], spacing, T, V, 300.0)
-    length = spectrum.blocks.segment_frames
-    assert spectrum.n_segments == 3
-    starts = [0, (n_frames - length) // 2, n_frames - length]
+    plan = spectrum.blocks.plan
+    length, hop = plan.length, plan.length // 2
+    starts = list(range(0, n_frames - length + 1, hop))
+    weights = [1.0] * len(starts)
+    left = n_frames - (starts[-1] + length)
+    assert 0 < left < hop
+    starts.append(n_frames - length)  # to the end, with the weight of what is new in it
+    weights.append(left / hop)
     taper = np.sin(np.pi * (np.arange(length) + 0.5) / length) ** 2
     density = np.zeros_like(spectrum.wavenumber)
-    phase = 1e-2 * angular_frequency(100.0) * spacing * spectrum.wavenumber
-    for start in starts:
+    for start, weight in zip(starts, weights, strict=True):
         x = run[start : start + length].sum(axis=1) * taper[:, None]
-        for lag in range(-length + 1, length):
-            first, second = (x[: length - lag], x[lag:]) if lag >= 0 else (x[-lag:], x[:lag])
-            density += np.sum(first * second) * np.cos(phase * lag)
-    density *= spacing / np.sum(taper**2) / len(starts)
+        density += weight * _sum_over_lags(x, length - 1, spectrum, np.ones(length))
+    density *= spacing / np.sum(taper**2) / sum(weights)
     np.testing.assert_allclose(
         spectrum.absorption, units.IR_PREFACTOR / (T * V) * density, rtol=1e-9, atol=1e-12
     )
+
+
+@pytest.mark.parametrize("unbiased", [True, False])
+@pytest.mark.parametrize("n_runs", [1, 2])
+def test_blackman_tukey_is_the_transform_of_linear_correlations(
+    unbiased: bool, n_runs: int
+) -> None:
+    """The textbook's: the correlation function of all frames, times a window."""
+    rng = np.random.default_rng(2)
+    spacing = 2.0
+    runs = [rng.normal(size=(n, 2, 3)) + 0.3 for n in (203, 139)[:n_runs]]
+    spectrum = infrared_spectrum(
+        runs, spacing, T, V, 300.0, method="blackman-tukey", unbiased=unbiased
+    )
+    longest = spectrum.blocks.plan.length
+    lags = np.arange(longest + 1)
+    pairs = sum(len(run) - lags * unbiased for run in runs)
+    window = 0.5 * (1 + np.cos(np.pi * lags / longest)) / pairs
+    density = sum(_sum_over_lags(run.sum(axis=1), longest, spectrum, window) for run in runs)
+    np.testing.assert_allclose(
+        spectrum.absorption, units.IR_PREFACTOR / (T * V) * spacing * density, rtol=1e-9, atol=1e-9
+    )
+
+
+def _sum_over_lags(
+    x: np.ndarray, longest: int, spectrum: InfraredSpectrum, window: np.ndarray
+) -> np.ndarray:
+    phase = 1e-2 * angular_frequency(100.0) * spectrum.spacing * spectrum.wavenumber
+    result = np.zeros_like(phase)
+    for lag in range(-longest, longest + 1):
+        first, second = (x[: len(x) - lag], x[lag:]) if lag >= 0 else (x[-lag:], x[:lag])
+        result += window[abs(lag)] * np.sum(first * second) * np.cos(phase * lag)
+    return result
 
 
 def test_white_noise_is_flat_and_of_known_height() -> None:
@@ -176,7 +212,7 @@ def test_unequal_lengths_weigh_as_long_as_they_are() -> None:
     """Also where the number of segments is not in proportion to the length."""
     time = np.arange(20_000.0)
     wave = np.cos(angular_frequency(500.0) * time)[:, None] * np.ones(3)
-    length = infrared_spectrum([wave], 1.0, T, V, 20.0).blocks.segment_frames
+    length = infrared_spectrum([wave], 1.0, T, V, 20.0).blocks.plan.length
     assert length == 2403
     short, long = 1.0 * wave[: length + 100], 3.0 * wave[: 2 * length + 50]
     both = infrared_spectrum([short, long], 1.0, T, V, 20.0)
@@ -186,21 +222,53 @@ def test_unequal_lengths_weigh_as_long_as_they_are() -> None:
     assert both.run_lengths == (len(short), len(long))
 
 
-def test_groups_add_up_and_have_their_own_spectra() -> None:
+def _correlated_groups(n_groups: int, n_frames: int) -> np.ndarray:
+    """(frames, groups, 3), every group correlated with the first one, late."""
     rng = np.random.default_rng(3)
-    a, b = rng.normal(size=(2, 9000, 3))
-    c = 0.5 * a + rng.normal(size=a.shape)  # correlated with a
-    runs = [np.stack([a, b, c], axis=1)]
-    grouped = infrared_spectrum(runs, 2.0, T, V, 30.0, group_labels=["a", "b", "c"])
-    total = infrared_spectrum([a + b + c], 2.0, T, V, 30.0)
-    np.testing.assert_allclose(grouped.absorption, total.absorption, rtol=1e-12)
-    np.testing.assert_allclose(grouped.standard_error, total.standard_error, rtol=1e-12)
-    assert grouped.group_absorption is not None
-    for signal, own in zip((a, b, c), grouped.group_absorption, strict=True):
-        alone = infrared_spectrum([signal], 2.0, T, V, 30.0)
-        np.testing.assert_allclose(own, alone.absorption, rtol=1e-12)
-    cross = grouped.absorption.mean() - grouped.group_absorption.mean(axis=1).sum()
-    assert cross / grouped.group_absorption[0].mean() == pytest.approx(2 * 0.5, rel=0.1)
+    signals = rng.normal(size=(n_frames, n_groups, 3))
+    signals[:, 1:] += np.roll(0.5 * signals[:, :1], 3, axis=0)
+    return signals
+
+
+@pytest.mark.parametrize("method", ["welch", "blackman-tukey"])
+@pytest.mark.parametrize("n_groups", [1, 2, 3, 11, 40])
+def test_parts_add_up_to_the_total(n_groups: int, method: str) -> None:
+    labels = [f"g{k}" for k in range(n_groups)]
+    runs = [_correlated_groups(n_groups, n) for n in (2211, 1500)]
+    whole = infrared_spectrum(runs, 2.0, T, V, 60.0, method=method, group_labels=labels)
+    total = infrared_spectrum([r.sum(axis=1) for r in runs], 2.0, T, V, 60.0, method=method)
+    largest = total.absorption.max()
+    np.testing.assert_allclose(whole.absorption, total.absorption, atol=1e-12 * largest)
+    np.testing.assert_allclose(whole.standard_error, total.standard_error, rtol=1e-9)
+    expected = {1: 0, 2: 3, 3: 6, 11: 12, 40: 2}[n_groups]
+    assert len(whole.parts) == expected
+    if expected:
+        summed = sum(part.mean for part in whole.parts.values())
+        np.testing.assert_allclose(summed, whole.absorption, atol=1e-12 * largest)
+    for k in range(n_groups if 2 <= n_groups <= 11 else 0):
+        alone = infrared_spectrum([run[:, k] for run in runs], 2.0, T, V, 60.0, method=method)
+        own = whole.parts[f"g{k}"]
+        np.testing.assert_allclose(own.mean, alone.absorption, atol=1e-12 * largest)
+        np.testing.assert_allclose(own.standard_error, alone.standard_error, rtol=1e-6)
+    if n_groups == 40:
+        each = [
+            infrared_spectrum([run[:, k] for run in runs], 2.0, T, V, 60.0, method=method)
+            for k in range(n_groups)
+        ]
+        within = sum(spectrum.absorption for spectrum in each)
+        np.testing.assert_allclose(whole.parts["within groups"].mean, within, rtol=1e-9)
+
+
+def test_cross_terms_of_what_is_known() -> None:
+    """b(t) = a(t - 3Δt)/2 + noise: the pair's term is cos(3ωΔt) of a's spectrum."""
+    run = _correlated_groups(2, 60_000)
+    spectrum = infrared_spectrum([run], 2.0, T, V, 60.0, group_labels=["a", "b"])
+    pair = spectrum.parts["a × b"]
+    phase = 3 * 2.0 * 1e-2 * angular_frequency(100.0) * spectrum.wavenumber
+    expected = np.cos(phase) * units.IR_PREFACTOR / (T * V) * 3 * 2.0
+    deviation = (pair.mean - expected) / pair.standard_error
+    assert 0.9 < np.mean(np.abs(deviation) < 2) < 0.99
+    assert np.median(pair.standard_error) < 0.1 * expected.max()
 
 
 def _noise(seed: int, n_frames: int) -> np.ndarray:
@@ -324,10 +392,13 @@ def _with(frame: int, value: float) -> np.ndarray:
         (_call(dipole_rates=[RUN, RUN[:2000]], names=["a", "b"]), "^b: length: found 2000"),
         (_call(resolution=5.0), r"or a resolution of 15 cm⁻¹"),
         (_call(resolution=9000.0), "found 9000 cm⁻¹, expected at most 3e\\+03 cm⁻¹ with frames 1"),
-        (_call(group_labels=["a", "b"]), r"number of groups: found \[1\], expected 2"),
+        (
+            _call(group_labels=["a", "b"]),
+            r"run 1: dipole rate: found shape \(5000, 1, 3\), expected \(frames, 2, components\)",
+        ),
         (
             _call(dipole_rates=[RUN, np.zeros((5000, 2, 3))]),
-            r"number of groups: found \[1, 2\], expected the same in all runs",
+            r"run 2: dipole rate: found shape \(5000, 2, 3\), expected \(frames, 1, components\)",
         ),
     ],
 )

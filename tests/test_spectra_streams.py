@@ -53,7 +53,9 @@ def test_constants_come_from_the_streams(tmp_path: Path) -> None:
         [RATES, RATES[:1600]], 2.0, 300.0, 1000.0, 30.0, f_sum=1.0, group_labels=["O", "H"]
     )
     np.testing.assert_allclose(spectrum.absorption, by_hand.absorption, rtol=1e-12)
-    np.testing.assert_allclose(spectrum.group_absorption, by_hand.group_absorption, rtol=1e-12)
+    assert list(spectrum.parts) == ["O", "H", "O × H"]
+    for name, part in spectrum.parts.items():
+        np.testing.assert_allclose(part.mean, by_hand.parts[name].mean, rtol=1e-12)
     assert spectrum.sum_rule.found == pytest.approx(by_hand.sum_rule.found)
     assert spectrum.sum_rule.expected == pytest.approx(by_hand.sum_rule.expected)
     assert spectrum.temperature == 300.0  # the thermostat's
@@ -83,16 +85,21 @@ def test_means_of_variable_temperature_and_volume(tmp_path: Path) -> None:
         spectrum_of_streams([tmp_path / "a", run("c", 2000, 330.0, 99.0)], 40)
 
 
-def test_many_groups_give_the_total_only(tmp_path: Path) -> None:
+def test_many_groups_give_what_is_within_and_between(tmp_path: Path) -> None:
     groups = tuple(f"molecule {i}" for i in range(40))
     header = StreamHeader(timestep=2.0, groups=groups, temperature=300.0, volume=1000.0)
     with StreamWriter(tmp_path / "s", header) as writer:
         for step in range(2500):
             writer.append(step, 2.0 * step, {"bead": np.tile(RATES[step], (20, 1))})
     spectrum = spectrum_of_streams([tmp_path / "s"], 30.0)
-    assert spectrum.group_absorption is None
+    assert list(spectrum.parts) == ["within groups", "between groups"]
     by_hand = infrared_spectrum([20 * RATES], 2.0, 300.0, 1000.0, 30.0)
     np.testing.assert_allclose(spectrum.absorption, by_hand.absorption, rtol=1e-12)
+    one, other = (
+        infrared_spectrum([RATES[:, k]], 2.0, 300.0, 1000.0, 30.0).absorption for k in range(2)
+    )
+    within = spectrum.parts["within groups"]
+    np.testing.assert_allclose(within.mean, 20 * (one + other), rtol=1e-12)
 
 
 def test_estimators(tmp_path: Path) -> None:
@@ -180,20 +187,19 @@ def test_table_is_read_by_numpy_and_pandas(tmp_path: Path) -> None:
     path = tmp_path / "ir.csv"
     write_table(path, spectrum, provenance="aptnn-md spectrum ir a")
     numbers = np.loadtxt(path, delimiter=",")
-    assert spectrum.group_absorption is not None
+    curves = [spectrum.blocks, *spectrum.parts.values()]
     expected = [
         spectrum.wavenumber,
-        spectrum.absorption,
-        spectrum.standard_error,
-        *spectrum.group_absorption,
+        *(column for curve in curves for column in (curve.mean, curve.standard_error)),
     ]
     np.testing.assert_allclose(numbers, np.transpose(expected), rtol=1e-9)
     lines = path.read_text().splitlines()
     header = [line for line in lines if line.startswith("#")]
     assert len(lines) == len(header) + len(numbers)
     assert header[-1] == (
-        "# wavenumber (cm^-1),n*alpha (cm^-1),standard error (cm^-1),O alone (cm^-1),"
-        "H alone (cm^-1)"
+        "# wavenumber (cm^-1),n*alpha (cm^-1),standard error (cm^-1),"
+        "O (cm^-1),O standard error (cm^-1),H (cm^-1),H standard error (cm^-1),"
+        "O x H (cm^-1),O x H standard error (cm^-1)"
     )
     text = "\n".join(header)
     for words in (

@@ -12,10 +12,13 @@ from scipy.ndimage import gaussian_filter1d
 from aptnn_md.arrays import FloatArray, IntArray
 from aptnn_md.errors import InputError
 from aptnn_md.spectra.errors_of_mean import jackknife
-from aptnn_md.spectra.infrared import InfraredSpectrum, integration_weights
+from aptnn_md.spectra.experiment import ReferenceCurve
+from aptnn_md.spectra.infrared import InfraredSpectrum
+from aptnn_md.spectra.power import integration_weights
 
 _SMOOTHING = 0.1
 _NOISY_COPIES = 100
+_CURVE_POINTS = 2001
 _FWHM_PER_SIGMA = 2.3548200450309493
 
 
@@ -55,6 +58,10 @@ class Reference:
     def text(self) -> str:
         """Substance and citation."""
         return f"{self.substance}; {self.citation}"
+
+    def band(self, name: str) -> ReferenceBand | None:
+        """The band of a name; None where there is none."""
+        return next((band for band in self.bands if band.name == name), None)
 
     @property
     def ranges(self) -> dict[str, tuple[float, float]]:

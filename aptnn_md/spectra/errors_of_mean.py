@@ -6,11 +6,13 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 from scipy.ndimage import convolve1d
+from scipy.special import stdtrit
 
 from aptnn_md.arrays import FloatArray, IntArray
 
 _ENOUGH_BLOCKS = 8
 _ENOUGH_RUNS = 4
+_TWO_SIGMA = 0.977249868051821  # normal probability of less than two standard deviations
 
 
 def block_levels(
@@ -48,9 +50,9 @@ def merged(
 ) -> tuple[FloatArray, FloatArray]:
     """Weighted means of the blocks that share a label, and their weights."""
     new_weights: FloatArray = np.bincount(label, weights).astype(np.float64)
-    new_values = np.zeros((len(new_weights), *values.shape[1:]))
-    np.add.at(new_values, label, weights.reshape(-1, *[1] * (values.ndim - 1)) * values)
-    return new_values / new_weights.reshape(-1, *[1] * (values.ndim - 1)), new_weights
+    share = np.zeros((len(new_weights), len(weights)))
+    share[label, np.arange(len(weights))] = weights / new_weights[label]
+    return np.tensordot(share, values, axes=1), new_weights
 
 
 def variance_of_mean(values: FloatArray, weights: FloatArray) -> FloatArray:
@@ -64,47 +66,75 @@ def variance_of_mean(values: FloatArray, weights: FloatArray) -> FloatArray:
     )
 
 
-def standard_error(values: FloatArray, weights: FloatArray, runs: IntArray) -> FloatArray:
-    """Standard error of Σ w x: the largest one of all block levels."""
+def standard_error(
+    values: FloatArray, weights: FloatArray, runs: IntArray, overlap: float = 1.0
+) -> FloatArray:
+    """Standard error of Σ w x: the largest one of all block levels, times :func:`few_blocks`.
+
+    Parameters
+    ----------
+    values : (n_blocks, ...)
+    weights, runs : (n_blocks,)
+    overlap : variance of the mean of the blocks over what it were if they were independent
+    """
     levels = block_levels(values, weights, runs)
-    return np.asarray(np.sqrt(np.max([variance_of_mean(*level) for level in levels], axis=0)))
+    variance = np.max([variance_of_mean(*level) for level in levels], axis=0)
+    return np.asarray(few_blocks(weights) * np.sqrt(overlap * variance))
+
+
+def few_blocks(weights: FloatArray, pooled: float = 1.0) -> float:
+    """By what a standard error from few blocks is increased, so that two of them hold 95 %.
+
+    The scatter of few blocks is badly known: deviations in units of it follow Student's
+    distribution, whose tails are longer than those of the normal distribution.
+
+    Parameters
+    ----------
+    weights : (n_blocks,) with sum 1
+    pooled : number of independent values whose variance is pooled
+    """
+    freedom = pooled * (1.0 / np.sum(weights**2) - 1.0)
+    return float(stdtrit(max(freedom, 1.0), _TWO_SIGMA) / 2.0)
 
 
 def spectrum_standard_error(
     values: FloatArray,
     weights: FloatArray,
     runs: IntArray,
+    shape: FloatArray,
     pooled_points: int,
-    gaussian_variance: FloatArray,
+    pooled_widths: float,
+    overlap: float = 1.0,
 ) -> FloatArray:
     """Standard error of a mean spectrum.
 
-    A few blocks know their own scatter at one wavenumber badly, but the relative variance of a
-    power spectrum hardly depends on the wavenumber: for a Gaussian signal it is
-    ``gaussian_variance`` over the number of independent samples. So the variance is pooled over
-    neighbouring wavenumbers in units of spectrum² × ``gaussian_variance``.
+    A few blocks know their own scatter at one wavenumber badly, but how the variance depends on
+    the wavenumber is known for a Gaussian signal, up to the number of independent samples. So the
+    variance is pooled over neighbouring wavenumbers in units of it.
 
     Parameters
     ----------
-    values : (n_blocks, n) non-negative
+    values : (n_blocks, n)
     weights, runs : (n_blocks,)
+    shape : (n,) variance for a Gaussian signal, up to a factor
     pooled_points : number of neighbouring wavenumbers to pool
-    gaussian_variance : (n,) relative variance of one sample for a Gaussian signal, up to a factor
+    pooled_widths : number of independent values among them
+    overlap : variance of the mean of the blocks over what it were if they were independent
 
     Returns
     -------
     (n,)
     """
-    scale = np.tensordot(weights, values, axes=1) ** 2 * gaussian_variance
 
     def pooled(quantity: FloatArray) -> FloatArray:
         # summed directly: a running sum would lose small values behind a large line
         return np.asarray(convolve1d(quantity, np.ones(pooled_points), mode="mirror"))
 
-    below = np.maximum(pooled(scale), np.finfo(float).tiny)
+    below = np.maximum(pooled(shape), np.finfo(float).tiny)
     levels = block_levels(values, weights, runs)
     relative = [pooled(variance_of_mean(*level)) / below for level in levels]
-    return np.asarray(np.sqrt(np.max(relative, axis=0) * scale))
+    factor = few_blocks(weights, pooled_widths)
+    return np.asarray(factor * np.sqrt(overlap * np.max(relative, axis=0) * shape))
 
 
 def jackknife(

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
 from aptnn_md.arrays import AnyArray, FloatArray
 from aptnn_md.errors import InputError
-from aptnn_md.spectra.errors_of_mean import spectrum_standard_error, standard_error
-from aptnn_md.spectra.power import PowerBlocks, check_lengths, power_blocks
-from aptnn_md.units import F_SUM_PREFACTOR, IR_PREFACTOR
+from aptnn_md.spectra.accumulate import LagAccumulator
+from aptnn_md.spectra.parts import decompose, infrared_terms
+from aptnn_md.spectra.plan import SpectralPlan, check_positive, plan_spectrum
+from aptnn_md.spectra.power import PowerBlocks, Run, densities, pieces_of
+from aptnn_md.spectra.terms import TOTAL
+from aptnn_md.units import F_SUM_PREFACTOR, IR_PREFACTOR, LIGHT_SPEED_CM_PER_FS
 
-_POOLED_WIDTHS = 6
 _ALIASED_SHARE = 0.01
+_FEW_BLOCKS = 8
 
 
 @dataclass(frozen=True)
@@ -54,13 +56,14 @@ class InfraredSpectrum:
     run_lengths : (n_runs,) fs
     n_segments : number of (half overlapping) segments that were averaged
     sum_rule : the integral
-    blocks : spectra of the pieces of the data in ``blocks.values``, cm⁻¹
-    group_labels : labels of the groups; empty where not asked for
-    group_absorption : (n_groups, n) absorption of each group alone, cm⁻¹; the rest of the total
-        are cross terms between groups
+    blocks : the absorption with its statistics
+    parts : name -> absorption of a part, with its statistics; parts that overlap in no way and
+        add up to the total: see :mod:`aptnn_md.spectra.parts`
     notes : what the reader of the spectrum should know, one sentence each
     sources : names of the runs
     estimator : estimator of Ṁ
+    n_beads : number of path-integral beads; 1 for classical nuclei
+    quantum : quantum correction; the harmonic one is in the formula itself
     """
 
     wavenumber: FloatArray
@@ -74,11 +77,12 @@ class InfraredSpectrum:
     n_segments: int
     sum_rule: SumRule
     blocks: PowerBlocks
-    group_labels: tuple[str, ...] = ()
-    group_absorption: FloatArray | None = None
+    parts: Mapping[str, PowerBlocks] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
     sources: tuple[str, ...] = ()
     estimator: str = ""
+    n_beads: int = 1
+    quantum: str = "harmonic"
 
     @property
     def length(self) -> float:
@@ -87,21 +91,52 @@ class InfraredSpectrum:
 
     def integral(self, low: float, high: float) -> tuple[float, float]:
         """∫ n(ν̃)α(ν̃) dν̃ from ``low`` to ``high`` (cm⁻¹) and its standard error, cm⁻²."""
-        weights = integration_weights(self.wavenumber, low, high)
-        blocks = self.blocks
-        error = standard_error(blocks.values @ weights, blocks.weights, blocks.runs)
-        return float(self.absorption @ weights), float(error)
+        return self.blocks.integral(low, high)
+
+    def mapped(self, operator: Callable[[PowerBlocks], PowerBlocks]) -> InfraredSpectrum:
+        """A linear operator applied to the absorption and to its parts."""
+        blocks = operator(self.blocks)
+        rule = SumRule(*blocks.integral(0.0, blocks.wavenumber[-1]), self.sum_rule.expected)
+        return replace(
+            self,
+            absorption=blocks.mean,
+            standard_error=blocks.standard_error,
+            sum_rule=rule,
+            blocks=blocks,
+            parts={name: operator(part) for name, part in self.parts.items()},
+        )
+
+
+@dataclass(frozen=True)
+class Conditions:
+    """Under which conditions runs were made; one value for each run.
+
+    Attributes
+    ----------
+    temperature, volume : K, Å³
+    f_sum : ⟨Σᵢ Σ_αβ apt²/(3 mᵢ)⟩ of all atoms, e²/amu, for the f-sum rule; None where unknown
+    difference : frames hold increments of M over one spacing, divided by the spacing
+    """
+
+    temperature: tuple[float, ...]
+    volume: tuple[float, ...]
+    f_sum: tuple[float, ...] | None = None
+    difference: bool = False
 
 
 def infrared_spectrum(
-    dipole_rates: Sequence[AnyArray],
+    dipole_rates: Sequence[Run],
     spacing: float,
-    temperature: float,
-    volume: float,
+    temperature: float | Sequence[float],
+    volume: float | Sequence[float],
     resolution: float = 20.0,
     *,
-    f_sum: float | None = None,
+    method: str = "welch",
+    window: str = "hann",
+    unbiased: bool = True,
+    f_sum: float | Sequence[float] | None = None,
     group_labels: Sequence[str] = (),
+    difference: bool = False,
     names: Sequence[str] = (),
 ) -> InfraredSpectrum:
     """Infrared spectrum of independent runs of one system.
@@ -112,14 +147,15 @@ def infrared_spectrum(
 
     Parameters
     ----------
-    dipole_rates : (frames, 3) or (frames, n_groups, 3) for each run, e Å/fs; the total is the
-        sum over groups; longer runs weigh more
+    dipole_rates : (frames, 3) or (frames, n_groups, 3) for each run, e Å/fs, or iterables of
+        such pieces in order; the total is the sum over groups; longer runs weigh more
     spacing : time between frames, fs
-    temperature : K
-    volume : Å³
+    temperature, volume : K, Å³; of all runs, or of each
     resolution : full width at half maximum of a line without width, cm⁻¹
-    f_sum : ⟨Σᵢ Σ_αβ apt²/(3 mᵢ)⟩ of all atoms, e²/amu, for the f-sum rule
-    group_labels : give each group's own spectrum, too, under these labels
+    method, window, unbiased : see :class:`aptnn_md.spectra.plan.SpectralPlan`
+    f_sum : ⟨Σᵢ Σ_αβ apt²/(3 mᵢ)⟩ of all atoms, e²/amu, for the f-sum rule; of all runs, or of each
+    group_labels : give the parts of the spectrum, too; see :mod:`aptnn_md.spectra.parts`
+    difference : frames hold (M(t) - M(t - spacing))/spacing; their damping is divided out
     names : of the runs, for messages; default ``"run 1"`` and so on
 
     Raises
@@ -128,103 +164,128 @@ def infrared_spectrum(
         Values that are not positive or not finite, shapes that do not belong together, a run too
         short or frames too far apart for the resolution.
     """
-    for field, value in {
-        "spacing": spacing,
-        "temperature": temperature,
-        "volume": volume,
-        "resolution": resolution,
-    }.items():
-        _check_positive(field, value)
-    names = names or [f"run {number}" for number in range(1, len(dipole_rates) + 1)]
-    runs = [_checked_run(name, run) for name, run in zip(names, dipole_rates, strict=True)]
-    if not runs:
+    n_runs = len(dipole_rates)
+    conditions = Conditions(
+        _each("temperature", temperature, n_runs),
+        _each("volume", volume, n_runs),
+        None if f_sum is None else _each("f_sum", f_sum, n_runs, zero=True),
+        difference,
+    )
+    plan = plan_spectrum(resolution, spacing, method, window, unbiased=unbiased)
+    names = names or [f"run {number}" for number in range(1, n_runs + 1)]
+    accumulator: LagAccumulator | None = None
+    for name, run in zip(names, dipole_rates, strict=True):
+        index = None if accumulator is None else accumulator.add_run(name)
+        for piece in pieces_of(run):
+            rates = _checked_piece(name, piece)
+            if accumulator is None:
+                n_groups = len(group_labels) or rates.shape[1]
+                accumulator = infrared_accumulator(plan, n_groups, group_labels)
+            if index is None:
+                index = accumulator.add_run(name)
+            accumulator.feed(index, rates)
+    if accumulator is None:
         raise InputError("spectrum", "dipole rates", "no runs", "one or more")
-    n_groups = {run.shape[1] for run in runs}
-    if len(n_groups) != 1 or (group_labels and n_groups != {len(group_labels)}):
-        expected = len(group_labels) or "the same in all runs"
-        raise InputError("spectrum", "number of groups", sorted(n_groups), expected)
-    check_lengths({n: len(run) for n, run in zip(names, runs, strict=True)}, spacing, resolution)
-    power = power_blocks(runs, spacing, resolution, keep_groups=bool(group_labels))
-    blocks = _scaled(power, IR_PREFACTOR / (temperature * volume))
+    return infrared_of(accumulator, conditions, group_labels)
+
+
+def infrared_accumulator(
+    plan: SpectralPlan, n_groups: int, group_labels: Sequence[str] = ()
+) -> LagAccumulator:
+    """An accumulator of Ṁ that :func:`infrared_of` turns into a spectrum."""
+    return LagAccumulator(plan, infrared_terms(n_groups, group_labels), n_groups, "dipole rate")
+
+
+def infrared_of(
+    accumulator: LagAccumulator, conditions: Conditions, group_labels: Sequence[str] = ()
+) -> InfraredSpectrum:
+    """Spectrum of what an accumulator was fed; see :func:`infrared_spectrum`."""
+    temperature, volume = np.array(conditions.temperature), np.array(conditions.volume)
+    curves = densities(accumulator, IR_PREFACTOR / (temperature * volume))
+    notes: tuple[str, ...] = ()
+    plan = accumulator.plan
+    if conditions.difference:
+        correction = difference_correction(plan)
+        curves = {name: curve.scaled(correction) for name, curve in curves.items()}
+        notes = (_difference_note(correction[-1]),)
+    blocks = curves[TOTAL]
+    frames = np.array(list(accumulator.run_frames.values()))
+    expected = None
+    if conditions.f_sum is not None:
+        f_sum = np.array(conditions.f_sum)
+        expected = F_SUM_PREFACTOR * float(np.average(f_sum / volume, weights=frames))
     return InfraredSpectrum(
         wavenumber=blocks.wavenumber,
         absorption=blocks.mean,
-        standard_error=_standard_error(blocks),
+        standard_error=blocks.standard_error,
         resolution=blocks.resolution,
-        temperature=temperature,
-        volume=volume,
-        spacing=spacing,
-        run_lengths=tuple(len(run) * spacing for run in runs),
+        temperature=float(np.average(temperature, weights=frames)),
+        volume=float(np.average(volume, weights=frames)),
+        spacing=plan.spacing,
+        run_lengths=tuple(float(n) * plan.spacing for n in frames),
         n_segments=blocks.n_segments,
-        sum_rule=_sum_rule(blocks, None if f_sum is None else F_SUM_PREFACTOR / volume * f_sum),
+        sum_rule=SumRule(*blocks.integral(0.0, blocks.wavenumber[-1]), expected),
         blocks=blocks,
-        group_labels=tuple(group_labels),
-        group_absorption=blocks.groups if group_labels else None,
-        notes=_notes(blocks, spacing),
-        sources=tuple(names),
+        parts=decompose(curves, group_labels),
+        notes=(*notes, *_notes(blocks)),
+        sources=tuple(accumulator.run_frames),
     )
 
 
-def integration_weights(wavenumber: FloatArray, low: float, high: float) -> FloatArray:
-    """(n,) weights of the integral from ``low`` to ``high`` of a piecewise linear curve."""
-    # the integral of each hat function, cut to the range, by its antiderivative at the ends
-    step = wavenumber[1] - wavenumber[0]
-    edges = np.clip([low, high], wavenumber[0], wavenumber[-1])
-    below, above = (
-        np.where(u < 0, 0.5 * (1 + u) ** 2, 1 - 0.5 * (1 - u) ** 2)
-        for u in (np.clip((edge - wavenumber) / step, -1.0, 1.0) for edge in edges)
-    )
-    return np.asarray(step * (above - below))
+def difference_correction(plan: SpectralPlan) -> FloatArray:
+    """(n,) what the density of (M(t) - M(t - Δt))/Δt is multiplied by to be that of Ṁ.
+
+    The difference is the mean of Ṁ over Δt, which damps the amplitude by sin(x)/x with x = ωΔt/2.
+    At the Nyquist wavenumber x = π/2, far from the first zero at π, so the factor stays between 1
+    and π²/4. What lies beyond the Nyquist wavenumber is gone before, by aliasing.
+    """
+    return np.asarray(np.sinc(LIGHT_SPEED_CM_PER_FS * plan.wavenumber * plan.spacing) ** -2)
 
 
-def _standard_error(blocks: PowerBlocks) -> FloatArray:
-    step = blocks.wavenumber[1] - blocks.wavenumber[0]
-    return spectrum_standard_error(
-        blocks.values,
-        blocks.weights,
-        blocks.runs,
-        max(1, round(_POOLED_WIDTHS * blocks.resolution / step)),
-        blocks.gaussian_variance,
-    )
-
-
-def _sum_rule(blocks: PowerBlocks, expected: float | None) -> SumRule:
-    weights = integration_weights(blocks.wavenumber, 0.0, blocks.wavenumber[-1])
-    error = standard_error(blocks.values @ weights, blocks.weights, blocks.runs)
-    return SumRule(float(blocks.mean @ weights), float(error), expected)
-
-
-def _notes(blocks: PowerBlocks, spacing: float) -> tuple[str, ...]:
-    highest = blocks.wavenumber[-1]
-    total = blocks.mean.sum()
-    share = float(blocks.mean[blocks.wavenumber > 0.9 * highest].sum() / total) if total else 0.0
-    if share < _ALIASED_SHARE:
-        return ()
+def _difference_note(largest: float) -> str:
     return (
-        f"{100 * share:.0f} % of the absorption lies within 10 % of the Nyquist wavenumber "
-        f"{highest:.0f} cm⁻¹: with frames {spacing:g} fs apart, faster vibrations may appear at "
-        "wrong wavenumbers",
+        "frames hold differences of the dipole over their spacing: the spectrum was divided by "
+        f"(sin(x)/x)², x = ωΔt/2, up to a factor of {largest:.2f} at the highest wavenumber"
     )
 
 
-def _scaled(power: PowerBlocks, factor: float) -> PowerBlocks:
-    return replace(power, values=factor * power.values, groups=factor * power.groups)
+def _notes(blocks: PowerBlocks) -> tuple[str, ...]:
+    notes = []
+    highest, total = blocks.wavenumber[-1], blocks.mean.sum()
+    share = float(blocks.mean[blocks.wavenumber > 0.9 * highest].sum() / total) if total else 0.0
+    if share >= _ALIASED_SHARE:
+        notes.append(
+            f"{100 * share:.0f} % of the absorption lies within 10 % of the Nyquist wavenumber "
+            f"{highest:.0f} cm⁻¹: with frames {blocks.plan.spacing:g} fs apart, faster vibrations "
+            "may appear at wrong wavenumbers"
+        )
+    if len(blocks.weights) < _FEW_BLOCKS:
+        notes.append(
+            f"only {len(blocks.weights)} blocks: standard errors were increased after Student so "
+            "that two of them hold 95 %, but know themselves badly"
+        )
+    return tuple(notes)
 
 
-def _check_positive(field: str, value: float | None) -> None:
-    if value is None or not math.isfinite(value) or value <= 0:
-        found = "nothing" if value is None else value
-        raise InputError("spectrum", field, found, "a positive number")
+def _each(
+    field: str, value: float | Sequence[float], n_runs: int, zero: bool = False
+) -> tuple[float, ...]:
+    """One positive value for each run."""
+    if value is None or np.ndim(value) == 0:
+        value = (value,) * n_runs  # type: ignore[assignment]
+    values = tuple(value)  # type: ignore[arg-type]
+    if len(values) != n_runs:
+        raise InputError("spectrum", field, f"{len(values)} values", f"one, or {n_runs}")
+    for one in values:
+        if not (zero and one == 0.0):
+            check_positive(field, one)
+    return values
 
 
-def _checked_run(name: str, run: AnyArray) -> FloatArray:
-    rates = np.asarray(run, dtype=np.float64)
+def _checked_piece(name: str, piece: AnyArray) -> FloatArray:
+    rates = np.asarray(piece, dtype=np.float64)
     rates = rates[:, None, :] if rates.ndim == 2 else rates
     if rates.ndim != 3 or rates.shape[2] != 3 or rates.shape[1] == 0:
         expected = "(frames, 3) or (frames, groups, 3)"
-        raise InputError(name, "dipole rate", f"shape {np.shape(run)}", expected)
-    finite = np.isfinite(rates).all(axis=(1, 2))
-    if not finite.all():
-        frame = int(np.argmin(finite))
-        raise InputError(f"{name}, frame {frame}", "dipole rate", "no number", "numbers")
+        raise InputError(name, "dipole rate", f"shape {np.shape(piece)}", expected)
     return rates

@@ -1,176 +1,277 @@
-"""Power spectral density of a vector signal by Welch's method, in blocks.
+"""Power spectral densities ∫dt e^{-iωt} ⟨x(0)·y(t)⟩ of signals of any length, in blocks.
 
-Each run is cut into segments that overlap by half; each segment is multiplied by a Hann taper,
-padded with zeros and Fourier transformed. A tapered periodogram is the transform of the linear
-correlation function of the tapered segment, so nothing is circular, no frequency is mixed with
-another beyond the resolution, and no value is negative. No mean is subtracted: a mean of Ṁ is a
-current, and its power at ω = 0 belongs to the spectrum.
+One computation serves both methods, Welch's and that of Blackman and Tukey; see
+:class:`aptnn_md.spectra.plan.SpectralPlan`. No mean is subtracted: a mean of Ṁ is a current, and
+its power at ω = 0 belongs to the spectrum. Densities of Welch are positive but for rounding;
+those of Blackman and Tukey may become negative by noise and beside sharp lines.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import TypeAlias
 
 import numpy as np
-from scipy.fft import fft, next_fast_len, rfft
+from scipy.fft import rfft
 
-from aptnn_md.arrays import FloatArray, IntArray
+from aptnn_md.arrays import AnyArray, FloatArray, IntArray
 from aptnn_md.errors import InputError
-from aptnn_md.units import LIGHT_SPEED_CM_PER_FS
+from aptnn_md.spectra.accumulate import LagAccumulator, LagSums
+from aptnn_md.spectra.errors_of_mean import spectrum_standard_error, standard_error
+from aptnn_md.spectra.plan import SpectralPlan
+from aptnn_md.spectra.terms import Pair, Term
 
-HANN_FWHM: float = 1.4406
-"""Full width at half maximum of |Fourier transform of a Hann taper|², times the taper's length."""
+Run: TypeAlias = AnyArray | Iterable[AnyArray]
+"""A signal (frames, n_signals, n_components), or an iterable of pieces of it in order."""
 
-MAX_BLOCKS = 64
-_POINTS_PER_RESOLUTION = 10
-_MIN_SEGMENT = 16
+_PIECE_VALUES = 2**20
+_POOLED_WIDTHS = 6
 
 
 @dataclass(frozen=True, eq=False)
 class PowerBlocks:
-    """Power spectral density ∫dt e^{-iωt} ⟨x(0)·x(t)⟩ of consecutive pieces of the runs.
+    """A density of consecutive blocks of the runs: a curve with its statistics.
 
     Attributes
     ----------
     wavenumber : (n,) cm⁻¹, from 0 to the Nyquist wavenumber
-    values : (n_blocks, n) in unit(x)² fs, of the sum over groups
+    values : (n_blocks, n) in unit(x) unit(y) fs; complex for a cross density
     weights : (n_blocks,) share of each block in the data; their sum is 1
     runs : (n_blocks,) index of the run of each block
-    groups : (n_groups, n) mean of each group's own (auto) density; empty where not asked for
-    gaussian_variance : (n,) relative variance of one segment's density for a Gaussian signal,
-        in units of that far from 0 and the Nyquist wavenumber; 2 there
-    segment_frames : frames in a segment
+    shape : (n,) variance of the mean for Gaussian signals, up to a factor; for a complex density
+        that of the real part + i that of the imaginary part
+    plan : method, window, lengths
     n_segments : segments in all blocks
-    resolution : full width at half maximum of a line without width, cm⁻¹
     """
 
     wavenumber: FloatArray
-    values: FloatArray
+    values: AnyArray
     weights: FloatArray
     runs: IntArray
-    groups: FloatArray
-    gaussian_variance: FloatArray
-    segment_frames: int
+    shape: AnyArray
+    plan: SpectralPlan
     n_segments: int
-    resolution: float
 
     @property
-    def mean(self) -> FloatArray:
+    def resolution(self) -> float:
+        """Full width at half maximum of a line without width, cm⁻¹."""
+        return self.plan.resolution
+
+    @property
+    def gaussian_variance(self) -> FloatArray:
+        """(n,) relative variance for a Gaussian signal, up to a factor."""
+        return self.plan.gaussian_variance
+
+    @property
+    def pooled_points(self) -> int:
+        """Number of neighbouring wavenumbers over which variances are pooled."""
+        step = float(self.wavenumber[1] - self.wavenumber[0])
+        return max(1, round(_POOLED_WIDTHS * self.resolution / step))
+
+    @cached_property
+    def mean(self) -> AnyArray:
         """(n,) density of all data."""
         return np.asarray(self.weights @ self.values)
 
+    @cached_property
+    def standard_error(self) -> AnyArray:
+        """(n,) standard error of the mean; of a complex density: of real and imaginary part."""
+        if np.iscomplexobj(self.values):
+            imaginary = self._error_of(self.values.imag, self.shape.imag)
+            return np.asarray(self._error_of(self.values.real, self.shape.real) + 1j * imaginary)
+        return self._error_of(self.values, self.shape)
 
-def segment_length(resolution: float, spacing: float) -> int:
-    """Frames in a segment for a resolution in cm⁻¹ at frames ``spacing`` fs apart."""
-    return round(HANN_FWHM / (LIGHT_SPEED_CM_PER_FS * resolution * spacing))
+    def integral(self, low: float, high: float) -> tuple[float, float]:
+        """Integral of a real density from ``low`` to ``high`` (cm⁻¹), and its standard error."""
+        return self.linear(integration_weights(self.wavenumber, low, high))
+
+    def linear(self, coefficients: FloatArray) -> tuple[float, float]:
+        """Σ coefficients × mean of a real density, and its standard error.
+
+        Parameters
+        ----------
+        coefficients : (n,)
+        """
+        error = standard_error(self.values @ coefficients, self.weights, self.runs, self._overlap)
+        return float(self.mean @ coefficients), float(error)
+
+    def scaled(self, factor: float | FloatArray) -> PowerBlocks:
+        """This density times a number, or times a function (n,) of the wavenumber."""
+        return replace(self, values=self.values * factor, shape=self.shape * np.square(factor))
+
+    def mapped(self, operator: Callable[[FloatArray], FloatArray]) -> PowerBlocks:
+        """A linear operator on curves, (..., n) -> (..., n), applied to this real density."""
+        values = operator(self.values)
+        shape = (self.weights @ values) ** 2 * self.gaussian_variance
+        return replace(self, values=values, shape=shape)
+
+    def both_orders(self) -> PowerBlocks:
+        """⟨x(0)·y(t)⟩ and ⟨y(0)·x(t)⟩ together, 2 Re of the density: real."""
+        return replace(self, values=2.0 * self.values.real, shape=4.0 * self.shape.real)
+
+    def minus(self, other: PowerBlocks) -> PowerBlocks:
+        """Difference to another real density of the same data, block by block."""
+        return replace(self, values=self.values - other.values, shape=self.shape + other.shape)
+
+    @property
+    def _overlap(self) -> float:
+        """Variance of the mean over that of independent blocks, for Gaussian signals."""
+        correlation = self.plan.neighbour_correlation
+        in_block = max(1.0, self.n_segments / len(self.weights))
+        within = 2.0 * correlation * (in_block - 1.0) / in_block
+        return (1.0 + 2.0 * correlation) / (1.0 + within)
+
+    def _error_of(self, values: FloatArray, shape: FloatArray) -> FloatArray:
+        return spectrum_standard_error(
+            values,
+            self.weights,
+            self.runs,
+            shape,
+            self.pooled_points,
+            _POOLED_WIDTHS,
+            self._overlap,
+        )
 
 
-def check_lengths(frames: Mapping[str, int], spacing: float, resolution: float) -> None:
-    """Refuse data that cannot give the resolution with an error bar.
+def power_blocks(
+    runs: Sequence[Run],
+    plan: SpectralPlan,
+    terms: Mapping[str, Term],
+    *,
+    names: Sequence[str] = (),
+    factors: Sequence[float] = (),
+) -> dict[str, PowerBlocks]:
+    """Densities of independent runs of one system; longer runs weigh more.
 
     Parameters
     ----------
-    frames : name -> number of frames of each run
-    spacing : time between frames, fs
-    resolution : cm⁻¹
+    runs : signals, or iterables of pieces of them
+    plan : method, window, lengths
+    terms : name -> density that is asked for
+    names : of the runs, for messages; default ``"run 1"`` and so on
+    factors : what the densities of each run are multiplied by; default 1
 
     Raises
     ------
     InputError
-        A run is shorter than a segment, a single run shorter than two segments that overlap by
-        half, or a segment has too few frames.
+        Shapes do not belong together, a value is not finite, or a run is too short.
     """
-    length = segment_length(resolution, spacing)
-    coarsest = HANN_FWHM / (LIGHT_SPEED_CM_PER_FS * spacing * _MIN_SEGMENT)
-    if length < _MIN_SEGMENT:
-        expected = f"at most {coarsest:.3g} cm⁻¹ with frames {spacing:g} fs apart"
-        raise InputError("spectrum", "resolution", f"{resolution:g} cm⁻¹", expected)
-    needed = length if len(frames) > 1 else length + length // 2
-    for name, n_frames in frames.items():
-        if n_frames < needed:
-            expected = (
-                f"at least {1e-3 * needed * spacing:.3g} ps for a resolution of {resolution:g} cm⁻¹"
-            )
-            coarse = np.ceil(1.01 * resolution * needed / max(1, n_frames))
-            if coarse < coarsest:
-                expected += f" (or a resolution of {coarse:g} cm⁻¹)"
-            found = f"{n_frames} frames, {1e-3 * n_frames * spacing:.3g} ps"
-            raise InputError(name, "length", found, expected)
+    names = names or [f"run {number}" for number in range(1, len(runs) + 1)]
+    weights = _weights_length(terms)
+    accumulator = LagAccumulator(plan, terms, weights)
+    for name, run in zip(names, runs, strict=True):
+        index = accumulator.add_run(name)
+        for piece in pieces_of(run):
+            accumulator.feed(index, piece)
+    return densities(accumulator, factors)
 
 
-def power_blocks(
-    runs: Sequence[FloatArray], spacing: float, resolution: float, keep_groups: bool = False
-) -> PowerBlocks:
-    """Power spectral density of independent runs of one signal.
+def densities(accumulator: LagAccumulator, factors: Sequence[float] = ()) -> dict[str, PowerBlocks]:
+    """Densities of what an accumulator has been fed; see :func:`power_blocks`."""
+    sums, plan = accumulator.result(), accumulator.plan
+    weights, scale = _weights(sums, plan)
+    if len(factors):
+        scale = scale * np.asarray(factors, dtype=np.float64)[sums.runs][:, None]
+    correlation = sums.sums * (scale * plan.lag_window)[:, None, :]
+    found: dict[str, PowerBlocks] = {}
+    for name, term in accumulator.terms.items():
+        rows = accumulator.rows.of_term[name]
+        values = _transform(plan, correlation, rows)
+        found[name] = PowerBlocks(
+            wavenumber=plan.wavenumber,
+            values=values,
+            weights=weights,
+            runs=sums.runs,
+            shape=_shape(plan, term, weights, values, correlation, rows),
+            plan=plan,
+            n_segments=_n_segments(sums, plan),
+        )
+    return found
 
-    Parameters
-    ----------
-    runs : (frames, n_groups, 3) each; only slices are taken
-    spacing : time between frames, fs
-    resolution : full width at half maximum of a line without width, cm⁻¹
-    keep_groups : also give the density of each group alone
 
-    The lengths must have passed :func:`check_lengths`.
-    """
-    length = segment_length(resolution, spacing)
-    starts = [_segment_starts(len(run), length) for run in runs]
-    n_segments = sum(map(len, starts))
-    n_fft = _padded_length(length, spacing, resolution)
-    taper = np.sin(np.pi * (np.arange(length) + 0.5) / length) ** 2
-    taper *= np.sqrt(spacing / np.sum(taper**2))
-    group_size = -(-n_segments // MAX_BLOCKS)
-    total_frames = sum(len(run) for run in runs)
-    values, weights, index = [], [], []
-    groups = np.zeros((runs[0].shape[1] if keep_groups else 0, n_fft // 2 + 1))
-    for number, (run, first) in enumerate(zip(runs, starts, strict=True)):
-        share = len(run) / total_frames / len(first)
-        for begin in range(0, len(first), group_size):
-            members = first[begin : begin + group_size]
-            block = np.zeros(n_fft // 2 + 1)
-            for start in members:
-                segment = np.asarray(run[start : start + length])
-                block += _density(segment.sum(axis=1), taper, n_fft)
-                for group in range(len(groups)):
-                    groups[group] += share * _density(segment[:, group], taper, n_fft)
-            values.append(block / len(members))
-            weights.append(share * len(members))
-            index.append(number)
-    step = 1.0 / (LIGHT_SPEED_CM_PER_FS * spacing * n_fft)
-    return PowerBlocks(
-        wavenumber=np.linspace(0.0, step * (n_fft // 2), n_fft // 2 + 1),
-        values=np.array(values),
-        weights=np.array(weights),
-        runs=np.array(index, dtype=np.int64),
-        groups=groups,
-        gaussian_variance=_gaussian_variance(taper, n_fft),
-        segment_frames=length,
-        n_segments=n_segments,
-        resolution=HANN_FWHM / (LIGHT_SPEED_CM_PER_FS * length * spacing),
+def pieces_of(run: Run) -> Iterator[AnyArray]:
+    """Pieces of a run that fit into the memory beside it."""
+    if not isinstance(run, np.ndarray):
+        yield from run
+        return
+    if run.ndim < 2:
+        yield run  # for the message
+        return
+    frames = max(1, _PIECE_VALUES // int(np.prod(run.shape[1:])))
+    for start in range(0, len(run), frames):
+        yield run[start : start + frames]
+
+
+def integration_weights(wavenumber: FloatArray, low: float, high: float) -> FloatArray:
+    """(n,) weights of the integral from ``low`` to ``high`` of a piecewise linear curve."""
+    # the integral of each hat function, cut to the range, by its antiderivative at the ends
+    step = wavenumber[1] - wavenumber[0]
+    edges = np.clip([low, high], wavenumber[0], wavenumber[-1])
+    below, above = (
+        np.where(u < 0, 0.5 * (1 + u) ** 2, 1 - 0.5 * (1 - u) ** 2)
+        for u in (np.clip((edge - wavenumber) / step, -1.0, 1.0) for edge in edges)
     )
+    return np.asarray(step * (above - below))
 
 
-def _density(segment: FloatArray, taper: FloatArray, n_fft: int) -> FloatArray:
-    """(n_fft // 2 + 1,) density of a (length, 3) signal, summed over its components."""
-    amplitude = rfft(segment * taper[:, None], n_fft, axis=0)
-    return np.asarray((amplitude.real**2 + amplitude.imag**2).sum(axis=1))
+def _weights(sums: LagSums, plan: SpectralPlan) -> tuple[FloatArray, FloatArray]:
+    """(n_blocks,) weights, and (n_blocks, n_lags) what makes the sums of a block a mean."""
+    total = sums.run_frames.sum()
+    if plan.method == "welch":
+        segments = np.bincount(sums.runs, sums.segments)
+        weights = (sums.run_frames / total / segments)[sums.runs] * sums.segments
+        return weights, np.repeat(1.0 / sums.segments[:, None], plan.n_lags, axis=1)
+    lags = np.arange(plan.n_lags)
+    # the terms of all runs in the sum at each lag; the blocks' shares then add up to the mean
+    terms = (sums.run_frames[:, None] - lags * plan.unbiased).sum(axis=0)
+    weights = sums.segments / total
+    return weights, (total / terms)[None, :] / sums.segments[:, None]
 
 
-def _gaussian_variance(taper: FloatArray, n_fft: int) -> FloatArray:
-    """1 + |H(2ν̃)|², H the transform of taper²: at both ends a density has half the freedom."""
-    window = np.abs(fft(taper**2, n_fft)) ** 2 / np.sum(taper**2) ** 2
-    return np.asarray(1.0 + window[2 * np.arange(n_fft // 2 + 1) % n_fft])
+def _n_segments(sums: LagSums, plan: SpectralPlan) -> int:
+    segments = sums.segments if plan.method == "welch" else sums.segments / plan.segment
+    return max(len(sums.runs), round(float(segments.sum())))
 
 
-def _segment_starts(n_frames: int, length: int) -> IntArray:
-    """Starts of segments that overlap by at most half and reach from end to end."""
-    n_segments = 1 + (n_frames - length) // max(1, length // 2)
-    if n_segments == 1:
-        return np.zeros(1, dtype=np.int64)
-    return np.linspace(0, n_frames - length, n_segments).astype(np.int64)
+def _transform(plan: SpectralPlan, correlation: FloatArray, rows: tuple[int, ...]) -> AnyArray:
+    """(n_blocks, n_fft // 2 + 1) density of rows that belong to one term."""
+    forward = _half_transform(plan, correlation[:, rows[0]])
+    if len(rows) == 1:
+        return np.asarray(2.0 * forward.real)
+    return np.asarray(forward + _half_transform(plan, correlation[:, rows[1]]).conj())
 
 
-def _padded_length(length: int, spacing: float, resolution: float) -> int:
-    """Even transform length whose grid is fine against the resolution."""
-    fine = _POINTS_PER_RESOLUTION / (LIGHT_SPEED_CM_PER_FS * spacing * resolution)
-    return 2 * int(next_fast_len(int(np.ceil(max(2 * length, fine) / 2)), real=True))
+def _half_transform(plan: SpectralPlan, lags: FloatArray) -> AnyArray:
+    """Sum over lags from 0 on, with half the weight of lag 0, times the spacing."""
+    halved = lags * np.where(np.arange(plan.n_lags) == 0, 0.5, 1.0)
+    return np.asarray(plan.spacing * rfft(halved, plan.n_fft, axis=1))
+
+
+def _shape(
+    plan: SpectralPlan,
+    term: Term,
+    weights: FloatArray,
+    values: AnyArray,
+    correlation: FloatArray,
+    rows: tuple[int, ...],
+) -> AnyArray:
+    mean = weights @ values
+    if not isinstance(term, Pair):
+        return np.asarray(mean**2 * plan.gaussian_variance)
+    mean_correlation = np.tensordot(weights, correlation, axes=1)[None]
+    left, right = (_transform(plan, mean_correlation, (row,))[0] for row in rows[2:])
+    # variances of the parts of a cross periodogram of Gaussian signals
+    product, difference = left * right, mean.real**2 - mean.imag**2
+    both = 0.5 * ((product + difference) + 1j * (product - difference))
+    floor = 1e-12 * np.abs(product)
+    real, imaginary = np.maximum(both.real, floor), np.maximum(both.imag, floor)
+    return np.asarray((real + 1j * imaginary) * plan.gaussian_variance)
+
+
+def _weights_length(terms: Mapping[str, Term]) -> int:
+    """Number of signals that the terms are for."""
+    for term in terms.values():
+        return len(term.left if isinstance(term, Pair) else term.weights)
+    raise InputError("spectrum", "terms", "none", "one or more")

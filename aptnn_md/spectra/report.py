@@ -23,8 +23,8 @@ def report(spectrum: InfraredSpectrum, reference: Reference | None = None) -> li
         + (f" in {n_runs} runs" if n_runs > 1 else "")
         + f", frames {spectrum.spacing:g} fs apart, {spectrum.temperature:.4g} K, "
         f"{spectrum.volume:.6g} Å³",
-        f"resolution {spectrum.resolution:.3g} cm⁻¹ (full width at half maximum), "
-        f"{spectrum.n_segments} segments",
+        f"resolution {spectrum.resolution:.3g} cm⁻¹ (full width at half maximum): "
+        f"{spectrum.blocks.plan.text}, {spectrum.n_segments} segments",
         f"integral of n·α: {rule.found:.4g} ± {rule.standard_error:.1g} cm⁻²"
         + (
             f"; f-sum rule: {rule.expected:.4g} cm⁻², ratio {rule.ratio:.3f} "

@@ -40,9 +40,10 @@ def write_table(
         "n*alpha (cm^-1)": spectrum.absorption,
         "standard error (cm^-1)": spectrum.standard_error,
     }
-    if spectrum.group_absorption is not None:
-        for label, values in zip(spectrum.group_labels, spectrum.group_absorption, strict=True):
-            columns[f"{label.replace(',', ';')} alone (cm^-1)"] = values
+    for name, part in spectrum.parts.items():
+        label = name.replace(",", ";").replace("×", "x")
+        columns[f"{label} (cm^-1)"] = part.mean
+        columns[f"{label} standard error (cm^-1)"] = part.standard_error
     inside = in_range(spectrum, wavenumbers)
     text = io.StringIO()
     header = [*describe(spectrum, provenance), ",".join(columns)]
@@ -83,8 +84,8 @@ def describe(spectrum: InfraredSpectrum, provenance: str = "") -> list[str]:
         f"volume: {spectrum.volume:.8g} A^3",
         f"length: {1e-3 * spectrum.length:.6g} ps in {len(spectrum.run_lengths)} run(s), "
         f"frames {spectrum.spacing:g} fs apart",
-        f"resolution: {spectrum.resolution:.4g} cm^-1 (full width at half maximum), "
-        f"{spectrum.n_segments} segments with Hann tapers",
+        f"resolution: {spectrum.resolution:.4g} cm^-1 (full width at half maximum)",
+        f"method: {spectrum.blocks.plan.text}, {spectrum.n_segments} segments",
         f"integral: {rule.found:.5g} +- {rule.standard_error:.2g} cm^-2",
     ]
     if rule.expected is not None:

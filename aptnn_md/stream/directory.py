@@ -23,13 +23,9 @@ from aptnn_md.stream.layout import (
     open_arrays,
     read_array,
 )
+from aptnn_md.stream.lock import lock
 from aptnn_md.stream.reader import read_header
 from aptnn_md.stream.store import OrderedStore
-
-try:
-    import fcntl
-except ImportError:  # no flock here: a second writer goes unnoticed
-    fcntl = None  # type: ignore[assignment]
 
 
 class StreamDirectory:
@@ -177,27 +173,14 @@ class StreamDirectory:
 
 
 def lock_directory(path: Path) -> int:
-    """Make and lock the directory of a stream; the descriptor that was opened for that.
-
-    Closing it unlocks, and the kernel does so when the process ends, however it does.
-    """
+    """Make and lock a directory; the descriptor that holds the lock until it is closed."""
     try:
         path.mkdir(parents=True, exist_ok=True)
-        descriptor = os.open(path, os.O_RDONLY)
+        return lock(path)
     except FileExistsError:
         raise InputError(path, "stream", "a file", "a directory or nothing") from None
     except OSError as error:
         raise _unwritable(path, error) from error
-    if fcntl is None:
-        return descriptor
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        os.close(descriptor)
-        raise InputError(path, "stream", "another writer at work", "none") from None
-    except OSError:
-        pass  # file systems without locks (some NFS) have no such protection
-    return descriptor
 
 
 def _unwritable(path: Path, error: OSError) -> InputError:

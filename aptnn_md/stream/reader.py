@@ -15,6 +15,9 @@ from aptnn_md.arrays import AnyArray, FloatArray, IntArray
 from aptnn_md.errors import InputError
 from aptnn_md.stream.header import StreamHeader
 from aptnn_md.stream.layout import committed_frames, open_arrays, read_array
+from aptnn_md.stream.lock import locked
+
+_PIECE_FRAMES = 65536
 
 
 class StreamReader:
@@ -54,6 +57,11 @@ class StreamReader:
         return self.header.timestep * self.header.stride
 
     @property
+    def being_written(self) -> bool | None:
+        """Whether a writer has the stream open; None where that cannot be known (no locks)."""
+        return locked(self.path)
+
+    @property
     def arrays(self) -> tuple[str, ...]:
         """Names of the arrays there are."""
         return tuple(self._arrays)
@@ -75,13 +83,13 @@ class StreamReader:
         ----------
         estimator : default is the first one of the header
         """
-        return self._read(self._rate_name(estimator))
+        return self._read(self.rate_name(estimator))
 
     def blocks(
         self, n_frames: int, estimator: str | None = None, start: int = 0
     ) -> Iterator[FloatArray]:
         """Ṁ from frame ``start`` on in pieces of up to ``n_frames``, (frames, n_groups, 3)."""
-        return self.pieces(self._rate_name(estimator), n_frames, start)
+        return self.pieces(self.rate_name(estimator), n_frames, start)
 
     def pieces(self, name: str, n_frames: int, start: int = 0) -> Iterator[AnyArray]:
         """An array from frame ``start`` on in pieces of up to ``n_frames``."""
@@ -93,33 +101,44 @@ class StreamReader:
         """Temperature, K: the thermostat's, else the mean of the frames, else None."""
         if self.header.temperature is not None:
             return self.header.temperature
-        return self._mean("temperature")
+        mean = self._mean("temperature")
+        return None if mean is None else float(mean)
 
     @property
     def volume(self) -> float | None:
         """Volume, Å³: the mean of the frames, else the constant one, else None."""
         mean = self._mean("volume")
-        return self.header.volume if mean is None else mean
+        return self.header.volume if mean is None else float(mean)
 
     @property
     def f_sum(self) -> FloatArray | None:
         """(n_groups,) mean over frames of Σᵢ Σ_αβ apt²/(3 mᵢ), e²/amu, or None."""
-        values = self.read("f_sum")
-        return None if values is None or not len(values) else values.mean(axis=0)
+        return self._mean("f_sum")
 
-    def read(self, name: str) -> FloatArray | None:
-        """All committed frames of an optional array; None where the stream has no such array."""
-        return self._read(name) if name in self._arrays else None
+    def read(self, name: str, start: int = 0, stop: int | None = None) -> FloatArray | None:
+        """Committed frames of an optional array, all of them or from ``start`` to before ``stop``;
+        None where the stream has no such array."""
+        return self._read(name, start, stop) if name in self._arrays else None
 
-    def _mean(self, name: str) -> float | None:
-        values = self.read(name)
-        return None if values is None or not len(values) else float(values.mean())
+    def rate_name(self, estimator: str | None = None) -> str:
+        """Name of the array of an estimator; default: the first one of the header.
 
-    def _rate_name(self, estimator: str | None) -> str:
+        Raises
+        ------
+        InputError
+            The stream has no such estimator.
+        """
         estimator = self.header.estimators[0] if estimator is None else estimator
         if estimator not in self.header.estimators:
             raise InputError(self.path, "estimator", estimator, list(self.header.estimators))
         return f"dipole_rate/{estimator}"
+
+    def _mean(self, name: str) -> FloatArray | None:
+        """Mean over frames, in bounded memory."""
+        if name not in self._arrays or not self._n_frames:
+            return None
+        sums = [piece.sum(axis=0) for piece in self.pieces(name, _PIECE_FRAMES)]
+        return np.asarray(sum(sums) / self._n_frames)
 
     def _read(self, name: str, start: int = 0, stop: int | None = None) -> AnyArray:
         stop = self._n_frames if stop is None else min(stop, self._n_frames)

@@ -1,0 +1,158 @@
+"""Which densities of a signal of many parts are computed, and what must be correlated for them.
+
+A signal is an array (frames, n_signals, n_components): parts of Ṁ, velocities of atoms, elements
+of a polarizability. Components are always summed: ⟨x(0)·y(t)⟩.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import combinations
+from typing import TypeAlias
+
+import numpy as np
+
+from aptnn_md.arrays import FloatArray
+from aptnn_md.errors import InputError
+
+TOTAL = ""
+"""Name of the term that is the whole signal."""
+
+
+@dataclass(frozen=True, eq=False)
+class Auto:
+    """Density of y = Σ_s w_s x_s.
+
+    Attributes
+    ----------
+    weights : (n_signals,) w
+    """
+
+    weights: FloatArray
+
+
+@dataclass(frozen=True, eq=False)
+class Pair:
+    """Cross density ∫dt e^{-iωt} ⟨y(0)·z(t)⟩ of y = Σ_s a_s x_s and z = Σ_s b_s x_s; complex.
+
+    Attributes
+    ----------
+    left, right : (n_signals,) a and b
+    """
+
+    left: FloatArray
+    right: FloatArray
+
+
+@dataclass(frozen=True, eq=False)
+class Alone:
+    """Sum of the densities of the signals alone, Σ_s w_s S(x_s): no cross terms.
+
+    Attributes
+    ----------
+    weights : (n_signals,) w, not negative
+    """
+
+    weights: FloatArray
+
+
+Term: TypeAlias = Auto | Pair | Alone
+
+
+def total(n_signals: int) -> dict[str, Term]:
+    """The sum of all signals only."""
+    return {TOTAL: Auto(np.ones(n_signals))}
+
+
+def pair_name(first: str, second: str) -> str:
+    """Name of the cross term of two groups."""
+    return f"{first} × {second}"
+
+
+def group_terms(labels: Sequence[str]) -> dict[str, Term]:
+    """The total, each group, and each pair of groups.
+
+    The total is the sum of the groups' densities and, for each pair, of 2 Re of its density.
+    """
+    unit = np.eye(len(labels))
+    terms = total(len(labels))
+    terms |= {label: Auto(unit[k]) for k, label in enumerate(labels)}
+    for i, j in combinations(range(len(labels)), 2):
+        terms[pair_name(labels[i], labels[j])] = Pair(unit[i], unit[j])
+    return terms
+
+
+@dataclass(frozen=True, eq=False)
+class Rows:
+    """What is to be correlated so that all terms can be made.
+
+    Attributes
+    ----------
+    mix : (n_mixed, n_signals) sums of signals that are needed
+    pairs : (n_pairs, 2) which of them are correlated with which: Σ_t first(t)·second(t + τ)
+    alone : (n_alone, n_signals) weights of the sums of signals alone
+    of_pair : (first, second) -> its row in the sums; rows of ``alone`` follow
+    """
+
+    mix: FloatArray
+    pairs: tuple[tuple[int, int], ...]
+    alone: FloatArray
+    of_term: Mapping[str, tuple[int, ...]]
+
+    @property
+    def n_rows(self) -> int:
+        """Number of correlation functions."""
+        return len(self.pairs) + len(self.alone)
+
+
+def rows_of(terms: Mapping[str, Term], n_signals: int) -> Rows:
+    """Correlation functions that are needed, each of them once.
+
+    ``of_term`` holds for an :class:`Auto` its row, for an :class:`Alone` its row, and for a
+    :class:`Pair` the rows of (left, right), (right, left), (left, left), (right, right).
+
+    Raises
+    ------
+    InputError
+        Weights are not one for each signal.
+    """
+    mixed: dict[bytes, int] = {}
+    pairs: dict[tuple[int, int], int] = {}
+    vectors: list[FloatArray] = []
+    alone: list[FloatArray] = []
+
+    def index(weights: FloatArray) -> int:
+        vector = np.asarray(weights, dtype=np.float64)
+        if vector.shape != (n_signals,):
+            found, expected = f"weights of shape {vector.shape}", f"({n_signals},)"
+            raise InputError("spectrum", "term", found, expected)
+        number = mixed.setdefault(vector.tobytes(), len(vectors))
+        if number == len(vectors):
+            vectors.append(vector)
+        return number
+
+    def row(first: int, second: int) -> int:
+        return pairs.setdefault((first, second), len(pairs))
+
+    of_term: dict[str, tuple[int, ...]] = {}
+    for name, term in terms.items():
+        if isinstance(term, Auto):
+            a = index(term.weights)
+            of_term[name] = (row(a, a),)
+        elif isinstance(term, Pair):
+            a, b = index(term.left), index(term.right)
+            of_term[name] = (row(a, b), row(b, a), row(a, a), row(b, b))
+        else:
+            of_term[name] = (-1 - len(alone),)
+            alone.append(np.asarray(term.weights, dtype=np.float64))
+    of_term = {
+        name: tuple(r if r >= 0 else len(pairs) - 1 - r for r in found)
+        for name, found in of_term.items()
+    }
+    return Rows(
+        np.array(vectors).reshape(-1, n_signals),
+        tuple(pairs),
+        np.array(alone).reshape(-1, n_signals),
+        of_term,
+    )
