@@ -58,3 +58,13 @@ F_SUM_PREFACTOR: float = (
     * 1e-4  # m⁻² -> cm⁻²
 )
 """∫₀^∞ n(ν̃)α(ν̃) dν̃ [cm⁻²] = F_SUM_PREFACTOR / V Σᵢ qᵢ²/mᵢ, with V in Å³, q in e and m in amu."""
+
+KM_PER_MOL: float = (
+    _si.N_A * _si.e**2 / (12.0 * _si.epsilon_0 * _si.c**2 * _si.atomic_mass) * 1e-3  # m -> km
+)
+"""Integrated molar absorption of a normal mode, km/mol = KM_PER_MOL |∂M/∂Q|², with ∂M/∂Q in
+e/√amu: N_A e²/(12 ε₀ c² amu), the harmonic limit of the same formula as :data:`IR_PREFACTOR`."""
+
+PER_CM2_PER_KM_PER_MOL: float = 1e5 / (_si.N_A * 1e-24)  # cm/mol over cm³/mol of 1 Å³
+"""∫ n(ν̃)α(ν̃) dν̃ [cm⁻²] = PER_CM2_PER_KM_PER_MOL A / V of one mode of intensity A (km/mol) in each
+volume V (Å³)."""

@@ -14,7 +14,7 @@ LAYERS = {
     "errors": 0, "arrays": 0, "units": 0, "files": 0, "progress": 0, "tensors": 0, "e3nn_compat": 0,
     "graph": 1, "molecules": 1, "selection": 1, "motion": 1, "groups": 1, "rates": 1,
     "stream": 1, "spectra": 1, "bundled": 1,
-    "models": 2, "dataset": 2,
+    "models": 2, "dataset": 2, "normal_modes": 2,
     "checkpoint": 3,
     "predictor": 4, "training": 4, "training_job": 4, "evaluation": 4,
     "quiet_mace": 3, "mace_potential": 4, "potentials": 5,
@@ -22,7 +22,7 @@ LAYERS = {
     "cli": 6,
 }  # fmt: skip
 WITHOUT_TORCH = {"errors", "arrays", "units", "files", "progress", "tensors", "rates", "groups"}
-WITHOUT_TORCH |= {"molecules", "selection", "motion"}
+WITHOUT_TORCH |= {"molecules", "selection", "motion", "normal_modes", "dataset"}
 WITHOUT_TORCH |= {"stream", "spectra", "cli"}
 
 

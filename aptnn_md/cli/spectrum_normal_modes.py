@@ -1,0 +1,167 @@
+"""``aptnn-md spectrum normal-modes``: harmonic infrared spectra."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from aptnn_md.cli import spectrum_options
+
+if TYPE_CHECKING:
+    from ase import Atoms
+
+    from aptnn_md.arrays import FloatArray
+    from aptnn_md.normal_modes import NormalModes
+
+HELP = """\
+Harmonic vibrations of a molecule, a cluster or a crystal at Γ: wavenumbers from a Hessian,
+infrared intensities (km/mol) from predicted polar tensors. The Hessian comes from a file or from
+differences of forces, which go on where they were interrupted when the command is given again."""
+
+EXAMPLE = """\
+  aptnn-md spectrum normal-modes water.xyz --potential water-mace --relax --plot modes.png
+  aptnn-md spectrum normal-modes POSCAR --hessian FORCE_CONSTANTS --model my.pt --out modes.csv"""
+
+LARGE_FORCE = 0.02
+"""eV/Å: modes away from an energy minimum mean little."""
+
+SMALL_RIGID = 60.0
+"""cm⁻¹ that translations and rotations may have by noise."""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the options of harmonic spectra."""
+    add = parser.add_argument
+    add("start", metavar="START", help="structure, in any format of ASE; of several the last one")
+    source = parser.add_mutually_exclusive_group(required=True)
+    source.add_argument(
+        "--potential", help="of the forces: as for aptnn-md md; double precision where it is MACE"
+    )
+    source.add_argument(
+        "--hessian",
+        metavar="FILE",
+        help="instead of forces: phonopy's FORCE_CONSTANTS, .npy (eV/Å²), .json of ASE's "
+        "vibrations, or .npz of this command",
+    )
+    tensors = parser.add_mutually_exclusive_group()
+    tensors.add_argument(
+        "--model", default="water-apt", help="APT model: file or bundled name (%(default)s)"
+    )
+    tensors.add_argument(
+        "--apt", metavar="FILE", help="instead of a model: extxyz with the array apt, or .npy"
+    )
+    add("--total-charge", type=float, default=0.0, metavar="E", help="e (%(default)s)")
+    add("--relax", action="store_true", help="go to the energy minimum first; the cell stays")
+    add(
+        "--fmax",
+        type=float,
+        default=1e-3,
+        metavar="F",
+        help="largest force of the minimum, eV/Å (%(default)s)",
+    )
+    add("--delta", type=float, default=0.01, metavar="A", help="displacement, Å (%(default)s)")
+    add(
+        "--checkpoint",
+        metavar="FILE",
+        help="forces so far; default: START's name with the suffix .hessian.npz, in this directory",
+    )
+    add("--device", default="cpu", help="where model and potential run (%(default)s)")
+    spectrum_options.add_output_arguments(parser)
+    add("--broadened", metavar="CSV", help="table of the broadened spectrum to write")
+    add("--width", type=float, default=20.0, metavar="CM", help="of lines, cm⁻¹ (%(default)s)")
+    add(
+        "--shape",
+        choices=("lorentzian", "gaussian"),
+        default="lorentzian",
+        help="of lines (%(default)s)",
+    )
+
+
+def run(arguments: argparse.Namespace) -> None:
+    """Find the modes, print them, write what was asked for."""
+    from aptnn_md import normal_modes as harmonic
+    from aptnn_md.cli.md import read_structure
+
+    atoms = read_structure(arguments.start)
+    # a module of the user beside the input; last, so that it hides nothing
+    sys.path.append(os.getcwd())
+    hessian = _hessian(arguments, atoms)
+    modes = harmonic.normal_modes(hessian, atoms.get_masses(), atoms.positions, atoms.pbc)
+    volume = float(atoms.get_volume()) if atoms.pbc.all() else None
+    infrared = harmonic.infrared_modes(modes, _polar_tensors(arguments, atoms), volume)
+    wavenumbers = spectrum_options.wavenumber_range(arguments)
+    where = harmonic.wavenumber_grid(infrared, arguments.width, wavenumbers)
+    for line in harmonic.table(infrared):
+        print(line)
+    for note in _notes(modes):
+        print(f"warning: {note}")
+    provenance = spectrum_options.provenance()
+    if arguments.out:
+        harmonic.write_modes(arguments.out, infrared, atoms, provenance)
+        print(f"table: {arguments.out}")
+    line_shape = (arguments.width, arguments.shape)
+    if arguments.broadened:
+        harmonic.write_broadened(
+            arguments.broadened, infrared, where, *line_shape, atoms, provenance
+        )
+        print(f"broadened spectrum: {arguments.broadened}")
+    if arguments.plot:
+        from aptnn_md.normal_modes.plot import draw_modes
+
+        draw_modes(arguments.plot, infrared, where, *line_shape, atoms.get_chemical_formula())
+        print(f"picture: {arguments.plot}")
+
+
+def _hessian(arguments: argparse.Namespace, atoms: Atoms) -> FloatArray:
+    """The Hessian that was asked for; the positions of ``atoms`` become those where it is."""
+    from aptnn_md import normal_modes as harmonic
+    from aptnn_md.potentials import load_potential
+
+    if arguments.hessian:
+        return harmonic.read_hessian(arguments.hessian, atoms)
+    atoms.calc = load_potential(arguments.potential, device=arguments.device, dtype="float64")
+    checkpoint = Path(arguments.checkpoint or f"{Path(arguments.start).stem}.hessian.npz")
+    found = harmonic.finite_difference_hessian(
+        atoms,
+        delta=arguments.delta,
+        relax=arguments.fmax if arguments.relax else None,
+        checkpoint=checkpoint,
+        potential=arguments.potential,
+    )
+    atoms.positions = found.positions
+    print(f"Hessian: {checkpoint}, asymmetry up to {found.asymmetry:.2g} eV/Å²")
+    print(f"largest force: {found.largest_force:.2g} eV/Å")
+    if found.largest_force > LARGE_FORCE:
+        print("warning: this is no energy minimum, where modes mean little; --relax goes to one")
+    return found.matrix
+
+
+def _polar_tensors(arguments: argparse.Namespace, atoms: Atoms) -> FloatArray:
+    from aptnn_md import normal_modes as harmonic
+
+    if arguments.apt:
+        return harmonic.read_polar_tensors(arguments.apt, atoms)
+    from aptnn_md.predictor import Predictor
+
+    predictor = Predictor.from_file(
+        arguments.model,
+        device=arguments.device,
+        dtype="float64",
+        total_charge=arguments.total_charge,
+    )
+    return predictor(atoms)
+
+
+def _notes(modes: NormalModes) -> list[str]:
+    notes = []
+    if modes.imaginary:
+        notes.append(f"{modes.imaginary} imaginary mode(s): this is no energy minimum")
+    rigid = float(abs(modes.rigid).max(initial=0.0))
+    if rigid > SMALL_RIGID:
+        notes.append(
+            f"the Hessian gives rigid motions up to {rigid:.0f} cm⁻¹ before they are taken out"
+        )
+    return notes

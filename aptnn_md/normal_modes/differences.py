@@ -1,0 +1,251 @@
+"""Hessians from differences of forces, with progress, and resumed when they were interrupted."""
+
+from __future__ import annotations
+
+import io
+import math
+import os
+import time
+import zipfile
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import numpy as np
+from ase import Atoms
+from ase.calculators.calculator import BaseCalculator
+from ase.optimize import BFGS
+from numpy.typing import NDArray
+
+from aptnn_md.arrays import FloatArray
+from aptnn_md.errors import InputError, RunError
+from aptnn_md.files import write_output
+from aptnn_md.progress import Progress
+
+_FORMAT = "aptnn_md.hessian"
+_WRITE_SECONDS = 20.0
+_SAME_POSITIONS = 1e-6
+
+
+@dataclass(frozen=True, eq=False)
+class Hessian:
+    """Second derivatives of the energy by central differences of forces.
+
+    Attributes
+    ----------
+    matrix : (3 n_atoms, 3 n_atoms) eV/Å², symmetric
+    positions : (n_atoms, 3) Å, where it was taken
+    largest_force : eV/Å, there
+    asymmetry : largest difference to its transpose before it was made symmetric, eV/Å²
+    """
+
+    matrix: FloatArray
+    positions: FloatArray
+    largest_force: float
+    asymmetry: float
+
+
+@dataclass
+class _Differences:
+    """Forces at displaced positions, as far as they are known."""
+
+    numbers: NDArray[np.int64]
+    positions: FloatArray
+    start: FloatArray
+    cell: FloatArray
+    pbc: NDArray[np.bool_]
+    delta: float
+    potential: str
+    # of no displacement, then of each coordinate: forwards, backwards; NaN where not yet known
+    forces: FloatArray = field(default_factory=lambda: np.zeros(0))
+
+    @classmethod
+    def of(cls, atoms: Atoms, start: FloatArray, delta: float, potential: str) -> _Differences:
+        return cls(
+            numbers=np.asarray(atoms.numbers, dtype=np.int64),
+            positions=atoms.positions.copy(),
+            start=start,
+            cell=np.array(atoms.cell.array),
+            pbc=np.asarray(atoms.pbc, dtype=bool),
+            delta=delta,
+            potential=potential,
+            forces=np.full((1 + 6 * len(atoms), len(atoms), 3), np.nan),
+        )
+
+    @property
+    def open(self) -> list[int]:
+        """Numbers of displacements that are not known."""
+        return [int(n) for n in np.flatnonzero(np.isnan(self.forces[:, 0, 0]))]
+
+    def displaced(self, number: int) -> FloatArray:
+        """Positions of a displacement."""
+        positions = self.positions.copy()
+        if number:
+            coordinate, backwards = divmod(number - 1, 2)
+            positions.flat[coordinate] += -self.delta if backwards else self.delta
+        return positions
+
+    def hessian(self) -> Hessian:
+        n = 3 * len(self.numbers)
+        pairs = self.forces[1:].reshape(n, 2, n)
+        matrix = (pairs[:, 1] - pairs[:, 0]) / (2.0 * self.delta)
+        return Hessian(
+            matrix=0.5 * (matrix + matrix.T),
+            positions=self.positions,
+            largest_force=float(np.linalg.norm(self.forces[0], axis=1).max()),
+            asymmetry=float(np.abs(matrix - matrix.T).max()),
+        )
+
+    def write(self, path: Path) -> None:
+        data = io.BytesIO()
+        np.savez(
+            data,
+            format=_FORMAT,
+            **vars(self),
+        )
+        write_output(path, data.getvalue())
+
+    @classmethod
+    def read(cls, path: Path) -> _Differences:
+        expected = "differences of forces that aptnn_md wrote"
+        try:
+            with np.load(path) as data:
+                values = {name: data[name] for name in data.files}
+            if str(values.pop("format")) != _FORMAT:
+                raise KeyError("format")
+            return cls(
+                **values | {"delta": float(values["delta"]), "potential": str(values["potential"])}
+            )
+        except (OSError, ValueError, KeyError, TypeError, zipfile.BadZipFile, EOFError) as error:
+            raise InputError(path, "file", error, expected) from error
+
+    def check_same(self, path: Path, found: _Differences) -> None:
+        """Refuse a file of another calculation."""
+        for name in ("numbers", "cell", "pbc", "start", "delta", "potential"):
+            mine, theirs = getattr(self, name), getattr(found, name)
+            if name in ("cell", "start", "delta"):
+                same = np.shape(mine) == np.shape(theirs)
+                same = same and np.allclose(mine, theirs, rtol=0, atol=_SAME_POSITIONS)
+            else:
+                same = np.array_equal(mine, theirs)
+            if not same:
+                what = "positions" if name == "start" else name
+                short = isinstance(mine, str | float)
+                raise InputError(
+                    path,
+                    what,
+                    theirs if short else "others",
+                    f"{mine if short else 'those of this calculation'}; another file, or remove it",
+                )
+
+
+def relaxed(atoms: Atoms, largest_force: float = 1e-3, max_steps: int = 1000) -> Atoms:
+    """A copy of ``atoms`` at the nearest minimum of its potential; the cell stays.
+
+    Parameters
+    ----------
+    largest_force : eV/Å, at which it is enough
+
+    Raises
+    ------
+    RunError
+        Not converged after ``max_steps``.
+    """
+    copy: Atoms = atoms.copy()
+    copy.calc = atoms.calc
+    optimizer = BFGS(copy, logfile=None)
+    with Progress(max_steps, "relaxing") as progress:
+        force = math.inf
+        for _ in optimizer.irun(fmax=largest_force, steps=max_steps):
+            force = float(np.linalg.norm(copy.get_forces(), axis=1).max())
+            if not math.isfinite(force):
+                raise RunError(f"relaxation: step {optimizer.nsteps}: forces are not finite")
+            progress.update(note=f"largest force {force:.2g} eV/Å")
+    if force > largest_force:
+        raise RunError(
+            f"relaxation: largest force {force:.3g} eV/Å after {max_steps} steps, "
+            f"expected below {largest_force:g}"
+        )
+    return copy
+
+
+def finite_difference_hessian(
+    atoms: Atoms,
+    *,
+    delta: float = 0.01,
+    relax: float | None = None,
+    checkpoint: str | os.PathLike[str] | None = None,
+    potential: str = "",
+) -> Hessian:
+    """Hessian from 6 N + 1 force evaluations, with central differences.
+
+    Parameters
+    ----------
+    atoms : structure with a calculator; its constraints are ignored
+    delta : displacement, Å
+    relax : go to the energy minimum first, to this largest force, eV/Å
+    checkpoint : file for what is known so far; where it exists, only what is missing is computed,
+        and its relaxed positions are taken
+    potential : name of the potential, so that a file of another one is noticed
+
+    Raises
+    ------
+    InputError
+        A displacement that is not positive; a file of another structure, displacement or
+        potential.
+    RunError
+        The relaxation did not converge, or forces are not finite.
+    """
+    if not (math.isfinite(delta) and delta > 0):
+        raise InputError("finite differences", "displacement", delta, "a positive number, Å")
+    free = atoms.copy()
+    free.calc = atoms.calc
+    free.set_constraint()
+    path = None if checkpoint is None else Path(checkpoint)
+    known = _Differences.of(free, free.positions.copy(), delta, potential)
+    if path is not None and path.exists():
+        saved = _Differences.read(path)
+        known.check_same(path, saved)
+        known = saved
+        free.positions = known.positions
+    elif relax is not None:
+        free = relaxed(free, relax)
+        known = _Differences.of(free, known.start, delta, potential)
+    _complete(known, free, path)
+    return known.hessian()
+
+
+def read_differences(path: Path, atoms: Atoms) -> FloatArray:
+    """Hessian from the file of a finished calculation of ``atoms``, relaxed or not."""
+    found = _Differences.read(path)
+    if found.open:
+        total = len(found.forces)
+        raise InputError(
+            path, "displacements", f"{total - len(found.open)} of {total}", "a finished calculation"
+        )
+    here = _Differences.of(atoms, atoms.positions.copy(), found.delta, found.potential)
+    replace(here, forces=np.zeros(0)).check_same(path, replace(found, start=found.positions))
+    return found.hessian().matrix
+
+
+def _complete(known: _Differences, atoms: Atoms, path: Path | None) -> None:
+    calculator: BaseCalculator = atoms.calc
+    moved = atoms.copy()
+    moved.calc = calculator
+    open_before = known.open
+    last = time.monotonic()
+    try:
+        with Progress(len(open_before), "finite differences", "displacement") as progress:
+            for number in open_before:
+                moved.positions = known.displaced(number)
+                forces = moved.get_forces()
+                if not np.isfinite(forces).all():
+                    raise RunError(f"displacement {number}: forces are not finite")
+                known.forces[number] = forces
+                progress.update()
+                if path is not None and time.monotonic() - last > _WRITE_SECONDS:
+                    known.write(path)
+                    last = time.monotonic()
+    finally:
+        # also when it is interrupted
+        if path is not None and len(known.open) < len(open_before):
+            known.write(path)

@@ -1,0 +1,125 @@
+"""Infrared intensities of normal modes, and the spectrum of broadened lines."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from aptnn_md.arrays import FloatArray
+from aptnn_md.errors import InputError
+from aptnn_md.normal_modes.modes import NormalModes
+from aptnn_md.units import KM_PER_MOL, PER_CM2_PER_KM_PER_MOL
+
+SHAPES = ("lorentzian", "gaussian")
+"""Shapes of broadened lines."""
+
+
+@dataclass(frozen=True, eq=False)
+class InfraredModes:
+    """Normal modes with their infrared intensities.
+
+    Attributes
+    ----------
+    modes : the modes
+    dipole_derivative : (n_modes, 3) ∂M/∂Q, e/√amu
+    intensity : (n_modes,) integrated molar absorption (neperian), km/mol of structures
+    volume : of the cell of a crystal, Å³; None for a molecule
+    """
+
+    modes: NormalModes
+    dipole_derivative: FloatArray
+    intensity: FloatArray
+    volume: float | None = None
+
+    @property
+    def absorption(self) -> FloatArray | None:
+        """(n_modes,) ∫ n(ν̃)α(ν̃) dν̃ of a crystal in random orientation, cm⁻²."""
+        if self.volume is None:
+            return None
+        return self.intensity * PER_CM2_PER_KM_PER_MOL / self.volume
+
+    @property
+    def unit(self) -> str:
+        """Of :meth:`broadened`."""
+        return "km/mol cm" if self.volume is None else "cm^-1"
+
+    def broadened(
+        self, wavenumber: FloatArray, width: float = 20.0, shape: str = "lorentzian"
+    ) -> FloatArray:
+        """Sum of lines of unit area times their intensities.
+
+        Parameters
+        ----------
+        wavenumber : (n,) cm⁻¹
+        width : full width at half maximum, cm⁻¹
+        shape : one of :data:`SHAPES`
+
+        Returns
+        -------
+        (n,) molecules: km/mol per cm⁻¹; crystals: n(ν̃)α(ν̃), cm⁻¹. Imaginary modes are left out
+        """
+        if not (math.isfinite(width) and width > 0):
+            raise InputError("broadened spectrum", "width", width, "a positive number, cm⁻¹")
+        if shape not in SHAPES:
+            expected = f"one of {', '.join(SHAPES)}"
+            raise InputError("broadened spectrum", "shape", repr(shape), expected)
+        area = self.intensity if self.absorption is None else self.absorption
+        real = self.modes.wavenumber > 0
+        # in half widths at half maximum
+        distance = (wavenumber[:, None] - self.modes.wavenumber[real]) / (0.5 * width)
+        if shape == "lorentzian":
+            lines = 1.0 / (1.0 + distance**2) / (0.5 * math.pi * width)
+        else:
+            log2 = math.log(2.0)
+            lines = np.exp(-log2 * distance**2) * math.sqrt(log2 / math.pi) / (0.5 * width)
+        return np.asarray(lines @ area[real])
+
+
+def infrared_modes(
+    modes: NormalModes, apt: FloatArray, volume: float | None = None
+) -> InfraredModes:
+    """Infrared intensities A = N_A/(12 ε₀ c²) |∂M/∂Q|² (neperian).
+
+    Parameters
+    ----------
+    modes : normal modes
+    apt : (n_atoms, 3, 3), e; row = dipole, column = displacement
+    volume : of the cell of a crystal, Å³
+
+    Raises
+    ------
+    InputError
+        Tensors of other atoms, or not finite.
+    """
+    expected = (len(modes.masses), 3, 3)
+    if apt.shape != expected or not np.isfinite(apt).all():
+        raise InputError("infrared intensities", "apt", f"shape {apt.shape}", f"{expected}, finite")
+    derivative = np.asarray(modes.derivative(apt))
+    return InfraredModes(modes, derivative, KM_PER_MOL * (derivative**2).sum(axis=1), volume)
+
+
+def wavenumber_grid(
+    infrared: InfraredModes, width: float, wavenumbers: tuple[float, float] | None = None
+) -> FloatArray:
+    """Wavenumbers for a broadened spectrum, cm⁻¹: ten in each width.
+
+    Parameters
+    ----------
+    width : of the lines, cm⁻¹
+    wavenumbers : range; default: from 0 to behind the last mode
+
+    Raises
+    ------
+    InputError
+        A range that is none, or a width that is not positive.
+    """
+    if not width > 0:
+        raise InputError("broadened spectrum", "width", width, "a positive number, cm⁻¹")
+    last = float(infrared.modes.wavenumber.max(initial=0.0))
+    low, high = wavenumbers or (0.0, 100.0 * np.ceil((1.05 * last + 2.0 * width) / 100.0))
+    if not 0 <= low < high:
+        found = f"{low:g} to {high:g} cm⁻¹"
+        raise InputError("broadened spectrum", "range", found, "0 <= low < high")
+    return np.linspace(low, high, 1 + int(np.ceil(10.0 * (high - low) / width)))

@@ -1,0 +1,126 @@
+"""Normal modes: eigenvectors of the mass-weighted Hessian, without rigid motions."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from aptnn_md.arrays import AnyArray, FloatArray
+from aptnn_md.errors import InputError
+from aptnn_md.units import AMU_A2_PER_FS2_EV, WAVENUMBER_PER_ANGULAR_FREQUENCY
+
+_STRAIGHT = 1e-8
+
+
+@dataclass(frozen=True, eq=False)
+class NormalModes:
+    """Harmonic vibrations about one structure.
+
+    Attributes
+    ----------
+    wavenumber : (n_modes,) cm⁻¹, ascending; imaginary ones are negative
+    eigenvectors : (n_modes, n_atoms, 3) orthonormal, √mass times displacement
+    masses : (n_atoms,) amu
+    rigid : (n_rigid,) wavenumbers that the Hessian gives to the translations and rotations that
+        were taken out, cm⁻¹; not zero where it is not exact, or, for rotations, where forces act
+    """
+
+    wavenumber: FloatArray
+    eigenvectors: FloatArray
+    masses: FloatArray
+    rigid: FloatArray
+
+    def __len__(self) -> int:
+        return len(self.wavenumber)
+
+    @property
+    def displacements(self) -> FloatArray:
+        """(n_modes, n_atoms, 3) displacements along normal coordinates Q, 1/√amu."""
+        return self.eigenvectors / np.sqrt(self.masses)[:, None]
+
+    @property
+    def imaginary(self) -> int:
+        """Number of modes with imaginary frequencies."""
+        return int((self.wavenumber < 0).sum())
+
+    def derivative(self, gradient: AnyArray) -> AnyArray:
+        """∂X/∂Q of each mode from the gradient of X with respect to the positions.
+
+        Parameters
+        ----------
+        gradient : (n_atoms, ..., 3); the last axis is the displacement. APTs (n_atoms, 3, 3) for
+            the dipole, polarizability gradients (n_atoms, 3, 3, 3) for Raman activities
+
+        Returns
+        -------
+        (n_modes, ...), the unit of X per Å √amu
+        """
+        return np.asarray(np.einsum("i...c,mic->m...", gradient, self.displacements))
+
+
+def normal_modes(
+    hessian: FloatArray,
+    masses: FloatArray,
+    positions: FloatArray,
+    pbc: Sequence[bool] | bool = False,
+) -> NormalModes:
+    """Normal modes of a Hessian.
+
+    Translations are projected out, and without periodic boundaries rotations too: at the end
+    there are 3 N - 6 modes of a molecule (3 N - 5 of a linear one), or 3 N - 3 of a crystal at Γ.
+
+    Parameters
+    ----------
+    hessian : (3 n_atoms, 3 n_atoms), eV/Å²; its symmetric part counts
+    masses : (n_atoms,) amu
+    positions : (n_atoms, 3) Å
+    pbc : periodic directions; any makes it a crystal
+
+    Raises
+    ------
+    InputError
+        A shape or a value that is no number, or masses that are not positive.
+    """
+    n_atoms = len(masses)
+    for name, array, shape in (
+        ("hessian", hessian, (3 * n_atoms, 3 * n_atoms)),
+        ("positions", positions, (n_atoms, 3)),
+        ("masses", masses, (n_atoms,)),
+    ):
+        if np.shape(array) != shape or not np.isfinite(array).all():
+            raise InputError("normal modes", name, f"shape {np.shape(array)}", f"{shape}, finite")
+    if (np.asarray(masses) <= 0).any():
+        raise InputError("normal modes", "masses", float(np.min(masses)), "positive ones")
+    root = np.repeat(np.sqrt(masses), 3)
+    dynamical = 0.5 * (hessian + hessian.T) / np.outer(root, root)
+    rigid = rigid_motions(masses, positions, rotations=not np.any(pbc))
+    # an orthonormal basis of all motions but these
+    inner = np.linalg.svd(rigid)[2][len(rigid) :]
+    values, vectors = np.linalg.eigh(inner @ dynamical @ inner.T)
+    return NormalModes(
+        _wavenumbers(values),
+        (vectors.T @ inner).reshape(-1, n_atoms, 3),
+        np.array(masses, dtype=np.float64),
+        _wavenumbers(np.linalg.eigvalsh(rigid @ dynamical @ rigid.T)),
+    )
+
+
+def rigid_motions(masses: FloatArray, positions: FloatArray, rotations: bool = True) -> FloatArray:
+    """Orthonormal mass-weighted translations and rotations, (n_rigid, 3 n_atoms)."""
+    root = np.sqrt(masses)
+    motions = [root[:, None] * axis for axis in np.eye(3)]
+    if rotations:
+        relative = positions - masses @ positions / masses.sum()
+        motions += [root[:, None] * np.cross(axis, relative) for axis in np.eye(3)]
+    flat = np.array(motions).reshape(len(motions), -1)
+    _, size, basis = np.linalg.svd(flat, full_matrices=False)
+    # a straight molecule turns about two axes, an atom about none
+    return np.asarray(basis[size > _STRAIGHT * size.max()])
+
+
+def _wavenumbers(squares: AnyArray) -> FloatArray:
+    """cm⁻¹ from ω² in eV/(Å² amu); negative where ω² is."""
+    omega = np.sign(squares) * np.sqrt(np.abs(squares) / AMU_A2_PER_FS2_EV)
+    return np.asarray(omega * WAVENUMBER_PER_ANGULAR_FREQUENCY)

@@ -1,0 +1,130 @@
+"""Hessians and polar tensors from files of this and other programs."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import numpy as np
+from ase import Atoms
+from ase.vibrations import VibrationsData
+
+from aptnn_md.arrays import FloatArray
+from aptnn_md.dataset import read_labelled
+from aptnn_md.errors import InputError
+from aptnn_md.normal_modes.differences import read_differences
+
+_SAME_POSITIONS = 0.01
+_FORMATS = "numpy (.npy), aptnn_md (.npz), ASE Vibrations (.json) or phonopy's FORCE_CONSTANTS"
+
+
+def read_hessian(path: str | os.PathLike[str], atoms: Atoms) -> FloatArray:
+    """Hessian (3 n_atoms, 3 n_atoms), eV/Å², of ``atoms`` from a file.
+
+    Parameters
+    ----------
+    path : ``.npy`` with (3 N, 3 N) or (N, 3, N, 3) numbers; ``.npz`` of
+        :func:`aptnn_md.normal_modes.finite_difference_hessian`; ``.json`` of
+        ``ase.vibrations.VibrationsData.write``; else the text file FORCE_CONSTANTS of phonopy
+        (eV/Å²), for all pairs of the supercell that ``atoms`` is
+    atoms : the structure, atoms in the same order
+
+    Raises
+    ------
+    InputError
+        The file cannot be read, or is of other atoms.
+    """
+    file = Path(path)
+    if not file.is_file():
+        raise InputError(file, "Hessian", "no such file", _FORMATS)
+    n = 3 * len(atoms)
+    if file.suffix == ".npz":
+        hessian = read_differences(file, atoms)
+    elif file.suffix == ".json":
+        hessian = _of_ase(file, atoms)
+    else:
+        hessian = _of_numpy(file) if file.suffix == ".npy" else _of_phonopy(file)
+        if hessian.size != n * n or hessian.shape[0] not in (n, len(atoms)):
+            raise InputError(file, "Hessian", f"shape {hessian.shape}", f"({n}, {n})")
+    hessian = hessian.reshape(n, n)
+    if not np.isfinite(hessian).all():
+        raise InputError(file, "Hessian", "values that are no numbers", "numbers, eV/Å²")
+    return hessian
+
+
+def read_polar_tensors(path: str | os.PathLike[str], atoms: Atoms) -> FloatArray:
+    """APTs (n_atoms, 3, 3), e, of ``atoms`` from a file.
+
+    Parameters
+    ----------
+    path : ``.npy`` with (n_atoms, 3, 3) numbers, row = dipole, column = displacement; else
+        extxyz with the array ``apt`` (see :func:`aptnn_md.dataset.read_labelled`), last frame
+
+    Raises
+    ------
+    InputError
+        The file cannot be read, or is of other atoms.
+    """
+    file = Path(path)
+    shape = (len(atoms), 3, 3)
+    if file.suffix == ".npy":
+        tensors = _of_numpy(file)
+    else:
+        frame = read_labelled(file)[-1]
+        _check_atoms(file, frame.atoms, atoms)
+        tensors = frame.tensors
+    if tensors.shape != shape or not np.isfinite(tensors).all():
+        raise InputError(file, "apt", f"shape {tensors.shape}", f"{shape}, all finite")
+    return tensors
+
+
+def _of_numpy(path: Path) -> FloatArray:
+    try:
+        return np.asarray(np.load(path), dtype=np.float64)
+    except (OSError, ValueError, TypeError, EOFError) as error:
+        raise InputError(path, "array", error, "numbers in numpy's format") from error
+
+
+def _of_ase(path: Path, atoms: Atoms) -> FloatArray:
+    try:
+        data = VibrationsData.read(path)  # type: ignore[attr-defined]
+        indices, hessian = data.get_indices(), data.get_hessian_2d()
+    except Exception as error:  # ASE's reader raises whatever its parsing runs into
+        raise InputError(path, "Hessian", error, "a file of ASE's VibrationsData") from error
+    _check_atoms(path, data.get_atoms(), atoms)
+    if len(indices) != len(atoms):
+        raise InputError(path, "atoms that move", len(indices), f"all {len(atoms)}")
+    return np.asarray(hessian, dtype=np.float64)
+
+
+def _of_phonopy(path: Path) -> FloatArray:
+    """(3 N, 3 N) from N and N, and for each pair its numbers and three rows of three values."""
+    expected = f"{_FORMATS}: atom counts, then for each pair its numbers and a 3 x 3 matrix"
+    try:
+        first, *rest = path.read_text(encoding="utf-8").splitlines()
+        counts = [int(word) for word in first.split()]
+        values = np.array(" ".join(rest).split(), dtype=np.float64)
+    except (OSError, UnicodeDecodeError, ValueError) as error:
+        raise InputError(path, "force constants", error, expected) from error
+    n_rows, n_columns = (counts[0], counts[-1]) if counts else (0, 0)
+    if len(values) != 11 * n_rows * n_columns or not len(values):
+        found = f"{len(values)} numbers for {n_rows} x {n_columns} pairs"
+        raise InputError(path, "force constants", found, expected)
+    if n_rows != n_columns:
+        found = f"{n_rows} x {n_columns} atoms, the compact format"
+        raise InputError(path, "force constants", found, "all pairs (phonopy --full-fc)")
+    blocks = values.reshape(n_rows, n_rows, 11)
+    numbers = np.arange(1, n_rows + 1)
+    if (blocks[..., 0] != numbers[:, None]).any() or (blocks[..., 1] != numbers).any():
+        raise InputError(path, "force constants", "pairs in another order", "1 1, 1 2, ...")
+    matrices = blocks[..., 2:].reshape(n_rows, n_rows, 3, 3)
+    return np.asarray(matrices.transpose(0, 2, 1, 3).reshape(3 * n_rows, 3 * n_rows))
+
+
+def _check_atoms(path: Path, found: Atoms, atoms: Atoms) -> None:
+    if not np.array_equal(found.numbers, atoms.numbers):
+        expected = f"{atoms.get_chemical_formula(mode='reduce')} in this order"
+        raise InputError(path, "atoms", found.get_chemical_formula(mode="reduce"), expected)
+    distance = float(np.abs(found.positions - atoms.positions).max())
+    if distance > _SAME_POSITIONS:
+        raise InputError(path, "positions", f"up to {distance:.3g} Å off", "those of the structure")
