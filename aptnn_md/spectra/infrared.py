@@ -201,13 +201,10 @@ def infrared_of(
 ) -> InfraredSpectrum:
     """Spectrum of what an accumulator was fed; see :func:`infrared_spectrum`."""
     temperature, volume = np.array(conditions.temperature), np.array(conditions.volume)
-    curves = densities(accumulator, IR_PREFACTOR / (temperature * volume))
-    notes: tuple[str, ...] = ()
     plan = accumulator.plan
-    if conditions.difference:
-        correction = difference_correction(plan)
-        curves = {name: curve.scaled(correction) for name, curve in curves.items()}
-        notes = (_difference_note(correction[-1]),)
+    factors = IR_PREFACTOR / (temperature * volume)
+    curves = rate_densities(accumulator, factors, difference=conditions.difference)
+    notes = (_difference_note(plan),) if conditions.difference else ()
     blocks = curves[TOTAL]
     frames = np.array(list(accumulator.run_frames.values()))
     expected = None
@@ -232,6 +229,18 @@ def infrared_of(
     )
 
 
+def rate_densities(
+    accumulator: LagAccumulator, factors: Sequence[float] = (), *, difference: bool = False
+) -> dict[str, PowerBlocks]:
+    """Densities of Ṁ, times a factor for each run; with ``difference`` of increments of M, whose
+    damping is divided out."""
+    curves = densities(accumulator, factors)
+    if not difference:
+        return curves
+    correction = difference_correction(accumulator.plan)
+    return {name: curve.scaled(correction) for name, curve in curves.items()}
+
+
 def difference_correction(plan: SpectralPlan) -> FloatArray:
     """(n,) what the density of (M(t) - M(t - Δt))/Δt is multiplied by to be that of Ṁ.
 
@@ -242,10 +251,11 @@ def difference_correction(plan: SpectralPlan) -> FloatArray:
     return np.asarray(np.sinc(LIGHT_SPEED_CM_PER_FS * plan.wavenumber * plan.spacing) ** -2)
 
 
-def _difference_note(largest: float) -> str:
+def _difference_note(plan: SpectralPlan) -> str:
     return (
-        "frames hold differences of the dipole over their spacing: the spectrum was divided by "
-        f"(sin(x)/x)², x = ωΔt/2, up to a factor of {largest:.2f} at the highest wavenumber"
+        f"frames hold differences of the dipole over Δt = {plan.spacing:g} fs: the spectrum was "
+        "divided by (sin(x)/x)², x = ωΔt/2, which is "
+        f"{1 / difference_correction(plan)[-1]:.3f} at the highest wavenumber"
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -14,11 +15,14 @@ from aptnn_md.spectra.infrared import (
     InfraredSpectrum,
     infrared_accumulator,
     infrared_of,
+    rate_densities,
 )
 from aptnn_md.spectra.merging import merge_groups
 from aptnn_md.spectra.nyquist import stride_note
-from aptnn_md.spectra.plan import check_positive, plan_spectrum
+from aptnn_md.spectra.plan import SpectralPlan, check_positive, plan_spectrum
+from aptnn_md.spectra.power import PowerBlocks
 from aptnn_md.spectra.stream_runs import StreamRun, check_same_system, condition
+from aptnn_md.spectra.terms import TOTAL
 
 
 @dataclass(frozen=True)
@@ -34,6 +38,7 @@ class StreamOptions:
     estimator : estimator of Ṁ; None: the first one of the streams
     skip : time to leave out at the beginning of each stream, ps
     merge : rules by which groups are merged; see :func:`aptnn_md.spectra.merging.merge_groups`
+    parts : whether to compute the parts of the spectrum, too
     """
 
     resolution: float = 20.0
@@ -46,6 +51,7 @@ class StreamOptions:
     estimator: str | None = None
     skip: float = 0.0
     merge: tuple[str, ...] = ()
+    parts: bool = True
 
 
 class StreamSpectrum:
@@ -75,7 +81,7 @@ class StreamSpectrum:
                 check_positive(field, given)
         reader = self.runs[0].reader
         self._array = reader.rate_name(options.estimator)
-        self._labels, self._merged = _groups(reader.header.groups, options.merge)
+        self._labels, self._merged = _groups(reader.header.groups, options)
         self._plan = plan_spectrum(
             options.resolution,
             reader.spacing,
@@ -85,17 +91,53 @@ class StreamSpectrum:
         )
         self._accumulator = self._new_accumulator()
 
-    def read(self) -> int:
-        """Read what was committed since the last time; the number of new frames."""
+    @property
+    def length(self) -> float:
+        """Length of what has been read of all runs, fs."""
+        return sum(run.n_frames for run in self.runs) * self._plan.spacing
+
+    @property
+    def long_enough(self) -> bool:
+        """Whether what has been read gives a spectrum."""
+        try:
+            self._plan.check_lengths(self._accumulator.run_frames)
+        except InputError:
+            return False
+        return True
+
+    @property
+    def plan(self) -> SpectralPlan:
+        """Method, window and lengths."""
+        return self._plan
+
+    def read(self, length: float = math.inf) -> int:
+        """Read what was committed since the last time; the number of new frames.
+
+        Parameters
+        ----------
+        length : read no more than that of each run, fs
+        """
         for run in self.runs:
             run.reader.refresh()
         if any(run.reader.n_frames < run.next and run.n_frames > 0 for run in self.runs):
             self._begin_again()  # a restart dropped frames
         before = sum(run.n_frames for run in self.runs)
         for index, run in enumerate(self.runs):
-            for piece in run.pieces(self._array):
+            for piece in run.pieces(self._array, length):
                 self._accumulator.feed(index, self._merged(piece))
         return sum(run.n_frames for run in self.runs) - before
+
+    def density(self) -> PowerBlocks:
+        """Power spectral density of Ṁ of what has been read: the spectrum without its factor, for
+        which temperature and volume need not be known.
+
+        Raises
+        ------
+        InputError
+            A run is too short.
+        """
+        difference = self.runs[0].reader.header.rate == "difference"
+        return rate_densities(self._accumulator, difference=difference)[TOTAL]
 
     def spectrum(self) -> InfraredSpectrum:
         """Spectrum of what has been read.
@@ -132,8 +174,8 @@ class StreamSpectrum:
         )
 
     def _new_accumulator(self) -> LagAccumulator:
-        n_groups = len(self._labels) or len(self.runs[0].reader.header.groups)
-        accumulator = infrared_accumulator(self._plan, n_groups, self._labels)
+        # where there are no labels the frames have one group
+        accumulator = infrared_accumulator(self._plan, len(self._labels) or 1, self._labels)
         for run in self.runs:
             accumulator.add_run(run.name)
         return accumulator
@@ -172,10 +214,12 @@ def spectrum_of_streams(
 
 
 def _groups(
-    groups: Sequence[str], merge: Sequence[str]
+    groups: Sequence[str], options: StreamOptions
 ) -> tuple[tuple[str, ...], Callable[[AnyArray], FloatArray]]:
     """Labels of the parts of the spectrum, and what brings frames of the stream into them."""
-    if not merge:
+    if not options.parts:
+        return (), lambda rates: rates.sum(axis=1, keepdims=True)
+    if not options.merge:
         return (tuple(groups) if len(groups) > 1 else ()), lambda rates: rates
-    merged = merge_groups(groups, merge)
+    merged = merge_groups(groups, options.merge)
     return merged.labels, merged

@@ -48,17 +48,25 @@ class StreamRun:
         """Number of frames that have been read."""
         return self.next - self.first
 
-    def pieces(self, array: str) -> Iterator[AnyArray]:
+    def pieces(self, array: str, length: float = math.inf) -> Iterator[AnyArray]:
         """The frames of an array that have not been read yet, of those committed when the stream
         was looked at last; (frames, ...) each.
+
+        Parameters
+        ----------
+        array : its name
+        length : read no more than that of the run, fs
 
         Raises
         ------
         InputError
             Steps or times do not fit stride and time step, or data are damaged or not finite.
         """
-        while self.next < self.reader.n_frames:
-            stop = min(self.next + self._piece_frames(), self.reader.n_frames)
+        end = self.reader.n_frames
+        if math.isfinite(length):
+            end = min(end, self.first + math.ceil(length / self.reader.spacing))
+        while self.next < end:
+            stop = min(self.next + self._piece_frames(), end)
             self._check_times(self.next, stop)
             for name in _AVERAGED:
                 values = self.reader.read(name, self.next, stop)

@@ -7,6 +7,7 @@ locks (some NFS), and systems without ``flock``, do not have this protection.
 from __future__ import annotations
 
 import os
+import time
 from pathlib import Path
 
 from aptnn_md.errors import InputError
@@ -15,6 +16,8 @@ try:
     import fcntl
 except ImportError:  # no flock here: a second writer goes unnoticed
     fcntl = None  # type: ignore[assignment]
+
+_TRIES, _PAUSE = 3, 0.05
 
 
 def lock(path: Path) -> int:
@@ -30,13 +33,19 @@ def lock(path: Path) -> int:
     descriptor = os.open(path, os.O_RDONLY)
     if fcntl is None:
         return descriptor
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        os.close(descriptor)
-        raise InputError(path, "stream", "another writer at work", "none") from None
-    except OSError:
-        pass  # no locks on this file system
+    for tries_left in reversed(range(_TRIES)):
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            # maybe a reader that has just asked whether there is a writer
+            if tries_left:
+                time.sleep(_PAUSE)
+                continue
+            os.close(descriptor)
+            raise InputError(path, "stream", "another writer at work", "none") from None
+        except OSError:
+            pass  # no locks on this file system
+        break
     return descriptor
 
 
@@ -46,7 +55,7 @@ def locked(path: Path) -> bool | None:
         return None
     descriptor = os.open(path, os.O_RDONLY)
     try:
-        # shared, and for a moment only: a writer that starts just now must not be refused
+        # shared, and for a moment only: a writer that starts just now tries again
         fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except BlockingIOError:
         return True
