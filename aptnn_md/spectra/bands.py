@@ -19,6 +19,7 @@ from aptnn_md.spectra.power import integration_weights
 _SMOOTHING = 0.1
 _NOISY_COPIES = 100
 _CURVE_POINTS = 2001
+_CURVE_POINTS = 2001
 _FWHM_PER_SIGMA = 2.3548200450309493
 
 
@@ -141,6 +142,38 @@ def find_bands(
         A range is not inside the spectrum.
     """
     return [_band(spectrum, name, *limits, baseline) for name, limits in ranges.items()]
+
+
+def bands_of_curve(
+    curve: ReferenceCurve, ranges: Mapping[str, tuple[float, float]], baseline: bool = False
+) -> list[Band]:
+    """The same of an experimental curve: no errors, and NaN where it does not cover a range."""
+    bands = []
+    for name, (low, high) in ranges.items():
+        values = np.full(4, math.nan)
+        if curve.wavenumber[0] <= low < high <= curve.wavenumber[-1]:
+            grid = np.linspace(low, high, _CURVE_POINTS)
+            line = np.interp(grid, curve.wavenumber, curve.absorption)
+            values = _Measure(grid, low, high, baseline)(line)
+        position, height, width, integral = map(float, values)
+        at_edge = bool(min(position - low, high - position) < 1e-3 * (high - low))
+        bands.append(
+            Band(
+                name,
+                low,
+                high,
+                position=position,
+                position_error=math.nan,
+                height=height,
+                height_error=math.nan,
+                width=width,
+                width_error=math.nan,
+                integral=integral,
+                integral_error=math.nan,
+                at_edge=at_edge,
+            )
+        )
+    return bands
 
 
 def _band(spectrum: InfraredSpectrum, name: str, low: float, high: float, baseline: bool) -> Band:

@@ -17,7 +17,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from aptnn_md.spectra.power import PowerBlocks
-from aptnn_md.spectra.terms import TOTAL, Alone, Auto, Term, group_terms, total
+from aptnn_md.spectra.terms import TOTAL, Alone, Auto, Term, group_terms, pair_name, total
 
 MAX_PAIRED, MAX_GROUPS = 8, 32
 WITHIN, BETWEEN = "within groups", "between groups"
@@ -51,3 +51,8 @@ def decompose(
     for part in parts.values():
         rest = rest.minus(part)
     return parts | {BETWEEN: rest}
+
+
+def is_cross(name: str) -> bool:
+    """Whether a part of that name is a cross term of groups."""
+    return name == BETWEEN or pair_name("", "") in name

@@ -1,20 +1,33 @@
-"""A spectrum in a few lines of text, beside an experiment where there is one."""
+"""A spectrum in a few lines of text, beside experiments where there are any."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Mapping, Sequence
 
-from aptnn_md.spectra.bands import Band, Reference, ReferenceBand, find_bands
+from aptnn_md.spectra.band_table import band_table, part_table
+from aptnn_md.spectra.bands import Reference, bands_of_curve, find_bands
+from aptnn_md.spectra.experiment import ReferenceCurve
 from aptnn_md.spectra.infrared import InfraredSpectrum
+from aptnn_md.spectra.quantum import describe
 
 
-def report(spectrum: InfraredSpectrum, reference: Reference | None = None) -> list[str]:
+def report(
+    spectrum: InfraredSpectrum,
+    reference: Reference | None = None,
+    *,
+    ranges: Mapping[str, tuple[float, float]] | None = None,
+    curves: Sequence[ReferenceCurve] = (),
+    baseline: bool = False,
+) -> list[str]:
     """Lines that say what was found.
 
     Parameters
     ----------
     reference : experiment with whose bands those of the spectrum are compared; bands beyond the
         Nyquist wavenumber are left out
+    ranges : more bands, name -> (low, high), cm⁻¹
+    curves : experimental curves, whose bands are measured in the same way
+    baseline : measure bands above the straight line between the ends of their ranges
     """
     n_runs = len(spectrum.run_lengths)
     rule = spectrum.sum_rule
@@ -32,38 +45,30 @@ def report(spectrum: InfraredSpectrum, reference: Reference | None = None) -> li
             if rule.expected
             else "; no f-sum rule: the stream has no f_sum"
         ),
+        describe(spectrum),
     ]
     lines += [f"note: {note}" for note in spectrum.notes]
+    wanted = bands_within(spectrum.wavenumber[-1], reference, ranges)
+    if wanted:
+        columns = {"simulation": find_bands(spectrum, wanted, baseline)}
+        columns |= {curve.name: bands_of_curve(curve, wanted, baseline) for curve in curves}
+        # what is tabulated of an experiment is without baselines
+        lines += ["", *band_table(columns, None if baseline else reference)]
     if reference is not None:
-        highest = spectrum.wavenumber[-1]
-        known = [band for band in reference.bands if band.high <= highest]
-        found = find_bands(spectrum, {band.name: (band.low, band.high) for band in known})
-        lines += [
-            "",
-            *band_table(zip(found, known, strict=True)),
-            f"experiment: {reference.text}; {reference.errors}",
-        ]
+        lines.append(f"experiment: {reference.text}; {reference.errors}")
+    lines += [f"{curve.name}: {curve.origin}" for curve in curves]
+    if wanted and spectrum.parts:
+        lines += ["", *part_table(spectrum, wanted)]
     return lines
 
 
-def band_table(bands: Iterable[tuple[Band, ReferenceBand]]) -> list[str]:
-    """Positions and heights of bands, found and measured, as lines of a table."""
-    lines = [
-        "                 position (cm⁻¹)                height of n·α (cm⁻¹)",
-        "band             simulation     experiment      simulation      experiment",
-    ]
-    for band, reference in bands:
-        measured = _value(reference.position, reference.position_error)
-        height = _value(reference.height, reference.height_error)
-        if band.at_edge:
-            nothing = f"no maximum in {band.low:.0f}-{band.high:.0f}"
-            lines.append(f"{band.name:<16} {nothing}   {measured:<15} {'':<15} {height}".rstrip())
-            continue
-        position = _value(band.position, band.position_error)
-        found_height = _value(band.height, band.height_error)
-        lines.append(f"{band.name:<16} {position:<14} {measured:<15} {found_height:<15} {height}")
-    return lines
-
-
-def _value(value: float, error: float) -> str:
-    return f"{value:.0f} ± {error:.0f}"
+def bands_within(
+    highest: float,
+    reference: Reference | None,
+    ranges: Mapping[str, tuple[float, float]] | None = None,
+) -> dict[str, tuple[float, float]]:
+    """Bands of an experiment up to the highest wavenumber, and more of them."""
+    known = reference.ranges if reference is not None else {}
+    return {name: limits for name, limits in known.items() if limits[1] <= highest} | dict(
+        ranges or {}
+    )

@@ -4,13 +4,22 @@ from __future__ import annotations
 
 import io
 import os
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 
+from aptnn_md.arrays import FloatArray
 from aptnn_md.errors import InputError
 from aptnn_md.files import write_output
+from aptnn_md.spectra.dielectric import Quantity
 from aptnn_md.spectra.infrared import InfraredSpectrum
+from aptnn_md.spectra.quantum import describe as describe_quantum
+
+_PLAIN = {
+    "×": "x", "·": "*", "⁻¹": "^-1", "²": "^2", "³": "^3", "±": "+-", "–": "-", "′": "'", "″": "''",
+    "α": "alpha", "β": "beta", "Δ": "Delta", "ε": "epsilon", "ν̃": "nu", "ħ": "hbar", "ω": "omega",
+}  # fmt: skip
 
 
 def write_table(
@@ -18,17 +27,15 @@ def write_table(
     spectrum: InfraredSpectrum,
     wavenumbers: tuple[float, float] | None = None,
     provenance: str = "",
+    quantities: Sequence[Quantity] = (),
 ) -> None:
-    """Write a spectrum to a CSV file.
-
-    All lines before the numbers begin with ``#``; the last of them names the columns. So both
-    ``numpy.loadtxt(path, delimiter=",")`` and ``pandas.read_csv(path, comment="#",
-    header=None)`` read it.
+    """Write a spectrum, its parts, and quantities that follow from it to a CSV file.
 
     Parameters
     ----------
     wavenumbers : the range to write, cm⁻¹; default: all
     provenance : command line
+    quantities : more columns, by :func:`aptnn_md.spectra.dielectric.quantities`
 
     Raises
     ------
@@ -41,20 +48,65 @@ def write_table(
         "standard error (cm^-1)": spectrum.standard_error,
     }
     for name, part in spectrum.parts.items():
-        label = name.replace(",", ";").replace("×", "x")
-        columns[f"{label} (cm^-1)"] = part.mean
-        columns[f"{label} standard error (cm^-1)"] = part.standard_error
+        columns |= _with_error(name, "cm^-1", part.mean, part.standard_error)
+    for quantity in quantities:
+        values, error = quantity.values, quantity.standard_error
+        columns |= _with_error(quantity.name, quantity.unit, values, error)
     inside = in_range(spectrum, wavenumbers)
+    lines = describe(spectrum, provenance)
+    if spectrum.parts:
+        lines.append(f"parts, whose sum is n*alpha: {' + '.join(spectrum.parts)}")
+    write_columns(path, {name: values[inside] for name, values in columns.items()}, lines)
+
+
+def write_columns(
+    path: str | os.PathLike[str], columns: Mapping[str, FloatArray], header: Sequence[str]
+) -> None:
+    """Write columns of equal length to a CSV file.
+
+    All lines before the numbers begin with ``#``; the last of them names the columns. So both
+    ``numpy.loadtxt(path, delimiter=",")`` and ``pandas.read_csv(path, comment="#",
+    header=None)`` read it, and :func:`read_table` with the names.
+
+    Raises
+    ------
+    InputError
+        The file cannot be written.
+    """
+    names = [_ascii(name).replace(",", ";") for name in columns]
+    # a line break in a name would end the comment
+    lines = [" ".join(_ascii(line).split()) for line in header]
     text = io.StringIO()
-    header = [*describe(spectrum, provenance), ",".join(columns)]
     np.savetxt(
         text,
-        np.column_stack([values[inside] for values in columns.values()]),
+        np.column_stack(list(columns.values())),
         fmt="%.10g",
         delimiter=",",
-        header="\n".join(header),
+        header="\n".join([*lines, ",".join(names)]),
+        encoding="utf-8",
     )
     write_output(Path(path), text.getvalue().encode())
+
+
+def read_table(path: str | os.PathLike[str]) -> tuple[dict[str, FloatArray], list[str]]:
+    """Columns by name, and the lines of the header, of a table written here.
+
+    Raises
+    ------
+    InputError
+        No such file, or another kind of file.
+    """
+    try:
+        lines = Path(path).read_text(encoding="utf-8").splitlines()
+        header = [line[1:].strip() for line in lines if line.startswith("#")]
+        numbers = np.loadtxt(lines, delimiter=",", ndmin=2)
+        names = header[-1].split(",")
+        columns = dict(zip(names, numbers.T, strict=True))
+    except OSError as error:
+        raise InputError(path, "table", error.strerror or error, "a readable file") from error
+    except (ValueError, IndexError) as error:
+        raise InputError(path, "table", "another file", "one by aptnn-md spectrum") from error
+    return columns, header[:-1]
 
 
 def in_range(
@@ -92,9 +144,23 @@ def describe(spectrum: InfraredSpectrum, provenance: str = "") -> list[str]:
         lines.append(f"f-sum rule: {rule.expected:.5g} cm^-2 expected, ratio {rule.ratio:.4f}")
     if spectrum.estimator:
         lines.append(f"estimator: {spectrum.estimator}")
-    lines += [f"note: {note.replace('cm⁻¹', 'cm^-1')}" for note in spectrum.notes]
+    lines.append(f"quantum effects: {describe_quantum(spectrum)}")
+    lines += [f"note: {note}" for note in spectrum.notes]
     lines += [f"stream: {source}" for source in spectrum.sources]
     if provenance:
         lines.append(f"provenance: {provenance}")
-    # a line break in a name would end the comment
-    return [" ".join(line.split()) for line in lines]
+    return lines
+
+
+def _with_error(
+    name: str, unit: str, values: FloatArray, error: FloatArray
+) -> dict[str, FloatArray]:
+    suffix = f" ({unit})" if unit else ""
+    return {f"{name}{suffix}": values, f"{name} standard error{suffix}": error}
+
+
+def _ascii(text: str) -> str:
+    """For readers that take files as Latin-1."""
+    for sign, plain in _PLAIN.items():
+        text = text.replace(sign, plain)
+    return text.encode("ascii", "replace").decode()

@@ -1,0 +1,126 @@
+"""Pictures of a spectrum taken apart, and of what follows from it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+
+import numpy as np
+from matplotlib.axes import Axes
+
+from aptnn_md.errors import InputError
+from aptnn_md.spectra.dielectric import Quantity
+from aptnn_md.spectra.infrared import InfraredSpectrum
+from aptnn_md.spectra.parts import is_cross
+from aptnn_md.spectra.picture import (
+    COLOURS,
+    Scale,
+    describe_runs,
+    draw_band,
+    end_of_absorption,
+    label_absorption,
+    legend,
+    new_figure,
+    save,
+    style,
+    title,
+)
+from aptnn_md.spectra.power import PowerBlocks
+from aptnn_md.spectra.table import in_range
+
+MAX_DRAWN = 8
+"""More groups or pairs than that, by their largest values, are not drawn."""
+
+
+def draw_parts(
+    path: str | os.PathLike[str],
+    spectrum: InfraredSpectrum,
+    *,
+    wavenumbers: tuple[float, float] | None = None,
+) -> None:
+    """Draw the groups alone above, the cross terms below, both beside the total.
+
+    Raises
+    ------
+    InputError
+        The spectrum has no parts, or what :func:`aptnn_md.spectra.plot.draw_spectrum` raises.
+    """
+    if not spectrum.parts:
+        expected = "streams with two groups or more"
+        raise InputError("spectrum", "parts", "none", expected)
+    cross = {name: part for name, part in spectrum.parts.items() if is_cross(name)}
+    alone = {name: part for name, part in spectrum.parts.items() if name not in cross}
+    limits = wavenumbers or (0.0, end_of_absorption(spectrum.wavenumber, spectrum.absorption))
+    inside = in_range(spectrum, limits)
+    largest = max(
+        float(np.max(np.abs(part.mean[inside])))
+        for part in (spectrum.blocks, *spectrum.parts.values())
+    )
+    scale = Scale.of(largest)
+    figure, (above, below) = new_figure(path, 2, height=6.4)
+    for axes, parts, kind in ((above, alone, "groups alone"), (below, cross, "cross terms")):
+        _draw(axes, spectrum, parts, inside, scale)
+        label_absorption(axes, scale)
+        legend(axes, title=kind, title_fontsize=8.5, ncols=2 if len(parts) > 3 else 1)
+    below.axhline(0.0, color="0.5", linewidth=0.6)
+    above.set_ylim(bottom=0.0)
+    above.set_xlim(*limits)
+    style(above, None)
+    style(below)
+    title(above, describe_runs(spectrum))
+    save(figure, path)
+
+
+def draw_quantities(
+    path: str | os.PathLike[str],
+    spectrum: InfraredSpectrum,
+    quantities: Sequence[Quantity],
+    *,
+    wavenumbers: tuple[float, float] | None = None,
+) -> None:
+    """Draw each quantity in a panel of its own.
+
+    Raises
+    ------
+    InputError
+        There are no quantities, or what :func:`aptnn_md.spectra.plot.draw_spectrum` raises.
+    """
+    if not quantities:
+        raise InputError("spectrum", "quantities", "none", "one or more to draw")
+    limits = wavenumbers or (0.0, end_of_absorption(spectrum.wavenumber, spectrum.absorption))
+    inside = in_range(spectrum, limits)
+    figure, panels = new_figure(path, len(quantities), height=1.2 + 1.8 * len(quantities))
+    for number, (axes, quantity) in enumerate(zip(panels, quantities, strict=True)):
+        draw_band(
+            axes,
+            spectrum.wavenumber[inside],
+            quantity.values[inside],
+            quantity.standard_error[inside],
+            color=COLOURS[number % len(COLOURS)],
+        )
+        unit = quantity.unit.replace("^-1", "$^{-1}$")
+        axes.set_ylabel(f"{quantity.symbol}  ({unit})" if unit else quantity.symbol)
+        style(axes, None)
+    panels[-1].set_xlim(*limits)
+    style(panels[-1])
+    title(panels[0], describe_runs(spectrum))
+    save(figure, path)
+
+
+def _draw(
+    axes: Axes,
+    spectrum: InfraredSpectrum,
+    parts: dict[str, PowerBlocks],
+    inside: np.ndarray[tuple[int], np.dtype[np.bool_]],
+    scale: Scale,
+) -> None:
+    x = spectrum.wavenumber[inside]
+    axes.plot(
+        x, spectrum.absorption[inside] / scale.factor, color="0.6", linewidth=0.9, label="total"
+    )
+    largest = sorted(parts, key=lambda name: -float(np.max(np.abs(parts[name].mean[inside]))))
+    drawn = [name for name in parts if name in largest[:MAX_DRAWN]]
+    for number, name in enumerate(drawn):
+        value, error = parts[name].mean[inside], parts[name].standard_error[inside]
+        color = COLOURS[number % len(COLOURS)]
+        draw_band(axes, x, value / scale.factor, error / scale.factor, color=color, label=name)
