@@ -15,7 +15,6 @@ from aptnn_md.arrays import FloatArray
 from aptnn_md.calculator import PolarTensorPredictor, member_tensors, predictor_name
 from aptnn_md.errors import InputError
 from aptnn_md.ipi.state import BeadState
-from aptnn_md.predictor import Predictor
 
 
 class TensorSource(Protocol):
@@ -98,6 +97,8 @@ class NetworkTensors:
 
 def batch_members(predictor: PolarTensorPredictor, structures: Sequence[Atoms]) -> list[FloatArray]:
     """APTs (n_members, n_atoms, 3, 3) of each structure, in batches where the model can."""
-    if isinstance(predictor, Predictor):
-        return predictor.batch_members(structures)
+    together = getattr(predictor, "batch_members", None)
+    if together is not None:
+        members: list[FloatArray] = together(structures)
+        return members
     return [member_tensors(predictor, atoms) for atoms in structures]

@@ -91,8 +91,8 @@ def temperature(system: Any) -> float:
         freedom -= fixed * n_beads
     elif n_atoms > 1:
         momentum = dstrip(nm.pnm)[0].reshape(n_atoms, 3).sum(axis=0)
-        masses = dstrip(nm.dynm3)[0].reshape(n_atoms, 3).sum(axis=0)
-        kinetic -= 0.5 * float((momentum**2 / masses).sum())
+        mass = dstrip(nm.dynm3)[0].reshape(n_atoms, 3).sum(axis=0)
+        kinetic -= 0.5 * float((momentum**2 / mass).sum())
         freedom -= 3
     return 2.0 * kinetic / (freedom * n_beads * KELVIN)
 
