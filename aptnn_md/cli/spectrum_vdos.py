@@ -1,0 +1,64 @@
+"""``aptnn-md spectrum vdos``: velocity spectra of streams with velocities."""
+
+from __future__ import annotations
+
+import argparse
+
+from aptnn_md.cli import spectrum_options
+
+HELP = """\
+Velocity spectra (vibrational densities of states) of groups of atoms, in degrees of freedom per
+cm⁻¹, from streams that were written with --velocities. Their integrals must be the numbers of
+degrees of freedom, which is printed beside what was found."""
+
+EXAMPLE = (
+    "  aptnn-md spectrum vdos run1.stream run2.stream --by element --out vdos.csv --plot v.png"
+)
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the options of velocity spectra."""
+    spectrum_options.add_stream_arguments(parser)
+    parser.add_argument(
+        "--by",
+        choices=("groups", "element"),
+        default="groups",
+        help="atoms in the stream's groups, or by element (default: groups)",
+    )
+    parser.add_argument(
+        "--merge",
+        nargs="+",
+        default=(),
+        metavar="RULE",
+        help="merge groups: kind (H2O-1, H2O-2, ... to H2O), or any NAME=PATTERN",
+    )
+    spectrum_options.add_resolution_arguments(parser)
+    spectrum_options.add_output_arguments(parser)
+
+
+def run(arguments: argparse.Namespace) -> None:
+    """Make the spectra, print what was found, write what was asked for."""
+    from aptnn_md.spectra.vdos import velocity_spectrum
+    from aptnn_md.spectra.vdos_output import (
+        draw_velocities,
+        report_velocities,
+        write_velocities,
+    )
+
+    spectrum = velocity_spectrum(
+        arguments.streams,
+        arguments.resolution,
+        by=arguments.by,
+        merge=tuple(arguments.merge),
+        temperature=arguments.temperature,
+        skip=arguments.skip,
+    )
+    wavenumbers = spectrum_options.wavenumber_range(arguments)
+    for line in report_velocities(spectrum):
+        print(line)
+    if arguments.out:
+        write_velocities(arguments.out, spectrum, wavenumbers, spectrum_options.provenance())
+        print(f"table: {arguments.out}")
+    if arguments.plot:
+        draw_velocities(arguments.plot, spectrum, wavenumbers)
+        print(f"picture: {arguments.plot}")
