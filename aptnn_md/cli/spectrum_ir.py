@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from aptnn_md.cli import spectrum_options
+from aptnn_md.cli import spectrum_options, spectrum_output
 
 HELP = """\
 Infrared absorption n(ν̃)α(ν̃) in cm⁻¹: neperian absorption coefficient times refractive index.
@@ -22,36 +22,30 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--estimator", metavar="NAME", help="estimator of Ṁ; default: the streams' first one"
     )
-    spectrum_options.add_resolution_arguments(parser)
-    spectrum_options.add_output_arguments(parser)
     parser.add_argument(
-        "--experiment",
-        choices=["water"],
-        help="compare bands with an experiment, in the report and in the picture",
+        "--merge",
+        nargs="+",
+        default=(),
+        metavar="RULE",
+        help="merge groups by their labels: motion, group, kind, all, or NAME=PATTERN, "
+        "e.g. 'ions=Cl*'",
     )
+    spectrum_options.add_resolution_arguments(parser)
+    spectrum_output.add_output_arguments(parser)
 
 
 def run(arguments: argparse.Namespace) -> None:
     """Make the spectrum, print what was found, write what was asked for."""
     from aptnn_md import spectra
+    from aptnn_md.spectra.sources import StreamOptions
 
-    spectrum = spectra.spectrum_of_streams(
-        arguments.streams,
-        arguments.resolution,
+    options = StreamOptions(
+        resolution=arguments.resolution,
         temperature=arguments.temperature,
         volume=arguments.volume,
         estimator=arguments.estimator,
         skip=arguments.skip,
+        merge=tuple(arguments.merge),
     )
-    reference = spectra.REFERENCES.get(arguments.experiment)
-    wavenumbers = spectrum_options.wavenumber_range(arguments)
-    for line in spectra.report(spectrum, reference):
-        print(line)
-    if arguments.out:
-        spectra.write_table(arguments.out, spectrum, wavenumbers, spectrum_options.provenance())
-        print(f"table: {arguments.out}")
-    if arguments.plot:
-        from aptnn_md.spectra.plot import draw_spectrum
-
-        draw_spectrum(arguments.plot, spectrum, reference=reference, wavenumbers=wavenumbers)
-        print(f"picture: {arguments.plot}")
+    spectrum = spectra.spectrum_of_streams(arguments.streams, arguments.resolution, options)
+    spectrum_output.show(spectrum, arguments, options)

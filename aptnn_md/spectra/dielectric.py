@@ -21,7 +21,11 @@ from aptnn_md.arrays import AnyArray, FloatArray
 from aptnn_md.errors import InputError
 from aptnn_md.spectra.infrared import InfraredSpectrum
 from aptnn_md.spectra.kramers_kronig import check_grid, kramers_kronig
-from aptnn_md.units import PER_A3_IN_MOL_PER_LITRE, PERMITTIVITY_TIMES_LIGHT_SPEED
+from aptnn_md.units import (
+    LIGHT_SPEED_CM_PER_FS,
+    PER_A3_IN_MOL_PER_LITRE,
+    PERMITTIVITY_TIMES_LIGHT_SPEED,
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -198,6 +202,20 @@ def static_permittivity(
     """
     (real,) = quantities(spectrum, ["epsilon-real"], epsilon_infinity=epsilon_infinity)
     return float(real.values[0]), float(real.standard_error[0])
+
+
+def permittivity_note(spectrum: InfraredSpectrum, epsilon_infinity: float | None = None) -> str:
+    """What was taken as ε∞, the static permittivity that comes out, and what is not in it."""
+    if epsilon_infinity is None:
+        epsilon_infinity, origin = 1.0, "not given: the response of the electrons is left out"
+    else:
+        origin = "given"
+    value, error = static_permittivity(spectrum, epsilon_infinity)
+    slowest = 1e-3 / (2.0 * math.pi * LIGHT_SPEED_CM_PER_FS * spectrum.resolution)
+    return (
+        f"ε∞ = {epsilon_infinity:g} ({origin}), ε(0) = {value:.4g} ± {error:.2g} "
+        f"without relaxation slower than {slowest:.2g} ps, which the resolution hides"
+    )
 
 
 def _kind(name: str, volume: float, n_molecules: float | None) -> _Kind:

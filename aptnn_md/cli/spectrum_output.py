@@ -1,0 +1,218 @@
+"""Options of ``aptnn-md spectrum`` for what is made of a spectrum, and the making of it."""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from aptnn_md.cli import spectrum_options
+from aptnn_md.errors import InputError
+
+if TYPE_CHECKING:
+    from aptnn_md.spectra import InfraredSpectrum, Quantity, Reference, ReferenceCurve
+    from aptnn_md.spectra.sources import StreamOptions
+
+_ALL = "all"
+
+
+def add_output_arguments(parser: argparse.ArgumentParser) -> None:
+    """What is written of one spectrum."""
+    spectrum_options.add_output_arguments(parser)
+    files = parser.add_argument_group("more output")
+    files.add_argument(
+        "--netcdf", metavar="FILE", help="the table and the blocks of the data, for xarray"
+    )
+    files.add_argument("--plot-parts", metavar="FILE", help="picture of groups and cross terms")
+    files.add_argument("--plot-quantities", metavar="FILE", help="picture of the quantities")
+    files.add_argument(
+        "--plot-convergence", metavar="FILE", help="picture of the error against the length"
+    )
+    _add_quantity_arguments(parser)
+    add_band_arguments(parser)
+
+
+def add_quantum_argument(parser: argparse._ActionsContainer) -> None:
+    """The quantum correction."""
+    parser.add_argument(
+        "--quantum",
+        default="harmonic",
+        metavar="NAME",
+        help="quantum correction of classical nuclei: harmonic (default), standard, schofield, "
+        "mixed, egelstaff",
+    )
+
+
+def add_band_arguments(parser: argparse.ArgumentParser) -> None:
+    """Bands, and experiments beside them."""
+    bands = parser.add_argument_group("bands and experiments")
+    bands.add_argument(
+        "--experiment",
+        choices=["water"],
+        help="compare bands with an experiment, in the report and in the picture",
+    )
+    bands.add_argument(
+        "--bands",
+        nargs="+",
+        default=(),
+        metavar="NAME:LOW-HIGH",
+        help="more bands to measure, cm⁻¹, e.g. bend:1500-1800",
+    )
+    bands.add_argument(
+        "--baseline",
+        action="store_true",
+        help="measure bands above the straight line between the ends of their ranges",
+    )
+    bands.add_argument(
+        "--reference",
+        action="append",
+        default=[],
+        metavar="FILE",
+        help="experimental curve to compare with: columns wavenumber and one of n_alpha, alpha "
+        "and n, k and n, epsilon_imag; may be given again",
+    )
+    bands.add_argument(
+        "--reference-n",
+        type=float,
+        metavar="N",
+        help="refractive index far above all vibrations, for a curve without n",
+    )
+
+
+def _add_quantity_arguments(parser: argparse.ArgumentParser) -> None:
+    quantities = parser.add_argument_group("quantities that follow from n·α")
+    quantities.add_argument(
+        "--quantities",
+        nargs="+",
+        default=(),
+        metavar="NAME",
+        help="epsilon-real, epsilon-imag, n, kappa, alpha (neperian), decadic-alpha, conductivity, "
+        "molar-absorption (decadic), or all",
+    )
+    quantities.add_argument(
+        "--epsilon-infinity",
+        type=float,
+        metavar="E",
+        help="permittivity of the electrons, n² of visible light; default: 1",
+    )
+    quantities.add_argument(
+        "--molecules", type=float, metavar="N", help="in the cell, for the molar absorption"
+    )
+    add_quantum_argument(quantities)
+
+
+def show(spectrum: InfraredSpectrum, arguments: argparse.Namespace, options: StreamOptions) -> None:
+    """Print the report of a spectrum and write what was asked for.
+
+    Parameters
+    ----------
+    options : with which the spectrum was made, for its convergence
+    """
+    from aptnn_md import spectra
+
+    spectrum = spectra.corrected(spectrum, arguments.quantum)
+    reference, curves = references(arguments)
+    wavenumbers = spectrum_options.wavenumber_range(arguments)
+    spectrum, quantities = _quantities(spectrum, arguments)
+    for line in spectra.report(
+        spectrum,
+        reference,
+        ranges=band_ranges(arguments),
+        curves=curves,
+        baseline=arguments.baseline,
+    ):
+        print(line)
+    provenance = spectrum_options.provenance()
+    if arguments.out:
+        spectra.write_table(arguments.out, spectrum, wavenumbers, provenance, quantities)
+        print(f"table: {arguments.out}")
+    if arguments.netcdf:
+        from aptnn_md.spectra.netcdf import write_netcdf
+
+        write_netcdf(arguments.netcdf, spectrum, wavenumbers, provenance, quantities)
+        print(f"NetCDF: {arguments.netcdf}")
+    if arguments.plot:
+        from aptnn_md.spectra.plot import draw_spectrum
+
+        draw_spectrum(
+            arguments.plot, spectrum, reference=reference, curves=curves, wavenumbers=wavenumbers
+        )
+        print(f"picture: {arguments.plot}")
+    if arguments.plot_parts:
+        from aptnn_md.spectra.plot_parts import draw_parts
+
+        draw_parts(arguments.plot_parts, spectrum, wavenumbers=wavenumbers)
+        print(f"picture: {arguments.plot_parts}")
+    if arguments.plot_quantities:
+        from aptnn_md.spectra.plot_parts import draw_quantities
+
+        draw_quantities(arguments.plot_quantities, spectrum, quantities, wavenumbers=wavenumbers)
+        print(f"picture: {arguments.plot_quantities}")
+    if arguments.plot_convergence:
+        _draw_convergence(arguments, options)
+        print(f"picture: {arguments.plot_convergence}")
+
+
+def references(
+    arguments: argparse.Namespace,
+) -> tuple[Reference | None, list[ReferenceCurve]]:
+    """Experiments: bands that are known, and curves of the user."""
+    from aptnn_md import spectra
+
+    curves = [
+        spectra.read_reference(path, n_infinity=arguments.reference_n)
+        for path in arguments.reference
+    ]
+    return spectra.REFERENCES.get(arguments.experiment), curves
+
+
+def band_ranges(arguments: argparse.Namespace) -> dict[str, tuple[float, float]]:
+    """What ``--bands`` says.
+
+    Raises
+    ------
+    InputError
+        Not NAME:LOW-HIGH.
+    """
+    ranges = {}
+    for text in arguments.bands:
+        name, _, limits = text.rpartition(":")
+        low, _, high = limits.partition("-")
+        try:
+            ranges[name or limits] = (float(low), float(high))
+        except ValueError as error:
+            expected = "NAME:LOW-HIGH, e.g. bend:1500-1800"
+            raise InputError("--bands", "band", repr(text), expected) from error
+    return ranges
+
+
+def _quantities(
+    spectrum: InfraredSpectrum, arguments: argparse.Namespace
+) -> tuple[InfraredSpectrum, list[Quantity]]:
+    """Quantities, and the spectrum with notes on how they were made."""
+    from aptnn_md import spectra
+    from aptnn_md.spectra.dielectric import permittivity_note
+
+    names = list(arguments.quantities)
+    if names == [_ALL]:
+        names = list(spectra.QUANTITIES)
+        if arguments.molecules is None:
+            names.remove("molar-absorption")
+    if not names:
+        return spectrum, []
+    epsilon_infinity = arguments.epsilon_infinity or 1.0
+    found = spectra.quantities(
+        spectrum, names, epsilon_infinity=epsilon_infinity, n_molecules=arguments.molecules
+    )
+    note = permittivity_note(spectrum, arguments.epsilon_infinity)
+    return replace(spectrum, notes=(*spectrum.notes, note)), found
+
+
+def _draw_convergence(arguments: argparse.Namespace, options: StreamOptions) -> None:
+    from aptnn_md.spectra.convergence import RANGE, history
+    from aptnn_md.spectra.plot_convergence import draw_convergence
+
+    wavenumbers = spectrum_options.wavenumber_range(arguments) or RANGE
+    points = history(arguments.streams, options, wavenumbers)
+    subject = f"{wavenumbers[0]:g} to {wavenumbers[1]:g} cm$^{{-1}}$"
+    draw_convergence(arguments.plot_convergence, {"simulation": points}, subject=subject)
