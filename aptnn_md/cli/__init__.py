@@ -21,6 +21,7 @@ COMMANDS = {
     "evaluate": "errors of a model on labelled frames",
     "predict": "write predicted tensors onto frames",
     "md": "ASE molecular dynamics with the dipole rate streamed to disk",
+    "driver": "forces, tensors and streams for a server of the i-PI protocol",
     "ipi": "i-PI simulation (classical or path integral) with the dipole rate streamed to disk",
     "spectrum": "streams to infrared spectra",
     "info": "say what a model file or a stream is",

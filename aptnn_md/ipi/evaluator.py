@@ -15,7 +15,7 @@ from ase.calculators.calculator import Calculator
 from ase.stress import voigt_6_to_full_3x3_stress
 
 from aptnn_md.arrays import FloatArray
-from aptnn_md.calculator import PolarTensorPredictor, predictor_name
+from aptnn_md.calculator import PolarTensorPredictor, member_tensors, predictor_name
 from aptnn_md.errors import InputError
 from aptnn_md.ipi.polar_tensors import batch_members
 from aptnn_md.predictor import Predictor
@@ -134,14 +134,18 @@ class Evaluator:
             structures.append(atoms)
         return structures
 
+    def without_forces(self) -> Evaluator:
+        """An evaluator without the potential."""
+        part = copy.copy(self)
+        part.potential = None
+        return part
+
     def subset(self, members: slice) -> Evaluator:
         """An evaluator of only these members of the committee."""
         part = copy.copy(self)
-        if self.n_members > 1 and isinstance(self.predictor, Predictor):
-            predictor = copy.copy(self.predictor)
-            predictor.models = predictor.models[members]
-            predictor.n_members = len(predictor.models)
-            part.predictor, part.n_members = predictor, predictor.n_members
+        if self.n_members > 1 and self.predictor is not None:
+            part.predictor = _some_members(self.predictor, members)
+            part.n_members = len(range(self.n_members)[members])
         return part
 
     def _forces(self, potential: Calculator, structures: Sequence[Atoms]) -> Results:
@@ -168,6 +172,31 @@ class Evaluator:
         full = voigt_6_to_full_3x3_stress(np.asarray(stress, dtype=np.float64))
         virial: FloatArray = -full * atoms.get_volume()
         return virial
+
+
+class _MemberSlice:
+    """Some members of a committee that is no :class:`aptnn_md.predictor.Predictor`."""
+
+    def __init__(self, predictor: PolarTensorPredictor, members: slice) -> None:
+        self.predictor, self.slice = predictor, members
+        self.n_members = 2  # more than one: members() is asked for
+
+    def __call__(self, atoms: Atoms) -> FloatArray:
+        mean: FloatArray = self.members(atoms).mean(axis=0)
+        return mean
+
+    def members(self, atoms: Atoms) -> FloatArray:
+        """(n_members, n_atoms, 3, 3)."""
+        return member_tensors(self.predictor, atoms)[self.slice]
+
+
+def _some_members(predictor: PolarTensorPredictor, members: slice) -> PolarTensorPredictor:
+    if not isinstance(predictor, Predictor):
+        return _MemberSlice(predictor, members)
+    part = copy.copy(predictor)
+    part.models = predictor.models[members]
+    part.n_members = len(part.models)
+    return part
 
 
 def _ask(potential: Calculator, atoms: Atoms) -> dict[str, FloatArray]:

@@ -180,5 +180,4 @@ def _potential(text: str, device: str, dtype: str | None) -> Calculator:
 
 
 def _tuple(answer: Answer) -> tuple[float, Any, Any, str]:
-    # i-PI takes the virial with the axes of ours exchanged
-    return answer.energy, answer.forces, answer.virial.T.copy(), answer.extras
+    return answer.energy, answer.forces, answer.virial, answer.extras

@@ -1,0 +1,175 @@
+"""``aptnn-md driver``: a client for any server of the i-PI protocol."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import signal
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from aptnn_md.ipi.evaluator import Evaluator
+
+HELP = """\
+Serve forces to a server of the i-PI protocol (i-PI, ASE, CP2K), and beside them what the APT
+network knows: increments of the dipole as a stream, tensors or Born effective charges as extras,
+the force of an electric field. Started by mpirun, beads and committee members are divided over the
+ranks.
+
+The protocol has no velocities. Where i-PI itself can be started as "aptnn-md ipi", or with
+drivers/aptnn_md_stream.py, streams are exact and this is not needed for them."""
+EXAMPLE = """\
+  aptnn-md driver --address water --unix --template start.xyz --potential water-mace \\
+    --model water-apt --stream water.zarr --timestep 0.5
+  aptnn-md driver --address node7:31415 --template start.xyz --potential water-mace   (forces only)
+  mpirun -n 4 aptnn-md driver --address apt --unix --template start.xyz --model water-apt \\
+    --extras tensors                         (tensors for "aptnn-md ipi" in another process)"""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Describe the arguments of the command."""
+    add = parser.add_argument
+    add("--address", required=True, help="HOST or HOST:PORT, or the name or path of a Unix socket")
+    add("--unix", action="store_true", help="--address is that of a Unix socket")
+    add("--port", type=int, help="if not in --address")
+    add("--prefix", default="/tmp/ipi_", help="in front of the name of a Unix socket (%(default)s)")
+    add(
+        "--template",
+        required=True,
+        metavar="FILE",
+        help="structure with the atoms in the server's order, in any format of ASE",
+    )
+    add("--potential", help="as for aptnn-md md; without it energy and forces are zero")
+    add("--model", help="APT model: file or bundled name")
+    add("--stream", metavar="DIR", help="stream to write, or to go on with; needs --model")
+    add(
+        "--timestep",
+        type=float,
+        metavar="FS",
+        help="fs between two force evaluations of the server; i-PI can send it: "
+        "<parameters>{dt_fs: 0.5}</parameters>",
+    )
+    add("--beads", type=int, default=1, metavar="P", help="beads of a path integral (%(default)s)")
+    add("--groups", default="all", help="as for aptnn-md md (%(default)s)")
+    add("--temperature", type=float, metavar="K", help="of the thermostat, for the stream's header")
+    add(
+        "--extras",
+        choices=("none", "tensors", "bec"),
+        default="none",
+        help="what to send beside forces: tensors for aptnn_md in i-PI, or BEC and dipole for "
+        "i-PI's driven dynamics (%(default)s)",
+    )
+    add("--efield", type=float, nargs=3, metavar=("EX", "EY", "EZ"), help="electric field, V/Å")
+    add("--total-charge", type=float, default=0.0, metavar="E", help="e (%(default)s)")
+    add("--connections", type=int, default=1, help="to one server, answered together (%(default)s)")
+    add(
+        "--server",
+        choices=("auto", "ipi", "ase", "cp2k"),
+        default="auto",
+        help="what speaks there, if it cannot be told from what it says (%(default)s)",
+    )
+    add(
+        "--wait",
+        type=float,
+        default=60.0,
+        metavar="S",
+        help="seconds to wait for the server, at first and when it is gone (%(default)s)",
+    )
+    add("--device", default="cpu", help="where model and potential run (%(default)s)")
+    add("--dtype", choices=("float32", "float64"), help="precision of model and potential")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Run the command."""
+    from aptnn_md.ipi.ranks import RankPool, local_device, world
+
+    _check(arguments)
+    communicator = world()
+    evaluator = _evaluator(arguments, local_device(arguments.device, communicator))
+    if communicator is None:
+        return _serve(arguments, evaluator, evaluator)
+    pool = RankPool(evaluator, communicator)
+    if pool.rank > 0:
+        pool.serve()
+        return 0
+    try:
+        return _serve(arguments, evaluator, pool)
+    finally:
+        pool.stop()
+
+
+def _check(arguments: argparse.Namespace) -> None:
+    from aptnn_md.errors import InputError
+
+    wanted = [
+        name
+        for name, used in (
+            ("--stream", arguments.stream),
+            ("--extras", arguments.extras != "none"),
+            ("--efield", arguments.efield),
+        )
+        if used
+    ]
+    if arguments.model is None and wanted:
+        raise InputError("aptnn-md driver", "--model", "none", f"one for {', '.join(wanted)}")
+    if arguments.model is None and arguments.potential is None:
+        raise InputError("aptnn-md driver", "--potential", "none", "one, or --model")
+
+
+def _evaluator(arguments: argparse.Namespace, device: str) -> Evaluator:
+    from aptnn_md.calculator import as_predictor
+    from aptnn_md.ipi.evaluator import Evaluator, read_template
+    from aptnn_md.potentials import load_potential
+
+    template = read_template(arguments.template)
+    options: dict[str, Any] = {"device": device, "dtype": arguments.dtype}
+    # a module of the user beside the input; last, so that it hides nothing
+    sys.path.append(os.getcwd())
+    potential = predictor = None
+    if arguments.potential is not None:
+        potential = load_potential(arguments.potential, **options)
+    if arguments.model is not None:
+        predictor = as_predictor(arguments.model, total_charge=arguments.total_charge, **options)
+    return Evaluator(template, potential, predictor)
+
+
+def _serve(arguments: argparse.Namespace, evaluator: Evaluator, evaluate: Any) -> int:
+    from aptnn_md.ipi.answers import Answers
+    from aptnn_md.ipi.client import Address, Client
+    from aptnn_md.ipi.increments import IncrementSettings, IncrementStream
+
+    name, sha256 = evaluator.model_name, evaluator.model_sha256
+    stream = None
+    if arguments.stream is not None:
+        header = {} if arguments.temperature is None else {"temperature": arguments.temperature}
+        settings = IncrementSettings(
+            Path(arguments.stream), arguments.timestep, arguments.beads, arguments.groups, header
+        )
+        stream = IncrementStream(
+            settings,
+            evaluator.template,
+            evaluate,
+            model=name,
+            sha256=sha256,
+            n_members=evaluator.n_members,
+        )
+    client = Client(
+        Address.parse(
+            arguments.address, unix=arguments.unix, port=arguments.port, prefix=arguments.prefix
+        ),
+        evaluate,
+        Answers(arguments.extras, arguments.efield, arguments.beads, name, sha256),
+        stream,
+        n_connections=arguments.connections,
+        server=arguments.server,
+        wait=arguments.wait,
+    )
+    # as Ctrl-C: connections are closed in order and the stream is committed
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    summary = client.run()
+    print(f"{summary.n_structures} structures in {summary.n_calls} calls")
+    if stream is not None:
+        print(f"stream: {stream.settings.path}, {stream.n_steps} steps")
+    return 0
