@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import shlex
 import sys
+from typing import TypedDict
 
 
 def add_stream_arguments(parser: argparse.ArgumentParser) -> None:
@@ -34,6 +35,37 @@ def add_resolution_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="CM",
         help="full width at half maximum of a line without width, cm⁻¹ (default: 20)",
     )
+    parser.add_argument(
+        "--method",
+        default="welch",
+        metavar="NAME",
+        help="welch (default) or blackman-tukey; the lengths of segments or lags follow from the "
+        "resolution and are reported",
+    )
+    parser.add_argument(
+        "--window",
+        default="hann",
+        metavar="NAME",
+        help="hann (default), gaussian, blackman-harris or none",
+    )
+    parser.add_argument(
+        "--biased",
+        action="store_true",
+        help="blackman-tukey: divide correlations by the number of frames, not of their terms",
+    )
+
+
+class Method(TypedDict):
+    """How a spectrum is computed; see :class:`aptnn_md.spectra.plan.SpectralPlan`."""
+
+    method: str
+    window: str
+    unbiased: bool
+
+
+def method(arguments: argparse.Namespace) -> Method:
+    """What ``--method``, ``--window`` and ``--biased`` say."""
+    return Method(method=arguments.method, window=arguments.window, unbiased=not arguments.biased)
 
 
 def add_output_arguments(parser: argparse.ArgumentParser) -> None:

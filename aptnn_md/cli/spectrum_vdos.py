@@ -52,6 +52,7 @@ def run(arguments: argparse.Namespace) -> None:
         merge=tuple(arguments.merge),
         temperature=arguments.temperature,
         skip=arguments.skip,
+        **spectrum_options.method(arguments),
     )
     wavenumbers = spectrum_options.wavenumber_range(arguments)
     for line in report_velocities(spectrum):
