@@ -136,6 +136,7 @@ def infrared_spectrum(
     unbiased: bool = True,
     f_sum: float | Sequence[float] | None = None,
     group_labels: Sequence[str] = (),
+    molecules: bool = False,
     difference: bool = False,
     names: Sequence[str] = (),
 ) -> InfraredSpectrum:
@@ -155,6 +156,7 @@ def infrared_spectrum(
     method, window, unbiased : see :class:`aptnn_md.spectra.plan.SpectralPlan`
     f_sum : ⟨Σᵢ Σ_αβ apt²/(3 mᵢ)⟩ of all atoms, e²/amu, for the f-sum rule; of all runs, or of each
     group_labels : give the parts of the spectrum, too; see :mod:`aptnn_md.spectra.parts`
+    molecules : the labels are those of molecules: intra- and intermolecular parts
     difference : frames hold (M(t) - M(t - spacing))/spacing; their damping is divided out
     names : of the runs, for messages; default ``"run 1"`` and so on
 
@@ -180,7 +182,7 @@ def infrared_spectrum(
             rates = _checked_piece(name, piece)
             if accumulator is None:
                 n_groups = len(group_labels) or rates.shape[1]
-                accumulator = infrared_accumulator(plan, n_groups, group_labels)
+                accumulator = infrared_accumulator(plan, n_groups, group_labels, molecules)
             if index is None:
                 index = accumulator.add_run(name)
             accumulator.feed(index, rates)
@@ -190,10 +192,14 @@ def infrared_spectrum(
 
 
 def infrared_accumulator(
-    plan: SpectralPlan, n_groups: int, group_labels: Sequence[str] = ()
+    plan: SpectralPlan,
+    n_groups: int,
+    group_labels: Sequence[str] = (),
+    molecules: bool = False,
 ) -> LagAccumulator:
     """An accumulator of Ṁ that :func:`infrared_of` turns into a spectrum."""
-    return LagAccumulator(plan, infrared_terms(n_groups, group_labels), n_groups, "dipole rate")
+    terms = infrared_terms(n_groups, group_labels, molecules)
+    return LagAccumulator(plan, terms, n_groups, "dipole rate")
 
 
 def infrared_of(

@@ -38,6 +38,8 @@ class StreamOptions:
     estimator : estimator of Ṁ; None: the first one of the streams
     skip : time to leave out at the beginning of each stream, ps
     merge : rules by which groups are merged; see :func:`aptnn_md.spectra.merging.merge_groups`
+    molecules : intramolecular and intermolecular parts, of streams whose groups are molecules;
+        their motions are taken together
     parts : whether to compute the parts of the spectrum, too
     """
 
@@ -51,6 +53,7 @@ class StreamOptions:
     estimator: str | None = None
     skip: float = 0.0
     merge: tuple[str, ...] = ()
+    molecules: bool = False
     parts: bool = True
 
 
@@ -175,7 +178,9 @@ class StreamSpectrum:
 
     def _new_accumulator(self) -> LagAccumulator:
         # where there are no labels the frames have one group
-        accumulator = infrared_accumulator(self._plan, len(self._labels) or 1, self._labels)
+        molecules = self.options.molecules and self.options.parts
+        n_groups = len(self._labels) or 1
+        accumulator = infrared_accumulator(self._plan, n_groups, self._labels, molecules)
         for run in self.runs:
             accumulator.add_run(run.name)
         return accumulator
@@ -219,6 +224,9 @@ def _groups(
     """Labels of the parts of the spectrum, and what brings frames of the stream into them."""
     if not options.parts:
         return (), lambda rates: rates.sum(axis=1, keepdims=True)
+    if options.molecules and not options.merge:
+        merged = merge_groups(groups, ("group",))
+        return merged.labels, merged
     if not options.merge:
         return (tuple(groups) if len(groups) > 1 else ()), lambda rates: rates
     merged = merge_groups(groups, options.merge)
