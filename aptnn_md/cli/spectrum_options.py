@@ -8,9 +8,14 @@ import sys
 from typing import TypedDict
 
 
-def add_stream_arguments(parser: argparse.ArgumentParser) -> None:
+def add_stream_arguments(parser: argparse.ArgumentParser, volume: bool = True) -> None:
     """The streams, and what of them is used."""
     parser.add_argument("streams", nargs="+", metavar="STREAM", help="stream directories")
+    add_selection_arguments(parser, volume)
+
+
+def add_selection_arguments(parser: argparse.ArgumentParser, volume: bool = True) -> None:
+    """What of streams is used, and under which conditions they were made."""
     parser.add_argument(
         "--skip",
         type=float,
@@ -21,9 +26,13 @@ def add_stream_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--temperature", type=float, metavar="K", help="default: what the streams say"
     )
-    parser.add_argument(
-        "--volume", type=float, metavar="A3", help="volume of the cell, Å³; default: as the streams"
-    )
+    if volume:
+        parser.add_argument(
+            "--volume",
+            type=float,
+            metavar="A3",
+            help="volume of the cell, Å³; default: as the streams",
+        )
 
 
 def add_resolution_arguments(parser: argparse.ArgumentParser) -> None:

@@ -1,15 +1,23 @@
-"""Differences between two spectra, with errors."""
+"""Several spectra beside each other: their bands, and differences between two, with errors."""
 
 from __future__ import annotations
 
+import os
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from aptnn_md.arrays import FloatArray
 from aptnn_md.errors import InputError
+from aptnn_md.spectra import table
+from aptnn_md.spectra.band_table import aligned, band_table, with_error
+from aptnn_md.spectra.bands import Reference, bands_of_curve, find_bands
+from aptnn_md.spectra.experiment import ReferenceCurve
 from aptnn_md.spectra.infrared import InfraredSpectrum
 from aptnn_md.spectra.power import PowerBlocks, integration_weights
+from aptnn_md.spectra.quantum import describe
+from aptnn_md.spectra.report import bands_within
 
 _SAME_RESOLUTION = 0.02
 
@@ -71,6 +79,90 @@ def integral_difference(
         return pair.linear(integration_weights(pair.wavenumber, low, high))
     (a, error_a), (b, error_b) = first.integral(low, high), second.integral(low, high)
     return b - a, float(np.hypot(error_a, error_b))
+
+
+def comparison_report(
+    spectra: Mapping[str, InfraredSpectrum],
+    reference: Reference | None = None,
+    *,
+    ranges: Mapping[str, tuple[float, float]] | None = None,
+    curves: Sequence[ReferenceCurve] = (),
+    baseline: bool = False,
+    differences: bool = False,
+) -> list[str]:
+    """What each spectrum is, and a table of the bands of all.
+
+    Parameters
+    ----------
+    spectra : name -> spectrum
+    reference, ranges, curves, baseline : see :func:`aptnn_md.spectra.report.report`
+    differences : also how much the integrals of bands differ from those of the first spectrum
+    """
+    lines = []
+    for name, spectrum in spectra.items():
+        lines.append(f"{name}: {1e-3 * spectrum.length:.4g} ps, {describe(spectrum)}")
+        if spectrum.sum_rule.ratio is not None:
+            lines.append(f"  f-sum rule: ratio {spectrum.sum_rule.ratio:.3f}")
+        lines += [f"  note: {note}" for note in spectrum.notes]
+    highest = min(float(spectrum.wavenumber[-1]) for spectrum in spectra.values())
+    wanted = bands_within(highest, reference, ranges)
+    if not wanted:
+        return lines
+    columns = {name: find_bands(spectrum, wanted, baseline) for name, spectrum in spectra.items()}
+    columns |= {curve.name: bands_of_curve(curve, wanted, baseline) for curve in curves}
+    lines += ["", *band_table(columns, None if baseline else reference)]
+    if reference is not None:
+        lines.append(f"experiment: {reference.text}; {reference.errors}")
+    lines += [f"{curve.name}: {curve.origin}" for curve in curves]
+    if differences and len(spectra) > 1:
+        lines += ["", *_integral_differences(spectra, wanted)]
+    return lines
+
+
+def write_comparison(
+    path: str | os.PathLike[str],
+    spectra: Mapping[str, InfraredSpectrum],
+    differences: Mapping[str, Difference],
+    wavenumbers: tuple[float, float] | None = None,
+    provenance: str = "",
+) -> None:
+    """Write spectra and differences to one CSV file, over the wavenumbers of the first spectrum.
+
+    Parameters
+    ----------
+    wavenumbers : the range to write, cm⁻¹; default: up to the smallest Nyquist wavenumber
+
+    Raises
+    ------
+    InputError
+        The file cannot be written, or the range has no values.
+    """
+    first = next(iter(spectra.values()))
+    highest = min(float(spectrum.wavenumber[-1]) for spectrum in spectra.values())
+    inside = table.in_range(first, wavenumbers) & (first.wavenumber <= highest)
+    grid = first.wavenumber[inside]
+    columns, lines = {"wavenumber (cm^-1)": grid}, list[str]()
+    curves: dict[str, InfraredSpectrum | Difference] = {**spectra, **differences}
+    for name, curve in curves.items():
+        for suffix, values in (("", curve.absorption), (" standard error", curve.standard_error)):
+            columns[f"{name}{suffix} (cm^-1)"] = np.interp(grid, curve.wavenumber, values)
+    for name, spectrum in spectra.items():
+        lines += [f"{name}: {line}" for line in table.describe(spectrum)]
+    if provenance:
+        lines.append(f"provenance: {provenance}")
+    table.write_columns(path, columns, lines)
+
+
+def _integral_differences(
+    spectra: Mapping[str, InfraredSpectrum], ranges: Mapping[str, tuple[float, float]]
+) -> list[str]:
+    (base_name, base), *others = spectra.items()
+    rows = [["difference of integrals (10³ cm⁻²)", *ranges]]
+    for name, spectrum in others:
+        values = [integral_difference(base, spectrum, *limits) for limits in ranges.values()]
+        cells = [with_error(value / 1e3, error / 1e3) for value, error in values]
+        rows.append([f"{name} - {base_name}", *cells])
+    return aligned(rows)
 
 
 def _pair(first: InfraredSpectrum, second: InfraredSpectrum) -> PowerBlocks | None:

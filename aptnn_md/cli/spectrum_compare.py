@@ -1,0 +1,113 @@
+"""``aptnn-md spectrum compare``: several infrared spectra beside each other."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from aptnn_md.cli import spectrum_options, spectrum_output
+from aptnn_md.errors import InputError
+
+if TYPE_CHECKING:
+    from aptnn_md.spectra import Difference, InfraredSpectrum
+
+HELP = """\
+Infrared spectra of different systems, methods or estimators beside each other, with their bands
+and the differences to the first one, all with standard errors. Each RUN is STREAM[,STREAM...] for
+independent runs that belong together, and @ESTIMATOR behind it for another estimator of Ṁ than
+the first one of the stream."""
+
+EXAMPLE = """\
+  aptnn-md spectrum compare classical.zarr trpmd.zarr --names classical TRPMD \\
+      --difference --plot comparison.png --experiment water
+  aptnn-md spectrum compare trpmd.zarr trpmd.zarr@apt-at-centroid --difference --plot beads.png"""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the options of comparisons."""
+    parser.add_argument("runs", nargs="+", metavar="RUN", help="STREAM[,STREAM...][@ESTIMATOR]")
+    parser.add_argument(
+        "--names", nargs="+", metavar="NAME", help="of the runs; default: as they are given"
+    )
+    parser.add_argument(
+        "--difference", action="store_true", help="also the differences to the first spectrum"
+    )
+    spectrum_options.add_selection_arguments(parser)
+    spectrum_options.add_resolution_arguments(parser)
+    spectrum_options.add_output_arguments(parser)
+    spectrum_output.add_quantum_argument(parser)
+    spectrum_output.add_band_arguments(parser)
+
+
+def run(arguments: argparse.Namespace) -> None:
+    """Make the spectra, print their bands, write what was asked for."""
+    from aptnn_md.spectra.comparison import comparison_report, write_comparison
+
+    names = _names(arguments)
+    spectra = {
+        name: _spectrum(text, arguments) for name, text in zip(names, arguments.runs, strict=True)
+    }
+    reference, curves = spectrum_output.references(arguments)
+    wavenumbers = spectrum_options.wavenumber_range(arguments)
+    differences = _differences(spectra) if arguments.difference else {}
+    for line in comparison_report(
+        spectra,
+        reference,
+        ranges=spectrum_output.band_ranges(arguments),
+        curves=curves,
+        baseline=arguments.baseline,
+        differences=arguments.difference,
+    ):
+        print(line)
+    if arguments.out:
+        provenance = spectrum_options.provenance()
+        write_comparison(arguments.out, spectra, differences, wavenumbers, provenance)
+        print(f"table: {arguments.out}")
+    if arguments.plot:
+        from aptnn_md.spectra.plot_comparison import draw_comparison
+
+        draw_comparison(
+            arguments.plot,
+            spectra,
+            differences=differences,
+            reference=reference,
+            curves=curves,
+            wavenumbers=wavenumbers,
+        )
+        print(f"picture: {arguments.plot}")
+
+
+def _names(arguments: argparse.Namespace) -> list[str]:
+    names = list(arguments.names or arguments.runs)
+    if len(names) != len(arguments.runs) or len(set(names)) != len(names):
+        found = f"{', '.join(names)} for {len(arguments.runs)} runs"
+        raise InputError("--names", "names", found, "a different one for each run")
+    return names
+
+
+def _spectrum(text: str, arguments: argparse.Namespace) -> InfraredSpectrum:
+    from aptnn_md import spectra
+    from aptnn_md.spectra.sources import StreamOptions
+
+    paths, _, estimator = (text, "", "") if Path(text).exists() else text.rpartition("@")
+    streams = [path for path in (paths or estimator).split(",") if path]
+    options = StreamOptions(
+        resolution=arguments.resolution,
+        temperature=arguments.temperature,
+        volume=arguments.volume,
+        estimator=(paths and estimator) or None,
+        skip=arguments.skip,
+        parts=False,
+        **spectrum_options.method(arguments),
+    )
+    spectrum = spectra.spectrum_of_streams(streams, arguments.resolution, options)
+    # a path integral needs no correction
+    return spectra.corrected(spectrum, arguments.quantum if spectrum.n_beads == 1 else "harmonic")
+
+
+def _differences(spectra: dict[str, InfraredSpectrum]) -> dict[str, Difference]:
+    from aptnn_md.spectra import difference
+
+    (first, base), *others = spectra.items()
+    return {f"{name} - {first}": difference(base, spectrum) for name, spectrum in others}
