@@ -96,7 +96,7 @@ def _add_quantity_arguments(parser: argparse.ArgumentParser) -> None:
         help="permittivity of the electrons, n² of visible light; default: 1",
     )
     quantities.add_argument(
-        "--molecules", type=float, metavar="N", help="in the cell, for the molar absorption"
+        "--n-molecules", type=float, metavar="N", help="in the cell, for the molar absorption"
     )
     add_quantum_argument(quantities)
 
@@ -196,13 +196,13 @@ def _quantities(
     names = list(arguments.quantities)
     if names == [_ALL]:
         names = list(spectra.QUANTITIES)
-        if arguments.molecules is None:
+        if arguments.n_molecules is None:
             names.remove("molar-absorption")
     if not names:
         return spectrum, []
     epsilon_infinity = arguments.epsilon_infinity or 1.0
     found = spectra.quantities(
-        spectrum, names, epsilon_infinity=epsilon_infinity, n_molecules=arguments.molecules
+        spectrum, names, epsilon_infinity=epsilon_infinity, n_molecules=arguments.n_molecules
     )
     note = permittivity_note(spectrum, arguments.epsilon_infinity)
     return replace(spectrum, notes=(*spectrum.notes, note)), found
