@@ -1,11 +1,17 @@
 """Inputs of i-PI for the toy molecules, and what its checkpoints say, read by other means."""
 
+import importlib
 import xml.etree.ElementTree as ElementTree
 from pathlib import Path
 
 import ase.io
 import numpy as np
 import toy_molecules
+
+from aptnn_md.ipi.runner import run_ipi
+from aptnn_md.ipi.streaming import StreamSettings
+from aptnn_md.rates import ESTIMATORS
+from aptnn_md.stream import StreamReader
 
 PES = Path(__file__).parent / "ipi_toy_pes.py"
 BOHR, FS, DALTON, KELVIN = 1 / 1.8897261, 1 / 41.341373, 1822.8885, 3.1668152e-06
@@ -93,6 +99,26 @@ def write_input(
     path = directory / "input.xml"
     path.write_text(text)
     return path
+
+
+def run_toy(
+    directory, monkeypatch, estimators=ESTIMATORS, groups="element", stream=None, **options
+):
+    """Run the toy in this process; returns its stream and checkpoints."""
+    monkeypatch.chdir(directory)
+    write_input(directory, **options)
+    return go_on_toy(directory, monkeypatch, "input.xml", estimators, groups, **(stream or {}))
+
+
+def go_on_toy(directory, monkeypatch, source, estimators=ESTIMATORS, groups="element", **stream):
+    # i-PI looks for signals once a second, and waits for that when it ends
+    monkeypatch.setattr(importlib.import_module("ipi.utils.softexit"), "SOFTEXITLATENCY", 0.05)
+    settings = StreamSettings(
+        "run.zarr", estimators=estimators, groups=groups, **{"stride": 1, **stream}
+    )
+    assert run_ipi(source, settings, toy_molecules.Tensors()).finished
+    paths = sorted(directory.glob("run.state_*"), key=lambda path: int(path.name.split("_")[1]))
+    return StreamReader("run.zarr"), [Checkpoint(path) for path in paths]
 
 
 class Checkpoint:

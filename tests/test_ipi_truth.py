@@ -3,6 +3,8 @@
 import numpy as np
 import pytest
 import toy_molecules
+from ase import units
+from ase.md.verlet import VelocityVerlet
 
 pytest.importorskip("ipi")
 
@@ -10,15 +12,13 @@ from ipi_inputs import (
     BAROSTAT,
     PILE,
     SVR,
-    Checkpoint,
     ring_polymer_frequencies,
-    write_input,
+    run_toy,
 )
 
-from aptnn_md.ipi.runner import run_ipi
-from aptnn_md.ipi.streaming import StreamSettings
-from aptnn_md.rates import ESTIMATORS
+from aptnn_md.observer import StreamObserver
 from aptnn_md.stream import StreamReader
+from aptnn_md.units import AMU_A2_PER_FS2_EV, BOLTZMANN_EV_PER_K
 
 pytestmark = [pytest.mark.ipi, pytest.mark.filterwarnings("ignore::DeprecationWarning:ipi")]
 WAVENUMBER = 4.5563353e-06  # cm⁻¹ as angular frequency in atomic units, by i-PI
@@ -51,19 +51,6 @@ CASES = {
 }
 
 
-def run(directory, monkeypatch, estimators=ESTIMATORS, groups="element", stream=None, **options):
-    """Run the toy; returns the stream and the checkpoints of all steps."""
-    monkeypatch.chdir(directory)
-    source = write_input(directory, **options)
-    settings = StreamSettings(
-        "run.zarr", estimators=estimators, groups=groups, **{"stride": 1, **(stream or {})}
-    )
-    summary = run_ipi(source, settings, toy_molecules.Tensors())
-    assert summary.finished
-    paths = sorted(directory.glob("run.state_*"), key=lambda path: int(path.name.split("_")[1]))
-    return StreamReader("run.zarr"), [Checkpoint(path) for path in paths]
-
-
 def bead_tensors(checkpoint):
     return np.array([toy_molecules.polar_tensors(q) for q in checkpoint.positions])
 
@@ -71,7 +58,7 @@ def bead_tensors(checkpoint):
 @pytest.mark.parametrize("name", CASES)
 def test_rates_are_those_of_positions_and_momenta(name, tmp_path, monkeypatch):
     options = CASES[name]
-    stream, checkpoints = run(tmp_path, monkeypatch, stream={"beads_too": True}, **options)
+    stream, checkpoints = run_toy(tmp_path, monkeypatch, stream={"beads_too": True}, **options)
     factors = None
     if name == "PA-CMD":
         frequencies = ring_polymer_frequencies(options["n_beads"], 300)
@@ -98,3 +85,89 @@ def test_rates_are_those_of_positions_and_momenta(name, tmp_path, monkeypatch):
             found = stream.read("dipole_rate_beads")[frame, :, group]
             truth = of_beads[:, numbers == number].sum(1)
             np.testing.assert_allclose(found, truth, rtol=0, atol=1e-10 * np.abs(truth).max())
+
+
+@pytest.mark.parametrize("n_beads", [1, 4])
+def test_bead_rate_is_the_derivative_of_the_mean_dipole(n_beads, tmp_path, monkeypatch):
+    # internal modes of beads move on circles, so differences are exact for small steps only
+    stream, checkpoints = run_toy(
+        tmp_path, monkeypatch, ("bead",), "all", n_beads=n_beads, timestep=0.01, steps=30
+    )
+    dipoles = np.array(
+        [np.mean([toy_molecules.dipole(q) for q in c.positions], axis=0) for c in checkpoints]
+    )
+    derivative = (dipoles[2:] - dipoles[:-2]) / (2 * stream.header.timestep)
+    found = stream.dipole_rate("bead")[1:-1, 0]
+    np.testing.assert_allclose(found, derivative, atol=2e-6 * np.abs(found).max())
+
+
+def test_same_trajectory_by_ipi_ase_and_positions(tmp_path, monkeypatch):
+    """Velocity Verlet of both engines from one start; ASE's constants have more digits."""
+    stream, checkpoints = run_toy(tmp_path, monkeypatch, ("bead",), "element", steps=40)
+    start = checkpoints[0]
+    atoms = toy_molecules.structure(2, pbc=True)
+    atoms.set_cell(start.cell)
+    atoms.positions = start.positions[0]
+    atoms.set_velocities(start.velocities()[0] / units.fs)
+    atoms.calc = toy_molecules.Potential()
+    dynamics = VelocityVerlet(atoms, timestep=0.25 * units.fs)
+    with StreamObserver(
+        dynamics, "ase.zarr", toy_molecules.Tensors(), groups="element"
+    ) as observer:
+        dynamics.attach(observer, interval=1)
+        dynamics.run(40)
+    by_ase = StreamReader("ase.zarr")
+    assert by_ase.header.groups == stream.header.groups
+    np.testing.assert_array_equal(by_ase.step, stream.step)
+    scale = np.abs(stream.dipole_rate()).max()
+    np.testing.assert_allclose(by_ase.dipole_rate(), stream.dipole_rate(), atol=1e-6 * scale)
+    np.testing.assert_allclose(by_ase.read("f_sum"), stream.read("f_sum"), rtol=1e-6)
+    # k_B of i-PI is that of 1998
+    np.testing.assert_allclose(by_ase.read("temperature"), stream.read("temperature"), rtol=3e-6)
+
+
+def test_temperature_is_the_one_of_ipi(tmp_path, monkeypatch):
+    """i-PI's own adds what a fixed centre of mass would have, 3 of 3 N P degrees of freedom."""
+    stream, _ = run_toy(
+        tmp_path,
+        monkeypatch,
+        n_beads=4,
+        mode="nvt",
+        thermostat=PILE,
+        normal_modes=PA_CMD,
+        properties="temperature{kelvin}",
+    )
+    freedom = 3 * 6 * 4
+    by_ipi = (np.loadtxt("run.out") * freedom - 3 * 300.0) / (freedom - 3)
+    np.testing.assert_allclose(stream.read("temperature"), by_ipi, rtol=1e-7)
+    assert stream.header.temperature == 300.0
+
+
+def test_bead_estimator_obeys_the_sum_rule(tmp_path, monkeypatch):
+    """⟨|Ṁ|²⟩ = 3 k_B T ⟨f_sum⟩ of each molecule, for a dipole that is not linear and quantum atoms.
+
+    The molecules are independent, so the error of the mean follows from their differences.
+    """
+    stream, _ = run_toy(
+        tmp_path,
+        monkeypatch,
+        ("bead",),
+        "molecule",
+        stream={"stride": 4},
+        n_beads=4,
+        n_molecules=24,
+        steps=900,
+        temperature=120,  # beads at 480 K stay in the well
+        timestep=0.5,
+        mode="nvt",
+        thermostat=PILE.replace("pile_g", "pile_l").replace("40", "3"),
+        checkpoint=100000,
+        stride=100000,
+        fixcom="False",
+    )
+    squares = (stream.dipole_rate()[25:] ** 2).sum(-1)
+    thermal = 3 * BOLTZMANN_EV_PER_K * 120.0 / AMU_A2_PER_FS2_EV * stream.read("f_sum")[25:]
+    of_molecules = squares.mean(axis=0) / thermal.mean(axis=0)
+    error = of_molecules.std(ddof=1) / len(of_molecules) ** 0.5
+    assert error < 0.025
+    assert abs(of_molecules.mean() - 1.0) < 4 * error
