@@ -204,6 +204,12 @@ def plan_spectrum(
     return SpectralPlan(method, window, length, spacing, times_length / length, unbiased)  # type: ignore[arg-type]
 
 
+def plan_correlation(length: int, spacing: float) -> SpectralPlan:
+    """The plan of correlation functions of up to ``length`` frames ``spacing`` fs apart."""
+    width = lag_window_width("none") / (LIGHT_SPEED_CM_PER_FS * spacing * length)
+    return SpectralPlan("blackman-tukey", "none", length, spacing, width)
+
+
 def coarsest_resolution(method: str, window: str, spacing: float) -> float:
     """Resolution of the shortest segments or lags that make sense, cm⁻¹."""
     width = taper_width(window) if method == "welch" else lag_window_width(window)

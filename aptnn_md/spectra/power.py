@@ -158,14 +158,20 @@ def power_blocks(
     InputError
         Shapes do not belong together, a value is not finite, or a run is too short.
     """
+    return densities(feed_runs(runs, plan, terms, names), factors)
+
+
+def feed_runs(
+    runs: Sequence[Run], plan: SpectralPlan, terms: Mapping[str, Term], names: Sequence[str] = ()
+) -> LagAccumulator:
+    """An accumulator that has been fed whole runs; see :func:`power_blocks`."""
     names = names or [f"run {number}" for number in range(1, len(runs) + 1)]
-    weights = _weights_length(terms)
-    accumulator = LagAccumulator(plan, terms, weights)
+    accumulator = LagAccumulator(plan, terms, _n_signals(terms))
     for name, run in zip(names, runs, strict=True):
         index = accumulator.add_run(name)
         for piece in pieces_of(run):
             accumulator.feed(index, piece)
-    return densities(accumulator, factors)
+    return accumulator
 
 
 def densities(accumulator: LagAccumulator, factors: Sequence[float] = ()) -> dict[str, PowerBlocks]:
@@ -270,7 +276,7 @@ def _shape(
     return np.asarray((real + 1j * imaginary) * plan.gaussian_variance)
 
 
-def _weights_length(terms: Mapping[str, Term]) -> int:
+def _n_signals(terms: Mapping[str, Term]) -> int:
     """Number of signals that the terms are for."""
     for term in terms.values():
         return len(term.left if isinstance(term, Pair) else term.weights)

@@ -92,7 +92,7 @@ class Rows:
     mix : (n_mixed, n_signals) sums of signals that are needed
     pairs : (n_pairs, 2) which of them are correlated with which: Σ_t first(t)·second(t + τ)
     alone : (n_alone, n_signals) weights of the sums of signals alone
-    of_pair : (first, second) -> its row in the sums; rows of ``alone`` follow
+    of_term : name -> its rows in the sums: those of pairs, then those of ``alone``
     """
 
     mix: FloatArray
@@ -122,11 +122,15 @@ def rows_of(terms: Mapping[str, Term], n_signals: int) -> Rows:
     vectors: list[FloatArray] = []
     alone: list[FloatArray] = []
 
-    def index(weights: FloatArray) -> int:
+    def checked(weights: FloatArray) -> FloatArray:
         vector = np.asarray(weights, dtype=np.float64)
         if vector.shape != (n_signals,):
             found, expected = f"weights of shape {vector.shape}", f"({n_signals},)"
             raise InputError("spectrum", "term", found, expected)
+        return vector
+
+    def index(weights: FloatArray) -> int:
+        vector = checked(weights)
         number = mixed.setdefault(vector.tobytes(), len(vectors))
         if number == len(vectors):
             vectors.append(vector)
@@ -145,7 +149,7 @@ def rows_of(terms: Mapping[str, Term], n_signals: int) -> Rows:
             of_term[name] = (row(a, b), row(b, a), row(a, a), row(b, b))
         else:
             of_term[name] = (-1 - len(alone),)
-            alone.append(np.asarray(term.weights, dtype=np.float64))
+            alone.append(checked(term.weights))
     of_term = {
         name: tuple(r if r >= 0 else len(pairs) - 1 - r for r in found)
         for name, found in of_term.items()
