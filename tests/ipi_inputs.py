@@ -118,7 +118,7 @@ def go_on_toy(directory, monkeypatch, source, estimators=ESTIMATORS, groups="ele
     )
     assert run_ipi(source, settings, toy_molecules.Tensors()).finished
     paths = sorted(directory.glob("run.state_*"), key=lambda path: int(path.name.split("_")[1]))
-    return StreamReader("run.zarr"), [Checkpoint(path) for path in paths]
+    return StreamReader(directory / "run.zarr"), [Checkpoint(path) for path in paths]
 
 
 class Checkpoint:
