@@ -1,5 +1,6 @@
 """Streams of i-PI: plugin, properties, tensors of clients, several systems, restarts, refusals."""
 
+import functools
 import importlib
 import logging
 import shutil
@@ -20,6 +21,8 @@ from aptnn_md.errors import InputError, RunError
 from aptnn_md.ipi.runner import run_ipi
 from aptnn_md.ipi.streaming import StreamSettings
 from aptnn_md.ipi.version import check_version
+from aptnn_md.spectra.convergence import Monitor
+from aptnn_md.spectra.sources import StreamOptions
 from aptnn_md.stream import StreamReader
 
 pytestmark = [pytest.mark.ipi, pytest.mark.filterwarnings("ignore::DeprecationWarning:ipi")]
@@ -304,6 +307,35 @@ def test_disk_full_leaves_no_restart_ahead(tmp_path, monkeypatch):
     run_ipi("run.state", StreamSettings("run.zarr", 1), toy_molecules.Tensors())
     stream.refresh()
     np.testing.assert_array_equal(stream.step, range(11))
+
+
+def test_stops_when_converged(tmp_path, monkeypatch):
+    import aptnn_md.ipi.runner as runner
+
+    monkeypatch.setattr(
+        runner, "ConvergenceStop", functools.partial(runner.ConvergenceStop, seconds=0.3)
+    )
+    monkeypatch.chdir(tmp_path)
+    write_input(".", steps=100_000, checkpoint=100_000, stride=100_000, timestep=0.5)
+    options = StreamOptions(resolution=300.0)
+
+    def until(path):
+        return Monitor(path, 0.9, (500.0, 4000.0), options)
+
+    settings = StreamSettings("run.zarr", 2, ("bead",))
+    summary = run_ipi("input.xml", settings, toy_molecules.Tensors(), until=until)
+    assert summary.converged
+    assert summary.finished
+    assert summary.last_step < 100_000
+    assert "converged" in summary.convergence[0]
+    frames = StreamReader("run.zarr").step
+    assert frames[-1] in (summary.last_step, summary.last_step - 1)
+    # what RESTART holds is the state behind the last frame
+    again = run_ipi(
+        "RESTART", settings, toy_molecules.Tensors(), total_steps=summary.last_step + 10
+    )
+    assert again.first_step == summary.last_step
+    np.testing.assert_array_equal(np.diff(StreamReader("run.zarr").step), 2)
 
 
 @pytest.mark.parametrize("version", ["3.1.9", "3.3.0", "2.6"])

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import argparse
+import functools
+
+from aptnn_md.cli.convergence_options import add_convergence_options, convergence_monitor
 
 HELP = """\
 Run i-PI (classical, RPMD, TRPMD, CMD) with an APT network beside it, and write the dipole rate to
@@ -48,6 +51,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--total-charge", type=float, default=0.0, metavar="E", help="e (%(default)s)")
     add("--device", default="cpu", help="where the model runs (%(default)s)")
     add("--total-steps", type=int, metavar="N", help="in place of the input's total_steps")
+    add_convergence_options(parser)
     add(
         "--verbosity",
         choices=("quiet", "low", "medium", "high", "debug"),
@@ -80,8 +84,11 @@ def run(arguments: argparse.Namespace) -> int:
         total_charge=arguments.total_charge,
         verbosity=arguments.verbosity,
         total_steps=arguments.total_steps,
+        until=functools.partial(convergence_monitor, arguments),
     )
     print(f"steps {summary.first_step} to {summary.last_step} of {summary.total_steps}")
+    for text in summary.convergence:
+        print(text)
     for stream in summary.streams:
         print(f"stream: {stream}")
     if not summary.finished:

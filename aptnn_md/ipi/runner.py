@@ -19,7 +19,9 @@ from aptnn_md.ipi import state as ipi_state
 from aptnn_md.ipi.attach import bind_with_streams
 from aptnn_md.ipi.remote_tensors import source_of
 from aptnn_md.ipi.streaming import StreamSettings, SystemStream, one_stream_each
+from aptnn_md.md import ConvergenceStop
 from aptnn_md.progress import Progress
+from aptnn_md.spectra.convergence import Monitor
 
 
 @dataclass(frozen=True)
@@ -31,17 +33,21 @@ class IPISummary:
     first_step, last_step : steps of this part of the run
     total_steps : steps that i-PI was asked for
     streams : the streams that were written
+    convergence : for each of them how far its spectrum has, where the run was to stop by that
+    converged : the run ended because all of them have
     """
 
     first_step: int
     last_step: int
     total_steps: int
     streams: tuple[Path, ...]
+    convergence: tuple[str, ...] = ()
+    converged: bool = False
 
     @property
     def finished(self) -> bool:
         """False where a signal, an EXIT file or i-PI's time limit ended it early."""
-        return self.last_step >= self.total_steps
+        return self.converged or self.last_step >= self.total_steps
 
 
 def run_ipi(
@@ -54,6 +60,7 @@ def run_ipi(
     total_charge: float = 0.0,
     verbosity: str | None = None,
     total_steps: int | None = None,
+    until: Callable[[Path], Monitor | None] | None = None,
 ) -> IPISummary:
     """Run an i-PI input, or go on from one of its checkpoints, and stream dipole rates.
 
@@ -68,6 +75,8 @@ def run_ipi(
     device, total_charge : for a model that is loaded here
     verbosity : of i-PI; default: what the input says
     total_steps : in place of the input's ``<total_steps>``
+    until : gives for a stream what tells whether its spectrum has converged; the run stops when
+        all have
 
     Raises
     ------
@@ -99,7 +108,7 @@ def run_ipi(
     path = Path(source)
     try:
         simulation = _load(path, prepare, verbosity)
-        return _run(simulation, streams)
+        return _run(simulation, streams, until)
     finally:
         for stream in streams:
             with contextlib.suppress(RunError):
@@ -128,9 +137,14 @@ def _load(path: Path, prepare: Callable[[Any], None], verbosity: str | None) -> 
         raise InputError(path, "i-PI input", message, "an input that i-PI accepts") from error
 
 
-def _run(simulation: Any, streams: list[SystemStream]) -> IPISummary:
+def _run(
+    simulation: Any,
+    streams: list[SystemStream],
+    until: Callable[[Path], Monitor | None] | None,
+) -> IPISummary:
     first = int(simulation.step)
     total = int(simulation.tsteps)
+    stops = _stop_when_converged(simulation, streams, until)
     with _progress(simulation, streams):
         try:
             simulation.run()
@@ -139,6 +153,8 @@ def _run(simulation: Any, streams: list[SystemStream]) -> IPISummary:
             if not softexit.triggered:
                 raise
     softexit.cleanup(status=simulation.exit_status, message=simulation.exit_message)
+    converged = bool(stops) and all(stop.reached for stop in stops)
+    convergence = tuple(stop.final_text() for stop in stops)
     for stream in streams:
         stream.close()
     return IPISummary(
@@ -146,7 +162,36 @@ def _run(simulation: Any, streams: list[SystemStream]) -> IPISummary:
         last_step=_steps_done(simulation),
         total_steps=total,
         streams=tuple(stream.settings.path for stream in streams),
+        convergence=convergence,
+        converged=converged,
     )
+
+
+def _stop_when_converged(
+    simulation: Any,
+    streams: list[SystemStream],
+    until: Callable[[Path], Monitor | None] | None,
+) -> list[ConvergenceStop]:
+    """Look before steps whether all spectra are good enough, and then ask for a soft exit."""
+    monitors = [] if until is None else [until(stream.settings.path) for stream in streams]
+    stops = []
+    for monitor, stream in zip(monitors, streams, strict=False):
+        watched: Any = stream  # it commits and has a header, like an observer
+        if monitor is not None:
+            stops.append(ConvergenceStop(monitor, watched))
+    run_step = simulation.run_step
+
+    def run_step_unless_converged(step: int) -> None:
+        # behind the last step everything is written and the state for RESTART is stored
+        for stop in stops:
+            stop()
+        if all(stop.reached for stop in stops):
+            softexit.trigger(status="success", message=" @ SIMULATION: spectrum converged.")
+        run_step(step)
+
+    if stops:
+        simulation.run_step = run_step_unless_converged
+    return stops
 
 
 def _steps_done(simulation: Any) -> int:

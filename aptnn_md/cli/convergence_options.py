@@ -1,0 +1,56 @@
+"""Options of the commands that run simulations: stop when the spectrum is good enough."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from aptnn_md.spectra.convergence import Monitor
+
+
+def add_convergence_options(parser: argparse.ArgumentParser) -> None:
+    """--until-converged and what it means."""
+    add = parser.add_argument
+    add(
+        "--until-converged",
+        type=float,
+        metavar="TOL",
+        help="stop early when the relative standard error of the spectrum over --converge-range "
+        "is below TOL, e.g. 0.05",
+    )
+    add(
+        "--converge-range",
+        type=float,
+        nargs=2,
+        default=(0.0, 4000.0),
+        metavar=("LOW", "HIGH"),
+        help="cm⁻¹ (default: 0 4000)",
+    )
+    add(
+        "--converge-resolution",
+        type=float,
+        default=20.0,
+        metavar="CM",
+        help="of that spectrum, cm⁻¹ (%(default)s)",
+    )
+    add(
+        "--converge-skip",
+        type=float,
+        default=0.0,
+        metavar="PS",
+        help="time at the beginning that does not count, ps (%(default)s)",
+    )
+
+
+def convergence_monitor(arguments: argparse.Namespace, stream: Path) -> Monitor | None:
+    """What tells whether the run that writes ``stream`` may stop; None: no such option."""
+    if arguments.until_converged is None:
+        return None
+    from aptnn_md.spectra.convergence import Monitor
+    from aptnn_md.spectra.sources import StreamOptions
+
+    low, high = arguments.converge_range
+    options = StreamOptions(resolution=arguments.converge_resolution, skip=arguments.converge_skip)
+    return Monitor(stream, arguments.until_converged, (low, high), options)
