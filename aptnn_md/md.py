@@ -8,6 +8,7 @@ import os
 import secrets
 import signal
 import threading
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,6 +28,8 @@ from aptnn_md.motion import MotionGroups
 from aptnn_md.observer import StreamObserver, temperature
 from aptnn_md.progress import Progress, log
 from aptnn_md.restart import Checkpoint, DynamicsState
+from aptnn_md.spectra.convergence import Monitor
+from aptnn_md.spectra.plan import nyquist_wavenumber
 from aptnn_md.stream import StreamReader
 
 THERMOSTATS = ("bussi", "langevin", "none")
@@ -106,6 +109,7 @@ class MDSummary:
     mean_temperature : K, over the frames
     drift : of the conserved energy, meV per atom and ps; NaN where there is none (Langevin, field)
     finished : False where a signal ended it early
+    convergence : how far the spectrum has converged, where the run was to stop by that
     """
 
     first_step: int
@@ -113,6 +117,7 @@ class MDSummary:
     mean_temperature: float
     drift: float
     finished: bool
+    convergence: str = ""
 
 
 def run_md(
@@ -125,6 +130,7 @@ def run_md(
     velocities: bool = False,
     checkpoint: str | os.PathLike[str] | None = None,
     restart: bool = False,
+    until: Monitor | None = None,
     **header: Any,
 ) -> MDSummary:
     """Run molecular dynamics of ``atoms`` with its calculator; stream Ṁ.
@@ -139,6 +145,7 @@ def run_md(
     restart : go on from ``checkpoint``, or from the start where there is none yet; a stream
         that exists is gone on with. Groups and molecules are those of ``atoms`` as given, so give
         the same start as before
+    until : stop before the end when this says of ``stream`` that its spectrum has converged
 
     Returns
     -------
@@ -171,7 +178,8 @@ def run_md(
         first_step=0 if restart else None,
         **constants,
     ) as observer:
-        return _run(dynamics, observer, settings, checkpoint)
+        stop = None if until is None else ConvergenceStop(until, observer)
+        return _run(dynamics, observer, settings, checkpoint, stop)
 
 
 def _saved_state(
@@ -225,6 +233,7 @@ def _run(
     observer: StreamObserver,
     settings: MDSettings,
     checkpoint_path: str | os.PathLike[str] | None,
+    stop: ConvergenceStop | None,
 ) -> MDSummary:
     first_step, n_left = dynamics.nsteps, settings.n_steps - dynamics.nsteps
     monitor = EnergyMonitor(dynamics)
@@ -238,8 +247,8 @@ def _run(
             checkpoint.write_start()
     if n_left <= 0:
         log.info("the run is at step %s of %s already", first_step, settings.n_steps)
-    else:
-        _steps(dynamics, n_left, settings.stride, monitor)
+    elif stop is None or first_step == 0 or not stop.now():
+        _steps(dynamics, n_left, settings.stride, monitor, stop)
         if checkpoint is not None:
             checkpoint.write()
     return MDSummary(
@@ -247,12 +256,19 @@ def _run(
         dynamics.nsteps,
         monitor.mean_temperature,
         monitor.drift,
-        dynamics.nsteps >= settings.n_steps,
+        dynamics.nsteps >= settings.n_steps or (stop is not None and stop.reached),
+        "" if stop is None else stop.final_text(),
     )
 
 
-def _steps(dynamics: MolecularDynamics, n_steps: int, stride: int, monitor: EnergyMonitor) -> None:
-    """Run with progress until the end or a signal."""
+def _steps(
+    dynamics: MolecularDynamics,
+    n_steps: int,
+    stride: int,
+    monitor: EnergyMonitor,
+    converged: ConvergenceStop | None,
+) -> None:
+    """Run with progress until the end, a signal or convergence."""
     first_step = dynamics.nsteps
     with _stop_signals() as stop, Progress(n_steps, "molecular dynamics") as progress:
         try:
@@ -260,13 +276,64 @@ def _steps(dynamics: MolecularDynamics, n_steps: int, stride: int, monitor: Ener
                 done = dynamics.nsteps - first_step
                 if done - progress.done >= stride or done == n_steps:
                     progress.update(done - progress.done, monitor.note)
-                if stop.is_set():
+                if stop.is_set() or (converged is not None and converged()):
                     break
         except InputError as error:
             # the input was checked by the first forces: these positions the run has made
             if np.isfinite(dynamics.atoms.positions).all():
                 raise
             raise RunError(f"step {dynamics.nsteps + 1}: positions blew up: {error}") from error
+
+
+class ConvergenceStop:
+    """Looks from time to time whether the spectrum of a run is good enough.
+
+    Parameters
+    ----------
+    monitor : of the stream that ``observer`` writes
+    observer : is committed before each look
+    seconds : wall-clock time between looks
+
+    Attributes
+    ----------
+    reached : whether it is
+    text : what was seen last
+
+    Raises
+    ------
+    InputError
+        The monitor's range is beyond what the stream's frames can tell.
+    """
+
+    def __init__(self, monitor: Monitor, observer: StreamObserver, seconds: float = 10.0) -> None:
+        spacing = observer.writer.header.timestep * observer.writer.header.stride
+        low, highest = monitor.wavenumbers[0], nyquist_wavenumber(spacing)
+        if low >= highest:
+            expected = f"to begin below {highest:.0f} cm⁻¹, frames being {spacing:g} fs apart"
+            raise InputError("convergence", "range", f"{low:g} cm⁻¹", expected)
+        self.monitor, self.observer, self.seconds = monitor, observer, seconds
+        self.reached, self.text = False, ""
+        self._next = time.monotonic() + seconds
+
+    def __call__(self) -> bool:
+        """Look if it is time."""
+        return time.monotonic() >= self._next and self.now()
+
+    def now(self) -> bool:
+        """Look, and say whether the run may stop."""
+        self.observer.commit()
+        before = self.text
+        self.reached, self.text = self.monitor.converged()
+        if self.text != before:
+            log.info("%s", self.text)
+        self._next = time.monotonic() + self.seconds
+        return self.reached
+
+    def final_text(self) -> str:
+        """What the whole run gives."""
+        if not self.reached:
+            self.now()
+        return self.text
 
 
 class EnergyMonitor:

@@ -22,12 +22,14 @@ from aptnn_md.cli import main
 from aptnn_md.errors import InputError, RunError
 from aptnn_md.graph import build_graph
 from aptnn_md.groups import Groups
-from aptnn_md.md import THERMOSTATS, MDSettings, make_dynamics, run_md
+from aptnn_md.md import THERMOSTATS, ConvergenceStop, MDSettings, make_dynamics, run_md
 from aptnn_md.models.tensor_model import fresh_model
 from aptnn_md.observer import StreamObserver
 from aptnn_md.predictor import Predictor
 from aptnn_md.rates import dipole_rate
 from aptnn_md.restart import Checkpoint, DynamicsState
+from aptnn_md.spectra.convergence import Monitor
+from aptnn_md.spectra.sources import StreamOptions
 from aptnn_md.stream import StreamReader
 
 
@@ -111,6 +113,43 @@ def test_molecules_of_a_restart_are_those_of_the_start(tmp_path):
     again = run_md(start(), tmp_path / "s", settings(12), restart=True, **options)
     assert (again.first_step, again.last_step) == (9, 12)
     assert StreamReader(tmp_path / "s").header.groups[3] == "HClO-2 translation"
+
+
+def test_run_until_the_spectrum_has_converged(tmp_path, monkeypatch):
+    """It stops when the stream itself says so, and says it again on restart."""
+    # looks more often than by default
+    monkeypatch.setattr(ConvergenceStop.__init__, "__defaults__", (0.5,))
+    options = StreamOptions(resolution=300.0)
+    files = {"checkpoint": tmp_path / "c.npz"}
+    stream = tmp_path / "s"
+    monitor = Monitor(stream, 0.1, (0.0, 2000.0), options)
+    found = run_md(start(), stream, settings(4000), until=monitor, **files)
+    assert found.finished
+    assert "converged" in found.convergence
+    assert 0 < found.last_step < 4000
+    assert DynamicsState.read(tmp_path / "c.npz").step == found.last_step
+    assert Monitor(stream, 0.1, (0.0, 2000.0), options).converged()[0]
+    before = StreamReader(stream).n_frames
+    again = run_md(
+        start(),
+        stream,
+        settings(4000),
+        until=Monitor(stream, 0.1, (0.0, 2000.0), options),
+        restart=True,
+        **files,
+    )
+    assert (again.first_step, again.last_step) == (found.last_step, found.last_step)
+    assert StreamReader(stream).n_frames == before
+    tighter = Monitor(stream, 1e-3, (0.0, 2000.0), options)
+    more = run_md(
+        start(), stream, settings(found.last_step + 30), until=tighter, restart=True, **files
+    )
+    assert more.last_step == found.last_step + 30
+    assert "expected after" in more.convergence
+    with pytest.raises(InputError, match="range"):
+        run_md(
+            start(), tmp_path / "t", settings(30), until=Monitor(tmp_path / "t", 0.1, (2e4, 3e4))
+        )
 
 
 def test_summary_and_velocities(tmp_path):

@@ -7,6 +7,7 @@ import tracemalloc
 import numpy as np
 import pytest
 
+from aptnn_md.cli import main
 from aptnn_md.errors import InputError
 from aptnn_md.spectra import infrared_spectrum, spectrum_of_streams
 from aptnn_md.spectra.parts import INTERMOLECULAR, is_cross
@@ -64,7 +65,13 @@ def test_motions_of_molecules_are_taken_together(tmp_path):
     merged = values.reshape(3000, 5, 3, 3).sum(axis=2)
     expected = spectrum(merged, group_labels=MOLECULES, molecules=True)
     assert list(found.parts) == list(expected.parts)
+    table = tmp_path / "ir.csv"
+    command = ["spectrum", "ir", str(tmp_path / "s"), "--molecules", "--resolution", "60"]
+    assert main([*command, "--out", str(table)]) == 0
+    columns = np.loadtxt(table, delimiter=",")
+    assert "H2O intramolecular (cm^-1)" in table.read_text()
     for name, part in expected.parts.items():
+        assert np.isclose(columns, part.mean[:, None], rtol=1e-8).all(axis=0).sum() == 1
         np.testing.assert_allclose(found.parts[name].mean, part.mean, rtol=1e-9)
 
 

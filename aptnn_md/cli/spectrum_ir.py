@@ -37,6 +37,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "e.g. 'ions=Cl*'",
     )
     parser.add_argument(
+        "--molecules",
+        action="store_true",
+        help="intramolecular and intermolecular parts, of streams with molecules as groups",
+    )
+    parser.add_argument(
         "--mix-conditions",
         action="store_true",
         help="accept streams at different temperatures or volumes; each counts with its own",
@@ -66,6 +71,7 @@ def run(arguments: argparse.Namespace) -> None:
         estimator=arguments.estimator,
         skip=arguments.skip,
         merge=tuple(arguments.merge),
+        molecules=arguments.molecules,
         mix=arguments.mix_conditions,
         **spectrum_options.method(arguments),
     )

@@ -18,7 +18,7 @@ EXAMPLE = (
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of velocity spectra."""
-    spectrum_options.add_stream_arguments(parser)
+    spectrum_options.add_stream_arguments(parser, volume=False)
     parser.add_argument(
         "--by",
         choices=("groups", "element"),
