@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from oscillators import AMU, BOLTZMANN, LIGHT_SPEED, angular_frequency
 
 from aptnn_md.errors import InputError
-from aptnn_md.spectra.quantum import CORRECTIONS, correct, quantum_factor
+from aptnn_md.spectra import InfraredSpectrum, infrared_spectrum
+from aptnn_md.spectra.quantum import (
+    CORRECTIONS,
+    correct,
+    corrected,
+    describe,
+    quantum_factor,
+)
 
 PLANCK = 6.62607015e-34
 T = 300.0
@@ -100,3 +109,47 @@ def test_bad_corrections() -> None:
     with pytest.raises(InputError, match="'schofield': temperature: found 1 K with a spectrum up"):
         correct("schofield", NU, NU, 1.0)
     np.testing.assert_array_equal(correct("harmonic", NU, NU, 1.0), NU)
+
+
+@pytest.fixture(scope="module")
+def spectrum() -> InfraredSpectrum:
+    rng = np.random.default_rng(8)
+    a, b = rng.normal(size=(2, 9000, 3))
+    runs = [np.stack([a, 0.4 * a + b], axis=1)]
+    return infrared_spectrum(runs, 3.0, T, 1000.0, 40.0, f_sum=1.0, group_labels=["a", "b"])
+
+
+@pytest.mark.parametrize("correction", CORRECTIONS)
+def test_everything_in_a_spectrum_is_corrected(spectrum: InfraredSpectrum, correction: str) -> None:
+    found = corrected(spectrum, correction)
+    expected = correct(correction, spectrum.wavenumber, spectrum.absorption, T)
+    np.testing.assert_allclose(found.absorption, expected, rtol=1e-9)
+    np.testing.assert_allclose(found.absorption, found.blocks.mean, rtol=1e-12)
+    parts = np.sum([part.mean for part in found.parts.values()], axis=0)
+    scale = np.abs(found.absorption).max()
+    np.testing.assert_allclose(parts, found.absorption, atol=1e-9 * scale)
+    assert found.integral(500.0, 1500.0)[1] > 0
+    if correction != "egelstaff":
+        np.testing.assert_allclose(
+            found.standard_error / found.absorption,
+            spectrum.standard_error / spectrum.absorption,
+            rtol=0.1,  # pooled over neighbours
+        )
+    if correction == "harmonic":
+        assert found is spectrum
+        assert "built into Eq. 2" in describe(found)
+    else:
+        assert correction in describe(found)
+        assert found.sum_rule.expected is None
+        assert "before the quantum correction" in found.notes[-1]
+
+
+def test_nothing_is_corrected_twice(spectrum: InfraredSpectrum) -> None:
+    with pytest.raises(InputError, match="found 'mixed' on top of 'standard', expected one corr"):
+        corrected(corrected(spectrum, "standard"), "mixed")
+    beads = replace(spectrum, n_beads=8, estimator="bead")
+    with pytest.raises(InputError, match="'standard' for a path integral of 8 beads, expected non"):
+        corrected(beads, "standard")
+    assert corrected(beads, "harmonic") is beads
+    assert "path integral of 8 beads, estimator 'bead'" in describe(beads)
+    assert "nothing to correct" in describe(beads)

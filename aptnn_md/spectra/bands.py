@@ -33,6 +33,7 @@ class ReferenceBand:
     low, high : range in which it is looked for, cm⁻¹
     position, position_error : cm⁻¹
     height, height_error : cm⁻¹
+    width : full width at half maximum, cm⁻¹; NaN where the curve does not fall to half
     integral : of the curve from ``low`` to ``high``, cm⁻²
     """
 
@@ -43,6 +44,7 @@ class ReferenceBand:
     position_error: float
     height: float
     height_error: float
+    width: float
     integral: float
 
 
@@ -75,14 +77,14 @@ WATER = Reference(
     "Bertie & Lan, Appl. Spectrosc. 50, 1047 (1996)",
     "± half the width of the top within 1 % (positions), spread of published tables (heights)",
     (
-        ReferenceBand("H-bond stretch", 60.0, 300.0, 181.0, 13.0, 1943.0, 194.0, 3.86e5),
-        ReferenceBand("libration", 350.0, 1000.0, 616.0, 29.0, 4621.0, 462.0, 2.066e6),
-        ReferenceBand("bend", 1500.0, 1800.0, 1643.0, 5.0, 3724.0, 372.0, 4.85e5),
-        ReferenceBand("OH stretch", 2800.0, 4000.0, 3392.0, 17.0, 17395.0, 1740.0, 6.851e6),
+        ReferenceBand("H-bond stretch", 60.0, 300.0, 181.0, 13.0, 1943.0, 194.0, math.nan, 3.86e5),
+        ReferenceBand("libration", 350.0, 1000.0, 616.0, 29.0, 4621.0, 462.0, 498.0, 2.066e6),
+        ReferenceBand("bend", 1500.0, 1800.0, 1643.0, 5.0, 3724.0, 372.0, 99.0, 4.85e5),
+        ReferenceBand("OH stretch", 2800.0, 4000.0, 3392.0, 17.0, 17395.0, 1740.0, 375.0, 6.851e6),
     ),
 )
-"""Bands of n·α of liquid water, from the n and k of the published table; the integrals are those
-of the straight lines between its points. Other tables differ by up to 10 % at the maxima."""
+"""Bands of n·α of liquid water, from the n and k of the published table; widths and integrals are
+those of the straight lines between its points. Other tables differ by up to 10 % at the maxima."""
 
 REFERENCES: Mapping[str, Reference] = {"water": WATER}
 """Name on the command line -> experiment."""

@@ -229,4 +229,4 @@ def _kind(name: str, volume: float, n_molecules: float | None) -> _Kind:
             "molar absorption", "number of molecules", found, "the positive number in the cell"
         )
     factor = 1.0 / (math.log(10) * PER_A3_IN_MOL_PER_LITRE * n_molecules / volume)
-    return _Kind("ε_mol", "L mol^-1 cm^-1", lambda c: factor * c.absorption_coefficient, True)
+    return _Kind("ε(molar)", "L mol^-1 cm^-1", lambda c: factor * c.absorption_coefficient, True)

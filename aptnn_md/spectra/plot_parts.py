@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from matplotlib.axes import Axes
 
+from aptnn_md.arrays import FloatArray
 from aptnn_md.errors import InputError
 from aptnn_md.spectra.dielectric import Quantity
 from aptnn_md.spectra.infrared import InfraredSpectrum
@@ -52,14 +53,15 @@ def draw_parts(
     alone = {name: part for name, part in spectrum.parts.items() if name not in cross}
     limits = wavenumbers or (0.0, end_of_absorption(spectrum.wavenumber, spectrum.absorption))
     inside = in_range(spectrum, limits)
-    largest = max(
-        float(np.max(np.abs(part.mean[inside])))
-        for part in (spectrum.blocks, *spectrum.parts.values())
-    )
-    scale = Scale.of(largest)
     figure, (above, below) = new_figure(path, 2, height=6.4)
-    for axes, parts, kind in ((above, alone, "groups alone"), (below, cross, "cross terms")):
-        _draw(axes, spectrum, parts, inside, scale)
+    for axes, parts, kind, (name, curve) in (
+        (above, alone, "groups alone", ("total", spectrum.absorption)),
+        (below, cross, "cross terms", ("all together", spectrum.absorption - _sum(alone))),
+    ):
+        scale = Scale.of(max(np.max(np.abs(part.mean[inside])) for part in parts.values()))
+        x = spectrum.wavenumber[inside]
+        axes.plot(x, curve[inside] / scale.factor, color="0.6", linewidth=0.9, label=name)
+        _draw(axes, x, parts, inside, scale)
         label_absorption(axes, scale)
         legend(axes, title=kind, title_fontsize=8.5, ncols=2 if len(parts) > 3 else 1)
     below.axhline(0.0, color="0.5", linewidth=0.6)
@@ -109,18 +111,19 @@ def draw_quantities(
 
 def _draw(
     axes: Axes,
-    spectrum: InfraredSpectrum,
-    parts: dict[str, PowerBlocks],
+    x: FloatArray,
+    parts: Mapping[str, PowerBlocks],
     inside: np.ndarray[tuple[int], np.dtype[np.bool_]],
     scale: Scale,
 ) -> None:
-    x = spectrum.wavenumber[inside]
-    axes.plot(
-        x, spectrum.absorption[inside] / scale.factor, color="0.6", linewidth=0.9, label="total"
-    )
+    """The largest of the parts."""
     largest = sorted(parts, key=lambda name: -float(np.max(np.abs(parts[name].mean[inside]))))
     drawn = [name for name in parts if name in largest[:MAX_DRAWN]]
     for number, name in enumerate(drawn):
         value, error = parts[name].mean[inside], parts[name].standard_error[inside]
         color = COLOURS[number % len(COLOURS)]
         draw_band(axes, x, value / scale.factor, error / scale.factor, color=color, label=name)
+
+
+def _sum(parts: Mapping[str, PowerBlocks]) -> FloatArray:
+    return np.asarray(np.sum([part.mean for part in parts.values()], axis=0))

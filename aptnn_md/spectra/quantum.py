@@ -137,11 +137,13 @@ def corrected(spectrum: InfraredSpectrum, correction: str) -> InfraredSpectrum:
             blocks = blocks.mapped(lambda values: egelstaff_times(grid, values, temperature))
         return blocks.scaled(ratio)
 
-    rule = spectrum.sum_rule
-    notes = spectrum.notes
+    result = spectrum.mapped(curve)
+    rule, notes = spectrum.sum_rule, spectrum.notes
     if rule.ratio is not None:
         notes = (*notes, f"f-sum rule before the quantum correction: ratio {rule.ratio:.4f}")
-    return replace(spectrum.mapped(curve), quantum=correction, notes=notes)
+    return replace(
+        result, quantum=correction, notes=notes, sum_rule=replace(result.sum_rule, expected=None)
+    )
 
 
 def describe(spectrum: InfraredSpectrum) -> str:

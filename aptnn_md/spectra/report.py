@@ -38,13 +38,8 @@ def report(
         f"{spectrum.volume:.6g} Å³",
         f"resolution {spectrum.resolution:.3g} cm⁻¹ (full width at half maximum): "
         f"{spectrum.blocks.plan.text}, {spectrum.n_segments} segments",
-        f"integral of n·α: {rule.found:.4g} ± {rule.standard_error:.1g} cm⁻²"
-        + (
-            f"; f-sum rule: {rule.expected:.4g} cm⁻², ratio {rule.ratio:.3f} "
-            f"± {rule.standard_error / rule.expected:.3f}"
-            if rule.expected
-            else "; no f-sum rule: the stream has no f_sum"
-        ),
+        f"integral of n·α: {rule.found:.4g} ± {rule.standard_error:.1g} cm⁻²; "
+        + _sum_rule(spectrum),
         describe(spectrum),
     ]
     lines += [f"note: {note}" for note in spectrum.notes]
@@ -72,3 +67,15 @@ def bands_within(
     return {name: limits for name, limits in known.items() if limits[1] <= highest} | dict(
         ranges or {}
     )
+
+
+def _sum_rule(spectrum: InfraredSpectrum) -> str:
+    rule = spectrum.sum_rule
+    if rule.expected:
+        return (
+            f"f-sum rule: {rule.expected:.4g} cm⁻², ratio {rule.ratio:.3f} "
+            f"± {rule.standard_error / rule.expected:.3f}"
+        )
+    if spectrum.quantum != "harmonic":
+        return "no f-sum rule with this quantum correction"
+    return "no f-sum rule: the stream has no f_sum"
