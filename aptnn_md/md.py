@@ -8,7 +8,6 @@ import os
 import secrets
 import signal
 import threading
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,7 +28,7 @@ from aptnn_md.observer import StreamObserver, temperature
 from aptnn_md.progress import Progress, log
 from aptnn_md.restart import Checkpoint, DynamicsState
 from aptnn_md.spectra.convergence import Monitor
-from aptnn_md.spectra.plan import nyquist_wavenumber
+from aptnn_md.stopping import ConvergenceStop
 from aptnn_md.stream import StreamReader
 
 THERMOSTATS = ("bussi", "langevin", "none")
@@ -283,57 +282,6 @@ def _steps(
             if np.isfinite(dynamics.atoms.positions).all():
                 raise
             raise RunError(f"step {dynamics.nsteps + 1}: positions blew up: {error}") from error
-
-
-class ConvergenceStop:
-    """Looks from time to time whether the spectrum of a run is good enough.
-
-    Parameters
-    ----------
-    monitor : of the stream that ``observer`` writes
-    observer : is committed before each look
-    seconds : wall-clock time between looks
-
-    Attributes
-    ----------
-    reached : whether it is
-    text : what was seen last
-
-    Raises
-    ------
-    InputError
-        The monitor's range is beyond what the stream's frames can tell.
-    """
-
-    def __init__(self, monitor: Monitor, observer: StreamObserver, seconds: float = 10.0) -> None:
-        spacing = observer.writer.header.timestep * observer.writer.header.stride
-        low, highest = monitor.wavenumbers[0], nyquist_wavenumber(spacing)
-        if low >= highest:
-            expected = f"to begin below {highest:.0f} cm⁻¹, frames being {spacing:g} fs apart"
-            raise InputError("convergence", "range", f"{low:g} cm⁻¹", expected)
-        self.monitor, self.observer, self.seconds = monitor, observer, seconds
-        self.reached, self.text = False, ""
-        self._next = time.monotonic() + seconds
-
-    def __call__(self) -> bool:
-        """Look if it is time."""
-        return time.monotonic() >= self._next and self.now()
-
-    def now(self) -> bool:
-        """Look, and say whether the run may stop."""
-        self.observer.commit()
-        before = self.text
-        self.reached, self.text = self.monitor.converged()
-        if self.text != before:
-            log.info("%s", self.text)
-        self._next = time.monotonic() + self.seconds
-        return self.reached
-
-    def final_text(self) -> str:
-        """What the whole run gives."""
-        if not self.reached:
-            self.now()
-        return self.text
 
 
 class EnergyMonitor:

@@ -12,18 +12,19 @@ PACKAGE = Path(aptnn_md.__file__).parent
 
 LAYERS = {
     "errors": 0, "arrays": 0, "units": 0, "files": 0, "progress": 0, "tensors": 0, "e3nn_compat": 0,
+    "callables": 0,
     "graph": 1, "molecules": 1, "selection": 1, "motion": 1, "groups": 1, "rates": 1,
-    "stream": 1, "spectra": 1, "bundled": 1,
+    "stream": 1, "spectra": 1, "bundled": 1, "labels": 1,
     "models": 2, "dataset": 2, "normal_modes": 2,
     "checkpoint": 3,
     "predictor": 4, "training": 4, "training_job": 4, "evaluation": 4,
     "quiet_mace": 3, "mace_potential": 4, "potentials": 5,
-    "calculator": 5, "observer": 5, "restart": 5, "md": 5, "demo": 5, "ipi": 5,
+    "calculator": 5, "observer": 5, "stopping": 5, "restart": 5, "md": 5, "demo": 5, "ipi": 5,
     "cli": 6,
 }  # fmt: skip
 WITHOUT_TORCH = {"errors", "arrays", "units", "files", "progress", "tensors", "rates", "groups"}
 WITHOUT_TORCH |= {"molecules", "selection", "motion", "normal_modes", "dataset"}
-WITHOUT_TORCH |= {"stream", "spectra", "cli"}
+WITHOUT_TORCH |= {"stream", "spectra", "labels", "callables", "cli"}
 
 
 def modules():
@@ -78,6 +79,8 @@ def test_engines_are_imported_in_their_adapters_only():
         found = {module.split(".")[0] for module in imports(path, everywhere=True)}
         assert "mace" not in found or name in {"mace_potential", "potentials"}
         assert "ipi" not in found or name == "ipi"
+        for engine in ("tblite", "cffi", "pyscf", "phonopy"):
+            assert engine not in found or path.name in {"tblite_engine.py", f"{engine}_engine.py"}
 
 
 def test_all_is_there():

@@ -22,7 +22,7 @@ from aptnn_md.cli import main
 from aptnn_md.errors import InputError, RunError
 from aptnn_md.graph import build_graph
 from aptnn_md.groups import Groups
-from aptnn_md.md import THERMOSTATS, ConvergenceStop, MDSettings, make_dynamics, run_md
+from aptnn_md.md import THERMOSTATS, MDSettings, make_dynamics, run_md
 from aptnn_md.models.tensor_model import fresh_model
 from aptnn_md.observer import StreamObserver
 from aptnn_md.predictor import Predictor
@@ -30,6 +30,7 @@ from aptnn_md.rates import dipole_rate
 from aptnn_md.restart import Checkpoint, DynamicsState
 from aptnn_md.spectra.convergence import Monitor
 from aptnn_md.spectra.sources import StreamOptions
+from aptnn_md.stopping import ConvergenceStop
 from aptnn_md.stream import StreamReader
 
 

@@ -8,10 +8,10 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from aptnn_md.cli.convergence_options import add_convergence_options, convergence_monitor
+
 if TYPE_CHECKING:
     from ase import Atoms
-
-    from aptnn_md.spectra.convergence import Monitor
 
 HELP = """\
 Run molecular dynamics with any ASE calculator and an APT network beside it, and write the dipole
@@ -78,35 +78,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="S",
         help="seconds between checkpoints (%(default)s)",
     )
-    add(
-        "--until-converged",
-        type=float,
-        metavar="TOL",
-        help="stop before --ps when the relative standard error of the spectrum over "
-        "--converge-range is below TOL, e.g. 0.05",
-    )
-    add(
-        "--converge-range",
-        type=float,
-        nargs=2,
-        default=(0.0, 4000.0),
-        metavar=("LOW", "HIGH"),
-        help="cm⁻¹ (default: 0 4000)",
-    )
-    add(
-        "--converge-resolution",
-        type=float,
-        default=20.0,
-        metavar="CM",
-        help="of that spectrum, cm⁻¹ (%(default)s)",
-    )
-    add(
-        "--converge-skip",
-        type=float,
-        default=0.0,
-        metavar="PS",
-        help="time at the beginning that does not count, ps (%(default)s)",
-    )
+    add_convergence_options(parser)
     add("--restart", action="store_true", help="go on from the checkpoint, or begin without one")
 
 
@@ -147,7 +119,7 @@ def run(arguments: argparse.Namespace) -> int:
         velocities=arguments.velocities,
         checkpoint=checkpoint,
         restart=arguments.restart,
-        until=_monitor(arguments, stream),
+        until=convergence_monitor(arguments, stream),
     )
     print(f"steps {summary.first_step} to {summary.last_step}, {settings.timestep} fs each")
     print(f"mean temperature {summary.mean_temperature:.1f} K")
@@ -162,18 +134,6 @@ def run(arguments: argparse.Namespace) -> int:
         return 130
     print(f"spectrum: aptnn-md spectrum ir {stream} --out ir.csv --plot ir.png")
     return 0
-
-
-def _monitor(arguments: argparse.Namespace, stream: Path) -> Monitor | None:
-    """What stops the run when its spectrum has converged."""
-    if arguments.until_converged is None:
-        return None
-    from aptnn_md.spectra.convergence import Monitor
-    from aptnn_md.spectra.sources import StreamOptions
-
-    low, high = arguments.converge_range
-    options = StreamOptions(resolution=arguments.converge_resolution, skip=arguments.converge_skip)
-    return Monitor(stream, arguments.until_converged, (low, high), options)
 
 
 def read_structure(path: str) -> Atoms:

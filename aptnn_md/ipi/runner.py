@@ -19,9 +19,9 @@ from aptnn_md.ipi import state as ipi_state
 from aptnn_md.ipi.attach import bind_with_streams
 from aptnn_md.ipi.remote_tensors import source_of
 from aptnn_md.ipi.streaming import StreamSettings, SystemStream, one_stream_each
-from aptnn_md.md import ConvergenceStop
 from aptnn_md.progress import Progress
 from aptnn_md.spectra.convergence import Monitor
+from aptnn_md.stopping import ConvergenceStop
 
 
 @dataclass(frozen=True)
