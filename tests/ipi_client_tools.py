@@ -22,6 +22,18 @@ FORK = multiprocessing.get_context("fork")
 _numbers = itertools.count()
 
 
+class SlowPotential(toy_molecules.Potential):
+    """The analytic potential, waiting ``pause`` seconds each time."""
+
+    def __init__(self, pause):
+        super().__init__()
+        self.pause = pause
+
+    def calculate(self, *arguments, **keywords):
+        time.sleep(self.pause)
+        super().calculate(*arguments, **keywords)
+
+
 class Server:
     """i-PI with a socket; killed at the end of the ``with`` if it still runs."""
 
@@ -95,14 +107,13 @@ def toy_client(
     groups="element",
     predictor=None,
     extras="none",
-    evaluator=None,
-    potential=True,
+    pause=0.0,
     **options,
 ):
     """A client with the analytic potential and tensors."""
-    evaluator = evaluator or Evaluator(
+    evaluator = Evaluator(
         toy_molecules.structure(n_molecules, seed=3, pbc=True),
-        toy_molecules.Potential() if potential else None,
+        SlowPotential(pause),
         predictor or toy_molecules.Tensors(),
     )
     writes = None
@@ -113,10 +124,3 @@ def toy_client(
         )
     options.setdefault("wait", 20.0)
     return Client(address, evaluator, Answers(extras), writes, **options)
-
-
-def wait_for(condition, seconds=30):
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end, "it did not happen"
-        time.sleep(0.01)

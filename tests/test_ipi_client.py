@@ -1,5 +1,7 @@
 """The client against i-PI: protocol, and increments against the dipole itself."""
 
+import threading
+
 import numpy as np
 import pytest
 import toy_molecules
@@ -7,8 +9,9 @@ import toy_molecules
 pytest.importorskip("ipi")
 
 from ipi_client_tools import Server, toy_client
-from ipi_inputs import PILE, Checkpoint
+from ipi_inputs import BAROSTAT, PILE, SVR, Checkpoint
 
+from aptnn_md.errors import InputError, RunError
 from aptnn_md.stream import StreamReader
 
 pytestmark = pytest.mark.ipi
@@ -81,3 +84,53 @@ def test_sum_of_increments_is_the_change_of_the_dipole(name, tmp_path):
     assert summary.n_structures >= n_beads * STEPS
     if connections > 1 or case.get("batch_size", 1) > 1:
         assert summary.n_calls < 0.8 * summary.n_structures
+
+
+def test_two_clients_for_the_beads_of_one_ring_polymer_are_refused(tmp_path):
+    with Server(tmp_path, steps=STEPS, n_beads=4) as server:
+        other = threading.Thread(target=toy_client(server.address).run)
+        other.start()
+        # evaluations that take time, so that both have something to do
+        with pytest.raises(RunError, match="another client takes part of them"):
+            toy_client(server.address, tmp_path / "s.zarr", n_beads=4, pause=0.01).run()
+        # it went without leaving i-PI hanging
+        server.wait()
+        other.join()
+
+
+def test_i_pi_outlives_a_client_that_fails(tmp_path):
+    class Failing(toy_molecules.Tensors):
+        def __call__(self, atoms):
+            if self.n_calls == 20:
+                raise RunError("this network has had enough")
+            return super().__call__(atoms)
+
+    with Server(tmp_path, steps=STEPS) as server:
+        with pytest.raises(RunError, match="had enough"):
+            toy_client(server.address, tmp_path / "s.zarr", predictor=Failing()).run()
+        toy_client(server.address, tmp_path / "s.zarr").run()
+        server.wait()
+    stream = check_increments(tmp_path / "s.zarr", dipoles(tmp_path))
+    assert stream.n_frames == STEPS
+
+
+def test_what_increments_cannot_do_is_refused(tmp_path):
+    constant_pressure = {"mode": "npt", "thermostat": SVR, "barostat": BAROSTAT}
+    some_atoms = {"socket_options": "<activelist>[0, 1, 2]</activelist>"}
+    for name, options, words in (
+        ("pressure", constant_pressure, "the cell changed.*aptnn-md ipi streams such runs"),
+        ("part", some_atoms, r"atoms: found 3, expected 6.*<activelist>"),
+        ("beads", {"n_beads": 2}, r"more replicas than 1 .*\(--beads\)"),
+    ):
+        with (
+            Server(tmp_path / name, steps=5, **options) as server,
+            pytest.raises((RunError, InputError), match=words),
+        ):
+            toy_client(server.address, tmp_path / name / "s.zarr").run()
+
+
+def test_the_time_step_comes_from_i_pi(tmp_path):
+    parameters = "<parameters>{dt_fs: 0.25}</parameters>"
+    with Server(tmp_path, steps=3, socket_options=parameters) as server:
+        toy_client(server.address, tmp_path / "s.zarr", timestep=None).run()
+    assert StreamReader(tmp_path / "s.zarr").header.timestep == 0.25

@@ -28,20 +28,8 @@ TOLERANCE = {"classical": 0.0, "TRPMD": 1e-12}
 
 def serve(address, path, log, pause, n_beads):
     """A client in a process of its own."""
-    import toy_molecules
-
-    class Slow(toy_molecules.Potential):
-        def calculate(self, *arguments, **keywords):
-            time.sleep(pause)
-            super().calculate(*arguments, **keywords)
-
-    from aptnn_md.ipi.evaluator import Evaluator
-
-    evaluator = Evaluator(
-        toy_molecules.structure(2, seed=3, pbc=True), Slow(), toy_molecules.Tensors()
-    )
     try:
-        toy_client(address, path, n_beads=n_beads, evaluator=evaluator).run()
+        toy_client(address, path, n_beads=n_beads, pause=pause).run()
     except BaseException as error:
         log.write_text(f"{log.read_text() if log.exists() else ''}{error!r}\n")
         raise

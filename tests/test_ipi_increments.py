@@ -155,7 +155,7 @@ def test_streams_of_others_are_not_touched(tmp_path):
     with pytest.raises(InputError, match="n_beads: found 1, expected 2"):
         feed(new(tmp_path / "s", 2), paths(2)[0])
     (tmp_path / "s.trail").rename(tmp_path / "elsewhere")
-    with pytest.raises(InputError, match="a stream without s.trail"):
+    with pytest.raises(InputError, match=r"a stream without s\.trail"):
         new(tmp_path / "s")
     assert StreamReader(tmp_path / "s").n_frames == 4
 
@@ -216,7 +216,7 @@ def test_time_step_from_the_server_or_from_here(tmp_path):
         stream.use_parameters({"batch_size": "2"})
     stream.use_parameters({"dt_fs": "0.25"})
     assert stream.timestep == 0.25
-    with pytest.raises(InputError, match="dt_fs: found 0.25, expected 0.5 fs as given here"):
+    with pytest.raises(InputError, match=r"dt_fs: found 0\.25, expected 0\.5 fs as given here"):
         new(tmp_path / "b").use_parameters({"dt_fs": "0.25"})
     with pytest.raises(InputError, match="dt_fs: found 'short'"):
         new(tmp_path / "b").use_parameters({"dt_fs": "short"})

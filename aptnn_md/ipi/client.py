@@ -116,7 +116,7 @@ class ClientSummary:
 
 
 class Client:
-    """Serves one server until it says ``EXIT``.
+    """Serves one server until it says ``EXIT``, or, ASE, until it closes the connection.
 
     Parameters
     ----------
@@ -165,6 +165,9 @@ class Client:
                 self._serve(connections)
                 return self.summary
             except ConnectionLost as error:
+                if any(connection.server == "ase" for connection in connections):
+                    log.info("%s: the connection was closed, which is how ASE ends", self.address)
+                    return self.summary
                 log.info("%s: %s; waiting %g s for it", self.address, error, self.wait)
             finally:
                 for connection in connections:

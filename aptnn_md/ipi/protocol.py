@@ -10,7 +10,8 @@ i-PI     names the replica (bead) of the request that comes next whenever a clie
          ``NEEDINIT``, so a client that says so after every ``GETFORCE`` knows the beads. Its text
          begins with a blank and holds ``<parameters>`` of the input, and ``batch_size`` where
          several replicas come in one ``POSDATA``
-ASE      sends ``INIT`` with replica 0 and one zero byte whenever asked to
+ASE      sends ``INIT`` with replica 0 and one zero byte whenever asked to; at its end it closes
+         the connection without a word
 CP2K     sends ``INIT`` once with replica 1 and ``Initializing``; a client that says ``NEEDINIT``
          later makes it stop. Version 2024.2 never sends it (``server="cp2k"``: always ready)
 =======  =======================================================================================
