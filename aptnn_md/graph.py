@@ -11,7 +11,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from ase import Atoms
-from vesin import NeighborList
 
 from aptnn_md.arrays import AnyArray, FloatArray, IntArray
 from aptnn_md.errors import InputError
@@ -88,6 +87,8 @@ def neighbour_pairs(atoms: Atoms, cutoff: float) -> tuple[IntArray, IntArray, Fl
     check_structure(atoms)
     if len(atoms) == 0:
         return np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros((0, 3))
+    from vesin import NeighborList  # imports torch where it is installed, which takes seconds
+
     periodic = np.asarray(atoms.pbc, dtype=bool)
     i, j, vectors = NeighborList(cutoff=cutoff, full_list=True, sorted=True).compute(
         points=atoms.positions,

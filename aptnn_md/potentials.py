@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import importlib
-import json
 import os
-import re
 from pathlib import Path
-from typing import Any
 
 from ase.calculators.calculator import Calculator
 
 from aptnn_md.bundled import bundled_path
+from aptnn_md.callables import call_by_name
 from aptnn_md.errors import InputError, RunError
 from aptnn_md.quiet_mace import quiet_mace
 
@@ -22,7 +19,6 @@ _EXPECTED = (
     f"{', '.join(map(repr, BUNDLED))}, a MACE model file, "
     "or package.module:callable with optional JSON keyword arguments"
 )
-_CALLABLE = re.compile(r"(?P<module>[A-Za-z_][\w.]*):(?P<name>[A-Za-z_]\w*)\s*(?P<json>\{.*\})?\s*")
 
 
 def load_potential(
@@ -58,10 +54,7 @@ def load_potential(
         if path.suffix == ".json":
             return _stored(path, device, dtype)
         return _mace_model(path, device, dtype)
-    match = _CALLABLE.fullmatch(text)
-    if match is None:
-        raise InputError("potential", "name", repr(text), _EXPECTED)
-    return _from_callable(text, match["module"], match["name"], match["json"])
+    return _from_callable(text)
 
 
 def _stored(path: Path, device: str, dtype: str | None) -> Calculator:
@@ -86,21 +79,11 @@ def _mace_model(path: Path, device: str, dtype: str | None) -> Calculator:
             raise InputError(path, "file", message, "a MACE model") from error
 
 
-def _from_callable(text: str, module: str, name: str, arguments: str | None) -> Calculator:
-    where = f"potential {text}"
-    try:
-        maker = getattr(importlib.import_module(module), name)
-    except (ImportError, AttributeError) as error:
-        raise InputError(where, "callable", error, _EXPECTED) from error
-    try:
-        keywords: dict[str, Any] = json.loads(arguments) if arguments else {}
-    except ValueError as error:
-        raise InputError(where, "keyword arguments", error, "a JSON object") from error
-    try:
-        calculator = maker(**keywords)
-    except TypeError as error:
-        raise InputError(where, "keyword arguments", error, f"those of {name}") from error
+def _from_callable(text: str) -> Calculator:
+    calculator = call_by_name("potential", text, _EXPECTED)
     if not hasattr(calculator, "get_potential_energy"):
-        raise InputError(where, "result", type(calculator).__name__, "an ASE calculator")
+        raise InputError(
+            f"potential {text}", "result", type(calculator).__name__, "an ASE calculator"
+        )
     made: Calculator = calculator
     return made

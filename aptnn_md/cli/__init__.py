@@ -20,6 +20,7 @@ COMMANDS = {
     "train": "train an APT network on labelled frames",
     "evaluate": "errors of a model on labelled frames",
     "predict": "write predicted tensors onto frames",
+    "label": "reference tensors from electronic structure, by many single points",
     "md": "ASE molecular dynamics with the dipole rate streamed to disk",
     "driver": "forces, tensors and streams for a server of the i-PI protocol",
     "ipi": "i-PI simulation (classical or path integral) with the dipole rate streamed to disk",

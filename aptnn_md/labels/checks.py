@@ -1,0 +1,141 @@
+"""Checks of labels by rules that hold whatever the electrons do.
+
+* Moving all atoms together moves the total charge and no polarizability: Σᵢ Pᵢ = Q·1 and
+  Σᵢ ∂a/∂rᵢ = 0.
+* Turning an isolated system turns its dipole and its polarizability: Σᵢ Pᵢ (ω × rᵢ) = ω × M, and
+  the same for a with the turn of both its indices. These rules know which index of a tensor is
+  the dipole's: a transposed tensor breaks them.
+* The polarizability is symmetric.
+* Half the field gives the same tensors.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+from ase import Atoms
+
+from aptnn_md.arrays import FloatArray
+from aptnn_md.errors import InputError
+from aptnn_md.labels.schemes import Labels
+from aptnn_md.tensors import acoustic_sum
+
+LIMITS = {
+    "acoustic_sum": 0.02,
+    "rotational_sum": 0.02,
+    "pgt_acoustic_sum": 0.05,
+    "pgt_rotational_sum": 0.1,
+    "asymmetry": 0.01,
+    "apt_linearity": 0.005,
+    "pgt_linearity": 0.05,
+}
+"""Largest figures of a label that is used: e, e Å, Å², Å³, fraction, e, Å²."""
+
+LEVI_CIVITA = np.zeros((3, 3, 3))
+for _a, _b, _c in ((0, 1, 2), (1, 2, 0), (2, 0, 1)):
+    LEVI_CIVITA[_a, _b, _c] = 1.0
+    LEVI_CIVITA[_a, _c, _b] = -1.0
+
+
+def figures(labels: Labels, atoms: Atoms, charge: float) -> dict[str, float]:
+    """What the rules leave over, for those that apply.
+
+    Parameters
+    ----------
+    labels : of all atoms, or of some; sums are over all or not at all
+    atoms : the structure
+    charge : e
+
+    Returns
+    -------
+    names as in :data:`LIMITS`, largest absolute components; the asymmetry of the polarizability as
+    a fraction of its largest component
+    """
+    found: dict[str, float] = {}
+    isolated = not any(atoms.pbc)
+    if labels.apt is not None and np.isfinite(labels.apt).all():
+        found["acoustic_sum"] = _largest(acoustic_sum(labels.apt, charge))
+        if isolated and labels.dipole is not None:
+            found["rotational_sum"] = _largest(
+                rotational_sum(labels.apt, atoms.positions, labels.dipole)
+            )
+    if labels.pgt is not None and np.isfinite(labels.pgt).all():
+        found["pgt_acoustic_sum"] = _largest(labels.pgt.sum(axis=0))
+        if isolated and labels.polarizability is not None:
+            found["pgt_rotational_sum"] = _largest(
+                pgt_rotational_sum(labels.pgt, atoms.positions, labels.polarizability)
+            )
+    if labels.polarizability is not None:
+        alpha = labels.polarizability
+        found["asymmetry"] = _largest(alpha - alpha.T) / max(_largest(alpha), 1e-12)
+    for name, value in labels.linearity.items():
+        found[f"{name}_linearity"] = value
+    return found
+
+
+def rotational_sum(apt: FloatArray, positions: FloatArray, dipole: FloatArray) -> FloatArray:
+    """Σᵢ Pᵢ (ω × rᵢ) − ω × M for ω = x, y, z in the columns, (3, 3), e Å.
+
+    Parameters
+    ----------
+    apt : (n_atoms, 3, 3), e
+    positions : (n_atoms, 3), Å
+    dipole : (3,), e Å, with the same origin as the positions
+    """
+    turned_atoms = np.einsum("bkc,ic->ibk", LEVI_CIVITA, positions)
+    turned_dipole = np.einsum("akc,c->ak", LEVI_CIVITA, dipole)
+    residue: FloatArray = np.einsum("iab,ibk->ak", apt, turned_atoms) - turned_dipole
+    return residue
+
+
+def pgt_rotational_sum(
+    pgt: FloatArray, positions: FloatArray, polarizability: FloatArray
+) -> FloatArray:
+    """Σᵢ ∂a/∂rᵢ (ω × rᵢ) − (W a + a Wᵀ), W = ω×, for ω = x, y, z in the last index, (3, 3, 3), Å³.
+
+    Parameters
+    ----------
+    pgt : (n_atoms, 3, 3, 3), Å²
+    positions : (n_atoms, 3), Å
+    polarizability : (3, 3), Å³
+    """
+    turned_atoms = np.einsum("ckd,id->ick", LEVI_CIVITA, positions)
+    generator = LEVI_CIVITA.transpose(0, 2, 1)  # [a, b, k]: W_ab of ω = k
+    turned = np.einsum("agk,gb->abk", generator, polarizability)
+    turned = turned + np.einsum("ag,bgk->abk", polarizability, generator)
+    residue: FloatArray = np.einsum("iabc,ick->abk", pgt, turned_atoms) - turned
+    return residue
+
+
+def verdict(found: Mapping[str, float], limits: Mapping[str, float]) -> str:
+    """Why labels with these figures are not used; empty when they are."""
+    return "; ".join(
+        f"{name} {value:.3g} above {limits[name]:g}"
+        for name, value in found.items()
+        if not value <= limits[name]
+    )
+
+
+def parse_limits(texts: list[str]) -> dict[str, float]:
+    """:data:`LIMITS` with some changed by texts ``NAME=VALUE``.
+
+    Raises
+    ------
+    InputError
+        No such figure, or no number.
+    """
+    limits = dict(LIMITS)
+    for text in texts:
+        name, _, value = text.partition("=")
+        try:
+            limits[name] = float(value) if name in LIMITS else limits[name]
+        except (KeyError, ValueError):
+            raise InputError(
+                "options", "--limit", repr(text), f"NAME=VALUE with a name of {', '.join(LIMITS)}"
+            ) from None
+    return limits
+
+
+def _largest(values: FloatArray) -> float:
+    return float(np.abs(values).max(initial=0.0))

@@ -1,0 +1,101 @@
+"""Clusters of whole molecules cut from frames, for labels of the molecule in their middle."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from ase import Atoms
+
+from aptnn_md.arrays import AnyArray, FloatArray
+from aptnn_md.errors import InputError
+from aptnn_md.graph import neighbour_pairs
+from aptnn_md.molecules import Frame, Molecules, bonds
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """A molecule and those around it.
+
+    Attributes
+    ----------
+    atoms : not periodic; the central molecule first, the others by distance. Its array
+        ``source_atom`` holds the atoms' numbers in the frame
+    central : (n_atoms,) of bool
+    charge : e
+    """
+
+    atoms: Atoms
+    central: AnyArray
+    charge: float
+
+
+def cut_clusters(
+    atoms: Atoms, radius: float, every: int = 1, charges: Mapping[str, float] | None = None
+) -> list[Cluster]:
+    """Clusters around every ``every``-th molecule of a frame.
+
+    A molecule belongs to a cluster with all its atoms when one of them is closer than ``radius``
+    to an atom of the central molecule; periodic images count as molecules of their own.
+
+    Parameters
+    ----------
+    atoms : any cell, triclinic or none
+    radius : Å
+    every : 1 for each molecule
+    charges : formula of a molecule (Hill order, e.g. ``"Na"``, ``"HO"``) -> its charge, e; others
+        are neutral
+
+    Raises
+    ------
+    InputError
+        Bonds that go on through the periodic boundaries: there are no molecules to cut out.
+    """
+    molecules = Molecules.of(atoms)
+    frame = Frame.of(atoms)
+    whole = molecules.whole(frame)
+    name = atoms.get_chemical_formula()
+    i, j, vectors = bonds(atoms)
+    endless = np.abs(whole[j] - whole[i] - vectors).max(axis=1, initial=0.0) > 1e-6
+    if endless.any():
+        raise InputError(name, "bonds", "a network without end", "molecules to cut clusters from")
+    charge_of = [
+        float((charges or {}).get(formula, 0.0)) for formula in molecules.formulas(atoms.numbers)
+    ]
+    i, j, vectors = neighbour_pairs(atoms, radius)
+    # how far the molecule of atom j is moved from where it is whole, as seen from atom i's
+    shifts = whole[i] + vectors - whole[j]
+    clusters = []
+    for centre in range(0, len(molecules), every):
+        near = molecules.index[i] == centre
+        members = _members(
+            centre, molecules.index[j[near]], shifts[near], np.linalg.norm(vectors[near], axis=1)
+        )
+        numbers, positions, source = [], [], []
+        for molecule, shift in members:
+            of_molecule = np.flatnonzero(molecules.index == molecule)
+            numbers.append(atoms.numbers[of_molecule])
+            positions.append(whole[of_molecule] + shift)
+            source.append(of_molecule)
+        cluster = Atoms(np.concatenate(numbers), positions=np.concatenate(positions))
+        cluster.arrays["source_atom"] = np.concatenate(source)
+        central = np.arange(len(cluster)) < len(source[0])
+        charge = sum(charge_of[molecule] for molecule, _ in members)
+        clusters.append(Cluster(cluster, central, charge))
+    return clusters
+
+
+def _members(
+    centre: int, molecule: AnyArray, shifts: FloatArray, distances: FloatArray
+) -> list[tuple[int, FloatArray]]:
+    """Molecules of a cluster with their shifts, each once, the centre first, nearest ones next."""
+    members: dict[tuple[int, ...], tuple[int, FloatArray]] = {}
+    origin = (centre, 0, 0, 0)
+    members[origin] = (centre, np.zeros(3))
+    for k in np.argsort(distances, kind="stable"):
+        # lattice vectors are never as near to each other as this rounding
+        key = (int(molecule[k]), *np.round(shifts[k] * 1e3).astype(int).tolist())
+        if key not in members:
+            members[key] = (int(molecule[k]), shifts[k])
+    return list(members.values())

@@ -1,0 +1,273 @@
+"""A labelling job: frames in, labelled frames out, with the checks of each."""
+
+from __future__ import annotations
+
+import dataclasses
+import io
+import os
+import shutil
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+from ase import Atoms
+from ase.calculators.singlepoint import SinglePointCalculator
+
+from aptnn_md.arrays import AnyArray
+from aptnn_md.errors import InputError, RunError
+from aptnn_md.files import PARTIAL, write_output
+from aptnn_md.labels.atomic_units import FIELD
+from aptnn_md.labels.checks import LIMITS, figures, verdict
+from aptnn_md.labels.engine import Engine, load_engine
+from aptnn_md.labels.points import RUN_PREFIX, PointFailure
+from aptnn_md.labels.schemes import Labels, Scheme
+from aptnn_md.labels.work import (
+    Task,
+    forget_failures,
+    frame_directory,
+    results,
+    run_tasks,
+    workers,
+)
+from aptnn_md.progress import Progress
+
+COLUMNS = {"apt": 9, "pgt": 27}
+"""Per-atom arrays of the labelled file and their columns, row-major."""
+
+
+@dataclass(frozen=True)
+class FrameToLabel:
+    """A structure and which of its atoms get labels.
+
+    Parameters
+    ----------
+    atoms : the structure; what else it carries is written on
+    chosen : (n_atoms,) of bool
+    charge : e
+    """
+
+    atoms: Atoms
+    chosen: AnyArray
+    charge: float = 0.0
+
+
+@dataclass(frozen=True)
+class LabelJob:
+    """What to do.
+
+    Parameters
+    ----------
+    frames : structures
+    engine : text for :func:`aptnn_md.labels.engine.load_engine`
+    out : extxyz file to write
+    properties : of ``"apt"``, ``"pgt"``
+    scheme : ``"field"``, ``"space"``, or None: by field where the engine knows one
+    field, step : V/Å and Å; None: the engine's
+    linearity : calculate half the field too, as a check
+    jobs, mpi : processes: :func:`aptnn_md.labels.work.workers`
+    work : directory of the single points; None: beside ``out``
+    limits : largest figures of the checks: :data:`aptnn_md.labels.checks.LIMITS`
+    retry : calculate points again that failed in an earlier run
+    collect : calculate nothing, write what there is
+    """
+
+    frames: Sequence[FrameToLabel]
+    engine: str
+    out: Path
+    properties: tuple[str, ...] = ("apt",)
+    scheme: str | None = None
+    field: float | None = None
+    step: float | None = None
+    linearity: bool = False
+    jobs: int = 1
+    mpi: bool = False
+    work: Path | None = None
+    limits: Mapping[str, float] = dataclasses.field(default_factory=lambda: dict(LIMITS))
+    retry: bool = False
+    collect: bool = False
+
+
+@dataclass(frozen=True)
+class Summary:
+    """What a job gave.
+
+    Attributes
+    ----------
+    n_labelled : frames with labels
+    failures : number of a frame -> why it has none
+    largest : name of a check -> its largest figure among the labelled frames
+    """
+
+    n_labelled: int
+    failures: Mapping[int, str]
+    largest: Mapping[str, float]
+
+
+def run_labels(job: LabelJob) -> Summary:
+    """Calculate what is missing, put labels together, check them and write them.
+
+    Raises
+    ------
+    InputError
+        Settings that do not go together, or another run at work in the same directory.
+    RunError
+        No frame could be labelled, or a process died.
+    """
+    engine = load_engine(job.engine)
+    scheme = make_scheme(job, engine)
+    work = job.work or job.out.with_name(job.out.name + ".work")
+    descriptor = _lock(work)
+    try:
+        tasks = [
+            Task(
+                f.atoms,
+                f.charge,
+                frame_directory(work, engine, f.atoms, f.charge),
+                tuple(scheme.points(f.chosen)),
+                scheme.needed,
+            )
+            for f in job.frames
+        ]
+        if job.retry:
+            forget_failures(tasks)
+        if not job.collect:
+            _calculate(job, engine, tasks)
+        summary, text = _put_together(job, engine, scheme, tasks)
+    finally:
+        os.close(descriptor)
+    write_output(job.out, text.encode())
+    if not summary.n_labelled:
+        raise RunError(f"{job.out}: no frame labelled; the first: {summary.failures[0]}")
+    return summary
+
+
+def make_scheme(job: LabelJob, engine: Engine) -> Scheme:
+    """The scheme of a job with an engine.
+
+    Raises
+    ------
+    InputError
+        The engine cannot do it.
+    """
+    kind = job.scheme or ("field" if engine.has_field else "space")
+    if kind == "field" and not engine.has_field:
+        raise InputError("options", "--scheme", "field", f"space: {engine.name} knows no field")
+    if "pgt" in job.properties and not (engine.has_field or engine.has_polarizability):
+        raise InputError(
+            "label",
+            "--property",
+            "pgt",
+            f"apt: {engine.name} knows no field and gives no polarizability",
+        )
+    strength = engine.field if job.field is None else job.field
+    step = engine.step if job.step is None else job.step
+    for name, value in (("--field", strength), ("--step", step)):
+        if not 0.0 < value < 10.0:
+            raise InputError("options", name, value, "more than 0, and small")
+    return Scheme(
+        kind,
+        job.properties,
+        strength,
+        step,
+        job.linearity,
+        engine.has_polarizability,
+        engine.has_field,
+    )
+
+
+def _calculate(job: LabelJob, engine: Engine, tasks: Sequence[Task]) -> None:
+    # the same structure twice is calculated once, with the points of both
+    unique: dict[Path, Task] = {}
+    for task in tasks:
+        known = unique.get(task.directory)
+        points = dict.fromkeys([*(known.points if known else ()), *task.points])
+        unique[task.directory] = replace(task, points=tuple(points))
+    todo = list(unique.values())
+    n_points = sum(len(task.points) for task in todo)
+    with (
+        Progress(n_points, "labelling", "point") as progress,
+        workers(job.jobs, job.mpi) as (executor, n_workers),
+    ):
+        run_tasks(job.engine, todo, executor, n_workers, progress.update)
+    for task in todo:
+        engine.clean(task.directory)
+
+
+def _put_together(
+    job: LabelJob, engine: Engine, scheme: Scheme, tasks: Sequence[Task]
+) -> tuple[Summary, str]:
+    import ase.io  # not for the processes that calculate
+
+    text = io.StringIO()
+    failures: dict[int, str] = {}
+    largest: dict[str, float] = {}
+    about = {
+        "label_engine": engine.name,
+        "label_scheme": scheme.kind,
+        "label_field": scheme.field / FIELD,
+    }
+    if scheme.kind == "space":
+        about["label_step"] = scheme.step
+    for number, (frame, task) in enumerate(zip(job.frames, tasks, strict=True)):
+        points = results(task)
+        found: dict[str, float] = {}
+        labels = Labels()
+        reason = str(points)
+        if not isinstance(points, PointFailure):
+            labels = scheme.labels(frame.atoms, frame.chosen, points)
+            found = figures(labels, frame.atoms, frame.charge)
+            reason = verdict(found, job.limits)
+        if reason:
+            failures[number] = reason
+            labels = Labels()
+        else:
+            for name, value in found.items():
+                largest[name] = max(value, largest.get(name, 0.0))
+        written = _labelled_atoms(frame, labels, job.properties)
+        written.info.update(about)
+        written.info["label_status"] = "failed" if reason else "ok"
+        if reason:
+            written.info["label_reason"] = reason.replace('"', "'")
+        written.info.update({f"label_{name}": value for name, value in found.items()})
+        ase.io.write(text, written, format="extxyz")
+    return Summary(len(tasks) - len(failures), failures, largest), text.getvalue()
+
+
+def _labelled_atoms(frame: FrameToLabel, labels: Labels, properties: tuple[str, ...]) -> Atoms:
+    """The frame with its labels; NaN on atoms without."""
+    atoms: Atoms = frame.atoms.copy()
+    for name in [key for key in atoms.info if key.startswith("label_")]:
+        del atoms.info[name]
+    for name in properties:
+        tensors = getattr(labels, name)
+        columns = np.full((len(atoms), COLUMNS[name]), np.nan)
+        if tensors is not None:
+            columns[frame.chosen] = tensors.reshape(len(atoms), -1)[frame.chosen]
+        atoms.arrays[name] = columns
+    if frame.charge:
+        atoms.info["charge"] = frame.charge
+    if labels.polarizability is not None:
+        atoms.info["polarizability"] = 0.5 * (labels.polarizability + labels.polarizability.T)
+    values = {"energy": labels.energy, "forces": labels.forces, "dipole": labels.dipole}
+    known = {name: value for name, value in values.items() if value is not None}
+    if known:
+        atoms.calc = SinglePointCalculator(atoms, **known)
+    return atoms
+
+
+def _lock(work: Path) -> int:
+    from aptnn_md.stream.lock import lock
+
+    try:
+        work.mkdir(parents=True, exist_ok=True)
+        descriptor = lock(work)
+    except InputError:
+        raise InputError(work, "work directory", "another run at work", "none") from None
+    except OSError as error:
+        raise InputError(work, "work directory", error.strerror, "a writable place") from error
+    for left_over in work.glob(f"*/.*{PARTIAL}*"):
+        left_over.unlink(missing_ok=True)
+    for left_over in work.glob(f"*/{RUN_PREFIX}*"):
+        shutil.rmtree(left_over, ignore_errors=True)
+    return descriptor

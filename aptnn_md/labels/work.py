@@ -1,0 +1,292 @@
+"""Units of work: single points, each calculated once, its result a file written whole.
+
+A point's file lies in a directory named by a hash of all that decides its numbers (engine,
+settings, structure, charge), so a run that was stopped goes on, and a run with more frames or more
+properties calculates only what is new.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import multiprocessing
+import os
+import threading
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import FIRST_COMPLETED, Executor, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from ase import Atoms
+
+from aptnn_md.errors import RunError
+from aptnn_md.files import write_whole
+from aptnn_md.labels.engine import Engine, load_engine
+from aptnn_md.labels.points import (
+    Point,
+    PointFailure,
+    PointResult,
+    failure_json,
+    read_point,
+)
+
+
+@dataclass(frozen=True)
+class Task:
+    """Single points of one frame.
+
+    Parameters
+    ----------
+    atoms, charge : the structure and its charge, e
+    directory : where the points' files are
+    points : the first one is calculated before the others, which may begin from it
+    needed : property without which a point is of no use
+    """
+
+    atoms: Atoms
+    charge: float
+    directory: Path
+    points: tuple[Point, ...]
+    needed: str
+
+    def path(self, point: Point) -> Path:
+        """File of a point."""
+        return self.directory / f"{point.name}.json"
+
+    def read(self, point: Point) -> PointResult | PointFailure | None:
+        """What is known of a point; None: nothing yet."""
+        try:
+            return read_point(self.path(point).read_text())
+        except FileNotFoundError:
+            return None
+        except (ValueError, KeyError, TypeError) as error:
+            raise RunError(f"{self.path(point)}: not a single point ({error}); remove it") from None
+
+
+def frame_directory(work: Path, engine: Engine, atoms: Atoms, charge: float) -> Path:
+    """Directory for the points of a structure with an engine."""
+    identity = json.dumps(
+        {
+            "engine": dict(engine.identity),
+            "numbers": atoms.numbers.tolist(),
+            "pbc": atoms.pbc.tolist(),
+            "charge": charge,
+        },
+        sort_keys=True,
+    )
+    digest = hashlib.sha256(identity.encode())
+    for array in (atoms.positions, atoms.cell.array):
+        digest.update(np.ascontiguousarray(array, dtype="<f8").tobytes())
+    return work / digest.hexdigest()[:24]
+
+
+@lru_cache(maxsize=1)
+def _engine(spec: str) -> Engine:
+    """The engine of this process."""
+    return load_engine(spec)
+
+
+def run_point(spec: str, task: Task, point: Point) -> bool:
+    """Calculate a point and write its file; whether it gave something."""
+    try:
+        result = _calculate(_engine(spec), task, point)
+    except PointFailure as failure:
+        write_whole(task.path(point), failure_json(failure).encode())
+        return False
+    write_whole(task.path(point), result.to_json().encode())
+    return True
+
+
+def _calculate(engine: Engine, task: Task, point: Point) -> PointResult:
+    with_forces = task.needed == "forces" or point.is_zero
+    try:
+        result = engine.calculate(
+            point.place(task.atoms),
+            np.array(point.field),
+            charge=task.charge,
+            with_forces=with_forces,
+            scratch=task.directory,
+            keep=point.is_zero,
+        )
+    except (PointFailure, OSError):
+        raise
+    except Exception as error:  # programs raise whatever they like
+        lines = str(error).splitlines() or [""]
+        raise PointFailure(f"{type(error).__name__}: {lines[0]}") from error
+    result.check(len(task.atoms), [task.needed])
+    return result
+
+
+def run_tasks(
+    spec: str,
+    tasks: Sequence[Task],
+    executor: Executor | None,
+    n_workers: int,
+    done: Callable[[int], None],
+) -> None:
+    """Calculate all points that are not there yet.
+
+    A frame's other points follow its first one; once one has failed, the frame's rest is left out.
+
+    Parameters
+    ----------
+    spec : of the engine
+    tasks : each directory once
+    executor : None: in this process
+    n_workers : points to keep at work
+    done : called with the number of points that need no more work
+
+    Raises
+    ------
+    RunError
+        A process of the executor died.
+    """
+    waiting: deque[tuple[int, Point]] = deque()
+    upcoming = _open_points(tasks, done)
+    left_out: set[int] = set()
+    at_work: dict[Future[bool], tuple[int, Point]] = {}
+
+    def next_point() -> tuple[int, Point] | None:
+        while True:
+            if not waiting:
+                more = next(upcoming, None)
+                if more is None:
+                    return None
+                waiting.extend(more)
+                continue
+            number, point = waiting.popleft()
+            if number not in left_out:
+                return number, point
+            done(1)
+
+    def ended(number: int, point: Point, success: bool) -> None:
+        done(1)
+        task = tasks[number]
+        if not success:
+            left_out.add(number)
+        if point == task.points[0]:
+            rest = [(number, other) for other in task.points[1:] if task.read(other) is None]
+            done(len(task.points) - 1 - len(rest))
+            waiting.extendleft(reversed(rest))
+
+    if executor is None:
+        while (item := next_point()) is not None:
+            ended(*item, run_point(spec, tasks[item[0]], item[1]))
+        return
+    exhausted = False
+    while True:
+        while len(at_work) < n_workers and not exhausted:
+            item = next_point()
+            if item is None:
+                break
+            at_work[executor.submit(run_point, spec, tasks[item[0]], item[1])] = item
+        if not at_work:
+            return
+        finished, _ = wait(at_work, return_when=FIRST_COMPLETED)
+        for future in finished:
+            item = at_work.pop(future)
+            try:
+                success = future.result()
+            except BrokenProcessPool as error:
+                raise RunError(
+                    "label: a process died (memory?); the same command goes on where it stopped"
+                ) from error
+            ended(*item, success)
+
+
+def _open_points(
+    tasks: Sequence[Task], done: Callable[[int], None]
+) -> Iterator[list[tuple[int, Point]]]:
+    """For each task what can be begun: its first point, or all that are left when that is there."""
+    for number, task in enumerate(tasks):
+        task.directory.mkdir(parents=True, exist_ok=True)
+        first = task.read(task.points[0])
+        if first is None:
+            yield [(number, task.points[0])]
+            continue
+        known = [first, *(task.read(point) for point in task.points[1:])]
+        if any(isinstance(result, PointFailure) for result in known):
+            done(len(task.points))
+            continue
+        rest = [p for p, result in zip(task.points, known, strict=True) if result is None]
+        done(len(task.points) - len(rest))
+        if rest:
+            yield [(number, point) for point in rest]
+
+
+def forget_failures(tasks: Iterable[Task]) -> None:
+    """Remove the files of points that failed, so that they are calculated again."""
+    for task in tasks:
+        for point in task.points:
+            if isinstance(task.read(point), PointFailure):
+                task.path(point).unlink()
+
+
+@contextmanager
+def workers(jobs: int, mpi: bool) -> Iterator[tuple[Executor | None, int]]:
+    """Where points are calculated: an executor (None: this process), and how many at once.
+
+    Parameters
+    ----------
+    jobs : processes on this machine
+    mpi : instead, the processes of ``mpirun -n N python -m mpi4py.futures``
+
+    Raises
+    ------
+    RunError
+        mpi4py is not installed.
+    """
+    if mpi:
+        try:
+            from mpi4py.futures import MPIPoolExecutor
+        except ImportError as error:
+            raise RunError(
+                f'label --mpi: mpi4py is not installed: pip install "aptnn_md[mpi]" ({error})'
+            ) from error
+        with MPIPoolExecutor() as executor:
+            yield executor, max(1, int(executor.num_workers))
+        return
+    if jobs == 1:
+        yield None, 1
+        return
+    context = multiprocessing.get_context("spawn")
+    pool = ProcessPoolExecutor(jobs, mp_context=context, initializer=_end_with_parent)
+    try:
+        yield pool, jobs
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def _end_with_parent() -> None:
+    """End this process when its parent is gone, however it went."""
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+
+    def follow(parent: Any = parent) -> None:
+        parent.join()
+        os._exit(1)
+
+    threading.Thread(target=follow, daemon=True).start()
+
+
+def results(task: Task) -> Mapping[Point, PointResult] | PointFailure:
+    """All points of a task, or the first failure among them."""
+    found: dict[Point, PointResult] = {}
+    missing = 0
+    for point in task.points:
+        result = task.read(point)
+        if isinstance(result, PointFailure):
+            return PointFailure(f"{point.name}: {result}")
+        if result is None:
+            missing += 1
+        else:
+            found[point] = result
+    if missing:
+        return PointFailure(f"{missing} of {len(task.points)} points not calculated")
+    return found
