@@ -86,7 +86,8 @@ class LagAccumulator:
         curves = max(self.rows.n_rows, len(terms))
         affordable = _BLOCK_VALUES // (curves * (plan.n_fft // 2 + 1))
         self._max_blocks = int(np.clip(affordable, MIN_BLOCKS, MAX_BLOCKS))
-        self._n_fft = int(next_fast_len(plan.segment + plan.reach + plan.n_lags, real=True))
+        # negative lags down to 1 - segment are behind the last lag that is wanted
+        self._n_fft = int(next_fast_len(plan.segment + plan.n_lags - 1, real=True))
 
     def add_run(self, name: str) -> int:
         """A further run; its index."""

@@ -92,7 +92,7 @@ def _correlation(
     else:
         values = blocks[:, rows[0]]
     return Correlation(
-        plan.spacing * lags,
+        np.asarray(plan.spacing * lags, dtype=np.float64),
         np.asarray(weights @ values, dtype=np.float64),
         standard_error(values, weights, sums.runs),
     )
