@@ -5,6 +5,7 @@ Every adapter (ASE, i-PI, command line) goes through it, so all of them give the
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Sequence
 from os import PathLike
 from pathlib import Path
@@ -134,6 +135,13 @@ class Predictor:
             for batch in batches(structures, BATCH_ATOMS)
             for tensors in self._evaluate(batch)
         ]
+
+    def with_members(self, members: slice) -> Predictor:
+        """A predictor of only these members of the committee; networks are not copied."""
+        part = copy.copy(self)
+        part.models = self.models[members]
+        part.n_members = len(part.models)
+        return part
 
     def with_std(self, atoms: Atoms) -> tuple[FloatArray, FloatArray | None]:
         """Mean and standard deviation of the committee, each (n_atoms, 3, 3).

@@ -18,7 +18,6 @@ from aptnn_md.arrays import FloatArray
 from aptnn_md.calculator import PolarTensorPredictor, member_tensors, predictor_name
 from aptnn_md.errors import InputError
 from aptnn_md.ipi.polar_tensors import batch_members
-from aptnn_md.predictor import Predictor
 
 _log = logging.getLogger(__name__)
 
@@ -175,7 +174,7 @@ class Evaluator:
 
 
 class _MemberSlice:
-    """Some members of a committee that is no :class:`aptnn_md.predictor.Predictor`."""
+    """Some members of a committee that has no ``with_members``; all are evaluated."""
 
     def __init__(self, predictor: PolarTensorPredictor, members: slice) -> None:
         self.predictor, self.slice = predictor, members
@@ -191,11 +190,10 @@ class _MemberSlice:
 
 
 def _some_members(predictor: PolarTensorPredictor, members: slice) -> PolarTensorPredictor:
-    if not isinstance(predictor, Predictor):
+    cut = getattr(predictor, "with_members", None)
+    if cut is None:
         return _MemberSlice(predictor, members)
-    part = copy.copy(predictor)
-    part.models = predictor.models[members]
-    part.n_members = len(part.models)
+    part: PolarTensorPredictor = cut(members)
     return part
 
 

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 from ase import Atoms
@@ -14,7 +14,10 @@ from ase import Atoms
 from aptnn_md.arrays import FloatArray
 from aptnn_md.calculator import PolarTensorPredictor, member_tensors, predictor_name
 from aptnn_md.errors import InputError
-from aptnn_md.ipi.state import BeadState
+
+if TYPE_CHECKING:
+    # clients of other servers do without i-PI
+    from aptnn_md.ipi.state import BeadState
 
 
 class TensorSource(Protocol):
