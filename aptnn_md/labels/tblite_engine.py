@@ -42,7 +42,7 @@ class TBLite:
     has_field = True
     has_polarizability = False
     restarts = False
-    field = 1e-3 * FIELD
+    field = 5e-4 * FIELD
     step = 0.001
 
     def __init__(
