@@ -106,7 +106,12 @@ def test_everything_that_follows_from_one_spectrum(
         columns["n"][above] * columns["alpha (cm^-1)"][above], total[above], rtol=1e-5
     )
     assert any(line.startswith("provenance: aptnn-md ") for line in header)
-    assert any("epsiloninf" in line.replace(" ", "") or "1.77" in line for line in header)
+    assert main(["info", str(tmp_path / "ir.csv")]) == 0
+    told = capsys.readouterr().out
+    assert "quantum effects: classical nuclei with the quantum correction 'standard'" in told
+    assert "epsilon-real standard error" in told
+    assert any("epsilon_inf = 1.77 (given)" in line for line in header)
+    assert not any("?" in line for line in header)
 
 
 def test_merged_groups(streams: dict[str, str], tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""``aptnn-md info``: what a model file, a potential or a stream is."""
+"""``aptnn-md info``: what a model file, a potential, a stream or a spectrum is."""
 
 from __future__ import annotations
 
@@ -7,16 +7,17 @@ import json
 from pathlib import Path
 from typing import Any
 
-HELP = "Say what a model file, a stored potential, something bundled or a stream is."
+HELP = "Say what a model file, a stored potential, something bundled, a stream or a spectrum is."
 
 EXAMPLE = """  aptnn-md info water-apt
   aptnn-md info water-mace
-  aptnn-md info run.zarr"""
+  aptnn-md info run.zarr
+  aptnn-md info ir.csv"""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Options of the command."""
-    parser.add_argument("source", help="file, bundled name or stream")
+    parser.add_argument("source", help="file, bundled name, stream, or table of a spectrum")
     parser.add_argument("--json", action="store_true", help="print JSON")
 
 
@@ -39,6 +40,8 @@ def describe(source: str) -> dict[str, Any]:
         return stream_facts(source)
     if source in BUNDLED or Path(source).suffix == ".json":
         return potential_facts(source)
+    if Path(source).suffix == ".csv":
+        return spectrum_facts(source)
     return model_facts(source)
 
 
@@ -95,3 +98,14 @@ def stream_facts(source: str) -> dict[str, Any]:
     per_atom = ("atom_numbers", "atom_masses", "atom_groups")
     header = {name: value for name, value in asdict(stream.header).items() if name not in per_atom}
     return {**facts, "arrays": ", ".join(stream.arrays), **header}
+
+
+def spectrum_facts(source: str) -> dict[str, Any]:
+    """Header and columns of a table by ``aptnn-md spectrum``."""
+    from aptnn_md.spectra import read_table
+
+    columns, header = read_table(source)
+    facts: dict[str, Any] = {"kind": "spectrum", "file": source}
+    facts |= {f"{number}": line for number, line in enumerate(header, start=1)}
+    rows = len(next(iter(columns.values())))
+    return {**facts, "rows": rows, "columns": ", ".join(columns)}

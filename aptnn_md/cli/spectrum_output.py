@@ -112,16 +112,13 @@ def show(spectrum: InfraredSpectrum, arguments: argparse.Namespace, options: Str
 
     spectrum = spectra.corrected(spectrum, arguments.quantum)
     reference, curves = references(arguments)
-    wavenumbers = spectrum_options.wavenumber_range(arguments)
     spectrum, quantities = _quantities(spectrum, arguments)
+    ranges, baseline = band_ranges(arguments), arguments.baseline
     for line in spectra.report(
-        spectrum,
-        reference,
-        ranges=band_ranges(arguments),
-        curves=curves,
-        baseline=arguments.baseline,
+        spectrum, reference, ranges=ranges, curves=curves, baseline=baseline
     ):
         print(line)
+    wavenumbers = spectrum_options.wavenumber_range(arguments)
     provenance = spectrum_options.provenance()
     if arguments.out:
         spectra.write_table(arguments.out, spectrum, wavenumbers, provenance, quantities)
@@ -138,6 +135,17 @@ def show(spectrum: InfraredSpectrum, arguments: argparse.Namespace, options: Str
             arguments.plot, spectrum, reference=reference, curves=curves, wavenumbers=wavenumbers
         )
         print(f"picture: {arguments.plot}")
+    _draw_more(spectrum, quantities, arguments, options)
+
+
+def _draw_more(
+    spectrum: InfraredSpectrum,
+    quantities: list[Quantity],
+    arguments: argparse.Namespace,
+    options: StreamOptions,
+) -> None:
+    """Pictures of parts, quantities and convergence."""
+    wavenumbers = spectrum_options.wavenumber_range(arguments)
     if arguments.plot_parts:
         from aptnn_md.spectra.plot_parts import draw_parts
 
@@ -149,7 +157,13 @@ def show(spectrum: InfraredSpectrum, arguments: argparse.Namespace, options: Str
         draw_quantities(arguments.plot_quantities, spectrum, quantities, wavenumbers=wavenumbers)
         print(f"picture: {arguments.plot_quantities}")
     if arguments.plot_convergence:
-        _draw_convergence(arguments, options)
+        from aptnn_md.spectra.convergence import RANGE, history
+        from aptnn_md.spectra.plot_convergence import draw_convergence
+
+        low, high = wavenumbers or RANGE
+        points = history(arguments.streams, options, (low, high))
+        subject = f"{low:g} to {high:g} cm$^{{-1}}$"
+        draw_convergence(arguments.plot_convergence, {"simulation": points}, subject=subject)
         print(f"picture: {arguments.plot_convergence}")
 
 
@@ -206,13 +220,3 @@ def _quantities(
     )
     note = permittivity_note(spectrum, arguments.epsilon_infinity)
     return replace(spectrum, notes=(*spectrum.notes, note)), found
-
-
-def _draw_convergence(arguments: argparse.Namespace, options: StreamOptions) -> None:
-    from aptnn_md.spectra.convergence import RANGE, history
-    from aptnn_md.spectra.plot_convergence import draw_convergence
-
-    wavenumbers = spectrum_options.wavenumber_range(arguments) or RANGE
-    points = history(arguments.streams, options, wavenumbers)
-    subject = f"{wavenumbers[0]:g} to {wavenumbers[1]:g} cm$^{{-1}}$"
-    draw_convergence(arguments.plot_convergence, {"simulation": points}, subject=subject)

@@ -11,13 +11,13 @@ import numpy as np
 from aptnn_md.arrays import FloatArray
 from aptnn_md.errors import InputError
 from aptnn_md.spectra import table
-from aptnn_md.spectra.band_table import aligned, band_table, with_error
-from aptnn_md.spectra.bands import Reference, bands_of_curve, find_bands
+from aptnn_md.spectra.band_table import aligned, with_error
+from aptnn_md.spectra.bands import Reference, find_bands
 from aptnn_md.spectra.experiment import ReferenceCurve
 from aptnn_md.spectra.infrared import InfraredSpectrum
 from aptnn_md.spectra.power import PowerBlocks, integration_weights
 from aptnn_md.spectra.quantum import describe
-from aptnn_md.spectra.report import bands_within
+from aptnn_md.spectra.report import bands_beside_experiments, bands_within
 
 _SAME_RESOLUTION = 0.02
 
@@ -108,12 +108,8 @@ def comparison_report(
     wanted = bands_within(highest, reference, ranges)
     if not wanted:
         return lines
-    columns = {name: find_bands(spectrum, wanted, baseline) for name, spectrum in spectra.items()}
-    columns |= {curve.name: bands_of_curve(curve, wanted, baseline) for curve in curves}
-    lines += ["", *band_table(columns, None if baseline else reference)]
-    if reference is not None:
-        lines.append(f"experiment: {reference.text}; {reference.errors}")
-    lines += [f"{curve.name}: {curve.origin}" for curve in curves]
+    found = {name: find_bands(spectrum, wanted, baseline) for name, spectrum in spectra.items()}
+    lines += ["", *bands_beside_experiments(found, reference, wanted, curves, baseline)]
     if differences and len(spectra) > 1:
         lines += ["", *_integral_differences(spectra, wanted)]
     return lines

@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 
+from matplotlib.axes import Axes
+
 from aptnn_md.errors import InputError
 from aptnn_md.spectra.bands import Reference
 from aptnn_md.spectra.comparison import Difference
@@ -12,7 +14,6 @@ from aptnn_md.spectra.experiment import ReferenceCurve
 from aptnn_md.spectra.infrared import InfraredSpectrum
 from aptnn_md.spectra.picture import (
     COLOURS,
-    LINE,
     Scale,
     draw_band,
     draw_references,
@@ -84,16 +85,32 @@ def draw_comparison(
     legend(axes)
     if differences:
         style(axes, None)
-        for number, (name, found) in enumerate(differences.items()):
-            shown = (found.wavenumber >= limits[0]) & (found.wavenumber <= limits[1])
-            color = COLOURS[(number + 1) % len(COLOURS)] if len(differences) > 1 else LINE
-            x, y, e = (v[shown] for v in (found.wavenumber, found.absorption, found.standard_error))
-            draw_band(panels[1], x, y / scale.factor, e / scale.factor, color=color, label=name)
-        panels[1].axhline(0.0, color="0.5", linewidth=0.6)
-        label_absorption(panels[1], scale, "Δ ")
-        legend(panels[1])
+        _draw_differences(panels[1], differences, limits, scale)
     style(panels[-1])
     save(figure, path)
+
+
+def _draw_differences(
+    axes: Axes,
+    differences: Mapping[str, Difference],
+    limits: tuple[float, float],
+    scale: Scale,
+) -> None:
+    """Each in the colour of the spectrum that is compared with the first one."""
+    for number, (name, found) in enumerate(differences.items(), start=1):
+        shown = (found.wavenumber >= limits[0]) & (found.wavenumber <= limits[1])
+        value, error = found.absorption[shown], found.standard_error[shown]
+        draw_band(
+            axes,
+            found.wavenumber[shown],
+            value / scale.factor,
+            error / scale.factor,
+            color=COLOURS[number % len(COLOURS)],
+            label=name,
+        )
+    axes.axhline(0.0, color="0.5", linewidth=0.6)
+    label_absorption(axes, scale, "Δ ")
+    legend(axes)
 
 
 def _title(spectra: Mapping[str, InfraredSpectrum]) -> str:

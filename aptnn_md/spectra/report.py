@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from aptnn_md.spectra.band_table import band_table, part_table
-from aptnn_md.spectra.bands import Reference, bands_of_curve, find_bands
+from aptnn_md.spectra.bands import Band, Reference, bands_of_curve, find_bands
 from aptnn_md.spectra.experiment import ReferenceCurve
 from aptnn_md.spectra.infrared import InfraredSpectrum
 from aptnn_md.spectra.quantum import describe
@@ -45,16 +45,34 @@ def report(
     lines += [f"note: {note}" for note in spectrum.notes]
     wanted = bands_within(spectrum.wavenumber[-1], reference, ranges)
     if wanted:
-        columns = {"simulation": find_bands(spectrum, wanted, baseline)}
-        columns |= {curve.name: bands_of_curve(curve, wanted, baseline) for curve in curves}
-        # what is tabulated of an experiment is without baselines
-        lines += ["", *band_table(columns, None if baseline else reference)]
-    if reference is not None:
-        lines.append(f"experiment: {reference.text}; {reference.errors}")
-    lines += [f"{curve.name}: {curve.origin}" for curve in curves]
+        found = {"simulation": find_bands(spectrum, wanted, baseline)}
+        lines += ["", *bands_beside_experiments(found, reference, wanted, curves, baseline)]
     if wanted and spectrum.parts:
         lines += ["", *part_table(spectrum, wanted)]
     return lines
+
+
+def bands_beside_experiments(
+    found: Mapping[str, Sequence[Band]],
+    reference: Reference | None,
+    ranges: Mapping[str, tuple[float, float]],
+    curves: Sequence[ReferenceCurve] = (),
+    baseline: bool = False,
+) -> list[str]:
+    """Table of bands of spectra and of experiments, and what the experiments are.
+
+    Parameters
+    ----------
+    found : name of a spectrum -> its bands in ``ranges``
+    """
+    columns = dict(found)
+    columns |= {curve.name: bands_of_curve(curve, ranges, baseline) for curve in curves}
+    # what is tabulated of an experiment is without baselines
+    reference = None if baseline else reference
+    lines = band_table(columns, reference)
+    if reference is not None:
+        lines.append(f"experiment: {reference.text}; {reference.errors}")
+    return lines + [f"{curve.name}: {curve.origin}" for curve in curves]
 
 
 def bands_within(
