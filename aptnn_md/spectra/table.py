@@ -18,7 +18,8 @@ from aptnn_md.spectra.quantum import describe as describe_quantum
 
 _PLAIN = {
     "×": "x", "·": "*", "⁻¹": "^-1", "²": "^2", "³": "^3", "±": "+-", "–": "-", "′": "'", "″": "''",
-    "α": "alpha", "β": "beta", "Δ": "Delta", "ε": "epsilon", "∞": "_inf", "ν̃": "nu", "ħ": "hbar", "ω": "omega",
+    "α": "alpha", "β": "beta", "Δ": "Delta", "ε": "epsilon", "ν̃": "nu", "ħ": "hbar", "ω": "omega",
+    "∞": "_inf", "Ṁ": "dM/dt",
 }  # fmt: skip
 
 
