@@ -12,18 +12,20 @@ for ħω ≪ k_B T:
                                                 used here, has it built in
 ``standard``     2 / (1 + e^{-x})               symmetrised correlation
 ``schofield``    e^{x/2}                        P. Schofield, Phys. Rev. Lett. 4, 239 (1960)
-``mixed``        e^{x/4} √(x / (1 - e^{-x}))    geometric mean of harmonic and Schofield
+``mixed``        e^{x/4} √(x / (1 - e^{-x}))    geometric mean of harmonic and Schofield;
+                                                J. L. Skinner and K. Park, J. Phys. Chem. B 105,
+                                                6716 (2001)
 ``egelstaff``    e^{x/2} and C(√(t² + ħ²β²/4))  P. A. Egelstaff, Adv. Phys. 11, 203 (1962)
 ===============  =============================  ==================================================
 
 R. Ramírez, T. López-Ciudad, P. Kumar P and D. Marx, J. Chem. Phys. 121, 3973 (2004), compare them
-and find the harmonic one best for infrared spectra; the exponential ones overrate high
-wavenumbers. The mixed one: S. A. Egorov, K. F. Everitt and J. L. Skinner, J. Phys. Chem. A 103,
-9494 (1999).
+with exact results: the harmonic one is best in most cases, and the only one that also satisfies the
+fluctuation-dissipation theorem. The exponential ones overrate high wavenumbers. Egelstaff's works
+on the correlation function in time; here it is that of Ṁ, whose spectrum is finite at ω = 0.
 
-A path integral run (RPMD, TRPMD, CMD) gives the Kubo-transformed correlation function, for which
-the harmonic factor is no approximation: S = x / (1 - e^{-x}) · C holds exactly. So nothing is left
-to correct, and :func:`corrected` refuses to.
+Path integral dynamics (RPMD, TRPMD, CMD) approximate the Kubo-transformed correlation function, for
+which the harmonic factor holds exactly: S = x / (1 - e^{-x}) · C. So nothing is left to correct,
+and :func:`corrected` refuses to.
 """
 
 from __future__ import annotations
@@ -58,9 +60,8 @@ def quantum_factor(correction: str, x: AnyArray) -> FloatArray:
         return np.asarray(2.0 / (1.0 + np.exp(-x)))
     if correction in ("schofield", "egelstaff"):
         return np.asarray(np.exp(x / 2.0))
-    # x / (1 - e^{-x}) by sinh, which is right at small x too
-    half = np.where(x == 0.0, 1.0, x) / 2.0
-    harmonic = np.where(x == 0.0, 1.0, half / np.sinh(half)) * np.exp(x / 2.0)
+    with np.errstate(over="ignore"):  # e^{-x} = ∞ gives the right limit
+        harmonic = np.where(x == 0.0, 1.0, x / np.where(x == 0.0, 1.0, -np.expm1(-x)))
     if correction == "harmonic":
         return np.asarray(harmonic)
     if correction == "mixed":
@@ -123,7 +124,7 @@ def corrected(spectrum: InfraredSpectrum, correction: str) -> InfraredSpectrum:
         return spectrum
     if spectrum.n_beads > 1:
         found = f"'{correction}' for a path integral of {spectrum.n_beads} beads"
-        expected = "none: its correlation is Kubo-transformed, and the factor in Eq. 2 is exact"
+        expected = "none: its correlation is Kubo-transformed, and Eq. 2 is exact for that"
         raise InputError("spectrum", "quantum correction", found, expected)
     if spectrum.quantum != "harmonic":
         found = f"'{correction}' on top of '{spectrum.quantum}'"
@@ -151,7 +152,7 @@ def describe(spectrum: InfraredSpectrum) -> str:
     if spectrum.n_beads > 1:
         return (
             f"path integral of {spectrum.n_beads} beads, estimator '{spectrum.estimator}': "
-            "the correlation is Kubo-transformed, and Eq. 2 is exact for it; nothing to correct"
+            "Eq. 2 is exact for the Kubo-transformed correlation that it gives; nothing to correct"
         )
     if spectrum.quantum == "harmonic":
         return "classical nuclei with the harmonic quantum correction, which is built into Eq. 2"
