@@ -63,9 +63,10 @@ class Server:
         self.process = FORK.Process(target=_run_ipi, args=arguments, daemon=True)
         self.process.start()
 
-    def wait(self, seconds=30):
+    def wait(self, seconds=60):
         self.process.join(seconds)
-        assert self.process.exitcode == 0, (self.directory / "log").read_text()
+        log = (self.directory / "log").read_text()
+        assert self.process.exitcode == 0, f"{self.process.exitcode}: {log}"
 
     def __enter__(self):
         return self
@@ -108,6 +109,7 @@ def toy_client(
     predictor=None,
     extras="none",
     pause=0.0,
+    evaluate=None,
     **options,
 ):
     """A client with the analytic potential and tensors."""
@@ -120,7 +122,11 @@ def toy_client(
     if stream is not None:
         settings = IncrementSettings(Path(stream), timestep, n_beads, groups)
         writes = IncrementStream(
-            settings, evaluator.template, evaluator, model="toy", n_members=evaluator.n_members
+            settings,
+            evaluator.template,
+            evaluate or evaluator,
+            model="toy",
+            n_members=evaluator.n_members,
         )
     options.setdefault("wait", 20.0)
-    return Client(address, evaluator, Answers(extras), writes, **options)
+    return Client(address, evaluate or evaluator, Answers(extras), writes, **options)

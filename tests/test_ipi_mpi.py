@@ -1,0 +1,174 @@
+"""Work divided over the ranks of MPI: ours, and i-PI's own ``ffmpi``."""
+
+import json
+import os
+import shutil
+import signal
+import struct
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import ase.io
+import numpy as np
+import pytest
+import toy_molecules
+
+pytest.importorskip("ipi")
+
+from ipi_client_tools import Server
+from ipi_inputs import PILE, Checkpoint, write_input
+from test_ipi_client import check_increments, dipoles
+from test_ipi_client_servers import Talk
+
+from aptnn_md.ipi.extras import APT_KEY, decode_tensor
+from aptnn_md.ipi.ranks import shares
+from aptnn_md.predictor import Predictor
+
+pytestmark = pytest.mark.ipi
+TESTS = Path(__file__).parent
+SCRIPTS = Path(sys.executable).parent
+needs_mpirun = pytest.mark.skipif(shutil.which("mpirun") is None, reason="there is no mpirun")
+
+
+def mpirun(*command, directory=TESTS, **options):
+    """Start a program under mpirun."""
+    pytest.importorskip("mpi4py")
+    environment = os.environ | {
+        "OMPI_ALLOW_RUN_AS_ROOT": "1",
+        "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1",
+        "PYTHONPATH": str(TESTS),
+        "OMP_NUM_THREADS": "1",
+    }
+    environment.pop("PYTHONSAFEPATH", None)
+    return subprocess.Popen(
+        ["mpirun", "--oversubscribe", *map(str, command)],
+        cwd=directory,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        **options,
+    )
+
+
+def finished(process, seconds=200):
+    try:
+        output = process.communicate(timeout=seconds)[0]
+    finally:
+        process.kill()
+    assert process.returncode == 0, output
+    return output
+
+
+@pytest.mark.parametrize("n_structures", [1, 2, 3, 5, 8])
+@pytest.mark.parametrize("n_members", [0, 1, 3])
+@pytest.mark.parametrize("n_ranks", [1, 2, 3, 4, 7])
+def test_everything_is_evaluated_once(n_structures, n_members, n_ranks):
+    tensors, forces = np.zeros((n_structures, n_members)), np.zeros(n_structures)
+    work = []
+    for share in shares(n_structures, n_members, n_ranks):
+        tensors[share.structures, share.members] += 1
+        forces[share.structures] += share.forces
+        work.append(share.n_structures * share.n_members)
+    assert (tensors == 1).all()
+    assert (forces == 1).all()
+    if n_members == 1 and n_structures >= n_ranks:
+        assert max(work) - min(work) <= 1
+    if n_structures == 1 and n_members == 3 and n_ranks >= 3:
+        assert sorted(work)[-3:] == [1, 1, 1]
+
+
+@needs_mpirun
+def test_ranks_give_what_one_process_gives():
+    output = finished(mpirun("-n", 3, sys.executable, "ipi_toy_ranks.py", "compare"))
+    assert "told: rank 2: an atom is far away" in output
+    assert "3 ranks agree" in output
+
+
+@needs_mpirun
+def test_a_stream_from_two_ranks_whose_root_is_killed(tmp_path):
+    command = ("-n", 2, sys.executable, "ipi_toy_ranks.py", "client")
+    path, steps = tmp_path / "s.zarr", 40
+    options = {"n_beads": 4, "mode": "nvt", "thermostat": PILE, "batch_size": 4}
+    with Server(tmp_path, steps=steps, **options) as server:
+        first = mpirun(*command, server.address.path, path, 4, 0.02)
+        trail = tmp_path / "s.zarr.trail" / "steps"
+        end = time.monotonic() + 60
+        while not trail.exists() or trail.stat().st_size < 1000:
+            assert time.monotonic() < end
+            time.sleep(0.01)
+        os.kill(int((tmp_path / "s.zarr.pid0").read_text()), signal.SIGKILL)
+        # mpirun ends the other rank
+        assert first.wait(30) != 0
+        other = int((tmp_path / "s.zarr.pid1").read_text())
+        while Path(f"/proc/{other}").exists():
+            assert time.monotonic() < end
+            time.sleep(0.01)
+        output = finished(mpirun(*command, server.address.path, path, 4))
+        server.wait()
+    assert "ClientSummary" in output
+    assert check_increments(path, dipoles(tmp_path)).n_frames == steps
+
+
+@needs_mpirun
+def test_tensors_of_the_command_are_the_predictors(tmp_path):
+    atoms = ase.io.read(TESTS.parent / "aptnn_md/bundled/water64.extxyz")[:6]
+    ase.io.write(tmp_path / "start.xyz", atoms)
+    talk = Talk()
+    talk.listener.settimeout(60)
+    process = mpirun(
+        *("-n", 2, SCRIPTS / "aptnn-md", "driver", "--address", str(talk.address)),
+        *("--template", "start.xyz", "--model", "water-apt-committee", "--extras", "tensors"),
+        *("--dtype", "float64", "--server", "ase"),
+        directory=tmp_path,
+    )
+    talk.accept()
+    assert talk.status() == "NEEDINIT"
+    talk.say("INIT", struct.pack("ii", 0, 1), b"\0")
+    predictor = Predictor.from_file("water-apt-committee", dtype="float64")
+    for n in range(2):
+        atoms.positions += 0.02 * np.random.default_rng(n).normal(size=(6, 3))
+        talk.say("POSDATA", talk.positions(atoms), b"GETFORCE    ")
+        talk.sock.settimeout(60)
+        energy, forces, text = talk.forces(6)
+        assert energy == 0.0
+        assert not forces.any()
+        tensors = decode_tensor(json.loads(text)[APT_KEY])
+        np.testing.assert_allclose(tensors, predictor.members(atoms), rtol=0, atol=1e-12)
+    talk.say("EXIT")
+    assert "2 structures in 2 calls" in finished(process)
+    talk.close()
+
+
+@needs_mpirun
+def test_ranks_that_i_pi_owns(tmp_path):
+    """``ffmpi`` with our driver gives the trajectory of the same potential inside i-PI."""
+    pes = TESTS.parent / "drivers" / "aptnn_md_potential.py"
+    options = {"n_beads": 4, "steps": 5}
+    write_input(tmp_path / "direct", **options)
+    direct = subprocess.run(
+        [SCRIPTS / "i-pi", "input.xml"], cwd=tmp_path / "direct", capture_output=True, check=False
+    )
+    assert direct.returncode == 0
+    write_input(
+        tmp_path / "mpi",
+        forcefields="<ffmpi name='ranks'><batch_size>2</batch_size></ffmpi>",
+        toy_force="<force forcefield='ranks'/>",
+        **options,
+    )
+    parameters = "potential=toy_molecules:Potential,template=start.xyz"
+    output = finished(
+        mpirun(
+            *("-n", 1, SCRIPTS / "i-pi", "input.xml"),
+            *(":", "-n", 2, SCRIPTS / "i-pi-py_driver", "--mpi", "-m", "custom"),
+            *("-P", pes, "-o", parameters),
+            directory=tmp_path / "mpi",
+        )
+    )
+    assert "Exiting cleanly" in output
+    mine, theirs = (Checkpoint(tmp_path / name / "run.state_5") for name in ("mpi", "direct"))
+    assert mine.step == theirs.step == 5
+    assert np.abs(mine.positions - toy_molecules.structure(2, seed=3).positions).max() > 1e-3
+    np.testing.assert_allclose(mine.positions, theirs.positions, rtol=0, atol=1e-7)
