@@ -123,10 +123,13 @@ class SpectralPlan:
         return np.asarray(1.0 + window[doubled])
 
     @cached_property
-    def neighbour_correlation(self) -> float:
-        """Correlation of the densities of neighbouring segments, for a Gaussian signal."""
-        overlap = self.taper[self.hop :] @ self.taper[: self.segment - self.hop]
-        return float(overlap**2) if self.method == "welch" else 0.0
+    def neighbour_correlation(self) -> tuple[float, float]:
+        """Correlation of neighbouring segments for a Gaussian signal: of their densities at one
+        wavenumber, and of the integrals of these, to which all wavenumbers contribute alike."""
+        if self.method != "welch":
+            return 0.0, 0.0
+        overlap = self.taper[self.hop :] * self.taper[: self.segment - self.hop]
+        return float(overlap.sum() ** 2), float((overlap**2).sum() / (self.taper**4).sum())
 
     @property
     def text(self) -> str:

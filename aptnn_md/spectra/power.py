@@ -94,7 +94,8 @@ class PowerBlocks:
         ----------
         coefficients : (n,)
         """
-        error = standard_error(self.values @ coefficients, self.weights, self.runs, self._overlap)
+        overlap = self._overlap(self.plan.neighbour_correlation[1])
+        error = standard_error(self.values @ coefficients, self.weights, self.runs, overlap)
         return float(self.mean @ coefficients), float(error)
 
     def scaled(self, factor: float | FloatArray) -> PowerBlocks:
@@ -103,9 +104,9 @@ class PowerBlocks:
 
     def mapped(self, operator: Callable[[FloatArray], FloatArray]) -> PowerBlocks:
         """A linear operator on curves, (..., n) -> (..., n), applied to this real density."""
-        values = operator(self.values)
-        shape = (self.weights @ values) ** 2 * self.gaussian_variance
-        return replace(self, values=values, shape=shape)
+        # the root of the variance is a curve like the density, for cross densities a positive one
+        shape = np.square(operator(np.sqrt(self.shape)))
+        return replace(self, values=operator(self.values), shape=shape)
 
     def both_orders(self) -> PowerBlocks:
         """⟨x(0)·y(t)⟩ and ⟨y(0)·x(t)⟩ together, 2 Re of the density: real."""
@@ -115,10 +116,9 @@ class PowerBlocks:
         """Difference to another real density of the same data, block by block."""
         return replace(self, values=self.values - other.values, shape=self.shape + other.shape)
 
-    @property
-    def _overlap(self) -> float:
-        """Variance of the mean over that of independent blocks, for Gaussian signals."""
-        correlation = self.plan.neighbour_correlation
+    def _overlap(self, correlation: float) -> float:
+        """Variance of the mean over that of independent blocks, where neighbouring segments are
+        correlated."""
         in_block = max(1.0, self.n_segments / len(self.weights))
         within = 2.0 * correlation * (in_block - 1.0) / in_block
         return (1.0 + 2.0 * correlation) / (1.0 + within)
@@ -131,7 +131,7 @@ class PowerBlocks:
             shape,
             self.pooled_points,
             _POOLED_WIDTHS,
-            self._overlap,
+            self._overlap(self.plan.neighbour_correlation[0]),
         )
 
 
