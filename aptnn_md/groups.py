@@ -19,7 +19,7 @@ from ase.data import chemical_symbols
 
 from aptnn_md.arrays import IntArray
 from aptnn_md.errors import InputError
-from aptnn_md.molecules import Molecules
+from aptnn_md.molecules import Frame, Molecules
 from aptnn_md.motion import MotionGroups
 from aptnn_md.selection import EXPECTED as SELECTIONS
 from aptnn_md.selection import is_selection, select_atoms
@@ -66,6 +66,12 @@ class Groups:
     def n_atoms(self) -> int:
         """Number of atoms."""
         return len(self.index)
+
+    def index_in(self, frame: Frame | None) -> IntArray:
+        """Group of each atom (n_atoms,) in a frame; it is always the same one but for
+        :class:`MovingSelection`.
+        """
+        return self.index
 
     @classmethod
     def all_atoms(cls, atoms: Atoms) -> Groups:
@@ -122,14 +128,46 @@ class Groups:
         return cls(("selected", "rest"), np.where(chosen, 0, 1).astype(np.int64))
 
 
+@dataclass(frozen=True)
+class MovingSelection(Groups):
+    """Groups ``selected`` and ``rest`` that are found anew in each frame: a solvation shell.
+
+    For path integrals the centroids say who is selected. An atom that enters or leaves takes its
+    Ṁ with it, so the parts have steps in time, and broad weak wings in their spectra.
+
+    Parameters
+    ----------
+    labels, index : at the start
+    text : selection; see :func:`aptnn_md.selection.select_atoms`
+    numbers : (n_atoms,), atomic numbers
+    """
+
+    text: str
+    numbers: IntArray
+
+    @classmethod
+    def of(cls, text: str, atoms: Atoms) -> MovingSelection:
+        """Selection that follows ``atoms``."""
+        start = Groups.by_selection(text, atoms)
+        return cls(start.labels, start.index, text, np.array(atoms.numbers, dtype=np.int64))
+
+    def index_in(self, frame: Frame | None) -> IntArray:
+        """0 for selected atoms, 1 for the rest, (n_atoms,)."""
+        if frame is None:
+            raise InputError(f"groups {self.text}", "frame", "None", "where the atoms are")
+        chosen = select_atoms(self.text, frame.centroid().atoms(self.numbers))
+        return np.where(chosen, 0, 1).astype(np.int64)
+
+
 def parse_groups(text: str, atoms: Atoms) -> Groups | MotionGroups:
     """Groups as the command line names them.
 
     Parameters
     ----------
     text : one of :data:`KINDS`; a selection (:func:`aptnn_md.selection.select_atoms`), whose
-        groups are ``selected`` and ``rest``; or a text file with one label per atom, separated by
-        blanks or line ends. ``+motion`` behind it keeps translation, libration and vibration of
+        groups are ``selected`` and ``rest``, at the start or, with ``+each-step`` behind it, in
+        each frame; or a text file with one label per atom, separated by blanks or line ends.
+        ``+motion`` behind it keeps translation, libration and vibration of
         each group apart, with the molecules of ``atoms``; ``+motion-each-step`` finds molecules
         anew in each frame, and with ``molecule-kind`` also the kinds. ``motion`` and
         ``motion-each-step`` alone are those of all atoms
@@ -177,6 +215,9 @@ def _of_atoms(text: str, atoms: Atoms) -> Groups:
     if text in known:
         return known[text](atoms)
     if is_selection(text):
+        selection = text.removesuffix("+each-step")
+        if selection != text:
+            return MovingSelection.of(selection, atoms)
         return Groups.by_selection(text, atoms)
     try:
         labels = Path(text).read_text(encoding="utf-8").split()

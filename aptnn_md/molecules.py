@@ -80,12 +80,16 @@ class Frame:
         return int(self.positions.shape[-2])
 
     def centroid(self) -> Frame:
-        """Mean over the first axis (beads), each bead at its image nearest to the first one."""
+        """Mean over all leading axes (beads), each bead at its image nearest to the first one."""
         if self.positions.ndim == 2:
             return self
-        first = self.positions[:1]
-        shifts = nearest_images(self.positions - first, self.cell, self.pbc)
-        return Frame((first + shifts).mean(axis=0), self.cell, self.pbc)
+        beads = self.positions.reshape(-1, self.n_atoms, 3)
+        shifts = nearest_images(beads - beads[0], self.cell, self.pbc)
+        return Frame(beads[0] + shifts.mean(axis=0), self.cell, self.pbc)
+
+    def atoms(self, numbers: ArrayLike) -> Atoms:
+        """The frame as a structure of these atomic numbers; without leading axes."""
+        return Atoms(np.asarray(numbers), self.positions, cell=self.cell, pbc=self.pbc)
 
 
 def nearest_images(

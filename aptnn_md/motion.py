@@ -130,14 +130,9 @@ class MotionGroups:
             return self._last[1]
         if frame.n_atoms != self.n_atoms:
             raise InputError("groups", "atoms", self.n_atoms, f"{frame.n_atoms} as in the frame")
-        molecules, group = self._molecules, self.groups.index
+        molecules, group = self._molecules, self.groups.index_in(frame)
         if self._numbers is not None:
-            mean = frame
-            while mean.positions.ndim > 2:
-                mean = mean.centroid()
-            molecules = Molecules.of(
-                Atoms(self._numbers, mean.positions, cell=mean.cell, pbc=mean.pbc)
-            )
+            molecules = Molecules.of(frame.centroid().atoms(self._numbers))
             if self._by_kind:
                 number = {label: n for n, label in enumerate(self.groups.labels)}
                 kinds = molecules.formulas(self._numbers)

@@ -44,7 +44,7 @@ def dipole_rate(
     apt : (..., n_atoms, 3, 3), e; row = dipole, column = displacement
     velocities : (..., n_atoms, 3), Å/fs
     groups : groups of atoms, or of motions; default: one group of all
-    frame : where the atoms are; only groups of motions need it
+    frame : where the atoms are; groups of motions and moving selections need it
 
     Returns
     -------
@@ -64,7 +64,7 @@ def dipole_rate(
         )
     if isinstance(groups, MotionGroups):
         return groups.rates(apt, velocities, _needed(frame))
-    return _sum_by_group(np.einsum("...nab,...nb->...na", apt, velocities), groups)
+    return _sum_by_group(np.einsum("...nab,...nb->...na", apt, velocities), groups, frame)
 
 
 def f_sum(
@@ -85,7 +85,7 @@ def f_sum(
     apt : (..., n_atoms, 3, 3), e
     masses : (n_atoms,), amu
     groups : groups of atoms, or of motions; default: one group of all
-    frame : where the atoms are; only groups of motions need it
+    frame : where the atoms are; groups of motions and moving selections need it
 
     Returns
     -------
@@ -101,7 +101,7 @@ def f_sum(
             raise InputError("f-sum", "masses", masses, "those that the motions are found with")
         return groups.f_sums(apt, _needed(frame))
     per_atom = np.einsum("...nab,...nab->...n", apt, apt) / (3.0 * masses)
-    return _sum_by_group(per_atom[..., None], groups)[..., 0]
+    return _sum_by_group(per_atom[..., None], groups, frame)[..., 0]
 
 
 def estimate(
@@ -121,7 +121,8 @@ def estimate(
     velocities : (n_beads, n_atoms, 3), Å/fs, the time derivatives of the bead positions
     apt_centroid : (n_atoms, 3, 3), e, at the mean of the bead positions; only ``apt-at-centroid``
     groups : groups of atoms, or of motions; default: one group of all
-    frame : positions of the beads, (n_beads, n_atoms, 3); only groups of motions need it
+    frame : positions of the beads, (n_beads, n_atoms, 3), for groups of motions and moving
+        selections
 
     Returns
     -------
@@ -145,8 +146,7 @@ def estimate(
         return rate
     if estimator == "centroid-apt":
         tensors = tensors.mean(axis=0)
-    if isinstance(groups, MotionGroups):
-        frame = _needed(frame).centroid()
+    frame = None if frame is None else frame.centroid()
     return dipole_rate(tensors, velocities.mean(axis=0), groups, frame)
 
 
@@ -156,7 +156,7 @@ def _needed(frame: Frame | None) -> Frame:
     return frame
 
 
-def _sum_by_group(values: FloatArray, groups: Groups | None) -> FloatArray:
+def _sum_by_group(values: FloatArray, groups: Groups | None, frame: Frame | None) -> FloatArray:
     """Sums (..., n_groups, k) over the atoms of each group of ``values`` (..., n_atoms, k)."""
     if groups is None:
         total: FloatArray = values.sum(axis=-2, keepdims=True)
@@ -167,5 +167,5 @@ def _sum_by_group(values: FloatArray, groups: Groups | None) -> FloatArray:
         )
     sums = np.zeros((*values.shape[:-2], len(groups), values.shape[-1]))
     # np.add.at works along the first axis: atoms and groups go there and back
-    np.add.at(np.moveaxis(sums, -2, 0), groups.index, np.moveaxis(values, -2, 0))
+    np.add.at(np.moveaxis(sums, -2, 0), groups.index_in(frame), np.moveaxis(values, -2, 0))
     return sums

@@ -303,6 +303,40 @@ def test_path_integrals(rng, each_step):
         np.testing.assert_allclose(found, expected[name], atol=1e-12, err_msg=name)
 
 
+def test_solvation_shell_that_exchanges(rng):
+    """A water enters the shell of an ion through the boundary; by centroids, and by motion."""
+    atoms = Atoms("Na", positions=[[0.5, 0.5, 0.5]], cell=SKEWED * 1.2, pbc=True)
+    for shift in ([2.4, 0.3, 0.0], [7.0, 6.0, 5.0]):
+        atoms += Atoms("OHH", positions=np.add(molecule("H2O").positions, shift))
+    after = atoms.copy()
+    after.positions[4:] += [0.5, -1.8, 0.5] - atoms.positions[4] + after.cell[1] + after.cell[2]
+    velocities, apt = rng.normal(size=(7, 3)), rng.normal(size=(7, 3, 3))
+    fixed = parse_groups("within:2.8:element:Na", atoms)
+    moving = parse_groups("within:2.8:element:Na+each-step", atoms)
+    for structure, expected in ((atoms, [0, 1, 2, 3]), (after, list(range(7)))):
+        frame = Frame.of(structure)
+        assert np.flatnonzero(fixed.index_in(frame) == 0).tolist() == [0, 1, 2, 3]
+        assert np.flatnonzero(moving.index_in(frame) == 0).tolist() == expected
+        found = dipole_rate(apt, velocities, moving, frame)
+        alone = dipole_rate(apt[expected], velocities[expected])[0]
+        np.testing.assert_allclose(found[0], alone, atol=1e-13)
+        np.testing.assert_allclose(found.sum(0), dipole_rate(apt, velocities)[0], atol=1e-13)
+        masses = structure.get_masses()
+        np.testing.assert_allclose(
+            f_sum(apt, masses, moving, frame)[0], f_sum(apt[expected], masses[expected])[0]
+        )
+        parts = parse_groups("within:2.8:element:Na+each-step+motion", atoms)
+        assert parts.labels[:3] == tuple(f"selected {motion}" for motion in MOTIONS)
+        by_motion = dipole_rate(apt, velocities, parts, frame)
+        np.testing.assert_allclose(by_motion[:3].sum(0), found[0], atol=1e-12)
+    beads = np.stack([atoms.positions, 2 * after.positions - atoms.positions])
+    frame = Frame(beads, atoms.cell.array, (True, True, True))
+    two = dipole_rate(np.stack([apt, apt]), np.stack([velocities] * 2), moving, frame)
+    assert two.shape == (2, 2, 3)
+    with pytest.raises(InputError, match="frame: found None"):
+        dipole_rate(apt, velocities, moving)
+
+
 def test_what_does_not_fit_is_refused(rng):
     atoms = mixture(rng)
     n = len(atoms)

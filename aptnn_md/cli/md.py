@@ -57,9 +57,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--groups",
         default="all",
         help="parts of the dipole rate kept apart: all, element, molecule, molecule-kind, a "
-        "selection (index:0-2,7, element:O, within:3.5:index:0), or a file with a label for each "
-        "atom; with +motion behind it also by translation, libration and vibration of molecules, "
-        "with +motion-each-step of molecules found anew in each frame (%(default)s)",
+        "selection (index:0-2,7, element:O, within:3.5:index:0, the last with +each-step behind it "
+        "in each frame), or a file with a label for each atom; with +motion behind it also by "
+        "translation, libration and vibration of molecules, with +motion-each-step of molecules "
+        "found anew in each frame (%(default)s)",
     )
     add(
         "--velocities",
