@@ -56,7 +56,9 @@ class StreamObserver:
         the tensors of ``atoms.calc``, e.g. an :class:`aptnn_md.calculator.APTCalculator`, which
         evaluates them only once where its forces need them too
     stride : MD steps between frames, the ``interval`` of ``dynamics.attach``
-    groups : groups of atoms, or a name for :func:`aptnn_md.groups.parse_groups`
+    groups : groups of atoms or motions, or a name for :func:`aptnn_md.groups.parse_groups`, which
+        finds them in the atoms as they are now. To go on with a stream in which molecules may have
+        changed, give the groups of the start
     first_step : None: a new stream, ``path`` must not exist. To go on with a stream: the steps
         that the run had done when ``dynamics.nsteps`` was 0; frames from the first new step on
         are replaced, and a gap is an error
