@@ -92,6 +92,16 @@ def _run_ipi(directory, source, prefix):
     softexit.trigger(status=simulation.exit_status, message=simulation.exit_message)
 
 
+def run_ipi_input(directory, seconds=90):
+    """Run ``input.xml`` in a process of its own."""
+    process = FORK.Process(target=_run_ipi, args=(directory, "input.xml", "/tmp/ipi_"), daemon=True)
+    process.start()
+    process.join(seconds)
+    process.kill()
+    log = (directory / "log").read_text()
+    assert process.exitcode == 0, f"{process.exitcode}: {log}"
+
+
 def free_port():
     with socket.socket() as sock:
         sock.bind(("localhost", 0))
