@@ -102,10 +102,8 @@ def test_tblite_field_equals_space(tmp_path, atoms, method):
     assert np.abs(by_field.apt - by_space.apt).max() < 1e-4
     largest = np.abs(by_field.pgt).max()
     assert np.abs(by_field.pgt - by_field.pgt.transpose(0, 1, 3, 2)).max() > 0.1 * largest
-    # chlorine's noise: what half the field changes
-    tolerance = 1e-3 if 17 not in atoms.numbers else 3e-3
-    assert np.abs(by_field.pgt - by_space.pgt).max() < tolerance
-    assert found["pgt_linearity"] < tolerance
+    assert np.abs(by_field.pgt - by_space.pgt).max() < 1e-3
+    assert found["pgt_linearity"] < 3e-3  # at half the field the noise is four times larger
     assert found["rotational_sum"] < 1e-3
     assert found["pgt_rotational_sum"] < 1e-3
     assert found["acoustic_sum"] < 1e-6

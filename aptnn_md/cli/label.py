@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from aptnn_md.errors import InputError
 
 if TYPE_CHECKING:
-    from aptnn_md.labels.job import FrameToLabel
+    from aptnn_md.labels.job import FrameToLabel, Summary
 
 HELP = """Label frames with atomic polar tensors (`apt`, nine columns: row = dipole, column =
 displacement, e) and polarizability gradients (`pgt`, 27 columns, row-major [dipole, dipole,
@@ -23,19 +23,23 @@ package.module:callable for an ASE calculator; settings follow in JSON.
 
 Every single point is kept in OUT.work, so that the same command goes on after a stop and calculates
 nothing twice. Labels are checked by sum rules; what fails, and a frame whose SCF does not converge,
-is written with NaN, label_status=failed and label_reason."""
+is written with NaN, label_status=failed and label_reason.
+
+--import takes Born effective charges that were calculated already: VASP's vasprun.xml and what else
+ASE reads, or phonopy's BORN with --structure."""
 
 EXAMPLE = """  aptnn-md label --engine tblite --property apt,pgt --data in.extxyz --out label.extxyz
   aptnn-md label --engine 'pyscf {"xc": "pbe0", "basis": "def2-svp"}' --jobs 8 \\
       --cluster 4.5 --every 8 --data liquid.extxyz --out clusters.extxyz
   aptnn-md label --engine 'cp2k {"template": "water.inp"}' --data box.extxyz --out box-apt.extxyz
-  mpirun -n 65 python -m mpi4py.futures $(which aptnn-md) label --mpi --engine pyscf ..."""
+  mpirun -n 65 python -m mpi4py.futures $(which aptnn-md) label --mpi --engine pyscf ...
+  aptnn-md label --import BORN --structure POSCAR --out crystal.extxyz"""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Options of the command."""
-    parser.add_argument("--engine", required=True, help="tblite, pyscf, cp2k, module:callable")
-    parser.add_argument("--data", type=Path, required=True, help="frames, any format ASE reads")
+    parser.add_argument("--engine", help="tblite, pyscf, cp2k, module:callable")
+    parser.add_argument("--data", type=Path, help="frames, any format ASE reads")
     parser.add_argument("--out", type=Path, required=True, help="extxyz file to write")
     parser.add_argument(
         "--property", default="apt", metavar="LIST", help="apt, pgt or apt,pgt (default apt)"
@@ -73,6 +77,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--limit", action="append", default=[], metavar="NAME=VALUE", help="largest check figure"
     )
+    parser.add_argument(
+        "--import", dest="files", nargs="+", type=Path, metavar="FILE",
+        help="instead of --engine: Born effective charges from outputs that ASE reads",
+    )  # fmt: skip
+    parser.add_argument(
+        "--structure", type=Path, help="with --import BORN (phonopy): its primitive cell"
+    )
+    parser.add_argument(
+        "--transpose", action="store_true", help="with --import: columns are the dipole's"
+    )
     parser.add_argument("--retry", action="store_true", help="calculate failed points again")
     parser.add_argument("--collect", action="store_true", help="calculate nothing, write what is")
 
@@ -83,6 +97,12 @@ def run(arguments: argparse.Namespace) -> None:
     from aptnn_md.labels.checks import parse_limits
     from aptnn_md.labels.job import LabelJob, run_labels
 
+    if arguments.files:
+        _import(arguments)
+        return
+    for name in ("engine", "data"):
+        if getattr(arguments, name) is None:
+            raise InputError("options", f"--{name}", "nothing", "an engine and a file of frames")
     properties = tuple(dict.fromkeys(arguments.property.split(",")))
     if not set(properties) <= {"apt", "pgt"}:
         raise InputError("options", "--property", repr(arguments.property), "apt, pgt or apt,pgt")
@@ -105,9 +125,28 @@ def run(arguments: argparse.Namespace) -> None:
         retry=arguments.retry,
         collect=arguments.collect,
     )
-    summary = run_labels(job)
+    _report(arguments.out, run_labels(job))
+
+
+def _import(arguments: argparse.Namespace) -> None:
+    from aptnn_md.labels.checks import parse_limits
+    from aptnn_md.labels.job import import_labels
+
+    if arguments.engine or arguments.data:
+        raise InputError("options", "--import", "with --engine or --data", "one or the other")
+    limits = parse_limits(arguments.limit)
+    _report(
+        arguments.out,
+        import_labels(
+            arguments.files, arguments.structure, arguments.out, limits, arguments.transpose
+        ),
+    )
+
+
+def _report(out: Path, summary: Summary) -> None:
+    n_frames = summary.n_labelled + len(summary.failures)
     print(
-        f"{arguments.out}: {summary.n_labelled} of {len(job.frames)} frames labelled"
+        f"{out}: {summary.n_labelled} of {n_frames} frames labelled"
         + "".join(f"; {name} at most {value:.2g}" for name, value in summary.largest.items())
     )
     for number, reason in summary.failures.items():

@@ -6,7 +6,7 @@ import dataclasses
 import io
 import os
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -142,6 +142,47 @@ def run_labels(job: LabelJob) -> Summary:
     return summary
 
 
+def import_labels(
+    files: Sequence[Path],
+    structure: Path | None,
+    out: Path,
+    limits: Mapping[str, float],
+    transpose: bool = False,
+) -> Summary:
+    """Labels from files of other programs: :mod:`aptnn_md.labels.importers`.
+
+    Parameters
+    ----------
+    files : with Born effective charges
+    structure : for a ``BORN`` file
+    out : extxyz file to write
+    limits : of the checks
+    transpose : exchange the indices of what was read
+
+    Raises
+    ------
+    InputError
+        A file without such charges.
+    RunError
+        Not one of them passes the checks.
+    """
+    from aptnn_md.labels.importers import read_born_charges, transposed
+
+    frames, labels = [], []
+    for path in files:
+        read = read_born_charges(path, structure)
+        for atoms, found in transposed(read) if transpose else read:
+            atoms.info["source_file"] = path.name
+            frames.append(FrameToLabel(atoms, np.ones(len(atoms), dtype=bool)))
+            labels.append(found)
+    about = {"label_scheme": "import"}
+    summary, text = check_and_format(frames, labels, ("apt",), limits, about)
+    write_output(out, text.encode())
+    if not summary.n_labelled:
+        raise RunError(f"{out}: no frame labelled; the first: {summary.failures[0]}")
+    return summary
+
+
 def make_scheme(job: LabelJob, engine: Engine) -> Scheme:
     """The scheme of a job with an engine.
 
@@ -197,11 +238,6 @@ def _calculate(job: LabelJob, engine: Engine, tasks: Sequence[Task]) -> None:
 def _put_together(
     job: LabelJob, engine: Engine, scheme: Scheme, tasks: Sequence[Task]
 ) -> tuple[Summary, str]:
-    import ase.io  # not for the processes that calculate
-
-    text = io.StringIO()
-    failures: dict[int, str] = {}
-    largest: dict[str, float] = {}
     about = {
         "label_engine": engine.name,
         "label_scheme": scheme.kind,
@@ -209,29 +245,59 @@ def _put_together(
     }
     if scheme.kind == "space":
         about["label_step"] = scheme.step
-    for number, (frame, task) in enumerate(zip(job.frames, tasks, strict=True)):
+
+    def labels_of(frame: FrameToLabel, task: Task) -> Labels | PointFailure:
         points = results(task)
-        found: dict[str, float] = {}
-        labels = Labels()
-        reason = str(points)
-        if not isinstance(points, PointFailure):
-            labels = scheme.labels(frame.atoms, frame.chosen, points)
-            found = figures(labels, frame.atoms, frame.charge)
-            reason = verdict(found, job.limits)
-        if reason:
+        if isinstance(points, PointFailure):
+            return points
+        return scheme.labels(frame.atoms, frame.chosen, points)
+
+    found = (labels_of(frame, task) for frame, task in zip(job.frames, tasks, strict=True))
+    return check_and_format(job.frames, found, job.properties, job.limits, about)
+
+
+def check_and_format(
+    frames: Sequence[FrameToLabel],
+    found: Iterable[Labels | PointFailure],
+    properties: tuple[str, ...],
+    limits: Mapping[str, float],
+    about: Mapping[str, object],
+) -> tuple[Summary, str]:
+    """Check labels and make the text of the labelled file.
+
+    Parameters
+    ----------
+    frames : structures
+    found : labels of each, or why there are none
+    properties : of ``"apt"``, ``"pgt"``
+    limits : of the checks
+    about : what is written with each frame
+    """
+    import ase.io  # not for the processes that calculate
+
+    text = io.StringIO()
+    failures: dict[int, str] = {}
+    largest: dict[str, float] = {}
+    for number, (frame, labels) in enumerate(zip(frames, found, strict=True)):
+        if isinstance(labels, PointFailure):
+            values, reason = {}, str(labels)
+        else:
+            values = figures(labels, frame.atoms, frame.charge)
+            reason = verdict(values, limits)
+        if reason or isinstance(labels, PointFailure):
             failures[number] = reason
             labels = Labels()
         else:
-            for name, value in found.items():
+            for name, value in values.items():
                 largest[name] = max(value, largest.get(name, 0.0))
-        written = _labelled_atoms(frame, labels, job.properties)
+        written = _labelled_atoms(frame, labels, properties)
         written.info.update(about)
         written.info["label_status"] = "failed" if reason else "ok"
         if reason:
             written.info["label_reason"] = reason.replace('"', "'")
-        written.info.update({f"label_{name}": value for name, value in found.items()})
+        written.info.update({f"label_{name}": value for name, value in values.items()})
         ase.io.write(text, written, format="extxyz")
-    return Summary(len(tasks) - len(failures), failures, largest), text.getvalue()
+    return Summary(len(frames) - len(failures), failures, largest), text.getvalue()
 
 
 def _labelled_atoms(frame: FrameToLabel, labels: Labels, properties: tuple[str, ...]) -> Atoms:
@@ -248,7 +314,8 @@ def _labelled_atoms(frame: FrameToLabel, labels: Labels, properties: tuple[str, 
     if frame.charge:
         atoms.info["charge"] = frame.charge
     if labels.polarizability is not None:
-        atoms.info["polarizability"] = 0.5 * (labels.polarizability + labels.polarizability.T)
+        symmetric = 0.5 * (labels.polarizability + labels.polarizability.T)
+        atoms.info["polarizability"] = symmetric.ravel()  # nine numbers: any reader takes them
     values = {"energy": labels.energy, "forces": labels.forces, "dipole": labels.dipole}
     known = {name: value for name, value in values.items() if value is not None}
     if known:
