@@ -65,6 +65,25 @@ def test_options(streams: list[str], tmp_path: Path, capsys: pytest.CaptureFixtu
     assert "ratio" in capsys.readouterr().out
 
 
+def test_method_window_and_follow(
+    streams: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Following runs that have ended gives one line and the same spectrum."""
+    tables = [tmp_path / "a.csv", tmp_path / "b.csv"]
+    words = ["--method", "blackman-tukey", "--window", "blackman-harris", "--biased"]
+    assert main(["spectrum", "ir", *streams, *words, "--out", str(tables[0])]) == 0
+    assert "Blackman-Tukey, Blackman-Harris window, biased, lags up to" in capsys.readouterr().out
+    words += ["--follow", "0.1", "--mix-conditions"]
+    assert main(["spectrum", "ir", *streams, *words, "--out", str(tables[1])]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == "relative standard error at 0-4000 cm⁻¹ while the run goes on"
+    assert lines[1].split()[:2] == ["length", "(ps)"]
+    assert lines[2].split()[0] == "20"
+    assert 1 < float(lines[2].split()[2]) < 50
+    assert "± " in lines[2]
+    np.testing.assert_array_equal(*(np.loadtxt(table, delimiter=",") for table in tables))
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [
@@ -73,6 +92,9 @@ def test_options(streams: list[str], tmp_path: Path, capsys: pytest.CaptureFixtu
         (["RUN", "--temperature", "-5"], "temperature: found -5"),
         (["RUN", "--range", "0", "1e5"], "Nyquist"),
         (["RUN", "--estimator", "x"], "estimator: found x"),
+        (["RUN", "--method", "x"], "method: found x, expected one of welch, blackman-tukey"),
+        (["RUN", "--window", "x"], "window: found x, expected one of hann"),
+        (["RUN", "--follow", "-3"], "--follow: seconds: found -3.0"),
         (["RUN", "--out", "/nowhere/ir.csv"], "/nowhere/ir.csv: output: found No such file"),
         (["RUN", "--plot", "/nowhere/ir.png"], "/nowhere/ir.png: output: found No such file"),
         (["RUN", "--plot", "ir.txt"], "ir.txt: suffix"),

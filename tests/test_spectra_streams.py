@@ -21,6 +21,7 @@ from aptnn_md.spectra import (
     spectrum_of_streams,
     write_table,
 )
+from aptnn_md.spectra.nyquist import fastest_vibration
 from aptnn_md.spectra.plot import draw_spectrum
 from aptnn_md.stream import StreamHeader, StreamWriter
 
@@ -153,6 +154,114 @@ def test_unknown_constants(tmp_path: Path, field: str) -> None:
     with pytest.raises(InputError, match=f"{field}: found -2"):
         spectrum_of_streams([path], 30.0, **{field: -2.0})  # type: ignore[arg-type]
     assert getattr(spectrum_of_streams([path], 30.0, **{field: 77.0}), field) == 77.0  # type: ignore[arg-type]
+
+
+def test_streams_under_different_conditions_count_with_their_own(tmp_path: Path) -> None:
+    frame = {"f_sum": [0.3, 0.7]}
+    paths = [
+        stream(tmp_path / "a", 2500, frame, temperature=290.0, volume=980.0),
+        stream(tmp_path / "b", 1500, frame, temperature=330.0, volume=1020.0),
+    ]
+    with pytest.raises(InputError, match="b: temperature: found 330, expected 290"):
+        spectrum_of_streams(paths, 40.0)
+    mixed = spectrum_of_streams(paths, 40.0, mix=True)
+    by_hand = infrared_spectrum(
+        [RATES, RATES[:1500]], 2.0, (290.0, 330.0), (980.0, 1020.0), 40.0, f_sum=1.0
+    )
+    np.testing.assert_allclose(mixed.absorption, by_hand.absorption, rtol=1e-12)
+    assert mixed.temperature == pytest.approx(305.0)
+    assert mixed.sum_rule.expected == pytest.approx(by_hand.sum_rule.expected)
+
+
+def test_method_and_window(tmp_path: Path) -> None:
+    path = stream(tmp_path / "a")
+    options = {"method": "blackman-tukey", "window": "gaussian", "unbiased": False}
+    found = spectrum_of_streams([path], 60.0, **options)
+    by_hand = infrared_spectrum([RATES], 2.0, 300.0, 1000.0, 60.0, **options)  # type: ignore[arg-type]
+    np.testing.assert_allclose(found.absorption, by_hand.absorption, rtol=1e-12)
+    write_table(tmp_path / "ir.csv", found)
+    assert "method: Blackman-Tukey, Gaussian window, biased, lags up to" in (
+        (tmp_path / "ir.csv").read_text()
+    )
+
+
+def test_stream_of_increments(tmp_path: Path) -> None:
+    path = stream(tmp_path / "a", rate="difference")
+    found = spectrum_of_streams([path], 60.0)
+    plain = infrared_spectrum([RATES], 2.0, 300.0, 1000.0, 60.0)
+    x = np.pi * found.wavenumber * 2.99792458e-5 * 2.0
+    with np.errstate(invalid="ignore"):
+        damping = np.where(x == 0, 1.0, np.sin(x) / x) ** 2
+    np.testing.assert_allclose(found.absorption, plain.absorption / damping, rtol=1e-9)
+    np.testing.assert_allclose(found.standard_error, plain.standard_error / damping, rtol=0.02)
+    for name, part in found.parts.items():
+        assert part.mean[-1] / plain.absorption[-1] != 0.0, name
+    summed = sum(part.mean for part in found.parts.values())
+    np.testing.assert_allclose(summed, found.absorption, rtol=1e-9)
+    assert "differences of the dipole over Δt = 2 fs" in found.notes[0]
+    write_table(tmp_path / "ir.csv", found)
+    assert "# note: frames hold differences" in (tmp_path / "ir.csv").read_text()
+
+
+@pytest.mark.parametrize(
+    ("masses", "highest"),
+    [
+        ({"O": (15.999,), "H": (1.008,)}, 4506.0),  # above H2, 4401
+        ({"O": (15.999,), "H": (2.014,)}, 3188.0),
+        ({"O": (15.999,), "D": (2.014,)}, 3188.0),
+        ({"O": (15.999,), "H": (2.014, 1.008)}, 4506.0),
+        ({"C": (12.011,), "O": (15.999,)}, 2600.0),  # above CO, 2170, and C2, 1855
+        ({"Na": (22.99,), "Cl": (35.45,)}, 1358.0),
+        ({}, None),
+    ],
+)
+def test_fastest_vibration(masses: dict[str, tuple[float, ...]], highest: float | None) -> None:
+    found = fastest_vibration(masses)
+    assert found == (None if highest is None else pytest.approx(highest, abs=2))
+
+
+def test_frames_too_far_apart_for_hydrogen(tmp_path: Path) -> None:
+    """Also where nothing shows it: the spectrum of the frames looks like any other."""
+    header = {"stride": 16, "masses": {"O": (15.999,), "H": (1.008,)}}
+    path = tmp_path / "a"
+    with StreamWriter(
+        path,
+        StreamHeader(timestep=0.5, temperature=300.0, volume=990.0, **header),  # type: ignore[arg-type]
+    ) as writer:
+        slow = np.cos(0.02 * np.arange(2500.0))[:, None] * np.ones(3)
+        for k in range(2500):
+            writer.append(16 * k, 8.0 * k, {"bead": slow[k : k + 1]})
+    spectrum = spectrum_of_streams([path], 20.0)
+    assert len(spectrum.notes) == 1
+    assert spectrum.notes[0].startswith("WARNING: frames are 8 fs apart, so the spectrum ends at ")
+    assert "vibrations of H may reach 4508 cm⁻¹" in spectrum.notes[0]
+    assert "at most 3.69 fs apart" in spectrum.notes[0]
+    write_table(tmp_path / "ir.csv", spectrum)
+    assert "# note: WARNING: frames are 8 fs apart" in (tmp_path / "ir.csv").read_text()
+    assert any("WARNING" in line for line in report(spectrum))
+    assert not spectrum_of_streams([stream(tmp_path / "b", masses=header["masses"])], 60.0).notes[
+        1:
+    ]
+
+
+def test_no_number_in_a_stream(tmp_path: Path) -> None:
+    path = stream(tmp_path / "a")
+    group = zarr.open_group(path, mode="r+")
+    rates = np.asarray(group["dipole_rate/bead"][:])  # type: ignore[index]
+    rates[1234, 1, 2] = np.nan
+    group["dipole_rate/bead"][:] = rates  # type: ignore[index]
+    with pytest.raises(InputError, match="dipole_rate/bead: found no value in frame 1234"):
+        spectrum_of_streams([path], 30.0)
+
+
+def test_frames_out_of_order(tmp_path: Path) -> None:
+    path = stream(tmp_path / "a")
+    group = zarr.open_group(path, mode="r+")
+    steps = np.asarray(group["step"][:])  # type: ignore[index]
+    steps[[100, 101]] = steps[[101, 100]]
+    group["step"][:] = steps  # type: ignore[index]
+    with pytest.raises(InputError, match="step: found 8 steps after frame 99, expected 4"):
+        spectrum_of_streams([path], 30.0)
 
 
 def test_streams_without_enough_frames(tmp_path: Path) -> None:
