@@ -143,7 +143,8 @@ def jackknife(
     weights: FloatArray,
     runs: IntArray,
 ) -> FloatArray:
-    """Standard error of ``estimate(mean spectrum)`` by leaving out one block after another.
+    """Standard error of ``estimate(mean spectrum)`` by leaving out one block after another, times
+    :func:`few_blocks`.
 
     Parameters
     ----------
@@ -162,4 +163,5 @@ def jackknife(
     left_out = [estimate((mean - w * x) / (1.0 - w)) for w, x in zip(weights, values, strict=True)]
     # for a linear estimate this is variance_of_mean, also with unequal weights
     deviations = (1.0 - weights)[:, None] * (np.array(left_out) - full)
-    return np.asarray(np.sqrt((deviations**2).sum(axis=0) / (1.0 - np.sum(weights**2))))
+    variance = (deviations**2).sum(axis=0) / (1.0 - np.sum(weights**2))
+    return np.asarray(few_blocks(weights) * np.sqrt(variance))
