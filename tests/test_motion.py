@@ -376,9 +376,9 @@ def test_cost_is_small_beside_a_network(rng):
     masses = atoms.get_masses()
     best = np.inf
     for _ in range(5):
-        begin = time.perf_counter()
+        begin = time.process_time()
         frame = Frame(beads, atoms.cell.array, (True, True, True))
         dipole_rate(apt, velocities, groups, frame)
         f_sum(apt, masses, groups, frame)
-        best = min(best, time.perf_counter() - begin)
+        best = min(best, time.process_time() - begin)
     assert best < 0.05

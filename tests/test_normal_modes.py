@@ -17,6 +17,7 @@ from ase.calculators.calculator import Calculator, all_changes
 from ase.calculators.emt import EMT
 from ase.vibrations import VibrationsData
 from scipy import constants
+from scipy.integrate import trapezoid
 
 from aptnn_md.cli import main
 from aptnn_md.errors import InputError, RunError
@@ -193,7 +194,7 @@ def test_broadened_lines_keep_their_area_and_width(shape):
     infrared = infrared_modes(normal_modes(hessian, atoms.get_masses(), atoms.positions), apt)
     x = np.linspace(-40_000, 48_000, 88_001)
     curve = infrared.broadened(x, 12.0, shape)
-    assert np.trapezoid(curve, x) == pytest.approx(infrared.intensity.sum(), rel=1e-3)
+    assert trapezoid(curve, x) == pytest.approx(infrared.intensity.sum(), rel=1e-3)
     last = infrared.modes.wavenumber[-1]
     near = infrared.broadened(last + np.array([0.0, -6.0, 6.0]), 12.0, shape)
     np.testing.assert_allclose(near[1:] / near[0], 0.5, rtol=2e-3)
@@ -369,7 +370,7 @@ def test_command(here, capsys):
     modes = normal_modes(found.matrix, rest.get_masses(), rest.positions)
     np.testing.assert_allclose(columns[:, 0], modes.wavenumber, rtol=1e-4)
     curve = np.loadtxt("b.csv", delimiter=",")
-    assert np.trapezoid(curve[:, 1], curve[:, 0]) == pytest.approx(columns[:, 1].sum(), rel=0.03)
+    assert trapezoid(curve[:, 1], curve[:, 0]) == pytest.approx(columns[:, 1].sum(), rel=0.03)
     assert Path("m.png").stat().st_size > 10_000
     # the forces are known now: the same command with another output needs no evaluation
     assert main([*common, *options, "--out", "m.json"]) == 0
