@@ -95,7 +95,7 @@ def test_bad_tables(tmp_path: Path, text: str, message: str) -> None:
 
 
 def test_no_table(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="none.csv: table: found No such file"):
+    with pytest.raises(InputError, match=r"none\.csv: table: found No such file"):
         read_reference(tmp_path / "none.csv")
     (tmp_path / "binary").write_bytes(b"\x89PNG\xff\xfe")
     with pytest.raises(InputError, match="binary: table: found no text"):
