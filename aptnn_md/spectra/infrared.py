@@ -10,11 +10,12 @@ import numpy as np
 from aptnn_md.arrays import AnyArray, FloatArray
 from aptnn_md.errors import InputError
 from aptnn_md.spectra.accumulate import LagAccumulator
+from aptnn_md.spectra.increments import increments_correction, increments_note
 from aptnn_md.spectra.parts import decompose, infrared_terms
 from aptnn_md.spectra.plan import SpectralPlan, check_positive, plan_spectrum
 from aptnn_md.spectra.power import PowerBlocks, Run, densities, pieces_of
 from aptnn_md.spectra.terms import TOTAL
-from aptnn_md.units import F_SUM_PREFACTOR, IR_PREFACTOR, LIGHT_SPEED_CM_PER_FS
+from aptnn_md.units import F_SUM_PREFACTOR, IR_PREFACTOR
 
 _ALIASED_SHARE = 0.01
 _FEW_BLOCKS = 8
@@ -176,18 +177,19 @@ def infrared_spectrum(
     plan = plan_spectrum(resolution, spacing, method, window, unbiased=unbiased)
     names = names or [f"run {number}" for number in range(1, n_runs + 1)]
     accumulator: LagAccumulator | None = None
-    for name, run in zip(names, dipole_rates, strict=True):
-        index = None if accumulator is None else accumulator.add_run(name)
+    for number, (name, run) in enumerate(zip(names, dipole_rates, strict=True)):
         for piece in pieces_of(run):
             rates = _checked_piece(name, piece)
             if accumulator is None:
+                # only frames say how many groups there are
                 n_groups = len(group_labels) or rates.shape[1]
                 accumulator = infrared_accumulator(plan, n_groups, group_labels, molecules)
-            if index is None:
-                index = accumulator.add_run(name)
-            accumulator.feed(index, rates)
+                for each in names:
+                    accumulator.add_run(each)
+            accumulator.feed(number, rates)
     if accumulator is None:
-        raise InputError("spectrum", "dipole rates", "no runs", "one or more")
+        found = "no frames" if n_runs else "no runs"
+        raise InputError("spectrum", "dipole rates", found, "one or more runs")
     return infrared_of(accumulator, conditions, group_labels)
 
 
@@ -210,7 +212,7 @@ def infrared_of(
     plan = accumulator.plan
     factors = IR_PREFACTOR / (temperature * volume)
     curves = rate_densities(accumulator, factors, difference=conditions.difference)
-    notes = (_difference_note(plan),) if conditions.difference else ()
+    notes = (increments_note(plan),) if conditions.difference else ()
     blocks = curves[TOTAL]
     frames = np.array(list(accumulator.run_frames.values()))
     expected = None
@@ -243,26 +245,8 @@ def rate_densities(
     curves = densities(accumulator, factors)
     if not difference:
         return curves
-    correction = difference_correction(accumulator.plan)
+    correction = increments_correction(accumulator.plan)
     return {name: curve.scaled(correction) for name, curve in curves.items()}
-
-
-def difference_correction(plan: SpectralPlan) -> FloatArray:
-    """(n,) what the density of (M(t) - M(t - Δt))/Δt is multiplied by to be that of Ṁ.
-
-    The difference is the mean of Ṁ over Δt, which damps the amplitude by sin(x)/x with x = ωΔt/2.
-    At the Nyquist wavenumber x = π/2, far from the first zero at π, so the factor stays between 1
-    and π²/4. What lies beyond the Nyquist wavenumber is gone before, by aliasing.
-    """
-    return np.asarray(np.sinc(LIGHT_SPEED_CM_PER_FS * plan.wavenumber * plan.spacing) ** -2)
-
-
-def _difference_note(plan: SpectralPlan) -> str:
-    return (
-        f"frames hold differences of the dipole over Δt = {plan.spacing:g} fs: the spectrum was "
-        "divided by (sin(x)/x)², x = ωΔt/2, which is "
-        f"{1 / difference_correction(plan)[-1]:.3f} at the highest wavenumber"
-    )
 
 
 def _notes(blocks: PowerBlocks) -> tuple[str, ...]:
