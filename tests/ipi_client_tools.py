@@ -37,7 +37,16 @@ class SlowPotential(toy_molecules.Potential):
 class Server:
     """i-PI with a socket; killed at the end of the ``with`` if it still runs."""
 
-    def __init__(self, directory, socket_mode="unix", batch_size=1, socket_options="", **options):
+    def __init__(
+        self,
+        directory,
+        socket_mode="unix",
+        batch_size=1,
+        socket_options="",
+        toy_force="<force forcefield='client'/>",
+        more_forcefields="",
+        **options,
+    ):
         self.directory = Path(directory)
         prefix = f"/tmp/aptnn_{os.getpid()}_{next(_numbers)}_"
         self.prefix = prefix
@@ -49,8 +58,8 @@ class Server:
             directory,
             forcefields=f"<ffsocket name='client' mode='{socket_mode}'><address>{name}</address>"
             f"<port>{port}</port><batch_size>{batch_size}</batch_size>"
-            f"<latency>1e-4</latency>{socket_options}</ffsocket>",
-            toy_force="<force forcefield='client'/>",
+            f"<latency>1e-4</latency>{socket_options}</ffsocket>{more_forcefields}",
+            toy_force=toy_force,
             **options,
         )
         self.process = None
@@ -119,13 +128,14 @@ def toy_client(
     predictor=None,
     extras="none",
     pause=0.0,
+    potential=True,
     evaluate=None,
     **options,
 ):
     """A client with the analytic potential and tensors."""
     evaluator = Evaluator(
         toy_molecules.structure(n_molecules, seed=3, pbc=True),
-        SlowPotential(pause),
+        SlowPotential(pause) if potential else None,
         predictor or toy_molecules.Tensors(),
     )
     writes = None
@@ -139,4 +149,4 @@ def toy_client(
             n_members=evaluator.n_members,
         )
     options.setdefault("wait", 20.0)
-    return Client(address, evaluate or evaluator, Answers(extras), writes, **options)
+    return Client(address, evaluate or evaluator, Answers(extras, model="toy"), writes, **options)

@@ -1,6 +1,7 @@
 """The client against i-PI: protocol, and increments against the dipole itself."""
 
 import threading
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -16,6 +17,7 @@ from aptnn_md.stream import StreamReader
 
 pytestmark = pytest.mark.ipi
 STEPS = 40
+STREAM = Path(__file__).parent.parent / "drivers" / "aptnn_md_stream.py"
 
 
 def checkpoints(directory):
@@ -134,3 +136,33 @@ def test_the_time_step_comes_from_i_pi(tmp_path):
     with Server(tmp_path, steps=3, socket_options=parameters) as server:
         toy_client(server.address, tmp_path / "s.zarr", timestep=None).run()
     assert StreamReader(tmp_path / "s.zarr").header.timestep == 0.25
+
+
+def test_tensors_of_a_client_make_the_stream_inside_i_pi(tmp_path):
+    n_beads = 4
+    with Server(
+        tmp_path,
+        steps=12,
+        n_beads=n_beads,
+        batch_size=n_beads,
+        toy_force="<force forcefield='toy'/><force forcefield='client' weight='0.0'/>",
+        forces="<force forcefield='stream' weight='0.0'/>",
+        more_forcefields=f"<ffdirect name='stream'><pes>custom</pes><pes_path>{STREAM}</pes_path>"
+        "<parameters>{stream: s.zarr, stride: 3, tensors: client, groups: element}</parameters>"
+        "</ffdirect>",
+    ) as server:
+        summary = toy_client(server.address, extras="tensors", potential=False).run()
+        server.wait()
+    # only at the steps of the stream
+    assert summary.n_calls == 5
+    stream = StreamReader(tmp_path / "s.zarr")
+    assert stream.step.tolist() == [0, 3, 6, 9, 12]
+    assert stream.header.model == "toy"
+    for frame, step in enumerate(stream.step):
+        state = checkpoints(tmp_path)[step]
+        apt = np.array([toy_molecules.polar_tensors(q) for q in state.positions])
+        exact = np.einsum("knab,knb->na", apt, state.velocities()) / n_beads
+        found = stream.dipole_rate()[frame]
+        for group, element in enumerate(stream.header.groups):
+            chosen = [n for n in range(6) if ("O", "H", "Cl")[n % 3] == element]
+            np.testing.assert_allclose(found[group], exact[chosen].sum(axis=0), atol=1e-10)
