@@ -5,6 +5,8 @@ import importlib
 import logging
 import shutil
 import socket
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -97,6 +99,21 @@ def test_plugin_and_runner_write_the_same(tmp_path, monkeypatch):
     np.testing.assert_allclose(again.dipole_rate(), stream.dipole_rate(), rtol=0, atol=1e-13)
 
 
+def test_plugin_beside_multiple_time_steps(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    write_input(
+        ".",
+        forcefields=plugin("stream: s.zarr, stride: 2"),
+        forces="<force forcefield='stream' weight='0.0'><mts_weights>[0, 0]</mts_weights></force>",
+        extra_dynamics="<nmts>[1, 2]</nmts>",
+        toy_force="<force forcefield='toy'><mts_weights>[0.4, 0.6]</mts_weights></force>",
+    )
+    run_plain("input.xml")
+    stream = StreamReader("s.zarr")
+    assert list(stream.step) == list(range(0, 21, 2))
+    assert stream.header.ensemble == "classical, NVE, MTS 1x2"
+
+
 def test_plugin_that_no_system_refers_to(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     write_input(".", forcefields=plugin("stream: s.zarr"))
@@ -126,6 +143,39 @@ def test_tensors_of_forcefields(tmp_path, monkeypatch):
         np.testing.assert_array_equal(remote.dipole_rate(name), direct.dipole_rate(name))
     assert (remote.header.model, remote.header.model_sha256) == ("toy", "f00d")
     assert len(Path("calls").read_text().split()) == 5 * (4 + 1)
+
+
+def test_tensors_of_a_client_behind_a_socket(tmp_path, monkeypatch):
+    """A process of its own, beads in batches, and the stream of the network in this process."""
+    direct, _ = run_toy(tmp_path, monkeypatch, ("bead",), stream={"stride": 5}, **TRPMD)
+    (tmp_path / "remote").mkdir()
+    monkeypatch.chdir(tmp_path / "remote")
+    write_input(
+        ".",
+        **TRPMD,
+        forcefields="<ffsocket name='apt' mode='unix'><address>apt</address>"
+        "<batch_size>4</batch_size></ffsocket>",
+        forces="<force forcefield='apt' weight='0.0'/>",
+        attributes=f"floatformat='%25.16e' sockets_prefix='{tmp_path}/ipi_'",
+    )
+    driver = Path(sys.executable).with_name("i-pi-py_driver")
+    options = ["-u", "-S", f"{tmp_path}/ipi_", "-a", "apt", "-m", "custom"]
+    tensors = ["-P", str(TESTS / "ipi_toy_tensors.py"), "-o", "log=calls"]
+    # it tries again until the server is there
+    client = subprocess.Popen(
+        [str(driver), *options, *tensors], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
+    try:
+        settings = StreamSettings("run.zarr", 5, ("bead",), "element")
+        run_ipi("input.xml", settings, None, tensors=("apt",))
+        client.wait(timeout=60)
+    finally:
+        client.kill()
+    remote, scale = StreamReader("run.zarr"), np.abs(direct.dipole_rate()).max()
+    np.testing.assert_allclose(
+        remote.dipole_rate(), direct.dipole_rate(), rtol=0, atol=1e-13 * scale
+    )
+    assert len(Path("calls").read_text().split()) == 5 * 4
 
 
 def test_estimator_without_its_component(tmp_path, monkeypatch):

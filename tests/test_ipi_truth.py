@@ -17,6 +17,7 @@ from ipi_inputs import (
 )
 
 from aptnn_md.observer import StreamObserver
+from aptnn_md.rates import ESTIMATORS
 from aptnn_md.stream import StreamReader
 from aptnn_md.units import AMU_A2_PER_FS2_EV, BOLTZMANN_EV_PER_K
 
@@ -66,6 +67,12 @@ def test_rates_are_those_of_positions_and_momenta(name, tmp_path, monkeypatch):
         factors[0] = 1.0
     assert list(stream.step) == [c.step for c in checkpoints] == list(range(21))
     numbers = toy_molecules.structure(2).numbers
+    volumes = [abs(np.linalg.det(c.cell)) for c in checkpoints]
+    if "NPT" in name:
+        np.testing.assert_allclose(stream.read("volume"), volumes, rtol=1e-12)
+        assert np.ptp(volumes) > 1e-3
+    else:
+        assert stream.header.volume == pytest.approx(volumes[0], rel=1e-12)
     for frame, checkpoint in enumerate(checkpoints):
         velocities, apt = checkpoint.velocities(factors), bead_tensors(checkpoint)
         at_centroid = toy_molecules.polar_tensors(checkpoint.positions.mean(0))
@@ -85,6 +92,17 @@ def test_rates_are_those_of_positions_and_momenta(name, tmp_path, monkeypatch):
             found = stream.read("dipole_rate_beads")[frame, :, group]
             truth = of_beads[:, numbers == number].sum(1)
             np.testing.assert_allclose(found, truth, rtol=0, atol=1e-10 * np.abs(truth).max())
+
+
+def test_parts_by_motion_add_up(tmp_path, monkeypatch):
+    by_motion, _ = run_toy(tmp_path, monkeypatch, groups="element+motion", n_beads=4, steps=4)
+    (tmp_path / "whole").mkdir()
+    whole, _ = run_toy(tmp_path / "whole", monkeypatch, groups="all", n_beads=4, steps=4)
+    assert "O libration" in by_motion.header.groups
+    for name in ESTIMATORS:
+        parts, total = by_motion.dipole_rate(name), whole.dipole_rate(name)
+        np.testing.assert_allclose(parts.sum(1), total[:, 0], atol=1e-12 * np.abs(total).max())
+    np.testing.assert_allclose(by_motion.read("f_sum").sum(1), whole.read("f_sum")[:, 0])
 
 
 @pytest.mark.parametrize("n_beads", [1, 4])
@@ -122,6 +140,7 @@ def test_same_trajectory_by_ipi_ase_and_positions(tmp_path, monkeypatch):
     scale = np.abs(stream.dipole_rate()).max()
     np.testing.assert_allclose(by_ase.dipole_rate(), stream.dipole_rate(), atol=1e-6 * scale)
     np.testing.assert_allclose(by_ase.read("f_sum"), stream.read("f_sum"), rtol=1e-6)
+    assert stream.header.temperature is None
     # k_B of i-PI is that of 1998
     np.testing.assert_allclose(by_ase.read("temperature"), stream.read("temperature"), rtol=3e-6)
 

@@ -82,8 +82,12 @@ def bind_with_streams(simulation: Any, bind: Callable[..., None], make: MakeStre
     last.properties.bind = bind_last_properties
     bind()
     warn_of_float_format()
-    for stream in streams:
-        stream.open()
+    try:
+        for stream in streams:
+            stream.open()
+    except BaseException:
+        simulation.stop()  # forcefields are at work already, and have sockets
+        raise
     write_whole_checkpoints(simulation)
     record = functools.partial(_write_outputs, simulation, simulation.write_outputs, streams)
     simulation.write_outputs = record

@@ -10,7 +10,8 @@ It is a forcefield without forces, which a system refers to with weight 0::
     ...
     <forces> ... <force forcefield='stream' weight='0.0'/> </forces>
 
-RESTART keeps it, so ``i-pi RESTART`` goes on with the stream.
+With multiple time steps i-PI wants ``<mts_weights>`` of each component: zeros here. RESTART keeps
+the plugin, so ``i-pi RESTART`` goes on with the stream.
 """
 
 from __future__ import annotations

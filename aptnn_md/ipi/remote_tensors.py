@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 from ase import Atoms
+from ipi.engine.forcefields import FFMPI, FFDirect, FFSocket
 
 from aptnn_md.arrays import FloatArray
 from aptnn_md.calculator import PolarTensorPredictor
@@ -20,6 +21,7 @@ from aptnn_md.errors import InputError, RunError
 from aptnn_md.ipi.extras import MODEL_KEY, read_tensor_extras
 from aptnn_md.ipi.polar_tensors import NetworkTensors, TensorSource
 from aptnn_md.ipi.state import BeadState
+from aptnn_md.progress import log
 
 
 def source_of(
@@ -59,7 +61,14 @@ class RemoteTensors:
                 expected = f"<force forcefield='{name}' weight='0.0'/> in each system"
                 raise InputError("i-PI input", "forces", ", ".join(names) or "none", expected)
             index = names.index(name)
-            beads = int(self._forces.mforces[index].nbeads)
+            component = self._forces.mforces[index]
+            if not isinstance(component.ff, FFSocket | FFDirect | FFMPI):
+                # rotations and committees change what is sent
+                expected = "ffsocket, ffdirect or ffmpi"
+                raise InputError(
+                    f"forcefield {name}", "kind", type(component.ff).__name__, expected
+                )
+            beads = int(component.nbeads)
             if beads not in (1, self._n_beads):
                 expected = f"{self._n_beads}, or 1 for the centroid"
                 raise InputError(f"force component {name}", "nbeads", beads, expected)
@@ -115,6 +124,8 @@ class RemoteTensors:
     def _model_of_client(self) -> tuple[str, str]:
         if self._model is None:
             index = next(iter(self._components.values()))
+            name = self._forces.mforces[index].ffield
+            log.info("waiting for the client of forcefield %s, which sends the tensors", name)
             text = str(self._forces.extras_component(index).get(MODEL_KEY, [""])[0])
             name, _, sha256 = text.rpartition(" ") if " " in text else (text, "", "")
             self._model = name, sha256

@@ -152,6 +152,9 @@ def _run(
             # how i-PI leaves a step when a soft exit was asked for
             if not softexit.triggered:
                 raise
+        except BaseException:
+            simulation.stop()
+            raise
     softexit.cleanup(status=simulation.exit_status, message=simulation.exit_message)
     converged = bool(stops) and all(stop.reached for stop in stops)
     convergence = tuple(stop.final_text() for stop in stops)

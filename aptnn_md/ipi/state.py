@@ -181,8 +181,14 @@ def variable_cell(system: Any) -> bool:
 
 
 def thermostat_temperature(system: Any) -> float | None:
-    """Temperature of the ensemble, K; None where i-PI was told none."""
+    """Temperature of the ensemble, K.
+
+    None where i-PI was told none, and in classical runs at constant energy, which have the
+    temperature that they have. The springs of a ring polymer know theirs in any case.
+    """
     value = float(system.ensemble.temp)
+    if int(system.beads.nbeads) == 1 and str(dynamics(system).enstype).endswith("nve"):
+        return None
     return float(f"{value / KELVIN:.7g}") if value > 0 else None
 
 

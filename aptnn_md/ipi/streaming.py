@@ -7,6 +7,7 @@ import sys
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -147,6 +148,7 @@ class SystemStream:
             model_sha256=self.source.sha256,
             ensemble=ipi_state.describe(self.system),
             provenance=shlex.join(sys.argv),
+            notes=f"i-PI {metadata.version('ipi')}",
             **(atom_fields(self.atoms, self.groups) if self.settings.velocities else {}),
         )
 

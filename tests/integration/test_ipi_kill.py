@@ -79,9 +79,9 @@ def printed_steps(directory):
 def wait_for(process, directory, n_more):
     """Until the run has printed so many more steps, or ended."""
     goal = printed_steps(directory) + n_more
-    until = time.monotonic() + 120
+    until = time.monotonic() + 300
     while process.poll() is None and printed_steps(directory) < goal:
-        assert time.monotonic() < until, process.stdout.read()
+        assert time.monotonic() < until
         time.sleep(0.001)
 
 
@@ -130,7 +130,7 @@ def interrupt(directory, with_plugin, how, rng):
         process.send_signal(signal.SIGTERM)
     else:
         (directory / "EXIT").touch()
-    output = process.communicate(timeout=120)[0]
+    output = process.communicate(timeout=300)[0]
     assert process.returncode == (-signal.SIGKILL if how == "SIGKILL" else 130), output
     (directory / "EXIT").unlink(missing_ok=True)
 
