@@ -1,0 +1,48 @@
+"""Beads in batches and on two MPI ranks, as ratios in one run.
+
+python -m pytest tests/benchmarks/test_ipi_mpi.py -m benchmark -s
+"""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+pytestmark = [pytest.mark.benchmark, pytest.mark.ipi, pytest.mark.mace]
+
+
+@pytest.mark.skipif(shutil.which("mpirun") is None, reason="there is no mpirun")
+def test_two_ranks_beat_one():
+    pytest.importorskip("mpi4py")
+    environment = os.environ | {
+        "OMP_NUM_THREADS": "1",
+        "OMPI_ALLOW_RUN_AS_ROOT": "1",
+        "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1",
+    }
+    script = Path(__file__).with_name("mpi_beads.py")
+    done = subprocess.run(
+        ["mpirun", "--oversubscribe", "-n", "2", sys.executable, str(script)],
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=900,
+        check=True,
+    )
+    lines = [line for line in done.stdout.splitlines() if line.startswith("RESULT ")]
+    found = json.loads(lines[0].removeprefix("RESULT "))
+    for name in ("forces", "forces and tensors"):
+        times = found[name]
+        one_by_one, batch, ranks = (
+            times[key] for key in ("one by one", "in one call", "on all ranks")
+        )
+        print(
+            f"\n8 beads of 64 H2O, {name}: one by one {one_by_one:.2f} s, in one call "
+            f"{batch:.2f} s (ratio {one_by_one / batch:.2f}), on two ranks {ranks:.2f} s "
+            f"(ratio {batch / ranks:.2f})"
+        )
+        if (os.cpu_count() or 1) >= 2:
+            assert ranks < batch
