@@ -106,6 +106,20 @@ def test_monitor_of_a_run_that_was_set_back(tmp_path: Path) -> None:
     assert again == fresh
 
 
+def test_monitor_of_a_run_that_was_set_back_and_went_on_unseen(tmp_path: Path) -> None:
+    """The new frames reach further than the old ones did, some of which they replaced."""
+    path = tmp_path / "run"
+    monitor = Monitor(path, 0.01, options=OPTIONS)
+    with StreamWriter(path, HEADER) as writer:
+        append(writer, 0, 4000)
+    assert monitor.look() is not None
+    with StreamWriter(path, HEADER, first_step=3000) as writer:
+        for k in range(3000, 5000):
+            writer.append(k, 2.0 * k, {"bead": 5.0 * RATES[k]})
+    found = monitor.look()
+    assert found == Monitor(path, 0.01, options=OPTIONS).look()
+
+
 def test_bad_tolerance_and_range(tmp_path: Path) -> None:
     for tolerance in (0.0, -1.0, np.nan):
         with pytest.raises(InputError, match="convergence: tolerance: found"):

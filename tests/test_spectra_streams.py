@@ -156,6 +156,17 @@ def test_unknown_constants(tmp_path: Path, field: str) -> None:
     assert getattr(spectrum_of_streams([path], 30.0, **{field: 77.0}), field) == 77.0  # type: ignore[arg-type]
 
 
+def test_a_stream_given_twice(tmp_path: Path) -> None:
+    path = stream(tmp_path / "a")
+    (tmp_path / "b").mkdir()
+    with pytest.raises(
+        InputError, match=r"b/\.\./a: stream: found the same as .*a, expected indep"
+    ):
+        spectrum_of_streams([path, tmp_path / "b" / ".." / "a"], 40.0)
+    with pytest.raises(InputError, match="x: run: found another one of that name"):
+        infrared_spectrum([RATES, RATES], 2.0, 300.0, 1000.0, 40.0, names=["x", "x"])
+
+
 def test_streams_under_different_conditions_count_with_their_own(tmp_path: Path) -> None:
     frame = {"f_sum": [0.3, 0.7]}
     paths = [

@@ -90,7 +90,15 @@ class LagAccumulator:
         self._n_fft = int(next_fast_len(plan.segment + plan.n_lags - 1, real=True))
 
     def add_run(self, name: str) -> int:
-        """A further run; its index."""
+        """A further run; its index.
+
+        Raises
+        ------
+        InputError
+            There is one of that name.
+        """
+        if name in self.run_frames:
+            raise InputError(name, "run", "another one of that name", "each run once")
         self._runs.append(_Run(name))
         return len(self._runs) - 1
 

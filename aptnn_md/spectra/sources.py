@@ -6,6 +6,7 @@ import math
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 from aptnn_md.arrays import AnyArray, FloatArray
 from aptnn_md.errors import InputError
@@ -79,6 +80,7 @@ class StreamSpectrum:
         self.options = options = options or StreamOptions()
         self.runs = [StreamRun(path, options.skip) for path in paths]
         check_same_system(self.runs)
+        _check_different(self.runs)
         for field in ("temperature", "volume"):
             if (given := getattr(options, field)) is not None:
                 check_positive(field, given)
@@ -120,10 +122,13 @@ class StreamSpectrum:
         ----------
         length : read no more than that of each run, fs
         """
+        restarts = [run.reader.n_restarts for run in self.runs]
         for run in self.runs:
             run.reader.refresh()
-        if any(run.reader.n_frames < run.next and run.n_frames > 0 for run in self.runs):
-            self._begin_again()  # a restart dropped frames
+        if [run.reader.n_restarts for run in self.runs] != restarts or any(
+            run.reader.n_frames < run.next and run.n_frames > 0 for run in self.runs
+        ):
+            self._begin_again()  # frames may have been dropped, and others be in their place
         before = sum(run.n_frames for run in self.runs)
         for index, run in enumerate(self.runs):
             for piece in run.pieces(self._array, length):
@@ -216,6 +221,16 @@ def spectrum_of_streams(
     streams = StreamSpectrum(paths, chosen)
     streams.read()
     return streams.spectrum()
+
+
+def _check_different(runs: Sequence[StreamRun]) -> None:
+    """Refuse a stream that is given twice: it would count as two independent runs."""
+    seen: dict[Path, str] = {}
+    for run in runs:
+        path = run.reader.path.resolve()
+        if path in seen:
+            raise InputError(run.name, "stream", f"the same as {seen[path]}", "independent runs")
+        seen[path] = run.name
 
 
 def _groups(

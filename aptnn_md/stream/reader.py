@@ -35,14 +35,16 @@ class StreamReader:
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self.path = Path(path)
-        self.header, self._attributes = read_header(self.path)
+        self.header, _ = read_header(self.path)
         self._arrays: dict[str, zarr.Array[Any]] = {}
         self._n_frames = 0
+        self._n_restarts = 0
         self.refresh()
 
     def refresh(self) -> None:
         """Look again how many frames are committed."""
         group = zarr.open_group(self.path, mode="r", zarr_format=3)
+        self._n_restarts = len(read_header(self.path)[1].get("restarts", ()))
         self._arrays = open_arrays(group, self.header)
         self._n_frames = committed_frames(self.path, self._arrays)
 
@@ -50,6 +52,11 @@ class StreamReader:
     def n_frames(self) -> int:
         """Number of committed frames."""
         return self._n_frames
+
+    @property
+    def n_restarts(self) -> int:
+        """How often a writer has gone on with the stream; it may have dropped frames then."""
+        return self._n_restarts
 
     @property
     def spacing(self) -> float:
