@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from aptnn_md.cli import main
 from aptnn_md.errors import InputError
 from aptnn_md.spectra import infrared_spectrum, spectrum_of_streams
 from aptnn_md.spectra.convergence import Monitor, follow, history, relative_error
@@ -185,6 +186,28 @@ with StreamWriter({str(path)!r}, HEADER) as writer:
     assert len(lengths) > 1
     assert lengths == sorted(set(lengths))
     assert [found.length for _, found in follow([path], OPTIONS)] == [6020.0]
+
+
+def test_ctrl_c_ends_following_and_writes_what_there_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def interrupt(_seconds: float) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("aptnn_md.spectra.convergence.time.sleep", interrupt)
+    path, table = tmp_path / "run", tmp_path / "ir.csv"
+    words = ["spectrum", "ir", str(path), "--follow", "--resolution", "60", "--out", str(table)]
+    with StreamWriter(path, HEADER) as writer:
+        append(writer, 0, 50)
+        assert StreamReader(path).being_written
+        assert main(words) == 130  # nothing to show yet
+        assert not table.exists()
+        append(writer, 50, 3000)
+        assert main(words) == 0
+    assert not StreamReader(path).being_written
+    assert table.exists()
+    printed = capsys.readouterr().out
+    assert "infrared spectrum: 6 ps" in printed
 
 
 def test_follow_of_a_run_that_ended_too_early(tmp_path: Path) -> None:
