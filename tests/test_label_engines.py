@@ -13,7 +13,8 @@ from aptnn_md.labels.checks import figures
 from aptnn_md.labels.cp2k_engine import read_dipole, read_forces
 from aptnn_md.labels.cp2k_input import make_input, read_template
 from aptnn_md.labels.engine import load_engine
-from aptnn_md.labels.job import FrameToLabel, LabelJob, run_labels
+from aptnn_md.labels.job import LabelJob, run_labels
+from aptnn_md.labels.labelled_file import FrameToLabel
 from aptnn_md.labels.points import PointFailure
 from aptnn_md.labels.schemes import Scheme
 

@@ -1,6 +1,7 @@
 """Labels from single points, on an analytic engine through the protocol for ASE calculators."""
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -19,7 +20,8 @@ from aptnn_md.errors import InputError, RunError
 from aptnn_md.labels.atomic_units import FIELD
 from aptnn_md.labels.checks import figures, parse_limits, pgt_rotational_sum, rotational_sum
 from aptnn_md.labels.engine import load_engine
-from aptnn_md.labels.job import FrameToLabel, LabelJob, run_labels
+from aptnn_md.labels.job import LabelJob, run_labels
+from aptnn_md.labels.labelled_file import FrameToLabel
 from aptnn_md.labels.schemes import Labels
 
 ENGINE = "toy_field:FieldPotential"
@@ -52,7 +54,7 @@ def pgt_of(atoms):
 
 @pytest.mark.parametrize("scheme", ["field", "space"])
 def test_labels_are_the_analytic_tensors(tmp_path, scheme):
-    structures = frames()
+    structures = frames(1)
     # the space scheme has errors of second order in the step, the field scheme on this toy none
     tolerance = {"field": 2e-7, "space": 2e-5}[scheme]
     summary, labelled = label(
@@ -221,6 +223,24 @@ def test_processes_killed_and_resumed_give_the_same_file(tmp_path):
     resumed = out.read_bytes()
     label(tmp_path, ase.io.read(data, ":"), engine, properties=("apt", "pgt"), work=tmp_path / "w")
     assert out.read_bytes() == resumed
+
+
+@pytest.mark.skipif(shutil.which("mpirun") is None, reason="there is no mpirun")
+def test_mpi_gives_the_same_file(tmp_path):
+    pytest.importorskip("mpi4py")
+    data, out = tmp_path / "frames.extxyz", tmp_path / "out.extxyz"
+    ase.io.write(data, frames(2, 1))
+    label(tmp_path, ase.io.read(data, ":"))
+    expected = out.read_bytes()
+    out.unlink()
+    root = ["--allow-run-as-root"] if os.getuid() == 0 else []
+    program = str(Path(sys.executable).parent / "aptnn-md")
+    command = ["mpirun", *root, "--oversubscribe", "-n", "2", sys.executable, "-m"]
+    command += ["mpi4py.futures", program, "label", "--mpi", "--engine", ENGINE]
+    command += ["--data", str(data), "--out", str(out), "--work", str(tmp_path / "work")]
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parent)}
+    subprocess.run(command, env=environment, check=True)
+    assert out.read_bytes() == expected
 
 
 def test_two_runs_in_one_directory_are_refused(tmp_path):

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from aptnn_md.errors import InputError
 
 if TYPE_CHECKING:
-    from aptnn_md.labels.job import FrameToLabel, Summary
+    from aptnn_md.labels.labelled_file import FrameToLabel, Summary
 
 HELP = """Label frames with atomic polar tensors (`apt`, nine columns: row = dipole, column =
 displacement, e) and polarizability gradients (`pgt`, 27 columns, row-major [dipole, dipole,
@@ -165,7 +165,7 @@ def make_frames(arguments: argparse.Namespace) -> list[FrameToLabel]:
 
     from aptnn_md.dataset import read_structures
     from aptnn_md.labels.clusters import cut_clusters
-    from aptnn_md.labels.job import FrameToLabel
+    from aptnn_md.labels.labelled_file import FrameToLabel
     from aptnn_md.selection import select_atoms
 
     structures = read_structures(arguments.data)

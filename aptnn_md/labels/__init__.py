@@ -10,6 +10,16 @@ the energy in a field E is E₀ − M·E − ½ E·α·E.
 
 from aptnn_md.labels.engine import Engine, load_engine
 from aptnn_md.labels.job import LabelJob, run_labels
+from aptnn_md.labels.labelled_file import FrameToLabel, Summary
 from aptnn_md.labels.points import PointFailure, PointResult
 
-__all__ = ["Engine", "LabelJob", "PointFailure", "PointResult", "load_engine", "run_labels"]
+__all__ = [
+    "Engine",
+    "FrameToLabel",
+    "LabelJob",
+    "PointFailure",
+    "PointResult",
+    "Summary",
+    "load_engine",
+    "run_labels",
+]
