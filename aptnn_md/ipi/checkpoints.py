@@ -48,5 +48,14 @@ def _write(output: Any, write: Callable[..., None], store: bool = True) -> None:
     with written.open("rb") as file:
         os.fsync(file.fileno())
     if path.exists() and not (output.overwrite and continued):
-        path.rename(next_backup(path))
+        _back_up(path)
     written.replace(path)
+
+
+def _back_up(path: Path) -> None:
+    """Keep a file under another name; where links are possible it never is without its own."""
+    backup = next_backup(path)
+    try:
+        os.link(path, backup)
+    except OSError:
+        path.rename(backup)
