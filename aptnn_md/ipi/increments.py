@@ -8,6 +8,11 @@ and 32 beads they are off by 45 %), but with them the dipole's increment over a 
 the trapezoidal rule for the bead average, with an error of third order in the time step (10⁻⁴ of
 the dipole's range at 0.5 fs). Frame n of the stream holds ΔM/Δt of the step that ends at n.
 
+A spectrum of increments, once their damping sin(ωΔt/2)/(ωΔt/2) is divided out, is that of the
+derivative of M along the path. Velocities of velocity Verlet, which streams with rates are made of,
+are central differences of positions and smaller than that by sin(ωΔt)/(ωΔt). So the two differ by
+an error of the integrator: 4 % of the intensity at 3700 cm⁻¹ and 0.5 fs, 1 % at 0.25 fs.
+
 Increments are right only if no step is missing and positions change by motion alone. What can be
 seen to be otherwise is refused: a cell that changes or turns (constant pressure,
 ``<ffrotations>``), steps that are too long, beads that another client took, other atoms
