@@ -7,6 +7,8 @@ velocities, dipole rate Ṁ              Å/fs, e Å/fs
 cell                                   rows are lattice vectors (as in ASE)
 atomic polar tensor (APT)              ``apt[i, α, β] = ∂M_α/∂r_iβ``, e.
                                        **Row = dipole, column = displacement**
+polarizability gradient tensor (PGT)   ``pgt[i, α, β, γ] = ∂a_αβ/∂r_iγ``, Å², with the
+                                       polarizability volume a, Å³; symmetric in αβ
 dipole rate                            ``Ṁ = Σᵢ apt[i] @ v[i]``
 field force                            ``F[i] = apt[i].T @ E``, E in V/Å
 wavenumber                             cm⁻¹; absorption coefficient cm⁻¹, neperian
@@ -14,7 +16,8 @@ wavenumber                             cm⁻¹; absorption coefficient cm⁻¹, 
 
 Only the edges convert: ASE velocities × ``ase.units.fs`` are Å/fs; ASE's standard property
 ``born_effective_charges`` is the APT as it stands, (n_atoms, 3, 3); extxyz files hold it as
-``apt``, (n_atoms, 9), row-major; i-PI's ``BEC`` is ``apt.transpose(0, 2, 1).reshape(-1, 3)``.
+``apt``, (n_atoms, 9), and ``pgt``, (n_atoms, 27), row-major; i-PI's ``BEC`` is
+``apt.transpose(0, 2, 1).reshape(-1, 3)``.
 """
 
 from __future__ import annotations
