@@ -23,6 +23,7 @@ import numpy as np
 
 from aptnn_md.errors import InputError
 from aptnn_md.spectra.infrared import InfraredSpectrum
+from aptnn_md.spectra.plan import nyquist_wavenumber
 from aptnn_md.spectra.power import PowerBlocks, integration_weights
 from aptnn_md.spectra.sources import StreamOptions, StreamSpectrum
 
@@ -64,12 +65,8 @@ def relative_error(blocks: PowerBlocks, wavenumbers: tuple[float, float] = RANGE
     InputError
         There is nothing in the range.
     """
-    low, high = wavenumbers
-    highest = float(blocks.wavenumber[-1])
-    if not 0.0 <= low < min(high, highest):
-        expected = f"0 <= low < high, and low < {highest:.0f} cm⁻¹, the Nyquist wavenumber"
-        raise InputError("spectrum", "range", f"{low:g} to {high:g} cm⁻¹", expected)
-    weights = integration_weights(blocks.wavenumber, low, high)
+    _check_range(wavenumbers, blocks.plan.spacing)
+    weights = integration_weights(blocks.wavenumber, *wavenumbers)
     absorbed = float(blocks.mean @ weights)
     return float(blocks.standard_error @ weights) / absorbed if absorbed > 0.0 else math.inf
 
@@ -101,10 +98,7 @@ class Monitor:
     ) -> None:
         if not (math.isfinite(tolerance) and tolerance > 0):
             raise InputError("convergence", "tolerance", tolerance, "a positive number")
-        low, high = wavenumbers
-        if not 0.0 <= low < high:
-            expected = "0 <= low < high"
-            raise InputError("convergence", "range", f"{low:g} to {high:g} cm⁻¹", expected)
+        _check_range(wavenumbers)
         self.path, self.tolerance, self.wavenumbers = Path(path), tolerance, wavenumbers
         self._options = replace(options or StreamOptions(), parts=False)
         self._streams: StreamSpectrum | None = None
@@ -121,7 +115,10 @@ class Monitor:
         if self._streams is None:
             if not (self.path / "zarr.json").exists():
                 return None
-            self._streams = StreamSpectrum([self.path], self._options)
+            streams = StreamSpectrum([self.path], self._options)
+            # now, and not when the run is long enough for a spectrum
+            _check_range(self.wavenumbers, streams.plan.spacing)
+            self._streams = streams
         self._streams.read()
         if not self._streams.long_enough:
             return None
@@ -222,6 +219,18 @@ def follow(
         if not going_on:
             return
         time.sleep(every)
+
+
+def _check_range(wavenumbers: tuple[float, float], spacing: float | None = None) -> None:
+    low, high = wavenumbers
+    if not 0.0 <= low < high:
+        raise InputError("convergence", "range", f"{low:g} to {high:g} cm⁻¹", "0 <= low < high")
+    if spacing is not None and low >= nyquist_wavenumber(spacing):
+        expected = (
+            f"less than {nyquist_wavenumber(spacing):.0f} cm⁻¹, the Nyquist wavenumber of frames "
+            f"{spacing:g} fs apart"
+        )
+        raise InputError("convergence", "begin of the range", f"{low:g} cm⁻¹", expected)
 
 
 def _percent(share: float) -> str:
