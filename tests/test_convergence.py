@@ -45,7 +45,7 @@ def test_relative_error_is_that_of_the_curve() -> None:
     error = np.mean(spectrum.standard_error[100:-100]) / np.mean(spectrum.absorption[100:-100])
     assert found == pytest.approx(error, rel=0.02)
     for bad in [(5.0, 5.0), (-1.0, 5.0), (9000.0, 1e4)]:
-        with pytest.raises(InputError, match="convergence: .*range: found"):
+        with pytest.raises(InputError, match=r"convergence: .*range: found"):
             relative_error(spectrum.blocks, bad)
 
 
