@@ -144,7 +144,8 @@ assert round(spectrum.length / 0.5) == {n_frames}
 print(time.process_time() - began, {_PEAK} / 1024)
 """)
     print(
-        f"\n{n_frames:.0e} frames x 3 from a generator: {taken:.1f} s of CPU, {peak:.0f} MiB at most"
+        f"\n{n_frames:.0e} frames x 3 from a generator: {taken:.1f} s of CPU, "
+        f"{peak:.0f} MiB at most"
     )
     assert peak < 1024
 
