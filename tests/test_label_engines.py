@@ -159,6 +159,22 @@ def test_pyscf_field_equals_analytic_derivatives(tmp_path):
     assert found["asymmetry"] < 1e-4
 
 
+def test_pyscf_point_without_field_is_the_same_after_a_kill(tmp_path):
+    pytest.importorskip("pyscf")
+    engine = load_engine('pyscf {"xc": "hf", "basis": "sto-3g"}')
+
+    def calculate():
+        return engine.calculate(
+            WATER, np.zeros(3), charge=0.0, with_forces=True, scratch=tmp_path, keep=True
+        )
+
+    first, again = calculate(), calculate()
+    assert (tmp_path / "zero.npy").is_file()
+    assert first.to_json() == again.to_json()
+    engine.clean(tmp_path)
+    assert not list(tmp_path.iterdir())
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("settings", ['"xc": "pbe"', '"xc": "pbe0", "density_fit": true'])
 def test_pyscf_field_equals_space(tmp_path, settings):

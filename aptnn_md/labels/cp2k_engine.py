@@ -94,7 +94,8 @@ class CP2K:
                     field,
                     charge,
                     with_forces,
-                    start if start.is_file() else None,
+                    # the first point does not begin from what a killed run left
+                    start if start.is_file() and not keep else None,
                 )
             )
             self._run(run, scratch)

@@ -92,7 +92,9 @@ class PySCF:
         method = self.method(atoms, charge)
         in_field(method, strength)
         start = scratch / DENSITY
-        method.kernel(dm0=np.load(start) if start.is_file() else None)
+        # the first point does not begin from what a killed run left: it would differ a little
+        begin = start.is_file() and not keep
+        method.kernel(dm0=np.load(start) if begin else None)
         if not method.converged:
             raise PointFailure(f"SCF did not converge in {self.scf['max_cycle']} cycles")
         density = method.make_rdm1()
