@@ -51,7 +51,8 @@ class Evaluation:
     n_frames, n_atoms : that were compared
     by_element, by_irrep : the same for parts; of an irrep the error of its Cartesian part
     sum_rule_model, sum_rule_labels : root mean square over components and fully labelled frames of
-        Σᵢ Pᵢ − Q·1; the model's is that of the predictor as it is, zero after the projection
+        Σᵢ Pᵢ − Q·1, None where no frame is fully labelled; the model's is that of the predictor as
+        it is, zero after the projection
     predicted, reference, atomic_numbers : (n_atoms, 3, 3) twice and (n_atoms,)
     """
 
@@ -61,8 +62,8 @@ class Evaluation:
     n_atoms: int
     by_element: dict[str, Errors]
     by_irrep: dict[str, Errors]
-    sum_rule_model: float
-    sum_rule_labels: float
+    sum_rule_model: float | None
+    sum_rule_labels: float | None
     predicted: FloatArray
     reference: FloatArray
     atomic_numbers: IntArray
@@ -113,8 +114,8 @@ def evaluate(predictor: Predictor, frames: Sequence[LabelledFrame]) -> Evaluatio
     )
 
 
-def _rms_of(residues: Sequence[FloatArray]) -> float:
-    return float(np.sqrt(np.mean(np.square(residues)))) if residues else float("nan")
+def _rms_of(residues: Sequence[FloatArray]) -> float | None:
+    return float(np.sqrt(np.mean(np.square(residues)))) if residues else None
 
 
 def draw_parity(evaluation: Evaluation, path: Path, title: str) -> None:

@@ -61,8 +61,9 @@ def table(result: Evaluation) -> str:
             f"{name:10}{errors.rmse:10.5f}{errors.mae:10.5f}{errors.spread:10.5f}"
             for name, errors in parts.items()
         ]
-    lines.append(
-        f"sum rule, rms of a component: model {result.sum_rule_model:.2e}, "
-        f"labels {result.sum_rule_labels:.2e}"
-    )
+    if result.sum_rule_model is not None and result.sum_rule_labels is not None:
+        lines.append(
+            f"sum rule, rms of a component: model {result.sum_rule_model:.2e}, "
+            f"labels {result.sum_rule_labels:.2e}"
+        )
     return "\n".join(lines)
