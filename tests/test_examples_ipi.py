@@ -48,7 +48,7 @@ def test_classical(tmp_path):
 
 
 def test_trpmd(tmp_path):
-    example, printed = run_example("ipi_trpmd", tmp_path, 4, 80)
+    example, printed = run_example("ipi_trpmd", tmp_path, 4, 60)
     stream = StreamReader(example / "water.zarr")
     assert stream.header.estimators == ("bead", "centroid-apt", "apt-at-centroid")
     assert list(stream.step) == [0, 4]

@@ -21,6 +21,7 @@ from ipi_inputs import PILE, SVR, go_on_toy, run_toy, write_input
 
 from aptnn_md.errors import InputError, RunError
 from aptnn_md.ipi.runner import run_ipi
+from aptnn_md.ipi.state import _numbers
 from aptnn_md.ipi.streaming import StreamSettings
 from aptnn_md.ipi.version import check_version
 from aptnn_md.spectra.convergence import Monitor
@@ -138,9 +139,11 @@ def test_tensors_of_forcefields(tmp_path, monkeypatch):
     )
     settings = StreamSettings("run.zarr", 5, estimators, "element")
     run_ipi("input.xml", settings, None, tensors=("apt", "apt1"))
-    remote = StreamReader("run.zarr")
-    for name in estimators:
-        np.testing.assert_array_equal(remote.dipole_rate(name), direct.dipole_rate(name))
+    remote, scale = StreamReader("run.zarr"), np.abs(direct.dipole_rate()).max()
+    for name in estimators:  # the toy converts units in its own way
+        np.testing.assert_allclose(
+            remote.dipole_rate(name), direct.dipole_rate(name), rtol=0, atol=1e-13 * scale
+        )
     assert (remote.header.model, remote.header.model_sha256) == ("toy", "f00d")
     assert len(Path("calls").read_text().split()) == 5 * (4 + 1)
 
@@ -363,11 +366,11 @@ def test_stops_when_converged(tmp_path, monkeypatch):
     import aptnn_md.ipi.runner as runner
 
     monkeypatch.setattr(
-        runner, "ConvergenceStop", functools.partial(runner.ConvergenceStop, seconds=0.3)
+        runner, "ConvergenceStop", functools.partial(runner.ConvergenceStop, seconds=0.2)
     )
     monkeypatch.chdir(tmp_path)
     write_input(".", steps=100_000, checkpoint=100_000, stride=100_000, timestep=0.5)
-    options = StreamOptions(resolution=300.0)
+    options = StreamOptions(resolution=500.0)
 
     def until(path):
         return Monitor(path, 0.9, (500.0, 4000.0), options)
@@ -397,6 +400,13 @@ def test_old_ipi_is_refused(version):
 @pytest.mark.parametrize("version", ["3.3.1", "3.3.1.dev2", "3.10.0", "4.0"])
 def test_new_ipi_is_taken(version):
     check_version(version)
+
+
+def test_labels_of_ipi():
+    """i-PI knows deuterium by a label of its own."""
+    assert list(_numbers(["O", "D", "H", "T", "Cl"])) == [8, 1, 1, 1, 17]
+    with pytest.raises(InputError, match="OW, X1"):
+        _numbers(["H", "X1", "OW"])
 
 
 def test_settings_are_checked():
