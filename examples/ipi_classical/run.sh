@@ -12,4 +12,4 @@ ase.io.write('start.xyz', atoms, format='extxyz', columns=['symbols', 'positions
 "
 i-pi input.xml
 aptnn-md info water.zarr
-aptnn-md spectrum ir water.zarr --resolution 200 --out ir.csv --plot ir.png
+aptnn-md spectrum ir water.zarr --resolution 400 --out ir.csv --plot ir.png
