@@ -1,6 +1,6 @@
 """Beads in batches and on two MPI ranks, as ratios in one run.
 
-python -m pytest tests/benchmarks/test_ipi_mpi.py -m benchmark -s
+python -m pytest tests/benchmarks/test_batches_and_ranks.py -m benchmark -s
 """
 
 import json
