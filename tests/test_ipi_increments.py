@@ -160,6 +160,18 @@ def test_streams_of_others_are_not_touched(tmp_path):
     assert StreamReader(tmp_path / "s").n_frames == 4
 
 
+def test_a_second_client_is_refused(tmp_path):
+    steps = paths()
+    first = new(tmp_path / "s")
+    for beads in steps[:5]:
+        feed(first, beads)
+    with pytest.raises(InputError, match="found another client at work"):
+        feed(new(tmp_path / "s"), steps[5])
+    feed(first, steps[5])
+    first.close()
+    assert StreamReader(tmp_path / "s").n_frames == 5
+
+
 def test_a_trail_without_its_stream_does_not_count(tmp_path):
     steps = paths()
     for start in (0, 10):

@@ -8,6 +8,9 @@ import ase.io
 import numpy as np
 import pytest
 import toy_molecules as toy
+
+pytest.importorskip("ipi")
+
 from ipi.pes import load_pes
 from ipi.utils.units import UnitMap
 

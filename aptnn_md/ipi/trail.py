@@ -21,6 +21,11 @@ import numpy as np
 from aptnn_md.arrays import AnyArray, FloatArray
 from aptnn_md.errors import InputError, RunError
 
+try:
+    import fcntl
+except ImportError:  # no flock here: a second client goes unnoticed
+    fcntl = None  # type: ignore[assignment]
+
 FINGERPRINT = 6
 TOLERANCE = 1e-5
 """Å: fingerprints of the same geometry agree to this, though i-PI's checkpoints may have only nine
@@ -48,7 +53,7 @@ class Trail:
     Raises
     ------
     InputError
-        A trail of another system.
+        A trail of another system, or one that another client writes.
     RunError
         The disk is full or not writable.
     """
@@ -75,6 +80,7 @@ class Trail:
         except OSError as error:
             found = error.strerror or error
             raise InputError(path, "trail", found, "a writable directory") from error
+        self._lock()
         self._n_steps = len(self._read_steps())
         os.ftruncate(self._steps_file, self._n_steps * self._step.itemsize)
 
@@ -137,6 +143,18 @@ class Trail:
         """Close the files."""
         os.close(self._steps_file)
         os.close(self._last_file)
+
+    def _lock(self) -> None:
+        """Keep others out; the kernel lets them in when this process ends, however it does."""
+        if fcntl is None:
+            return
+        try:
+            fcntl.flock(self._steps_file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            self.close()
+            raise InputError(self.path, "trail", "another client at work", "none") from None
+        except OSError:
+            pass  # file systems without locks have no such protection
 
     def _fingerprint(self, positions: FloatArray) -> FloatArray:
         fingerprint: FloatArray = self._directions @ positions.reshape(-1)
