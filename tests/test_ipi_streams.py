@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import toy_molecules
+from ase import Atoms
 
 pytest.importorskip("ipi")
 
@@ -20,6 +21,7 @@ from ipi.utils.softexit import softexit
 from ipi_inputs import PILE, SVR, go_on_toy, run_toy, write_input
 
 from aptnn_md.errors import InputError, RunError
+from aptnn_md.groups import parse_groups
 from aptnn_md.ipi.runner import run_ipi
 from aptnn_md.ipi.state import _numbers
 from aptnn_md.ipi.streaming import StreamSettings
@@ -240,6 +242,24 @@ def test_restart_between_frames_and_with_a_gap(tmp_path, monkeypatch):
     with pytest.raises(InputError, match=r"expected 12 .*frames would be missing"):
         run_ipi("run.state_14", settings, toy_molecules.Tensors())
     assert StreamReader("run.zarr").n_frames == 3
+
+
+def test_restart_keeps_the_groups_of_the_start(tmp_path, monkeypatch):
+    """A selection by distance that other atoms would be in where the run goes on."""
+    hot = {"mode": "nve", "temperature": 3000, "timestep": 1.0, "steps": 30}
+    first = "within:0.985:index:0"
+    stream, states = run_toy(tmp_path, monkeypatch, ("bead",), first, **hot)
+    rates = stream.dipole_rate()
+    groups = [
+        parse_groups(
+            first, Atoms("OHCl" * 2, state.positions[0], cell=state.cell, pbc=True)
+        ).index.tolist()
+        for state in states
+    ]
+    later = next(k for k, group in enumerate(groups) if group != groups[0] and k > 3)
+    go_on_toy(tmp_path, monkeypatch, f"run.state_{states[later].step}", ("bead",), first)
+    again = StreamReader("run.zarr").dipole_rate()
+    np.testing.assert_allclose(again, rates, rtol=0, atol=1e-9 * np.abs(rates).max())
 
 
 def test_begin_anew_keeps_the_old_stream(tmp_path, monkeypatch):

@@ -94,9 +94,13 @@ def stream_facts(source: str) -> dict[str, Any]:
     if stream.n_frames:
         facts["steps"] = f"{int(stream.step[0])} to {int(stream.step[-1])}"
         facts["picoseconds"] = float(stream.time[-1] - stream.time[0]) / 1000.0
-    # one number for each atom says little
-    per_atom = ("atom_numbers", "atom_masses", "atom_groups")
-    header = {name: value for name, value in asdict(stream.header).items() if name not in per_atom}
+    # numbers of each atom say little, and what is not there says nothing
+    left_out = ("atom_numbers", "atom_masses", "atom_groups", "start_positions", "start_cell")
+    header = {
+        name: value
+        for name, value in asdict(stream.header).items()
+        if name not in left_out and value not in ("", (), None)
+    }
     return {**facts, "arrays": ", ".join(stream.arrays), **header}
 
 

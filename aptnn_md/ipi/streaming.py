@@ -24,7 +24,7 @@ from aptnn_md.ipi.state import BeadState
 from aptnn_md.molecules import Frame
 from aptnn_md.progress import log
 from aptnn_md.rates import ESTIMATORS, dipole_rate, estimate, f_sum
-from aptnn_md.stream import StreamHeader, StreamWriter
+from aptnn_md.stream import StreamHeader, StreamReader, StreamWriter
 
 
 @dataclass(frozen=True)
@@ -102,7 +102,8 @@ class SystemStream:
         self.system, self.settings = system, settings
         self.atoms = ipi_state.template(system)
         self.masses = np.asarray(self.atoms.get_masses(), dtype=np.float64)
-        self.groups = parse_groups(settings.groups, self.atoms)
+        self.start = self._start()
+        self.groups = parse_groups(settings.groups, self.start)
         self.source = source(self.atoms, system)
         self.source.check(*self._needs(set(settings.estimators)))
         self.timestep = ipi_state.timestep(system)
@@ -132,6 +133,27 @@ class SystemStream:
         first_step = None if done == 0 else (done // stride + 1) * stride
         self.writer = StreamWriter(self.settings.path, self.header(), first_step)
 
+    def _start(self) -> Atoms:
+        """The atoms where groups are found: a run that goes on keeps those that it began with."""
+        path = self.settings.path
+        if int(self.system.simul.step) == 0 or not path.exists():
+            return self.atoms
+        found = StreamReader(path).header
+        if len(found.start_positions) != len(self.atoms):
+            return self.atoms
+        start: Atoms = self.atoms.copy()
+        start.set_cell(found.start_cell)
+        start.set_positions(found.start_positions)
+        return start
+
+    def _start_fields(self) -> dict[str, Any]:
+        if self.settings.groups in ("all", "element"):
+            return {}
+        return {
+            "start_positions": tuple(map(tuple, self.start.positions.tolist())),
+            "start_cell": tuple(map(tuple, self.start.cell.tolist())),
+        }
+
     def header(self) -> StreamHeader:
         """Constants of the run."""
         periodic = bool(self.atoms.pbc.all())
@@ -150,6 +172,7 @@ class SystemStream:
             provenance=shlex.join(sys.argv),
             notes=f"i-PI {metadata.version('ipi')}",
             **(atom_fields(self.atoms, self.groups) if self.settings.velocities else {}),
+            **self._start_fields(),
         )
 
     def record(self) -> None:

@@ -53,6 +53,8 @@ class StreamHeader:
     atom_numbers, atom_masses : of each atom, masses in amu; a stream with velocities has them
     atom_groups, atom_labels : group of each atom, counted from 0, and the groups' labels. Where
         ``groups`` are motions of groups of atoms these are the groups of atoms
+    start_positions, start_cell : (n_atoms, 3) and (3, 3), Å, of the structure in which groups were
+        found, where a restart could not know it otherwise
     system : digest of atomic numbers and masses in order; see :meth:`for_atoms`
     temperature : of the thermostat, K; None where there is none
     volume : of the cell where it is constant, Å³
@@ -82,6 +84,8 @@ class StreamHeader:
     atom_masses: tuple[float, ...] = ()
     atom_groups: tuple[int, ...] = ()
     atom_labels: tuple[str, ...] = ()
+    start_positions: tuple[tuple[float, ...], ...] = ()
+    start_cell: tuple[tuple[float, ...], ...] = ()
     system: str = ""
     temperature: float | None = None
     volume: float | None = None
@@ -167,6 +171,8 @@ class StreamHeader:
                 values[name] = tuple(values[name])
             for name in ("atom_numbers", "atom_masses", "atom_groups", "atom_labels"):
                 values[name] = tuple(values.get(name, ()))
+            for name in ("start_positions", "start_cell"):
+                values[name] = tuple(tuple(vector) for vector in values.get(name, ()))
             values["masses"] = {s: tuple(m) for s, m in values.get("masses", {}).items()}
             return cls(**values)
         except (KeyError, TypeError, AttributeError) as error:
