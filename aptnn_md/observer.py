@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import functools
 import os
-import shlex
-import sys
 from collections.abc import Callable
 from types import TracebackType
 from typing import Any
@@ -27,6 +25,7 @@ from aptnn_md.errors import InputError, RunError
 from aptnn_md.groups import Groups, atom_fields, parse_groups
 from aptnn_md.molecules import Frame
 from aptnn_md.motion import MotionGroups
+from aptnn_md.provenance import command_line
 from aptnn_md.rates import dipole_rate, f_sum
 from aptnn_md.stream import StreamHeader, StreamWriter
 
@@ -116,7 +115,7 @@ class StreamObserver:
             "model": predictor_name(predictor),
             "model_sha256": getattr(predictor, "sha256", ""),
             "ensemble": type(dynamics).__name__,
-            "provenance": shlex.join(sys.argv),
+            "provenance": command_line(),
             **(atom_fields(atoms, self.groups) if velocities else {}),
         }
         self.writer = StreamWriter(

@@ -11,8 +11,8 @@ import aptnn_md
 PACKAGE = Path(aptnn_md.__file__).parent
 
 LAYERS = {
-    "errors": 0, "arrays": 0, "units": 0, "files": 0, "progress": 0, "tensors": 0, "e3nn_compat": 0,
-    "callables": 0,
+    "errors": 0, "arrays": 0, "units": 0, "files": 0, "progress": 0, "provenance": 0,
+    "tensors": 0, "e3nn_compat": 0, "callables": 0,
     "graph": 1, "molecules": 1, "selection": 1, "motion": 1, "groups": 1, "rates": 1,
     "stream": 1, "spectra": 1, "bundled": 1, "labels": 1,
     "models": 2, "dataset": 2, "normal_modes": 2,
@@ -22,8 +22,8 @@ LAYERS = {
     "calculator": 5, "observer": 5, "stopping": 5, "restart": 5, "md": 5, "demo": 5, "ipi": 5,
     "cli": 6,
 }  # fmt: skip
-WITHOUT_TORCH = {"errors", "arrays", "units", "files", "progress", "tensors", "rates", "groups"}
-WITHOUT_TORCH |= {"molecules", "selection", "motion", "normal_modes", "dataset"}
+WITHOUT_TORCH = {"errors", "arrays", "units", "files", "progress", "provenance", "tensors"}
+WITHOUT_TORCH |= {"rates", "groups", "molecules", "selection", "motion", "normal_modes", "dataset"}
 WITHOUT_TORCH |= {"stream", "spectra", "labels", "callables", "cli"}
 
 

@@ -14,6 +14,7 @@ import sys
 from collections.abc import Sequence
 
 from aptnn_md.errors import InputError, RunError
+from aptnn_md.provenance import running
 
 COMMANDS = {
     "demo": "water on what is bundled: MD, APT network, stream, IR spectrum, picture",
@@ -67,7 +68,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         parser.print_help()
         return 0
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
-    return _run(options)
+    with running(["aptnn-md", *arguments]):
+        return _run(options)
 
 
 def _run(options: argparse.Namespace) -> int:

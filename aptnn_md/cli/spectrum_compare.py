@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from aptnn_md.cli import spectrum_options, spectrum_output
 from aptnn_md.errors import InputError
+from aptnn_md.provenance import command_line
 
 if TYPE_CHECKING:
     from aptnn_md.spectra import Difference, InfraredSpectrum
@@ -61,7 +62,7 @@ def run(arguments: argparse.Namespace) -> None:
     ):
         print(line)
     if arguments.out:
-        provenance = spectrum_options.provenance()
+        provenance = command_line()
         write_comparison(arguments.out, spectra, differences, wavenumbers, provenance)
         print(f"table: {arguments.out}")
     if arguments.plot:

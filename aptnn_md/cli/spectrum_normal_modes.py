@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from aptnn_md.cli import spectrum_options
+from aptnn_md.provenance import command_line
 
 if TYPE_CHECKING:
     from ase import Atoms
@@ -98,7 +99,7 @@ def run(arguments: argparse.Namespace) -> None:
         print(line)
     for note in _notes(modes):
         print(f"warning: {note}")
-    provenance = spectrum_options.provenance()
+    provenance = command_line()
     if arguments.out:
         harmonic.write_modes(arguments.out, infrared, atoms, provenance)
         print(f"table: {arguments.out}")

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import shlex
-import sys
 from typing import TypedDict
 
 
@@ -98,8 +96,3 @@ def add_output_arguments(parser: argparse.ArgumentParser) -> None:
 def wavenumber_range(arguments: argparse.Namespace) -> tuple[float, float] | None:
     """What ``--range`` says."""
     return tuple(arguments.wavenumbers) if arguments.wavenumbers else None
-
-
-def provenance() -> str:
-    """The command line, for what is written."""
-    return shlex.join(["aptnn-md", *sys.argv[1:]])

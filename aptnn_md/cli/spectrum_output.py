@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from aptnn_md.cli import spectrum_options
 from aptnn_md.errors import InputError
+from aptnn_md.provenance import command_line
 
 if TYPE_CHECKING:
     from aptnn_md.spectra import InfraredSpectrum, Quantity, Reference, ReferenceCurve
@@ -119,7 +120,7 @@ def show(spectrum: InfraredSpectrum, arguments: argparse.Namespace, options: Str
     ):
         print(line)
     wavenumbers = spectrum_options.wavenumber_range(arguments)
-    provenance = spectrum_options.provenance()
+    provenance = command_line()
     if arguments.out:
         spectra.write_table(arguments.out, spectrum, wavenumbers, provenance, quantities)
         print(f"table: {arguments.out}")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 
 from aptnn_md.cli import spectrum_options
+from aptnn_md.provenance import command_line
 
 HELP = """\
 Velocity spectra (vibrational densities of states) of groups of atoms, in degrees of freedom per
@@ -58,7 +59,7 @@ def run(arguments: argparse.Namespace) -> None:
     for line in report_velocities(spectrum):
         print(line)
     if arguments.out:
-        write_velocities(arguments.out, spectrum, wavenumbers, spectrum_options.provenance())
+        write_velocities(arguments.out, spectrum, wavenumbers, command_line())
         print(f"table: {arguments.out}")
     if arguments.plot:
         draw_velocities(arguments.plot, spectrum, wavenumbers)

@@ -21,9 +21,7 @@ seen to be otherwise is refused: a cell that changes or turns (constant pressure
 
 from __future__ import annotations
 
-import shlex
 import shutil
-import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -41,6 +39,7 @@ from aptnn_md.ipi.evaluator import Results
 from aptnn_md.ipi.trail import Geometry, Trail
 from aptnn_md.molecules import Frame
 from aptnn_md.progress import log
+from aptnn_md.provenance import command_line
 from aptnn_md.rates import dipole_rate, f_sum
 from aptnn_md.stream import StreamHeader, StreamWriter
 from aptnn_md.stream.reader import StreamReader
@@ -321,7 +320,7 @@ class IncrementStream:
             "n_beads": self.settings.n_beads,
             "model": self.model,
             "model_sha256": self.sha256,
-            "provenance": shlex.join(sys.argv),
+            "provenance": command_line(),
         }
         return StreamHeader.for_atoms(atoms, **(constants | dict(self.settings.header or {})))
 

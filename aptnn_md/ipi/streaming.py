@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
-import sys
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
@@ -23,6 +21,7 @@ from aptnn_md.ipi.polar_tensors import TensorSource
 from aptnn_md.ipi.state import BeadState
 from aptnn_md.molecules import Frame
 from aptnn_md.progress import log
+from aptnn_md.provenance import command_line
 from aptnn_md.rates import ESTIMATORS, dipole_rate, estimate, f_sum
 from aptnn_md.stream import StreamHeader, StreamReader, StreamWriter
 
@@ -169,7 +168,7 @@ class SystemStream:
             model=self.source.name,
             model_sha256=self.source.sha256,
             ensemble=ipi_state.describe(self.system),
-            provenance=shlex.join(sys.argv),
+            provenance=command_line(),
             notes=f"i-PI {metadata.version('ipi')}",
             **(atom_fields(self.atoms, self.groups) if self.settings.velocities else {}),
             **self._start_fields(),
