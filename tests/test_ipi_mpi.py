@@ -38,6 +38,9 @@ def mpirun(*command, directory=TESTS, **options):
     environment = os.environ | {
         "OMPI_ALLOW_RUN_AS_ROOT": "1",
         "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1",
+        # cores are shared with other work, perhaps another mpirun
+        "OMPI_MCA_hwloc_base_binding_policy": "none",
+        "OMPI_MCA_mpi_yield_when_idle": "1",
         "PYTHONPATH": str(TESTS),
         "OMP_NUM_THREADS": "1",
     }

@@ -18,7 +18,7 @@ from aptnn_md.spectra.sources import spectrum_of_streams
 from aptnn_md.units import WAVENUMBER_PER_ANGULAR_FREQUENCY
 
 pytestmark = pytest.mark.ipi
-STEPS, TIMESTEP = 1600, 0.5
+STEPS, TIMESTEP = 1000, 0.5
 
 
 def test_the_same_spectrum_by_three_ways(tmp_path):
@@ -45,7 +45,7 @@ def test_the_same_spectrum_by_three_ways(tmp_path):
         dynamics.attach(observer, interval=1)
         dynamics.run(STEPS)
     found = {
-        name: spectrum_of_streams([tmp_path / f"{name}.zarr"], 100.0, temperature=300.0)
+        name: spectrum_of_streams([tmp_path / f"{name}.zarr"], 150.0, temperature=300.0)
         for name in ("inside", "client", "ase")
     }
     inside = found["inside"]

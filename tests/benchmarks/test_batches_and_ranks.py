@@ -22,6 +22,7 @@ def test_two_ranks_beat_one():
         "OMP_NUM_THREADS": "1",
         "OMPI_ALLOW_RUN_AS_ROOT": "1",
         "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1",
+        "OMPI_MCA_hwloc_base_binding_policy": "none",
     }
     script = Path(__file__).with_name("mpi_beads.py")
     done = subprocess.run(
