@@ -2,6 +2,9 @@
 
 An APT has nine components: one of l = 0 (its trace), three of l = 1 (its antisymmetric part) and
 five of l = 2 (its symmetric traceless part). Index order: :mod:`aptnn_md.units`.
+
+Symmetric tensors, e.g. polarizabilities and their rates, are kept as six components in the order
+of :data:`VOIGT`.
 """
 
 from __future__ import annotations
@@ -9,6 +12,31 @@ from __future__ import annotations
 import numpy as np
 
 from aptnn_md.arrays import FloatArray
+
+VOIGT = ((0, 0), (1, 1), (2, 2), (1, 2), (0, 2), (0, 1))
+"""The six components of a symmetric tensor: xx, yy, zz, yz, xz, xy, as ASE orders stress. They are
+the tensor's own components: nothing is scaled by 2 or √2."""
+
+_ROWS = [row for row, _ in VOIGT]
+_COLUMNS = [column for _, column in VOIGT]
+
+
+def to_voigt(tensors: FloatArray) -> FloatArray:
+    """Six components of symmetric tensors, (..., 3, 3) -> (..., 6); see :data:`VOIGT`.
+
+    Of a tensor that is not symmetric, its symmetric part.
+    """
+    symmetric = 0.5 * (tensors + np.swapaxes(tensors, -1, -2))
+    components: FloatArray = symmetric[..., _ROWS, _COLUMNS]
+    return components
+
+
+def from_voigt(components: FloatArray) -> FloatArray:
+    """The symmetric tensors that six components stand for, (..., 6) -> (..., 3, 3)."""
+    tensors = np.empty((*components.shape[:-1], 3, 3))
+    tensors[..., _ROWS, _COLUMNS] = components
+    tensors[..., _COLUMNS, _ROWS] = components
+    return tensors
 
 
 def irreducible_parts(tensors: FloatArray) -> dict[str, FloatArray]:

@@ -1,7 +1,14 @@
 import numpy as np
 from scipy.spatial.transform import Rotation
 
-from aptnn_md.tensors import acoustic_sum, irreducible_parts, project_total_charge
+from aptnn_md.tensors import (
+    VOIGT,
+    acoustic_sum,
+    from_voigt,
+    irreducible_parts,
+    project_total_charge,
+    to_voigt,
+)
 
 TENSORS = np.random.default_rng(0).normal(size=(5, 3, 3))
 
@@ -28,3 +35,14 @@ def test_projection_gives_the_total_charge():
         assert np.abs(acoustic_sum(projected, charge)).max() < 1e-14
         # the same tensor was taken from every atom
         assert np.allclose((TENSORS - projected).std(axis=0), 0.0, atol=1e-15)
+
+
+def test_voigt_components_are_those_of_ases_stress():
+    from ase.stress import full_3x3_to_voigt_6_stress
+
+    symmetric = TENSORS + np.swapaxes(TENSORS, 1, 2)
+    assert np.array_equal(to_voigt(symmetric), full_3x3_to_voigt_6_stress(symmetric))
+    assert np.array_equal(from_voigt(to_voigt(symmetric)), symmetric)
+    # the symmetric part of what is not symmetric, in any number of dimensions
+    assert np.allclose(to_voigt(TENSORS.reshape(5, 1, 3, 3)), 0.5 * to_voigt(symmetric)[:, None])
+    assert np.array_equal([symmetric[2][pair] for pair in VOIGT], to_voigt(symmetric[2]))
