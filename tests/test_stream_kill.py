@@ -38,7 +38,11 @@ def write_for_ever(path: Path, checkpoint: Path, generation: int, ready: Event) 
     ready.set()
     with StreamWriter(path, HEADER, step, commit_frames=11, commit_seconds=1e9) as writer:
         while True:
-            writer.append(step, 0.5 * step, {"bead": rate_of(step, generation)}, f_sum=[1.0] * 150)
+            rate = rate_of(step, generation)
+            changes = {"bead": np.concatenate([rate, -rate], axis=1)}
+            writer.append(
+                step, 0.5 * step, {"bead": rate}, f_sum=[1.0] * 150, polarizability_rates=changes
+            )
             step += STRIDE
             if rng.random() < 0.02:
                 writer.commit()
@@ -55,6 +59,9 @@ def check(path: Path, first_steps: list[int], checkpoint: int) -> int:
     np.testing.assert_array_equal(reader.time, 0.5 * steps)
     assert STRIDE * reader.n_frames >= checkpoint
     assert reader.n_frames == 0 or (f_sum is not None and (f_sum == 1.0).all())
+    changes = reader.read("polarizability_rate/bead")
+    if changes is not None:
+        np.testing.assert_array_equal(changes, np.concatenate([rates, -rates], axis=2))
     generations = rates[:, 0, 0].astype(int)
     for step, generation, rate in zip(steps, generations, rates, strict=True):
         np.testing.assert_array_equal(rate, rate_of(int(step), int(generation)))

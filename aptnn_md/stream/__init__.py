@@ -1,23 +1,30 @@
-"""The stream: Ṁ(t) of a run on disk, and nothing else of it.
+"""The stream: Ṁ(t), and ȧ(t) where the model knows it, of a run on disk, and nothing else of it.
 
 A stream is a directory that holds a Zarr v3 group (format ``aptnn_md.stream``, version 1).
 
 Attributes of the group: ``format``, ``version``, ``package_version``, ``units``, ``index_order``,
 and the fields of :class:`StreamHeader`. Arrays, whose first axis is ``frame``:
 
-===========================  =================  ===============================================
-``step``                     (frame,) int64     MD step
-``time``                     (frame,)           fs
-``dipole_rate/<estimator>``  (frame, group, 3)  Ṁ of each group, e Å/fs
-``volume``                   (frame,)           Å³, optional like all that follow
-``temperature``              (frame,)           K, instantaneous
-``f_sum``                    (frame, group)     Σᵢ Σ_αβ apt²/(3 mᵢ), e²/amu
-``dipole_rate_std``          (frame, group, 3)  standard deviation of Ṁ over a committee, e Å/fs
-``extrapolation``            (frame,)           largest committee deviation of an atom's APT, e
-``dipole_rate_beads``        (frame, bead,      Ṁ of each bead of a path integral, e Å/fs
-                             group, 3)
-``velocity``                 (frame, atom, 3)   Å/fs, float32; of the centroids for path integrals
-===========================  =================  ===============================================
+===================================  =================  =====================================
+``step``                             (frame,) int64     MD step
+``time``                             (frame,)           fs
+``dipole_rate/<estimator>``          (frame, group, 3)  Ṁ of each group, e Å/fs
+``volume``                           (frame,)           Å³, optional like all that follow
+``temperature``                      (frame,)           K, instantaneous
+``f_sum``                            (frame, group)     Σᵢ Σ_αβ apt²/(3 mᵢ), e²/amu
+``dipole_rate_std``                  (frame, group, 3)  standard deviation of Ṁ over a
+                                                        committee, e Å/fs
+``extrapolation``                    (frame,)           largest committee deviation of an
+                                                        atom's APT, e
+``dipole_rate_beads``                (frame, bead,      Ṁ of each bead of a path integral,
+                                     group, 3)          e Å/fs
+``polarizability_rate/<estimator>``  (frame, group, 6)  ȧ of each group, Å³/fs, for each
+                                                        estimator: xx, yy, zz, yz, xz, xy
+``polarizability_rate_std``          (frame, group, 6)  standard deviation of ȧ over a
+                                                        committee, Å³/fs
+``velocity``                         (frame, atom, 3)   Å/fs, float32; of the centroids for
+                                                        path integrals
+===================================  =================  =====================================
 
 Frames are ``stride`` steps apart, without gaps. What is committed is counted by the shortest
 array. Every file is replaced whole, chunks before the array shapes that count them and ``step``

@@ -24,13 +24,18 @@ _UNITS = {
     "dipole_rate_std": "e Å/fs",
     "extrapolation": "e",
     "f_sum": "e²/amu",
+    "polarizability_rate": "Å³/fs",
+    "polarizability_rate_std": "Å³/fs",
     "temperature": "K",
     "velocity": "Å/fs",
     "volume": "Å³",
 }
 RATES = ("instantaneous", "difference")
 """What a frame of a stream may hold; see :class:`StreamHeader`."""
-_INDEX_ORDER = "dipole_rate/<estimator>[frame, group, axis]"
+_INDEX_ORDER = (
+    "dipole_rate/<estimator>[frame, group, axis]; "
+    "polarizability_rate/<estimator>[frame, group, component], components xx, yy, zz, yz, xz, xy"
+)
 # what must be the same on both sides of a restart; the two floats may be unknown on one side
 _SAME = ("timestep", "stride", "rate", "estimators", "groups", "n_beads", "formula", "system")
 _SAME_IF_KNOWN = ("temperature", "volume")
@@ -58,7 +63,8 @@ class StreamHeader:
     system : digest of atomic numbers and masses in order; see :meth:`for_atoms`
     temperature : of the thermostat, K; None where there is none
     volume : of the cell where it is constant, Å³
-    model, model_sha256 : name and digest of the model that gives the APTs
+    model, model_sha256 : name and digest of the model that gives the tensors; of several models
+        with commas between
     rate : ``"instantaneous"``, or ``"difference"`` where frame n holds the increment of the
         dipole since the frame before divided by the time between them (stride times timestep):
         the mean of Ṁ over the interval that ends at the time of frame n

@@ -21,9 +21,12 @@ OPTIONAL = (
     "dipole_rate_std",
     "extrapolation",
     "dipole_rate_beads",
+    "polarizability_rate",
+    "polarizability_rate_std",
     "velocity",
 )
-"""Arrays that a stream may hold beside ``step``, ``time`` and ``dipole_rate/<estimator>``."""
+"""Arrays that a stream may hold beside ``step``, ``time`` and ``dipole_rate/<estimator>``;
+``polarizability_rate`` stands for one array for each estimator."""
 
 _CHUNK_BYTES = 2**16
 _CHUNK_BYTES_PER_ATOM = 2**20  # else as many files as thousands of frames
@@ -58,6 +61,7 @@ def layouts(header: StreamHeader, optional: Iterable[str]) -> dict[str, ArrayLay
     scalar: _FrameShape = (("frame",), ())
     per_group: _FrameShape = (("frame", "group"), (n_groups,))
     vector: _FrameShape = (("frame", "group", "axis"), (n_groups, 3))
+    tensor: _FrameShape = (("frame", "group", "component"), (n_groups, 6))
     per_bead: _FrameShape = (
         ("frame", "bead", "group", "axis"),
         (header.n_beads, n_groups, 3),
@@ -68,11 +72,15 @@ def layouts(header: StreamHeader, optional: Iterable[str]) -> dict[str, ArrayLay
         "f_sum": per_group,
         "dipole_rate_std": vector,
         "dipole_rate_beads": per_bead,
+        "polarizability_rate_std": tensor,
         "velocity": per_atom,
     }
-    chosen = set(optional)
+    # polarizability_rate/<estimator> is there for all estimators or none
+    chosen = {name.partition("/")[0] for name in optional}
     for name in OPTIONAL:
-        if name in chosen:
+        if name in chosen and name == "polarizability_rate":
+            shapes |= {f"{name}/{estimator}": tensor for estimator in header.estimators}
+        elif name in chosen:
             shapes[name] = others.get(name, scalar)
     shapes["time"] = scalar
     found = {

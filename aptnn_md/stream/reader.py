@@ -92,6 +92,20 @@ class StreamReader:
         """
         return self._read(self.rate_name(estimator))
 
+    def polarizability_rate(self, estimator: str | None = None) -> FloatArray:
+        """(n_frames, n_groups, 6) ȧ of each group, Å³/fs; components xx, yy, zz, yz, xz, xy.
+
+        Parameters
+        ----------
+        estimator : default is the first one of the header
+
+        Raises
+        ------
+        InputError
+            The stream has none.
+        """
+        return self._read(self.polarizability_rate_name(estimator))
+
     def blocks(
         self, n_frames: int, estimator: str | None = None, start: int = 0
     ) -> Iterator[FloatArray]:
@@ -135,10 +149,27 @@ class StreamReader:
         InputError
             The stream has no such estimator.
         """
-        estimator = self.header.estimators[0] if estimator is None else estimator
-        if estimator not in self.header.estimators:
-            raise InputError(self.path, "estimator", estimator, list(self.header.estimators))
-        return f"dipole_rate/{estimator}"
+        return f"dipole_rate/{self._estimator(estimator)}"
+
+    def polarizability_rate_name(self, estimator: str | None = None) -> str:
+        """Name of the array of ȧ of an estimator; default: the first one of the header.
+
+        Raises
+        ------
+        InputError
+            The stream has no such estimator, or no polarizability rates.
+        """
+        name = f"polarizability_rate/{self._estimator(estimator)}"
+        if self._arrays and name not in self._arrays:
+            expected = "polarizability rates: a run with a model that gives PGTs, too"
+            raise InputError(self.path, "arrays", "dipole rates only", expected)
+        return name
+
+    def _estimator(self, name: str | None) -> str:
+        name = self.header.estimators[0] if name is None else name
+        if name not in self.header.estimators:
+            raise InputError(self.path, "estimator", name, list(self.header.estimators))
+        return name
 
     def _mean(self, name: str) -> FloatArray | None:
         """Mean over frames, in bounded memory."""
@@ -150,8 +181,8 @@ class StreamReader:
     def _read(self, name: str, start: int = 0, stop: int | None = None) -> AnyArray:
         stop = self._n_frames if stop is None else min(stop, self._n_frames)
         if name not in self._arrays:
-            shape = (0, len(self.header.groups), 3) if name.startswith("dipole_rate") else (0,)
-            return np.empty(shape)
+            width = {"dipole_rate": (3,), "polarizability_rate": (6,)}.get(name.partition("/")[0])
+            return np.empty((0,) if width is None else (0, len(self.header.groups), *width))
         values = read_array(self.path, self._arrays[name], start, stop)
         if values.dtype.kind == "f" and not np.isfinite(values).all():
             frame = start + int(

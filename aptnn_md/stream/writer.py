@@ -91,6 +91,8 @@ class StreamWriter:
         dipole_rate_std: ArrayLike | None = None,
         extrapolation: float | None = None,
         dipole_rate_beads: ArrayLike | None = None,
+        polarizability_rates: Mapping[str, ArrayLike] | None = None,
+        polarizability_rate_std: ArrayLike | None = None,
         velocity: ArrayLike | None = None,
     ) -> None:
         """Add a frame.
@@ -106,6 +108,9 @@ class StreamWriter:
         dipole_rate_std : (n_groups, 3) e Å/fs, over a committee
         extrapolation : largest committee standard deviation of an atom's APT, e
         dipole_rate_beads : (n_beads, n_groups, 3) e Å/fs, of each bead
+        polarizability_rates : estimator -> (n_groups, 6) Å³/fs, components xx, yy, zz, yz, xz, xy;
+            for all estimators
+        polarizability_rate_std : (n_groups, 6) Å³/fs, over a committee
         velocity : (n_atoms, 3) Å/fs, of the centroids for path integrals
 
         What of the optional ones is given with the first frame must be given with every frame.
@@ -128,10 +133,13 @@ class StreamWriter:
             "dipole_rate_std": dipole_rate_std,
             "extrapolation": extrapolation,
             "dipole_rate_beads": dipole_rate_beads,
+            "polarizability_rate_std": polarizability_rate_std,
             "velocity": velocity,
         }
         given: dict[str, ArrayLike] = {n: v for n, v in optional.items() if v is not None}
         given |= {f"dipole_rate/{name}": rate for name, rate in rates.items()}
+        of_polarizability = polarizability_rates or {}
+        given |= {f"polarizability_rate/{name}": r for name, r in of_polarizability.items()}
         given |= {"step": step, "time": time}
         planned = self._layouts or layouts(self.header, given)
         self._buffer.append(_checked(f"{self.path}, step {step}", planned, given))
