@@ -1,4 +1,4 @@
-"""Dipole rates by motion: translation, libration and vibration of molecules.
+"""Rates by motion: translation, libration and vibration of molecules.
 
 The velocity of atom i of a molecule with centre of mass R is split at each instant:
 
@@ -10,9 +10,9 @@ vibration      v - V - ω × (r - R)             what changes the shape
 =============  ==============================  ===================================================
 
 The three are projections that are orthogonal in the metric of the masses, so kinetic energies add
-up, and the vibration has neither momentum nor angular momentum. Ṁ is linear in the velocities:
-its parts Σ P·v add up to the total. Imoto and Marx (J. Chem. Phys. 150, 084502 (2019)) take
-spectra of water apart by the same motions.
+up, and the vibration has neither momentum nor angular momentum. Ṁ and ȧ are linear in the
+velocities: their parts Σ P·v add up to the total. Imoto and Marx (J. Chem. Phys. 150, 084502
+(2019)) take spectra of water apart by the same motions.
 """
 
 from __future__ import annotations
@@ -86,13 +86,21 @@ class MotionGroups:
         """Number of atoms."""
         return self.groups.n_atoms
 
-    def rates(self, apt: FloatArray, velocities: FloatArray, frame: Frame) -> FloatArray:
-        """Ṁ of each label (..., n_labels, 3), e Å/fs; see :func:`aptnn_md.rates.dipole_rate`."""
+    def rates(self, tensors: FloatArray, velocities: FloatArray, frame: Frame) -> FloatArray:
+        """Rates of each label, (..., n_labels, k); see :func:`aptnn_md.rates.dipole_rate`.
+
+        Parameters
+        ----------
+        tensors : (..., n_atoms, k, 3), gradients of k numbers: APTs give Ṁ, e Å/fs
+        velocities : (..., n_atoms, 3), Å/fs
+        frame : where the atoms are
+        """
         here = self._geometry(frame)
         translation, rotation = here.rigid_motion(velocities)
-        charge, turn = here.moments(apt)
+        charge, turn = here.moments(tensors)
         of = here.molecule_of_part
-        total = here.by_group(np.einsum("...nab,...nb->...na", apt, velocities), here.group_of_atom)
+        of_atoms = np.einsum("...nab,...nb->...na", tensors, velocities)
+        total = here.by_group(of_atoms, here.group_of_atom)
         moved = np.einsum("...pab,...pb->...pa", charge, translation[..., of, :])
         turned = np.einsum("...pab,...pb->...pa", turn, rotation[..., of, :])
         moved = here.by_group(moved, here.group_of_part)
@@ -207,18 +215,19 @@ class _Geometry:
         angular = _sums(np.cross(self.relative, momenta), index, n_molecules)
         return centre, np.einsum("...mab,...mb->...ma", self.inverse, angular)
 
-    def moments(self, apt: FloatArray) -> tuple[FloatArray, FloatArray]:
-        """What velocity and angular velocity of each part are multiplied with to give its Ṁ.
+    def moments(self, tensors: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """What velocity and angular velocity of each part are multiplied with to give its rate.
 
         Returns
         -------
-        Σ P, e, and Σ P_αβ ε_βγδ r_δ, e Å, each (..., n_parts, 3, 3)
+        Σ P and Σ P_αβ ε_βγδ r_δ for tensors (..., n_atoms, k, 3), each (..., n_parts, k, 3); for
+        APTs e and e Å
         """
         n_parts = len(self.molecule_of_part)
         # ω × r = -r × ω: row by row, P·(ω × r) = (r × P)·ω
-        levers = np.cross(self.relative[..., :, None, :], apt)
+        levers = np.cross(self.relative[..., :, None, :], tensors)
         return (
-            _sums(apt, self.part_of_atom, n_parts, tail=2),
+            _sums(tensors, self.part_of_atom, n_parts, tail=2),
             _sums(levers, self.part_of_atom, n_parts, tail=2),
         )
 

@@ -1,9 +1,10 @@
-"""Contractions of atomic polar tensors with velocities: the dipole rate Ṁ and the f-sum.
+"""Contractions of atomic tensors with velocities: the rates Ṁ and ȧ, and the f-sum.
 
-Only here does an APT meet a velocity. Units and index order: :mod:`aptnn_md.units`.
+Only here does an APT or a PGT meet a velocity. Units and index order: :mod:`aptnn_md.units`; the
+six components of ȧ are those of :data:`aptnn_md.tensors.VOIGT`.
 
 Estimators of Ṁ for path integrals (P beads, positions q_k, velocities v_k = q̇_k; a classical run
-is the case of one bead, where all three agree):
+is the case of one bead, where all three agree). Those of ȧ are the same with PGTs in place of APTs:
 
 ====================  ==========================  =================================================
 ``bead``              (1/P) Σ_k P(q_k)·v_k        exactly d/dt of (1/P) Σ_k M(q_k): the one of RPMD
@@ -23,12 +24,13 @@ from aptnn_md.arrays import FloatArray
 from aptnn_md.errors import InputError
 from aptnn_md.molecules import Frame
 from aptnn_md.motion import MotionGroups
+from aptnn_md.tensors import to_voigt
 
 if TYPE_CHECKING:
     from aptnn_md.groups import Groups
 
 ESTIMATORS = ("bead", "centroid-apt", "apt-at-centroid")
-"""Names of the estimators of Ṁ, the exact one first."""
+"""Names of the estimators of Ṁ and ȧ, the exact one first."""
 
 
 def dipole_rate(
@@ -62,9 +64,41 @@ def dipole_rate(
             f"shape {apt.shape}",
             f"{(*velocities.shape, 3)} for the velocities",
         )
-    if isinstance(groups, MotionGroups):
-        return groups.rates(apt, velocities, _needed(frame))
-    return _sum_by_group(np.einsum("...nab,...nb->...na", apt, velocities), groups, frame)
+    return _rate(apt, velocities, groups, frame)
+
+
+def polarizability_rate(
+    pgt: FloatArray,
+    velocities: FloatArray,
+    groups: Groups | MotionGroups | None = None,
+    frame: Frame | None = None,
+) -> FloatArray:
+    """Polarizability rate ȧ_αβ = Σᵢγ pgt[i, α, β, γ] v[i, γ] of each group of atoms, or motions.
+
+    Parameters
+    ----------
+    pgt : (..., n_atoms, 3, 3, 3), Å², the last index that of the displacement
+    velocities, groups, frame : see :func:`dipole_rate`
+
+    Returns
+    -------
+    (..., n_groups, 6), Å³/fs, components xx, yy, zz, yz, xz, xy; the sum over groups is the total
+
+    Raises
+    ------
+    InputError
+        Shapes that do not belong together, or no frame where it is needed.
+    """
+    if pgt.shape[-4:] != (*velocities.shape[-2:], 3, 3) or velocities.shape[-1] != 3:
+        raise InputError(
+            "polarizability rate",
+            "pgt",
+            f"shape {pgt.shape}",
+            f"{(*velocities.shape, 3, 3)} for the velocities",
+        )
+    # a row for each component, as an APT has a row for each of the dipole's
+    rows = np.swapaxes(to_voigt(np.moveaxis(pgt, -1, -3)), -1, -2)
+    return _rate(rows, velocities, groups, frame)
 
 
 def f_sum(
@@ -106,27 +140,29 @@ def f_sum(
 
 def estimate(
     estimator: str,
-    apt_beads: FloatArray | None,
+    at_beads: FloatArray | None,
     velocities: FloatArray,
-    apt_centroid: FloatArray | None = None,
+    at_centroid: FloatArray | None = None,
     groups: Groups | MotionGroups | None = None,
     frame: Frame | None = None,
 ) -> FloatArray:
-    """Dipole rate of a path-integral configuration by one of :data:`ESTIMATORS`.
+    """Rate of a path-integral configuration by one of :data:`ESTIMATORS`: Ṁ of APTs, ȧ of PGTs.
 
     Parameters
     ----------
     estimator : ``"bead"``, ``"centroid-apt"`` or ``"apt-at-centroid"``
-    apt_beads : (n_beads, n_atoms, 3, 3), e; not needed by ``apt-at-centroid``
+    at_beads : APTs (n_beads, n_atoms, 3, 3), e, or PGTs (n_beads, n_atoms, 3, 3, 3), Å², of each
+        bead; not needed by ``apt-at-centroid``
     velocities : (n_beads, n_atoms, 3), Å/fs, the time derivatives of the bead positions
-    apt_centroid : (n_atoms, 3, 3), e, at the mean of the bead positions; only ``apt-at-centroid``
+    at_centroid : (n_atoms, 3, 3), e, or (n_atoms, 3, 3, 3), Å², at the mean of the bead positions;
+        only ``apt-at-centroid``
     groups : groups of atoms, or of motions; default: one group of all
     frame : positions of the beads, (n_beads, n_atoms, 3), for groups of motions and moving
         selections
 
     Returns
     -------
-    (n_groups, 3), e Å/fs
+    (n_groups, 3), e Å/fs, or (n_groups, 6), Å³/fs
 
     Raises
     ------
@@ -134,20 +170,33 @@ def estimate(
         Another estimator, or the tensors that it needs are missing.
     """
     if estimator not in ESTIMATORS:
-        raise InputError(
-            "dipole rate", "estimator", repr(estimator), f"one of {', '.join(ESTIMATORS)}"
-        )
-    tensors = apt_centroid if estimator == "apt-at-centroid" else apt_beads
+        raise InputError("rate", "estimator", repr(estimator), f"one of {', '.join(ESTIMATORS)}")
+    tensors = at_centroid if estimator == "apt-at-centroid" else at_beads
     if tensors is None:
-        name = "apt_centroid" if estimator == "apt-at-centroid" else "apt_beads"
+        name = "at_centroid" if estimator == "apt-at-centroid" else "at_beads"
         raise InputError(f"estimator {estimator}", name, "nothing", "the tensors that it needs")
-    if estimator == "bead":
-        rate: FloatArray = dipole_rate(tensors, velocities, groups, frame).mean(axis=0)
-        return rate
+    if estimator != "bead":
+        velocities = velocities.mean(axis=0)
+        frame = None if frame is None else frame.centroid()
     if estimator == "centroid-apt":
         tensors = tensors.mean(axis=0)
-    frame = None if frame is None else frame.centroid()
-    return dipole_rate(tensors, velocities.mean(axis=0), groups, frame)
+    of_polarizability = tensors.ndim > velocities.ndim + 1
+    rate = polarizability_rate if of_polarizability else dipole_rate
+    found = rate(tensors, velocities, groups, frame)
+    mean: FloatArray = found.mean(axis=0) if estimator == "bead" else found
+    return mean
+
+
+def _rate(
+    tensors: FloatArray,
+    velocities: FloatArray,
+    groups: Groups | MotionGroups | None,
+    frame: Frame | None,
+) -> FloatArray:
+    """Σᵢ tensors[i] @ v[i], (..., n_groups, k), of gradients (..., n_atoms, k, 3) of k numbers."""
+    if isinstance(groups, MotionGroups):
+        return groups.rates(tensors, velocities, _needed(frame))
+    return _sum_by_group(np.einsum("...nab,...nb->...na", tensors, velocities), groups, frame)
 
 
 def _needed(frame: Frame | None) -> Frame:

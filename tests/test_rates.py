@@ -106,7 +106,7 @@ def test_bead_estimator_is_the_derivative_of_the_bead_dipole(rng):
         (lambda: estimate("beads", np.ones((1, 2, 3, 3)), np.ones((1, 2, 3))), "one of bead, cen"),
         (
             lambda: estimate("apt-at-centroid", None, np.ones((1, 2, 3))),
-            "apt_centroid: found nothing",
+            "at_centroid: found nothing",
         ),
     ],
 )
