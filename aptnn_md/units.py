@@ -68,6 +68,21 @@ KM_PER_MOL: float = (
 """Integrated molar absorption of a normal mode, km/mol = KM_PER_MOL |∂M/∂Q|², with ∂M/∂Q in
 e/√amu: N_A e²/(12 ε₀ c² amu), the harmonic limit of the same formula as :data:`IR_PREFACTOR`."""
 
+RAMAN_PREFACTOR: float = 2.0 * LIGHT_SPEED_CM_PER_FS * AMU_A2_PER_FS2_EV / BOLTZMANN_EV_PER_K
+"""2c/k_B: Raman activity in each wavenumber [Å⁴/amu per cm⁻¹] = RAMAN_PREFACTOR / T
+∫dt e^{-iωt} ⟨ȧ(0) ȧ(t)⟩, with T in K and the integral over all times in Å⁶/fs. Its integral over
+wavenumbers from 0 on is Σ (∂a/∂Q)² of classical harmonic vibrations, whose ⟨Q̇²⟩ is k_B T."""
+
+CROSS_SECTION_PREFACTOR: float = (
+    # 16π⁴ h/(8π² c) with the polarizability volume: (4πε₀)² and π²/ε₀² make 16π⁴
+    2.0 * math.pi**2 * _si.h / _si.c
+    # Å⁴/amu, cm⁻⁴ and cm to SI, then m² to cm²
+    * (1e-40 / _si.atomic_mass) * 1e8 * 1e-2 * 1e4
+)  # fmt: skip
+"""2π²h/c: dσ/dΩ [cm²/sr] = CROSS_SECTION_PREFACTOR (ν̃₀ − ν̃)⁴/(ν̃ (1 − e^{−βħω})) S/45 of a Raman
+line at ν̃ (cm⁻¹) of the activity S (Å⁴/amu), laser at ν̃₀ (J. Neugebauer, M. Reiher, C. Kind and
+B. A. Hess, J. Comput. Chem. 23, 895 (2002), in polarizability volumes)."""
+
 PER_CM2_PER_KM_PER_MOL: float = 1e5 / (_si.N_A * 1e-24)  # cm/mol over cm³/mol of 1 Å³
 """∫ n(ν̃)α(ν̃) dν̃ [cm⁻²] = PER_CM2_PER_KM_PER_MOL A / V of one mode of intensity A (km/mol) in each
 volume V (Å³)."""

@@ -17,7 +17,7 @@ from scipy.fft import irfft, next_fast_len, rfft
 from aptnn_md.arrays import AnyArray, FloatArray, IntArray
 from aptnn_md.errors import InputError
 from aptnn_md.spectra.plan import SpectralPlan
-from aptnn_md.spectra.terms import Term, rows_of
+from aptnn_md.spectra.terms import Components, Term, rows_of
 
 MAX_BLOCKS, MIN_BLOCKS = 64, 16
 """At most that many blocks of all runs; the smaller number where they would fill the memory."""
@@ -241,15 +241,20 @@ class LagAccumulator:
         if n_mixed:
             first, second = self._transforms(buffer, starts, slice(0, n_mixed))
             for row, (a, b) in enumerate(rows.pairs):
-                spectra[row] = np.einsum("skf,skf->f", first[:, a].conj(), second[:, b])
+                of = _chosen(rows.components[row])
+                spectra[row] = np.einsum("skf,skf->f", first[:, a, of].conj(), second[:, b, of])
         if len(rows.alone):
+            own = rows.components[len(rows.pairs) :]
             for signal in range(self.n_signals):
                 weights = rows.alone[:, signal]
                 if weights.any():
                     at = n_mixed + signal
                     first, second = self._transforms(buffer, starts, slice(at, at + 1))
-                    product = np.einsum("sikf,sikf->f", first.conj(), second)
-                    spectra[len(rows.pairs) :] += weights[:, None] * product
+                    for of in dict.fromkeys(own):
+                        k = _chosen(of)
+                        product = np.einsum("skf,skf->f", first[:, 0, k].conj(), second[:, 0, k])
+                        share = weights * np.array([other == of for other in own])
+                        spectra[len(rows.pairs) :] += share[:, None] * product
         return np.asarray(irfft(spectra, self._n_fft, axis=1)[:, : plan.n_lags])
 
     def _transforms(
@@ -269,6 +274,11 @@ class LagAccumulator:
         segment *= plan.taper
         first = rfft(segment, self._n_fft, axis=-1)
         return first, first if plan.reach == 0 else rfft(cut(plan.needed), self._n_fft, axis=-1)
+
+
+def _chosen(components: Components) -> slice | list[int]:
+    """Index of the components of a term."""
+    return slice(None) if components is None else list(components)
 
 
 def _joined(run: _Run) -> FloatArray:

@@ -25,7 +25,8 @@ from aptnn_md.errors import InputError
 from aptnn_md.spectra.infrared import InfraredSpectrum
 from aptnn_md.spectra.plan import nyquist_wavenumber
 from aptnn_md.spectra.power import PowerBlocks, integration_weights
-from aptnn_md.spectra.sources import StreamOptions, StreamSpectrum
+from aptnn_md.spectra.sources import StreamSpectrum
+from aptnn_md.spectra.stream_signal import Spectrum, StreamOptions, StreamSignal
 
 RANGE = (0.0, 4000.0)
 """Where convergence is looked at unless a range is given, cm⁻¹."""
@@ -207,7 +208,16 @@ def follow(
     InputError
         See there; runs that are too short as yet are waited for.
     """
-    streams, shown = StreamSpectrum(paths, options), math.nan
+    yield from follow_streams(StreamSpectrum(paths, options), wavenumbers, every)
+
+
+def follow_streams(
+    streams: StreamSignal[Spectrum],
+    wavenumbers: tuple[float, float] = RANGE,
+    every: float = 10.0,
+) -> Iterator[tuple[Spectrum, Convergence]]:
+    """:func:`follow` for spectra of any kind."""
+    shown = math.nan
     while True:
         # asked before reading, so that nothing is missed between the last frames and the end
         going_on = any(run.reader.being_written is not False for run in streams.runs)

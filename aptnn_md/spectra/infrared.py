@@ -10,15 +10,13 @@ import numpy as np
 from aptnn_md.arrays import AnyArray, FloatArray
 from aptnn_md.errors import InputError
 from aptnn_md.spectra.accumulate import LagAccumulator
-from aptnn_md.spectra.increments import increments_correction, increments_note
-from aptnn_md.spectra.parts import decompose, infrared_terms
-from aptnn_md.spectra.plan import SpectralPlan, check_positive, plan_spectrum
-from aptnn_md.spectra.power import PowerBlocks, Run, densities, pieces_of
+from aptnn_md.spectra.increments import increments_note, rate_densities
+from aptnn_md.spectra.notes import notes_of
+from aptnn_md.spectra.parts import decompose, part_terms
+from aptnn_md.spectra.plan import SpectralPlan, of_each_run, plan_spectrum
+from aptnn_md.spectra.power import PowerBlocks, Run, pieces_of
 from aptnn_md.spectra.terms import TOTAL
 from aptnn_md.units import F_SUM_PREFACTOR, IR_PREFACTOR
-
-_ALIASED_SHARE = 0.01
-_FEW_BLOCKS = 8
 
 
 @dataclass(frozen=True)
@@ -169,9 +167,9 @@ def infrared_spectrum(
     """
     n_runs = len(dipole_rates)
     conditions = Conditions(
-        _each("temperature", temperature, n_runs),
-        _each("volume", volume, n_runs),
-        None if f_sum is None else _each("f_sum", f_sum, n_runs, zero=True),
+        of_each_run("temperature", temperature, n_runs),
+        of_each_run("volume", volume, n_runs),
+        None if f_sum is None else of_each_run("f_sum", f_sum, n_runs, zero=True),
         difference,
     )
     plan = plan_spectrum(resolution, spacing, method, window, unbiased=unbiased)
@@ -200,7 +198,7 @@ def infrared_accumulator(
     molecules: bool = False,
 ) -> LagAccumulator:
     """An accumulator of Ṁ that :func:`infrared_of` turns into a spectrum."""
-    terms = infrared_terms(n_groups, group_labels, molecules)
+    terms = part_terms(n_groups, group_labels, molecules)
     return LagAccumulator(plan, terms, n_groups, "dipole rate")
 
 
@@ -232,54 +230,9 @@ def infrared_of(
         sum_rule=SumRule(*blocks.integral(0.0, blocks.wavenumber[-1]), expected),
         blocks=blocks,
         parts=decompose(curves, group_labels),
-        notes=(*notes, *_notes(blocks)),
+        notes=(*notes, *notes_of(blocks, "absorption")),
         sources=tuple(accumulator.run_frames),
     )
-
-
-def rate_densities(
-    accumulator: LagAccumulator, factors: Sequence[float] = (), *, difference: bool = False
-) -> dict[str, PowerBlocks]:
-    """Densities of Ṁ, times a factor for each run; with ``difference`` of increments of M, whose
-    damping is divided out."""
-    curves = densities(accumulator, factors)
-    if not difference:
-        return curves
-    correction = increments_correction(accumulator.plan)
-    return {name: curve.scaled(correction) for name, curve in curves.items()}
-
-
-def _notes(blocks: PowerBlocks) -> tuple[str, ...]:
-    notes = []
-    highest, total = blocks.wavenumber[-1], blocks.mean.sum()
-    share = float(blocks.mean[blocks.wavenumber > 0.9 * highest].sum() / total) if total else 0.0
-    if share >= _ALIASED_SHARE:
-        notes.append(
-            f"{100 * share:.0f} % of the absorption lies within 10 % of the Nyquist wavenumber "
-            f"{highest:.0f} cm⁻¹: with frames {blocks.plan.spacing:g} fs apart, faster vibrations "
-            "may appear at wrong wavenumbers"
-        )
-    if len(blocks.weights) < _FEW_BLOCKS:
-        notes.append(
-            f"only {len(blocks.weights)} blocks: standard errors were increased after Student so "
-            "that two of them hold 95 %, but know themselves badly"
-        )
-    return tuple(notes)
-
-
-def _each(
-    field: str, value: float | Sequence[float], n_runs: int, zero: bool = False
-) -> tuple[float, ...]:
-    """One positive value for each run."""
-    if value is None or np.ndim(value) == 0:
-        value = (value,) * n_runs  # type: ignore[assignment]
-    values = tuple(value)  # type: ignore[arg-type]
-    if len(values) != n_runs:
-        raise InputError("spectrum", field, f"{len(values)} values", f"one, or {n_runs}")
-    for one in values:
-        if not (zero and one == 0.0):
-            check_positive(field, one)
-    return values
 
 
 def _checked_piece(name: str, piece: AnyArray) -> FloatArray:

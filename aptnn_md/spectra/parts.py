@@ -1,7 +1,7 @@
 """A spectrum in parts: groups alone, cross terms between them, what is within and between.
 
 With Ṁ = Σ_g Ṁ_g the spectrum is the sum of the groups' own ones and of the cross terms
-⟨Ṁ_g(0)·Ṁ_h(t)⟩ + ⟨Ṁ_h(0)·Ṁ_g(t)⟩, which may be negative.
+⟨Ṁ_g(0)·Ṁ_h(t)⟩ + ⟨Ṁ_h(0)·Ṁ_g(t)⟩, which may be negative. The same holds for ȧ and Raman spectra.
 
 * Up to :data:`MAX_PAIRED` groups: each group alone, and each pair (``"O × H"``).
 * Up to :data:`MAX_GROUPS` groups: each group alone, and all pairs together
@@ -30,7 +30,7 @@ INTRAMOLECULAR, INTERMOLECULAR = "intramolecular", "intermolecular"
 _MOLECULE = re.compile(r"(?P<kind>.+)-\d+")
 
 
-def infrared_terms(
+def part_terms(
     n_groups: int, group_labels: Sequence[str] = (), molecules: bool = False
 ) -> dict[str, Term]:
     """What must be computed for the parts; the total only where there are no labels.
@@ -60,7 +60,7 @@ def infrared_terms(
 def decompose(
     curves: Mapping[str, PowerBlocks], group_labels: Sequence[str] = ()
 ) -> dict[str, PowerBlocks]:
-    """Parts that add up to the total, from the curves of :func:`infrared_terms`."""
+    """Parts that add up to the total, from the curves of :func:`part_terms`."""
     parts = {
         name: curve.both_orders() if np.iscomplexobj(curve.values) else curve
         for name, curve in curves.items()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Literal
@@ -234,3 +234,23 @@ def check_positive(field: str, value: float | None) -> None:
     if value is None or not math.isfinite(value) or value <= 0:
         found = "nothing" if value is None else value
         raise InputError("spectrum", field, found, "a positive number")
+
+
+def of_each_run(
+    field: str, value: float | Sequence[float], n_runs: int, zero: bool = False
+) -> tuple[float, ...]:
+    """One positive value for each run, from one for all or one for each.
+
+    Raises
+    ------
+    InputError
+    """
+    if value is None or np.ndim(value) == 0:
+        value = (value,) * n_runs  # type: ignore[assignment]
+    values = tuple(value)  # type: ignore[arg-type]
+    if len(values) != n_runs:
+        raise InputError("spectrum", field, f"{len(values)} values", f"one, or {n_runs}")
+    for one in values:
+        if not (zero and one == 0.0):
+            check_positive(field, one)
+    return values

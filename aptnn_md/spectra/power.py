@@ -19,7 +19,7 @@ from scipy.fft import rfft
 from aptnn_md.arrays import AnyArray, FloatArray, IntArray
 from aptnn_md.errors import InputError
 from aptnn_md.spectra.accumulate import LagAccumulator, LagSums
-from aptnn_md.spectra.errors_of_mean import spectrum_standard_error, standard_error
+from aptnn_md.spectra.errors_of_mean import jackknife, spectrum_standard_error, standard_error
 from aptnn_md.spectra.plan import SpectralPlan
 from aptnn_md.spectra.terms import Pair, Term
 
@@ -112,9 +112,53 @@ class PowerBlocks:
         """⟨x(0)·y(t)⟩ and ⟨y(0)·x(t)⟩ together, 2 Re of the density: real."""
         return replace(self, values=2.0 * self.values.real, shape=4.0 * self.shape.real)
 
+    def plus(self, other: PowerBlocks) -> PowerBlocks:
+        """Sum with another real density of the same data, block by block."""
+        return replace(self, values=self.values + other.values, shape=self.shape + other.shape)
+
     def minus(self, other: PowerBlocks) -> PowerBlocks:
         """Difference to another real density of the same data, block by block."""
         return replace(self, values=self.values - other.values, shape=self.shape + other.shape)
+
+    def between(self, low: float, high: float) -> PowerBlocks:
+        """The part of this density from ``low`` to ``high``, cm⁻¹."""
+        inside = (self.wavenumber >= low) & (self.wavenumber <= high)
+        return replace(
+            self,
+            wavenumber=self.wavenumber[inside],
+            values=self.values[:, inside],
+            shape=self.shape[inside],
+        )
+
+    def ratio(
+        self, to: PowerBlocks, coefficients: FloatArray | None = None
+    ) -> tuple[FloatArray, FloatArray]:
+        """This real density over another one of the same data, and the standard error of that by
+        the jackknife over blocks, so that what both have in common cancels.
+
+        Parameters
+        ----------
+        to : the other one
+        coefficients : (n, m): the ratios of Σ coefficients × mean instead, e.g. of integrals
+
+        Returns
+        -------
+        (n,) or (m,) each; NaN where the other one is 0
+        """
+        above, below = self.values, to.values
+        if coefficients is not None:
+            above, below = above @ coefficients, below @ coefficients
+        m = above.shape[1]
+
+        def divide(means: FloatArray) -> FloatArray:
+            with np.errstate(divide="ignore", invalid="ignore"):
+                quotient = means[:m] / means[m:]
+            return np.where(np.isfinite(quotient), quotient, np.nan)
+
+        both = np.concatenate([above, below], axis=1)
+        overlap = self._overlap(self.plan.neighbour_correlation[0 if coefficients is None else 1])
+        error = jackknife(divide, both, self.weights, self.runs)
+        return divide(self.weights @ both), np.sqrt(overlap) * error
 
     def _overlap(self, correlation: float) -> float:
         """Variance of the mean over that of independent blocks, where neighbouring segments are

@@ -1,13 +1,13 @@
 """Which densities of a signal of many parts are computed, and what must be correlated for them.
 
 A signal is an array (frames, n_signals, n_components): parts of Ṁ, velocities of atoms, elements
-of a polarizability. Components are always summed: ⟨x(0)·y(t)⟩.
+of a polarizability. The components of a term, by default all of them, are summed: ⟨x(0)·y(t)⟩.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import combinations
 from typing import TypeAlias
 
@@ -20,6 +20,10 @@ TOTAL = ""
 """Name of the term that is the whole signal."""
 
 
+Components: TypeAlias = tuple[int, ...] | None
+"""Numbers of the components that are summed; None: all."""
+
+
 @dataclass(frozen=True, eq=False)
 class Auto:
     """Density of y = Σ_s w_s x_s.
@@ -27,9 +31,11 @@ class Auto:
     Attributes
     ----------
     weights : (n_signals,) w
+    components : those that are summed
     """
 
     weights: FloatArray
+    components: Components = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,10 +45,12 @@ class Pair:
     Attributes
     ----------
     left, right : (n_signals,) a and b
+    components : those that are summed
     """
 
     left: FloatArray
     right: FloatArray
+    components: Components = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,9 +60,11 @@ class Alone:
     Attributes
     ----------
     weights : (n_signals,) w, not negative
+    components : those that are summed
     """
 
     weights: FloatArray
+    components: Components = None
 
 
 Term: TypeAlias = Auto | Pair | Alone
@@ -83,6 +93,11 @@ def group_terms(labels: Sequence[str]) -> dict[str, Term]:
     return terms
 
 
+def restricted(terms: Mapping[str, Term], components: Sequence[int]) -> dict[str, Term]:
+    """The same terms of some components only."""
+    return {name: replace(term, components=tuple(components)) for name, term in terms.items()}
+
+
 @dataclass(frozen=True, eq=False)
 class Rows:
     """What is to be correlated so that all terms can be made.
@@ -92,12 +107,14 @@ class Rows:
     mix : (n_mixed, n_signals) sums of signals that are needed
     pairs : (n_pairs, 2) which of them are correlated with which: Σ_t first(t)·second(t + τ)
     alone : (n_alone, n_signals) weights of the sums of signals alone
+    components : (n_pairs + n_alone) components that are summed
     of_term : name -> its rows in the sums: those of pairs, then those of ``alone``
     """
 
     mix: FloatArray
     pairs: tuple[tuple[int, int], ...]
     alone: FloatArray
+    components: tuple[Components, ...]
     of_term: Mapping[str, tuple[int, ...]]
 
     @property
@@ -118,9 +135,9 @@ def rows_of(terms: Mapping[str, Term], n_signals: int) -> Rows:
         Weights are not one for each signal.
     """
     mixed: dict[bytes, int] = {}
-    pairs: dict[tuple[int, int], int] = {}
+    pairs: dict[tuple[int, int, Components], int] = {}
     vectors: list[FloatArray] = []
-    alone: list[FloatArray] = []
+    alone: list[tuple[FloatArray, Components]] = []
 
     def checked(weights: FloatArray) -> FloatArray:
         vector = np.asarray(weights, dtype=np.float64)
@@ -136,27 +153,29 @@ def rows_of(terms: Mapping[str, Term], n_signals: int) -> Rows:
             vectors.append(vector)
         return number
 
-    def row(first: int, second: int) -> int:
-        return pairs.setdefault((first, second), len(pairs))
+    def row(first: int, second: int, components: Components) -> int:
+        return pairs.setdefault((first, second, components), len(pairs))
 
     of_term: dict[str, tuple[int, ...]] = {}
     for name, term in terms.items():
+        of = term.components
         if isinstance(term, Auto):
             a = index(term.weights)
-            of_term[name] = (row(a, a),)
+            of_term[name] = (row(a, a, of),)
         elif isinstance(term, Pair):
             a, b = index(term.left), index(term.right)
-            of_term[name] = (row(a, b), row(b, a), row(a, a), row(b, b))
+            of_term[name] = (row(a, b, of), row(b, a, of), row(a, a, of), row(b, b, of))
         else:
             of_term[name] = (-1 - len(alone),)
-            alone.append(checked(term.weights))
+            alone.append((checked(term.weights), of))
     of_term = {
         name: tuple(r if r >= 0 else len(pairs) - 1 - r for r in found)
         for name, found in of_term.items()
     }
     return Rows(
         np.array(vectors).reshape(-1, n_signals),
-        tuple(pairs),
-        np.array(alone).reshape(-1, n_signals),
+        tuple((first, second) for first, second, _ in pairs),
+        np.array([weights for weights, _ in alone]).reshape(-1, n_signals),
+        tuple(of for *_, of in (*pairs, *alone)),
         of_term,
     )
