@@ -16,7 +16,7 @@ from aptnn_md.arrays import AnyArray, FloatArray
 from aptnn_md.errors import InputError
 from aptnn_md.graph import check_structure
 
-TARGET_SHAPES: dict[str, tuple[int, ...]] = {"apt": (3, 3)}
+TARGET_SHAPES: dict[str, tuple[int, ...]] = {"apt": (3, 3), "pgt": (3, 3, 3)}
 """Tensor of one atom, for each target; files hold it flattened, row-major."""
 
 

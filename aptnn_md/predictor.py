@@ -18,10 +18,11 @@ from ase.data import chemical_symbols
 
 from aptnn_md.arrays import FloatArray
 from aptnn_md.checkpoint import Checkpoint, load_checkpoint
+from aptnn_md.dataset import TARGET_SHAPES
 from aptnn_md.errors import InputError
 from aptnn_md.graph import batches, build_graph
 from aptnn_md.models.tensor_model import TensorModel
-from aptnn_md.tensors import project_total_charge
+from aptnn_md.tensors import project_total_charge, project_translation
 
 # structures are joined to batches of about this many atoms
 BATCH_ATOMS = 2048
@@ -33,7 +34,9 @@ class Predictor:
     """A trained model as a function of structures.
 
     ``predictor(atoms)`` gives the APTs (n_atoms, 3, 3) in e, ``[i, dipole, displacement]``; a list
-    of structures gives a list, evaluated in batches. A committee gives its mean.
+    of structures gives a list, evaluated in batches. A committee gives its mean. A model of PGTs
+    gives (n_atoms, 3, 3, 3) in Å², ``[i, dipole, dipole, displacement]``; of a model of both,
+    calls give the APTs and :meth:`tensors` gives both from one evaluation.
 
     Parameters
     ----------
@@ -42,14 +45,15 @@ class Predictor:
     device : torch device, e.g. ``"cuda"``
     dtype : ``"float32"`` (default) or ``"float64"``
     total_charge : Q of each structure, e
-    neutral : take the mean out of the APTs so that Σᵢ Pᵢ = Q·1; switch it off to see what the
-        network itself says, or for a fragment whose other atoms are not there
+    neutral : take the mean out of the tensors so that Σᵢ Pᵢ = Q·1 and Σᵢ PGTᵢ = 0; switch it off
+        to see what the network itself says, or for a fragment whose other atoms are not there
 
     Attributes
     ----------
     elements : atomic numbers that the model knows
     cutoff : Å
-    target : ``"apt"``
+    target : ``"apt"``, ``"pgt"`` or ``"apt+pgt"``
+    targets : its names; calls give the first
     name, sha256 : of the model file
     n_members : 1, or the size of the committee
     card : model card
@@ -75,6 +79,7 @@ class Predictor:
             for weights in checkpoint.members
         ]
         self.elements: tuple[int, ...] = self.models[0].config.elements
+        self.targets: tuple[str, ...] = self.models[0].targets
         self.cutoff: float = self.models[0].config.cutoff
         self.n_members = len(self.models)
 
@@ -111,7 +116,7 @@ class Predictor:
     def __call__(self, structures: Sequence[Atoms]) -> list[FloatArray]: ...
 
     def __call__(self, structures: Atoms | Sequence[Atoms]) -> FloatArray | list[FloatArray]:
-        """APTs of one structure, (n_atoms, 3, 3), or of each structure of a list.
+        """First target of one structure, APTs (n_atoms, 3, 3), or of each structure of a list.
 
         Raises
         ------
@@ -125,11 +130,21 @@ class Predictor:
         return [tensors.mean(axis=0) for tensors in self.batch_members(structures)]
 
     def members(self, atoms: Atoms) -> FloatArray:
-        """Tensors of each committee member, (n_members, n_atoms, 3, 3)."""
-        return self._evaluate([atoms])[0]
+        """First target by each committee member, APTs (n_members, n_atoms, 3, 3)."""
+        return self._evaluate([atoms])[0][self.targets[0]]
 
     def batch_members(self, structures: Sequence[Atoms]) -> list[FloatArray]:
         """Like :meth:`members` for each of several structures, evaluated in batches."""
+        return [tensors[self.targets[0]] for tensors in self.tensors(structures)]
+
+    def tensors(self, structures: Sequence[Atoms]) -> list[dict[str, FloatArray]]:
+        """All targets of each structure by each committee member, evaluated in batches.
+
+        Returns
+        -------
+        for each structure ``{"apt": (n_members, n_atoms, 3, 3), "pgt": (n_members, n_atoms, 3, 3,
+        3)}``, of these the model's :attr:`targets`
+        """
         return [
             tensors
             for batch in batches(structures, BATCH_ATOMS)
@@ -144,31 +159,43 @@ class Predictor:
         return part
 
     def with_std(self, atoms: Atoms) -> tuple[FloatArray, FloatArray | None]:
-        """Mean and standard deviation of the committee, each (n_atoms, 3, 3).
+        """Mean and standard deviation of the committee's first target, each (n_atoms, 3, 3).
 
         The deviation is the sample's (n_members - 1), and None for a single model.
         """
         members = self.members(atoms)
         return members.mean(axis=0), members.std(axis=0, ddof=1) if self.n_members > 1 else None
 
-    def _evaluate(self, structures: Sequence[Atoms]) -> list[FloatArray]:
-        """(n_members, n_atoms, 3, 3) of each structure."""
+    def _evaluate(self, structures: Sequence[Atoms]) -> list[dict[str, FloatArray]]:
+        """All targets of each structure, each (n_members, n_atoms, 3, 3, ...)."""
         for atoms in structures:
             self._check_elements(atoms)
         graph = build_graph(structures, self.cutoff)
-        if graph.n_atoms == 0:
-            return [np.zeros((self.n_members, 0, 3, 3)) for _ in structures]
+        if graph.n_atoms == 0 or not self.models:
+            return [
+                {t: np.zeros((len(self.models), len(a), *TARGET_SHAPES[t])) for t in self.targets}
+                for a in structures
+            ]
         first = self.models[0]
         with torch.inference_mode():
             geometry, species = first.geometry(graph), first.species(graph)
-            tensors = torch.stack([model(geometry, species) for model in self.models])
-        values = tensors.cpu().numpy().astype(np.float64)
+            found = [model(geometry, species) for model in self.models]
+            stacked = {t: torch.stack([tensors[t] for tensors in found]) for t in self.targets}
         ends = np.cumsum(graph.structure_sizes)[:-1]
-        return [self._projected(part) for part in np.split(values, ends, axis=1)]
+        parts = {
+            target: np.split(tensors.cpu().numpy().astype(np.float64), ends, axis=1)
+            for target, tensors in stacked.items()
+        }
+        return [
+            {target: self._projected(target, parts[target][k]) for target in self.targets}
+            for k in range(len(structures))
+        ]
 
-    def _projected(self, members: FloatArray) -> FloatArray:
+    def _projected(self, target: str, members: FloatArray) -> FloatArray:
         if not self.neutral or members.shape[1] == 0:
             return members
+        if target == "pgt":
+            return np.stack([project_translation(pgt) for pgt in members])
         return np.stack([project_total_charge(apt, self.total_charge) for apt in members])
 
     def _check_elements(self, atoms: Atoms) -> None:

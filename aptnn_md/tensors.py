@@ -1,4 +1,4 @@
-"""Atomic tensors as such: irreducible parts and sum rules. numpy only.
+"""Atomic tensors as such: irreducible parts and sum rules of APTs and PGTs. numpy only.
 
 An APT has nine components: one of l = 0 (its trace), three of l = 1 (its antisymmetric part) and
 five of l = 2 (its symmetric traceless part). Index order: :mod:`aptnn_md.units`.
@@ -73,3 +73,11 @@ def acoustic_sum(apt: FloatArray, total_charge: float = 0.0) -> FloatArray:
 def project_total_charge(apt: FloatArray, total_charge: float = 0.0) -> FloatArray:
     """Take the mean residue out of every atom, so that Σᵢ Pᵢ = Q·1 holds, (n_atoms, 3, 3), e."""
     return apt - acoustic_sum(apt, total_charge) / len(apt)
+
+
+def project_translation(pgt: FloatArray) -> FloatArray:
+    """Take the mean out of every atom, so that Σᵢ pgt[i] = 0 holds, (n_atoms, 3, 3, 3), Å².
+
+    Moving all atoms together changes no polarizability: Σᵢ ∂a/∂rᵢ = 0.
+    """
+    return pgt - pgt.mean(axis=0)

@@ -143,8 +143,12 @@ class Trainer:
         self.training, self.validation = prepare(training, model), prepare(validation, model)
         model.fit_scales(
             [sample.geometry for sample in self.training],
-            torch.cat([sample.labelled_species for sample in self.training]),
-            torch.cat([sample.tensors for sample in self.training]),
+            {
+                model.targets[0]: (
+                    torch.cat([sample.labelled_species for sample in self.training]),
+                    torch.cat([sample.tensors for sample in self.training]),
+                )
+            },
         )
         self.parameters = list(model.parameters())
         self.optimizer = torch.optim.AdamW(
@@ -238,8 +242,8 @@ class Trainer:
         return record
 
     def _errors(self, sample: Sample) -> Tensor:
-        predicted: Tensor = self.model(sample.geometry, sample.species)[sample.labelled]
-        return predicted - sample.tensors
+        predicted: Tensor = self.model(sample.geometry, sample.species)[self.model.targets[0]]
+        return predicted[sample.labelled] - sample.tensors
 
     def _set_learning_rate(self, within_epoch: float) -> float:
         warmup = min(1.0, (self.steps + 1) / max(1, self.settings.warmup_steps))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
@@ -38,57 +39,90 @@ class Target:
             # TorchScript compilation inside e3nn warns about its own deprecation
             warnings.simplefilter("ignore")
             products = o3.ReducedTensorProducts(self.formula, **indices)
-        return products.irreps_out, _orthonormal(products.change_of_basis.double())
+        basis = _orthonormal(products.change_of_basis.double())
+        return products.irreps_out, _settled(products.irreps_out, basis)
 
 
-TARGETS: dict[str, Target] = {"apt": Target("ij")}
+TARGETS: dict[str, Target] = {"apt": Target("ij"), "pgt": Target("ijk=jik")}
+"""Name of a target -> its symmetry; a model of several has their names joined by ``+``."""
+
+
+def target_names(target: str) -> tuple[str, ...]:
+    """Names of a model's targets: ``"apt+pgt"`` -> ``("apt", "pgt")``.
+
+    Raises
+    ------
+    InputError
+        A name that is none of :data:`TARGETS`, or one that stands there twice.
+    """
+    names = tuple(target.split("+"))
+    if not set(names) <= set(TARGETS) or len(set(names)) < len(names):
+        raise InputError(
+            "model", "target", repr(target), f"{', '.join(TARGETS)} or {'+'.join(TARGETS)}"
+        )
+    return names
 
 
 class TensorModel(nn.Module):
     """Network outputs scaled for each element and irrep and turned into Cartesian tensors.
 
-    Scaling never touches single Cartesian components, which would break equivariance: each l has
-    one rms for each element, and only scalars have a mean.
+    Scaling never touches single Cartesian components, which would break equivariance: each irrep
+    has one rms for each element, and only scalars have a mean. Several targets are read from the
+    same features of an atom, each by heads of its own.
 
     Parameters
     ----------
     network : name of the architecture, a key of :data:`NETWORKS`
     elements : atomic numbers
-    target : a key of :data:`TARGETS`
+    target : a key of :data:`TARGETS`, or several joined by ``+``
     settings : other fields of the network's configuration
+
+    Attributes
+    ----------
+    targets : their names
+    columns : target -> which outputs of the network are its own
     """
 
     mean: Tensor
     scale: Tensor
-    basis: Tensor
     irrep_of_component: Tensor
 
     def __init__(
         self, network: str, elements: Sequence[int], target: str, settings: Mapping[str, Any]
     ) -> None:
         super().__init__()
-        irreps, basis = TARGETS[target].basis()
+        self.targets = target_names(target)
+        bases = {name: TARGETS[name].basis() for name in self.targets}
+        irreps = sum((irreps for irreps, _ in bases.values()), o3.Irreps())
         config_class, network_class = _known_network(network)
         _refuse_unknown(network, config_class, settings)
         self.config = config_class(
             elements=tuple(sorted(elements)), target_irreps=str(irreps), **settings
         )
+        _refuse_small_lmax(network, self.config, irreps.lmax)
         self.network = network_class(self.config)
         self.register_buffer("mean", torch.zeros(len(elements), irreps.dim))
         self.register_buffer("scale", torch.ones(len(elements), irreps.dim))
-        self.register_buffer("basis", basis, persistent=False)
-        number = [k for k, (mul, irrep) in enumerate(irreps) for _ in range(mul * irrep.dim)]
+        self.columns: dict[str, slice] = {}
+        for name, (_, basis) in bases.items():
+            self.register_buffer(f"basis_{name}", basis, persistent=False)
+            first = sum(columns.stop - columns.start for columns in self.columns.values())
+            self.columns[name] = slice(first, first + len(basis))
+        copies = [irrep for multiplicity, irrep in irreps for _ in range(multiplicity)]
+        number = [k for k, irrep in enumerate(copies) for _ in range(irrep.dim)]
         self.register_buffer("irrep_of_component", torch.tensor(number), persistent=False)
         self.scalar_components = [
-            k
-            for k, which in enumerate(number)
-            if irreps[which].ir.l == 0 and irreps[which].ir.p == 1
+            k for k, which in enumerate(number) if copies[which].l == 0 and copies[which].p == 1
         ]
 
     @property
     def settings(self) -> dict[str, Any]:
         """The network's configuration as plain data."""
         return asdict(self.config)
+
+    def basis(self, target: str) -> Tensor:
+        """Orthonormal basis (dim, 3, 3, ...) of a target's Cartesian tensors."""
+        return self.get_buffer(f"basis_{target}")
 
     def geometry(self, graph: Graph) -> Any:
         """What the network needs to know of a graph; the same for all networks of one shape."""
@@ -100,37 +134,47 @@ class TensorModel(nn.Module):
             torch.tensor(self.config.elements), torch.from_numpy(graph.atomic_numbers)
         ).to(self.mean.device)
 
-    def forward(self, geometry: Any, species: Tensor) -> Tensor:
-        """(n_atoms, 3, 3, ...), in the graph's order."""
+    def forward(self, geometry: Any, species: Tensor) -> dict[str, Tensor]:
+        """Target -> (n_atoms, 3, 3, ...), in the graph's order."""
         components = self.network(geometry) * self.scale[species] + self.mean[species]
-        return torch.tensordot(components, self.basis, dims=1)
+        return {
+            target: torch.tensordot(components[:, columns], self.basis(target), dims=1)
+            for target, columns in self.columns.items()
+        }
 
     @torch.no_grad()
-    def fit_scales(self, geometries: Sequence[Any], species: Tensor, tensors: Tensor) -> None:
+    def fit_scales(
+        self, geometries: Sequence[Any], labels: Mapping[str, tuple[Tensor, Tensor]]
+    ) -> None:
         """Set means and scales from training data.
 
         Parameters
         ----------
         geometries : of the training frames
-        species : (n_labelled,)
-        tensors : (n_labelled, 3, 3, ...)
+        labels : target -> (n_labelled,) indices of elements and (n_labelled, 3, 3, ...) tensors
         """
         self.network.fit_scales(geometries)
-        n_indices = tensors.ndim - 1
-        components = torch.tensordot(tensors, self.basis, dims=[list(range(1, n_indices + 1))] * 2)
+        for target, (species, tensors) in labels.items():
+            self._fit_target(target, species, tensors)
+
+    def _fit_target(self, target: str, species: Tensor, tensors: Tensor) -> None:
+        own = self.columns[target]
+        dims = list(range(1, tensors.ndim))
+        components = torch.tensordot(tensors, self.basis(target), dims=[dims, dims])
         # an irrep that vanishes in the data, by symmetry perhaps, keeps a small scale
         smallest = 1e-3 * float(components.pow(2).mean().sqrt())
+        irrep_of_component = self.irrep_of_component[own]
         for element in range(len(self.config.elements)):
             part = components[species == element]
             if not len(part):
                 continue
             for component in self.scalar_components:
-                self.mean[element, component] = part[:, component].mean()
-            centred = part - self.mean[element]
-            for irrep in self.irrep_of_component.unique():
-                columns = self.irrep_of_component == irrep
-                rms = float(centred[:, columns].pow(2).mean().sqrt())
-                self.scale[element, columns] = max(rms, smallest) or 1.0
+                if own.start <= component < own.stop:
+                    self.mean[element, component] = part[:, component - own.start].mean()
+            centred = part - self.mean[element, own]
+            for irrep in irrep_of_component.unique():
+                rms = float(centred[:, irrep_of_component == irrep].pow(2).mean().sqrt())
+                self.scale[element, self.irrep_of_component == irrep] = max(rms, smallest) or 1.0
 
 
 def fresh_model(
@@ -161,6 +205,14 @@ def _refuse_unknown(network: str, config_class: type[Any], settings: Mapping[str
         )
 
 
+def _refuse_small_lmax(network: str, config: Any, needed: int) -> None:
+    # the simple network couples features and spherical harmonics, each of at most its lmax
+    least = math.ceil(needed / 2) if network == "simple" else needed
+    if config.lmax < least:
+        expected = f"at least {least} for {config.target_irreps}"
+        raise InputError(f"network {network}", "lmax", config.lmax, expected)
+
+
 def _orthonormal(basis: Tensor) -> Tensor:
     """Rows made orthonormal to double precision; e3nn computes them in the default dtype."""
     rows = basis.flatten(1)
@@ -168,3 +220,32 @@ def _orthonormal(basis: Tensor) -> Tensor:
     values, vectors = torch.linalg.eigh(overlap)
     exact = vectors @ torch.diag(values.rsqrt()) @ vectors.T @ rows
     return exact.view_as(basis)
+
+
+def _settled(irreps: o3.Irreps, basis: Tensor) -> Tensor:
+    """The basis without what e3nn chooses freely, as model files must mean the same everywhere.
+
+    Irreps are found up to a sign, and copies of one irrep up to an orthogonal mixture; versions of
+    e3nn differ in both. Here the first copy holds all of the trace over the first two indices, of a
+    PGT the isotropic part ∂(tr a)/∂r, and the others follow from the unit tensors, in their order.
+    """
+    unit = torch.eye(3, dtype=basis.dtype)
+    others = torch.eye(3 ** (basis.ndim - 3), dtype=basis.dtype)
+    traces = torch.kron(unit.view(-1, 1), others)
+    candidates = torch.cat([traces, torch.eye(len(traces), dtype=basis.dtype)], dim=1)
+    settled = []
+    for (multiplicity, irrep), part in zip(irreps, irreps.slices(), strict=True):
+        block = basis[part].reshape(multiplicity, irrep.dim, -1)
+        mixture = _gram_schmidt(block[:, 0] @ candidates)
+        settled.append(torch.tensordot(mixture, block, dims=1).flatten(0, 1))
+    return torch.cat(settled).view_as(basis)
+
+
+def _gram_schmidt(vectors: Tensor) -> Tensor:
+    """Orthogonal matrix (n, n): its rows are what the first columns of (n, m) span."""
+    rows: list[Tensor] = []
+    for column in vectors.T:
+        rest = column - sum((row * (row @ column) for row in rows), torch.zeros_like(column))
+        if len(rows) < len(vectors) and rest.norm() > 0.1:
+            rows.append(rest / rest.norm())
+    return torch.stack(rows)
