@@ -7,6 +7,7 @@ import socket
 import time
 from pathlib import Path
 
+import torch
 import toy_molecules
 from ipi.engine.simulation import Simulation
 from ipi.utils.softexit import softexit
@@ -94,6 +95,8 @@ def _run_ipi(directory, source, prefix):
     os.dup2(log, 2)
     # as in a new process, whatever ran in the one that was forked
     softexit.__init__()
+    # the threads of the one that was forked are not here, and OpenMP would wait for them
+    torch.set_num_threads(1)
     with open(source) as file:
         simulation = Simulation.load_from_xml(file, request_banner=False, sockets_prefix=prefix)
     softexit.hard_exit = True
