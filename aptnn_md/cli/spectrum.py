@@ -11,6 +11,7 @@ HELP = "Spectra with absolute units and error bars from streams of the dipole ra
 
 KINDS = {
     "ir": "infrared absorption",
+    "raman": "Raman scattering, polarised and depolarised",
     "compare": "several infrared spectra beside each other",
     "vdos": "velocity spectra of groups of atoms",
     "normal-modes": "harmonic vibrations and their infrared intensities",

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import argparse
-from typing import TypedDict
+from typing import TYPE_CHECKING, TypedDict
+
+if TYPE_CHECKING:
+    from aptnn_md.spectra.stream_signal import StreamOptions
 
 
 def add_stream_arguments(parser: argparse.ArgumentParser, volume: bool = True) -> None:
@@ -31,6 +34,64 @@ def add_selection_arguments(parser: argparse.ArgumentParser, volume: bool = True
             metavar="A3",
             help="volume of the cell, Å³; default: as the streams",
         )
+
+
+def add_signal_arguments(parser: argparse.ArgumentParser, quantity: str) -> None:
+    """Estimator, groups and following of what streams hold.
+
+    Parameters
+    ----------
+    quantity : its symbol
+    """
+    parser.add_argument(
+        "--estimator",
+        metavar="NAME",
+        help=f"estimator of {quantity}; default: the first one",
+    )
+    parser.add_argument(
+        "--merge",
+        nargs="+",
+        default=(),
+        metavar="RULE",
+        help="merge groups by their labels: motion, group, kind, all, or NAME=PATTERN, "
+        "e.g. 'ions=Cl*'",
+    )
+    parser.add_argument(
+        "--molecules",
+        action="store_true",
+        help="intramolecular and intermolecular parts, of streams with molecules as groups",
+    )
+    parser.add_argument(
+        "--mix-conditions",
+        action="store_true",
+        help="accept streams at different temperatures or volumes; each counts with its own",
+    )
+    parser.add_argument(
+        "--follow",
+        type=float,
+        nargs="?",
+        const=10.0,
+        metavar="SECONDS",
+        help="compute again every so many seconds (default: 10) while the runs go on and print "
+        "how the error falls, over --range or 0-4000 cm⁻¹; then, or on Ctrl-C, the rest",
+    )
+
+
+def stream_options(arguments: argparse.Namespace) -> StreamOptions:
+    """What of the streams is used, and how."""
+    from aptnn_md.spectra.stream_signal import StreamOptions
+
+    return StreamOptions(
+        resolution=arguments.resolution,
+        temperature=arguments.temperature,
+        volume=getattr(arguments, "volume", None),
+        estimator=arguments.estimator,
+        skip=arguments.skip,
+        merge=tuple(arguments.merge),
+        molecules=arguments.molecules,
+        mix=arguments.mix_conditions,
+        **method(arguments),
+    )
 
 
 def add_resolution_arguments(parser: argparse.ArgumentParser) -> None:
@@ -90,6 +151,17 @@ def add_output_arguments(parser: argparse.ArgumentParser) -> None:
         metavar=("LOW", "HIGH"),
         dest="wavenumbers",
         help="wavenumbers to write and draw, cm⁻¹; default: all there are, all that absorb",
+    )
+
+
+def add_band_ranges_argument(parser: argparse._ActionsContainer) -> None:
+    """Bands to measure."""
+    parser.add_argument(
+        "--bands",
+        nargs="+",
+        default=(),
+        metavar="NAME:LOW-HIGH",
+        help="bands to measure, cm⁻¹, e.g. bend:1500-1800",
     )
 
 

@@ -52,13 +52,7 @@ def add_band_arguments(parser: argparse.ArgumentParser) -> None:
         choices=["water"],
         help="compare bands with an experiment, in the report and in the picture",
     )
-    bands.add_argument(
-        "--bands",
-        nargs="+",
-        default=(),
-        metavar="NAME:LOW-HIGH",
-        help="more bands to measure, cm⁻¹, e.g. bend:1500-1800",
-    )
+    spectrum_options.add_band_ranges_argument(bands)
     bands.add_argument(
         "--baseline",
         action="store_true",

@@ -1,13 +1,16 @@
-"""Spectra from streams: infrared absorption with absolute units and error bars.
+"""Spectra from streams: infrared absorption and Raman scattering, absolute, with error bars.
 
 :func:`infrared_spectrum` takes arrays of Ṁ, :func:`spectrum_of_streams` stream files; both give
 an :class:`InfraredSpectrum`. From it follow :func:`quantities` (permittivity, refractive index,
 absorption coefficient, ...), :func:`find_bands`, another quantum correction (:func:`corrected`)
-and the :func:`difference` to another one. Beneath are :func:`power_blocks`, densities and cross
-densities of any signals, and :func:`correlations`, their functions of time; ``convergence`` looks
-at runs that go on. :func:`report` and :func:`write_table` show it;
-pictures, which import matplotlib, are in the modules ``plot``, ``plot_parts`` and
-``plot_comparison``, NetCDF, which imports xarray, in ``netcdf``.
+and the :func:`difference` to another one. :func:`raman_spectrum` and :func:`raman_of_streams` give
+a :class:`RamanSpectrum` of ȧ, :func:`measured` its cross sections for a laser.
+
+Beneath are :func:`power_blocks`, densities and cross densities of any signals, and
+:func:`correlations`, their functions of time; ``convergence`` looks at runs that go on.
+:func:`report` and :func:`write_table`, for Raman :func:`report_raman` and :func:`write_raman`, show
+what was found; pictures, which import matplotlib, are in the modules ``plot``, ``plot_raman``,
+``plot_parts`` and ``plot_comparison``, NetCDF, which imports xarray, in ``netcdf``.
 """
 
 from __future__ import annotations
@@ -38,7 +41,11 @@ from aptnn_md.spectra.kramers_kronig import kramers_kronig
 from aptnn_md.spectra.plan import SpectralPlan, plan_spectrum
 from aptnn_md.spectra.power import PowerBlocks, power_blocks
 from aptnn_md.spectra.quantum import CORRECTIONS, corrected
+from aptnn_md.spectra.raman import RamanCurves, RamanSpectrum, raman_spectrum
+from aptnn_md.spectra.raman_output import report_raman, write_raman
+from aptnn_md.spectra.raman_streams import raman_of_streams
 from aptnn_md.spectra.report import report
+from aptnn_md.spectra.scattering import corrected_raman, measured
 from aptnn_md.spectra.sources import StreamOptions, spectrum_of_streams
 from aptnn_md.spectra.table import read_table, write_table
 
@@ -54,6 +61,8 @@ __all__ = [
     "OpticalConstants",
     "PowerBlocks",
     "Quantity",
+    "RamanCurves",
+    "RamanSpectrum",
     "Reference",
     "ReferenceBand",
     "ReferenceCurve",
@@ -63,21 +72,27 @@ __all__ = [
     "band_table",
     "bands_of_curve",
     "corrected",
+    "corrected_raman",
     "correlations",
     "difference",
     "find_bands",
     "infrared_spectrum",
     "integral_difference",
     "kramers_kronig",
+    "measured",
     "optical_constants",
     "part_table",
     "plan_spectrum",
     "power_blocks",
     "quantities",
+    "raman_of_streams",
+    "raman_spectrum",
     "read_reference",
     "read_table",
     "report",
+    "report_raman",
     "spectrum_of_streams",
     "static_permittivity",
+    "write_raman",
     "write_table",
 ]

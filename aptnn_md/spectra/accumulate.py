@@ -250,10 +250,10 @@ class LagAccumulator:
                 if weights.any():
                     at = n_mixed + signal
                     first, second = self._transforms(buffer, starts, slice(at, at + 1))
-                    for of in dict.fromkeys(own):
-                        k = _chosen(of)
+                    for each in dict.fromkeys(own):
+                        k = _chosen(each)
                         product = np.einsum("skf,skf->f", first[:, 0, k].conj(), second[:, 0, k])
-                        share = weights * np.array([other == of for other in own])
+                        share = weights * np.array([other == each for other in own])
                         spectra[len(rows.pairs) :] += share[:, None] * product
         return np.asarray(irfft(spectra, self._n_fft, axis=1)[:, : plan.n_lags])
 

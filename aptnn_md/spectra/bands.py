@@ -14,7 +14,7 @@ from aptnn_md.errors import InputError
 from aptnn_md.spectra.errors_of_mean import jackknife
 from aptnn_md.spectra.experiment import ReferenceCurve
 from aptnn_md.spectra.infrared import InfraredSpectrum
-from aptnn_md.spectra.power import integration_weights
+from aptnn_md.spectra.power import PowerBlocks, integration_weights
 
 _SMOOTHING = 0.1
 _NOISY_COPIES = 100
@@ -143,7 +143,14 @@ def find_bands(
     InputError
         A range is not inside the spectrum.
     """
-    return [_band(spectrum, name, *limits, baseline) for name, limits in ranges.items()]
+    return bands_of_blocks(spectrum.blocks, ranges, baseline)
+
+
+def bands_of_blocks(
+    blocks: PowerBlocks, ranges: Mapping[str, tuple[float, float]], baseline: bool = False
+) -> list[Band]:
+    """:func:`find_bands` of any real density, in its own unit."""
+    return [_band(blocks, name, *limits, baseline) for name, limits in ranges.items()]
 
 
 def bands_of_curve(
@@ -178,16 +185,16 @@ def bands_of_curve(
     return bands
 
 
-def _band(spectrum: InfraredSpectrum, name: str, low: float, high: float, baseline: bool) -> Band:
-    wavenumber, blocks = spectrum.wavenumber, spectrum.blocks
+def _band(blocks: PowerBlocks, name: str, low: float, high: float, baseline: bool) -> Band:
+    wavenumber = blocks.wavenumber
     step = wavenumber[1] - wavenumber[0]
-    if not (low >= 0 and low + 3 * step <= high <= wavenumber[-1]):
-        expected = f"low < high within 0 to {wavenumber[-1]:.0f} cm⁻¹"
+    if not (low >= wavenumber[0] and low + 3 * step <= high <= wavenumber[-1]):
+        expected = f"low < high within {wavenumber[0]:.0f} to {wavenumber[-1]:.0f} cm⁻¹"
         raise InputError("spectrum", f"band '{name}'", f"{low:g} to {high:g} cm⁻¹", expected)
     measure = _Measure(wavenumber, low, high, baseline)
     position, height, width, integral = measure(blocks.mean)
     by_blocks = jackknife(measure, blocks.values, blocks.weights, blocks.runs)
-    copies = np.transpose([measure(curve) for curve in _with_noise(spectrum)])
+    copies = np.transpose([measure(curve) for curve in _with_noise(blocks)])
     # a copy, or the spectrum without one block, may have no width
     by_noise = [np.std(v[np.isfinite(v)]) if np.isfinite(v).any() else np.nan for v in copies[:3]]
     errors = np.fmax(by_blocks, [*by_noise, 0.0])
@@ -205,7 +212,7 @@ def _band(spectrum: InfraredSpectrum, name: str, low: float, high: float, baseli
         width_error=float(errors[2]),
         integral=float(integral),
         # with no maximum in it, an integral has no other error than that of its blocks
-        integral_error=float(errors[3]) if baseline else spectrum.integral(low, high)[1],
+        integral_error=float(errors[3]) if baseline else blocks.integral(low, high)[1],
         at_edge=bool(min(position - low, high - position) < 1.5 * step),
     )
 
@@ -246,14 +253,14 @@ def _length_above(wavenumber: FloatArray, curve: FloatArray, level: float) -> fl
     return float(share @ np.diff(wavenumber))
 
 
-def _with_noise(spectrum: InfraredSpectrum) -> Iterator[FloatArray]:
+def _with_noise(blocks: PowerBlocks) -> Iterator[FloatArray]:
     """Copies of a spectrum with noise of its standard error, correlated over the resolution."""
-    step = spectrum.wavenumber[1] - spectrum.wavenumber[0]
-    sigma = spectrum.resolution / step / _FWHM_PER_SIGMA
+    step = blocks.wavenumber[1] - blocks.wavenumber[0]
+    sigma = blocks.resolution / step / _FWHM_PER_SIGMA
     random = np.random.default_rng(0)
     for _ in range(_NOISY_COPIES):
-        noise = gaussian_filter1d(random.normal(size=len(spectrum.wavenumber)), sigma)
-        yield spectrum.blocks.mean + spectrum.standard_error * noise / noise.std()
+        noise = gaussian_filter1d(random.normal(size=len(blocks.wavenumber)), sigma)
+        yield blocks.mean + blocks.standard_error * noise / noise.std()
 
 
 def _maximum(wavenumber: FloatArray, curve: FloatArray, inside: IntArray) -> float:

@@ -6,6 +6,7 @@ import os
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -37,10 +38,7 @@ def to_dataset(
     InputError
         xarray is not installed.
     """
-    try:
-        import xarray
-    except ImportError as error:
-        raise InputError("NetCDF", "xarray", "not installed", _INSTALL) from error
+    library = imported_xarray()
     per_length = {"units": "cm-1"}
     curve, blocks = ("wavenumber",), spectrum.blocks
     variables: dict[str, tuple[tuple[str, ...], Any, dict[str, str]]] = {
@@ -68,7 +66,17 @@ def to_dataset(
         variables[name] = (curve, quantity.values, attributes)
         variables[f"{name}_error"] = (curve, quantity.standard_error, attributes)
     attributes = _attributes(spectrum, provenance)
-    return xarray.Dataset(variables, coords=coordinates, attrs=attributes)
+    dataset: xarray.Dataset = library.Dataset(variables, coords=coordinates, attrs=attributes)
+    return dataset
+
+
+def imported_xarray() -> ModuleType:
+    """The module, which is optional; InputError where it is not installed."""
+    try:
+        import xarray
+    except ImportError as error:
+        raise InputError("NetCDF", "xarray", "not installed", _INSTALL) from error
+    return xarray
 
 
 def write_netcdf(
@@ -93,7 +101,17 @@ def write_netcdf(
         values.
     """
     dataset = to_dataset(spectrum, provenance, quantities)
-    dataset = dataset.isel(wavenumber=in_range(spectrum, wavenumbers))
+    save_dataset(path, dataset.isel(wavenumber=in_range(spectrum, wavenumbers)))
+
+
+def save_dataset(path: str | os.PathLike[str], dataset: xarray.Dataset) -> None:
+    """Write a dataset to a NetCDF 4 file.
+
+    Raises
+    ------
+    InputError
+        h5netcdf is not installed, or the file cannot be written.
+    """
     with tempfile.TemporaryDirectory() as folder:
         partial = Path(folder) / "spectrum.nc"
         try:

@@ -21,6 +21,7 @@ from aptnn_md.files import write_output
 from aptnn_md.spectra.bands import Reference
 from aptnn_md.spectra.experiment import ReferenceCurve
 from aptnn_md.spectra.infrared import InfraredSpectrum
+from aptnn_md.spectra.raman import RamanSpectrum
 
 LINE, BAND, EXPERIMENT = "#0b4f8a", "#8fbce6", "#c8501e"
 """Colours of a spectrum, its error band, and experiments."""
@@ -181,13 +182,13 @@ def legend(axes: Axes, **more: object) -> None:
         axes.legend(frameon=False, fontsize=8.5, loc="best", **more)
 
 
-def describe_runs(spectrum: InfraredSpectrum) -> str:
+def describe_runs(spectrum: InfraredSpectrum | RamanSpectrum) -> str:
     """Conditions and lengths, for a title."""
     n_runs = len(spectrum.run_lengths)
     runs = f"{n_runs} runs, " if n_runs > 1 else ""
+    volume = f"{spectrum.volume:.5g} Å³,  " if isinstance(spectrum, InfraredSpectrum) else ""
     return (
-        f"{spectrum.temperature:.4g} K,  {spectrum.volume:.5g} Å³,  "
-        f"{runs}{1e-3 * spectrum.length:.4g} ps,  "
+        f"{spectrum.temperature:.4g} K,  {volume}{runs}{1e-3 * spectrum.length:.4g} ps,  "
         f"resolution {spectrum.resolution:.3g} cm$^{{-1}}$"
     )
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -27,6 +27,7 @@ from aptnn_md.spectra.picture import (
     title,
 )
 from aptnn_md.spectra.power import PowerBlocks
+from aptnn_md.spectra.raman import RamanSpectrum
 from aptnn_md.spectra.table import in_range
 
 MAX_DRAWN = 8
@@ -49,20 +50,41 @@ def draw_parts(
     if not spectrum.parts:
         expected = "streams with two groups or more"
         raise InputError("spectrum", "parts", "none", expected)
-    cross = {name: part for name, part in spectrum.parts.items() if is_cross(name)}
-    alone = {name: part for name, part in spectrum.parts.items() if name not in cross}
-    limits = wavenumbers or (0.0, end_of_absorption(spectrum.wavenumber, spectrum.absorption))
+    draw_parts_of(
+        path, spectrum, spectrum.absorption, spectrum.parts, label_absorption, wavenumbers
+    )
+
+
+def draw_parts_of(
+    path: str | os.PathLike[str],
+    spectrum: InfraredSpectrum | RamanSpectrum,
+    total: FloatArray,
+    all_parts: Mapping[str, PowerBlocks],
+    label: Callable[[Axes, Scale], None],
+    wavenumbers: tuple[float, float] | None = None,
+) -> None:
+    """:func:`draw_parts` of one curve of a spectrum of any kind.
+
+    Parameters
+    ----------
+    total : (n,) the curve
+    all_parts : name -> its part
+    label : names the y axis
+    """
+    cross = {name: part for name, part in all_parts.items() if is_cross(name)}
+    alone = {name: part for name, part in all_parts.items() if name not in cross}
+    limits = wavenumbers or (0.0, end_of_absorption(spectrum.wavenumber, total))
     inside = in_range(spectrum, limits)
     figure, (above, below) = new_figure(path, 2, height=6.4)
     for axes, parts, kind, (name, curve) in (
-        (above, alone, "groups alone", ("total", spectrum.absorption)),
-        (below, cross, "cross terms", ("all together", spectrum.absorption - _sum(alone))),
+        (above, alone, "groups alone", ("total", total)),
+        (below, cross, "cross terms", ("all together", total - _sum(alone))),
     ):
         scale = Scale.of(max(np.max(np.abs(part.mean[inside])) for part in parts.values()))
         x = spectrum.wavenumber[inside]
         axes.plot(x, curve[inside] / scale.factor, color="0.6", linewidth=0.9, label=name)
         _draw(axes, x, parts, inside, scale)
-        label_absorption(axes, scale)
+        label(axes, scale)
         legend(axes, title=kind, title_fontsize=8.5, ncols=2 if len(parts) > 3 else 1)
     below.axhline(0.0, color="0.5", linewidth=0.6)
     above.set_ylim(bottom=0.0)

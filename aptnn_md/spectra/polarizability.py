@@ -6,7 +6,7 @@ the anisotropy
 
     γ² = ½[(a_xx − a_yy)² + (a_yy − a_zz)² + (a_zz − a_xx)²] + 3(a_xy² + a_yz² + a_zx²)
 
-(D. A. Long, The Raman Effect, Wiley 2002, Sec. 5.5 and A14.7). So with coordinates u = A a
+(D. A. Long, The Raman Effect, Wiley 2002). So with coordinates u = A a
 
     u₀² = 45 ā²,    u₁² + ... + u₅² = γ²,
 

@@ -30,6 +30,7 @@ and :func:`corrected` refuses to.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
@@ -122,29 +123,57 @@ def corrected(spectrum: InfraredSpectrum, correction: str) -> InfraredSpectrum:
     """
     if correction == "harmonic":
         return spectrum
-    if spectrum.n_beads > 1:
-        found = f"'{correction}' for a path integral of {spectrum.n_beads} beads"
-        expected = "none: its correlation is Kubo-transformed, and Eq. 2 is exact for that"
-        raise InputError("spectrum", "quantum correction", found, expected)
-    if spectrum.quantum != "harmonic":
-        found = f"'{correction}' on top of '{spectrum.quantum}'"
-        raise InputError("spectrum", "quantum correction", found, "one correction")
-
-    grid, temperature = spectrum.wavenumber, spectrum.temperature
-    ratio = _ratio(correction, grid, temperature)
-
-    def curve(blocks: PowerBlocks) -> PowerBlocks:
-        if correction == "egelstaff":
-            blocks = blocks.mapped(lambda values: egelstaff_times(grid, values, temperature))
-        return blocks.scaled(ratio)
-
-    result = spectrum.mapped(curve)
+    refuse_second(correction, spectrum.n_beads, spectrum.quantum)
+    operator = correction_of(correction, spectrum.wavenumber, spectrum.temperature)
+    result = spectrum.mapped(operator)
     rule, notes = spectrum.sum_rule, spectrum.notes
     if rule.ratio is not None:
         notes = (*notes, f"f-sum rule before the quantum correction: ratio {rule.ratio:.4f}")
     return replace(
         result, quantum=correction, notes=notes, sum_rule=replace(result.sum_rule, expected=None)
     )
+
+
+def refuse_second(correction: str, n_beads: int, quantum: str) -> None:
+    """Refuse to correct what is not classical, or has been corrected.
+
+    Parameters
+    ----------
+    correction : the new one
+    n_beads : of the spectrum
+    quantum : correction of the spectrum
+
+    Raises
+    ------
+    InputError
+    """
+    if n_beads > 1:
+        found = f"'{correction}' for a path integral of {n_beads} beads"
+        expected = "none: its correlation is Kubo-transformed, and Eq. 2 is exact for that"
+        raise InputError("spectrum", "quantum correction", found, expected)
+    if quantum != "harmonic":
+        found = f"'{correction}' on top of '{quantum}'"
+        raise InputError("spectrum", "quantum correction", found, "one correction")
+
+
+def correction_of(
+    correction: str, wavenumber: FloatArray, temperature: float
+) -> Callable[[PowerBlocks], PowerBlocks]:
+    """What turns a curve with the harmonic correction in it into one with another correction.
+
+    Raises
+    ------
+    InputError
+        No such correction, or one that is larger than any number at this temperature.
+    """
+    ratio = _ratio(correction, wavenumber, temperature)
+
+    def curve(blocks: PowerBlocks) -> PowerBlocks:
+        if correction == "egelstaff":
+            blocks = blocks.mapped(lambda values: egelstaff_times(wavenumber, values, temperature))
+        return blocks.scaled(ratio)
+
+    return curve
 
 
 def describe(spectrum: InfraredSpectrum) -> str:

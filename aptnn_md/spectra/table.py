@@ -6,6 +6,7 @@ import io
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 
@@ -19,7 +20,8 @@ from aptnn_md.spectra.quantum import describe as describe_quantum
 _PLAIN = {
     "×": "x", "·": "*", "⁻¹": "^-1", "²": "^2", "³": "^3", "±": "+-", "–": "-", "′": "'", "″": "''",
     "α": "alpha", "β": "beta", "Δ": "Delta", "ε": "epsilon", "ν̃": "nu", "ħ": "hbar", "ω": "omega",
-    "∞": "_inf", "Ṁ": "dM/dt",
+    "∞": "_inf", "Ṁ": "dM/dt", "Å": "A", "⁴": "^4", "₀": "0", "γ": "gamma", "ρ": "rho",
+    "ȧ": "da/dt", "ā": "a", "−": "-", "⟨": "<", "⟩": ">",
 }  # fmt: skip
 
 
@@ -49,10 +51,10 @@ def write_table(
         "standard error (cm^-1)": spectrum.standard_error,
     }
     for name, part in spectrum.parts.items():
-        columns |= _with_error(name, "cm^-1", part.mean, part.standard_error)
+        columns |= with_error_column(name, "cm^-1", part.mean, part.standard_error)
     for quantity in quantities:
         values, error = quantity.values, quantity.standard_error
-        columns |= _with_error(quantity.name, quantity.unit, values, error)
+        columns |= with_error_column(quantity.name, quantity.unit, values, error)
     inside = in_range(spectrum, wavenumbers)
     lines = describe(spectrum, provenance)
     if spectrum.parts:
@@ -110,8 +112,20 @@ def read_table(path: str | os.PathLike[str]) -> tuple[dict[str, FloatArray], lis
     return columns, header[:-1]
 
 
+class OnGrid(Protocol):
+    """A spectrum on a grid of wavenumbers, of frames some time apart."""
+
+    @property
+    def wavenumber(self) -> FloatArray:
+        """(n,) cm⁻¹."""
+
+    @property
+    def spacing(self) -> float:
+        """Time between frames, fs."""
+
+
 def in_range(
-    spectrum: InfraredSpectrum, wavenumbers: tuple[float, float] | None
+    spectrum: OnGrid, wavenumbers: tuple[float, float] | None
 ) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
     """(n,) which wavenumbers are in a range; InputError where the range is none."""
     low, high = wavenumbers or (0.0, spectrum.wavenumber[-1])
@@ -153,9 +167,10 @@ def describe(spectrum: InfraredSpectrum, provenance: str = "") -> list[str]:
     return lines
 
 
-def _with_error(
+def with_error_column(
     name: str, unit: str, values: FloatArray, error: FloatArray
 ) -> dict[str, FloatArray]:
+    """A column and that of its standard error, with the unit in their names."""
     suffix = f" ({unit})" if unit else ""
     return {f"{name}{suffix}": values, f"{name} standard error{suffix}": error}
 

@@ -176,6 +176,6 @@ def rows_of(terms: Mapping[str, Term], n_signals: int) -> Rows:
         np.array(vectors).reshape(-1, n_signals),
         tuple((first, second) for first, second, _ in pairs),
         np.array([weights for weights, _ in alone]).reshape(-1, n_signals),
-        tuple(of for *_, of in (*pairs, *alone)),
+        (*(of for _, _, of in pairs), *(of for _, of in alone)),
         of_term,
     )

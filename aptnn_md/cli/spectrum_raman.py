@@ -1,0 +1,113 @@
+"""``aptnn-md spectrum raman``: streams with polarizability rates to Raman spectra."""
+
+from __future__ import annotations
+
+import argparse
+from typing import TYPE_CHECKING
+
+from aptnn_md.cli import spectrum_options, spectrum_output
+from aptnn_md.cli.spectrum_follow import followed
+from aptnn_md.errors import InputError
+from aptnn_md.provenance import command_line
+
+if TYPE_CHECKING:
+    from aptnn_md.spectra.raman import RamanSpectrum
+
+HELP = """\
+Raman spectra from streams of the polarizability rate: isotropic (45a²) and anisotropic (γ²), from
+these polarised (VV, 45a² + 4γ²), depolarised (VH, 3γ²) and unpolarised (45a² + 7γ²) light and the
+depolarisation ratio VH/VV, all with standard errors. The reduced form is an activity in each
+wavenumber, Å⁴/amu per cm⁻¹: the integral of a harmonic line is its Raman activity. With --laser the
+measured form is given, cross sections of Stokes scattering in cm²/sr per cm⁻¹. Several streams are
+independent runs of one system; longer ones weigh more. The streams are those of runs with a model
+that knows polarizability gradients: --model water-apt,water-pgt."""
+
+EXAMPLE = """\
+  aptnn-md spectrum raman run1.stream run2.stream --out raman.csv --plot raman.png
+  aptnn-md spectrum raman run1.stream --laser 532nm --bands stretch:2800-4000 --n-molecules 64
+  aptnn-md spectrum raman crystal.stream --components zz,xy --resolution 5"""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the options of Raman spectra."""
+    spectrum_options.add_stream_arguments(parser, volume=False)
+    spectrum_options.add_signal_arguments(parser, "ȧ")
+    parser.add_argument(
+        "--components",
+        default="",
+        metavar="LIST",
+        help="single components for oriented samples, e.g. zz,xy: 45 times the square of one "
+        "element, in the frame of the stream",
+    )
+    parser.add_argument(
+        "--n-molecules",
+        type=float,
+        default=1.0,
+        metavar="N",
+        help="divide by the number of molecules in the system (default: 1)",
+    )
+    light = parser.add_argument_group("measured form")
+    light.add_argument(
+        "--laser",
+        metavar="LIGHT",
+        help="wavelength or wavenumber with its unit, 532nm or 18797cm-1: multiply by "
+        "(ν0 − ν)⁴/ν/(1 − exp(−βħω)) for cross sections",
+    )
+    light.add_argument(
+        "--photon-counting",
+        action="store_true",
+        help="the detector counts photons: ν0(ν0 − ν)³ instead of (ν0 − ν)⁴",
+    )
+    spectrum_output.add_quantum_argument(light)
+    spectrum_options.add_resolution_arguments(parser)
+    spectrum_options.add_output_arguments(parser)
+    parser.add_argument("--netcdf", metavar="FILE", help="table and blocks of data, for xarray")
+    parser.add_argument("--plot-parts", metavar="FILE", help="picture of groups and cross terms")
+    spectrum_options.add_band_ranges_argument(parser)
+
+
+def run(arguments: argparse.Namespace) -> None:
+    """Make the spectrum, print what was found, write what was asked for."""
+    from aptnn_md.spectra.raman_output import report_raman, write_raman, write_raman_netcdf
+    from aptnn_md.spectra.scattering import corrected_raman, laser_wavenumber, measured
+
+    if arguments.photon_counting and not arguments.laser:
+        raise InputError("--photon-counting", "laser", "none", "--laser, e.g. --laser 532nm")
+    laser = laser_wavenumber(arguments.laser) if arguments.laser else None
+    ranges = spectrum_output.band_ranges(arguments)
+    spectrum = corrected_raman(_reduced(arguments), arguments.quantum)
+    if laser is not None:
+        spectrum = measured(spectrum, laser, arguments.photon_counting)
+    for line in report_raman(spectrum, ranges):
+        print(line)
+    wavenumbers = spectrum_options.wavenumber_range(arguments)
+    if arguments.out:
+        write_raman(arguments.out, spectrum, wavenumbers, command_line())
+        print(f"table: {arguments.out}")
+    if arguments.netcdf:
+        write_raman_netcdf(arguments.netcdf, spectrum, wavenumbers, command_line())
+        print(f"NetCDF: {arguments.netcdf}")
+    if arguments.plot:
+        from aptnn_md.spectra.plot_raman import draw_raman
+
+        draw_raman(arguments.plot, spectrum, wavenumbers=wavenumbers)
+        print(f"picture: {arguments.plot}")
+    if arguments.plot_parts:
+        from aptnn_md.spectra.plot_raman import draw_raman_parts
+
+        draw_raman_parts(arguments.plot_parts, spectrum, wavenumbers=wavenumbers)
+        print(f"picture: {arguments.plot_parts}")
+
+
+def _reduced(arguments: argparse.Namespace) -> RamanSpectrum:
+    from aptnn_md.spectra.raman_streams import RamanStreams
+
+    options = spectrum_options.stream_options(arguments)
+    components = [name for name in arguments.components.split(",") if name]
+    streams = RamanStreams(
+        arguments.streams, options, components=components, n_molecules=arguments.n_molecules
+    )
+    if arguments.follow is not None:
+        return followed(arguments, streams, "integral of 45a² + 7γ² (Å⁴/amu)")
+    streams.read()
+    return streams.spectrum()
