@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from os import PathLike, fspath
-from typing import Any, Protocol
+from os import PathLike
+from typing import Any
 
 import numpy as np
 from ase import Atoms
@@ -21,17 +21,23 @@ from numpy.typing import ArrayLike
 from aptnn_md.arrays import FloatArray
 from aptnn_md.errors import InputError
 from aptnn_md.graph import check_structure
+from aptnn_md.tensor_models import (
+    APT,
+    PGT,
+    PolarTensorPredictor,
+    Tensors,
+    all_tensors,
+    as_predictor,
+    n_members,
+    predictor_name,
+)
 
-APT = "born_effective_charges"
-APT_STD = "born_effective_charges_std"
+RESULTS = {APT: "born_effective_charges", PGT: "polarizability_gradients"}
+"""Names of the tensors among the results; ``_std`` is added for the deviation of a committee."""
+
+_STD = "_std"
+_OF_MODEL = tuple(name + end for name in RESULTS.values() for end in ("", _STD))
 _NOT_IN_A_FIELD = ("stress", "stresses")
-
-
-class PolarTensorPredictor(Protocol):
-    """Whatever gives APTs: a :class:`aptnn_md.predictor.Predictor` or a plain function."""
-
-    def __call__(self, atoms: Atoms, /) -> FloatArray:
-        """APTs (n_atoms, 3, 3), e; row = dipole, column = displacement."""
 
 
 class APTCalculator(Calculator):
@@ -49,12 +55,13 @@ class APTCalculator(Calculator):
     What a run in a field conserves is U + K - E·∫Ṁ dt, with the streamed Ṁ. ``stress`` needs
     the strain derivative of M, which the tensors do not give, so there is none in a field.
 
-    The network is evaluated when ``born_effective_charges`` are asked for, or forces in a field,
-    once for each configuration; other force calls do not touch it.
+    The network is evaluated when its tensors are asked for, or forces in a field, once for each
+    configuration and all its targets together; other force calls do not touch it.
 
     Parameters
     ----------
-    model : model file, bundled name, or a callable ``model(atoms) -> (n_atoms, 3, 3)``
+    model : model file, bundled name, several of them with commas between
+        (``"water-apt,water-pgt"``), or a callable ``model(atoms) -> (n_atoms, 3, 3)``
     potential : ASE calculator, or the name or file of a potential (``"water-mace"``; see
         :func:`aptnn_md.potentials.load_potential`); None: no energy and forces but the field's
     efield : (Ex, Ey, Ez), V/Å; None: no field. May be changed later
@@ -76,9 +83,12 @@ class APTCalculator(Calculator):
     Notes
     -----
     Results: what the potential gives, and ``born_effective_charges`` (n_atoms, 3, 3), e, row =
-    dipole, column = displacement. A committee also gives ``born_effective_charges_std``, which
-    is none of ASE's own properties. ASE's extxyz writer does not take (n_atoms, 3, 3) arrays:
-    write such atoms to ``.traj`` or ``.json``, or with ``write_results=False``.
+    dipole, column = displacement. A model of polarizability gradients also gives
+    ``polarizability_gradients`` (n_atoms, 3, 3, 3), Å², the last index that of the displacement.
+    A committee also gives ``born_effective_charges_std`` and ``polarizability_gradients_std``.
+    The last three are none of ASE's own properties. ASE's extxyz writer does not take
+    (n_atoms, 3, 3) arrays: write such atoms to ``.traj`` or ``.json``, or with
+    ``write_results=False``.
     """
 
     def __init__(
@@ -94,8 +104,8 @@ class APTCalculator(Calculator):
         self.predictor = as_predictor(model, total_charge=total_charge, device=device, dtype=dtype)
         self.potential = _as_potential(potential, device)
         self.n_evaluations = 0
-        self._apt_atoms: Atoms | None = None
-        self._apt_members = np.zeros((0, 0, 3, 3))
+        self._tensor_atoms: Atoms | None = None
+        self._tensors: Tensors = {}
         self.efield = efield
 
     @property
@@ -124,13 +134,13 @@ class APTCalculator(Calculator):
             others = any(name != "positions" for name in system_changes)
             if others or not np.isfinite(structure.positions).all():
                 check_structure(structure)
-        if any(name in properties for name in (APT, APT_STD)):
-            members = self.polar_tensors(structure)
-            self.results[APT] = members.mean(axis=0)
-            if len(members) > 1:
-                self.results[APT_STD] = members.std(axis=0, ddof=1)
+        if any(name in properties for name in _OF_MODEL):
+            for target, members in self.tensors(structure).items():
+                self.results[RESULTS[target]] = members.mean(axis=0)
+                if len(members) > 1:
+                    self.results[RESULTS[target] + _STD] = members.std(axis=0, ddof=1)
         if self.potential is not None:
-            of_potential = [name for name in properties if name not in (APT, APT_STD)]
+            of_potential = [name for name in properties if name not in _OF_MODEL]
             self._ask(self.potential, of_potential, structure)
         if self._efield is not None and "forces" in properties:
             apt = self.polar_tensors(structure).mean(axis=0)
@@ -144,13 +154,23 @@ class APTCalculator(Calculator):
         -------
         (n_members, n_atoms, 3, 3), e; a single model has one member
         """
+        return self.tensors(atoms)[APT]
+
+    def tensors(self, atoms: Atoms) -> Tensors:
+        """All that the model knows, evaluated together and once for each configuration.
+
+        Returns
+        -------
+        ``"apt"``: (n_members, n_atoms, 3, 3), e, and where the model knows them ``"pgt"``:
+        (n_members, n_atoms, 3, 3, 3), Å²
+        """
         # charges and magnetic moments, which ASE compares as well, change nothing here
         ignored = {"initial_charges", "initial_magmoms"}
-        if self._apt_atoms is None or set(_differences(self._apt_atoms, atoms)) - ignored:
+        if self._tensor_atoms is None or set(_differences(self._tensor_atoms, atoms)) - ignored:
             self.n_evaluations += 1
-            self._apt_members = member_tensors(self.predictor, atoms)
-            self._apt_atoms = atoms.copy()
-        return self._apt_members
+            (self._tensors,) = all_tensors(self.predictor, [atoms])
+            self._tensor_atoms = atoms.copy()
+        return self._tensors
 
     def get_property(
         self, name: str, atoms: Atoms | None = None, allow_calculation: bool = True
@@ -197,12 +217,12 @@ class APTCalculator(Calculator):
                     self.results[name] = np.array(value) if np.ndim(value) else value
 
     def _available(self) -> list[str]:
-        names = [APT]
-        if getattr(self.predictor, "n_members", 1) > 1:
-            names.append(APT_STD)
+        sizes = {name: n_members(self.predictor, target) for target, name in RESULTS.items()}
+        names = [name for name, size in sizes.items() if size > 0]
+        names += [name + _STD for name, size in sizes.items() if size > 1]
         if self.potential is not None:
             theirs = self.potential.implemented_properties
-            names += [n for n in theirs if n in all_properties and n != APT]
+            names += [n for n in theirs if n in all_properties and n != RESULTS[APT]]
         if self._efield is not None:
             names = [n for n in names if n not in _NOT_IN_A_FIELD]
             names += [] if "forces" in names else ["forces"]
@@ -233,31 +253,6 @@ def _differences(before: Atoms, after: Atoms) -> list[str]:
     return found
 
 
-def as_predictor(
-    model: str | PathLike[str] | PolarTensorPredictor, **options: Any
-) -> PolarTensorPredictor:
-    """A model file or a bundled name loaded as a predictor; a callable as it is.
-
-    Parameters
-    ----------
-    model : see :class:`APTCalculator`
-    options : of :meth:`aptnn_md.predictor.Predictor.from_file`
-    """
-    if isinstance(model, str | PathLike):
-        from aptnn_md.predictor import Predictor
-
-        return Predictor.from_file(fspath(model), **options)
-    if not callable(model):
-        raise InputError("APT model", "type", type(model).__name__, "a file, a name or a callable")
-    return model
-
-
-def predictor_name(predictor: object) -> str:
-    """Name of a model for headers and files."""
-    name = getattr(predictor, "name", None) or getattr(predictor, "__name__", None)
-    return str(name or type(predictor).__name__)
-
-
 def _as_potential(
     potential: BaseCalculator | str | PathLike[str] | None, device: str
 ) -> BaseCalculator | None:
@@ -269,20 +264,6 @@ def _as_potential(
         found = type(potential).__name__
         raise InputError("APTCalculator", "potential", found, "an ASE calculator or a name")
     return potential
-
-
-def member_tensors(predictor: PolarTensorPredictor, atoms: Atoms) -> FloatArray:
-    """APTs of each member of a committee, (n_members, n_atoms, 3, 3), e.
-
-    A predictor with ``n_members > 1`` must have ``members(atoms)``; any other has one member.
-    """
-    if getattr(predictor, "n_members", 1) > 1:
-        members = np.asarray(predictor.members(atoms), dtype=np.float64)  # type: ignore[attr-defined]
-    else:
-        members = np.asarray(predictor(atoms), dtype=np.float64)[None]
-    if members.shape[1:] != (len(atoms), 3, 3):
-        raise InputError("APT model", "shape", members.shape[1:], (len(atoms), 3, 3))
-    return members
 
 
 def _checked_field(value: ArrayLike) -> FloatArray:

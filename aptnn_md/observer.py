@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import os
 from collections.abc import Callable
 from types import TracebackType
@@ -13,25 +12,27 @@ from ase import Atoms, units
 from ase.md.md import MolecularDynamics
 
 from aptnn_md.arrays import FloatArray
-from aptnn_md.calculator import (
-    APT,
-    APTCalculator,
-    PolarTensorPredictor,
-    as_predictor,
-    member_tensors,
-    predictor_name,
-)
+from aptnn_md.calculator import RESULTS, APTCalculator
 from aptnn_md.errors import InputError, RunError
 from aptnn_md.groups import Groups, atom_fields, parse_groups
 from aptnn_md.molecules import Frame
 from aptnn_md.motion import MotionGroups
 from aptnn_md.provenance import command_line
-from aptnn_md.rates import dipole_rate, f_sum
+from aptnn_md.rates import dipole_rate, f_sum, polarizability_rate
 from aptnn_md.stream import StreamHeader, StreamWriter
+from aptnn_md.tensor_models import (
+    APT,
+    PGT,
+    PolarTensorPredictor,
+    Tensors,
+    all_tensors,
+    as_predictor,
+    predictor_name,
+)
 
 
 class StreamObserver:
-    """Writes Ṁ of a running ASE simulation to a stream.
+    """Writes Ṁ, and ȧ where the model knows it, of a running ASE simulation to a stream.
 
     ::
 
@@ -43,7 +44,8 @@ class StreamObserver:
     ASE calls observers behind a complete step: forces are those of the new positions and the
     second half of the velocity update is done. So positions and velocities belong to the same
     time, and Ṁ = Σᵢ apt[i] @ v[i] is the exact derivative of the dipole there, up to the
-    integrator's own error of second order in the time step. With a barostat the velocities are
+    integrator's own error of second order in the time step; so is ȧ = Σᵢ pgt[i] @ v[i] that of the
+    polarizability, where the model gives its gradients, too. With a barostat the velocities are
     the peculiar ones, without the strain rate of the cell times the positions; that part would
     depend on the origin and is no current of the molecules.
 
@@ -51,7 +53,8 @@ class StreamObserver:
     ----------
     dynamics : any MD object of ASE, with its atoms
     path : directory of the stream
-    model : model file, bundled name, or a callable ``model(atoms) -> (n_atoms, 3, 3)``; None:
+    model : model file, bundled name, several of them with commas between
+        (``"water-apt,water-pgt"``), or a callable ``model(atoms) -> (n_atoms, 3, 3)``; None:
         the tensors of ``atoms.calc``, e.g. an :class:`aptnn_md.calculator.APTCalculator`, which
         evaluates them only once where its forces need them too
     stride : MD steps between frames, the ``interval`` of ``dynamics.attach``
@@ -99,7 +102,7 @@ class StreamObserver:
             raise InputError(
                 "StreamObserver", "groups", f"{self.groups.n_atoms} atoms", f"{len(atoms)} atoms"
             )
-        self._members, predictor = _source_of_tensors(atoms, model)
+        self._tensors, predictor = _source_of_tensors(atoms, model)
         periodic = bool(np.all(atoms.pbc))
         if variable_cell is None:
             variable_cell = periodic and _changes_cell(dynamics)
@@ -149,7 +152,8 @@ class StreamObserver:
             )
         velocities = atoms.get_velocities() * units.fs
         frame = Frame.of(atoms)
-        apt, uncertainty = self._tensors(atoms, velocities, frame)
+        tensors = self._tensors(atoms)
+        apt = tensors[APT].mean(axis=0)
         self.writer.append(
             step,
             step * self.dynamics.dt / units.fs,
@@ -158,7 +162,8 @@ class StreamObserver:
             temperature=temperature(atoms),
             f_sum=f_sum(apt, self._masses, self.groups, frame),
             velocity=velocities if self._with_velocities else None,
-            **uncertainty,
+            **self._polarizability(tensors, velocities, frame),
+            **self._committee(tensors[APT], velocities, frame),
         )
         self._next_step = step + self.stride
 
@@ -181,17 +186,26 @@ class StreamObserver:
     ) -> None:
         self.writer.__exit__(kind, error, traceback)
 
-    def _tensors(
-        self, atoms: Atoms, velocities: FloatArray, frame: Frame
-    ) -> tuple[FloatArray, dict[str, Any]]:
-        """APTs and, for a committee, what it says of their uncertainty."""
-        tensors = self._members(atoms)
-        if len(tensors) == 1:
-            return tensors[0], {}
-        rates = dipole_rate(tensors, velocities, self.groups, frame)
+    def _polarizability(
+        self, tensors: Tensors, velocities: FloatArray, frame: Frame
+    ) -> dict[str, Any]:
+        """ȧ where its gradients are known, and its spread over a committee."""
+        if PGT not in tensors:
+            return {}
+        rates = polarizability_rate(tensors[PGT], velocities, self.groups, frame)
+        of_all: dict[str, Any] = {"polarizability_rates": {"bead": rates.mean(axis=0)}}
+        if len(rates) > 1:
+            of_all["polarizability_rate_std"] = rates.std(axis=0, ddof=1)
+        return of_all
+
+    def _committee(self, apt: FloatArray, velocities: FloatArray, frame: Frame) -> dict[str, Any]:
+        """What the members' APTs say of their uncertainty."""
+        if len(apt) == 1:
+            return {}
+        rates = dipole_rate(apt, velocities, self.groups, frame)
         # of an atom: root mean square over the nine components
-        deviation = np.sqrt((tensors.std(axis=0, ddof=1) ** 2).mean(axis=(1, 2)))
-        return tensors.mean(axis=0), {
+        deviation = np.sqrt((apt.std(axis=0, ddof=1) ** 2).mean(axis=(1, 2)))
+        return {
             "dipole_rate_std": rates.std(axis=0, ddof=1),
             "extrapolation": float(deviation.max()),
         }
@@ -238,16 +252,21 @@ def _changes_cell(dynamics: MolecularDynamics) -> bool:
 
 def _source_of_tensors(
     atoms: Atoms, model: str | os.PathLike[str] | PolarTensorPredictor | None
-) -> tuple[Callable[[Atoms], FloatArray], object]:
-    """What gives (n_members, n_atoms, 3, 3) for a structure, and what it is to be called after."""
+) -> tuple[Callable[[Atoms], Tensors], object]:
+    """What gives the tensors of a structure, and what it is to be called after."""
     if model is not None:
         predictor = as_predictor(model)
-        return functools.partial(member_tensors, predictor), predictor
+        return lambda structure: all_tensors(predictor, [structure])[0], predictor
     calculator = atoms.calc
     if isinstance(calculator, APTCalculator):
-        return calculator.polar_tensors, calculator.predictor
-    if calculator is None or APT not in calculator.implemented_properties:
+        return calculator.tensors, calculator.predictor
+    if calculator is None or RESULTS[APT] not in calculator.implemented_properties:
         found = "no calculator" if calculator is None else type(calculator).__name__
         expected = "a model, or an APTCalculator on the atoms"
         raise InputError("StreamObserver", "model", f"None, with {found}", expected)
-    return lambda structure: calculator.get_property(APT, structure)[None], calculator
+    known = {t: name for t, name in RESULTS.items() if name in calculator.implemented_properties}
+
+    def of_calculator(structure: Atoms) -> Tensors:
+        return {t: calculator.get_property(name, structure)[None] for t, name in known.items()}
+
+    return of_calculator, calculator

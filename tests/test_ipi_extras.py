@@ -24,7 +24,7 @@ def test_all_beads_are_read_as_ipi_hands_them_over():
     made = [extras.tensor_extras(TENSORS * k, "water-apt", "ab12") for k in range(1, 5)]
     handed = {key: [json.loads(extras.to_text(m))[key] for m in made] for key in made[0]}
     assert handed[extras.MODEL_KEY][0] == "water-apt ab12"
-    beads = extras.read_tensor_extras(handed)
+    beads = extras.read_tensor_extras(handed)["apt"]
     np.testing.assert_array_equal(beads, np.stack([TENSORS * k for k in range(1, 5)]))
     with pytest.raises(InputError, match="aptnn_md_apt: found only dipole, raw, expected"):
         extras.read_tensor_extras({"raw": [""], "dipole": [[0, 0, 0]]})

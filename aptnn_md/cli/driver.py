@@ -119,9 +119,9 @@ def _check(arguments: argparse.Namespace) -> None:
 
 
 def _evaluator(arguments: argparse.Namespace, device: str) -> Evaluator:
-    from aptnn_md.calculator import as_predictor
     from aptnn_md.ipi.evaluator import Evaluator, read_template
     from aptnn_md.potentials import load_potential
+    from aptnn_md.tensor_models import as_predictor
 
     template = read_template(arguments.template)
     options: dict[str, Any] = {"device": device, "dtype": arguments.dtype}

@@ -25,7 +25,7 @@ from aptnn_md.ipi.evaluator import Results
 from aptnn_md.ipi.extras import driven_extras, tensor_extras, to_text
 
 EXTRAS = ("none", "tensors", "bec")
-"""What to send beside forces: nothing, the APTs in compact form, or what driven dynamics needs."""
+"""What to send beside forces: nothing, tensors in compact form, or what driven dynamics needs."""
 
 
 @dataclass(frozen=True)
@@ -110,7 +110,8 @@ class Answers:
     def _extras(self, results: Results, n: int, dipoles: Sequence[FloatArray]) -> dict[str, Any]:
         if self.extras == "tensors":
             assert results.apt is not None
-            return tensor_extras(results.apt[n], self.model, self.sha256)
+            pgt = None if results.pgt is None else results.pgt[n]
+            return tensor_extras(results.apt[n], self.model, self.sha256, pgt)
         if self.extras == "bec":
             return driven_extras(results.mean_apt[n], dipoles[n])
         return {}

@@ -15,9 +15,19 @@ from ase.calculators.calculator import Calculator
 from ase.stress import voigt_6_to_full_3x3_stress
 
 from aptnn_md.arrays import FloatArray
-from aptnn_md.calculator import PolarTensorPredictor, member_tensors, predictor_name
 from aptnn_md.errors import InputError
-from aptnn_md.ipi.polar_tensors import batch_members
+from aptnn_md.tensor_models import (
+    APT,
+    PGT,
+    PolarTensorPredictor,
+    Tensors,
+    all_tensors,
+    batch_members,
+    member_tensors,
+    n_members,
+    predictor_name,
+    targets,
+)
 
 _log = logging.getLogger(__name__)
 
@@ -33,12 +43,14 @@ class Results:
     virial : (n, 3, 3), eV: minus the strain derivative of the energy; zero where the potential
         has no stress
     apt : (n, n_members, n_atoms, 3, 3), e, or None
+    pgt : (n, n_members, n_atoms, 3, 3, 3), Å², or None
     """
 
     energy: FloatArray
     forces: FloatArray
     virial: FloatArray
     apt: FloatArray | None = None
+    pgt: FloatArray | None = None
 
     @property
     def mean_apt(self) -> FloatArray:
@@ -58,6 +70,11 @@ class Evaluator:
     potential : ASE calculator; None: no energy and forces
     predictor : network, or any callable that gives APTs of ``Atoms``; None: no APTs
     periodic : False: open boundaries whatever the cell is
+    pgt : evaluate PGTs, too, where the predictor gives them
+
+    Attributes
+    ----------
+    n_members, n_pgt_members : sizes of the committees; 0 where there are no such tensors
     """
 
     def __init__(
@@ -66,11 +83,16 @@ class Evaluator:
         potential: Calculator | None = None,
         predictor: PolarTensorPredictor | None = None,
         periodic: bool = True,
+        pgt: bool = True,
     ) -> None:
         self.template, self.potential, self.predictor = template.copy(), potential, predictor
         self.template.calc = None
         self.periodic = periodic
-        self.n_members = int(getattr(predictor, "n_members", 1)) if predictor is not None else 0
+        self.n_members = self.n_pgt_members = 0
+        if predictor is not None:
+            self.n_members = n_members(predictor, APT)
+            self.n_pgt_members = n_members(predictor, PGT) if pgt else 0
+        self.pgt = self.n_pgt_members > 0
         self._warned = False
 
     @property
@@ -116,8 +138,12 @@ class Evaluator:
         if self.potential is not None:
             results = self._forces(self.potential, structures)
         if self.predictor is not None and tensors:
-            apt = np.stack(batch_members(self.predictor, structures))
-            results = replace(results, apt=apt)
+            if self.pgt:
+                found = all_tensors(self.predictor, structures)
+            else:
+                found = [{APT: apt} for apt in batch_members(self.predictor, structures)]
+            stacked = {name: np.stack([each[name] for each in found]) for name in found[0]}
+            results = replace(results, **stacked)
         return results
 
     def structures(self, cells: FloatArray, positions: FloatArray) -> list[Atoms]:
@@ -140,11 +166,16 @@ class Evaluator:
         return part
 
     def subset(self, members: slice) -> Evaluator:
-        """An evaluator of only these members of the committee."""
+        """An evaluator of only these members of the committee.
+
+        Of a committee of PGTs with another size see :func:`pgt_members`.
+        """
         part = copy.copy(self)
         if self.n_members > 1 and self.predictor is not None:
             part.predictor = _some_members(self.predictor, members)
             part.n_members = len(range(self.n_members)[members])
+            of_pgt = pgt_members(members, self.n_members, self.n_pgt_members)
+            part.n_pgt_members = len(range(self.n_pgt_members)[of_pgt])
         return part
 
     def _forces(self, potential: Calculator, structures: Sequence[Atoms]) -> Results:
@@ -179,6 +210,7 @@ class _MemberSlice:
     def __init__(self, predictor: PolarTensorPredictor, members: slice) -> None:
         self.predictor, self.slice = predictor, members
         self.n_members = 2  # more than one: members() is asked for
+        self.targets = targets(predictor)
 
     def __call__(self, atoms: Atoms) -> FloatArray:
         mean: FloatArray = self.members(atoms).mean(axis=0)
@@ -187,6 +219,26 @@ class _MemberSlice:
     def members(self, atoms: Atoms) -> FloatArray:
         """(n_members, n_atoms, 3, 3)."""
         return member_tensors(self.predictor, atoms)[self.slice]
+
+    def tensors(self, structures: Sequence[Atoms]) -> list[Tensors]:
+        """Of models that know PGTs; as :func:`aptnn_md.tensor_models.all_tensors`."""
+        return [
+            {
+                APT: each[APT][self.slice],
+                PGT: each[PGT][pgt_members(self.slice, len(each[APT]), len(each[PGT]))],
+            }
+            for each in all_tensors(self.predictor, structures)
+        ]
+
+
+def pgt_members(members: slice, n_apt: int, n_pgt: int) -> slice:
+    """Members of a committee of PGTs that go with ``members`` of one of APTs.
+
+    Slices that divide the ``n_apt`` members divide the ``n_pgt``: the last takes what is left, as
+    :meth:`aptnn_md.predictors.Predictors.with_members` has it.
+    """
+    start, stop, _ = members.indices(n_apt)
+    return slice(min(start, n_pgt), n_pgt if stop >= n_apt else min(stop, n_pgt))
 
 
 def _some_members(predictor: PolarTensorPredictor, members: slice) -> PolarTensorPredictor:

@@ -25,6 +25,10 @@ APT_KEY = "aptnn_md_apt"
 """Extras key of APTs (n_members, n_atoms, 3, 3), e, encoded; row = dipole, column =
 displacement."""
 
+PGT_KEY = "aptnn_md_pgt"
+"""Extras key of PGTs (n_members, n_atoms, 3, 3, 3), Å², encoded; the last index is that of the
+displacement."""
+
 MODEL_KEY = "aptnn_md_model"
 """Extras key of the name and the SHA-256 of the model."""
 
@@ -65,34 +69,45 @@ def decode_tensor(text: str) -> AnyArray:
         raise InputError("extras", "tensor", error, expected) from error
 
 
-def tensor_extras(apt: FloatArray, model: str = "", sha256: str = "") -> dict[str, Any]:
-    """Extras that hand APTs to aptnn_md in the i-PI process.
+def tensor_extras(
+    apt: FloatArray, model: str = "", sha256: str = "", pgt: FloatArray | None = None
+) -> dict[str, Any]:
+    """Extras that hand APTs, and PGTs where they are known, to aptnn_md in the i-PI process.
 
     Parameters
     ----------
     apt : (n_members, n_atoms, 3, 3), e
     model, sha256 : what made them
+    pgt : (n_members, n_atoms, 3, 3, 3), Å²
     """
-    return {APT_KEY: encode_tensor(apt), MODEL_KEY: f"{model} {sha256}".strip()}
+    extras = {APT_KEY: encode_tensor(apt), MODEL_KEY: f"{model} {sha256}".strip()}
+    return extras if pgt is None else {**extras, PGT_KEY: encode_tensor(pgt)}
 
 
-def read_tensor_extras(extras: Mapping[str, Any]) -> FloatArray:
-    """APTs of all beads from ``forces.extras`` or ``forces.extras_component(k)`` of i-PI.
+def read_tensor_extras(extras: Mapping[str, Any]) -> dict[str, FloatArray]:
+    """Tensors of all beads from ``forces.extras`` or ``forces.extras_component(k)`` of i-PI.
 
     Returns
     -------
-    (n_beads, n_members, n_atoms, 3, 3), e
+    ``"apt"``: (n_beads, n_members, n_atoms, 3, 3), e, and ``"pgt"``: (n_beads, n_members, n_atoms,
+    3, 3, 3), Å², where the client sends it
 
     Raises
     ------
     InputError
         The client does not send them.
     """
-    texts: Sequence[str] | None = extras.get(APT_KEY)
-    if texts is None:
+    if extras.get(APT_KEY) is None:
         found = f"only {', '.join(sorted(extras)) or 'nothing'}"
         raise InputError("extras of i-PI", APT_KEY, found, "what drivers/aptnn_md_tensors.py sends")
-    return np.stack([decode_tensor(text) for text in texts]).astype(np.float64)
+    keys = {"apt": APT_KEY, "pgt": PGT_KEY}
+    found_texts: dict[str, Sequence[str]] = {
+        name: extras[key] for name, key in keys.items() if extras.get(key) is not None
+    }
+    return {
+        name: np.stack([decode_tensor(text) for text in texts]).astype(np.float64)
+        for name, texts in found_texts.items()
+    }
 
 
 def driven_extras(apt: FloatArray, dipole: FloatArray | None = None) -> dict[str, Any]:

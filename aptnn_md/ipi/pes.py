@@ -30,12 +30,12 @@ import numpy as np
 from ase.calculators.calculator import Calculator
 from ipi.pes.dummy import Dummy_driver
 
-from aptnn_md.calculator import as_predictor
 from aptnn_md.errors import InputError
 from aptnn_md.ipi.answers import Answer, Answers
 from aptnn_md.ipi.atomic_units import IPI
 from aptnn_md.ipi.evaluator import Evaluator, read_template
 from aptnn_md.potentials import load_potential
+from aptnn_md.tensor_models import as_predictor
 
 
 class EvaluatorDriver(Dummy_driver):  # type: ignore[misc]  # i-PI has no types

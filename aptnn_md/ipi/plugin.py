@@ -25,13 +25,13 @@ from ipi.engine.forcefields import FFDirect
 from ipi.engine.simulation import Simulation
 from ipi.pes.dummy import Dummy_driver
 
-from aptnn_md.calculator import PolarTensorPredictor, as_predictor
 from aptnn_md.errors import InputError
 from aptnn_md.ipi.attach import bind_with_streams
 from aptnn_md.ipi.remote_tensors import source_of
 from aptnn_md.ipi.streaming import StreamSettings, SystemStream, one_stream_each
 from aptnn_md.ipi.version import require_ipi
 from aptnn_md.progress import log
+from aptnn_md.tensor_models import PolarTensorPredictor, as_predictor
 
 
 class StreamPlugin(Dummy_driver):  # type: ignore[misc]  # i-PI has no types

@@ -5,15 +5,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 from ase import Atoms
 
 from aptnn_md.arrays import FloatArray
-from aptnn_md.calculator import PolarTensorPredictor, member_tensors, predictor_name
 from aptnn_md.errors import InputError
+from aptnn_md.tensor_models import PolarTensorPredictor, Tensors, all_tensors, predictor_name
 
 if TYPE_CHECKING:
     # clients of other servers do without i-PI
@@ -21,7 +20,7 @@ if TYPE_CHECKING:
 
 
 class TensorSource(Protocol):
-    """Gives APTs of beads and of the centroid."""
+    """Gives tensors of beads and of the centroid."""
 
     @property
     def name(self) -> str:
@@ -36,8 +35,8 @@ class TensorSource(Protocol):
 
     def evaluate(
         self, state: BeadState, beads: bool, centroid: bool
-    ) -> tuple[FloatArray | None, FloatArray | None]:
-        """APTs of the members of a committee (one member for a single model).
+    ) -> tuple[Tensors | None, Tensors | None]:
+        """All that is known, of the members of a committee (one member for a single model).
 
         Parameters
         ----------
@@ -46,8 +45,8 @@ class TensorSource(Protocol):
 
         Returns
         -------
-        (n_members, n_beads, n_atoms, 3, 3) at the beads, (n_members, n_atoms, 3, 3) at the
-        centroid, e; None for what was not asked for
+        APTs (n_members, n_beads, n_atoms, 3, 3) at the beads, (n_members, n_atoms, 3, 3) at the
+        centroid, e, and so PGTs, Å², where they are known; None for what was not asked for
         """
 
 
@@ -56,7 +55,7 @@ class NetworkTensors:
 
     Parameters
     ----------
-    predictor : the network, or any callable that gives APTs of ``Atoms``
+    predictor : the network or several, or any callable that gives APTs of ``Atoms``
     template : the atoms in i-PI's order
 
     Attributes
@@ -79,7 +78,7 @@ class NetworkTensors:
 
     def evaluate(
         self, state: BeadState, beads: bool, centroid: bool
-    ) -> tuple[FloatArray | None, FloatArray | None]:
+    ) -> tuple[Tensors | None, Tensors | None]:
         """See :class:`TensorSource`."""
         n_beads = len(state.positions)
         one = n_beads == 1 and beads  # then the centroid is the bead
@@ -87,21 +86,14 @@ class NetworkTensors:
         if centroid and not one:
             structures.append(self._atoms(state.centroid, state))
         self.n_calls += 1
-        members = np.stack(batch_members(self.predictor, structures), axis=1)
-        at_centroid = members[:, 0] if one else members[:, -1]
-        return (members[:, :n_beads] if beads else None, at_centroid if centroid else None)
+        found = all_tensors(self.predictor, structures)
+        members = {name: np.stack([each[name] for each in found], axis=1) for name in found[0]}
+        at_beads = {name: values[:, :n_beads] for name, values in members.items()}
+        at_centroid = {name: values[:, 0 if one else -1] for name, values in members.items()}
+        return at_beads if beads else None, at_centroid if centroid else None
 
     def _atoms(self, positions: FloatArray, state: BeadState) -> Atoms:
         atoms: Atoms = self.template.copy()
         atoms.positions = positions
         atoms.cell[:] = state.cell
         return atoms
-
-
-def batch_members(predictor: PolarTensorPredictor, structures: Sequence[Atoms]) -> list[FloatArray]:
-    """APTs (n_members, n_atoms, 3, 3) of each structure, in batches where the model can."""
-    together = getattr(predictor, "batch_members", None)
-    if together is not None:
-        members: list[FloatArray] = together(structures)
-        return members
-    return [member_tensors(predictor, atoms) for atoms in structures]

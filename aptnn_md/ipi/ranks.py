@@ -17,7 +17,7 @@ import numpy as np
 
 from aptnn_md.arrays import FloatArray
 from aptnn_md.errors import InputError, RunError
-from aptnn_md.ipi.evaluator import Evaluator, Results
+from aptnn_md.ipi.evaluator import Evaluator, Results, pgt_members
 
 _STOP, _EVALUATE, _TELL_ERRORS = 0, 1, 2
 _PAUSE = 1e-4
@@ -25,11 +25,12 @@ _PAUSE = 1e-4
 
 @dataclass(frozen=True)
 class Share:
-    """What a rank evaluates: structures, members of the committee, and forces or not."""
+    """What a rank evaluates: structures, members of the committees, and forces or not."""
 
     structures: slice
     members: slice
     forces: bool
+    pgt: slice
 
     @property
     def n_structures(self) -> int:
@@ -41,22 +42,35 @@ class Share:
         """Number of members."""
         return len(range(self.members.start, self.members.stop))
 
+    @property
+    def n_pgt_members(self) -> int:
+        """Number of members that give PGTs."""
+        return len(range(self.pgt.start, self.pgt.stop))
 
-def shares(n_structures: int, n_members: int, n_ranks: int) -> list[Share]:
-    """Share of each rank; each structure is evaluated once by each member, its forces once."""
+
+def shares(n_structures: int, n_members: int, n_ranks: int, n_pgt: int = 0) -> list[Share]:
+    """Share of each rank; each structure is evaluated once by each member, its forces once.
+
+    Parameters
+    ----------
+    n_structures : to evaluate
+    n_members : of the committee of APTs; 0: only forces
+    n_ranks : that there are
+    n_pgt : members of the committee of PGTs
+    """
     columns = min(n_ranks, n_structures)
     rows = max(1, min(n_members, n_ranks // columns))
-    nothing = Share(slice(0, 0), slice(0, 0), False)
-    return [
-        Share(
-            _part(n_structures, rank % columns, columns),
-            _part(n_members, rank // columns, rows),
-            rank < columns,
+    nothing = slice(0, 0)
+    divided = [Share(nothing, nothing, False, nothing)] * n_ranks
+    for rank in range(rows * columns):
+        members = _part(n_members, rank // columns, rows)
+        divided[rank] = Share(
+            structures=_part(n_structures, rank % columns, columns),
+            members=members,
+            forces=rank < columns,
+            pgt=pgt_members(members, n_members, n_pgt),
         )
-        if rank < rows * columns
-        else nothing
-        for rank in range(n_ranks)
-    ]
+    return divided
 
 
 def world() -> Any:
@@ -157,9 +171,9 @@ class RankPool:
         """This rank's part of a call, and on rank 0 the whole of it."""
         from mpi4py import MPI
 
-        n_atoms, n_members = self.evaluator.n_atoms, self.evaluator.n_members
-        n_members = n_members if tensors else 0
-        divided = shares(n_structures, n_members, self.n_ranks)
+        n_atoms, whole = self.evaluator.n_atoms, self.evaluator
+        n_members, n_pgt = (whole.n_members, whole.n_pgt_members) if tensors else (0, 0)
+        divided = shares(n_structures, n_members, self.n_ranks, n_pgt)
         share = divided[self.rank]
         width = 9 + 3 * n_atoms
         mine = np.zeros((share.n_structures, width))
@@ -181,7 +195,14 @@ class RankPool:
             self._broadcast(_TELL_ERRORS)
             texts = self.communicator.gather(self._error, root=0)
             raise RunError("; ".join(f"rank {n}: {text}" for n, text in enumerate(texts) if text))
-        return _joined(divided, [one[1:] for one in parts], n_structures, n_atoms, n_members)
+        empty = Results(
+            energy=np.zeros(n_structures),
+            forces=np.zeros((n_structures, n_atoms, 3)),
+            virial=np.zeros((n_structures, 3, 3)),
+            apt=np.zeros((n_structures, n_members, n_atoms, 3, 3)) if n_members else None,
+            pgt=np.zeros((n_structures, n_pgt, n_atoms, 3, 3, 3)) if n_pgt else None,
+        )
+        return _filled(empty, divided, [one[1:] for one in parts])
 
     def _own_part(self, share: Share, rows: FloatArray, tensors: bool) -> FloatArray:
         """1 + numbers of a share: 0, or 1 where it failed, and the results."""
@@ -205,8 +226,7 @@ class RankPool:
         arrays: list[FloatArray] = []
         if share.forces:
             arrays += [results.energy, results.forces, results.virial]
-        if results.apt is not None:
-            arrays.append(results.apt)
+        arrays += [array for array in (results.apt, results.pgt) if array is not None]
         part[1:] = np.concatenate([array.reshape(-1) for array in arrays])
         return part
 
@@ -219,24 +239,23 @@ def _part(n: int, index: int, n_parts: int) -> slice:
 def _size(share: Share, n_atoms: int) -> int:
     """Numbers in the results of a share."""
     of_forces = 1 + 3 * n_atoms + 9 if share.forces else 0
-    return share.n_structures * (of_forces + share.n_members * 9 * n_atoms)
+    of_tensors = (9 * share.n_members + 27 * share.n_pgt_members) * n_atoms
+    return share.n_structures * (of_forces + of_tensors)
 
 
-def _joined(
-    divided: list[Share], parts: list[FloatArray], n_structures: int, n_atoms: int, n_members: int
-) -> Results:
-    energy, forces = np.zeros(n_structures), np.zeros((n_structures, n_atoms, 3))
-    virial = np.zeros((n_structures, 3, 3))
-    apt = np.zeros((n_structures, n_members, n_atoms, 3, 3))
+def _filled(results: Results, divided: list[Share], parts: list[FloatArray]) -> Results:
+    """Results with the numbers of all shares in their places."""
     for share, part in zip(divided, parts, strict=True):
-        n = share.n_structures
+        places = []
         if share.forces:
-            pieces = np.split(part, np.cumsum([n, 3 * n * n_atoms, 9 * n]))
-            energy[share.structures] = pieces[0]
-            forces[share.structures] = pieces[1].reshape(n, n_atoms, 3)
-            virial[share.structures] = pieces[2].reshape(n, 3, 3)
-            part = pieces[3]
-        if share.n_members:
-            values = part.reshape(n, share.n_members, n_atoms, 3, 3)
-            apt[share.structures, share.members] = values
-    return Results(energy, forces, virial, apt if n_members else None)
+            of_forces = (results.energy, results.forces, results.virial)
+            places += [array[share.structures] for array in of_forces]
+        if results.apt is not None:
+            places.append(results.apt[share.structures, share.members])
+        if results.pgt is not None:
+            places.append(results.pgt[share.structures, share.pgt])
+        start = 0
+        for place in places:
+            place[...] = part[start : start + place.size].reshape(place.shape)
+            start += place.size
+    return results

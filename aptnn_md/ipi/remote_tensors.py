@@ -15,13 +15,13 @@ import numpy as np
 from ase import Atoms
 from ipi.engine.forcefields import FFMPI, FFDirect, FFSocket
 
-from aptnn_md.arrays import FloatArray
-from aptnn_md.calculator import PolarTensorPredictor
+from aptnn_md.dataset import TARGET_SHAPES
 from aptnn_md.errors import InputError, RunError
 from aptnn_md.ipi.extras import MODEL_KEY, read_tensor_extras
 from aptnn_md.ipi.polar_tensors import NetworkTensors, TensorSource
 from aptnn_md.ipi.state import BeadState
 from aptnn_md.progress import log
+from aptnn_md.tensor_models import PolarTensorPredictor, Tensors
 
 
 def source_of(
@@ -38,7 +38,7 @@ def source_of(
 
 
 class RemoteTensors:
-    """APTs in the extras of force components.
+    """Tensors in the extras of force components.
 
     Parameters
     ----------
@@ -87,11 +87,12 @@ class RemoteTensors:
 
     def evaluate(
         self, state: BeadState, beads: bool, centroid: bool
-    ) -> tuple[FloatArray | None, FloatArray | None]:
+    ) -> tuple[Tensors | None, Tensors | None]:
         """See :class:`aptnn_md.ipi.polar_tensors.TensorSource`; ``state`` is i-PI's own."""
         at_beads = self._tensors(self._n_beads) if beads else None
-        at_centroid = self._tensors(1)[:, 0] if centroid else None
-        return at_beads, at_centroid
+        at_centroid = self._tensors(1) if centroid else {}
+        of_centroid = {name: values[:, 0] for name, values in at_centroid.items()}
+        return at_beads, of_centroid if centroid else None
 
     def check(self, beads: bool, centroid: bool) -> None:
         """Refuse estimators whose tensors no component gives.
@@ -110,16 +111,17 @@ class RemoteTensors:
                 found = f"tensors of {', '.join(map(str, self._components))} beads"
                 raise InputError("i-PI input", "forces", found, expected)
 
-    def _tensors(self, n_beads: int) -> FloatArray:
-        """(n_members, n_beads, n_atoms, 3, 3), e."""
-        extras = self._forces.extras_component(self._components[n_beads])
-        values = read_tensor_extras(extras)
-        if values.shape[0] != n_beads or values.shape[2:] != (self._n_atoms, 3, 3):
-            raise RunError(
-                f"the client of tensors sent shape {values.shape}, expected {n_beads} beads of "
-                f"{self._n_atoms} atoms"
-            )
-        return np.moveaxis(values, 0, 1)
+    def _tensors(self, n_beads: int) -> Tensors:
+        """APTs (n_members, n_beads, n_atoms, 3, 3), e, and what else the client sends."""
+        found = read_tensor_extras(self._forces.extras_component(self._components[n_beads]))
+        for name, values in found.items():
+            expected = (n_beads, self._n_atoms, *TARGET_SHAPES[name])
+            if (values.shape[0], *values.shape[2:]) != expected:
+                raise RunError(
+                    f"the client of tensors sent shape {values.shape}, expected {n_beads} beads of "
+                    f"{self._n_atoms} atoms"
+                )
+        return {name: np.moveaxis(values, 0, 1) for name, values in found.items()}
 
     def _model_of_client(self) -> tuple[str, str]:
         if self._model is None:

@@ -13,7 +13,6 @@ from typing import Any
 from ipi.engine.simulation import Simulation
 from ipi.utils.softexit import softexit
 
-from aptnn_md.calculator import PolarTensorPredictor, as_predictor
 from aptnn_md.errors import InputError, RunError
 from aptnn_md.ipi import state as ipi_state
 from aptnn_md.ipi.attach import bind_with_streams
@@ -22,6 +21,7 @@ from aptnn_md.ipi.streaming import StreamSettings, SystemStream, one_stream_each
 from aptnn_md.progress import Progress
 from aptnn_md.spectra.convergence import Monitor
 from aptnn_md.stopping import ConvergenceStop
+from aptnn_md.tensor_models import PolarTensorPredictor, as_predictor
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""The stream of one system of an i-PI simulation: dipole rates of its present state."""
+"""The stream of one system of an i-PI simulation: rates of Ṁ and ȧ of its present state."""
 
 from __future__ import annotations
 
@@ -24,6 +24,7 @@ from aptnn_md.progress import log
 from aptnn_md.provenance import command_line
 from aptnn_md.rates import ESTIMATORS, dipole_rate, estimate, f_sum
 from aptnn_md.stream import StreamHeader, StreamReader, StreamWriter
+from aptnn_md.tensor_models import APT, PGT, Tensors
 
 
 @dataclass(frozen=True)
@@ -70,13 +71,19 @@ class _Now:
 
     step: int
     state: BeadState
-    apt_beads: FloatArray | None = None
-    apt_centroid: FloatArray | None = None
-    rates: dict[str, FloatArray] = field(default_factory=dict)
+    at_beads: Tensors | None = None
+    at_centroid: Tensors | None = None
+    rates: dict[tuple[str, str], FloatArray] = field(default_factory=dict)
+
+    def tensors(self, estimator: str) -> Tensors:
+        """What an estimator is made of."""
+        found = self.at_centroid if estimator == "apt-at-centroid" else self.at_beads
+        assert found is not None
+        return found
 
 
 class SystemStream:
-    """Dipole rates of a system of i-PI, written at a stride and given as properties.
+    """Rates of a system of i-PI, written at a stride and given as properties.
 
     Parameters
     ----------
@@ -194,6 +201,10 @@ class SystemStream:
                 optional["dipole_rate_beads"] = self.bead_rates()
             if self.settings.velocities:
                 optional["velocity"] = now.state.velocities.mean(axis=0)
+            if PGT in now.tensors(self.settings.estimators[0]):
+                optional["polarizability_rates"] = {
+                    name: self.polarizability_rate(name) for name in self.settings.estimators
+                }
             self.writer.append(
                 step,
                 step * self.timestep,
@@ -216,20 +227,24 @@ class SystemStream:
 
     def rate(self, estimator: str) -> FloatArray:
         """Dipole rate (n_groups, 3) of the present state, e Å/fs; evaluated once per step."""
-        with self._lock:
-            now = self._present()
-            if estimator not in now.rates:
-                self._evaluate(now, {estimator, *self.settings.estimators})
-                now.rates[estimator] = self._member_rates(now, estimator).mean(axis=0)
-            return now.rates[estimator]
+        return self._rate(APT, estimator)
+
+    def polarizability_rate(self, estimator: str) -> FloatArray:
+        """Polarizability rate (n_groups, 6) of the present state, Å³/fs; see :meth:`rate`.
+
+        Raises
+        ------
+        InputError
+            The model does not know it.
+        """
+        return self._rate(PGT, estimator)
 
     def bead_rates(self) -> FloatArray:
         """Dipole rate of each bead of the present state, (n_beads, n_groups, 3), e Å/fs."""
         with self._lock:
             now = self._present()
             self._evaluate(now, {"bead"})
-            assert now.apt_beads is not None
-            apt = now.apt_beads.mean(axis=0)
+            apt = now.tensors("bead")[APT].mean(axis=0)
             return dipole_rate(apt, now.state.velocities, self.groups, self._frame(now.state))
 
     def _present(self) -> _Now:
@@ -238,28 +253,40 @@ class SystemStream:
             self._now = _Now(step, ipi_state.bead_state(self.system))
         return self._now
 
+    def _rate(self, target: str, estimator: str) -> FloatArray:
+        with self._lock:
+            now = self._present()
+            if (target, estimator) not in now.rates:
+                self._evaluate(now, {estimator, *self.settings.estimators})
+                mean = self._member_rates(now, target, estimator).mean(axis=0)
+                now.rates[target, estimator] = mean
+            return now.rates[target, estimator]
+
     def _evaluate(self, now: _Now, estimators: set[str]) -> None:
         """Get the tensors that these estimators need, in one call."""
         beads, centroid = self._needs(estimators)
-        missing_beads = beads and now.apt_beads is None
-        missing_centroid = centroid and now.apt_centroid is None
+        missing_beads = beads and now.at_beads is None
+        missing_centroid = centroid and now.at_centroid is None
         if missing_beads or missing_centroid:
             at_beads, at_centroid = self.source.evaluate(now.state, missing_beads, missing_centroid)
-            now.apt_beads = at_beads if missing_beads else now.apt_beads
-            now.apt_centroid = at_centroid if missing_centroid else now.apt_centroid
+            now.at_beads = at_beads if missing_beads else now.at_beads
+            now.at_centroid = at_centroid if missing_centroid else now.at_centroid
 
     def _needs(self, estimators: set[str]) -> tuple[bool, bool]:
         """Whether they need tensors at the beads, and at the centroid."""
         beads = bool(estimators & {"bead", "centroid-apt"}) or self.settings.beads_too
         return beads, "apt-at-centroid" in estimators
 
-    def _member_rates(self, now: _Now, estimator: str) -> FloatArray:
-        """Rate of each committee member, (n_members, n_groups, 3), e Å/fs."""
-        tensors = now.apt_centroid if estimator == "apt-at-centroid" else now.apt_beads
-        assert tensors is not None
+    def _member_rates(self, now: _Now, target: str, estimator: str) -> FloatArray:
+        """Rate of each committee member, (n_members, n_groups, 3 or 6), e Å/fs or Å³/fs."""
+        known = now.tensors(estimator)
+        if target not in known:
+            expected = "a model that gives PGTs, too, e.g. water-apt,water-pgt"
+            raise InputError("i-PI stream", "model", self.source.name, expected)
+        tensors = known[target]
         velocities, frame = now.state.velocities, self._frame(now.state)
         return np.stack(
-            [estimate(estimator, apt, velocities, apt, self.groups, frame) for apt in tensors]
+            [estimate(estimator, each, velocities, each, self.groups, frame) for each in tensors]
         )
 
     def _frame(self, state: BeadState, positions: FloatArray | None = None) -> Frame:
@@ -271,9 +298,7 @@ class SystemStream:
     def _f_sum(self, now: _Now) -> FloatArray:
         """What 3 k_B T times it is the mean of |Ṁ|² by the first estimator, (n_groups,)."""
         first = self.settings.estimators[0]
-        tensors = now.apt_centroid if first == "apt-at-centroid" else now.apt_beads
-        assert tensors is not None
-        apt = tensors.mean(axis=0)
+        apt = now.tensors(first)[APT].mean(axis=0)
         if first == "bead":
             of_beads = f_sum(apt, self.masses, self.groups, self._frame(now.state))
             mean: FloatArray = of_beads.mean(axis=0)
@@ -285,17 +310,20 @@ class SystemStream:
 
     def _committee(self, now: _Now) -> dict[str, Any]:
         """Spread over the members: of the first estimator, and largest of an atom's APT."""
-        tensors = now.apt_beads if now.apt_beads is not None else now.apt_centroid
+        tensors = now.at_beads if now.at_beads is not None else now.at_centroid
         assert tensors is not None
-        if len(tensors) == 1:
-            return {}
-        rates = self._member_rates(now, self.settings.estimators[0])
-        # of an atom: root mean square over the nine components
-        deviation = np.sqrt((tensors.std(axis=0, ddof=1) ** 2).mean(axis=(-2, -1)))
-        return {
-            "dipole_rate_std": rates.std(axis=0, ddof=1),
-            "extrapolation": float(deviation.max()),
-        }
+        spread: dict[str, Any] = {}
+        names = {APT: "dipole_rate_std", PGT: "polarizability_rate_std"}
+        for target, members in tensors.items():
+            if len(members) > 1:
+                rates = self._member_rates(now, target, self.settings.estimators[0])
+                spread[names[target]] = rates.std(axis=0, ddof=1)
+        apt = tensors[APT]
+        if len(apt) > 1:
+            # of an atom: root mean square over the nine components
+            deviation = np.sqrt((apt.std(axis=0, ddof=1) ** 2).mean(axis=(-2, -1)))
+            spread["extrapolation"] = float(deviation.max())
+        return spread
 
     def _warn_of_masses(self) -> None:
         method = ipi_state.method(self.system)
