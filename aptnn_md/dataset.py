@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
@@ -19,6 +19,9 @@ from aptnn_md.graph import check_structure
 TARGET_SHAPES: dict[str, tuple[int, ...]] = {"apt": (3, 3), "pgt": (3, 3, 3)}
 """Tensor of one atom, for each target; files hold it flattened, row-major."""
 
+TARGET_UNITS = {"apt": "e", "pgt": "Å²"}
+"""Unit of each target."""
+
 
 @dataclass(frozen=True)
 class LabelledFrame:
@@ -27,17 +30,32 @@ class LabelledFrame:
     Attributes
     ----------
     atoms : the structure
-    tensors : (n_atoms, 3, 3) for APTs, e; ``[i, dipole, displacement]``; NaN where an atom has no
-        label
+    labels : target -> (n_atoms, 3, 3) for APTs, e, ``[i, dipole, displacement]``; (n_atoms, 3, 3,
+        3) for PGTs, Å², ``[i, dipole, dipole, displacement]``; NaN where an atom has no label
     """
 
     atoms: Atoms
-    tensors: FloatArray
+    labels: Mapping[str, FloatArray]
+
+    @property
+    def tensors(self) -> FloatArray:
+        """Labels of the first target."""
+        return next(iter(self.labels.values()))
 
     @property
     def labelled(self) -> AnyArray:
-        """(n_atoms,) of bool: whether the atom has a label."""
-        flat = self.tensors.reshape(len(self.tensors), -1)
+        """(n_atoms,) of bool: whether the atom has a label of the first target."""
+        return self.has_label(next(iter(self.labels)))
+
+    @property
+    def any_label(self) -> bool:
+        """Whether any atom has a label of any target; frames whose labels failed have none."""
+        return any(self.has_label(target).any() for target in self.labels)
+
+    def has_label(self, target: str) -> AnyArray:
+        """(n_atoms,) of bool: whether the atom has a label of this target."""
+        tensors = self.labels[target]
+        flat = tensors.reshape(len(tensors), int(np.prod(tensors.shape[1:])))
         return cast(AnyArray, np.isfinite(flat).all(axis=1))
 
 
@@ -70,32 +88,62 @@ def read_structures(path: str | Path) -> list[Atoms]:
 def read_labelled(path: str | Path, target: str = "apt") -> list[LabelledFrame]:
     """Frames with labels from an extxyz file.
 
-    Labels are the per-atom array ``target``, (n_atoms, 9) for APTs, row-major; NaN marks atoms
-    without a label.
+    Labels are the per-atom array ``target``, (n_atoms, 9) for APTs and (n_atoms, 27) for PGTs,
+    row-major; NaN marks atoms without a label. Of several targets, ``"apt+pgt"``, a frame may lack
+    some; then it has NaN there.
 
     Raises
     ------
     InputError
         No such file, no such array in a frame, a wrong shape, or not a single finite label.
     """
-    shape = TARGET_SHAPES[target]
-    n_columns = int(np.prod(shape))
+    targets = target.split("+")
     frames = []
     for number, atoms in enumerate(read_structures(path)):
         where = f"{path}, frame {number}"
-        if target not in atoms.arrays:
+        if not set(targets) & set(atoms.arrays):
             present = ", ".join(sorted(set(atoms.arrays) - {"numbers", "positions"})) or "none"
             raise InputError(
-                where, target, f"no such array (arrays: {present})", f"{n_columns} columns an atom"
+                where,
+                " or ".join(targets),
+                f"no such array (arrays: {present})",
+                " or ".join(f"{_n_columns(name)}" for name in targets) + " columns an atom",
             )
-        labels = np.asarray(atoms.arrays[target])
-        if labels.shape not in {(len(atoms), n_columns), (len(atoms), *shape)}:
-            raise InputError(where, target, f"shape {labels.shape}", (len(atoms), n_columns))
-        tensors = labels.astype(np.float64).reshape(len(atoms), *shape)
-        frames.append(LabelledFrame(atoms, tensors))
-    if not any(frame.labelled.any() for frame in frames):
-        raise InputError(path, target, "NaN on every atom", "at least one labelled atom")
+        frames.append(LabelledFrame(atoms, {name: _labels(where, atoms, name) for name in targets}))
+    for name in targets:
+        if not any(frame.has_label(name).any() for frame in frames):
+            raise InputError(path, name, "NaN on every atom", "at least one labelled atom")
     return frames
+
+
+def _labels(where: str, atoms: Atoms, target: str) -> FloatArray:
+    """(n_atoms, 3, 3, ...), NaN if the array is not there."""
+    shape = TARGET_SHAPES[target]
+    if target not in atoms.arrays:
+        return np.full((len(atoms), *shape), np.nan)
+    labels = np.asarray(atoms.arrays[target])
+    if labels.shape not in {(len(atoms), _n_columns(target)), (len(atoms), *shape)}:
+        raise InputError(where, target, f"shape {labels.shape}", (len(atoms), _n_columns(target)))
+    tensors: FloatArray = labels.astype(np.float64).reshape(len(atoms), *shape)
+    if target == "pgt" and not _symmetric(tensors):
+        raise InputError(
+            where,
+            target,
+            "not symmetric in the first two indices",
+            "∂a_αβ/∂r_γ, row-major [α, β, γ]: the displacement is the last index",
+        )
+    return tensors
+
+
+def _n_columns(target: str) -> int:
+    return int(np.prod(TARGET_SHAPES[target]))
+
+
+def _symmetric(pgt: FloatArray) -> bool:
+    """Whether the labels keep a_αβ = a_βα to the noise that labels may have."""
+    residue = pgt - np.swapaxes(pgt, 1, 2)
+    finite = np.isfinite(residue)
+    return bool(np.sum(residue[finite] ** 2) <= 0.1**2 * np.sum(pgt[finite] ** 2))
 
 
 def elements_of(frames: Sequence[LabelledFrame]) -> tuple[int, ...]:

@@ -1,7 +1,9 @@
 """Atomic tensors as such: irreducible parts and sum rules of APTs and PGTs. numpy only.
 
 An APT has nine components: one of l = 0 (its trace), three of l = 1 (its antisymmetric part) and
-five of l = 2 (its symmetric traceless part). Index order: :mod:`aptnn_md.units`.
+five of l = 2 (its symmetric traceless part). A PGT, symmetric in its first two indices, has 18: two
+vectors, from the trace and from the traceless part of the polarizability, five of l = 2 and seven
+of l = 3. Index order: :mod:`aptnn_md.units`.
 
 Symmetric tensors, e.g. polarizabilities and their rates, are kept as six components in the order
 of :data:`VOIGT`.
@@ -61,6 +63,38 @@ def irreducible_parts(tensors: FloatArray) -> dict[str, FloatArray]:
     }
 
 
+def gradient_parts(pgt: FloatArray) -> dict[str, FloatArray]:
+    """The irreducible parts of polarizability gradient tensors; their sum is the tensor.
+
+    Parameters
+    ----------
+    pgt : (..., 3, 3, 3), symmetric in the first two indices
+
+    Returns
+    -------
+    ``{"1o isotropic": gradient of the trace, "1o anisotropic": the other vector, "2o": mixed
+    symmetry, "3o": symmetric traceless in all indices}``, each (..., 3, 3, 3)
+    """
+    unit = np.eye(3)
+    isotropic = unit[:, :, None] * np.einsum("...aac->...c", pgt)[..., None, None, :] / 3.0
+    traceless = pgt - isotropic
+    # the only traceless tensor of this symmetry made of a vector, with this vector as its trace
+    vector = np.einsum("...abb->...a", traceless)
+    anisotropic = 0.3 * (
+        np.einsum("...b,ac->...abc", vector, unit)
+        + np.einsum("...a,bc->...abc", vector, unit)
+        - np.einsum("...c,ab->...abc", vector, 2.0 / 3.0 * unit)
+    )
+    rest = traceless - anisotropic
+    symmetric = (rest + np.moveaxis(rest, -1, -3) + np.moveaxis(rest, -3, -1)) / 3.0
+    return {
+        "1o isotropic": isotropic,
+        "1o anisotropic": anisotropic,
+        "2o": rest - symmetric,
+        "3o": symmetric,
+    }
+
+
 def acoustic_sum(apt: FloatArray, total_charge: float = 0.0) -> FloatArray:
     """Residue of the acoustic sum rule, Σᵢ Pᵢ − Q·1, (3, 3), e.
 
@@ -80,4 +114,5 @@ def project_translation(pgt: FloatArray) -> FloatArray:
 
     Moving all atoms together changes no polarizability: Σᵢ ∂a/∂rᵢ = 0.
     """
-    return pgt - pgt.mean(axis=0)
+    projected: FloatArray = pgt - pgt.mean(axis=0)
+    return projected

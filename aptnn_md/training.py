@@ -1,8 +1,10 @@
 """Training: labelled frames -> a model file.
 
 The loss is the mean squared error of the Cartesian components, which for orthonormal irreps is
-the mean squared error of the irreps. AdamW with a short warm-up and a cosine schedule to zero;
-an exponential moving average of the weights is what is validated and kept.
+the mean squared error of the irreps. PGTs, and several targets beside each other, are measured by
+the spread of their training labels, so that none dominates
+(:func:`~aptnn_md.training_samples.loss_factors`). AdamW with a short warm-up and a cosine schedule
+to zero; an exponential moving average of the weights is what is validated and kept.
 
 Everything that the rest of a run depends on is in the state file beside the model, written after
 every epoch: a killed run that is restarted ends with the same model, bit by bit. (With a time
@@ -13,19 +15,18 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-import numpy as np
 import torch
 from ase.data import chemical_symbols
 from torch import Tensor
 
 from aptnn_md.dataset import LabelledFrame
 from aptnn_md.errors import RunError
-from aptnn_md.graph import build_graph
 from aptnn_md.models.tensor_model import TensorModel
+from aptnn_md.training_samples import Sample, gather, loss_factors, prepare, spread_of
 
 
 @dataclass(frozen=True)
@@ -42,6 +43,7 @@ class TrainingSettings:
     ema_decay : of the averaged weights, per optimiser step
     patience : epochs without a better validation error after which training stops; 0: never
     seed : of initial weights and order of frames
+    pgt_weight : of PGTs in the loss beside APTs
     """
 
     epochs: int = 0
@@ -54,6 +56,7 @@ class TrainingSettings:
     ema_decay: float = 0.99
     patience: int = 0
     seed: int = 0
+    pgt_weight: float = 1.0
 
 
 TYPICAL_STEPS = 1400
@@ -71,48 +74,17 @@ def with_epochs(settings: TrainingSettings, n_frames: int) -> TrainingSettings:
     return replace(settings, epochs=max(FEWEST_EPOCHS, math.ceil(TYPICAL_STEPS / steps_per_epoch)))
 
 
-@dataclass(frozen=True)
-class Sample:
-    """A frame as the network reads it; only labelled atoms count.
+@dataclass
+class EpochRecord:
+    """What is known after an epoch.
 
     Attributes
     ----------
-    geometry, species : see :class:`~aptnn_md.models.tensor_model.TensorModel`
-    labelled : (n_labelled,) indices of atoms
-    tensors : (n_labelled, 3, 3, ...)
+    train, valid : RMSEs of components in the target's unit; of several targets the root mean
+        square of their RMSEs, each in units of its spread
+    valid_by_element : element -> RMSE; of several targets ``"apt_O"``, ...
+    train_by_target, valid_by_target : RMSEs in each target's unit, of several targets
     """
-
-    geometry: Any
-    species: Tensor
-    labelled: Tensor
-    tensors: Tensor
-
-    @property
-    def labelled_species(self) -> Tensor:
-        """(n_labelled,)."""
-        return self.species[self.labelled]
-
-
-def prepare(frames: Sequence[LabelledFrame], model: TensorModel) -> list[Sample]:
-    """Graphs and labels of frames on the model's device, in its precision."""
-    samples = []
-    for frame in frames:
-        graph = build_graph(frame.atoms, model.config.cutoff)
-        labelled = torch.from_numpy(np.flatnonzero(frame.labelled))
-        samples.append(
-            Sample(
-                geometry=model.geometry(graph),
-                species=model.species(graph),
-                labelled=labelled.to(model.mean.device),
-                tensors=torch.from_numpy(frame.tensors[frame.labelled]).to(model.mean),
-            )
-        )
-    return [sample for sample in samples if len(sample.labelled)]
-
-
-@dataclass
-class EpochRecord:
-    """What is known after an epoch; errors are RMSEs of components in the target's unit."""
 
     epoch: int
     seconds: float
@@ -120,6 +92,8 @@ class EpochRecord:
     train: float
     valid: float
     valid_by_element: dict[str, float] = field(default_factory=dict)
+    train_by_target: dict[str, float] = field(default_factory=dict)
+    valid_by_target: dict[str, float] = field(default_factory=dict)
 
 
 class Trainer:
@@ -141,15 +115,10 @@ class Trainer:
     ) -> None:
         self.model, self.settings = model, settings
         self.training, self.validation = prepare(training, model), prepare(validation, model)
-        model.fit_scales(
-            [sample.geometry for sample in self.training],
-            {
-                model.targets[0]: (
-                    torch.cat([sample.labelled_species for sample in self.training]),
-                    torch.cat([sample.tensors for sample in self.training]),
-                )
-            },
-        )
+        labels = {target: gather(self.training, target) for target in model.targets}
+        model.fit_scales([sample.geometry for sample in self.training], labels)
+        self.spreads = {target: spread_of(*labels[target]) for target in model.targets}
+        self.factors = loss_factors(self.spreads, settings.pgt_weight)
         self.parameters = list(model.parameters())
         self.optimizer = torch.optim.AdamW(
             self.parameters, lr=settings.learning_rate, weight_decay=settings.weight_decay
@@ -211,26 +180,35 @@ class Trainer:
         """One pass over the training frames, then validation of the averaged weights."""
         order = torch.randperm(len(self.training), generator=self.generator).tolist()
         size = self.settings.batch_size
-        squares = count = 0.0
+        squares, counts = dict.fromkeys(self.factors, 0.0), dict.fromkeys(self.factors, 0)
         for first in range(0, len(order), size):
             learning_rate = self._set_learning_rate(first / len(order))
             batch = [self.training[k] for k in order[first : first + size]]
-            n_components = sum(sample.tensors.numel() for sample in batch)
+            n_components = dict.fromkeys(self.factors, 0)
+            for sample in batch:
+                for target, labels in sample.labels.items():
+                    n_components[target] += labels.tensors.numel()
             self.optimizer.zero_grad()
             for sample in batch:
-                square = self._errors(sample).pow(2).sum()
-                (square / n_components).backward()
-                squares += square.item()
-            count += n_components
+                loss = torch.zeros((), device=self.model.mean.device)
+                for target, errors in self._errors(sample).items():
+                    square = errors.pow(2).sum()
+                    squares[target] += square.item()
+                    loss = loss + self.factors[target] * (square / n_components[target])
+                loss.backward()
+            for target, count in n_components.items():
+                counts[target] += count
             torch.nn.utils.clip_grad_norm_(self.parameters, self.settings.gradient_clip)
             self.optimizer.step()
             self._update_average()
+        rmses = {target: math.sqrt(squares[target] / counts[target]) for target in self.factors}
         record = EpochRecord(
             epoch=self.epoch + 1,
             seconds=self.seconds,
             learning_rate=learning_rate,
-            train=math.sqrt(squares / count),
+            train=self._overall(rmses),
             valid=math.nan,
+            train_by_target=rmses if len(rmses) > 1 else {},
         )
         if not math.isfinite(record.train):
             raise RunError(f"training diverged in epoch {record.epoch}: lower the learning rate")
@@ -241,9 +219,20 @@ class Trainer:
         self.records.append(record)
         return record
 
-    def _errors(self, sample: Sample) -> Tensor:
-        predicted: Tensor = self.model(sample.geometry, sample.species)[self.model.targets[0]]
-        return predicted[sample.labelled] - sample.tensors
+    def _errors(self, sample: Sample) -> dict[str, Tensor]:
+        """(n_labelled, 3, 3, ...) of each target with labels."""
+        predicted = self.model(sample.geometry, sample.species)
+        return {
+            target: predicted[target][labels.atoms] - labels.tensors
+            for target, labels in sample.labels.items()
+        }
+
+    def _overall(self, rmses: Mapping[str, float]) -> float:
+        """One figure for the RMSEs of the targets: that of a single one as it is."""
+        if len(self.factors) == 1:
+            return next(iter(rmses.values()))
+        relative = [rmse / (self.spreads[target] or 1.0) for target, rmse in rmses.items()]
+        return math.sqrt(sum(x * x for x in relative) / len(relative))
 
     def _set_learning_rate(self, within_epoch: float) -> float:
         warmup = min(1.0, (self.steps + 1) / max(1, self.settings.warmup_steps))
@@ -265,15 +254,28 @@ class Trainer:
     def _validate(self, record: EpochRecord) -> None:
         current = [parameter.clone() for parameter in self.parameters]
         self._load(self.average)
-        errors = torch.cat([self._errors(sample) for sample in self.validation]).flatten(1)
-        species = torch.cat([sample.labelled_species for sample in self.validation])
+        errors = [self._errors(sample) for sample in self.validation]
         self._load(current)
-        record.valid = float(errors.pow(2).mean().sqrt())
+        rmses = {}
+        for target in self.factors:
+            found = [part[target] for part in errors if target in part]
+            if found:
+                species, _ = gather(self.validation, target)
+                rmses[target] = self._validate_target(record, target, torch.cat(found), species)
+        record.valid = self._overall(rmses)
+        record.valid_by_target = rmses if len(self.factors) > 1 else {}
+
+    def _validate_target(
+        self, record: EpochRecord, target: str, errors: Tensor, species: Tensor
+    ) -> float:
+        """RMSE of a target; those of its elements go into the record."""
+        prefix = f"{target}_" if len(self.factors) > 1 else ""
+        errors = errors.flatten(1)
         for k, z in enumerate(self.model.config.elements):
             if (species == k).any():
-                record.valid_by_element[chemical_symbols[z]] = float(
-                    errors[species == k].pow(2).mean().sqrt()
-                )
+                rmse = float(errors[species == k].pow(2).mean().sqrt())
+                record.valid_by_element[prefix + chemical_symbols[z]] = rmse
+        return float(errors.pow(2).mean().sqrt())
 
     @torch.no_grad()
     def _load(self, values: Sequence[Tensor]) -> None:

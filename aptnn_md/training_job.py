@@ -15,11 +15,18 @@ from ase.data import chemical_symbols
 
 from aptnn_md import __version__
 from aptnn_md.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
-from aptnn_md.dataset import LabelledFrame, elements_of, file_sha256, read_labelled, split
+from aptnn_md.dataset import (
+    TARGET_UNITS,
+    LabelledFrame,
+    elements_of,
+    file_sha256,
+    read_labelled,
+    split,
+)
 from aptnn_md.errors import InputError
-from aptnn_md.evaluation import evaluate
+from aptnn_md.evaluation import evaluate_targets
 from aptnn_md.files import write_output
-from aptnn_md.models.tensor_model import TensorModel, fresh_model
+from aptnn_md.models.tensor_model import TensorModel, fresh_model, target_names
 from aptnn_md.predictor import Predictor
 from aptnn_md.progress import Progress
 from aptnn_md.training import EpochRecord, Trainer, TrainingSettings, with_epochs
@@ -114,14 +121,23 @@ def run_training(job: TrainingJob, restart: bool = False) -> Checkpoint:
 
 
 def _frames(job: TrainingJob) -> tuple[list[LabelledFrame], list[LabelledFrame]]:
-    frames = read_labelled(job.data, job.target)
+    """Training and validation frames; frames without any label are left out."""
+    targets = target_names(job.target)
+    frames = [frame for frame in read_labelled(job.data, job.target) if frame.any_label]
     if job.valid is not None:
-        return frames, read_labelled(job.valid, job.target)
+        held_out = read_labelled(job.valid, job.target)
+        return frames, [frame for frame in held_out if frame.any_label]
     if len(frames) < 2 and job.valid_fraction > 0.0:
         raise InputError(
             job.data, "frames", len(frames), "at least 2, or a validation file (--valid)"
         )
-    return split(frames, job.valid_fraction, job.training.seed)
+    training, validation = split(frames, job.valid_fraction, job.training.seed)
+    for target in targets:
+        if not any(frame.has_label(target).any() for frame in training):
+            raise InputError(
+                job.data, target, "labels in held-out frames only", "labels to train on (--valid)"
+            )
+    return training, validation
 
 
 def _train_member(
@@ -138,18 +154,27 @@ def _train_member(
             _write_state(job, finished, trainer.state())
             records = [*earlier, _plain(trainer.records)]
             write_output(job.out.with_suffix(".csv"), log_table(records).encode())
-            progress.update(int(100 * trainer.fraction) - progress.done, _note(record))
-    draw_learning_curves([*earlier, _plain(trainer.records)], job.out.with_suffix(".png"))
+            progress.update(int(100 * trainer.fraction) - progress.done, _note(record, job.target))
+    draw_learning_curves(
+        [*earlier, _plain(trainer.records)], job.out.with_suffix(".png"), _unit(job.target)
+    )
 
 
-def _note(record: EpochRecord) -> str:
+def _unit(target: str) -> str:
+    """Unit of an epoch's RMSEs; those of several targets are in units of their spreads."""
+    return TARGET_UNITS.get(target, "spread")
+
+
+def _note(record: EpochRecord, target: str) -> str:
     """RMSEs of an epoch in one line."""
+    parts = record.valid_by_target or record.valid_by_element
     note = f"epoch {record.epoch}: train {record.train:.4f}"
-    if record.valid_by_element:
-        by_element = record.valid_by_element.items()
-        elements = " ".join(f"{name} {value:.4f}" for name, value in by_element)
-        note += f" valid {record.valid:.4f} ({elements})"
-    return f"{note} e"
+    if parts:
+        inside = " ".join(f"{name} {value:.4f}" for name, value in parts.items())
+        if record.valid_by_target:
+            inside = " ".join(f"{t} {rmse:.4f} {TARGET_UNITS[t]}" for t, rmse in parts.items())
+        note += f" valid {record.valid:.4f} ({inside})"
+    return f"{note} {_unit(target)}"
 
 
 # ---------------------------------------------------------------------- state, log and card
@@ -196,21 +221,33 @@ def _plain(records: Sequence[EpochRecord]) -> list[dict[str, Any]]:
 
 
 def log_table(members: Sequence[Sequence[Mapping[str, Any]]]) -> str:
-    """The epochs of all members as CSV; RMSEs in the target's unit (e for APTs)."""
+    """The epochs of all members as CSV; RMSEs in the target's unit (e for APTs).
+
+    Of several targets ``train_rmse`` and ``valid_rmse`` are relative to their spreads, and the
+    columns of each target are in its unit.
+    """
     text = io.StringIO()
-    elements = list(members[0][0]["valid_by_element"])
-    writer = csv.writer(text, lineterminator="\n")
     header = ["member", "epoch", "seconds", "learning_rate", "train_rmse", "valid_rmse"]
-    writer.writerow(header + [f"valid_rmse_{name}" for name in elements])
+    first = members[0][0]
+    parts = [
+        (f"{name.replace('_by_target', '')}_rmse_{part}", name, part)
+        for name in ("train_by_target", "valid_by_target")
+        for part in first[name]
+    ]
+    parts += [(f"valid_rmse_{p}", "valid_by_element", p) for p in first["valid_by_element"]]
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(header + [column for column, _, _ in parts])
     for number, records in enumerate(members):
         for record in records:
             row = [record[key] for key in ("epoch", "seconds", "learning_rate", "train", "valid")]
-            by_element = [record["valid_by_element"].get(name, float("nan")) for name in elements]
-            writer.writerow([number, row[0], *(f"{value:.6g}" for value in row[1:] + by_element)])
+            values = [record[name].get(part, float("nan")) for _, name, part in parts]
+            writer.writerow([number, row[0], *(f"{value:.6g}" for value in row[1:] + values)])
     return text.getvalue()
 
 
-def draw_learning_curves(members: Sequence[Sequence[Mapping[str, Any]]], path: Path) -> None:
+def draw_learning_curves(
+    members: Sequence[Sequence[Mapping[str, Any]]], path: Path, unit: str = "e"
+) -> None:
     """Training and validation RMSE against the epoch, for each member."""
     from matplotlib.figure import Figure
 
@@ -224,7 +261,7 @@ def draw_learning_curves(members: Sequence[Sequence[Mapping[str, Any]]], path: P
             values = [record[key] for record in records]
             if np.isfinite(values).any():
                 axes.plot(epochs, values, style, color=colour, label=label + suffix)
-    axes.set(xscale="log", yscale="log", xlabel="epoch", ylabel="RMSE / e")
+    axes.set(xscale="log", yscale="log", xlabel="epoch", ylabel=f"RMSE / {unit}")
     axes.grid(which="both", alpha=0.3)
     axes.legend(frameon=False, ncols=max(1, len(members) // 2))
     buffer = io.BytesIO()
@@ -239,17 +276,34 @@ def _card(
     validation: Sequence[LabelledFrame],
 ) -> dict[str, Any]:
     predictor = Predictor(checkpoint, neutral=False)
+    n_labelled = {
+        target: int(sum(frame.has_label(target).sum() for frame in training))
+        for target in predictor.targets
+    }
     return {
         "elements": [chemical_symbols[z] for z in predictor.elements],
         "cutoff": predictor.cutoff,
         "training_data": job.data.name,
         "training_data_sha256": file_sha256(job.data),
         "training_frames": len(training),
-        "training_atoms": int(sum(frame.labelled.sum() for frame in training)),
+        "training_atoms": _single(n_labelled),
         "validation_data": job.valid.name if job.valid else f"{len(validation)} frames held out",
-        "training_rmse": evaluate(predictor, training).rmse,
-        "validation_rmse": evaluate(predictor, validation).rmse if validation else None,
+        "training_rmse": _rmses(predictor, training),
+        "validation_rmse": _rmses(predictor, validation) if validation else None,
         "training_settings": asdict(job.training),
         "package_version": __version__,
         **job.card,
     }
+
+
+def _rmses(predictor: Predictor, frames: Sequence[LabelledFrame]) -> Any:
+    """RMSE in the target's unit; of several targets one for each that has labels."""
+    targets = [t for t in predictor.targets if any(f.has_label(t).any() for f in frames)]
+    found = evaluate_targets(predictor, frames, targets)
+    rmses = {target: evaluation.rmse for target, evaluation in found.items()}
+    return _single(rmses) if len(predictor.targets) == 1 else rmses
+
+
+def _single(values: dict[str, Any]) -> Any:
+    """The value of a single target; of several all."""
+    return next(iter(values.values())) if len(values) == 1 else values

@@ -210,5 +210,5 @@ def test_evaluation_against_plain_numpy(tmp_path, data):
     assert np.isclose(result.by_irrep["1e"].rmse, np.sqrt((antisymmetric**2).mean()))
     total = sum(errors.rmse**2 for errors in result.by_irrep.values())
     assert np.isclose(total, result.rmse**2)
-    draw_parity(result, tmp_path / "parity.png", "test")
+    draw_parity([result], tmp_path / "parity.png", "test")
     assert (tmp_path / "parity.png").read_bytes().startswith(b"\x89PNG")

@@ -8,21 +8,27 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from aptnn_md.cli.model_options import add_model_options, load_predictor
+from aptnn_md.errors import InputError
 
 if TYPE_CHECKING:
     from aptnn_md.evaluation import Evaluation
 
-HELP = """Compare a model's predictions with labels: component-wise RMSE and MAE in e over all
-labelled atoms, for each element and each irrep (0e trace, 1e antisymmetric, 2e symmetric
-traceless), and the residue of the acoustic sum rule. Draws the parity plot."""
+HELP = """Compare a model's predictions with labels: component-wise RMSE and MAE over all labelled
+atoms, in e for APTs and Å² for PGTs, for each element and each irrep, beside the spread of the
+labels (the RMSE of a model that knows only each element's mean tensor) and RMSE/spread; and the
+residue of the acoustic sum rule. Irreps of APTs: 0e trace, 1e antisymmetric, 2e symmetric
+traceless; of PGTs: 1o of the trace and of the rest, 2o, 3o. Draws the parity plot. With --json a
+model of several targets gives one object for each."""
 
-EXAMPLE = "  aptnn-md evaluate --model water-apt --data test.extxyz --plot parity.png"
+EXAMPLE = """  aptnn-md evaluate --model water-apt --data test.extxyz --plot parity.png
+  aptnn-md evaluate --model both.pt --target pgt --data test.extxyz --json"""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Options of the command."""
     add_model_options(parser)
     parser.add_argument("--data", type=Path, required=True, help="labelled frames, extxyz")
+    parser.add_argument("--target", help="apt or pgt (default: all that the model knows)")
     parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
     parser.add_argument(
         "--plot", type=Path, help="parity plot to write (default: parity.png, with --json none)"
@@ -35,32 +41,41 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> None:
     """Evaluate, print, draw."""
     from aptnn_md.dataset import read_labelled
-    from aptnn_md.evaluation import draw_parity, evaluate
+    from aptnn_md.evaluation import draw_parity, evaluate_targets
 
     predictor = load_predictor(arguments, neutral=not arguments.raw)
-    result = evaluate(predictor, read_labelled(arguments.data, predictor.target))
+    if arguments.target not in {None, *predictor.targets}:
+        raise InputError("options", "--target", arguments.target, " or ".join(predictor.targets))
+    targets = (arguments.target,) if arguments.target else predictor.targets
+    frames = read_labelled(arguments.data, "+".join(targets))
+    results = evaluate_targets(predictor, frames, targets)
     plot = arguments.plot or (None if arguments.json else Path("parity.png"))
     if plot is not None:
-        draw_parity(result, plot, f"{predictor.name} on {arguments.data.name}")
+        title = f"{predictor.name} on {arguments.data.name}"
+        draw_parity(list(results.values()), plot, title)
     if arguments.json:
-        print(json.dumps(result.as_dict(), indent=2))
+        figures = {target: result.as_dict() for target, result in results.items()}
+        print(json.dumps(figures if len(figures) > 1 else figures[targets[0]], indent=2))
     else:
-        print(table(result))
+        print("\n\n".join(table(result) for result in results.values()))
         print(f"parity plot: {plot}")
 
 
 def table(result: Evaluation) -> str:
     """The figures as text."""
+    from aptnn_md.evaluation import Errors
+
+    everything = Errors(result.rmse, result.mae, result.spread, result.relative)
     lines = [
-        f"{result.n_frames} frames, {result.n_atoms} labelled atoms; all figures in e",
-        f"{'':10}{'RMSE':>10}{'MAE':>10}{'spread':>10}",
-        f"{'all':10}{result.rmse:10.5f}{result.mae:10.5f}",
+        f"{result.target}: {result.n_frames} frames, {result.n_atoms} labelled atoms; "
+        f"all figures in {result.unit}",
+        f"{'':16}{'RMSE':>10}{'MAE':>10}{'spread':>10}{'RMSE/spread':>14}",
     ]
-    for parts in (result.by_element, result.by_irrep):
-        lines += [
-            f"{name:10}{errors.rmse:10.5f}{errors.mae:10.5f}{errors.spread:10.5f}"
-            for name, errors in parts.items()
-        ]
+    for name, errors in {"all": everything, **result.by_element, **result.by_irrep}.items():
+        relative = "" if errors.relative is None else f"{100.0 * errors.relative:12.1f} %"
+        lines.append(
+            f"{name:16}{errors.rmse:10.5f}{errors.mae:10.5f}{errors.spread:10.5f}{relative}"
+        )
     if result.sum_rule_model is not None and result.sum_rule_labels is not None:
         lines.append(
             f"sum rule, rms of a component: model {result.sum_rule_model:.2e}, "

@@ -7,21 +7,26 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from aptnn_md.predictor import Predictor
+    from aptnn_md.predictors import Predictors
 
 
 def add_model_options(parser: argparse.ArgumentParser) -> None:
     """--model, --total-charge, --dtype and --device."""
-    parser.add_argument("--model", required=True, help="model file or bundled name")
+    parser.add_argument(
+        "--model",
+        required=True,
+        help="model file or bundled name; of models for different targets several, comma-separated",
+    )
     parser.add_argument("--total-charge", type=float, default=0.0, help="of a frame, e (default 0)")
     parser.add_argument("--dtype", choices=["float32", "float64"], help="default float32")
     parser.add_argument("--device", default="cpu", help="torch device (default cpu)")
 
 
-def load_predictor(arguments: argparse.Namespace, neutral: bool = True) -> Predictor:
+def load_predictor(arguments: argparse.Namespace, neutral: bool = True) -> Predictor | Predictors:
     """The predictor that these options describe."""
-    from aptnn_md.predictor import Predictor
+    from aptnn_md.predictors import load_predictor as load
 
-    return Predictor.from_file(
+    return load(
         arguments.model,
         device=arguments.device,
         dtype=arguments.dtype,

@@ -7,10 +7,13 @@ from pathlib import Path
 
 from aptnn_md.cli.model_options import add_model_options, load_predictor
 
-HELP = """Predict APTs for every frame of a file and write them as the per-atom array `apt`, nine
-columns, row-major: row = dipole, column = displacement, e. A committee also gives `apt_std`."""
+HELP = """Predict tensors for every frame of a file and write them as per-atom arrays, row-major:
+APTs as `apt`, nine columns (row = dipole, column = displacement, e), PGTs as `pgt`, 27 columns
+([dipole, dipole, displacement], Å²), whichever the model knows. A committee also gives `apt_std`
+and `pgt_std`."""
 
-EXAMPLE = "  aptnn-md predict --model water-apt --data frames.extxyz --out predicted.extxyz"
+EXAMPLE = """  aptnn-md predict --model water-apt --data frames.extxyz --out predicted.extxyz
+  aptnn-md predict --model water-apt,pgt.pt --data frames.extxyz --out predicted.extxyz"""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -35,10 +38,11 @@ def run(arguments: argparse.Namespace) -> None:
     frames = read_structures(arguments.data)
     with Progress(len(frames), "predicting", "frame") as progress:
         for atoms in frames:
-            mean, deviation = predictor.with_std(atoms)
-            atoms.arrays["apt"] = mean.reshape(len(atoms), -1)
-            if deviation is not None:
-                atoms.arrays["apt_std"] = deviation.reshape(len(atoms), -1)
+            for target, members in predictor.tensors([atoms])[0].items():
+                columns = members.reshape(*members.shape[:2], -1)
+                atoms.arrays[target] = columns.mean(axis=0)
+                if len(members) > 1:
+                    atoms.arrays[f"{target}_std"] = columns.std(axis=0, ddof=1)
             ase.io.write(text, atoms, format="extxyz")
             progress.update()
     write_output(arguments.out, text.getvalue().encode())

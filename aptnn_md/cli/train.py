@@ -14,13 +14,16 @@ from aptnn_md.errors import InputError
 if TYPE_CHECKING:
     from aptnn_md.training_job import TrainingJob
 
-HELP = """Train an APT network on frames whose atoms carry an array `apt` of nine columns
-(row = dipole, column = displacement, e). Beside the model stand a log (.csv), the learning
+HELP = """Train a network on frames whose atoms carry an array `apt` of nine columns (row = dipole,
+column = displacement, e), with --target pgt `pgt` of 27 columns ([dipole, dipole, displacement],
+Å²), with --target apt+pgt both, learned by one network with two heads. NaN marks what has no label,
+and frames without any are left out. Beside the model stand a log (.csv), the learning
 curve (.png) and, until the job has ended, its state (.state), from which --restart goes on.
 Every option can also stand in a TOML file given with --config; the command line wins."""
 
 EXAMPLE = """  aptnn-md train --data train.extxyz --out model.pt --max-minutes 10
   aptnn-md train --config train.toml --committee 4
+  aptnn-md train --data labelled.extxyz --target apt+pgt --out both.pt
 
   train.toml:
     data = "train.extxyz"
@@ -53,7 +56,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--valid", type=Path, help="frames for validation (default: a part of --data)"
     )
     parser.add_argument("--valid-fraction", type=float, help="that part (default 0.1; 0: none)")
-    parser.add_argument("--target", choices=["apt"], help="what to learn (default apt)")
+    parser.add_argument(
+        "--target", choices=["apt", "pgt", "apt+pgt"], help="what to learn (default apt)"
+    )
     parser.add_argument("--out", type=Path, help="model file to write")
     parser.add_argument("--network", choices=["ace", "simple"], help="architecture (default ace)")
     parser.add_argument("--committee", type=int, metavar="K", help="train K networks (default 1)")
@@ -75,10 +80,21 @@ def run(arguments: argparse.Namespace) -> None:
     card = checkpoint.card
     held_out = card["validation_rmse"]
     print(
-        f"{job.out}: {job.committee} network(s), training RMSE {card['training_rmse']:.4f} e, "
-        + ("nothing held out" if held_out is None else f"validation RMSE {held_out:.4f} e")
+        f"{job.out}: {job.committee} network(s), "
+        f"training RMSE {_with_units(card['training_rmse'], job.target)}, "
+        + ("nothing held out" if held_out is None else "validation RMSE ")
+        + ("" if held_out is None else _with_units(held_out, job.target))
     )
     print(f"log {job.out.with_suffix('.csv')}, learning curve {job.out.with_suffix('.png')}")
+
+
+def _with_units(rmse: float | dict[str, float], target: str) -> str:
+    """The figure of a model card, of several targets each with its name."""
+    from aptnn_md.dataset import TARGET_UNITS
+
+    if not isinstance(rmse, dict):
+        return f"{rmse:.4f} {TARGET_UNITS[target]}"
+    return " and ".join(f"{value:.4f} {TARGET_UNITS[t]} ({t})" for t, value in rmse.items())
 
 
 def make_job(arguments: argparse.Namespace) -> TrainingJob:
@@ -161,6 +177,8 @@ def _check_values(source: str, job: TrainingJob) -> None:
         raise InputError(source, "max_minutes", settings.max_minutes, "more than 0")
     if not 0.0 <= job.valid_fraction < 1.0:
         raise InputError(source, "valid_fraction", job.valid_fraction, "at least 0, less than 1")
+    if not settings.pgt_weight > 0.0:
+        raise InputError(source, "pgt_weight", settings.pgt_weight, "more than 0")
     if math.isnan(settings.learning_rate) or settings.learning_rate <= 0.0:
         raise InputError(source, "learning_rate", settings.learning_rate, "more than 0")
     if job.out.suffix in {".csv", ".png"}:
