@@ -102,21 +102,30 @@ def write_input(
 
 
 def run_toy(
-    directory, monkeypatch, estimators=ESTIMATORS, groups="element", stream=None, **options
+    directory,
+    monkeypatch,
+    estimators=ESTIMATORS,
+    groups="element",
+    stream=None,
+    model=None,
+    **options,
 ):
     """Run the toy in this process; returns its stream and checkpoints."""
     monkeypatch.chdir(directory)
     write_input(directory, **options)
-    return go_on_toy(directory, monkeypatch, "input.xml", estimators, groups, **(stream or {}))
+    stream = {"model": model, **(stream or {})}
+    return go_on_toy(directory, monkeypatch, "input.xml", estimators, groups, **stream)
 
 
-def go_on_toy(directory, monkeypatch, source, estimators=ESTIMATORS, groups="element", **stream):
+def go_on_toy(
+    directory, monkeypatch, source, estimators=ESTIMATORS, groups="element", model=None, **stream
+):
     # i-PI looks for signals once a second, and waits for that when it ends
     monkeypatch.setattr(importlib.import_module("ipi.utils.softexit"), "SOFTEXITLATENCY", 0.05)
     settings = StreamSettings(
         "run.zarr", estimators=estimators, groups=groups, **{"stride": 1, **stream}
     )
-    assert run_ipi(source, settings, toy_molecules.Tensors()).finished
+    assert run_ipi(source, settings, model or toy_molecules.Tensors()).finished
     paths = sorted(directory.glob("run.state_*"), key=lambda path: int(path.name.split("_")[1]))
     return StreamReader(directory / "run.zarr"), [Checkpoint(path) for path in paths]
 

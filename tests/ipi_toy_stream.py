@@ -1,10 +1,11 @@
-"""The stream plugin with the analytic tensors of toy_molecules, for plain ``i-pi``."""
+"""The stream plugin with the analytic tensors of the toy molecules, for plain ``i-pi``."""
 
 import sys
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent))
 import toy_molecules
+import toy_tensors
 
 from aptnn_md.ipi.plugin import StreamPlugin
 
@@ -13,5 +14,6 @@ __DRIVER_CLASS__ = "ToyStream"
 
 
 class ToyStream(StreamPlugin):
-    def __init__(self, **keywords):
-        super().__init__(model=toy_molecules.Tensors(), **keywords)
+    def __init__(self, both=False, **keywords):
+        model = toy_tensors.Both() if both else toy_molecules.Tensors()
+        super().__init__(model=model, **keywords)

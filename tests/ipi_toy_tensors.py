@@ -1,4 +1,4 @@
-"""A client that sends the analytic tensors of toy_molecules, and writes down each evaluation."""
+"""A client that sends the analytic tensors of the toy molecules and counts its evaluations."""
 
 import sys
 from pathlib import Path
@@ -8,6 +8,7 @@ from ipi.pes.dummy import Dummy_driver
 from ipi.utils.units import unit_to_user
 
 sys.path.insert(0, str(Path(__file__).parent))
+import toy_field
 import toy_molecules
 
 from aptnn_md.ipi.extras import tensor_extras, to_text
@@ -17,8 +18,8 @@ __DRIVER_CLASS__ = "ToyTensors"
 
 
 class ToyTensors(Dummy_driver):
-    def __init__(self, log="", **keywords):
-        self.log = log
+    def __init__(self, log="", both=False, **keywords):
+        self.log, self.both = log, both
         super().__init__(**keywords)
 
     def compute_structure(self, cell, pos):
@@ -27,4 +28,6 @@ class ToyTensors(Dummy_driver):
                 file.write("call\n")
         angstrom = unit_to_user("length", "angstrom", np.asarray(pos).reshape(-1, 3))
         apt = toy_molecules.polar_tensors(angstrom)
-        return 0.0, pos * 0.0, cell * 0.0, to_text(tensor_extras(apt[None], "toy", "f00d"))
+        pgt = toy_field.gradients(angstrom)[None] if self.both else None
+        extras = tensor_extras(apt[None], "toy", "f00d", pgt)
+        return 0.0, pos * 0.0, cell * 0.0, to_text(extras)

@@ -2,7 +2,7 @@
 
 What i-PI runs is wrapped in these places, each of one simulation object only:
 
-* ``Simulation.bind``: dipole rates become properties before i-PI looks up the names of
+* ``Simulation.bind``: rates become properties before i-PI looks up the names of
   ``<properties>``; streams are opened when everything else is ready;
 * ``Simulation.write_outputs``: frames are appended first, from the main thread, and committed
   before any ``<checkpoint>`` of that step is written. i-PI holds back a soft exit meanwhile;
@@ -32,7 +32,7 @@ from aptnn_md.arrays import FloatArray
 from aptnn_md.errors import InputError, RunError
 from aptnn_md.ipi.backup import remove_stale_sockets
 from aptnn_md.ipi.checkpoints import write_whole_checkpoints
-from aptnn_md.ipi.state import VELOCITY
+from aptnn_md.ipi.state import ATOMIC_TIME, BOHR, VELOCITY
 from aptnn_md.ipi.streaming import SystemStream
 from aptnn_md.progress import log
 from aptnn_md.rates import ESTIMATORS
@@ -40,15 +40,16 @@ from aptnn_md.rates import ESTIMATORS
 EXACT_FORMAT = "%25.16e"
 """``floatformat`` of i-PI with which a RESTART keeps every bit."""
 
-PROPERTIES = {
-    "bead": "dipole_rate",
-    "centroid-apt": "dipole_rate_centroid_apt",
-    "apt-at-centroid": "dipole_rate_apt_at_centroid",
-}
-"""Estimator -> name of the property for i-PI's ``<properties>``."""
+DIPOLE, POLARIZABILITY = "dipole_rate", "polarizability_rate"
+"""Properties of the estimator ``bead``; see :func:`property_name`."""
 
 UNIT = "ang/fs"
 """``dipole_rate{ang/fs}`` is in e Å/fs; without a unit it is in atomic units, e a₀ E_h/ħ."""
+
+POLARIZABILITY_UNIT = "ang3/fs"
+"""``polarizability_rate{ang3/fs}`` is in Å³/fs; without a unit in atomic units, a₀³ E_h/ħ."""
+
+_POLARIZABILITY_RATE = BOHR**3 / ATOMIC_TIME
 
 MakeStreams = Callable[[Any], Sequence[SystemStream]]
 
@@ -94,37 +95,70 @@ def bind_with_streams(simulation: Any, bind: Callable[..., None], make: MakeStre
     softexit.flist.insert(0, (_commit_before_restart, (simulation, streams), {}))
 
 
+def property_name(rate: str, estimator: str) -> str:
+    """Name for i-PI's ``<properties>``: ``dipole_rate``, ``dipole_rate_centroid_apt``, ..."""
+    return rate if estimator == ESTIMATORS[0] else f"{rate}_{estimator.replace('-', '_')}"
+
+
 def register_properties(stream: SystemStream) -> None:
-    """Make dipole rates properties of i-PI, with arguments ``bead`` and ``group``."""
+    """Make rates properties of i-PI, with arguments ``group`` and, of the dipole, ``bead``."""
     UnitMap["velocity"].setdefault(UNIT, 1.0 / VELOCITY)
+    UnitMap.setdefault(
+        "polarizability-rate",
+        {
+            "": 1.0,
+            "automatic": 1.0,
+            "atomic_unit": 1.0,
+            POLARIZABILITY_UNIT: 1.0 / _POLARIZABILITY_RATE,
+        },
+    )
     for estimator in ESTIMATORS:
-        stream.system.properties.property_dict[PROPERTIES[estimator]] = {
+        stream.system.properties.property_dict[property_name(DIPOLE, estimator)] = {
             "dimension": "velocity",
             "size": 3,
             "help": f"Dipole rate, estimator {estimator}; in atomic units or e Å/fs ({UNIT}).",
-            "func": functools.partial(_property, stream, estimator),
+            "func": functools.partial(_dipole_rate, stream, estimator),
+        }
+        stream.system.properties.property_dict[property_name(POLARIZABILITY, estimator)] = {
+            "dimension": "polarizability-rate",
+            "size": 6,
+            "help": f"Polarizability rate, estimator {estimator}, components xx, yy, zz, yz, xz, "
+            f"xy; in atomic units or Å³/fs ({POLARIZABILITY_UNIT}).",
+            "func": functools.partial(_polarizability_rate, stream, estimator),
         }
 
 
-def _property(
+def _polarizability_rate(stream: SystemStream, estimator: str, group: str = "") -> FloatArray:
+    """Polarizability rate (6,) of the whole or a group, atomic units."""
+    rates = stream.polarizability_rate(estimator) / _POLARIZABILITY_RATE
+    return _of_group(rates, stream, property_name(POLARIZABILITY, estimator), group)
+
+
+def _dipole_rate(
     stream: SystemStream, estimator: str, bead: str = "-1", group: str = ""
 ) -> FloatArray:
     """Dipole rate (3,) of the whole or a group, of the ring polymer or a bead, atomic units."""
     rates = stream.rate(estimator)
     if int(bead) >= 0:
         if estimator != "bead":
-            raise InputError(PROPERTIES[estimator], "bead", bead, "none: it is of the centroid")
+            name = property_name(DIPOLE, estimator)
+            raise InputError(name, "bead", bead, "none: it is of the centroid")
         of_beads = stream.bead_rates()
         if int(bead) >= len(of_beads):
-            raise InputError("dipole_rate", "bead", bead, f"less than {len(of_beads)}")
+            raise InputError(DIPOLE, "bead", bead, f"less than {len(of_beads)}")
         rates = of_beads[int(bead)]
+    return _of_group(rates, stream, property_name(DIPOLE, estimator), group) / VELOCITY
+
+
+def _of_group(rates: FloatArray, stream: SystemStream, name: str, group: str) -> FloatArray:
+    """Rate (k,) of a group, or of all where none is named, of rates (n_groups, k)."""
     if not group:
-        total: FloatArray = rates.sum(axis=0) / VELOCITY
+        total: FloatArray = rates.sum(axis=0)
         return total
     labels = stream.groups.labels
     if group not in labels:
-        raise InputError(PROPERTIES[estimator], "group", group, f"one of {', '.join(labels)}")
-    part: FloatArray = rates[labels.index(group)] / VELOCITY
+        raise InputError(name, "group", group, f"one of {', '.join(labels)}")
+    part: FloatArray = rates[labels.index(group)]
     return part
 
 

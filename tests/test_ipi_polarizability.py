@@ -1,0 +1,237 @@
+"""ȧ in streams of i-PI: truth, all ways to the tensors, properties, restarts, committees."""
+
+import importlib
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import toy_field
+import toy_molecules
+from toy_tensors import Both, BothCommittee
+
+pytest.importorskip("ipi")
+
+from ipi_inputs import PILE, go_on_toy, ring_polymer_frequencies, run_toy, write_input
+from test_ipi_streams import plugin, run_plain
+from test_ipi_truth import CASES, WAVENUMBER
+
+from aptnn_md.errors import InputError
+from aptnn_md.ipi.polar_tensors import NetworkTensors
+from aptnn_md.ipi.runner import run_ipi
+from aptnn_md.ipi.state import BeadState
+from aptnn_md.ipi.streaming import StreamSettings
+from aptnn_md.rates import ESTIMATORS
+from aptnn_md.stream import StreamReader
+from aptnn_md.tensors import to_voigt
+
+pytestmark = [pytest.mark.ipi, pytest.mark.filterwarnings("ignore::DeprecationWarning:ipi")]
+TRPMD = {"n_beads": 4, "mode": "nvt", "thermostat": PILE}
+PROPERTIES = (
+    "polarizability_rate{ang3/fs}, polarizability_rate, polarizability_rate_centroid_apt{ang3/fs}, "
+    "polarizability_rate_apt_at_centroid(group=H){ang3/fs}"
+)
+
+
+@pytest.fixture(autouse=True)
+def quick_end_of_ipi(monkeypatch):
+    monkeypatch.setattr(importlib.import_module("ipi.utils.softexit"), "SOFTEXITLATENCY", 0.05)
+
+
+def per_atom(pgt, velocities):
+    return to_voigt(np.einsum("...nabc,...nc->...nab", pgt, velocities))
+
+
+@pytest.mark.parametrize("name", ["classical NPT", "TRPMD, odd", "PA-CMD"])
+def test_rates_are_those_of_positions_and_momenta(name, tmp_path, monkeypatch):
+    options = CASES[name] | {"steps": 10}
+    model = Both()
+    stream, checkpoints = run_toy(tmp_path, monkeypatch, model=model, **options)
+    n_beads, factors = options.get("n_beads", 1), None
+    assert model.n_calls == 11 * (n_beads + 1 if n_beads > 1 else 1)
+    if name == "PA-CMD":
+        factors = (ring_polymer_frequencies(n_beads, 300) / (5000 * WAVENUMBER)) ** 2
+        factors[0] = 1.0
+    assert list(stream.step) == [c.step for c in checkpoints] == list(range(11))
+    numbers = toy_molecules.structure(2).numbers
+    for frame, checkpoint in enumerate(checkpoints):
+        velocities = checkpoint.velocities(factors)
+        pgt = np.array([toy_field.gradients(q) for q in checkpoint.positions])
+        at_centroid = toy_field.gradients(checkpoint.positions.mean(0))
+        values = {
+            "bead": per_atom(pgt, velocities).mean(0),
+            "centroid-apt": per_atom(pgt.mean(0), velocities.mean(0)),
+            "apt-at-centroid": per_atom(at_centroid, velocities.mean(0)),
+        }
+        scale = np.abs(values["bead"]).max()
+        for estimator, value in values.items():
+            found = stream.polarizability_rate(estimator)[frame]
+            truth = [value[numbers == number].sum(0) for number in (1, 8, 17)]
+            np.testing.assert_allclose(found, truth, rtol=0, atol=1e-10 * scale)
+            np.testing.assert_allclose(found.sum(0), value.sum(0), rtol=0, atol=1e-10 * scale)
+
+
+def test_bead_rate_is_the_derivative_of_the_mean_polarizability(tmp_path, monkeypatch):
+    options = {"n_beads": 4, "timestep": 0.01, "steps": 12}
+    stream, checkpoints = run_toy(tmp_path, monkeypatch, ("bead",), "all", model=Both(), **options)
+    alpha = to_voigt(
+        np.array([[toy_field.polarizability(q) for q in c.positions] for c in checkpoints])
+    ).mean(axis=1)
+    derivative = (alpha[2:] - alpha[:-2]) / (2 * stream.header.timestep)
+    found = stream.polarizability_rate()[1:-1, 0]
+    np.testing.assert_allclose(found, derivative, atol=5e-6 * np.abs(found).max())
+
+
+def test_plugin_properties_and_a_restart(tmp_path, monkeypatch):
+    """Plain i-pi writes the stream of the runner; and goes on from a checkpoint."""
+    by_runner, _ = run_toy(
+        tmp_path, monkeypatch, ESTIMATORS, stream={"stride": 2}, model=Both(), **TRPMD
+    )
+    (tmp_path / "plugin").mkdir()
+    monkeypatch.chdir(tmp_path / "plugin")
+    parameters = (
+        "stream: s.zarr, stride: 2, estimators: bead+centroid-apt+apt-at-centroid, "
+        "groups: element, both: True"
+    )
+    write_input(
+        ".",
+        **TRPMD,
+        checkpoint=7,
+        forcefields=plugin(parameters),
+        forces="<force forcefield='stream' weight='0.0'/>",
+        properties=PROPERTIES,
+    )
+    run_plain("input.xml")
+    stream = StreamReader("s.zarr")
+    for name in ESTIMATORS:
+        found = stream.polarizability_rate(name)
+        assert found.shape == (11, 3, 6)
+        np.testing.assert_array_equal(found, by_runner.polarizability_rate(name))
+        np.testing.assert_array_equal(stream.dipole_rate(name), by_runner.dipole_rate(name))
+    printed = np.loadtxt("run.out").reshape(21, 4, 6)
+    bead, centroid, at_centroid = (stream.polarizability_rate(name) for name in ESTIMATORS)
+    np.testing.assert_allclose(printed[::2, 0], bead.sum(1), rtol=1e-9)
+    angstrom3_per_fs = 41.341373 / 1.8897261**3
+    np.testing.assert_allclose(printed[:, 1] * angstrom3_per_fs, printed[:, 0], rtol=1e-12)
+    np.testing.assert_allclose(printed[::2, 2], centroid.sum(1), rtol=1e-9)
+    np.testing.assert_allclose(printed[::2, 3], at_centroid[:, 0], rtol=1e-12)
+    expected = {name: stream.read(name) for name in stream.arrays}
+    # in this process the first one is still open
+    (tmp_path / "again").mkdir()
+    shutil.copytree("s.zarr", tmp_path / "again" / "s.zarr")
+    shutil.copy("run.state_1", tmp_path / "again")
+    monkeypatch.chdir(tmp_path / "again")
+    run_plain("run.state_1")  # of step 7, behind the frame of step 6
+    again = StreamReader("s.zarr")
+    assert again.arrays == stream.arrays
+    for name, values in expected.items():
+        found = again.read(name)
+        assert len(found) == 11
+        scale = np.abs(values).max()
+        np.testing.assert_allclose(found, values, rtol=0, atol=1e-12 * scale, err_msg=name)
+
+
+def test_property_that_the_model_does_not_know(tmp_path, monkeypatch):
+    message = "i-PI stream: model: found toy, expected a model that gives PGTs"
+    with pytest.raises(InputError, match=message):
+        run_toy(tmp_path, monkeypatch, ("bead",), steps=2, properties="polarizability_rate")
+
+
+def test_restart_between_frames(tmp_path, monkeypatch):
+    options = {"mode": "nve", "model": Both(), "steps": 12}
+    stream, _ = run_toy(tmp_path, monkeypatch, ("bead",), stream={"stride": 4}, **options)
+    rates = stream.polarizability_rate()
+    again, _ = go_on_toy(tmp_path, monkeypatch, "run.state_6", ("bead",), stride=4, model=Both())
+    np.testing.assert_array_equal(again.step, range(0, 13, 4))
+    found = again.polarizability_rate()
+    np.testing.assert_allclose(found, rates, rtol=0, atol=1e-12 * np.abs(rates).max())
+
+
+def test_tensors_of_forcefields(tmp_path, monkeypatch):
+    """Both targets from two components of weight 0, asked at the stride only."""
+    direct, _ = run_toy(
+        tmp_path, monkeypatch, ESTIMATORS, stream={"stride": 5}, model=Both(), **TRPMD
+    )
+    (tmp_path / "remote").mkdir()
+    monkeypatch.chdir(tmp_path / "remote")
+    made = [plugin("log: calls, both: True", n, "ipi_toy_tensors.py") for n in ("apt", "apt1")]
+    write_input(
+        ".",
+        **TRPMD,
+        forcefields="".join(made),
+        forces="<force forcefield='apt' weight='0.0'/>"
+        "<force forcefield='apt1' weight='0.0' nbeads='1'/>",
+    )
+    settings = StreamSettings("run.zarr", 5, ESTIMATORS, "element")
+    run_ipi("input.xml", settings, None, tensors=("apt", "apt1"))
+    remote = StreamReader("run.zarr")
+    for name in ESTIMATORS:  # the toy converts units in its own way
+        expected = direct.polarizability_rate(name)
+        np.testing.assert_allclose(
+            remote.polarizability_rate(name), expected, atol=1e-12 * np.abs(expected).max()
+        )
+    assert len(Path("calls").read_text().split()) == 5 * (4 + 1)
+
+
+def test_committee_and_motions(tmp_path, monkeypatch):
+    options = {"n_beads": 3, "steps": 4, "groups": "element+motion"}
+    settings = {"estimators": ("centroid-apt", "apt-at-centroid")}
+    committee, _ = run_toy(tmp_path, monkeypatch, **settings, model=BothCommittee(), **options)
+    (tmp_path / "one").mkdir()
+    single, _ = run_toy(tmp_path / "one", monkeypatch, **settings, model=Both(), **options)
+    (tmp_path / "whole").mkdir()
+    options["groups"] = "all"
+    whole, _ = run_toy(tmp_path / "whole", monkeypatch, **settings, model=Both(), **options)
+    factors = BothCommittee.pgt_factors
+    for name in settings["estimators"]:
+        rates, total = single.polarizability_rate(name), whole.polarizability_rate(name)[:, 0]
+        scale = np.abs(total).max()
+        np.testing.assert_allclose(rates.sum(1), total, atol=1e-11 * scale)
+        np.testing.assert_allclose(
+            committee.polarizability_rate(name), factors.mean() * rates, atol=1e-11 * scale
+        )
+    rates = single.polarizability_rate()
+    np.testing.assert_allclose(
+        committee.read("polarizability_rate_std"),
+        factors.std(ddof=1) * np.abs(rates),
+        atol=1e-11 * np.abs(rates).max(),
+    )
+    assert single.read("polarizability_rate_std") is None
+    assert "O libration" in single.header.groups
+
+
+def test_several_systems(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    write_input(".", steps=4, systems=2)
+    run_ipi("input.xml", StreamSettings("run.zarr", 2), Both())
+    first, second = (StreamReader(f"run_{n}.zarr").polarizability_rate() for n in range(2))
+    assert first.shape == second.shape == (3, 1, 6)
+    assert not np.allclose(first, second)
+
+
+def test_all_targets_of_all_beads_come_from_one_call():
+    class Counted(Both):
+        calls = 0
+
+        def tensors(self, structures):
+            self.calls += 1
+            return super().tensors(structures)
+
+    model, atoms = Counted(), toy_molecules.structure(2, pbc=True)
+    source = NetworkTensors(model, atoms)
+    rng = np.random.default_rng(0)
+    q = atoms.positions + 0.05 * rng.normal(size=(3, 6, 3))
+    at_beads, at_centroid = source.evaluate(BeadState(q, 0 * q, atoms.cell.array), True, True)
+    assert (model.calls, source.n_calls, model.n_calls) == (1, 1, 4)
+    assert at_beads["apt"].shape == (1, 3, 6, 3, 3)
+    expected = [toy_field.gradients(positions) for positions in q]
+    np.testing.assert_array_equal(at_beads["pgt"][0], expected)
+    np.testing.assert_array_equal(at_centroid["pgt"][0], toy_field.gradients(q.mean(0)))
+
+
+def test_old_streams_do_not_go_on_with_another_model(tmp_path, monkeypatch):
+    run_toy(tmp_path, monkeypatch, ("bead",), steps=4, model=Both())
+    shutil.copytree("run.zarr", "kept")
+    with pytest.raises(InputError, match="model: found 'toy-both', expected 'toy', as in this run"):
+        go_on_toy(tmp_path, monkeypatch, "run.state_3", ("bead",))
+    assert StreamReader("run.zarr").n_frames == 5
