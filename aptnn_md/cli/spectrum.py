@@ -7,14 +7,14 @@ import importlib
 
 from aptnn_md.cli.spectrum_ir import EXAMPLE as EXAMPLE
 
-HELP = "Spectra with absolute units and error bars from streams of the dipole rate."
+HELP = "Spectra with absolute units and error bars from streams of rates."
 
 KINDS = {
     "ir": "infrared absorption",
     "raman": "Raman scattering, polarised and depolarised",
     "compare": "several infrared spectra beside each other",
     "vdos": "velocity spectra of groups of atoms",
-    "normal-modes": "harmonic vibrations and their infrared intensities",
+    "normal-modes": "harmonic vibrations, their infrared and Raman intensities",
 }
 """Kind of spectrum -> one line of help.
 

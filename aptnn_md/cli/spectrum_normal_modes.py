@@ -1,4 +1,4 @@
-"""``aptnn-md spectrum normal-modes``: harmonic infrared spectra."""
+"""``aptnn-md spectrum normal-modes``: harmonic infrared and Raman spectra."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from aptnn_md.cli import spectrum_options
+from aptnn_md.errors import InputError
 from aptnn_md.provenance import command_line
 
 if TYPE_CHECKING:
@@ -19,12 +20,15 @@ if TYPE_CHECKING:
 
 HELP = """\
 Harmonic vibrations of a molecule, a cluster or a crystal at Γ: wavenumbers from a Hessian,
-infrared intensities (km/mol) from predicted polar tensors. The Hessian comes from a file or from
-differences of forces, which go on where they were interrupted when the command is given again."""
+infrared intensities (km/mol) from polar tensors, and Raman activities (Å⁴/amu) and depolarisation
+ratios from polarizability gradients where the model or the file knows them. The Hessian comes from
+a file or from differences of forces, which go on where they were interrupted when the command is
+given again."""
 
 EXAMPLE = """\
   aptnn-md spectrum normal-modes water.xyz --potential water-mace --relax --plot modes.png
-  aptnn-md spectrum normal-modes POSCAR --hessian FORCE_CONSTANTS --model my.pt --out modes.csv"""
+  aptnn-md spectrum normal-modes POSCAR --hessian FORCE_CONSTANTS --model my.pt --out modes.csv
+  aptnn-md spectrum normal-modes methanol.xyz --hessian h.npy --apt labelled.extxyz --plot m.png"""
 
 LARGE_FORCE = 0.02
 """eV/Å: modes away from an energy minimum mean little."""
@@ -49,10 +53,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     tensors = parser.add_mutually_exclusive_group()
     tensors.add_argument(
-        "--model", default="water-apt", help="APT model: file or bundled name (%(default)s)"
+        "--model",
+        default="water-apt",
+        help="file or bundled name (%(default)s); with a model that knows pgt, or with two models "
+        "as in water-apt,water-pgt, Raman activities too",
     )
     tensors.add_argument(
-        "--apt", metavar="FILE", help="instead of a model: extxyz with the array apt, or .npy"
+        "--apt",
+        metavar="FILE",
+        help="instead of a model: extxyz with the array apt, and pgt for Raman, or .npy",
+    )
+    add(
+        "--pgt", metavar="FILE", help="polarizability gradients: extxyz with the array pgt, or .npy"
     )
     add("--total-charge", type=float, default=0.0, metavar="E", help="e (%(default)s)")
     add("--relax", action="store_true", help="go to the energy minimum first; the cell stays")
@@ -92,27 +104,30 @@ def run(arguments: argparse.Namespace) -> None:
     hessian = _hessian(arguments, atoms)
     modes = harmonic.normal_modes(hessian, atoms.get_masses(), atoms.positions, atoms.pbc)
     volume = float(atoms.get_volume()) if atoms.pbc.all() else None
-    infrared = harmonic.infrared_modes(modes, _polar_tensors(arguments, atoms), volume)
+    apt, pgt = _tensors(arguments, atoms)
+    infrared = harmonic.infrared_modes(modes, apt, volume)
+    raman = None if pgt is None else harmonic.raman_modes(modes, pgt)
     wavenumbers = spectrum_options.wavenumber_range(arguments)
     where = harmonic.wavenumber_grid(infrared, arguments.width, wavenumbers)
-    for line in harmonic.table(infrared):
+    for line in harmonic.table(infrared, raman):
         print(line)
     for note in _notes(modes):
         print(f"warning: {note}")
     provenance = command_line()
     if arguments.out:
-        harmonic.write_modes(arguments.out, infrared, atoms, provenance)
+        harmonic.write_modes(arguments.out, infrared, atoms, provenance, raman)
         print(f"table: {arguments.out}")
     line_shape = (arguments.width, arguments.shape)
     if arguments.broadened:
         harmonic.write_broadened(
-            arguments.broadened, infrared, where, *line_shape, atoms, provenance
+            arguments.broadened, infrared, where, *line_shape, atoms, provenance, raman
         )
         print(f"broadened spectrum: {arguments.broadened}")
     if arguments.plot:
         from aptnn_md.normal_modes.plot import draw_modes
 
-        draw_modes(arguments.plot, infrared, where, *line_shape, atoms.get_chemical_formula())
+        name = atoms.get_chemical_formula()
+        draw_modes(arguments.plot, infrared, where, *line_shape, name, raman)
         print(f"picture: {arguments.plot}")
 
 
@@ -140,20 +155,38 @@ def _hessian(arguments: argparse.Namespace, atoms: Atoms) -> FloatArray:
     return found.matrix
 
 
-def _polar_tensors(arguments: argparse.Namespace, atoms: Atoms) -> FloatArray:
+def _tensors(arguments: argparse.Namespace, atoms: Atoms) -> tuple[FloatArray, FloatArray | None]:
+    """APTs, and PGTs where file or model know them."""
     from aptnn_md import normal_modes as harmonic
+    from aptnn_md.normal_modes.reading import has_target
 
+    pgt_file = arguments.pgt
     if arguments.apt:
-        return harmonic.read_polar_tensors(arguments.apt, atoms)
-    from aptnn_md.predictor import Predictor
+        apt = harmonic.read_polar_tensors(arguments.apt, atoms)
+        if pgt_file is None and has_target(arguments.apt, "pgt"):
+            pgt_file = arguments.apt
+        return apt, _gradients(pgt_file, atoms)
+    from aptnn_md.predictors import load_predictor
 
-    predictor = Predictor.from_file(
+    predictor = load_predictor(
         arguments.model,
         device=arguments.device,
         dtype="float64",
         total_charge=arguments.total_charge,
     )
-    return predictor(atoms)
+    if "apt" not in predictor.targets:
+        expected = "apt, or apt and pgt, e.g. --model water-apt,water-pgt"
+        raise InputError(arguments.model, "targets", ", ".join(predictor.targets), expected)
+    (found,) = predictor.tensors([atoms])
+    if pgt_file is not None or "pgt" not in found:
+        return found["apt"].mean(axis=0), _gradients(pgt_file, atoms)
+    return found["apt"].mean(axis=0), found["pgt"].mean(axis=0)
+
+
+def _gradients(path: str | None, atoms: Atoms) -> FloatArray | None:
+    from aptnn_md import normal_modes as harmonic
+
+    return None if path is None else harmonic.read_polarizability_gradients(path, atoms)
 
 
 def _notes(modes: NormalModes) -> list[str]:

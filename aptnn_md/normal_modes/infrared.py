@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
 import numpy as np
 
 from aptnn_md.arrays import FloatArray
 from aptnn_md.errors import InputError
+from aptnn_md.normal_modes.broadening import broadened
 from aptnn_md.normal_modes.modes import NormalModes
 from aptnn_md.units import KM_PER_MOL, PER_CM2_PER_KM_PER_MOL
-
-SHAPES = ("lorentzian", "gaussian")
-"""Shapes of broadened lines."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,27 +51,14 @@ class InfraredModes:
         ----------
         wavenumber : (n,) cm⁻¹
         width : full width at half maximum, cm⁻¹
-        shape : one of :data:`SHAPES`
+        shape : one of :data:`aptnn_md.normal_modes.broadening.SHAPES`
 
         Returns
         -------
         (n,) molecules: km/mol per cm⁻¹; crystals: n(ν̃)α(ν̃), cm⁻¹. Imaginary modes are left out
         """
-        if not (math.isfinite(width) and width > 0):
-            raise InputError("broadened spectrum", "width", width, "a positive number, cm⁻¹")
-        if shape not in SHAPES:
-            expected = f"one of {', '.join(SHAPES)}"
-            raise InputError("broadened spectrum", "shape", repr(shape), expected)
         area = self.intensity if self.absorption is None else self.absorption
-        real = self.modes.wavenumber > 0
-        # in half widths at half maximum
-        distance = (wavenumber[:, None] - self.modes.wavenumber[real]) / (0.5 * width)
-        if shape == "lorentzian":
-            lines = 1.0 / (1.0 + distance**2) / (0.5 * math.pi * width)
-        else:
-            log2 = math.log(2.0)
-            lines = np.exp(-log2 * distance**2) * math.sqrt(log2 / math.pi) / (0.5 * width)
-        return np.asarray(lines @ area[real])
+        return broadened(self.modes.wavenumber, area, wavenumber, width, shape)
 
 
 def infrared_modes(

@@ -10,7 +10,7 @@ from ase import Atoms
 from ase.vibrations import VibrationsData
 
 from aptnn_md.arrays import FloatArray
-from aptnn_md.dataset import read_labelled
+from aptnn_md.dataset import TARGET_SHAPES, read_labelled, read_structures
 from aptnn_md.errors import InputError
 from aptnn_md.normal_modes.differences import read_differences
 
@@ -65,16 +65,40 @@ def read_polar_tensors(path: str | os.PathLike[str], atoms: Atoms) -> FloatArray
     InputError
         The file cannot be read, or is of other atoms.
     """
-    file = Path(path)
-    shape = (len(atoms), 3, 3)
-    if file.suffix == ".npy":
-        tensors = _of_numpy(file)
+    return _of_target(Path(path), atoms, "apt")
+
+
+def read_polarizability_gradients(path: str | os.PathLike[str], atoms: Atoms) -> FloatArray:
+    """PGTs (n_atoms, 3, 3, 3), Å², of ``atoms`` from a file.
+
+    Parameters
+    ----------
+    path : ``.npy`` with (n_atoms, 3, 3, 3) numbers, ``[i, α, β, γ] = ∂a_αβ/∂r_iγ``; else extxyz
+        with the array ``pgt``, last frame
+
+    Raises
+    ------
+    InputError
+        The file cannot be read, or is of other atoms.
+    """
+    return _of_target(Path(path), atoms, "pgt")
+
+
+def has_target(path: str | os.PathLike[str], target: str) -> bool:
+    """Whether a labelled file, not ``.npy``, has an array of that name in its last frame."""
+    return Path(path).suffix != ".npy" and target in read_structures(Path(path))[-1].arrays
+
+
+def _of_target(path: Path, atoms: Atoms, target: str) -> FloatArray:
+    shape = (len(atoms), *TARGET_SHAPES[target])
+    if path.suffix == ".npy":
+        tensors = _of_numpy(path)
     else:
-        frame = read_labelled(file)[-1]
-        _check_atoms(file, frame.atoms, atoms)
+        frame = read_labelled(path, target)[-1]
+        _check_atoms(path, frame.atoms, atoms)
         tensors = frame.tensors
     if tensors.shape != shape or not np.isfinite(tensors).all():
-        raise InputError(file, "apt", f"shape {tensors.shape}", f"{shape}, all finite")
+        raise InputError(path, target, f"shape {tensors.shape}", f"{shape}, all finite")
     return tensors
 
 

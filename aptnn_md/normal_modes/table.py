@@ -14,31 +14,53 @@ from ase import Atoms
 from aptnn_md.arrays import FloatArray
 from aptnn_md.files import write_output
 from aptnn_md.normal_modes.infrared import InfraredModes
+from aptnn_md.normal_modes.raman import RamanModes
 
 _COLUMNS = ("wavenumber (cm^-1)", "intensity (km/mol)", "dMx/dQ", "dMy/dQ", "dMz/dQ (e/sqrt(amu))")
 
 
-def table(infrared: InfraredModes) -> list[str]:
-    """Lines of text: number, wavenumber (``i`` where it is imaginary), intensity of each mode."""
+_RAMAN_COLUMNS = (
+    "Raman activity (A^4/amu)",
+    "depolarisation ratio",
+    "45a'^2 (A^4/amu)",
+    "gamma'^2 (A^4/amu)",
+)
+
+
+def table(infrared: InfraredModes, raman: RamanModes | None = None) -> list[str]:
+    """Lines of text: number, wavenumber (``i`` where it is imaginary), intensity of each mode, and
+    Raman activity and depolarisation ratio where they are known."""
     absorption = infrared.absorption
     head = "mode   wavenumber   intensity"
     unit = "            cm^-1      km/mol"
     if absorption is not None:
         head, unit = head + "      ∫nα dν̃", unit + "        cm^-2"
+    if raman is not None:
+        head, unit = head + "   Raman act.   depol.", unit + "       Å⁴/amu"
     lines = [head, unit]
     for n, (wavenumber, intensity) in enumerate(
         zip(infrared.modes.wavenumber, infrared.intensity, strict=True)
     ):
         mark = "i" if wavenumber < 0 else " "
         line = f"{n + 1:4d} {abs(wavenumber):11.2f}{mark} {intensity:11.3f}"
-        lines.append(line if absorption is None else f"{line} {absorption[n]:12.4g}")
+        if absorption is not None:
+            line = f"{line} {absorption[n]:12.4g}"
+        if raman is not None:
+            line = f"{line} {raman.activity[n]:12.4f} {raman.depolarisation[n]:8.4f}"
+        lines.append(line)
     return lines
 
 
 def write_modes(
-    path: str | os.PathLike[str], infrared: InfraredModes, atoms: Atoms, provenance: str = ""
+    path: str | os.PathLike[str],
+    infrared: InfraredModes,
+    atoms: Atoms,
+    provenance: str = "",
+    raman: RamanModes | None = None,
 ) -> None:
     """Write modes as CSV, or as JSON with the displacements where the suffix is ``.json``.
+
+    In CSV the Raman columns come last.
 
     Raises
     ------
@@ -47,7 +69,8 @@ def write_modes(
     """
     file = Path(path)
     if file.suffix == ".json":
-        text = json.dumps(_facts(infrared, atoms, provenance), indent=1) + "\n"
+        facts = _facts(infrared, atoms, provenance) | _raman_facts(raman)
+        text = json.dumps(facts, indent=1) + "\n"
         write_output(file, text.encode())
         return
     columns = [infrared.modes.wavenumber, infrared.intensity, *infrared.dipole_derivative.T]
@@ -55,6 +78,9 @@ def write_modes(
     if infrared.absorption is not None:
         columns.append(infrared.absorption)
         names.append("integral of n*alpha (cm^-2)")
+    if raman is not None:
+        columns += [raman.activity, raman.depolarisation, raman.isotropic, raman.anisotropic]
+        names += list(_RAMAN_COLUMNS)
     head = ["Normal modes by aptnn_md; imaginary wavenumbers are negative"]
     write_output(file, _csv(columns, names, [*head, *_origin(atoms, provenance)]))
 
@@ -67,13 +93,18 @@ def write_broadened(
     shape: str,
     atoms: Atoms,
     provenance: str = "",
+    raman: RamanModes | None = None,
 ) -> None:
     """Write the spectrum of broadened lines as CSV; see :meth:`InfraredModes.broadened`."""
     curve = infrared.broadened(wavenumber, width, shape)
     head = [f"Harmonic infrared spectrum by aptnn_md, {shape} lines {width:g} cm^-1 wide"]
     quantity = "molar absorption" if infrared.volume is None else "n*alpha"
     names = ["wavenumber (cm^-1)", f"{quantity} ({infrared.unit})"]
-    write_output(Path(path), _csv([wavenumber, curve], names, [*head, *_origin(atoms, provenance)]))
+    columns = [wavenumber, curve]
+    if raman is not None:
+        columns.append(raman.broadened(wavenumber, width, shape))
+        names.append("Raman activity (A^4/amu per cm^-1)")
+    write_output(Path(path), _csv(columns, names, [*head, *_origin(atoms, provenance)]))
 
 
 def _origin(atoms: Atoms, provenance: str) -> list[str]:
@@ -115,4 +146,21 @@ def _facts(infrared: InfraredModes, atoms: Atoms, provenance: str) -> dict[str, 
         "rigid_wavenumber": infrared.modes.rigid.tolist(),
         "displacements": infrared.modes.displacements.tolist(),
         "provenance": provenance,
+    }
+
+
+def _raman_facts(raman: RamanModes | None) -> dict[str, Any]:
+    if raman is None:
+        return {}
+    depolarisation = [None if np.isnan(ratio) else float(ratio) for ratio in raman.depolarisation]
+    return {
+        "raman_units": {
+            "raman_activity, isotropic_45a2, anisotropic_gamma2": "Å⁴/amu",
+            "polarizability_derivative": "Å²/sqrt(amu)",
+        },
+        "raman_activity": raman.activity.tolist(),
+        "isotropic_45a2": raman.isotropic.tolist(),
+        "anisotropic_gamma2": raman.anisotropic.tolist(),
+        "depolarisation_ratio": depolarisation,
+        "polarizability_derivative": raman.polarizability_derivative.tolist(),
     }
