@@ -39,17 +39,19 @@ def triclinic(seed: int = 0, n_atoms: int = 17, size: float = 6.0) -> Atoms:
 
 
 @cache
-def random_checkpoint(network: str = "ace", members: int = 1, seed: int = 0) -> Checkpoint:
+def random_checkpoint(
+    network: str = "ace", members: int = 1, seed: int = 0, target: str = "apt"
+) -> Checkpoint:
     """A model with random weights whose outputs of every irrep are of order one."""
     models = [
-        fresh_model(network, "apt", ELEMENTS, SETTINGS[network], seed + k) for k in range(members)
+        fresh_model(network, target, ELEMENTS, SETTINGS[network], seed + k) for k in range(members)
     ]
     for model in models:
         _balance(model)
     return Checkpoint(
         network=network,
         config=models[0].settings,
-        target="apt",
+        target=target,
         members=tuple(model.state_dict() for model in models),
         card={"training_data": "none"},
     )
@@ -70,4 +72,4 @@ def _balance(model: torch.nn.Module) -> None:
                 columns = model.irrep_of_component == irrep
                 rms = out[species == element][:, columns].pow(2).mean().sqrt()
                 model.scale[element, columns] = 1.0 / rms
-            model.mean[element, 0] = 0.3 * element - 0.2
+            model.mean[element, model.scalar_components] = 0.3 * element - 0.2

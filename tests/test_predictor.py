@@ -26,6 +26,44 @@ def test_sum_rule(charge, dtype):
     assert np.abs(predictor(atoms).sum(axis=0) - charge * np.eye(3)).max() < 1e-6
 
 
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_sum_rule_of_gradients(dtype):
+    checkpoint = random_checkpoint(target="apt+pgt", members=2)
+    atoms = triclinic()
+    (raw,) = Predictor(checkpoint, dtype=dtype, neutral=False).tensors([atoms])
+    (tensors,) = Predictor(checkpoint, dtype=dtype, total_charge=2.0).tensors([atoms])
+    assert np.abs(raw["pgt"].sum(axis=1)).min(axis=0).max() > 1e-2
+    assert np.abs(tensors["pgt"].sum(axis=1)).max() < 1e-12
+    assert np.abs(tensors["apt"].sum(axis=1) - 2.0 * np.eye(3)).max() < 1e-12
+    # the same tensor was taken from every atom
+    assert np.abs((raw["pgt"] - tensors["pgt"]).std(axis=1)).max() < 1e-12
+
+
+def test_one_evaluation_gives_both_targets():
+    predictor = Predictor(random_checkpoint(target="apt+pgt", members=3), dtype="float64")
+    assert predictor.targets == ("apt", "pgt")
+    frames = [triclinic(seed, n_atoms=3 + seed) for seed in range(3)]
+    for atoms, tensors in zip(frames, predictor.tensors(frames), strict=True):
+        n_atoms = len(atoms)
+        assert tensors["apt"].shape == (3, n_atoms, 3, 3)
+        assert tensors["pgt"].shape == (3, n_atoms, 3, 3, 3)
+        assert np.allclose(predictor.members(atoms), tensors["apt"], atol=1e-12)
+        assert np.allclose(predictor(atoms), tensors["apt"].mean(axis=0), atol=1e-12)
+    (empty,) = predictor.tensors([Atoms()])
+    assert (empty["apt"].shape, empty["pgt"].shape) == ((3, 0, 3, 3), (3, 0, 3, 3, 3))
+
+
+def test_a_model_of_gradients_alone_gives_them():
+    checkpoint = random_checkpoint(target="pgt", members=2)
+    predictor = Predictor(checkpoint, dtype="float64")
+    atoms = triclinic()
+    (tensors,) = predictor.tensors([atoms])
+    assert set(tensors) == {"pgt"}
+    mean, deviation = predictor.with_std(atoms)
+    assert np.allclose(mean, tensors["pgt"].mean(axis=0), atol=1e-12)
+    assert np.allclose(deviation, tensors["pgt"].std(axis=0, ddof=1), atol=1e-12)
+
+
 def test_one_list_and_many_batches_are_equal(committee):
     predictor = Predictor.from_file(committee, dtype="float64")
     frames = [triclinic(seed, n_atoms=3 + seed) for seed in range(5)]

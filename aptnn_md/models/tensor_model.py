@@ -33,14 +33,50 @@ class Target:
 
     @cache  # noqa: B019 - targets live as long as the process
     def basis(self) -> tuple[o3.Irreps, Tensor]:
-        """Irreps, and the orthonormal change of basis (irreps.dim, 3, 3, ...) in float64."""
+        """Irreps, and the orthonormal change of basis (irreps.dim, 3, 3, ...) in float64.
+
+        e3nn finds which irreps there are, up to signs and mixtures of equal ones, in which its
+        versions differ, and in single precision. Model files must mean the same everywhere: so the
+        indices are coupled one after the other by Wigner's 3j symbols, and of the tensors that this
+        gives those with the symmetry are taken. Of a PGT's two vectors, the first is the gradient
+        of the trace.
+        """
         indices = dict.fromkeys(self.formula.split("=")[0], "1o")
         with warnings.catch_warnings():
             # TorchScript compilation inside e3nn warns about its own deprecation
             warnings.simplefilter("ignore")
             products = o3.ReducedTensorProducts(self.formula, **indices)
-        basis = _orthonormal(products.change_of_basis.double())
-        return products.irreps_out, _settled(products.irreps_out, basis)
+        found = products.change_of_basis.double().flatten(1)
+        blocks = []
+        for (multiplicity, irrep), part in zip(
+            products.irreps_out, products.irreps_out.slices(), strict=True
+        ):
+            coupled = _coupled_vectors(len(indices))[irrep.l]
+            inside = [
+                tensor
+                for tensor in coupled
+                if (tensor.flatten(1) @ found[part].T).square().sum() > 0.5 * irrep.dim
+            ]
+            if len(inside) != multiplicity:
+                raise ValueError(f"{self.formula} is no symmetry of indices coupled in this order")
+            blocks += inside
+        return products.irreps_out, torch.cat(blocks)
+
+
+def _coupled_vectors(n: int) -> dict[int, list[Tensor]]:
+    """All ways to couple n vectors one after the other: l -> tensors (2l + 1, 3, 3, ...)."""
+    coupled = {1: [torch.eye(3, dtype=torch.float64)]}
+    for _ in range(n - 1):
+        longer: dict[int, list[Tensor]] = {}
+        for degree, tensors in sorted(coupled.items()):
+            for total in range(abs(degree - 1), degree + 2):
+                symbol = o3.wigner_3j(degree, 1, total, dtype=torch.float64)
+                symbol = symbol * math.sqrt(2 * total + 1)
+                longer.setdefault(total, []).extend(
+                    torch.einsum("m...,mcn->n...c", tensor, symbol) for tensor in tensors
+                )
+        coupled = longer
+    return coupled
 
 
 TARGETS: dict[str, Target] = {"apt": Target("ij"), "pgt": Target("ijk=jik")}
@@ -211,41 +247,3 @@ def _refuse_small_lmax(network: str, config: Any, needed: int) -> None:
     if config.lmax < least:
         expected = f"at least {least} for {config.target_irreps}"
         raise InputError(f"network {network}", "lmax", config.lmax, expected)
-
-
-def _orthonormal(basis: Tensor) -> Tensor:
-    """Rows made orthonormal to double precision; e3nn computes them in the default dtype."""
-    rows = basis.flatten(1)
-    overlap = rows @ rows.T
-    values, vectors = torch.linalg.eigh(overlap)
-    exact = vectors @ torch.diag(values.rsqrt()) @ vectors.T @ rows
-    return exact.view_as(basis)
-
-
-def _settled(irreps: o3.Irreps, basis: Tensor) -> Tensor:
-    """The basis without what e3nn chooses freely, as model files must mean the same everywhere.
-
-    Irreps are found up to a sign, and copies of one irrep up to an orthogonal mixture; versions of
-    e3nn differ in both. Here the first copy holds all of the trace over the first two indices, of a
-    PGT the isotropic part ∂(tr a)/∂r, and the others follow from the unit tensors, in their order.
-    """
-    unit = torch.eye(3, dtype=basis.dtype)
-    others = torch.eye(3 ** (basis.ndim - 3), dtype=basis.dtype)
-    traces = torch.kron(unit.view(-1, 1), others)
-    candidates = torch.cat([traces, torch.eye(len(traces), dtype=basis.dtype)], dim=1)
-    settled = []
-    for (multiplicity, irrep), part in zip(irreps, irreps.slices(), strict=True):
-        block = basis[part].reshape(multiplicity, irrep.dim, -1)
-        mixture = _gram_schmidt(block[:, 0] @ candidates)
-        settled.append(torch.tensordot(mixture, block, dims=1).flatten(0, 1))
-    return torch.cat(settled).view_as(basis)
-
-
-def _gram_schmidt(vectors: Tensor) -> Tensor:
-    """Orthogonal matrix (n, n): its rows are what the first columns of (n, m) span."""
-    rows: list[Tensor] = []
-    for column in vectors.T:
-        rest = column - sum((row * (row @ column) for row in rows), torch.zeros_like(column))
-        if len(rows) < len(vectors) and rest.norm() > 0.1:
-            rows.append(rest / rest.norm())
-    return torch.stack(rows)
