@@ -150,6 +150,7 @@ def toy_client(
             evaluate or evaluator,
             model="toy",
             n_members=evaluator.n_members,
+            n_pgt_members=evaluator.n_pgt_members,
         )
     options.setdefault("wait", 20.0)
     return Client(address, evaluate or evaluator, Answers(extras, model="toy"), writes, **options)

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import toy_molecules
+import toy_tensors
 from ipi_client_tools import SlowPotential, toy_client
 
 from aptnn_md.errors import RunError
@@ -28,8 +29,24 @@ class Fragile(toy_molecules.Committee):
         return super().members(atoms)
 
 
+class FewerGradients(toy_tensors.BothCommittee):
+    """Three members that give APTs, two that give PGTs."""
+
+    parts = ()
+
+    def __init__(self):
+        super().__init__()
+        apt, pgt = toy_molecules.Committee(), toy_molecules.Committee()
+        pgt.n_members, pgt.targets = 2, ("pgt",)
+        self.parts = (apt, pgt)
+
+    def tensors(self, structures):
+        return [each | {"pgt": each["pgt"][:2]} for each in super().tensors(structures)]
+
+
 def compare(communicator):
     """Results of the pool against those of one process, and errors of one rank."""
+    compare_tensors(communicator)
     template = toy_molecules.structure(2, pbc=True)
     evaluator = Evaluator(template, toy_molecules.Potential(), Fragile())
     pool = RankPool(evaluator, communicator)
@@ -52,6 +69,26 @@ def compare(communicator):
     np.testing.assert_array_equal(pool(cells[:1], positions[:1]).apt[0].shape, (3, 6, 3, 3))
     pool.stop()
     print(f"{pool.n_ranks} ranks agree")
+
+
+def compare_tensors(communicator):
+    """APTs and PGTs, whose committees differ in size."""
+    template = toy_molecules.structure(2, pbc=True)
+    evaluator = Evaluator(template, None, FewerGradients())
+    pool = RankPool(evaluator, communicator)
+    if pool.rank > 0:
+        pool.serve()
+        return
+    rng = np.random.default_rng(1)
+    for n in (1, 2, 5):
+        positions = template.positions + rng.normal(scale=0.05, size=(n, 6, 3))
+        cells = np.stack([template.cell.array] * n)
+        mine, theirs = evaluator(cells, positions), pool(cells, positions)
+        assert theirs.pgt.shape == (n, 2, 6, 3, 3, 3)
+        np.testing.assert_array_equal(mine.apt, theirs.apt)
+        np.testing.assert_array_equal(mine.pgt, theirs.pgt)
+        assert pool(cells, positions, False).pgt is None
+    pool.stop()
 
 
 def client(communicator, address, stream, n_beads, pause="0"):

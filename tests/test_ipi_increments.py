@@ -29,15 +29,21 @@ def new(path, n_beads=1, timestep=TIMESTEP, predictor=None, **options):
     evaluator = Evaluator(TEMPLATE, None, predictor or toy_molecules.Tensors())
     settings = IncrementSettings(path, timestep, n_beads, **options)
     return IncrementStream(
-        settings, TEMPLATE, evaluator, model="toy", n_members=evaluator.n_members
+        settings,
+        TEMPLATE,
+        evaluator,
+        model="toy",
+        n_members=evaluator.n_members,
+        n_pgt_members=evaluator.n_pgt_members,
     )
 
 
 def feed(stream, beads, order=None, first=0, cell=CELL, shift=0):
     """Hand over a step."""
     for k in range(len(beads)) if order is None else order:
-        members = stream.evaluate(cell[None], beads[k][None], True).apt[0]
-        stream.add(first + k, cell, beads[k] + shift, members)
+        results = stream.evaluate(cell[None], beads[k][None], True)
+        tensors = {name: values[0] for name, values in results.tensors.items()}
+        stream.add(first + k, cell, beads[k] + shift, tensors)
 
 
 def mean_dipole(beads):

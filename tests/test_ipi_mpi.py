@@ -70,12 +70,16 @@ def finished(process, seconds=200):
 @pytest.mark.parametrize("n_ranks", [1, 2, 3, 4, 7])
 def test_everything_is_evaluated_once(n_structures, n_members, n_ranks):
     tensors, forces = np.zeros((n_structures, n_members)), np.zeros(n_structures)
+    n_pgt = 2 if n_members else 0
+    gradients = np.zeros((n_structures, n_pgt))
     work = []
-    for share in shares(n_structures, n_members, n_ranks):
+    for share in shares(n_structures, n_members, n_ranks, n_pgt):
         tensors[share.structures, share.members] += 1
+        gradients[share.structures, share.pgt] += 1
         forces[share.structures] += share.forces
         work.append(share.n_structures * share.n_members)
     assert (tensors == 1).all()
+    assert (gradients == 1).all()
     assert (forces == 1).all()
     if n_members == 1 and n_structures >= n_ranks:
         assert max(work) - min(work) <= 1

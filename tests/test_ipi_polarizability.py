@@ -12,7 +12,9 @@ from toy_tensors import Both, BothCommittee
 
 pytest.importorskip("ipi")
 
-from ipi_inputs import PILE, go_on_toy, ring_polymer_frequencies, run_toy, write_input
+from ipi_client_tools import Server, toy_client
+from ipi_inputs import PILE, Checkpoint, go_on_toy, ring_polymer_frequencies, run_toy, write_input
+from test_ipi_increments import TIMESTEP, feed, new, paths
 from test_ipi_streams import plugin, run_plain
 from test_ipi_truth import CASES, WAVENUMBER
 
@@ -26,6 +28,7 @@ from aptnn_md.stream import StreamReader
 from aptnn_md.tensors import to_voigt
 
 pytestmark = [pytest.mark.ipi, pytest.mark.filterwarnings("ignore::DeprecationWarning:ipi")]
+STREAM = Path(__file__).parents[1] / "drivers" / "aptnn_md_stream.py"
 TRPMD = {"n_beads": 4, "mode": "nvt", "thermostat": PILE}
 PROPERTIES = (
     "polarizability_rate{ang3/fs}, polarizability_rate, polarizability_rate_centroid_apt{ang3/fs}, "
@@ -171,6 +174,76 @@ def test_tensors_of_forcefields(tmp_path, monkeypatch):
             remote.polarizability_rate(name), expected, atol=1e-12 * np.abs(expected).max()
         )
     assert len(Path("calls").read_text().split()) == 5 * (4 + 1)
+
+
+def test_tensors_of_a_client_behind_a_socket(tmp_path):
+    """The client's own process sends both; the stream is made inside i-PI."""
+    with Server(
+        tmp_path,
+        steps=6,
+        n_beads=2,
+        toy_force="<force forcefield='toy'/><force forcefield='client' weight='0.0'/>",
+        forces="<force forcefield='stream' weight='0.0'/>",
+        more_forcefields=plugin(
+            "stream: s.zarr, stride: 3, tensors: client, groups: element", file=STREAM
+        ),
+    ) as server:
+        toy_client(server.address, extras="tensors", potential=False, predictor=Both()).run()
+        server.wait()
+    stream = StreamReader(tmp_path / "s.zarr")
+    assert stream.step.tolist() == [0, 3, 6]
+    for frame, step in enumerate(stream.step):
+        state = Checkpoint(tmp_path / f"run.state_{step}")
+        pgt = np.array([toy_field.gradients(q) for q in state.positions])
+        exact = per_atom(pgt, state.velocities()).mean(0).sum(0)
+        found = stream.polarizability_rate()[frame].sum(0)
+        np.testing.assert_allclose(found, exact, atol=1e-10 * np.abs(exact).max())
+
+
+def test_increments_of_a_client(tmp_path):
+    """Σ Δa is the change of the mean polarizability; a client that was killed goes on."""
+    steps = paths(2)
+    stream = new(tmp_path / "s", 2, predictor=Both(), groups="molecule+motion")
+    for beads in steps[:20]:
+        feed(stream, beads)
+    stream._writer.commit()
+    for beads in steps[20:25]:
+        feed(stream, beads)
+    # nothing of the last five is in the stream but all in the trail: as after kill -9
+    stream._writer._buffer.clear()
+    stream.close()
+    assert StreamReader(tmp_path / "s").n_frames == 19
+    again = new(tmp_path / "s", 2, predictor=Both(), groups="molecule+motion")
+    for beads in steps[25:]:
+        feed(again, beads)
+    again.close()
+    reader = StreamReader(tmp_path / "s")
+    assert reader.n_frames == len(reader.polarizability_rate()) == len(steps) - 1
+    exact = to_voigt(
+        np.array([[toy_field.polarizability(q) for q in beads] for beads in steps])
+    ).mean(axis=1)
+    changes = TIMESTEP * np.cumsum(reader.polarizability_rate().sum(axis=1), axis=0)
+    error = np.abs(changes - (exact[1:] - exact[0])).max()
+    assert error < 1e-3 * np.ptp(exact, axis=0).max()
+    assert reader.header.rate == "difference"
+
+
+def test_increments_of_committees(tmp_path):
+    committee = new(tmp_path / "s", 2, predictor=BothCommittee())
+    single = new(tmp_path / "t", 2, predictor=Both())
+    for beads in paths(2, 4):
+        feed(committee, beads)
+        feed(single, beads)
+    committee.close()
+    single.close()
+    found, expected = StreamReader(tmp_path / "s"), StreamReader(tmp_path / "t")
+    factors, rates = BothCommittee.pgt_factors, expected.polarizability_rate()
+    np.testing.assert_allclose(found.polarizability_rate(), factors.mean() * rates, rtol=1e-9)
+    np.testing.assert_allclose(
+        found.read("polarizability_rate_std"), factors.std(ddof=1) * np.abs(rates), rtol=1e-9
+    )
+    dipole = np.abs(expected.dipole_rate()) * BothCommittee.factors.std(ddof=1)
+    np.testing.assert_allclose(found.read("dipole_rate_std"), dipole, rtol=1e-9)
 
 
 def test_committee_and_motions(tmp_path, monkeypatch):

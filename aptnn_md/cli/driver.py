@@ -42,7 +42,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="structure with the atoms in the server's order, in any format of ASE",
     )
     add("--potential", help="as for aptnn-md md; without it energy and forces are zero")
-    add("--model", help="APT model: file or bundled name")
+    add(
+        "--model",
+        help="APT model: file or bundled name; with a model of polarizability gradients behind a "
+        "comma (water-apt,water-pgt) increments of the polarizability are streamed, too",
+    )
     add("--stream", metavar="DIR", help="stream to write, or to go on with; needs --model")
     add(
         "--timestep",
@@ -132,7 +136,9 @@ def _evaluator(arguments: argparse.Namespace, device: str) -> Evaluator:
         potential = load_potential(arguments.potential, **options)
     if arguments.model is not None:
         predictor = as_predictor(arguments.model, total_charge=arguments.total_charge, **options)
-    return Evaluator(template, potential, predictor)
+    # forces in a field and BEC need APTs only
+    pgt = arguments.stream is not None or arguments.extras == "tensors"
+    return Evaluator(template, potential, predictor, pgt=pgt)
 
 
 def _serve(arguments: argparse.Namespace, evaluator: Evaluator, evaluate: Any) -> int:
@@ -154,6 +160,7 @@ def _serve(arguments: argparse.Namespace, evaluator: Evaluator, evaluate: Any) -
             model=name,
             sha256=sha256,
             n_members=evaluator.n_members,
+            n_pgt_members=evaluator.n_pgt_members,
         )
     client = Client(
         Address.parse(

@@ -8,10 +8,11 @@ import functools
 from aptnn_md.cli.convergence_options import add_convergence_options, convergence_monitor
 
 HELP = """\
-Run i-PI (classical, RPMD, TRPMD, CMD) with an APT network beside it, and write the dipole rate to
-a stream. Forces come from whatever the input says; velocities are i-PI's own; the network sees
-all beads in one call, at the stride only. To go on, give i-PI's RESTART or checkpoint in place of
-the input: no frame is missing or doubled."""
+Run i-PI (classical, RPMD, TRPMD, CMD) with an APT network beside it, and write the dipole rate,
+and the polarizability rate where the model knows it, to a stream. Forces come from whatever the
+input says; velocities are i-PI's own; the network sees all beads in one call, at the stride only.
+To go on, give i-PI's RESTART or checkpoint in place of the input: no frame is missing or
+doubled."""
 EXAMPLE = """\
   aptnn-md ipi input.xml --model water-apt --stream water.zarr --stride 4 \\
       --estimator bead,centroid-apt,apt-at-centroid --groups element
@@ -22,7 +23,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Describe the arguments of the command."""
     add = parser.add_argument
     add("input", metavar="INPUT", help="i-PI input (XML), or a RESTART or checkpoint to go on from")
-    add("--model", default="water-apt", help="APT model: file or bundled name (%(default)s)")
+    add(
+        "--model",
+        default="water-apt",
+        help="APT model: file or bundled name; with a model of polarizability gradients behind a "
+        "comma (water-apt,water-pgt) polarizability rates are streamed, too (%(default)s)",
+    )
     add("--stream", required=True, metavar="DIR", help="stream to write; of several systems one "
         "each, DIR_0, DIR_1, ... or by the prefix of the system")  # fmt: skip
     add("--stride", type=int, default=4, help="steps between frames of the stream (%(default)s)")

@@ -15,8 +15,9 @@ if TYPE_CHECKING:
 
 HELP = """\
 Run molecular dynamics with any ASE calculator and an APT network beside it, and write the dipole
-rate to a stream. No trajectory is stored. The run can be killed at any moment and goes on with
---restart, without a duplicate or missing frame."""
+rate, and the polarizability rate where the model knows it, to a stream. No trajectory is stored.
+The run can be killed at any moment and goes on with --restart, without a duplicate or missing
+frame."""
 EXAMPLE = """\
   aptnn-md md start.xyz --potential water-mace --model water-apt --stream water.zarr --ps 20
   (the same with --restart goes on)
@@ -33,7 +34,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="water-mace, a MACE model file, or module:callable of an installed package or of this "
         "directory, followed by keyword arguments in JSON if there are any",
     )
-    add("--model", default="water-apt", help="APT model: file or bundled name (%(default)s)")
+    add(
+        "--model",
+        default="water-apt",
+        help="APT model: file or bundled name; with a model of polarizability gradients behind a "
+        "comma (water-apt,water-pgt) polarizability rates are streamed, too (%(default)s)",
+    )
     add("--stream", required=True, metavar="DIR", help="stream to write")
     add("--ps", type=float, required=True, help="length of the whole run, ps")
     add("--timestep", type=float, default=0.5, metavar="FS", help="fs (%(default)s)")

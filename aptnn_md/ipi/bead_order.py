@@ -9,6 +9,7 @@ import numpy as np
 from aptnn_md.arrays import FloatArray
 from aptnn_md.errors import RunError
 from aptnn_md.ipi.dipole_change import nearest_image
+from aptnn_md.tensor_models import Tensors
 
 LARGEST_SPREAD = 3.0
 """Å: an atom's beads are closer to their centroid than this, else they are no ring polymer."""
@@ -22,12 +23,13 @@ class Step:
     ----------
     cell : (3, 3), rows, Å
     positions : (n_beads, n_atoms, 3), Å
-    apt : (n_beads, n_members, n_atoms, 3, 3), e
+    tensors : ``"apt"``: (n_beads, n_members, n_atoms, 3, 3), e, and where they are known ``"pgt"``:
+        (n_beads, n_members, n_atoms, 3, 3, 3), Å²
     """
 
     cell: FloatArray
     positions: FloatArray
-    apt: FloatArray
+    tensors: Tensors
 
 
 class BeadOrder:
@@ -46,7 +48,7 @@ class BeadOrder:
     def __init__(self, n_beads: int) -> None:
         self.n_beads = n_beads
         self._lowest: int | None = None
-        self._here: dict[int, tuple[FloatArray, FloatArray, FloatArray]] = {}
+        self._here: dict[int, tuple[FloatArray, FloatArray, Tensors]] = {}
         self._before: dict[int, FloatArray] = {}
 
     def forget(self) -> None:
@@ -58,7 +60,7 @@ class BeadOrder:
         replica: int,
         cell: FloatArray,
         positions: FloatArray,
-        apt: FloatArray,
+        tensors: Tensors,
         is_copy: bool = False,
     ) -> Step | None:
         """Add a request; the step if it is complete with it.
@@ -68,7 +70,7 @@ class BeadOrder:
         replica : its number
         cell : (3, 3), rows, Å
         positions : (n_atoms, 3), Å
-        apt : (n_members, n_atoms, 3, 3), e
+        tensors : of each member of a committee
         is_copy : the same as the one before in a batch, perhaps only to fill it
 
         Raises
@@ -94,7 +96,7 @@ class BeadOrder:
                 "another client takes part of them, so increments would be lost; start one "
                 "client only (it may have several connections and MPI ranks)"
             )
-        self._here[replica] = (cell, positions, apt)
+        self._here[replica] = (cell, positions, tensors)
         lowest = min(self._here) if self._lowest is None else self._lowest
         replicas = range(lowest, lowest + self.n_beads)
         if not all(number in self._here for number in replicas):
@@ -102,15 +104,16 @@ class BeadOrder:
         if self._lowest is None:
             self._check_spread([self._here[number] for number in replicas])
         self._lowest = lowest
-        cells, beads, tensors = zip(*(self._here[number] for number in replicas), strict=True)
+        cells, beads, of_beads = zip(*(self._here[number] for number in replicas), strict=True)
         self._before, self._here = dict(zip(replicas, beads, strict=True)), {}
-        return Step(cells[0], np.stack(beads), np.stack(tensors))
+        stacked = {name: np.stack([each[name] for each in of_beads]) for name in of_beads[0]}
+        return Step(cells[0], np.stack(beads), stacked)
 
     def _missing(self) -> str:
         missing = self.n_beads - len(self._here)
         return f"{missing} other{'s' if missing > 1 else ''}"
 
-    def _check_spread(self, beads: list[tuple[FloatArray, FloatArray, FloatArray]]) -> None:
+    def _check_spread(self, beads: list[tuple[FloatArray, FloatArray, Tensors]]) -> None:
         first = beads[0][1]
         relative = np.stack([nearest_image(q - first, cell) for cell, q, _ in beads])
         spread = np.linalg.norm(relative - relative.mean(axis=0), axis=-1).max()

@@ -254,7 +254,6 @@ class Client:
         """Hand the structures ``indices``, which are those of the request, to the stream."""
         if self.stream is None:
             return
-        assert results.apt is not None
         server, n_beads = request.connection.server, self.stream.settings.n_beads
         if n_beads > 1 and server != "ipi":
             raise InputError("server", "beads", f"{n_beads}", f"1, as {server} does not name them")
@@ -262,7 +261,8 @@ class Client:
         first = request.replica or 0
         for offset, k in enumerate(indices):
             is_copy = offset > 0 and k == indices[offset - 1]
-            self.stream.add(first + offset, cells[k], positions[k], results.apt[k], is_copy)
+            tensors = {name: values[k] for name, values in results.tensors.items()}
+            self.stream.add(first + offset, cells[k], positions[k], tensors, is_copy)
 
 
 def _without_copies(positions: FloatArray) -> int:

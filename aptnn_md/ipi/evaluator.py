@@ -53,6 +53,12 @@ class Results:
     pgt: FloatArray | None = None
 
     @property
+    def tensors(self) -> Tensors:
+        """APTs, and PGTs where they are known, of all structures."""
+        known = {APT: self.apt, PGT: self.pgt}
+        return {name: values for name, values in known.items() if values is not None}
+
+    @property
     def mean_apt(self) -> FloatArray:
         """(n, n_atoms, 3, 3), e: the mean of the committee."""
         assert self.apt is not None

@@ -6,7 +6,8 @@ and 32 beads they are off by 45 %), but with them the dipole's increment over a 
     ΔM = (1/P) Σ_k ½ (P(q_k) + P(q'_k))·(q'_k - q_k),
 
 the trapezoidal rule for the bead average, with an error of third order in the time step (10⁻⁴ of
-the dipole's range at 0.5 fs). Frame n of the stream holds ΔM/Δt of the step that ends at n.
+the dipole's range at 0.5 fs). Frame n of the stream holds ΔM/Δt of the step that ends at n, and
+Δa/Δt, found in the same way with PGTs, where the model knows them.
 
 A spectrum of increments, once their damping sin(ωΔt/2)/(ωΔt/2) is divided out, is that of the
 derivative of M along the path. Velocities of velocity Verlet, which streams with rates are made of,
@@ -40,14 +41,16 @@ from aptnn_md.ipi.trail import Geometry, Trail
 from aptnn_md.molecules import Frame
 from aptnn_md.progress import log
 from aptnn_md.provenance import command_line
-from aptnn_md.rates import dipole_rate, f_sum
+from aptnn_md.rates import dipole_rate, f_sum, polarizability_rate
 from aptnn_md.stream import StreamHeader, StreamWriter
 from aptnn_md.stream.reader import StreamReader
+from aptnn_md.tensor_models import APT, PGT, Tensors
 
 LARGEST_STEP = 1.0
 """Å: an atom that moves farther in a step did not move by its velocity."""
 _CELL_TOLERANCE = 1e-6
 _GAP = 0.6
+_NAMES = {APT: "dipole_rate", PGT: "polarizability_rate"}
 
 
 @dataclass(frozen=True)
@@ -87,7 +90,7 @@ class IncrementStream:
     evaluate : an :class:`aptnn_md.ipi.evaluator.Evaluator` or a pool of them, for the geometry
         that a client which was killed had answered last
     model, sha256 : of the network
-    n_members : of its committee
+    n_members, n_pgt_members : of its committees; no PGTs: 0
     """
 
     def __init__(
@@ -99,15 +102,17 @@ class IncrementStream:
         model: str = "",
         sha256: str = "",
         n_members: int = 1,
+        n_pgt_members: int = 0,
     ) -> None:
         self.settings, self.template, self.evaluate = settings, template, evaluate
         self.groups = parse_groups(settings.groups, template)
-        self.model, self.sha256, self.n_members = model, sha256, n_members
+        self.model, self.sha256 = model, sha256
+        self.n_members, self.n_pgt_members = n_members, n_pgt_members
         self.timestep = settings.timestep
         self.n_steps = 0
         self._masses = np.asarray(template.get_masses(), dtype=np.float64)
         self._order = BeadOrder(settings.n_beads)
-        self._last: tuple[Geometry, FloatArray] | None = None
+        self._last: tuple[Geometry, Tensors] | None = None
         self._writer: StreamWriter | None = None
         self._trail: Trail | None = None
         if settings.path.exists() and StreamReader(settings.path).n_frames > 0:
@@ -139,11 +144,11 @@ class IncrementStream:
         replica: int,
         cell: FloatArray,
         positions: FloatArray,
-        apt: FloatArray,
+        tensors: Tensors,
         is_copy: bool = False,
     ) -> None:
         """Take a request; see :meth:`aptnn_md.ipi.bead_order.BeadOrder.add`."""
-        step = self._order.add(replica, cell, positions, apt, is_copy)
+        step = self._order.add(replica, cell, positions, tensors, is_copy)
         if step is None:
             return
         if self._last is None:
@@ -184,7 +189,7 @@ class IncrementStream:
             self._writer = self._writer or StreamWriter(path, header, 1)
             geometry = Geometry(0, step.cell, step.positions)
             trail.append(geometry, np.zeros(self._n_values))
-            self._last, self.n_steps = (geometry, step.apt), 0
+            self._last, self.n_steps = (geometry, step.tensors), 0
             return
         found = trail.find(step.positions)
         known = trail.last()
@@ -204,43 +209,46 @@ class IncrementStream:
         if found is not None:
             geometry = Geometry(found, step.cell, step.positions)
             trail.cut(geometry)
-            self._last = (geometry, step.apt)
+            self._last = (geometry, step.tensors)
         else:
             geometry = known[-1]
             cells = np.broadcast_to(geometry.cell, (n_beads, 3, 3))
-            apt = self.evaluate(cells, geometry.positions, True).apt
-            assert apt is not None
-            self._last = (geometry, apt)
+            self._last = (geometry, self.evaluate(cells, geometry.positions, True).tensors)
             self._advance(step)
 
     def _advance(self, step: Step) -> None:
         """The increment from the last geometry to this one."""
         assert self._last is not None
         assert self._trail is not None
-        last, apt_before = self._last
+        last, before = self._last
         displacements = self._displacements(last, step)
         assert self.timestep is not None
         velocities = displacements / self.timestep
-        apt = 0.5 * (apt_before + step.apt)
-        frame = self._frame(step)
-        values = {
-            "rate": dipole_rate(apt.mean(axis=1), velocities, self.groups, frame).mean(axis=0),
-            "f_sum": f_sum(step.apt.mean(axis=1), self._masses, self.groups, frame).mean(axis=0),
-        }
+        frame, now = self._frame(step), step.tensors
+        apt = now[APT].mean(axis=1)
+        values = {"f_sum": f_sum(apt, self._masses, self.groups, frame).mean(axis=0)}
+        for target, rate in ((APT, dipole_rate), (PGT, polarizability_rate)):
+            if target not in now:
+                continue
+            halfway = 0.5 * (before[target] + now[target])
+            name, members = _NAMES[target], range(halfway.shape[1])
+            mean = rate(halfway.mean(axis=1), velocities, self.groups, frame)
+            values[name] = mean.mean(axis=0)
+            if len(members) > 1:
+                of_members = [
+                    rate(halfway[:, m], velocities, self.groups, frame).mean(axis=0)
+                    for m in members
+                ]
+                values[f"{name}_std"] = np.std(of_members, axis=0, ddof=1)
         if self.n_members > 1:
-            members = [
-                dipole_rate(apt[:, m], velocities, self.groups, frame).mean(axis=0)
-                for m in range(self.n_members)
-            ]
             # of an atom: root mean square over the nine components
-            deviation = np.sqrt((step.apt.std(axis=1, ddof=1) ** 2).mean(axis=(-1, -2)))
-            values["dipole_rate_std"] = np.std(members, axis=0, ddof=1)
+            deviation = np.sqrt((now[APT].std(axis=1, ddof=1) ** 2).mean(axis=(-1, -2)))
             values["extrapolation"] = deviation.max()
         geometry = Geometry(last.step + 1, step.cell, step.positions)
         flat = np.concatenate([np.ravel(values[name]) for name in self._shapes])
         self._trail.append(geometry, flat)
         self._write(flat)
-        self._last = (geometry, step.apt)
+        self._last = (geometry, now)
 
     def _write(self, flat: FloatArray) -> None:
         """Append a frame to the stream from the values of a step."""
@@ -251,9 +259,11 @@ class IncrementStream:
             name: part.reshape(shape)
             for (name, shape), part in zip(self._shapes.items(), np.split(flat, ends), strict=True)
         }
-        rate = named.pop("rate")
+        rates = {"bead": named.pop(_NAMES[APT])}
+        if _NAMES[PGT] in named:
+            named["polarizability_rates"] = {"bead": named.pop(_NAMES[PGT])}
         step = 1 if self._writer.last_step is None else self._writer.last_step + 1
-        self._writer.append(step, step * self.timestep, {"bead": rate}, **named)
+        self._writer.append(step, step * self.timestep, rates, **named)
         self.n_steps = step
 
     def _displacements(self, last: Geometry, step: Step) -> FloatArray:
@@ -291,9 +301,13 @@ class IncrementStream:
     def _shapes(self) -> dict[str, tuple[int, ...]]:
         """Names and shapes of the values of a frame."""
         n_groups = len(self.groups)
-        shapes: dict[str, tuple[int, ...]] = {"rate": (n_groups, 3), "f_sum": (n_groups,)}
+        shapes: dict[str, tuple[int, ...]] = {_NAMES[APT]: (n_groups, 3), "f_sum": (n_groups,)}
         if self.n_members > 1:
             shapes |= {"dipole_rate_std": (n_groups, 3), "extrapolation": ()}
+        if self.n_pgt_members > 0:
+            shapes[_NAMES[PGT]] = (n_groups, 6)
+        if self.n_pgt_members > 1:
+            shapes["polarizability_rate_std"] = (n_groups, 6)
         return shapes
 
     @property

@@ -119,21 +119,25 @@ class _TensorDriver(EvaluatorDriver):
         beads: int = 1,
         **keywords: Any,
     ) -> None:
-        predictor = as_predictor(model, device=device, dtype=dtype, total_charge=total_charge)
+        options = {"device": device, "dtype": dtype, "total_charge": total_charge}
+        predictor = as_predictor(model.replace(";", ","), **options)
         calculator = None if potential is None else _potential(potential, device, None)
-        evaluator = Evaluator(read_template(template), calculator, predictor, periodic=pbc)
+        evaluator = Evaluator(
+            read_template(template), calculator, predictor, periodic=pbc, pgt=extras == "tensors"
+        )
         name, sha256 = evaluator.model_name, evaluator.model_sha256
         super().__init__(evaluator, Answers(extras, efield, beads, name, sha256), **keywords)
 
 
 class TensorDriver(_TensorDriver):
-    """APTs in compact extras for aptnn_md in the i-PI process; no energy and forces.
+    """Tensors in compact extras for aptnn_md in the i-PI process; no energy and forces.
 
     As a force component of weight 0 it is evaluated only when the stream asks for it.
 
     Parameters
     ----------
-    model : model file or bundled name
+    model : model file or bundled name; with ``water-apt;water-pgt`` PGTs, too (i-PI's parameters
+        hold no commas)
     template : see :mod:`aptnn_md.ipi.pes`, as for the others
     """
 

@@ -40,7 +40,8 @@ class StreamPlugin(Dummy_driver):  # type: ignore[misc]  # i-PI has no types
     Parameters
     ----------
     stream : directory of the stream; of several systems each gets one of its own
-    model : model file, bundled name or a callable; ``water-apt`` where ``tensors`` is not given
+    model : model file, bundled name or a callable; ``water-apt`` where ``tensors`` is not given;
+        ``water-apt;water-pgt`` streams polarizability rates, too (``;`` stands for a comma)
     tensors : in place of ``model``: forcefields whose client sends the tensors, with ``+`` between
     stride : steps between frames
     estimators : one or several with ``+`` between, as i-PI's parameters hold no lists
@@ -82,8 +83,9 @@ class StreamPlugin(Dummy_driver):  # type: ignore[misc]  # i-PI has no types
         self.forcefields = _names(tensors)
         self.predictor: PolarTensorPredictor | None = None
         if not tensors:
+            model = "water-apt" if model is None else model
             self.predictor = as_predictor(
-                "water-apt" if model is None else model,
+                model.replace(";", ",") if isinstance(model, str) else model,
                 device=device,
                 dtype=dtype,
                 total_charge=total_charge,

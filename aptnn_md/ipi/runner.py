@@ -68,8 +68,9 @@ def run_ipi(
     ----------
     source : input file, or a checkpoint or RESTART of i-PI
     settings : what to write; of several systems each gets a stream of its own
-    model : model file, bundled name, or a callable ``model(atoms) -> (n_atoms, 3, 3)``; not used
-        where ``tensors`` are given
+    model : model file, bundled name, several of them with commas between
+        (``"water-apt,water-pgt"`` streams polarizability rates, too), or a callable
+        ``model(atoms) -> (n_atoms, 3, 3)``; not used where ``tensors`` are given
     tensors : forcefields of the input whose clients send the tensors; see
         :mod:`aptnn_md.ipi.remote_tensors`
     device, total_charge : for a model that is loaded here
