@@ -28,7 +28,21 @@ def langevin_velocities(
     mass: float = 1.0,
     seed: int = 0,
 ) -> FloatArray:
-    """Velocities of independent damped oscillators in equilibrium, Å/fs, (frames, oscillators).
+    """Velocities of independent damped oscillators; see :func:`langevin_states`."""
+    return langevin_states(shape, spacing, wavenumber, width, temperature, mass, seed)[:, 1]
+
+
+def langevin_states(
+    shape: tuple[int, int],
+    spacing: float,
+    wavenumber: float,
+    width: float,
+    temperature: float = 300.0,
+    mass: float = 1.0,
+    seed: int = 0,
+) -> FloatArray:
+    """Positions (Å) and velocities (Å/fs) of independent damped oscillators in equilibrium,
+    (frames, 2, oscillators).
 
     v̈ + γv̇ + ω₀²v = noise is sampled with its exact propagator, so there is no time step error.
     The spectrum of v has its maximum exactly at ω₀ and a full width at half maximum of exactly γ.
@@ -47,11 +61,11 @@ def langevin_velocities(
     equilibrium = np.diag([variance / omega**2, variance])
     kick = np.linalg.cholesky(equilibrium - propagator @ equilibrium @ propagator.T)
     state = np.sqrt(np.diag(equilibrium))[:, None] * rng.normal(size=(2, shape[1]))
-    velocities = np.empty(shape)
+    states = np.empty((shape[0], 2, shape[1]))
     for frame in range(shape[0]):
-        velocities[frame] = state[1]
+        states[frame] = state
         state = propagator @ state + kick @ rng.normal(size=state.shape)
-    return velocities
+    return states
 
 
 def absorption(

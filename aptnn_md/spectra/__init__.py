@@ -7,7 +7,8 @@ and the :func:`difference` to another one. :func:`raman_spectrum` and :func:`ram
 a :class:`RamanSpectrum` of ȧ, :func:`measured` its cross sections for a laser.
 
 Beneath are :func:`power_blocks`, densities and cross densities of any signals, and
-:func:`correlations`, their functions of time; ``convergence`` looks at runs that go on.
+:func:`correlations`, their functions of time, :func:`polarizability_dipole` that of ȧ with Ṁ;
+``convergence`` looks at runs that go on.
 :func:`report` and :func:`write_table`, for Raman :func:`report_raman` and :func:`write_raman`, show
 what was found; pictures, which import matplotlib, are in the modules ``plot``, ``plot_raman``,
 ``plot_parts`` and ``plot_comparison``, NetCDF, which imports xarray, in ``netcdf``.
@@ -27,6 +28,11 @@ from aptnn_md.spectra.bands import (
 )
 from aptnn_md.spectra.comparison import Difference, difference, integral_difference
 from aptnn_md.spectra.correlation import Correlation, correlations
+from aptnn_md.spectra.cross_correlation import (
+    PolarizabilityDipole,
+    polarizability_dipole,
+    polarizability_dipole_of_streams,
+)
 from aptnn_md.spectra.dielectric import (
     QUANTITIES,
     OpticalConstants,
@@ -59,6 +65,7 @@ __all__ = [
     "Difference",
     "InfraredSpectrum",
     "OpticalConstants",
+    "PolarizabilityDipole",
     "PowerBlocks",
     "Quantity",
     "RamanCurves",
@@ -83,6 +90,8 @@ __all__ = [
     "optical_constants",
     "part_table",
     "plan_spectrum",
+    "polarizability_dipole",
+    "polarizability_dipole_of_streams",
     "power_blocks",
     "quantities",
     "raman_of_streams",

@@ -62,6 +62,13 @@ class StreamRun:
         InputError
             Steps or times do not fit stride and time step, or data are damaged or not finite.
         """
+        for (piece,) in self.together([array], length):
+            yield piece
+
+    def together(
+        self, arrays: Sequence[str], length: float = math.inf
+    ) -> Iterator[tuple[AnyArray, ...]]:
+        """The same frames of several arrays; see :meth:`pieces`."""
         end = self.reader.n_frames
         if math.isfinite(length):
             end = min(end, self.first + math.ceil(length / self.reader.spacing))
@@ -72,10 +79,11 @@ class StreamRun:
                 values = self.reader.read(name, self.next, stop)
                 if values is not None:
                     self._sums[name] = self._sums.get(name, 0.0) + values.sum(axis=0)
-            values = self.reader.read(array, self.next, stop)
+            found = [self.reader.read(array, self.next, stop) for array in arrays]
             self.next = stop
-            if values is not None:
-                yield values
+            there = tuple(values for values in found if values is not None)
+            if len(there) == len(found):
+                yield there
 
     def mean(self, name: str) -> FloatArray | None:
         """Mean of ``temperature``, ``volume`` or ``f_sum`` over the frames read; None where the
