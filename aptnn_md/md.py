@@ -132,7 +132,7 @@ def run_md(
     until: Monitor | None = None,
     **header: Any,
 ) -> MDSummary:
-    """Run molecular dynamics of ``atoms`` with its calculator; stream Ṁ.
+    """Run molecular dynamics of ``atoms`` with its calculator; stream Ṁ, and ȧ if it is known.
 
     Parameters
     ----------

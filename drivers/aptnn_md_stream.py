@@ -1,4 +1,4 @@
-"""Dipole rates of a run of plain ``i-pi input.xml``, streamed and as properties.
+"""Dipole and polarizability rates of plain ``i-pi input.xml``, streamed and as properties.
 
 In i-PI's input::
 
@@ -8,7 +8,9 @@ In i-PI's input::
 
 and in the forces of the system ``<force forcefield='stream' weight='0.0'/>``. Then ``dipole_rate``,
 ``dipole_rate_centroid_apt`` and ``dipole_rate_apt_at_centroid`` are names for ``<properties>``, in
-atomic units or, as ``dipole_rate{ang/fs}``, in e Å/fs.
+atomic units or, as ``dipole_rate{ang/fs}``, in e Å/fs. With ``model: water-apt;water-pgt``, or any
+model that gives polarizability gradients, too, so are ``polarizability_rate`` and so on, in atomic
+units or, as ``polarizability_rate{ang3/fs}``, in Å³/fs.
 """
 
 from aptnn_md.ipi.plugin import StreamPlugin

@@ -1,4 +1,4 @@
-"""Atomic polar tensors for aptnn_md in the i-PI process, no forces.
+"""Atomic polar tensors, and polarizability gradients, for aptnn_md in the i-PI process, no forces.
 
 In i-PI's input::
 
@@ -6,7 +6,7 @@ In i-PI's input::
       <parameters>{model: water-apt, template: start.xyz}</parameters></ffdirect>
 
 or as a client: ``i-pi-py_driver -m custom -P aptnn_md_tensors.py
--o model=water-apt,template=start.xyz``
+-o model=water-apt,template=start.xyz``; with ``model: water-apt;water-pgt`` it sends both.
 """
 
 from aptnn_md.ipi.pes import TensorDriver

@@ -1,28 +1,44 @@
 """ȧ in streams of i-PI: truth, all ways to the tensors, properties, restarts, committees."""
 
 import importlib
+import json
 import shutil
 from pathlib import Path
 
+import ase.io
 import numpy as np
 import pytest
 import toy_field
 import toy_molecules
+from systems import random_checkpoint, triclinic
 from toy_tensors import Both, BothCommittee
 
 pytest.importorskip("ipi")
 
 from ipi_client_tools import Server, toy_client
-from ipi_inputs import PILE, Checkpoint, go_on_toy, ring_polymer_frequencies, run_toy, write_input
+from ipi_inputs import (
+    BOHR,
+    PILE,
+    Checkpoint,
+    go_on_toy,
+    ring_polymer_frequencies,
+    run_toy,
+    write_input,
+)
 from test_ipi_increments import TIMESTEP, feed, new, paths
 from test_ipi_streams import plugin, run_plain
 from test_ipi_truth import CASES, WAVENUMBER
 
+from aptnn_md.checkpoint import save_checkpoint
 from aptnn_md.errors import InputError
+from aptnn_md.ipi.extras import APT_KEY, PGT_KEY, decode_tensor
+from aptnn_md.ipi.pes import DrivenDriver, FieldDriver, TensorDriver
+from aptnn_md.ipi.plugin import StreamPlugin
 from aptnn_md.ipi.polar_tensors import NetworkTensors
 from aptnn_md.ipi.runner import run_ipi
 from aptnn_md.ipi.state import BeadState
 from aptnn_md.ipi.streaming import StreamSettings
+from aptnn_md.predictors import load_predictor
 from aptnn_md.rates import ESTIMATORS
 from aptnn_md.stream import StreamReader
 from aptnn_md.tensors import to_voigt
@@ -308,3 +324,27 @@ def test_old_streams_do_not_go_on_with_another_model(tmp_path, monkeypatch):
     with pytest.raises(InputError, match="model: found 'toy-both', expected 'toy', as in this run"):
         go_on_toy(tmp_path, monkeypatch, "run.state_3", ("bead",))
     assert StreamReader("run.zarr").n_frames == 5
+
+
+def test_models_with_a_semicolon_in_parameters_of_ipi(tmp_path):
+    """i-PI splits at commas. The plugin and the driver of tensors know both targets, forces in a
+    field and BEC evaluate APTs only."""
+    for target in ("apt", "pgt"):
+        save_checkpoint(tmp_path / f"{target}.pt", random_checkpoint(target=target))
+    atoms = triclinic()
+    ase.io.write(tmp_path / "start.xyz", atoms)
+    names, template = f"{tmp_path}/apt.pt;{tmp_path}/pgt.pt", str(tmp_path / "start.xyz")
+    (expected,) = load_predictor(names.replace(";", ",")).tensors([atoms])
+    assert StreamPlugin("s.zarr", model=names).predictor.targets == ("apt", "pgt")
+    cell, positions = atoms.cell.array.T / BOHR, atoms.positions / BOHR
+    driver = TensorDriver(names, template)
+    found = json.loads(driver.compute(cell, positions)[3])
+    for target, key in (("apt", APT_KEY), ("pgt", PGT_KEY)):
+        sent = decode_tensor(found[key])
+        np.testing.assert_allclose(sent, expected[target], atol=1e-3)  # of positions in bohr
+        assert sent.shape == expected[target].shape
+    assert DrivenDriver(names, template).evaluator.pgt is False
+    assert FieldDriver(names, template, "0 0 0.1").evaluator.pgt is False
+    results = DrivenDriver(names, template).evaluator(atoms.cell.array[None], positions[None])
+    assert results.pgt is None
+    assert tuple(results.tensors) == ("apt",)

@@ -14,9 +14,9 @@ if TYPE_CHECKING:
 
 HELP = """\
 Serve forces to a server of the i-PI protocol (i-PI, ASE, CP2K), and beside them what the APT
-network knows: increments of the dipole as a stream, tensors or Born effective charges as extras,
-the force of an electric field. Started by mpirun, beads and committee members are divided over the
-ranks.
+network knows: increments of the dipole (and polarizability) as a stream, tensors or Born effective
+charges as extras, the force of an electric field. Started by mpirun, beads and committee members
+are divided over the ranks.
 
 The protocol has no velocities. Where i-PI itself can be started as "aptnn-md ipi", or with
 drivers/aptnn_md_stream.py, streams are exact and this is not needed for them."""

@@ -1,4 +1,4 @@
-"""i-PI: dipole rates of its simulations, and clients for servers of its protocol.
+"""i-PI: rates of dipole and polarizability, and clients for servers of its protocol.
 
 The only part of the package that imports i-PI. i-PI works in atomic units with cell vectors in
 columns; what leaves this subpackage is in the units of :mod:`aptnn_md.units`.
@@ -14,7 +14,7 @@ either, and the network elsewhere        :mod:`aptnn_md.ipi.remote_tensors`: a c
 
 Where the server is none of ours, :mod:`aptnn_md.ipi.client` gives forces and streams increments.
 
-What the estimators of Ṁ (:mod:`aptnn_md.rates`) are worth, with P beads:
+What the estimators of Ṁ, and those of ȧ by PGTs, (:mod:`aptnn_md.rates`) are worth, with P beads:
 
 ===================  =============================  ====================  =========================
                      ``bead``                       ``centroid-apt``      ``apt-at-centroid``

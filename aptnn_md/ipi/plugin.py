@@ -10,6 +10,8 @@ It is a forcefield without forces, which a system refers to with weight 0::
     ...
     <forces> ... <force forcefield='stream' weight='0.0'/> </forces>
 
+``model: water-apt;water-pgt`` streams polarizability rates, too (``;`` stands for a comma).
+
 With multiple time steps i-PI wants ``<mts_weights>`` of each component: zeros here. RESTART keeps
 the plugin, so ``i-pi RESTART`` goes on with the stream.
 """
@@ -40,8 +42,8 @@ class StreamPlugin(Dummy_driver):  # type: ignore[misc]  # i-PI has no types
     Parameters
     ----------
     stream : directory of the stream; of several systems each gets one of its own
-    model : model file, bundled name or a callable; ``water-apt`` where ``tensors`` is not given;
-        ``water-apt;water-pgt`` streams polarizability rates, too (``;`` stands for a comma)
+    model : model file, bundled name, several of them with ``;`` between, or a callable;
+        ``water-apt`` where ``tensors`` is not given
     tensors : in place of ``model``: forcefields whose client sends the tensors, with ``+`` between
     stride : steps between frames
     estimators : one or several with ``+`` between, as i-PI's parameters hold no lists
