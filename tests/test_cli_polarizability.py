@@ -59,6 +59,7 @@ def test_md_streams_both_and_goes_on(tmp_path, model, capsys):
     command = [str(word) for word in [*command, "--groups", "element"]]
     assert main([*command, "--ps", "0.02"]) == 0
     assert main([*command, "--ps", "0.05", "--restart"]) == 0
+    assert f"aptnn-md spectrum raman {tmp_path / 'run.zarr'} --out" in capsys.readouterr().out
     reader = StreamReader(tmp_path / "run.zarr")
     assert reader.step.tolist() == list(range(0, 101, 5))
     assert reader.polarizability_rate().shape == (21, 3, 6)

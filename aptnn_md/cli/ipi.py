@@ -6,6 +6,7 @@ import argparse
 import functools
 
 from aptnn_md.cli.convergence_options import add_convergence_options, convergence_monitor
+from aptnn_md.cli.next_spectra import print_next_spectra
 
 HELP = """\
 Run i-PI (classical, RPMD, TRPMD, CMD) with an APT network beside it, and write the dipole rate,
@@ -100,8 +101,7 @@ def run(arguments: argparse.Namespace) -> int:
     if not summary.finished:
         print("stopped early; the same command with RESTART in place of the input goes on")
         return 130
-    names = " ".join(map(str, summary.streams))
-    print(f"spectrum: aptnn-md spectrum ir {names} --out ir.csv --plot ir.png")
+    print_next_spectra(summary.streams)
     return 0
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from aptnn_md.cli.convergence_options import add_convergence_options, convergence_monitor
+from aptnn_md.cli.next_spectra import print_next_spectra
 
 if TYPE_CHECKING:
     from ase import Atoms
@@ -139,7 +140,7 @@ def run(arguments: argparse.Namespace) -> int:
     if not summary.finished:
         print(f"stopped before step {settings.n_steps}; the same command with --restart goes on")
         return 130
-    print(f"spectrum: aptnn-md spectrum ir {stream} --out ir.csv --plot ir.png")
+    print_next_spectra([stream])
     return 0
 
 
