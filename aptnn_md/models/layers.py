@@ -17,7 +17,7 @@ import math
 import torch
 from torch import Tensor, nn
 
-from aptnn_md.e3nn_compat import o3
+from aptnn_md.e3nn_compat import o3, wigner_3j
 
 
 def n_components(lmax: int) -> int:
@@ -84,7 +84,7 @@ class Coupling(nn.Module):
         table = torch.zeros(len(paths), *sizes, dtype=torch.float64)
         for row, (l1, l2, l3) in enumerate(paths):
             # component normalisation: unit variance in, unit variance out
-            block = o3.wigner_3j(l1, l2, l3, dtype=torch.float64) * math.sqrt(2 * l3 + 1)
+            block = wigner_3j(l1, l2, l3) * math.sqrt(2 * l3 + 1)
             table[
                 row,
                 l1**2 : (l1 + 1) ** 2,
@@ -223,7 +223,7 @@ class _ProductHead(nn.Module):
             p for p in coupling_paths(lmax, lmax, degree, natural=False) if p[2] == degree
         ]
         for l1, l2, _ in self.paths:
-            block = o3.wigner_3j(l1, l2, degree, dtype=torch.float64) * math.sqrt(2 * degree + 1)
+            block = wigner_3j(l1, l2, degree) * math.sqrt(2 * degree + 1)
             self.register_buffer(f"couple_{l1}_{l2}", block, persistent=False)
         n_products = len(self.paths) * self.N_CHANNELS
         self.weight = nn.Parameter(

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from aptnn_md.e3nn_compat import o3
+from aptnn_md.e3nn_compat import o3, wigner_3j
 from aptnn_md.graph import Graph
 
 N_RADIAL = 10
@@ -133,13 +133,13 @@ class SimpleNetwork(nn.Module):
 
 
 def _restore_double_tables(module: nn.Module) -> None:
-    """Cast to double precision and give e3nn's Clebsch–Gordan tables what they lost before."""
+    """Cast to double precision, and Clebsch–Gordan tables of full precision and known sign."""
     module.double()
     for name, table in module.named_buffers():
         match = re.search(r"_w3j_(\d+)_(\d+)_(\d+)$", name)
         if match:
             degrees = [int(group) for group in match.groups()]
-            table.copy_(o3.wigner_3j(*degrees, dtype=torch.float64))
+            table.copy_(wigner_3j(*degrees))
 
 
 def smooth_finite_basis(distances: Tensor, cutoff: float, n_functions: int) -> Tensor:

@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from aptnn_md.e3nn_compat import o3
+from aptnn_md.e3nn_compat import o3, wigner_3j
 from aptnn_md.errors import InputError
 from aptnn_md.graph import Graph
 from aptnn_md.models.ace import ACEConfig, ACENetwork
@@ -70,8 +70,7 @@ def _coupled_vectors(n: int) -> dict[int, list[Tensor]]:
         longer: dict[int, list[Tensor]] = {}
         for degree, tensors in sorted(coupled.items()):
             for total in range(abs(degree - 1), degree + 2):
-                symbol = o3.wigner_3j(degree, 1, total, dtype=torch.float64)
-                symbol = symbol * math.sqrt(2 * total + 1)
+                symbol = wigner_3j(degree, 1, total) * math.sqrt(2 * total + 1)
                 longer.setdefault(total, []).extend(
                     torch.einsum("m...,mcn->n...c", tensor, symbol) for tensor in tensors
                 )
