@@ -3,9 +3,9 @@
 e3nn 0.4.4, which MACE pins, reads its constants with ``torch.load`` and stores a ``slice`` among
 them; torch >= 2.6 refuses that unless it is told that a ``slice`` is harmless.
 
-The sign of a Wigner 3j symbol with odd l1 + l2 + l3 is free, and versions of e3nn differ in it, e.g.
-for (1, 2, 2). Weights learned with one sign are wrong with the other, so networks take the symbols
-from :func:`wigner_3j` here and never from e3nn.
+The sign of a Wigner 3j symbol with odd l1 + l2 + l3 is free, and versions of e3nn differ in it,
+e.g. for (1, 2, 2). Weights learned with one sign are wrong with the other, so networks take the
+symbols from :func:`wigner_3j` here and never from e3nn.
 """
 
 from __future__ import annotations
