@@ -181,7 +181,8 @@ def describe(spectrum: InfraredSpectrum) -> str:
     if spectrum.n_beads > 1:
         return (
             f"path integral of {spectrum.n_beads} beads, estimator '{spectrum.estimator}': "
-            "Eq. 2 is exact for the Kubo-transformed correlation that it gives; nothing to correct"
+            "Eq. 2 is exact for the Kubo-transformed correlation function, which it approximates; "
+            "nothing to correct"
         )
     if spectrum.quantum == "harmonic":
         return "classical nuclei with the harmonic quantum correction, which is built into Eq. 2"

@@ -146,8 +146,8 @@ def describe_quantum(spectrum: RamanSpectrum) -> str:
     if spectrum.n_beads > 1:
         return (
             f"path integral of {spectrum.n_beads} beads, estimator '{spectrum.estimator}': the "
-            "correlation is Kubo-transformed, for which the harmonic factor βħω/(1 − e^(−βħω)) of "
-            "the measured form is exact; nothing to correct"
+            "harmonic factor βħω/(1 − e^(−βħω)) of the measured form is exact for the "
+            "Kubo-transformed correlation function, which it approximates; nothing to correct"
         )
     if spectrum.quantum == "harmonic":
         return (

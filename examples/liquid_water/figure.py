@@ -48,7 +48,7 @@ def main() -> None:
     parser.add_argument("--classical", default=HERE / "classical.zarr", help="stream")
     parser.add_argument("--trpmd", default=HERE / "trpmd.zarr", help="stream")
     parser.add_argument("--experiment", help="table with wavenumber and n_alpha, or n and k, ...")
-    parser.add_argument("--resolution", type=float, default=30.0, help="cm⁻¹ (%(default)s)")
+    parser.add_argument("--resolution", type=float, default=60.0, help="cm⁻¹ (%(default)s)")
     parser.add_argument("--out", default=HERE / "figure.png", help="picture (%(default)s)")
     options = parser.parse_args()
     spectra = {
