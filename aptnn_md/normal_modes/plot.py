@@ -36,7 +36,7 @@ def draw_modes(
     InputError
         The file cannot be written, or its format is unknown.
     """
-    figure, panels = new_figure(*((path,) if raman is None else (path, 2, 7.0)))
+    figure, panels = new_figure(*((path,) if raman is None else (path, 2, 8.4)))
     modes = infrared.modes.wavenumber
     curve = infrared.broadened(wavenumber, width, shape)
     unit = "km mol$^{-1}$ cm" if infrared.volume is None else "cm$^{-1}$"
