@@ -83,6 +83,52 @@ def test_train_from_toml_and_info(frames, tmp_path, capsys):
     assert facts["network_settings"]["n_channels"] == 4
 
 
+def test_both_targets_by_command_line(tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    predictor = Predictor(random_checkpoint(target="apt+pgt", seed=2))
+    frames = []
+    for seed in range(3):
+        atoms = triclinic(seed)
+        for target, members in predictor.tensors([atoms])[0].items():
+            atoms.arrays[target] = members[0].reshape(len(atoms), -1)
+        frames.append(atoms)
+    ase.io.write("both.extxyz", frames)
+    config = tmp_path / "train.toml"
+    config.write_text(f"[network]\n{SMALL}[training]\nepochs = 1\npgt_weight = 0.5\n")
+    train = ["train", "--config", str(config), "--data", "both.extxyz", "--target"]
+    assert main([*train, "apt+pgt", "--out", "both.pt", "--committee", "2"]) == 0
+    printed = capsys.readouterr().out
+    assert " e (apt) and " in printed
+    assert " Å² (pgt)" in printed
+    assert main([*train, "pgt", "--out", "pgt.pt"]) == 0
+    assert "Å²" in capsys.readouterr().out
+    assert main(["info", "both.pt", "--json"]) == 0
+    facts = json.loads(capsys.readouterr().out)
+    assert facts["target"] == "apt+pgt"
+    assert facts["network_settings"]["target_irreps"] == "1x0e+1x1e+1x2e+2x1o+1x2o+1x3o"
+    assert main(["evaluate", "--model", "both.pt", "--data", "both.extxyz", "--json"]) == 0
+    figures = json.loads(capsys.readouterr().out)
+    assert {target: figures[target]["unit"] for target in figures} == {"apt": "e", "pgt": "Å²"}
+    for found in figures.values():
+        assert found["relative"] == pytest.approx(found["rmse"] / found["spread"])
+    one = ["evaluate", "--model", "both.pt", "--target", "pgt", "--data", "both.extxyz"]
+    assert main([*one, "--json"]) == 0
+    assert json.loads(capsys.readouterr().out) == figures["pgt"]
+    assert main(one) == 0
+    assert "all figures in Å²" in capsys.readouterr().out
+    assert main([*one[:4], "dipole", *one[5:]]) == 2
+    assert "--target: found dipole, expected apt or pgt" in capsys.readouterr().err
+    out = ["--data", "both.extxyz", "--out", "out.extxyz"]
+    assert main(["predict", "--model", "water-apt,pgt.pt", *out]) == 2  # no sodium in water-apt
+    assert main(["predict", "--model", "both.pt", *out]) == 0
+    (tensors,) = Predictor.from_file("both.pt").tensors(frames[:1])
+    written = ase.io.read("out.extxyz", 0)
+    for target, members in tensors.items():
+        columns = members.reshape(2, 17, -1)
+        assert np.allclose(written.arrays[target], columns.mean(axis=0), atol=1e-6)
+        assert np.allclose(written.arrays[f"{target}_std"], columns.std(axis=0, ddof=1), atol=1e-6)
+
+
 def test_info_of_a_stream_and_a_potential(tmp_path, capsys):
     header = StreamHeader.for_atoms(triclinic(), timestep=0.5, stride=4, temperature=310.0)
     with StreamWriter(tmp_path / "s.zarr", header, first_step=0) as stream:

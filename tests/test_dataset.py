@@ -75,3 +75,31 @@ def test_bad_files_are_named(tmp_path):
     path = write(tmp_path / "nan.extxyz", labelled_atoms(missing=range(17)))
     with pytest.raises(InputError, match="at least one labelled atom"):
         read_labelled(path)
+
+
+def with_gradients(atoms, order=(0, 1, 2, 3)):
+    pgt = np.random.default_rng(3).normal(size=(len(atoms), 3, 3, 3))
+    pgt += np.swapaxes(pgt, 1, 2)
+    atoms.arrays["pgt"] = pgt.transpose(order).reshape(len(atoms), 27)
+    return pgt
+
+
+def test_labels_of_both_targets(tmp_path):
+    atoms, other, failed = labelled_atoms(0, missing=(2,)), labelled_atoms(1), labelled_atoms(2)
+    pgt = with_gradients(atoms)
+    with_gradients(failed)
+    failed.arrays["pgt"][:] = failed.arrays["apt"][:] = np.nan
+    frames = read_labelled(write(tmp_path / "a.extxyz", [atoms, other, failed]), "apt+pgt")
+    assert np.allclose(frames[0].labels["pgt"], pgt, atol=1e-8)
+    assert (frames[0].has_label("apt").sum(), frames[0].has_label("pgt").sum()) == (16, 17)
+    # a frame without the array has no labels of that target
+    assert (frames[1].has_label("apt").sum(), frames[1].has_label("pgt").sum()) == (17, 0)
+    assert [frame.any_label for frame in frames] == [True, True, False]
+
+
+@pytest.mark.parametrize("order", [(0, 3, 1, 2), (0, 1, 3, 2)])
+def test_gradients_in_another_order_of_indices_are_refused(tmp_path, order):
+    atoms = labelled_atoms()
+    with_gradients(atoms, order)
+    with pytest.raises(InputError, match="not symmetric in the first two indices"):
+        read_labelled(write(tmp_path / "a.extxyz", atoms), "pgt")

@@ -18,10 +18,11 @@ from systems import SMALL_ACE, SMALL_SIMPLE, random_checkpoint, triclinic
 from aptnn_md.checkpoint import load_checkpoint
 from aptnn_md.dataset import read_labelled
 from aptnn_md.errors import InputError, RunError
-from aptnn_md.evaluation import draw_parity, evaluate
+from aptnn_md.evaluation import draw_parity, evaluate, evaluate_targets
 from aptnn_md.predictor import Predictor
 from aptnn_md.training import TrainingSettings, with_epochs
 from aptnn_md.training_job import TrainingJob, run_training
+from aptnn_md.training_samples import TYPICAL_SPREAD, loss_factors, spread_of
 
 
 def teacher(atoms):
@@ -73,6 +74,98 @@ def test_training_learns_from_partial_labels(tmp_path, data):
     assert card["elements"] == ["H", "O", "Na"]
     assert card["training_frames"] == 7
     assert card["validation_rmse"] > 0
+
+
+@pytest.fixture(scope="module")
+def joint_data(tmp_path_factory):
+    """Labels of both targets by a teacher, some missing for one target, some frames for both."""
+    teacher = Predictor(random_checkpoint(seed=7, target="apt+pgt"), dtype="float64", neutral=False)
+    frames = []
+    for seed in range(9):
+        atoms = triclinic(seed)
+        (tensors,) = teacher.tensors([atoms])
+        for target, members in tensors.items():
+            # gradients that are larger than their spread in e would let the APTs count for nothing
+            size = 20.0 if target == "pgt" else 0.2
+            atoms.arrays[target] = size * members[0].reshape(len(atoms), -1)
+        atoms.arrays["apt"][seed % 5 :: 3] = np.nan
+        atoms.arrays["pgt"][seed % 3 :: 4] = np.nan
+        atoms.info["label_status"] = "ok"
+        if seed == 2:
+            del atoms.arrays["pgt"]
+        if seed == 4:
+            atoms.arrays["apt"][:] = atoms.arrays["pgt"][:] = np.nan
+            atoms.info["label_status"] = "failed"
+        frames.append(atoms)
+    path = tmp_path_factory.mktemp("joint") / "both.extxyz"
+    ase.io.write(path, frames, format="extxyz")
+    return path
+
+
+def test_both_targets_are_learned_from_partial_labels(tmp_path, joint_data):
+    plain = job(joint_data, tmp_path / "both.pt", epochs=25, learning_rate=0.01)
+    checkpoint = run_training(replace(plain, target="apt+pgt", valid_fraction=0.25))
+    frames = read_labelled(joint_data, "apt+pgt")
+    assert [frame.any_label for frame in frames].count(False) == 1
+    results = evaluate_targets(Predictor(checkpoint, neutral=False), frames)
+    for target, unit in {"apt": "e", "pgt": "Å²"}.items():
+        # both are learned, one no better than the other, though their sizes differ a hundredfold
+        assert results[target].relative < 0.75
+        assert results[target].unit == unit
+        assert results[target].n_atoms == sum(frame.has_label(target).sum() for frame in frames)
+    rows = list(csv.DictReader((tmp_path / "both.csv").open()))
+    both = [float(rows[-1][f"train_rmse_{target}"]) for target in ("apt", "pgt")]
+    assert both[1] > 20 * both[0]
+    assert float(rows[-1]["train_rmse"]) < 0.7 * float(rows[0]["train_rmse"])
+    assert {"valid_rmse_apt", "valid_rmse_pgt", "valid_rmse_pgt_O"} <= set(rows[0])
+    assert checkpoint.card["training_frames"] == 6
+    assert set(checkpoint.card["validation_rmse"]) == {"apt", "pgt"}
+    save = load_checkpoint(tmp_path / "both.pt")
+    again, first = Predictor(save), Predictor(checkpoint)
+    atoms = triclinic(11)
+    for target, tensors in again.tensors([atoms])[0].items():
+        assert np.array_equal(tensors, first.tensors([atoms])[0][target])
+
+
+def test_losses_are_measured_by_the_spread():
+    species = torch.tensor([0, 0, 1, 1])
+    tensors = torch.tensor([1.0, 3.0, -4.0, 4.0])[:, None, None] * torch.ones(4, 3, 3)
+    # deviations from the means of the elements: ±1 and ±4
+    assert np.isclose(spread_of(species, tensors), np.sqrt(17 / 2))
+    assert loss_factors({"apt": 0.3}) == {"apt": 1.0}
+    for spreads in ({"apt": 0.05, "pgt": 8.0}, {"pgt": 0.7}):
+        factors = loss_factors(spreads)
+        # an error as large as the spread costs the same for any target
+        for target, size in spreads.items():
+            assert np.isclose(factors[target] * size**2, TYPICAL_SPREAD**2)
+    weighted = loss_factors({"apt": 0.05, "pgt": 8.0}, pgt_weight=3.0)
+    assert np.isclose(weighted["pgt"] * 64.0, 3.0 * weighted["apt"] * 0.0025)
+
+
+def test_gradients_are_evaluated_against_plain_numpy(tmp_path, joint_data):
+    predictor = Predictor(random_checkpoint(target="pgt"), dtype="float64")
+    frames = read_labelled(joint_data, "apt+pgt")
+    result = evaluate_targets(predictor, frames)["pgt"]
+    errors, labels, numbers = [], [], []
+    for frame in frames:
+        for k, tensor in enumerate(predictor(frame.atoms)):
+            if np.isfinite(frame.labels["pgt"][k]).all():
+                errors.append(tensor - frame.labels["pgt"][k])
+                labels.append(frame.labels["pgt"][k])
+                numbers.append(frame.atoms.numbers[k])
+    errors, labels, numbers = np.array(errors), np.array(labels), np.array(numbers)
+    assert np.isclose(result.rmse, np.sqrt((errors**2).mean()))
+    for z in set(numbers):
+        labels[numbers == z] -= labels[numbers == z].mean(axis=0)
+    assert np.isclose(result.relative, result.rmse / np.sqrt((labels**2).mean()))
+    assert set(result.by_irrep) == {"1o isotropic", "1o anisotropic", "2o", "3o"}
+    trace = np.einsum("naac->nc", errors)
+    isotropic = np.sqrt((trace**2).mean() * 3.0 / 9.0 / 9.0)  # on three of nine pairs, a third each
+    assert np.isclose(result.by_irrep["1o isotropic"].rmse, isotropic)
+    total = sum(errors.rmse**2 for errors in result.by_irrep.values())
+    assert np.isclose(total, result.rmse**2)
+    draw_parity([result], tmp_path / "parity.png", "test")
+    assert (tmp_path / "parity.png").read_bytes().startswith(b"\x89PNG")
 
 
 def test_simple_network_trains(tmp_path, data):
