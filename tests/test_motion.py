@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import time
-
 import numpy as np
 import pytest
 from ase import Atoms
@@ -360,25 +358,3 @@ def test_a_frame_stays_what_it_is(rng):
     before = frame.positions.copy()
     atoms.positions += 1.0
     np.testing.assert_array_equal(frame.positions, before)
-
-
-def test_cost_is_small_beside_a_network(rng):
-    """64 waters with 32 beads: about a hundredth of what any network takes for 6144 atoms."""
-    one = molecule("H2O")
-    atoms = Atoms(cell=[16.0, 16, 16], pbc=True)
-    for n in range(64):
-        part = one.copy()
-        part.translate([4.0 * (n % 4), 4.0 * (n // 4 % 4), 4.0 * (n // 16)])
-        atoms += part
-    groups = parse_groups("molecule-kind+motion", atoms)
-    beads = atoms.positions + 0.05 * rng.normal(size=(32, 192, 3))
-    apt, velocities = rng.normal(size=(32, 192, 3, 3)), rng.normal(size=(32, 192, 3))
-    masses = atoms.get_masses()
-    best = np.inf
-    for _ in range(5):
-        begin = time.process_time()
-        frame = Frame(beads, atoms.cell.array, (True, True, True))
-        dipole_rate(apt, velocities, groups, frame)
-        f_sum(apt, masses, groups, frame)
-        best = min(best, time.process_time() - begin)
-    assert best < 0.05

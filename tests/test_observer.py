@@ -1,8 +1,7 @@
-"""Streaming from ASE: physics, any MD class, groups, restart, committee, cost."""
+"""Streaming from ASE: physics, any MD class, groups, restart, committee."""
 
 from __future__ import annotations
 
-import time
 import warnings
 from importlib import import_module
 from importlib.util import find_spec
@@ -411,28 +410,3 @@ def test_temperature_counts_the_degrees_of_freedom():
         error = np.std(found) / np.sqrt(len(found))
         assert abs(np.mean(found) - 300.0) < 3.5 * error, name
         assert error < 6.0
-
-
-def test_observer_costs_little_and_grows_linearly(tmp_path):
-    """Everything but the tensors: below 1 % of a step of 0.1 s for 192 atoms."""
-
-    def seconds_per_frame(n_molecules):
-        atoms = toy.structure(n_molecules)
-        apt = toy.polar_tensors(atoms.positions)
-        dyn = VelocityVerlet(atoms, toy.timestep(0.5))
-        with StreamObserver(
-            dyn, tmp_path / f"{n_molecules}", lambda a: apt, groups="element"
-        ) as observer:
-            best = np.inf
-            for _ in range(5):
-                start = time.perf_counter()
-                for _ in range(100):
-                    observer()
-                    dyn.nsteps += 1
-                observer.commit()
-                best = min(best, (time.perf_counter() - start) / 100)
-        return best
-
-    small, large = seconds_per_frame(64), seconds_per_frame(64 * 32)
-    assert small < 1e-3
-    assert large < 32 * small
