@@ -36,4 +36,5 @@ def wigner_3j(l1: int, l2: int, l3: int) -> Tensor:
         return symbol
     ascending = o3.wigner_3j(*sorted((l1, l2, l3)), dtype=torch.float64).flatten()
     first = ascending[ascending.abs() > 1e-6][0]
-    return symbol * first.sign()
+    signed: Tensor = symbol * first.sign()
+    return signed

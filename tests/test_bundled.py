@@ -10,6 +10,9 @@ from aptnn_md.checkpoint import BUNDLED_MODELS, load_checkpoint
 from aptnn_md.predictor import Predictor
 
 WATER = ase.io.read(bundled_path("water64.extxyz"))
+FIRST_OXYGEN = np.array(
+    [[-1.3538, -0.0715, -0.0703], [-0.0567, -0.8732, 0.0913], [-0.0224, 0.0129, -1.1297]]
+)
 
 
 @pytest.mark.parametrize("name", BUNDLED_MODELS)
@@ -43,6 +46,13 @@ def test_effective_charges_of_liquid_water():
         bond = vectors[bound, i] / distances[bound, i]
         along.append(bond @ apt[i] @ bond)
     assert np.mean(along) > hydrogen.mean() + 0.1
+
+
+def test_numbers_are_those_of_training_with_every_e3nn():
+    """Its versions differ in the signs of some Wigner symbols, seen in antisymmetric parts only."""
+    first = Predictor.from_file("water-apt", dtype="float64")(WATER)[0]
+    assert np.allclose(first, FIRST_OXYGEN, atol=2e-4)
+    assert np.abs(FIRST_OXYGEN - FIRST_OXYGEN.T).max() > 0.02
 
 
 def test_committee_knows_where_it_is_at_home():
