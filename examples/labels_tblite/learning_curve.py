@@ -1,10 +1,11 @@
 """How the error of a network falls with the number of labelled clusters.
 
-    python learning_curve.py clusters.extxyz [target] [epochs]
+    python learning_curve.py clusters.extxyz [target] [steps]
 
 The clusters come in order of the frames they were cut from: the last 60 are the test, from frames
 that the training never sees; the first 25, 50, 100 and 200 of the others, in random order, are for
-training. Writes curve.csv and curve.png and, for each number, the model and its figures.
+training, each with the same number of optimiser steps (1600). Writes curve.csv and curve.png and,
+for each number, the model and its figures. Goes on where it was stopped.
 """
 
 import json
@@ -21,7 +22,7 @@ N_TEST = 60
 
 clusters = [c for c in ase.io.read(sys.argv[1], ":") if c.info["label_status"] == "ok"]
 target = sys.argv[2] if len(sys.argv) > 2 else "pgt"
-epochs = sys.argv[3:4]
+steps = int(sys.argv[3]) if len(sys.argv) > 3 else 1600
 test, rest = clusters[-N_TEST:], clusters[:-N_TEST]
 apart = {c.info["source_frame"] for c in test}
 rest = [c for c in rest if c.info["source_frame"] not in apart]
@@ -34,7 +35,8 @@ for size in SIZES:
     model, figures = Path(f"{target}-{size}.pt"), Path(f"{target}-{size}.json")
     if not figures.exists():
         train = ["train", "--data", data, "--target", target, "--out", model]
-        train += ["--valid-fraction", "0", *(["--epochs", epochs[0]] if epochs else [])]
+        train += ["--valid-fraction", "0", "--epochs", str(steps // size)]
+        train += ["--restart"] if Path(f"{model}.state").exists() else []
         subprocess.run(["aptnn-md", *train], check=True)
         evaluate = ["aptnn-md", "evaluate", "--model", model, "--data", "test.extxyz", "--json"]
         figures.write_bytes(subprocess.run(evaluate, check=True, stdout=subprocess.PIPE).stdout)
