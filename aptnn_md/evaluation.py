@@ -180,7 +180,7 @@ def draw_parity(evaluations: Sequence[Evaluation], path: Path, title: str) -> No
 
     widths = [len(evaluation.by_element) for evaluation in evaluations]
     shape = len(evaluations), max(widths)
-    figure = Figure(figsize=(4.2 * shape[1], 4.2 * shape[0] + 0.2), layout="constrained")
+    figure = Figure(figsize=(4.2 * shape[1], 4.6 * shape[0]), layout="constrained")
     rows = figure.subplots(*shape, squeeze=False)
     for evaluation, row in zip(evaluations, rows, strict=True):
         elements = np.unique(evaluation.atomic_numbers)
@@ -213,6 +213,6 @@ def _draw_panel(axes: Axes, evaluation: Evaluation, z: int) -> None:
     axes.plot([low, high], [low, high], "k-", linewidth=0.8)
     symbol, unit, name = chemical_symbols[z], evaluation.unit, evaluation.target.upper()
     axes.set_title(f"{symbol}: RMSE {evaluation.by_element[symbol].rmse:.4f} {unit}")
-    axes.set_aspect("equal")
+    axes.set_box_aspect(1.0)
     axes.set(xlabel=f"reference {name} component / {unit}", ylabel=f"predicted / {unit}")
     axes.legend(frameon=False, markerscale=4)
