@@ -23,6 +23,7 @@ from aptnn_md.labels.engine import load_engine
 from aptnn_md.labels.job import LabelJob, run_labels
 from aptnn_md.labels.labelled_file import FrameToLabel
 from aptnn_md.labels.schemes import Labels
+from aptnn_md.labels.work import workers
 
 ENGINE = "toy_field:FieldPotential"
 
@@ -284,3 +285,13 @@ def test_command_labels_chosen_atoms(tmp_path, capsys):
     assert main([*arguments, "--jobs", "0"]) == 2
     assert main([*arguments, "--field", "0"]) == 2
     assert pytest.approx(51.422, abs=1e-3) == FIELD
+
+
+@pytest.mark.parametrize("given", [None, "3"])
+def test_processes_share_the_cores(monkeypatch, given):
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    if given:
+        monkeypatch.setenv("OMP_NUM_THREADS", given)
+    jobs = os.cpu_count() or 1
+    with workers(max(2, jobs), mpi=False) as (executor, _):
+        assert executor.submit(os.getenv, "OMP_NUM_THREADS").result() == (given or "1")

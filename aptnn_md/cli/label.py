@@ -71,7 +71,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--molecule-charges", default="", metavar="LIST", help="for clusters, e.g. Na=1,HO=-1"
     )
-    parser.add_argument("--jobs", type=int, default=1, metavar="N", help="processes (default 1)")
+    parser.add_argument(
+        "--jobs",
+        type=int,
+        default=1,
+        metavar="N",
+        help="processes, which share the cores (default 1)",
+    )
     parser.add_argument("--mpi", action="store_true", help="the processes of mpi4py.futures")
     parser.add_argument("--work", type=Path, help="directory of single points (default OUT.work)")
     parser.add_argument(

@@ -256,11 +256,19 @@ def workers(jobs: int, mpi: bool) -> Iterator[tuple[Executor | None, int]]:
         yield None, 1
         return
     context = multiprocessing.get_context("spawn")
-    pool = ProcessPoolExecutor(jobs, mp_context=context, initializer=_end_with_parent)
+    pool = ProcessPoolExecutor(
+        jobs, mp_context=context, initializer=_begin_worker, initargs=(jobs,)
+    )
     try:
         yield pool, jobs
     finally:
         pool.shutdown(cancel_futures=True)
+
+
+def _begin_worker(jobs: int) -> None:
+    """Share the cores with the other workers, unless the user says how many threads to use."""
+    os.environ.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // jobs)))
+    _end_with_parent()
 
 
 def _end_with_parent() -> None:
