@@ -31,7 +31,7 @@ Payload = dict[str, Any]
 UPGRADES: dict[int, Callable[[Payload], Payload]] = {}
 """Version -> function that turns a payload of that version into one of the next."""
 
-BUNDLED_MODELS = ("water-apt", "water-apt-committee")
+BUNDLED_MODELS = ("water-apt", "water-apt-committee", "water-pgt")
 
 
 @dataclass(frozen=True)

@@ -93,7 +93,7 @@ class Predictor:
         total_charge: float = 0.0,
         neutral: bool = True,
     ) -> Predictor:
-        """Load a model file or a bundled model (``"water-apt"``, ``"water-apt-committee"``).
+        """Load a model file or a bundled model (``"water-apt"``, ``"water-pgt"``).
 
         Raises
         ------
