@@ -1,5 +1,5 @@
 #!/bin/sh
-# Both runs, from the bundled box: about two and four hours on one core each; then the figure.
+# Both runs, from the bundled box: about one and three hours of a quiet core each; then the figure.
 # Killed, each goes on when this script is started again.
 set -e
 cd "$(dirname "$0")"
