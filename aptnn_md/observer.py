@@ -29,6 +29,7 @@ from aptnn_md.tensor_models import (
     as_predictor,
     predictor_name,
 )
+from aptnn_md.tensors import largest_deviation
 
 
 class StreamObserver:
@@ -203,11 +204,9 @@ class StreamObserver:
         if len(apt) == 1:
             return {}
         rates = dipole_rate(apt, velocities, self.groups, frame)
-        # of an atom: root mean square over the nine components
-        deviation = np.sqrt((apt.std(axis=0, ddof=1) ** 2).mean(axis=(1, 2)))
         return {
             "dipole_rate_std": rates.std(axis=0, ddof=1),
-            "extrapolation": float(deviation.max()),
+            "extrapolation": largest_deviation(apt),
         }
 
     def _checked_volume(self, atoms: Atoms) -> float | None:

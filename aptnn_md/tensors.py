@@ -95,6 +95,18 @@ def gradient_parts(pgt: FloatArray) -> dict[str, FloatArray]:
     }
 
 
+def largest_deviation(members: FloatArray) -> float:
+    """Largest disagreement of a committee about an atom: the root mean square over the components
+    of its tensor of their standard deviations (the sample's), in the unit of the tensors.
+
+    Parameters
+    ----------
+    members : (n_members, ..., n_atoms, 3, 3), at least two members
+    """
+    variance = members.std(axis=0, ddof=1) ** 2
+    return float(np.sqrt(variance.mean(axis=(-2, -1))).max())
+
+
 def acoustic_sum(apt: FloatArray, total_charge: float = 0.0) -> FloatArray:
     """Residue of the acoustic sum rule, Σᵢ Pᵢ − Q·1, (3, 3), e.
 

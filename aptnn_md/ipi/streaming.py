@@ -25,6 +25,7 @@ from aptnn_md.provenance import command_line
 from aptnn_md.rates import ESTIMATORS, dipole_rate, estimate, f_sum
 from aptnn_md.stream import StreamHeader, StreamReader, StreamWriter
 from aptnn_md.tensor_models import APT, PGT, Tensors
+from aptnn_md.tensors import largest_deviation
 
 
 @dataclass(frozen=True)
@@ -318,11 +319,8 @@ class SystemStream:
             if len(members) > 1:
                 rates = self._member_rates(now, target, self.settings.estimators[0])
                 spread[names[target]] = rates.std(axis=0, ddof=1)
-        apt = tensors[APT]
-        if len(apt) > 1:
-            # of an atom: root mean square over the nine components
-            deviation = np.sqrt((apt.std(axis=0, ddof=1) ** 2).mean(axis=(-2, -1)))
-            spread["extrapolation"] = float(deviation.max())
+        if len(tensors[APT]) > 1:
+            spread["extrapolation"] = largest_deviation(tensors[APT])
         return spread
 
     def _warn_of_masses(self) -> None:

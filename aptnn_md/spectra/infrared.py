@@ -7,14 +7,13 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from aptnn_md.arrays import AnyArray, FloatArray
-from aptnn_md.errors import InputError
+from aptnn_md.arrays import FloatArray
 from aptnn_md.spectra.accumulate import LagAccumulator
 from aptnn_md.spectra.increments import increments_note, rate_densities
 from aptnn_md.spectra.notes import notes_of
 from aptnn_md.spectra.parts import decompose, part_terms
 from aptnn_md.spectra.plan import SpectralPlan, of_each_run, plan_spectrum
-from aptnn_md.spectra.power import PowerBlocks, Run, pieces_of
+from aptnn_md.spectra.power import PowerBlocks, Run, feed_rates
 from aptnn_md.spectra.terms import TOTAL
 from aptnn_md.units import F_SUM_PREFACTOR, IR_PREFACTOR
 
@@ -173,21 +172,13 @@ def infrared_spectrum(
         difference,
     )
     plan = plan_spectrum(resolution, spacing, method, window, unbiased=unbiased)
-    names = names or [f"run {number}" for number in range(1, n_runs + 1)]
-    accumulator: LagAccumulator | None = None
-    for number, (name, run) in enumerate(zip(names, dipole_rates, strict=True)):
-        for piece in pieces_of(run):
-            rates = _checked_piece(name, piece)
-            if accumulator is None:
-                # only frames say how many groups there are
-                n_groups = len(group_labels) or rates.shape[1]
-                accumulator = infrared_accumulator(plan, n_groups, group_labels, molecules)
-                for each in names:
-                    accumulator.add_run(each)
-            accumulator.feed(number, rates)
-    if accumulator is None:
-        found = "no frames" if n_runs else "no runs"
-        raise InputError("spectrum", "dipole rates", found, "one or more runs")
+    accumulator = feed_rates(
+        dipole_rates,
+        "dipole rate",
+        3,
+        lambda n: infrared_accumulator(plan, len(group_labels) or n, group_labels, molecules),
+        names=names,
+    )
     return infrared_of(accumulator, conditions, group_labels)
 
 
@@ -233,12 +224,3 @@ def infrared_of(
         notes=(*notes, *notes_of(blocks, "absorption")),
         sources=tuple(accumulator.run_frames),
     )
-
-
-def _checked_piece(name: str, piece: AnyArray) -> FloatArray:
-    rates = np.asarray(piece, dtype=np.float64)
-    rates = rates[:, None, :] if rates.ndim == 2 else rates
-    if rates.ndim != 3 or rates.shape[2] != 3 or rates.shape[1] == 0:
-        expected = "(frames, 3) or (frames, groups, 3)"
-        raise InputError(name, "dipole rate", f"shape {np.shape(piece)}", expected)
-    return rates

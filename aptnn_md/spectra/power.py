@@ -218,6 +218,56 @@ def feed_runs(
     return accumulator
 
 
+def feed_rates(
+    runs: Sequence[Run],
+    quantity: str,
+    n_components: int,
+    make: Callable[[int], LagAccumulator],
+    signals: Callable[[FloatArray], FloatArray] = lambda rates: rates,
+    names: Sequence[str] = (),
+) -> LagAccumulator:
+    """An accumulator that has been fed the rates of whole runs, by groups or without.
+
+    Parameters
+    ----------
+    runs : (frames, k) or (frames, n_groups, k) for each, or iterables of such pieces
+    quantity : what they are, for messages
+    n_components : k
+    make : makes the accumulator, given the number of groups of the first piece
+    signals : turns a piece (frames, n_groups, k) into what the accumulator takes
+    names : of the runs, for messages; default ``"run 1"`` and so on
+
+    Raises
+    ------
+    InputError
+        Other shapes, no frames at all, or what the accumulator refuses.
+    """
+    names = names or [f"run {number}" for number in range(1, len(runs) + 1)]
+    accumulator: LagAccumulator | None = None
+    for number, (name, run) in enumerate(zip(names, runs, strict=True)):
+        for piece in pieces_of(run):
+            rates = _by_group(name, quantity, n_components, piece)
+            if accumulator is None:
+                # only frames say how many groups there are
+                accumulator = make(rates.shape[1])
+                for each in names:
+                    accumulator.add_run(each)
+            accumulator.feed(number, signals(rates))
+    if accumulator is None:
+        found = "no frames" if runs else "no runs"
+        raise InputError("spectrum", f"{quantity}s", found, "one or more runs")
+    return accumulator
+
+
+def _by_group(name: str, quantity: str, n_components: int, piece: AnyArray) -> FloatArray:
+    rates = np.asarray(piece, dtype=np.float64)
+    rates = rates[:, None, :] if rates.ndim == 2 else rates
+    if rates.ndim != 3 or rates.shape[2] != n_components or rates.shape[1] == 0:
+        expected = f"(frames, {n_components}) or (frames, groups, {n_components})"
+        raise InputError(name, quantity, f"shape {np.shape(piece)}", expected)
+    return rates
+
+
 def densities(accumulator: LagAccumulator, factors: Sequence[float] = ()) -> dict[str, PowerBlocks]:
     """Densities of what an accumulator has been fed; see :func:`power_blocks`."""
     sums, plan = accumulator.result(), accumulator.plan

@@ -34,7 +34,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from aptnn_md.arrays import AnyArray, FloatArray
+from aptnn_md.arrays import FloatArray
 from aptnn_md.errors import InputError
 from aptnn_md.spectra.accumulate import LagAccumulator
 from aptnn_md.spectra.increments import increments_note, rate_densities
@@ -48,7 +48,7 @@ from aptnn_md.spectra.polarizability import (
     component_index,
     coordinates,
 )
-from aptnn_md.spectra.power import PowerBlocks, Run, integration_weights, pieces_of
+from aptnn_md.spectra.power import PowerBlocks, Run, feed_rates, integration_weights
 from aptnn_md.spectra.terms import TOTAL, Term, restricted
 from aptnn_md.units import RAMAN_PREFACTOR
 
@@ -234,21 +234,16 @@ def raman_spectrum(
     n_runs = len(polarizability_rates)
     temperatures = of_each_run("temperature", temperature, n_runs)
     plan = plan_spectrum(resolution, spacing, method, window, unbiased=unbiased)
-    names = names or [f"run {number}" for number in range(1, n_runs + 1)]
-    accumulator: LagAccumulator | None = None
-    for number, (name, run) in enumerate(zip(names, polarizability_rates, strict=True)):
-        for piece in pieces_of(run):
-            rates = _checked_piece(name, piece)
-            if accumulator is None:
-                # only frames say how many groups there are
-                n_groups = len(group_labels) or rates.shape[1]
-                accumulator = raman_accumulator(plan, n_groups, group_labels, molecules, components)
-                for each in names:
-                    accumulator.add_run(each)
-            accumulator.feed(number, coordinates(rates, components))
-    if accumulator is None:
-        found = "no frames" if n_runs else "no runs"
-        raise InputError("spectrum", "polarizability rates", found, "one or more runs")
+    accumulator = feed_rates(
+        polarizability_rates,
+        "polarizability rate",
+        len(COMPONENTS),
+        lambda n: raman_accumulator(
+            plan, len(group_labels) or n, group_labels, molecules, components
+        ),
+        lambda rates: coordinates(rates, components),
+        names,
+    )
     return raman_of(
         accumulator,
         temperatures,
@@ -351,12 +346,3 @@ def _channels(components: Sequence[str]) -> dict[str, tuple[int, ...]]:
 def _curves(channels: Mapping[str, PowerBlocks]) -> RamanCurves:
     single = {n: c for n, c in channels.items() if n not in (_ISOTROPIC, _ANISOTROPIC)}
     return RamanCurves(channels[_ISOTROPIC], channels[_ANISOTROPIC], single)
-
-
-def _checked_piece(name: str, piece: AnyArray) -> FloatArray:
-    rates = np.asarray(piece, dtype=np.float64)
-    rates = rates[:, None, :] if rates.ndim == 2 else rates
-    if rates.ndim != 3 or rates.shape[2] != len(COMPONENTS) or rates.shape[1] == 0:
-        expected = "(frames, 6) or (frames, groups, 6)"
-        raise InputError(name, "polarizability rate", f"shape {np.shape(piece)}", expected)
-    return rates

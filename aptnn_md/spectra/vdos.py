@@ -79,6 +79,11 @@ class VelocitySpectrum:
     notes: tuple[str, ...] = ()
     sources: tuple[str, ...] = ()
 
+    @property
+    def spacing(self) -> float:
+        """Time between frames, fs."""
+        return self.plan.spacing
+
 
 @dataclass(frozen=True)
 class _Atoms:

@@ -6,13 +6,11 @@ import os
 
 import numpy as np
 
-from aptnn_md.arrays import AnyArray
-from aptnn_md.errors import InputError
 from aptnn_md.spectra.power import PowerBlocks
-from aptnn_md.spectra.table import write_columns
+from aptnn_md.spectra.table import in_range, with_error_column, write_columns
 from aptnn_md.spectra.vdos import VelocitySpectrum
 
-_UNIT, _TOTAL = "(1/cm^-1)", "total"
+_UNIT, _TOTAL = "1/cm^-1", "total"
 
 
 def report_velocities(spectrum: VelocitySpectrum) -> list[str]:
@@ -50,11 +48,10 @@ def write_velocities(
     InputError
         The file cannot be written, or the range has no values.
     """
-    inside = _inside(spectrum, wavenumbers)
-    columns = {"wavenumber (cm^-1)": spectrum.wavenumber[inside]}
+    inside = in_range(spectrum, wavenumbers)
+    columns = {"wavenumber (cm^-1)": spectrum.wavenumber}
     for label, curve in _curves(spectrum):
-        columns[f"{label} {_UNIT}"] = curve.mean[inside]
-        columns[f"{label} standard error {_UNIT}"] = curve.standard_error[inside]
+        columns |= with_error_column(label, _UNIT, curve.mean, curve.standard_error)
     header = [
         "Velocity spectra by aptnn_md: degrees of freedom per cm^-1, integral over all wavenumbers "
         "= sum of m <v^2> / kT",
@@ -62,7 +59,7 @@ def write_velocities(
         *(f"stream: {source}" for source in spectrum.sources),
         *([f"provenance: {provenance}"] if provenance else []),
     ]
-    write_columns(path, columns, header)
+    write_columns(path, {name: values[inside] for name, values in columns.items()}, header)
 
 
 def draw_velocities(
@@ -91,7 +88,7 @@ def draw_velocities(
     figure, (axes,) = new_figure(path)
     end = end_of_absorption(spectrum.wavenumber, spectrum.total.mean)
     limits = wavenumbers or (0.0, end)
-    inside = _inside(spectrum, limits)
+    inside = in_range(spectrum, limits)
     sizes = {label: spectrum.freedom[label].found for label in spectrum.groups}
     shown = sorted(sizes, key=lambda label: -sizes[label])[: len(COLOURS) - 1]
     curves = [pair for pair in _curves(spectrum) if pair[0] in (_TOTAL, *shown)]
@@ -123,12 +120,3 @@ def _curves(spectrum: VelocitySpectrum) -> list[tuple[str, PowerBlocks]]:
     """The total, and the groups where there are several."""
     groups = list(spectrum.groups.items())
     return [(_TOTAL, spectrum.total), *(groups if len(groups) > 1 else ())]
-
-
-def _inside(spectrum: VelocitySpectrum, wavenumbers: tuple[float, float] | None) -> AnyArray:
-    nyquist = float(spectrum.wavenumber[-1])
-    low, high = wavenumbers or (0.0, nyquist)
-    if not 0 <= low < high <= nyquist * (1 + 1e-9):
-        expected = f"0 <= low < high <= {nyquist:.0f} cm⁻¹, the Nyquist wavenumber"
-        raise InputError("velocity spectrum", "range", f"{low:g} to {high:g} cm⁻¹", expected)
-    return np.asarray((spectrum.wavenumber >= low) & (spectrum.wavenumber <= high))
