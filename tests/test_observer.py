@@ -19,6 +19,7 @@ from ase.md.npt import NPT
 from ase.md.nptberendsen import NPTBerendsen
 from ase.md.nvtberendsen import NVTBerendsen
 from ase.md.verlet import VelocityVerlet
+from observed_runs import stream_run
 
 from aptnn_md.calculator import APTCalculator
 from aptnn_md.errors import InputError, RunError
@@ -29,18 +30,6 @@ from aptnn_md.rates import dipole_rate, f_sum
 from aptnn_md.stream import StreamReader
 
 NEWER_ASE = pytest.mark.skipif(find_spec("ase.md.langevinbaoab") is None, reason="needs ASE 3.28")
-
-
-def stream_run(path, atoms, dt, n_steps, model, **options):
-    """Velocity Verlet with a stream; the positions of every frame are kept for the test."""
-    positions = []
-    dyn = VelocityVerlet(atoms, toy.timestep(dt))
-    stride = options.get("stride", 1)
-    with StreamObserver(dyn, path, model, **options) as observer:
-        dyn.attach(observer, interval=stride)
-        dyn.attach(lambda: positions.append(atoms.positions.copy()), interval=stride)
-        dyn.run(n_steps)
-    return StreamReader(path), np.array(positions)
 
 
 def error_of_the_integral(path, dt, transposed):

@@ -8,6 +8,7 @@ import toy_field
 import toy_molecules as toy
 from ase import units
 from ase.md.verlet import VelocityVerlet
+from observed_runs import stream_run
 from test_md import settings, start
 from toy_tensors import Both, BothCommittee
 
@@ -20,18 +21,6 @@ from aptnn_md.observer import StreamObserver
 from aptnn_md.rates import polarizability_rate
 from aptnn_md.stream import StreamReader
 from aptnn_md.tensors import to_voigt
-
-
-def stream_run(path, atoms, dt, n_steps, model, **options):
-    """Velocity Verlet with a stream; the positions of every frame are kept for the test."""
-    positions = []
-    dyn = VelocityVerlet(atoms, toy.timestep(dt))
-    stride = options.get("stride", 1)
-    with StreamObserver(dyn, path, model, **options) as observer:
-        dyn.attach(observer, interval=stride)
-        dyn.attach(lambda: positions.append(atoms.positions.copy()), interval=stride)
-        dyn.run(n_steps)
-    return StreamReader(path), np.array(positions)
 
 
 def arrays_of(path):
