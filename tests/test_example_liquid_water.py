@@ -1,4 +1,4 @@
-"""The script of the headline figure, on small made-up streams."""
+"""The scripts of the headline figures, on small made-up streams."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from oscillators import langevin_velocities
 
 from aptnn_md.stream import StreamHeader, StreamWriter
 
-SCRIPT = Path(__file__).parents[1] / "examples" / "liquid_water" / "figure.py"
+EXAMPLE = Path(__file__).parents[1] / "examples" / "liquid_water"
 LINES = ((180.0, 120.0), (600.0, 250.0), (1643.0, 90.0), (3392.0, 300.0))
 
 
@@ -33,8 +33,23 @@ def stream(path: Path, estimators: tuple[str, ...], n_beads: int, seed: int) -> 
     with StreamWriter(path, header) as writer:
         for k, rate in enumerate(np.stack(signals, axis=1)):
             values = {name: rate * 0.9**i for i, name in enumerate(estimators)}
-            writer.append(4 * k, 2.0 * k, values, f_sum=[1.0, 1.0, 5.0])
+            # xx = yy = zz, and as much of xy: 45 : 3 of isotropic : anisotropic, ρ = 9/57
+            rates = rate[:, [0, 0, 0, 1, 1, 1]] * np.array([1, 1, 1, 0, 0, 1])
+            polarizability = {name: rates * 0.9**i for i, name in enumerate(estimators)}
+            writer.append(
+                4 * k,
+                2.0 * k,
+                values,
+                f_sum=[1.0, 1.0, 5.0],
+                polarizability_rates=polarizability,
+            )
     return path
+
+
+def run(script: str, words: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    path = str(EXAMPLE / script)
+    monkeypatch.setattr("sys.argv", [path, *words])
+    runpy.run_path(path, run_name="__main__")
 
 
 def test_figure_and_table(
@@ -49,8 +64,7 @@ def test_figure_and_table(
     table.write_text(f"wavenumber,n_alpha\n{rows}\n")
     words = ["--classical", str(classical), "--trpmd", str(trpmd), "--resolution", "40"]
     words += ["--experiment", str(table), "--out", str(picture)]
-    monkeypatch.setattr("sys.argv", [str(SCRIPT), *words])
-    runpy.run_path(str(SCRIPT), run_name="__main__")
+    run("figure.py", words, monkeypatch)
     printed = capsys.readouterr().out
     for text in (
         "TRPMD: 6 ps, path integral of 8 beads",
@@ -65,3 +79,21 @@ def test_figure_and_table(
     assert imread(picture).shape[:2] == (1360, 1440)
     measured = [line for line in printed.splitlines() if "position (" in line][-1]
     assert "3392" in measured.replace("3392 ± 17", "")
+
+
+def test_raman_figure_and_tables(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    classical = stream(tmp_path / "classical.zarr", ("bead",), 1, 0)
+    trpmd = stream(tmp_path / "trpmd.zarr", ("bead",), 8, 10)
+    picture = tmp_path / "raman.png"
+    words = ["--classical", str(classical), "--trpmd", str(trpmd), "--out", str(picture)]
+    run("raman.py", words, monkeypatch)
+    printed = capsys.readouterr().out
+    assert printed.count("Raman spectrum: 6 ps") == 2
+    assert "of each of 64 molecules" in printed
+    ratios = [line.split() for line in printed.splitlines() if line.startswith("depolarisation")]
+    for words in ratios:
+        assert float(words[-3]) == pytest.approx(9 / 57, abs=0.05)
+    assert len(ratios) == 2
+    assert imread(picture).shape[:2] == (1200, 1440)
