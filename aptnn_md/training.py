@@ -101,9 +101,10 @@ class Trainer:
 
     Parameters
     ----------
-    model : with fresh weights; scales are fitted here
+    model : with the weights to begin with; scales are fitted here
     training, validation : frames; without validation the last averaged weights are kept
     settings : see :class:`TrainingSettings`
+    trained : the weights have been trained before, on inputs whose scales they stay with
     """
 
     def __init__(
@@ -112,11 +113,14 @@ class Trainer:
         training: Sequence[LabelledFrame],
         validation: Sequence[LabelledFrame],
         settings: TrainingSettings,
+        trained: bool = False,
     ) -> None:
         self.model, self.settings = model, settings
         self.training, self.validation = prepare(training, model), prepare(validation, model)
         labels = {target: gather(self.training, target) for target in model.targets}
-        model.fit_scales([sample.geometry for sample in self.training], labels)
+        if not trained:
+            model.fit_inputs([sample.geometry for sample in self.training])
+        model.fit_outputs(labels)
         self.spreads = {target: spread_of(*labels[target]) for target in model.targets}
         self.factors = loss_factors(self.spreads, settings.pgt_weight)
         self.parameters = list(model.parameters())

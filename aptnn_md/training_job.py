@@ -14,7 +14,7 @@ import torch
 from ase.data import chemical_symbols
 
 from aptnn_md import __version__
-from aptnn_md.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
+from aptnn_md.checkpoint import Checkpoint, load_checkpoint, model_path, save_checkpoint
 from aptnn_md.dataset import (
     TARGET_UNITS,
     LabelledFrame,
@@ -43,6 +43,8 @@ class TrainingJob:
     valid : frames for validation; without it ``valid_fraction`` of the frames of ``data``, and with
         a fraction of 0 nothing is held out and the last weights are kept
     target, network, network_settings : see :class:`~aptnn_md.models.tensor_model.TensorModel`
+    start_from : model file or bundled name whose weights the training begins with; it must be of
+        the same target and network. Several networks begin with its members in turn
     committee : networks to train, with seeds ``training.seed``, ``training.seed + 1``, ...
     training : of each network; ``max_minutes`` is for all of them together
     card : further entries of the model card, e.g. ``level_of_theory`` and ``licence``
@@ -55,6 +57,7 @@ class TrainingJob:
     target: str = "apt"
     network: str = "ace"
     network_settings: Mapping[str, Any] = field(default_factory=dict)
+    start_from: str = ""
     committee: int = 1
     training: TrainingSettings = field(default_factory=TrainingSettings)
     device: str = "cpu"
@@ -70,6 +73,7 @@ class TrainingJob:
         return {
             "data": file_sha256(self.data),
             "valid": file_sha256(self.valid) if self.valid else str(self.valid_fraction),
+            "start_from": file_sha256(model_path(self.start_from)) if self.start_from else "",
             "target": self.target,
             "network": self.network,
             "network_settings": dict(self.network_settings),
@@ -89,7 +93,10 @@ def run_training(job: TrainingJob, restart: bool = False) -> Checkpoint:
     """
     training, validation = _frames(job)
     job = replace(job, training=with_epochs(job.training, len(training)))
+    start = load_checkpoint(job.start_from) if job.start_from else None
     elements = elements_of([*training, *validation])
+    if start is not None:
+        job, elements = _as_start(job, start, elements)
     config = TensorModel(job.network, elements, job.target, job.network_settings).settings
     finished, unfinished = _read_state(job, restart)
     for member in range(len(finished), job.committee):
@@ -101,7 +108,11 @@ def run_training(job: TrainingJob, restart: bool = False) -> Checkpoint:
         model = fresh_model(
             job.network, job.target, elements, dict(job.network_settings), settings.seed
         )
-        trainer = Trainer(model.to(job.device), training, validation, settings)
+        if start is not None:
+            model.load_state_dict(start.members[member % len(start.members)])
+        trainer = Trainer(
+            model.to(job.device), training, validation, settings, trained=start is not None
+        )
         if unfinished is not None:
             trainer.load_state(unfinished)
             unfinished = None
@@ -118,6 +129,33 @@ def run_training(job: TrainingJob, restart: bool = False) -> Checkpoint:
     save_checkpoint(job.out, replace(checkpoint, card=card))
     job.state_path.unlink(missing_ok=True)
     return load_checkpoint(job.out)
+
+
+def _as_start(
+    job: TrainingJob, start: Checkpoint, elements: tuple[int, ...]
+) -> tuple[TrainingJob, tuple[int, ...]]:
+    """The job with the network of the model that it begins with, and that model's elements."""
+    for name, found, expected in (
+        ("target", start.target, job.target),
+        ("network", start.network, job.network),
+    ):
+        if found != expected:
+            raise InputError(job.start_from, name, found, f"{expected}, as the job says")
+    known = tuple(start.config["elements"])
+    unknown = sorted(set(elements) - set(known))
+    if unknown:
+        names = ", ".join(chemical_symbols[z] for z in unknown)
+        expected = f"a model that knows {names}, which the frames have"
+        raise InputError(job.start_from, "elements", [chemical_symbols[z] for z in known], expected)
+    settings = {
+        name: value
+        for name, value in start.config.items()
+        if name not in ("elements", "target_irreps")
+    }
+    for name, value in job.network_settings.items():
+        if settings.get(name) != value:
+            raise InputError(job.start_from, name, settings.get(name), f"{value}, as the job says")
+    return replace(job, network_settings=settings), known
 
 
 def _frames(job: TrainingJob) -> tuple[list[LabelledFrame], list[LabelledFrame]]:
@@ -287,6 +325,7 @@ def _card(
         "training_data_sha256": file_sha256(job.data),
         "training_frames": len(training),
         "training_atoms": _single(n_labelled),
+        "start_from": _origin(job.start_from),
         "validation_data": job.valid.name if job.valid else f"{len(validation)} frames held out",
         "training_rmse": _rmses(predictor, training),
         "validation_rmse": _rmses(predictor, validation) if validation else None,
@@ -294,6 +333,13 @@ def _card(
         "package_version": __version__,
         **job.card,
     }
+
+
+def _origin(start_from: str) -> str | None:
+    """Name and beginning of the hash of the model that training began with."""
+    if not start_from:
+        return None
+    return f"{Path(start_from).name} {load_checkpoint(start_from).sha256[:12]}"
 
 
 def _rmses(predictor: Predictor, frames: Sequence[LabelledFrame]) -> Any:

@@ -261,6 +261,51 @@ def test_data_without_variety_blows_nothing_up(tmp_path):
     assert np.abs(predictor(atoms) - atoms.arrays["apt"].reshape(-1, 3, 3)).max() < 0.1
 
 
+def test_a_trained_model_is_a_better_beginning(tmp_path, data):
+    """Other labels of the same kind are learned in fewer epochs from its weights."""
+    first = run_training(job(data, tmp_path / "first.pt", epochs=25, learning_rate=0.01))
+    similar = []
+    for atoms in ase.io.read(data, ":")[:3]:
+        atoms.arrays["apt"] = 1.3 * atoms.arrays["apt"]
+        similar.append(atoms)
+    ase.io.write(tmp_path / "few.extxyz", similar)
+    few = replace(job(tmp_path / "few.extxyz", tmp_path / "new.pt", epochs=6), valid=data)
+    again = replace(few, out=tmp_path / "more.pt", start_from=str(tmp_path / "first.pt"))
+    new, more = run_training(few), run_training(again)
+    assert more.card["training_rmse"] < 0.7 * new.card["training_rmse"]
+    assert more.card["start_from"] == f"first.pt {first.sha256[:12]}"
+    assert new.card["start_from"] is None
+    # what the weights were trained with stays, the size of the tensors follows the new labels
+    was, now = first.members[0], more.members[0]
+    assert torch.equal(now["network.density_scale"], was["network.density_scale"])
+    assert not torch.equal(new.members[0]["network.density_scale"], was["network.density_scale"])
+    assert torch.allclose(now["mean"], 1.3 * was["mean"], rtol=0.1, atol=0.05)
+    assert not torch.allclose(now["mean"], was["mean"], rtol=0.1)
+
+
+def test_a_beginning_that_does_not_fit(tmp_path, data, joint_data):
+    out = tmp_path / "first.pt"
+    run_training(job(data, out, epochs=1))
+    again = replace(job(data, tmp_path / "second.pt", epochs=1), start_from=str(out))
+    with pytest.raises(InputError, match="target"):
+        run_training(replace(again, data=joint_data, target="apt+pgt"))
+    with pytest.raises(InputError, match="input_scale"):
+        run_training(replace(again, network_settings={"input_scale": 0.4}))
+    atoms = bulk("NaCl", "rocksalt", a=5.6, cubic=True)
+    atoms.arrays["apt"] = np.tile(np.eye(3).reshape(9), (8, 1))
+    ase.io.write(tmp_path / "salt.extxyz", [atoms, atoms])
+    with pytest.raises(InputError, match="a model that knows Cl"):
+        run_training(replace(again, data=tmp_path / "salt.extxyz"))
+    with pytest.raises(InputError, match="no such file"):
+        run_training(replace(again, start_from="absent.pt"))
+    # a job that was killed goes on with the same beginning only
+    state = {"job": again.fingerprint(), "finished": [], "unfinished": None}
+    torch.save(state, tmp_path / "second.pt.state")
+    run_training(job(data, tmp_path / "other.pt", epochs=1, seed=1))
+    with pytest.raises(InputError, match="start_from"):
+        run_training(replace(again, start_from=str(tmp_path / "other.pt")), restart=True)
+
+
 def test_epochs_suit_the_number_of_frames():
     assert with_epochs(TrainingSettings(), 9).epochs == 156
     assert with_epochs(TrainingSettings(batch_size=3), 9).epochs == 467

@@ -19,11 +19,15 @@ column = displacement, e), with --target pgt `pgt` of 27 columns ([dipole, dipol
 Å²), with --target apt+pgt both, learned by one network with two heads. NaN marks what has no label,
 and frames without any are left out. Beside the model stand a log (.csv), the learning
 curve (.png) and, until the job has ended, its state (.state), from which --restart goes on.
-Every option can also stand in a TOML file given with --config; the command line wins."""
+Every option can also stand in a TOML file given with --config; the command line wins.
+
+--start-from begins with the weights of a trained model instead of random ones: of one that learned
+many labels of a cheap method, say, to go on with few of a better one."""
 
 EXAMPLE = """  aptnn-md train --data train.extxyz --out model.pt --max-minutes 10
   aptnn-md train --config train.toml --committee 4
   aptnn-md train --data labelled.extxyz --target apt+pgt --out both.pt
+  aptnn-md train --data few-better-labels.extxyz --start-from model.pt --out better.pt
 
   train.toml:
     data = "train.extxyz"
@@ -42,6 +46,7 @@ TOP_LEVEL = (
     "target",
     "out",
     "network_name",
+    "start_from",
     "committee",
     "device",
 )
@@ -61,6 +66,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--out", type=Path, help="model file to write")
     parser.add_argument("--network", choices=["ace", "simple"], help="architecture (default ace)")
+    parser.add_argument(
+        "--start-from", metavar="MODEL", help="begin with the weights of this model"
+    )
     parser.add_argument("--committee", type=int, metavar="K", help="train K networks (default 1)")
     parser.add_argument(
         "--epochs", type=int, help="passes over the data (default: what suits its size)"
@@ -110,7 +118,17 @@ def make_job(arguments: argparse.Namespace) -> TrainingJob:
 
     source = str(arguments.config or "train")
     options, tables = _read_config(arguments.config)
-    for key in ("data", "valid", "valid_fraction", "target", "out", "committee", "device"):
+    names = (
+        "data",
+        "valid",
+        "valid_fraction",
+        "target",
+        "out",
+        "start_from",
+        "committee",
+        "device",
+    )
+    for key in names:
         if getattr(arguments, key) is not None:
             options[key] = getattr(arguments, key)
     if arguments.network is not None:

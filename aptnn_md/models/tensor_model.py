@@ -178,17 +178,18 @@ class TensorModel(nn.Module):
         }
 
     @torch.no_grad()
-    def fit_scales(
-        self, geometries: Sequence[Any], labels: Mapping[str, tuple[Tensor, Tensor]]
-    ) -> None:
-        """Set means and scales from training data.
+    def fit_inputs(self, geometries: Sequence[Any]) -> None:
+        """Set means and scales of what the network sees from the training frames."""
+        self.network.fit_scales(geometries)
+
+    @torch.no_grad()
+    def fit_outputs(self, labels: Mapping[str, tuple[Tensor, Tensor]]) -> None:
+        """Set means and scales of the tensors; elements without labels keep what they have.
 
         Parameters
         ----------
-        geometries : of the training frames
         labels : target -> (n_labelled,) indices of elements and (n_labelled, 3, 3, ...) tensors
         """
-        self.network.fit_scales(geometries)
         for target, (species, tensors) in labels.items():
             self._fit_target(target, species, tensors)
 
