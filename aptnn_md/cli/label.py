@@ -25,15 +25,18 @@ Every single point is kept in OUT.work, so that the same command goes on after a
 nothing twice. Labels are checked by sum rules; what fails, and a frame whose SCF does not converge,
 is written with NaN, label_status=failed and label_reason.
 
---import takes Born effective charges that were calculated already: VASP's vasprun.xml and what else
-ASE reads, or phonopy's BORN with --structure."""
+--import takes what was calculated already: Born effective charges from VASP's vasprun.xml and what
+else ASE reads, or from phonopy's BORN with --structure; and dipole and polarizability derivatives
+of molecules from Gaussian's formatted checkpoint (freq, or freq=raman for `pgt`) and ORCA's .hess,
+which is for neutral molecules."""
 
 EXAMPLE = """  aptnn-md label --engine tblite --property apt,pgt --data in.extxyz --out label.extxyz
   aptnn-md label --engine 'pyscf {"xc": "pbe0", "basis": "def2-svp"}' --jobs 8 \\
       --cluster 4.5 --every 8 --data liquid.extxyz --out clusters.extxyz
   aptnn-md label --engine 'cp2k {"template": "water.inp"}' --data box.extxyz --out box-apt.extxyz
   mpirun -n 65 python -m mpi4py.futures $(which aptnn-md) label --mpi --engine pyscf ...
-  aptnn-md label --import BORN --structure POSCAR --out crystal.extxyz"""
+  aptnn-md label --import BORN --structure POSCAR --out crystal.extxyz
+  aptnn-md label --import a.fchk b.fchk --out molecules.extxyz"""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -85,13 +88,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--import", dest="files", nargs="+", type=Path, metavar="FILE",
-        help="instead of --engine: Born effective charges from outputs that ASE reads",
+        help="instead of --engine: outputs that ASE reads, .fchk of Gaussian, .hess of ORCA, BORN",
     )  # fmt: skip
     parser.add_argument(
         "--structure", type=Path, help="with --import BORN (phonopy): its primitive cell"
     )
     parser.add_argument(
-        "--transpose", action="store_true", help="with --import: columns are the dipole's"
+        "--transpose",
+        action="store_true",
+        help="with --import of Born charges: columns are the dipole's",
     )
     parser.add_argument("--retry", action="store_true", help="calculate failed points again")
     parser.add_argument("--collect", action="store_true", help="calculate nothing, write what is")
@@ -141,12 +146,15 @@ def _import(arguments: argparse.Namespace) -> None:
     if arguments.engine or arguments.data:
         raise InputError("options", "--import", "with --engine or --data", "one or the other")
     limits = parse_limits(arguments.limit)
-    _report(
+    summary = import_labels(
+        arguments.files,
+        arguments.structure,
         arguments.out,
-        import_labels(
-            arguments.files, arguments.structure, arguments.out, limits, arguments.transpose
-        ),
+        limits,
+        arguments.charge or 0.0,
+        arguments.transpose,
     )
+    _report(arguments.out, summary)
 
 
 def _report(out: Path, summary: Summary) -> None:

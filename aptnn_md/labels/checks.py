@@ -4,7 +4,8 @@
   Σᵢ ∂a/∂rᵢ = 0.
 * Turning an isolated system turns its dipole and its polarizability: Σᵢ Pᵢ (ω × rᵢ) = ω × M, and
   the same for a with the turn of both its indices. These rules know which index of a tensor is
-  the dipole's: a transposed tensor breaks them.
+  the dipole's: a transposed tensor breaks them. Without a dipole (polarizability) it is asked
+  whether there is any that they hold for.
 * The polarizability is symmetric.
 * Half the field gives the same tensors.
 """
@@ -19,7 +20,7 @@ from ase import Atoms
 from aptnn_md.arrays import FloatArray
 from aptnn_md.errors import InputError
 from aptnn_md.labels.schemes import Labels
-from aptnn_md.tensors import acoustic_sum
+from aptnn_md.tensors import acoustic_sum, from_voigt
 
 LIMITS = {
     "acoustic_sum": 0.02,
@@ -56,15 +57,19 @@ def figures(labels: Labels, atoms: Atoms, charge: float) -> dict[str, float]:
     isolated = not any(atoms.pbc)
     if labels.apt is not None and np.isfinite(labels.apt).all():
         found["acoustic_sum"] = _largest(acoustic_sum(labels.apt, charge))
-        if isolated and labels.dipole is not None:
-            found["rotational_sum"] = _largest(
-                rotational_sum(labels.apt, atoms.positions, labels.dipole)
-            )
+        if isolated:
+            dipole = labels.dipole
+            if dipole is None:
+                dipole = fitting_dipole(labels.apt, atoms.positions)
+            found["rotational_sum"] = _largest(rotational_sum(labels.apt, atoms.positions, dipole))
     if labels.pgt is not None and np.isfinite(labels.pgt).all():
         found["pgt_acoustic_sum"] = _largest(labels.pgt.sum(axis=0))
-        if isolated and labels.polarizability is not None:
+        if isolated:
+            alpha = labels.polarizability
+            if alpha is None:
+                alpha = fitting_polarizability(labels.pgt, atoms.positions)
             found["pgt_rotational_sum"] = _largest(
-                pgt_rotational_sum(labels.pgt, atoms.positions, labels.polarizability)
+                pgt_rotational_sum(labels.pgt, atoms.positions, alpha)
             )
     if labels.polarizability is not None:
         alpha = labels.polarizability
@@ -106,6 +111,28 @@ def pgt_rotational_sum(
     turned = turned + np.einsum("ag,bgk->abk", polarizability, generator)
     residue: FloatArray = np.einsum("iabc,ick->abk", pgt, turned_atoms) - turned
     return residue
+
+
+def fitting_dipole(apt: FloatArray, positions: FloatArray) -> FloatArray:
+    """The dipole (3,), e Å, that leaves least of :func:`rotational_sum`."""
+    turned = rotational_sum(apt, positions, np.zeros(3))
+    dipole: FloatArray = 0.5 * np.einsum("akc,ak->c", LEVI_CIVITA, turned)
+    return dipole
+
+
+def fitting_polarizability(pgt: FloatArray, positions: FloatArray) -> FloatArray:
+    """A polarizability (3, 3), Å³, that leaves least of :func:`pgt_rotational_sum`.
+
+    Its trace is 0: turning an isotropic one changes nothing.
+    """
+    turned = pgt_rotational_sum(pgt, positions, np.zeros((3, 3))).ravel()
+    still = np.zeros_like(pgt)
+    of_components = [
+        -pgt_rotational_sum(still, positions, component).ravel()
+        for component in from_voigt(np.eye(6))
+    ]
+    best = np.linalg.lstsq(np.stack(of_components, axis=1), turned, rcond=None)[0]
+    return from_voigt(np.asarray(best, dtype=np.float64))
 
 
 def verdict(found: Mapping[str, float], limits: Mapping[str, float]) -> str:

@@ -1,15 +1,22 @@
-"""Labels that people already have: Born effective charges in the outputs of other programs.
+"""Labels that people already have, in the outputs of other programs.
+
+Born effective charges:
 
 * Files that ASE reads with the property ``born_effective_charges`` (VASP's ``vasprun.xml`` of a
   run with ``LEPSILON``): first index the field, second the force, which is [dipole, displacement].
 * phonopy's ``BORN`` with its structure: the index that phonopy's non-analytical term contracts with
   the wave vector is the first one, which is the dipole's again. phonopy makes such files from the
   outputs of VASP, Quantum ESPRESSO and others, and fills in the atoms that follow by symmetry.
+
+Dipole and polarizability derivatives of molecules:
+
+* Gaussian's formatted checkpoint: :mod:`aptnn_md.labels.gaussian_fchk`.
+* ORCA's ``.hess``: :mod:`aptnn_md.labels.orca_hess`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from itertools import islice
 from pathlib import Path
 
 import ase.io
@@ -18,48 +25,75 @@ from ase import Atoms
 
 from aptnn_md.arrays import FloatArray
 from aptnn_md.errors import InputError
+from aptnn_md.labels.gaussian_fchk import is_fchk, read_fchk
+from aptnn_md.labels.orca_hess import is_hess, read_hess
 from aptnn_md.labels.schemes import Labels
 
 
-def read_born_charges(path: Path, structure: Path | None) -> list[tuple[Atoms, Labels]]:
+def read_labels(
+    path: Path, structure: Path | None = None, charge: float = 0.0, transpose: bool = False
+) -> list[tuple[Atoms, Labels]]:
     """Frames and their labels from one file.
 
     Parameters
     ----------
-    path : an output that ASE reads, or with ``structure``, a ``BORN`` of phonopy
+    path : an output that ASE reads, a ``.fchk``, a ``.hess``, or with ``structure``, a ``BORN`` of
+        phonopy; recognised by suffix or content
     structure : the primitive cell of the ``BORN`` file, in a format that ASE reads
+    charge : e, where the file does not say; the frames have theirs as ``charge`` in their info
+    transpose : exchange the two indices of Born effective charges, for files of another convention
 
     Raises
     ------
     InputError
-        A file that cannot be read, or one without Born effective charges.
+        A file that cannot be read, or one without labels; ``transpose`` where the order is known.
     RunError
         phonopy is not installed.
     """
+    derivatives = None if structure is not None else _read_derivatives(path, charge)
+    if derivatives is not None:
+        if transpose:
+            raise InputError(
+                "options", "--transpose", f"with {path}", "Born charges: its order is known"
+            )
+        return [derivatives]
+    found = []
+    for atoms, charges in _read_born_charges(path, structure):
+        atoms.info.setdefault("charge", charge)
+        found.append((atoms, Labels(apt=charges.transpose(0, 2, 1) if transpose else charges)))
+    return found
+
+
+def _read_derivatives(path: Path, charge: float) -> tuple[Atoms, Labels] | None:
+    """None for other files."""
+    if not path.is_file():
+        raise InputError(path, "file", "nothing", "an output of another program")
+    with path.open(encoding="utf-8", errors="replace") as lines:
+        first_lines = list(islice(lines, 5))
+    if is_fchk(path, first_lines):
+        return read_fchk(path)
+    if is_hess(path, first_lines):
+        return read_hess(path, charge)
+    return None
+
+
+def _read_born_charges(path: Path, structure: Path | None) -> list[tuple[Atoms, FloatArray]]:
     if structure is not None:
         from aptnn_md.labels.phonopy_born import read_born
 
         cell = _read(structure)[-1]
-        return [(cell, Labels(apt=read_born(path, cell)))]
+        return [(cell, read_born(path, cell))]
     found = []
     for atoms in _read(path):
         results = {} if atoms.calc is None else atoms.calc.results
         charges = results.get("born_effective_charges")
         if charges is not None:
-            found.append((atoms, Labels(apt=_checked(path, charges, len(atoms)))))
+            found.append((atoms, _checked(path, charges, len(atoms))))
     if not found:
         raise InputError(
             path, "born_effective_charges", "none", "an output of a run that calculated them"
         )
     return found
-
-
-def transposed(labels: Sequence[tuple[Atoms, Labels]]) -> list[tuple[Atoms, Labels]]:
-    """The same with the two indices exchanged, for files of another convention."""
-    return [
-        (atoms, Labels(apt=None if found.apt is None else found.apt.transpose(0, 2, 1)))
-        for atoms, found in labels
-    ]
 
 
 def _read(path: Path) -> list[Atoms]:

@@ -109,36 +109,39 @@ def import_labels(
     structure: Path | None,
     out: Path,
     limits: Mapping[str, float],
+    charge: float = 0.0,
     transpose: bool = False,
 ) -> Summary:
     """Labels from files of other programs: :mod:`aptnn_md.labels.importers`.
 
     Parameters
     ----------
-    files : with Born effective charges
+    files : with Born effective charges, or derivatives of dipole and polarizability
     structure : for a ``BORN`` file
-    out : extxyz file to write
+    out : extxyz file to write; with PGTs where any file has them
     limits : of the checks
-    transpose : exchange the indices of what was read
+    charge : e, of files that do not say it
+    transpose : exchange the indices of Born effective charges
 
     Raises
     ------
     InputError
-        A file without such charges.
+        A file without such labels.
     RunError
         Not one of them passes the checks.
     """
-    from aptnn_md.labels.importers import read_born_charges, transposed
+    from aptnn_md.labels.importers import read_labels
 
     frames, labels = [], []
     for path in files:
-        read = read_born_charges(path, structure)
-        for atoms, found in transposed(read) if transpose else read:
+        for atoms, found in read_labels(path, structure, charge, transpose):
             atoms.info["source_file"] = path.name
-            frames.append(FrameToLabel(atoms, np.ones(len(atoms), dtype=bool)))
+            every = np.ones(len(atoms), dtype=bool)
+            frames.append(FrameToLabel(atoms, every, float(atoms.info.pop("charge"))))
             labels.append(found)
+    properties = ("apt", "pgt") if any(found.pgt is not None for found in labels) else ("apt",)
     about = {"label_scheme": "import"}
-    summary, text = check_and_format(frames, labels, ("apt",), limits, about)
+    summary, text = check_and_format(frames, labels, properties, limits, about)
     write_output(out, text.encode())
     if not summary.n_labelled:
         raise RunError(f"{out}: no frame labelled; the first: {summary.failures[0]}")

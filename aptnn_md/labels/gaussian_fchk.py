@@ -1,0 +1,130 @@
+"""Gaussian's formatted checkpoint (``formchk``) of a run with ``freq`` or ``freq=raman``.
+
+All numbers are in atomic units and in the frame of the coordinates that stand in the file:
+
+* ``Dipole Derivatives``: 9 per atom, [displacement, dipole], the dipole's index running fastest;
+* ``Polarizability Derivatives`` (``freq=raman``): 18 per atom, for each displacement the lower
+  triangle xx, xy, yy, xz, yz, zz; ``Polarizability`` has the same order.
+
+The rotational sum rules hold for this order alone, so :mod:`aptnn_md.labels.checks` sees a file
+that means something else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+from ase import Atoms
+
+from aptnn_md.arrays import FloatArray
+from aptnn_md.errors import InputError
+from aptnn_md.labels.atomic_units import BOHR
+from aptnn_md.labels.schemes import Labels
+from aptnn_md.tensors import from_voigt
+
+WIDTHS = {"I": (12, 6), "R": (16, 5)}
+"""Type of a field -> columns of a number, numbers of a line."""
+
+CHARGE, NUMBERS = "Charge", "Atomic numbers"
+POSITIONS = "Current cartesian coordinates"
+DIPOLE, DIPOLE_DERIVATIVES = "Dipole Moment", "Dipole Derivatives"
+POLARIZABILITY = "Polarizability"
+POLARIZABILITY_DERIVATIVES = "Polarizability Derivatives"
+PERIODIC = "Number of translation vectors"
+FIELDS = {
+    *(CHARGE, NUMBERS, POSITIONS, PERIODIC),
+    *(DIPOLE, DIPOLE_DERIVATIVES, POLARIZABILITY, POLARIZABILITY_DERIVATIVES),
+}
+
+LOWER_TRIANGLE = [0, 2, 5, 4, 3, 1]
+"""Where xx, yy, zz, yz, xz, xy (:data:`aptnn_md.tensors.VOIGT`) stand in a lower triangle."""
+
+
+def is_fchk(path: Path, first_lines: list[str]) -> bool:
+    """Whether a file is one by its suffix or its beginning."""
+    begins = len(first_lines) > 2 and first_lines[2].startswith("Number of atoms   ")
+    return begins or path.suffix.lower() in {".fchk", ".fch"}
+
+
+def read_fchk(path: Path) -> tuple[Atoms, Labels]:
+    """The molecule, with ``charge`` in its info, and its labels.
+
+    Raises
+    ------
+    InputError
+        A file without dipole derivatives, not complete, or of a periodic system.
+    """
+    fields = _read_fields(path)
+    if PERIODIC in fields and fields[PERIODIC].any():
+        raise InputError(path, PERIODIC, int(fields[PERIODIC][0]), "0: a molecule")
+    numbers = _field(path, fields, NUMBERS, None, "a formatted checkpoint of Gaussian")
+    n = len(numbers)
+    positions = _field(path, fields, POSITIONS, 3 * n, "coordinates")
+    atoms = Atoms(numbers.astype(int), positions.reshape(n, 3) * BOHR)
+    charge = _field(path, fields, CHARGE, 1, "the molecule's charge")[0]
+    atoms.info["charge"] = float(charge)
+    apt = _field(path, fields, DIPOLE_DERIVATIVES, 9 * n, "a run with freq, or freq=raman")
+    return atoms, Labels(
+        apt=apt.reshape(n, 3, 3).transpose(0, 2, 1),
+        pgt=_gradients(path, fields, n),
+        dipole=_field(path, fields, DIPOLE, 3, "") * BOHR if DIPOLE in fields else None,
+        polarizability=(
+            _symmetric(_field(path, fields, POLARIZABILITY, 6, "")) * BOHR**3
+            if POLARIZABILITY in fields
+            else None
+        ),
+    )
+
+
+def _gradients(path: Path, fields: dict[str, FloatArray], n: int) -> FloatArray | None:
+    if POLARIZABILITY_DERIVATIVES not in fields:
+        return None
+    found = _field(path, fields, POLARIZABILITY_DERIVATIVES, 18 * n, "")
+    return _symmetric(found.reshape(n, 3, 6)).transpose(0, 2, 3, 1) * BOHR**2
+
+
+def _symmetric(triangles: FloatArray) -> FloatArray:
+    return from_voigt(triangles[..., LOWER_TRIANGLE])
+
+
+def _field(
+    path: Path, fields: dict[str, FloatArray], name: str, length: int | None, origin: str
+) -> FloatArray:
+    if name not in fields:
+        raise InputError(path, name, "none", origin)
+    if length is not None and len(fields[name]) != length:
+        raise InputError(path, name, f"{len(fields[name])} numbers", length)
+    return fields[name]
+
+
+def _read_fields(path: Path) -> dict[str, FloatArray]:
+    """The wanted fields by name; the others are skipped line by line."""
+    found: dict[str, FloatArray] = {}
+    with path.open(encoding="utf-8", errors="replace") as lines:
+        for line in lines:
+            name, kind = line[:40].strip(), line[43:44]
+            if name in FIELDS and kind in WIDTHS:
+                found[name] = _read_numbers(path, name, line, lines)
+    return found
+
+
+def _read_numbers(path: Path, name: str, head: str, lines: Iterator[str]) -> FloatArray:
+    """Numbers of a field: behind its name, or on the lines that follow."""
+    width, per_line = WIDTHS[head[43]]
+    try:
+        if head[47:49] != "N=":
+            return np.array([float(head[44:])])
+        length = int(head[49:])
+        rows = [row.rstrip() for row in islice(lines, -(-length // per_line))]
+        cells = [row[k : k + width] for row in rows for k in range(0, len(row), width)]
+        values = np.array([float(cell) for cell in cells])
+    except ValueError as error:
+        raise InputError(path, name, str(error), "numbers") from error
+    if len(values) != length or any(len(cell) != width for cell in cells):
+        raise InputError(path, name, f"{len(values)} numbers", f"{length}: the whole file")
+    if not np.isfinite(values).all():
+        raise InputError(path, name, "values that are not finite", "finite numbers")
+    return values
