@@ -10,7 +10,8 @@ from scipy.spatial.transform import Rotation
 from systems import random_checkpoint, triclinic
 
 from aptnn_md.errors import InputError
-from aptnn_md.models.ace import BLOCK_SIZE, CHUNK_SIZE
+from aptnn_md.models.ace import CHUNK_SIZE
+from aptnn_md.models.ace_geometry import BLOCK_SIZE
 from aptnn_md.models.tensor_model import TARGETS, TensorModel, fresh_model
 from aptnn_md.predictor import Predictor
 from aptnn_md.tensors import gradient_parts

@@ -15,7 +15,8 @@ from torch import Tensor, nn
 from aptnn_md.e3nn_compat import o3, wigner_3j
 from aptnn_md.errors import InputError
 from aptnn_md.graph import Graph
-from aptnn_md.models.ace import ACEConfig, ACENetwork
+from aptnn_md.models.ace import ACENetwork
+from aptnn_md.models.ace_geometry import ACEConfig
 from aptnn_md.models.simple import SimpleConfig, SimpleNetwork
 
 NETWORKS: dict[str, tuple[type[Any], type[Any]]] = {
