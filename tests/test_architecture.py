@@ -17,7 +17,7 @@ LAYERS = {
     "stream": 1, "spectra": 1, "bundled": 1, "labels": 1,
     "models": 2, "dataset": 2, "normal_modes": 2,
     "checkpoint": 3,
-    "predictor": 4, "predictors": 4, "training": 4, "training_samples": 4,
+    "predictor": 4, "predictors": 4, "training": 4, "training_log": 4, "training_samples": 4,
     "training_job": 4, "evaluation": 4,
     "quiet_mace": 3, "mace_potential": 4, "potentials": 5,
     "tensor_models": 5, "calculator": 5, "observer": 5, "stopping": 5, "restart": 5, "md": 5,
