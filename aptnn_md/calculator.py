@@ -30,6 +30,8 @@ from aptnn_md.tensor_models import (
     as_predictor,
     n_members,
     predictor_name,
+    separate_models,
+    targets,
 )
 
 RESULTS = {APT: "born_effective_charges", PGT: "polarizability_gradients"}
@@ -72,7 +74,7 @@ class APTCalculator(Calculator):
     Attributes
     ----------
     predictor, potential : the model, loaded, and the potential's calculator or None
-    n_evaluations : how often the network was evaluated
+    n_evaluations : how often a network was evaluated; those of several models count each
 
     Raises
     ------
@@ -150,11 +152,13 @@ class APTCalculator(Calculator):
     def polar_tensors(self, atoms: Atoms) -> FloatArray:
         """APTs of each member of a committee, evaluated once for each configuration.
 
+        A separate model of polarizability gradients is not asked.
+
         Returns
         -------
         (n_members, n_atoms, 3, 3), e; a single model has one member
         """
-        return self.tensors(atoms)[APT]
+        return self._evaluated(atoms, separate_models(self.predictor)[:1])[APT]
 
     def tensors(self, atoms: Atoms) -> Tensors:
         """All that the model knows, evaluated together and once for each configuration.
@@ -164,13 +168,7 @@ class APTCalculator(Calculator):
         ``"apt"``: (n_members, n_atoms, 3, 3), e, and where the model knows them ``"pgt"``:
         (n_members, n_atoms, 3, 3, 3), Å²
         """
-        # charges and magnetic moments, which ASE compares as well, change nothing here
-        ignored = {"initial_charges", "initial_magmoms"}
-        if self._tensor_atoms is None or set(_differences(self._tensor_atoms, atoms)) - ignored:
-            self.n_evaluations += 1
-            (self._tensors,) = all_tensors(self.predictor, [atoms])
-            self._tensor_atoms = atoms.copy()
-        return self._tensors
+        return self._evaluated(atoms, separate_models(self.predictor))
 
     def get_property(
         self, name: str, atoms: Atoms | None = None, allow_calculation: bool = True
@@ -201,6 +199,18 @@ class APTCalculator(Calculator):
             "potential": None if self.potential is None else type(self.potential).__name__,
             "efield": None if self._efield is None else self._efield.tolist(),
         }
+
+    def _evaluated(self, atoms: Atoms, models: Sequence[Any]) -> Tensors:
+        """What is known of a configuration after these models were asked, each of them once."""
+        # charges and magnetic moments, which ASE compares as well, change nothing here
+        ignored = {"initial_charges", "initial_magmoms"}
+        if self._tensor_atoms is None or set(_differences(self._tensor_atoms, atoms)) - ignored:
+            self._tensors, self._tensor_atoms = {}, atoms.copy()
+        for model in models:
+            if not set(targets(model)) <= set(self._tensors):
+                self.n_evaluations += 1
+                self._tensors |= all_tensors(model, [atoms])[0]
+        return self._tensors
 
     def _ask(self, potential: BaseCalculator, properties: Sequence[str], atoms: Atoms) -> None:
         """Put ``properties`` of the potential, and what came with them, into the results."""

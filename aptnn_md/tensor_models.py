@@ -74,10 +74,15 @@ def targets(predictor: object) -> tuple[str, ...]:
 
 def n_members(predictor: object, target: str) -> int:
     """Size of the committee of a target, 1 for a single model; 0 where it is not known."""
-    for part in getattr(predictor, "parts", (predictor,)):
+    for part in separate_models(predictor):
         if target in targets(part):
             return int(getattr(part, "n_members", 1))
     return 0
+
+
+def separate_models(predictor: Any) -> tuple[Any, ...]:
+    """The models that a predictor consists of, that of APTs first; itself if it is one."""
+    return tuple(getattr(predictor, "parts", (predictor,)))
 
 
 def member_tensors(predictor: PolarTensorPredictor, atoms: Atoms) -> FloatArray:
@@ -115,7 +120,7 @@ def all_tensors(predictor: PolarTensorPredictor, structures: Sequence[Atoms]) ->
     return [
         {
             name: _checked(name, np.asarray(each[name], dtype=np.float64), atoms)
-            for name in TARGET_SHAPES
+            for name in targets(predictor)
         }
         for each, atoms in zip(found, structures, strict=True)
     ]

@@ -23,6 +23,7 @@ from aptnn_md.checkpoint import save_checkpoint
 from aptnn_md.errors import InputError
 from aptnn_md.potentials import load_potential
 from aptnn_md.predictor import Predictor
+from aptnn_md.predictors import Predictors
 
 FIELD = np.array([0.11, -0.23, 0.31])
 
@@ -122,6 +123,24 @@ def test_field_evaluates_once_a_step_and_can_be_changed(atoms):
     without = atoms.get_forces()
     np.testing.assert_allclose(twice - with_field, with_field - without, atol=1e-12)
     assert (model.n_calls, potential.n_calls) == (6, 6), "a new field needs no new evaluation"
+
+
+def test_field_does_not_ask_a_separate_model_of_gradients():
+    atoms = triclinic(0)
+    parts = [Predictor(random_checkpoint(seed=k, target=t)) for k, t in enumerate(("pgt", "apt"))]
+    model = Predictors(parts)
+    atoms.calc = APTCalculator(model, efield=FIELD)
+    forces = atoms.get_forces()
+    np.testing.assert_allclose(forces, np.einsum("nab,a->nb", parts[1](atoms), FIELD), atol=1e-7)
+    assert atoms.calc.n_evaluations == 1
+    tensors = atoms.calc.tensors(atoms)
+    assert atoms.calc.n_evaluations == 2  # of the gradients, no second one of the APTs
+    for target, expected in model.tensors([atoms])[0].items():
+        np.testing.assert_array_equal(tensors[target], expected)
+    atoms.rattle(0.01, seed=1)
+    assert set(atoms.calc.tensors(atoms)) == {"apt", "pgt"}
+    assert np.abs(atoms.calc.tensors(atoms)["pgt"] - tensors["pgt"]).max() > 1e-6
+    assert atoms.calc.n_evaluations == 4
 
 
 def test_energy_first_does_not_leave_forces_without_the_field(atoms):
