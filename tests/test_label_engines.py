@@ -272,11 +272,18 @@ def test_cp2k_periodic_field_equals_berry_phase(tmp_path):
     atoms.set_cell([[5.5, 0, 0], [0.5, 5.5, 0], [0, -0.3, 5.5]])
     atoms.pbc = True
     spec = f'cp2k {{"template": "{template}"}}'
-    by_field, found = label(tmp_path, spec, atoms, "field")
+    both, field = ("apt", "pgt"), 5e-3 * FIELD
+    by_field, found = label(tmp_path, spec, atoms, "field", both, field=field)
     chosen = np.array([False, True, False])
-    by_space, _ = label(tmp_path, spec, atoms, "space", chosen=chosen)
+    by_space, _ = label(tmp_path, spec, atoms, "space", both, chosen=chosen, field=field, step=0.02)
+    weaker, _ = label(tmp_path, spec, atoms, "field", both, field=0.6 * field)
     assert antisymmetric(by_field.apt) > 0.03
     assert np.abs(by_field.apt - by_space.apt)[1].max() < 2e-3
+    # what the PGT's noise is, as measured: 0.0012 Å² at most, in both
+    assert np.abs(by_field.pgt - weaker.pgt).max() < 3e-3
+    assert np.abs(by_field.pgt - by_space.pgt)[1].max() < 3e-3
+    assert np.abs(by_field.pgt).max() > 1.0
+    assert found["pgt_acoustic_sum"] < 0.01
     assert found["asymmetry"] < 0.01
     assert not list(Path(tmp_path).glob("*.wfn"))
     template.write_text(TEMPLATE.replace("MAX_SCF 60", "MAX_SCF 3"))
