@@ -28,7 +28,7 @@ from aptnn_md.spectra.raman_output import report_raman
 
 HERE = Path(__file__).parent
 LIMITS = (0.0, 4200.0)
-WEAK = 2500.0  # below, everything is weak beside the OH stretch
+WEAK = 2000.0  # below, everything is weak beside the OH stretch
 UNIT = 1e-3
 N_MOLECULES = 64
 
@@ -37,7 +37,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
     parser.add_argument("--classical", default=HERE / "classical.zarr", help="stream")
     parser.add_argument("--trpmd", default=HERE / "trpmd.zarr", help="stream")
-    parser.add_argument("--resolution", type=float, default=60.0, help="cm⁻¹ (%(default)s)")
+    parser.add_argument("--resolution", type=float, default=80.0, help="cm⁻¹ (%(default)s)")
     parser.add_argument("--out", default=HERE / "raman.png", help="picture (%(default)s)")
     options = parser.parse_args()
     spectra = {
