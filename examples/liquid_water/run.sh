@@ -1,5 +1,5 @@
 #!/bin/sh
-# Both runs, from the bundled box: about one and three hours of a quiet core each; then the figure.
+# Both runs, from the bundled box: about one and three hours of a quiet core each; then the figures.
 # Killed, each goes on when this script is started again.
 set -e
 cd "$(dirname "$0")"
@@ -25,13 +25,14 @@ ase.io.write("start.extxyz", atoms)
 ase.io.write("box.extxyz", ase.io.read(sys.argv[1]), columns=["symbols", "positions"])
 PYTHON
 fi
-aptnn-md md start.extxyz --potential water-mace --model water-apt --stream classical.zarr --ps 20 \
+aptnn-md md start.extxyz --potential water-mace --model water-apt,water-pgt --stream classical.zarr --ps 20 \
     --stride 4 --groups motion --temperature 300 --seed 2 $(restart classical.checkpoint.npz) &
 
 [ -e equilibrate.checkpoint ] || i-pi trpmd_equilibrate.xml
 input=trpmd.xml
 if [ -e trpmd.checkpoint ]; then input=trpmd.checkpoint; fi
-aptnn-md ipi $input --model water-apt --stream trpmd.zarr --stride 4 \
+aptnn-md ipi $input --model water-apt,water-pgt --stream trpmd.zarr --stride 4 \
     --estimator bead,centroid-apt,apt-at-centroid --groups motion
 wait
 python figure.py "$@"
+python raman.py
