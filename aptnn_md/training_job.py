@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -67,6 +68,7 @@ class TrainingJob:
         """State of a job that has not ended."""
         return self.out.with_suffix(self.out.suffix + ".state")
 
+    @cached_property
     def fingerprint(self) -> dict[str, Any]:
         """What a restarted job must have in common with the one it continues."""
         return {
@@ -124,7 +126,7 @@ def run_training(job: TrainingJob, restart: bool = False) -> Checkpoint:
         target=job.target,
         members=tuple(member["weights"] for member in finished),
     )
-    card = _card(job, checkpoint, training, validation)
+    card = _card(job, checkpoint, start, training, validation)
     save_checkpoint(job.out, replace(checkpoint, card=card))
     job.state_path.unlink(missing_ok=True)
     return load_checkpoint(job.out)
@@ -221,7 +223,7 @@ def _write_state(
     job: TrainingJob, finished: Sequence[Mapping[str, Any]], unfinished: Mapping[str, Any] | None
 ) -> None:
     buffer = io.BytesIO()
-    state = {"job": job.fingerprint(), "finished": list(finished), "unfinished": unfinished}
+    state = {"job": job.fingerprint, "finished": list(finished), "unfinished": unfinished}
     torch.save(state, buffer)
     write_output(job.state_path, buffer.getvalue())
 
@@ -247,7 +249,7 @@ def _read_state(
         raise InputError(
             path, "training state", "not a training state", "one to go on with"
         ) from error
-    for key, value in job.fingerprint().items():
+    for key, value in job.fingerprint.items():
         if earlier.get(key) != value:
             raise InputError(path, key, value, f"{earlier.get(key)}, as the job began")
     return state["finished"], state["unfinished"]
@@ -260,6 +262,7 @@ def _plain(records: Sequence[EpochRecord]) -> list[dict[str, Any]]:
 def _card(
     job: TrainingJob,
     checkpoint: Checkpoint,
+    start: Checkpoint | None,
     training: Sequence[LabelledFrame],
     validation: Sequence[LabelledFrame],
 ) -> dict[str, Any]:
@@ -275,7 +278,9 @@ def _card(
         "training_data_sha256": file_sha256(job.data),
         "training_frames": len(training),
         "training_atoms": _single(n_labelled),
-        "start_from": _origin(job.start_from),
+        "start_from": (
+            None if start is None else f"{Path(job.start_from).name} {start.sha256[:12]}"
+        ),
         "validation_data": job.valid.name if job.valid else f"{len(validation)} frames held out",
         "training_rmse": _rmses(predictor, training),
         "validation_rmse": _rmses(predictor, validation) if validation else None,
@@ -283,13 +288,6 @@ def _card(
         "package_version": __version__,
         **job.card,
     }
-
-
-def _origin(start_from: str) -> str | None:
-    """Name and beginning of the hash of the model that training began with."""
-    if not start_from:
-        return None
-    return f"{Path(start_from).name} {load_checkpoint(start_from).sha256[:12]}"
 
 
 def _rmses(predictor: Predictor, frames: Sequence[LabelledFrame]) -> Any:

@@ -299,7 +299,7 @@ def test_a_beginning_that_does_not_fit(tmp_path, data, joint_data):
     with pytest.raises(InputError, match="no such file"):
         run_training(replace(again, start_from="absent.pt"))
     # a job that was killed goes on with the same beginning only
-    state = {"job": again.fingerprint(), "finished": [], "unfinished": None}
+    state = {"job": again.fingerprint, "finished": [], "unfinished": None}
     torch.save(state, tmp_path / "second.pt.state")
     run_training(job(data, tmp_path / "other.pt", epochs=1, seed=1))
     with pytest.raises(InputError, match="start_from"):

@@ -65,7 +65,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--target", choices=["apt", "pgt", "apt+pgt"], help="what to learn (default apt)"
     )
     parser.add_argument("--out", type=Path, help="model file to write")
-    parser.add_argument("--network", choices=["ace", "simple"], help="architecture (default ace)")
+    parser.add_argument(
+        "--network",
+        dest="network_name",
+        choices=["ace", "simple"],
+        help="architecture (default ace)",
+    )
     parser.add_argument(
         "--start-from", metavar="MODEL", help="begin with the weights of this model"
     )
@@ -118,21 +123,9 @@ def make_job(arguments: argparse.Namespace) -> TrainingJob:
 
     source = str(arguments.config or "train")
     options, tables = _read_config(arguments.config)
-    names = (
-        "data",
-        "valid",
-        "valid_fraction",
-        "target",
-        "out",
-        "start_from",
-        "committee",
-        "device",
-    )
-    for key in names:
+    for key in TOP_LEVEL:
         if getattr(arguments, key) is not None:
             options[key] = getattr(arguments, key)
-    if arguments.network is not None:
-        options["network_name"] = arguments.network
     for key in ("epochs", "max_minutes", "seed"):
         if getattr(arguments, key) is not None:
             tables["training"][key] = getattr(arguments, key)
