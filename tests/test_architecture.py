@@ -20,7 +20,8 @@ LAYERS = {
     "predictor": 4, "predictors": 4, "training": 4, "training_log": 4, "training_samples": 4,
     "training_job": 4, "evaluation": 4,
     "quiet_mace": 3, "mace_potential": 4, "potentials": 5,
-    "tensor_models": 5, "calculator": 5, "observer": 5, "stopping": 5, "restart": 5, "md": 5,
+    "tensor_models": 5, "calculator": 5, "observer": 5, "stopping": 5, "restart": 5,
+    "energy_monitor": 5, "md": 5,
     "demo": 5, "ipi": 5,
     "cli": 6,
 }  # fmt: skip

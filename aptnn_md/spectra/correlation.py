@@ -16,7 +16,7 @@ from aptnn_md.errors import InputError
 from aptnn_md.spectra.accumulate import LagAccumulator, LagSums
 from aptnn_md.spectra.errors_of_mean import standard_error
 from aptnn_md.spectra.plan import check_positive, plan_correlation
-from aptnn_md.spectra.power import Run, feed_runs
+from aptnn_md.spectra.runs import Run, feed_runs
 from aptnn_md.spectra.terms import Pair, Term
 
 

@@ -24,8 +24,8 @@ from aptnn_md.spectra.correlation import correlations
 from aptnn_md.spectra.merging import merge_groups
 from aptnn_md.spectra.parts import MAX_PAIRED
 from aptnn_md.spectra.polarizability import COMPONENTS
-from aptnn_md.spectra.power import Run, pieces_of
 from aptnn_md.spectra.raman_streams import HOW_TO_GET
+from aptnn_md.spectra.runs import Run, pieces_of
 from aptnn_md.spectra.stream_runs import StreamRun, check_same_system
 from aptnn_md.spectra.terms import TOTAL, Pair, Term, pair_name
 

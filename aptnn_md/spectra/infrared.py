@@ -13,7 +13,8 @@ from aptnn_md.spectra.increments import increments_note, rate_densities
 from aptnn_md.spectra.notes import notes_of
 from aptnn_md.spectra.parts import decompose, part_terms
 from aptnn_md.spectra.plan import SpectralPlan, of_each_run, plan_spectrum
-from aptnn_md.spectra.power import PowerBlocks, Run, feed_rates
+from aptnn_md.spectra.power import PowerBlocks
+from aptnn_md.spectra.runs import Run, feed_rates
 from aptnn_md.spectra.terms import TOTAL
 from aptnn_md.units import F_SUM_PREFACTOR, IR_PREFACTOR
 

@@ -48,7 +48,8 @@ from aptnn_md.spectra.polarizability import (
     component_index,
     coordinates,
 )
-from aptnn_md.spectra.power import PowerBlocks, Run, feed_rates, integration_weights
+from aptnn_md.spectra.power import PowerBlocks, integration_weights
+from aptnn_md.spectra.runs import Run, feed_rates
 from aptnn_md.spectra.terms import TOTAL, Term, restricted
 from aptnn_md.units import RAMAN_PREFACTOR
 
