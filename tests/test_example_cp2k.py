@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import subprocess
 import sys
@@ -12,19 +11,9 @@ import ase.io
 import numpy as np
 import pytest
 from ase import Atoms
+from example_commands import run_command
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
-
-
-def run(directory: Path, *words: str, **variables: str) -> subprocess.CompletedProcess[str]:
-    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-    return subprocess.run(
-        words,
-        cwd=directory,
-        env=os.environ | {"PATH": path} | variables,
-        capture_output=True,
-        text=True,
-    )
 
 
 def test_comparison(tmp_path: Path) -> None:
@@ -38,11 +27,11 @@ def test_comparison(tmp_path: Path) -> None:
     ase.io.write(tmp_path / "a.extxyz", atoms)
     ase.io.write(tmp_path / "b.extxyz", other)
     script = str(EXAMPLES / "labels_cp2k" / "compare.py")
-    done = run(tmp_path, sys.executable, script, "a.extxyz", "b.extxyz")
-    assert done.stdout.splitlines() == [
+    printed = run_command(tmp_path, sys.executable, script, "a.extxyz", "b.extxyz")
+    assert printed.splitlines() == [
         "b.extxyz and a.extxyz, apt of 2 atoms: rms difference 0.0014 e, largest 0.0020 e",
         "b.extxyz and a.extxyz, pgt of 3 atoms: rms difference 0.0333 Å², largest 0.3000 Å²",
-    ], done.stderr
+    ]
 
 
 def test_without_cp2k(tmp_path: Path) -> None:
@@ -68,9 +57,8 @@ def test_without_cp2k(tmp_path: Path) -> None:
 def test_whole_example(tmp_path: Path) -> None:
     for name in ("labels_cp2k", "water_pgt"):
         shutil.copytree(EXAMPLES / name, tmp_path / name)
-    done = run(tmp_path / "labels_cp2k", "./run.sh")
-    assert done.returncode == 0, done.stdout + done.stderr
-    by_space, apt, pgt = (line.split() for line in done.stdout.splitlines()[-3:])
+    printed = run_command(tmp_path / "labels_cp2k", "./run.sh", timeout=None)
+    by_space, apt, pgt = (line.split() for line in printed.splitlines()[-3:])
     assert float(by_space[-2]) < 2e-3  # e; by dipoles of displaced atoms, the largest difference
     assert float(apt[9]) < 0.05  # e; the bundled networks
     assert float(pgt[9]) < 0.25  # Å²

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import os
 import shutil
-import subprocess
 import sys
 from pathlib import Path
 
 import ase.io
 import numpy as np
 import pytest
+from example_commands import run_command
 
 from aptnn_md.normal_modes import infrared_modes, normal_modes, raman_modes, write_modes
 
@@ -18,25 +17,11 @@ pytest.importorskip("pyscf")
 EXAMPLE = Path(__file__).parents[1] / "examples" / "methanol_pyscf"
 
 
-def run(directory: Path, *words: str, **variables: str) -> str:
-    binaries = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-    done = subprocess.run(
-        words,
-        cwd=directory,
-        env=os.environ | {"PATH": binaries} | variables,
-        capture_output=True,
-        text=True,
-        timeout=900,
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
-    return done.stdout
-
-
 def test_start_and_comparison(tmp_path: Path) -> None:
     """A minimum, frames near it as far as zero-point motion says, and the table of two spectra."""
     shutil.copytree(EXAMPLE, tmp_path / "example")
     here = tmp_path / "example"
-    run(here, sys.executable, "start.py", "methanol.xyz", "400")
+    run_command(here, sys.executable, "start.py", "methanol.xyz", "400")
     atoms, hessian = ase.io.read(here / "methanol.xyz"), np.load(here / "hessian.npy")
     modes = normal_modes(hessian, atoms.get_masses(), atoms.positions)
     assert modes.imaginary == 0
@@ -56,7 +41,7 @@ def test_start_and_comparison(tmp_path: Path) -> None:
     infrared = infrared_modes(modes, apt)
     write_modes(here / "a.csv", infrared, atoms, raman=raman)
     write_modes(here / "b.csv", infrared_modes(modes, 1.1 * apt), atoms, raman=raman)
-    printed = run(here, sys.executable, "compare.py", "a.csv", "b.csv").splitlines()
+    printed = run_command(here, sys.executable, "compare.py", "a.csv", "b.csv").splitlines()
     assert len(printed) == 2 + len(modes) + 2
     np.testing.assert_allclose(
         [float(word) for word in printed[2].split()],
@@ -73,7 +58,7 @@ def test_start_and_comparison(tmp_path: Path) -> None:
 def test_whole_example(tmp_path: Path) -> None:
     shutil.copytree(EXAMPLE, tmp_path / "example")
     here = tmp_path / "example"
-    printed = run(here, "./run.sh", FRAMES="4", MINUTES="0.1", JOBS="1")
+    printed = run_command(here, "./run.sh", FRAMES="4", MINUTES="0.1", JOBS="1")
     assert "% apart" in printed
     for name in ("pyscf.png", "network.png"):
         assert (here / name).read_bytes().startswith(b"\x89PNG")

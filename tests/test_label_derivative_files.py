@@ -14,6 +14,7 @@ import ase.io
 import numpy as np
 import pytest
 from ase import Atoms
+from engine_labels import engine_labels
 from scipy import constants
 
 from aptnn_md.cli import main
@@ -23,8 +24,7 @@ from aptnn_md.labels.checks import (
     pgt_rotational_sum,
     rotational_sum,
 )
-from aptnn_md.labels.engine import load_engine
-from aptnn_md.labels.schemes import Labels, Scheme
+from aptnn_md.labels.schemes import Labels
 
 BOHR = constants.physical_constants["Bohr radius"][0] * 1e10
 SUM_RULES = ("acoustic_sum", "rotational_sum", "pgt_acoustic_sum", "pgt_rotational_sum")
@@ -36,16 +36,9 @@ def peroxide(tmp_path_factory: pytest.TempPathFactory) -> tuple[Atoms, Labels]:
     pytest.importorskip("pyscf")
     positions = [[0.1, -0.2, 0.05], [0.0, 0.15, 1.5], [1.0, 0.1, -0.1], [-0.1, 0.85, 0.95]]
     atoms = Atoms("OOHH", positions)
-    engine = load_engine('pyscf {"xc": "hf", "basis": "sto-3g"}')
-    scheme = Scheme("field", ("apt", "pgt"), engine.field, engine.step)
     scratch = tmp_path_factory.mktemp("peroxide")
-    results = {
-        point: engine.calculate(
-            atoms, np.array(point.field), charge=0, with_forces=True, scratch=scratch, keep=not k
-        )
-        for k, point in enumerate(scheme.points(np.ones(4, dtype=bool)))
-    }
-    return atoms, scheme.labels(atoms, np.ones(4, dtype=bool), results)
+    spec = 'pyscf {"xc": "hf", "basis": "sto-3g"}'
+    return atoms, engine_labels(scratch, spec, atoms, "field", ("apt", "pgt"))
 
 
 def charged(atoms: Atoms, labels: Labels, charge: float) -> Labels:

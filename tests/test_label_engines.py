@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from ase import Atoms
+from engine_labels import engine_labels
 
 from aptnn_md.errors import RunError
 from aptnn_md.labels.atomic_units import BOHR, DEBYE, FIELD, FORCE
@@ -16,7 +17,6 @@ from aptnn_md.labels.engine import load_engine
 from aptnn_md.labels.job import LabelJob, run_labels
 from aptnn_md.labels.labelled_file import FrameToLabel
 from aptnn_md.labels.points import PointFailure
-from aptnn_md.labels.schemes import Scheme
 
 # no symmetry at all, so that every component of every tensor is one of its own
 WATER = Atoms("OHH", positions=[[0, 0, 0], [0.98, 0.10, 0.05], [-0.30, 0.91, 0.12]])
@@ -63,25 +63,9 @@ TEMPLATE = """
 """
 
 
-def label(tmp_path, spec, atoms, kind, properties=("apt",), chosen=None, **settings):
+def label(tmp_path, spec, atoms, kind, *args, **settings):
     """Labels and their figures."""
-    engine = load_engine(spec)
-    chosen = np.ones(len(atoms), bool) if chosen is None else chosen
-    field, step = settings.pop("field", engine.field), settings.pop("step", engine.step)
-    scheme = Scheme(kind, properties, field, step, settings.pop("linearity", False))
-    points = {
-        point: engine.calculate(
-            point.place(atoms),
-            np.array(point.field),
-            charge=0.0,
-            with_forces=kind == "field",
-            scratch=tmp_path,
-            keep=point.is_zero,
-        )
-        for point in scheme.points(chosen)
-    }
-    engine.clean(tmp_path)
-    labels = scheme.labels(atoms, chosen, points)
+    labels = engine_labels(tmp_path, spec, atoms, kind, *args, **settings)
     return labels, figures(labels, atoms, 0.0)
 
 

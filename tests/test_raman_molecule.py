@@ -8,13 +8,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 from ase import Atoms
+from engine_labels import engine_labels
 from oscillators import angular_frequency
 from raman_oscillators import mean_and_anisotropy, thermal_energy
 from scipy import constants
 from scipy.spatial.transform import Rotation
 
 from aptnn_md.cli import main
-from aptnn_md.labels.engine import load_engine
 from aptnn_md.labels.schemes import Scheme
 from aptnn_md.normal_modes import normal_modes, raman_modes
 from aptnn_md.rates import polarizability_rate
@@ -177,23 +177,10 @@ def of_pyscf(symbols: str, positions: np.ndarray, basis: str) -> tuple[np.ndarra
 
 def of_labels(atoms: Atoms, basis: str, scratch: Path) -> np.ndarray:
     """PGTs by the 13 points of the field scheme."""
-    engine = load_engine(f'pyscf {{"xc": "hf", "basis": "{basis}"}}')
-    chosen = np.ones(len(atoms), bool)
-    scheme = Scheme("field", ("apt", "pgt"), engine.field, engine.step, False)
-    points = scheme.points(chosen)
-    assert len(points) == 13
-    results = {
-        point: engine.calculate(
-            point.place(atoms),
-            np.array(point.field),
-            charge=0.0,
-            with_forces=True,
-            scratch=scratch,
-            keep=point.is_zero,
-        )
-        for point in points
-    }
-    pgt = scheme.labels(atoms, chosen, results).pgt
+    targets, chosen = ("apt", "pgt"), np.ones(len(atoms), bool)
+    assert len(Scheme("field", targets, 1.0, 1.0).points(chosen)) == 13
+    spec = f'pyscf {{"xc": "hf", "basis": "{basis}"}}'
+    pgt = engine_labels(scratch, spec, atoms, "field", targets, chosen).pgt
     assert pgt is not None
     return pgt
 
