@@ -10,15 +10,15 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING
 
-__version__ = "0.1.0"
+from aptnn_md._version import __version__
 
 _HOME = {
-    "APTCalculator": "aptnn_md.calculator",
+    "APTCalculator": "aptnn_md.engines.ase.calculator",
     "InputError": "aptnn_md.errors",
-    "Predictor": "aptnn_md.predictor",
+    "Predictor": "aptnn_md.prediction.predictor",
     "RunError": "aptnn_md.errors",
     "StreamHeader": "aptnn_md.stream",
-    "StreamObserver": "aptnn_md.observer",
+    "StreamObserver": "aptnn_md.engines.ase.observer",
     "StreamReader": "aptnn_md.stream",
     "StreamWriter": "aptnn_md.stream",
     "infrared_spectrum": "aptnn_md.spectra",
@@ -38,10 +38,10 @@ __all__ = [
 ]
 
 if TYPE_CHECKING:
-    from aptnn_md.calculator import APTCalculator
+    from aptnn_md.engines.ase.calculator import APTCalculator
+    from aptnn_md.engines.ase.observer import StreamObserver
     from aptnn_md.errors import InputError, RunError
-    from aptnn_md.observer import StreamObserver
-    from aptnn_md.predictor import Predictor
+    from aptnn_md.prediction.predictor import Predictor
     from aptnn_md.spectra import infrared_spectrum
     from aptnn_md.stream import StreamHeader, StreamReader, StreamWriter
 

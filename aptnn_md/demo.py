@@ -13,10 +13,10 @@ import ase.io
 from ase import Atoms
 
 from aptnn_md.bundled import bundled_path
+from aptnn_md.engines.ase.md import MDSettings, run_md
+from aptnn_md.engines.ase.restart import DynamicsState
 from aptnn_md.errors import InputError
-from aptnn_md.md import MDSettings, run_md
 from aptnn_md.progress import log
-from aptnn_md.restart import DynamicsState
 
 BOX, POTENTIAL, MODEL = "water64.extxyz", "water-mace", "water-apt"
 
@@ -138,7 +138,7 @@ def _best_threads(atoms: Atoms) -> Iterator[int]:
 
 
 def _simulate(place: DemoFiles, settings: MDSettings, say: Callable[[str], None]) -> None:
-    from aptnn_md.calculator import APTCalculator
+    from aptnn_md.engines.ase.calculator import APTCalculator
 
     atoms = water_box()
     done = DynamicsState.read(place.checkpoint).step if place.checkpoint.exists() else 0
@@ -172,7 +172,7 @@ def _simulate(place: DemoFiles, settings: MDSettings, say: Callable[[str], None]
 
 def _analyse(place: DemoFiles, say: Callable[[str], None]) -> None:
     from aptnn_md.spectra import WATER, report, spectrum_of_streams, write_table
-    from aptnn_md.spectra.plot import draw_spectrum
+    from aptnn_md.spectra.infrared.plot import draw_spectrum
     from aptnn_md.stream import StreamReader
 
     reader = StreamReader(place.stream)

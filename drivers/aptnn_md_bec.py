@@ -10,7 +10,7 @@ or as a client: ``i-pi-py_driver -m custom -P aptnn_md_bec.py
 -o model=water-apt,potential=water-mace,template=start.xyz``
 """
 
-from aptnn_md.ipi.pes import DrivenDriver
+from aptnn_md.engines.ipi.pes import DrivenDriver
 
 __DRIVER_NAME__ = "aptnn_md_bec"
 __DRIVER_CLASS__ = "DrivenDriver"

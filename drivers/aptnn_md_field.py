@@ -9,7 +9,7 @@ or as a client: ``i-pi-py_driver -m custom -P aptnn_md_field.py
 -o 'model=water-apt,efield=0 0 0.05,template=start.xyz'``
 """
 
-from aptnn_md.ipi.pes import FieldDriver
+from aptnn_md.engines.ipi.pes import FieldDriver
 
 __DRIVER_NAME__ = "aptnn_md_field"
 __DRIVER_CLASS__ = "FieldDriver"

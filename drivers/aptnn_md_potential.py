@@ -9,7 +9,7 @@ or as a client: ``i-pi-py_driver -m custom -P aptnn_md_potential.py
 -o potential=water-mace,template=start.xyz``
 """
 
-from aptnn_md.ipi.pes import PotentialDriver
+from aptnn_md.engines.ipi.pes import PotentialDriver
 
 __DRIVER_NAME__ = "aptnn_md_potential"
 __DRIVER_CLASS__ = "PotentialDriver"

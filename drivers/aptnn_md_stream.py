@@ -13,7 +13,7 @@ model that gives polarizability gradients, too, so are ``polarizability_rate`` a
 units or, as ``polarizability_rate{ang3/fs}``, in Å³/fs.
 """
 
-from aptnn_md.ipi.plugin import StreamPlugin
+from aptnn_md.engines.ipi.plugin import StreamPlugin
 
 __DRIVER_NAME__ = "aptnn_md_stream"
 __DRIVER_CLASS__ = "StreamPlugin"

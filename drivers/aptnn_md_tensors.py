@@ -9,7 +9,7 @@ or as a client: ``i-pi-py_driver -m custom -P aptnn_md_tensors.py
 -o model=water-apt,template=start.xyz``; with ``model: water-apt;water-pgt`` it sends both.
 """
 
-from aptnn_md.ipi.pes import TensorDriver
+from aptnn_md.engines.ipi.pes import TensorDriver
 
 __DRIVER_NAME__ = "aptnn_md_tensors"
 __DRIVER_CLASS__ = "TensorDriver"

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from aptnn_md.labels.engine import load_engine
+from aptnn_md.labels.engines.interface import load_engine
 from aptnn_md.labels.schemes import Scheme
 
 

@@ -13,10 +13,10 @@ from ipi.engine.simulation import Simulation
 from ipi.utils.softexit import softexit
 from ipi_inputs import write_input
 
-from aptnn_md.ipi.answers import Answers
-from aptnn_md.ipi.client import Address, Client
-from aptnn_md.ipi.evaluator import Evaluator
-from aptnn_md.ipi.increments import IncrementSettings, IncrementStream
+from aptnn_md.engines.client.answers import Answers
+from aptnn_md.engines.client.client import Address, Client
+from aptnn_md.engines.client.evaluator import Evaluator
+from aptnn_md.engines.client.increments import IncrementSettings, IncrementStream
 
 # processes that need not import all again
 FORK = multiprocessing.get_context("fork")

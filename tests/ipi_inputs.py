@@ -8,9 +8,9 @@ import ase.io
 import numpy as np
 import toy_molecules
 
-from aptnn_md.ipi.runner import run_ipi
-from aptnn_md.ipi.streaming import StreamSettings
-from aptnn_md.rates import ESTIMATORS
+from aptnn_md.atoms.rates import ESTIMATORS
+from aptnn_md.engines.ipi.runner import run_ipi
+from aptnn_md.engines.ipi.streaming import StreamSettings
 from aptnn_md.stream import StreamReader
 
 PES = Path(__file__).parent / "ipi_toy_pes.py"

@@ -6,9 +6,9 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parent))
 import toy_molecules
 
-from aptnn_md.ipi.answers import Answers
-from aptnn_md.ipi.evaluator import Evaluator, read_template
-from aptnn_md.ipi.pes import EvaluatorDriver
+from aptnn_md.engines.client.answers import Answers
+from aptnn_md.engines.client.evaluator import Evaluator, read_template
+from aptnn_md.engines.ipi.pes import EvaluatorDriver
 
 __DRIVER_NAME__ = "toy_field"
 __DRIVER_CLASS__ = "ToyField"

@@ -13,10 +13,10 @@ import toy_molecules
 import toy_tensors
 from ipi_client_tools import SlowPotential, toy_client
 
+from aptnn_md.engines.client.client import Address
+from aptnn_md.engines.client.evaluator import Evaluator
+from aptnn_md.engines.client.ranks import RankPool, world
 from aptnn_md.errors import RunError
-from aptnn_md.ipi.client import Address
-from aptnn_md.ipi.evaluator import Evaluator
-from aptnn_md.ipi.ranks import RankPool, world
 
 
 class Fragile(toy_molecules.Committee):

@@ -8,8 +8,8 @@ import sys
 
 import toy_molecules
 
-from aptnn_md.ipi.runner import run_ipi
-from aptnn_md.ipi.streaming import StreamSettings
+from aptnn_md.engines.ipi.runner import run_ipi
+from aptnn_md.engines.ipi.streaming import StreamSettings
 
 if __name__ == "__main__":
     logging.basicConfig(level=logging.INFO, format="%(message)s")

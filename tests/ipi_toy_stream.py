@@ -7,7 +7,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 import toy_molecules
 import toy_tensors
 
-from aptnn_md.ipi.plugin import StreamPlugin
+from aptnn_md.engines.ipi.plugin import StreamPlugin
 
 __DRIVER_NAME__ = "toy_stream"
 __DRIVER_CLASS__ = "ToyStream"

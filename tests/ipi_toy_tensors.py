@@ -11,7 +11,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 import toy_field
 import toy_molecules
 
-from aptnn_md.ipi.extras import tensor_extras, to_text
+from aptnn_md.engines.client.extras import tensor_extras, to_text
 
 __DRIVER_NAME__ = "toy_tensors"
 __DRIVER_CLASS__ = "ToyTensors"

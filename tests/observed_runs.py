@@ -4,7 +4,7 @@ import numpy as np
 import toy_molecules as toy
 from ase.md.verlet import VelocityVerlet
 
-from aptnn_md.observer import StreamObserver
+from aptnn_md.engines.ase.observer import StreamObserver
 from aptnn_md.stream import StreamReader
 
 

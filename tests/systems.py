@@ -8,8 +8,8 @@ import numpy as np
 import torch
 from ase import Atoms
 
-from aptnn_md.checkpoint import Checkpoint
-from aptnn_md.models.tensor_model import fresh_model
+from aptnn_md.models.tensor_network import fresh_model
+from aptnn_md.prediction.model_file import Checkpoint
 
 ELEMENTS = (1, 8, 11)
 SMALL_ACE = {
@@ -59,7 +59,7 @@ def random_checkpoint(
 
 def _balance(model: torch.nn.Module) -> None:
     """Give every irrep of every element unit rms on a sample and a mean of its own."""
-    from aptnn_md.graph import build_graph
+    from aptnn_md.atoms.neighbours import build_graph
 
     graph = build_graph(triclinic(seed=5), model.config.cutoff)
     geometry, species = model.geometry(graph), model.species(graph)

@@ -1,7 +1,14 @@
-"""Imports go downward only, and what is promised is there."""
+"""Imports go downward only and never in circles; what is promised is there.
+
+The rooms and their order are those of CONTRIBUTING.md: a module may import from its own room and
+from rooms on lower floors, never from another room on its own floor.
+"""
+
+from __future__ import annotations
 
 import ast
 import importlib.util
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -10,97 +17,137 @@ import aptnn_md
 
 PACKAGE = Path(aptnn_md.__file__).parent
 
-LAYERS = {
-    "errors": 0, "arrays": 0, "units": 0, "files": 0, "progress": 0, "provenance": 0,
-    "tensors": 0, "e3nn_compat": 0, "callables": 0,
-    "graph": 1, "molecules": 1, "selection": 1, "motion": 1, "groups": 1, "rates": 1,
-    "stream": 1, "spectra": 1, "bundled": 1, "labels": 1,
-    "models": 2, "dataset": 2, "normal_modes": 2,
-    "checkpoint": 3,
-    "predictor": 4, "predictors": 4, "training": 4, "training_log": 4, "training_samples": 4,
-    "training_job": 4, "evaluation": 4,
-    "quiet_mace": 3, "mace_potential": 4, "potentials": 5,
-    "tensor_models": 5, "calculator": 5, "observer": 5, "stopping": 5, "restart": 5,
-    "energy_monitor": 5, "md": 5,
-    "demo": 5, "ipi": 5,
-    "cli": 6,
+FLOORS: tuple[tuple[str, ...], ...] = (
+    ("foundation",),
+    ("atoms",),
+    ("stream",),
+    ("models",),
+    ("prediction", "potentials"),
+    ("training", "labels", "spectra"),
+    ("engines", "normal_modes"),
+    ("demo",),
+    ("cli",),
+)
+"""Rooms from the ground up."""
+
+FOUNDATION = {
+    "_version", "arrays", "bundled", "callables", "errors", "files", "locks", "progress",
+    "provenance", "structures", "targets", "tensors", "units",
 }  # fmt: skip
-WITHOUT_TORCH = {"errors", "arrays", "units", "files", "progress", "provenance", "tensors"}
-WITHOUT_TORCH |= {"rates", "groups", "molecules", "selection", "motion", "normal_modes", "dataset"}
-WITHOUT_TORCH |= {"stream", "spectra", "labels", "callables", "cli"}
-ENGINES = ("tblite", "pyscf", "phonopy")
-"""Each is imported in modules of its own name only."""
+"""Modules at the top of the package that belong to the room ``foundation``."""
+
+FLOOR_OF = {room: floor for floor, rooms in enumerate(FLOORS) for room in rooms}
+WITHOUT_TORCH = {"foundation", "atoms", "stream", "labels", "spectra", "normal_modes"}
+OWN_MODULE = {
+    "cffi": {"labels/engines/tblite.py"},
+    "ipi": {"engines/ipi/"},
+    "mace": {"potentials/mace.py", "potentials/quiet_mace.py"},
+    "phonopy": {"labels/importers/phonopy_born.py"},
+    "pyscf": {"labels/engines/pyscf.py"},
+    "tblite": {"labels/engines/tblite.py"},
+}
+"""Package -> the modules or folders, the only ones, that import it."""
+
+MODULES = [p for p in sorted(PACKAGE.rglob("*.py")) if p != PACKAGE / "__init__.py"]
 
 
-def modules():
-    for path in sorted(PACKAGE.rglob("*.py")):
-        relative = path.relative_to(PACKAGE)
-        if relative.name != "__init__.py" or len(relative.parts) > 1:
-            yield path, relative.parts[0].removesuffix(".py")
+def module_name(path: Path) -> str:
+    """Dotted name of a module or package of ours."""
+    parts = path.relative_to(PACKAGE).with_suffix("").parts
+    return ".".join(["aptnn_md", *parts]).removesuffix(".__init__")
 
 
-def imports(path, everywhere):
+NAMES = {module_name(path) for path in MODULES}
+
+
+def room(module: str) -> str:
+    """Room of a module by its dotted name."""
+    first = module.split(".")[1]
+    return "foundation" if first in FOUNDATION else first
+
+
+def imports(path: Path, everywhere: bool = True) -> Iterator[str]:
     """Modules imported at the top, or also inside functions; not those for type checkers."""
-    tree = ast.parse(path.read_text())
-    nodes = list(ast.walk(tree)) if everywhere else list(tree.body)
+    tree = ast.parse(path.read_text(encoding="utf-8"))
     for_checkers = {
         id(inner)
         for node in ast.walk(tree)
         if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test)
         for inner in ast.walk(node)
     }
-    for node in nodes:
+    for node in ast.walk(tree) if everywhere else tree.body:
         if id(node) in for_checkers:
             continue
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom) and node.module:
-            yield node.module
-            if node.module == "aptnn_md":
-                yield from (f"aptnn_md.{alias.name}" for alias in node.names)
+            submodules = [f"{node.module}.{alias.name}" for alias in node.names]
+            inside = [name for name in submodules if name in NAMES]
+            yield from inside
+            if len(inside) < len(submodules):
+                yield node.module
 
 
-def test_every_module_has_a_layer():
-    assert {name for _, name in modules()} <= set(LAYERS)
+def shown(path: Path) -> str:
+    return str(path.relative_to(PACKAGE))
 
 
-@pytest.mark.parametrize(("path", "name"), list(modules()), ids=lambda v: str(v)[-40:])
-def test_imports_go_downward(path, name):
-    for module in imports(path, everywhere=True):
-        parts = module.split(".")
-        if parts[0] == "aptnn_md" and len(parts) > 1 and parts[1] in LAYERS:
-            assert LAYERS[parts[1]] <= LAYERS[name], f"{path.name} imports {module}"
+def test_every_module_has_a_room() -> None:
+    assert {room(name) for name in NAMES} == set(FLOOR_OF)
 
 
-@pytest.mark.parametrize(("path", "name"), list(modules()), ids=lambda v: str(v)[-40:])
-def test_numpy_layers_never_import_torch(path, name):
-    if name in WITHOUT_TORCH:
-        found = {module.split(".")[0] for module in imports(path, everywhere=name != "cli")}
+@pytest.mark.parametrize("path", MODULES, ids=shown)
+def test_imports_go_downward(path: Path) -> None:
+    here = room(module_name(path))
+    for module in imports(path):
+        if not module.startswith("aptnn_md"):
+            continue
+        assert module in NAMES, f"{shown(path)} imports from {module}, the face of the package"
+        there = room(module)
+        assert there == here or FLOOR_OF[there] < FLOOR_OF[here], f"{shown(path)} -> {module}"
+
+
+def test_there_is_no_circle() -> None:
+    graph = {module_name(path): {m for m in imports(path) if m in NAMES} for path in MODULES}
+    done: set[str] = set()
+
+    def visit(name: str, trail: tuple[str, ...]) -> None:
+        assert name not in trail, " -> ".join([*trail[trail.index(name) :], name])
+        if name in done:
+            return
+        for other in graph[name] - {name}:
+            visit(other, (*trail, name))
+        done.add(name)
+
+    for name in graph:
+        visit(name, ())
+
+
+@pytest.mark.parametrize("path", MODULES, ids=shown)
+def test_numpy_rooms_never_import_torch(path: Path) -> None:
+    here = room(module_name(path))
+    if here in WITHOUT_TORCH or here == "cli":
+        # command modules import what computes inside their functions
+        found = {module.split(".")[0] for module in imports(path, everywhere=here != "cli")}
         assert not found & {"torch", "e3nn", "mace", "ipi"}
 
 
-def test_engines_are_imported_in_their_adapters_only():
-    for path, name in modules():
-        found = {module.split(".")[0] for module in imports(path, everywhere=True)}
-        assert "mace" not in found or name in {"mace_potential", "potentials"}
-        assert "ipi" not in found or name == "ipi"
-        for engine in ("cffi", *ENGINES):
-            own = "tblite" if engine == "cffi" else engine
-            assert engine not in found or path.name.startswith(f"{own}_")
+def test_engines_are_imported_in_their_adapters_only() -> None:
+    for path in MODULES:
+        for module in imports(path):
+            package = module.split(".")[0]
+            places = OWN_MODULE.get(package, {shown(path)})
+            assert any(shown(path).startswith(place) for place in places), (shown(path), package)
 
 
-def test_all_is_there():
+def test_all_is_there() -> None:
     for name in aptnn_md.__all__:
         assert getattr(aptnn_md, name) is not None
-    for path, _ in modules():
-        name = path.stem.split("_")[0]
-        if name in ENGINES and importlib.util.find_spec(name) is None:
+    for path in MODULES:
+        needed = {p for p, places in OWN_MODULE.items() if shown(path) in places}
+        if any(importlib.util.find_spec(package) is None for package in needed):
             continue
-        module = importlib.import_module(
-            ".".join(["aptnn_md", *path.relative_to(PACKAGE).with_suffix("").parts]).removesuffix(
-                ".__init__"
-            )
-        )
+        module = importlib.import_module(module_name(path))
         assert module.__doc__
         for name in getattr(module, "__all__", []):
             assert hasattr(module, name)

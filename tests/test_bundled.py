@@ -6,8 +6,8 @@ import pytest
 from ase import Atoms
 
 from aptnn_md.bundled import bundled_path
-from aptnn_md.checkpoint import BUNDLED_MODELS, load_checkpoint
-from aptnn_md.predictor import Predictor
+from aptnn_md.prediction.model_file import BUNDLED_MODELS, load_checkpoint
+from aptnn_md.prediction.predictor import Predictor
 
 WATER = ase.io.read(bundled_path("water64.extxyz"))
 FIRST_OXYGEN = np.array(

@@ -18,12 +18,12 @@ from ase.calculators.singlepoint import SinglePointCalculator
 from ase.md.verlet import VelocityVerlet
 from systems import random_checkpoint, triclinic
 
-from aptnn_md.calculator import APTCalculator
-from aptnn_md.checkpoint import save_checkpoint
+from aptnn_md.engines.ase.calculator import APTCalculator
 from aptnn_md.errors import InputError
-from aptnn_md.potentials import load_potential
-from aptnn_md.predictor import Predictor
-from aptnn_md.predictors import Predictors
+from aptnn_md.potentials.loading import load_potential
+from aptnn_md.prediction.model_file import save_checkpoint
+from aptnn_md.prediction.predictor import Predictor
+from aptnn_md.prediction.predictors import Predictors
 
 FIELD = np.array([0.11, -0.23, 0.31])
 

@@ -5,10 +5,10 @@ import pytest
 import torch
 from systems import random_checkpoint
 
-from aptnn_md import checkpoint as module
-from aptnn_md.checkpoint import load_checkpoint, save_checkpoint
-from aptnn_md.dataset import file_sha256
 from aptnn_md.errors import InputError
+from aptnn_md.prediction import model_file as module
+from aptnn_md.prediction.model_file import load_checkpoint, save_checkpoint
+from aptnn_md.training.dataset import file_sha256
 
 
 @pytest.fixture

@@ -12,11 +12,11 @@ import pytest
 from test_ipi_client_servers import Talk
 
 from aptnn_md.bundled import bundled_path
-from aptnn_md.calculator import APTCalculator
 from aptnn_md.cli import main
-from aptnn_md.ipi.atomic_units import IPI
-from aptnn_md.potentials import load_potential
-from aptnn_md.predictor import Predictor
+from aptnn_md.engines.ase.calculator import APTCalculator
+from aptnn_md.engines.ipi.atomic_units import IPI
+from aptnn_md.potentials.loading import load_potential
+from aptnn_md.prediction.predictor import Predictor
 from aptnn_md.stream import StreamReader
 
 

@@ -10,9 +10,9 @@ import pytest
 from systems import random_checkpoint, triclinic
 
 from aptnn_md import __version__
-from aptnn_md.checkpoint import load_checkpoint, save_checkpoint
 from aptnn_md.cli import COMMANDS, main
-from aptnn_md.predictor import Predictor
+from aptnn_md.prediction.model_file import load_checkpoint, save_checkpoint
+from aptnn_md.prediction.predictor import Predictor
 from aptnn_md.stream import StreamHeader, StreamWriter
 
 SMALL = "cutoff = 4.0\nn_channels = 4\nn_radial = 3\nmessage_channels = 2\n"

@@ -11,14 +11,14 @@ import toy_molecules as toy
 from ase import units
 from systems import SMALL_ACE
 
-from aptnn_md.checkpoint import Checkpoint, save_checkpoint
+from aptnn_md.atoms.groups import Groups
+from aptnn_md.atoms.neighbours import build_graph
+from aptnn_md.atoms.rates import dipole_rate, polarizability_rate
 from aptnn_md.cli import main
-from aptnn_md.graph import build_graph
-from aptnn_md.groups import Groups
-from aptnn_md.models.tensor_model import fresh_model
-from aptnn_md.predictor import Predictor
-from aptnn_md.rates import dipole_rate, polarizability_rate
-from aptnn_md.restart import DynamicsState
+from aptnn_md.engines.ase.restart import DynamicsState
+from aptnn_md.models.tensor_network import fresh_model
+from aptnn_md.prediction.model_file import Checkpoint, save_checkpoint
+from aptnn_md.prediction.predictor import Predictor
 from aptnn_md.stream import StreamReader
 
 ESTIMATORS = "bead,centroid-apt,apt-at-centroid"

@@ -25,8 +25,8 @@ from aptnn_md.spectra import (
     read_table,
     report,
 )
-from aptnn_md.spectra.band_table import with_error
-from aptnn_md.spectra.comparison import comparison_report, write_comparison
+from aptnn_md.spectra.analysis.band_table import with_error
+from aptnn_md.spectra.analysis.comparison import comparison_report, write_comparison
 
 T, V = 300.0, 1000.0
 

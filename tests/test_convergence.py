@@ -14,8 +14,8 @@ import pytest
 from aptnn_md.cli import main
 from aptnn_md.errors import InputError
 from aptnn_md.spectra import infrared_spectrum, spectrum_of_streams
-from aptnn_md.spectra.convergence import Monitor, follow, history, relative_error
-from aptnn_md.spectra.sources import StreamOptions, StreamSpectrum
+from aptnn_md.spectra.analysis.convergence import Monitor, follow, history, relative_error
+from aptnn_md.spectra.infrared.of_streams import StreamOptions, StreamSpectrum
 from aptnn_md.stream import StreamHeader, StreamReader, StreamWriter
 
 HEADER = StreamHeader(timestep=2.0, groups=("O", "H"), temperature=300.0, volume=1000.0)
@@ -197,7 +197,7 @@ def test_ctrl_c_ends_following_and_writes_what_there_is(
     def interrupt(_seconds: float) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("aptnn_md.spectra.convergence.time.sleep", interrupt)
+    monkeypatch.setattr("aptnn_md.spectra.analysis.convergence.time.sleep", interrupt)
     path, table = tmp_path / "run", tmp_path / "ir.csv"
     words = ["spectrum", "ir", str(path), "--follow", "--resolution", "60", "--out", str(table)]
     with StreamWriter(path, HEADER) as writer:

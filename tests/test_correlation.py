@@ -8,10 +8,10 @@ from oscillators import AMU, BOLTZMANN, angular_frequency, langevin_velocities
 from scipy.signal import csd
 
 from aptnn_md.errors import InputError
-from aptnn_md.spectra.correlation import correlations
-from aptnn_md.spectra.plan import plan_spectrum
-from aptnn_md.spectra.power import power_blocks
-from aptnn_md.spectra.terms import Alone, Auto, Pair, group_terms, pair_name
+from aptnn_md.spectra.estimation.correlation import correlations
+from aptnn_md.spectra.estimation.plan import plan_spectrum
+from aptnn_md.spectra.estimation.power import power_blocks
+from aptnn_md.spectra.estimation.terms import Alone, Auto, Pair, group_terms, pair_name
 
 RUNS = [np.random.default_rng(1).normal(size=(n, 3, 2)) + 0.2 for n in (157, 90)]
 A, B = np.array([1.0, 2.0, 0.0]), np.array([0.0, -1.0, 0.5])

@@ -10,7 +10,7 @@ from oscillators import AMU, BOLTZMANN, angular_frequency, langevin_states
 
 from aptnn_md.errors import InputError
 from aptnn_md.spectra import polarizability_dipole, polarizability_dipole_of_streams
-from aptnn_md.spectra.cross_correlation import joined
+from aptnn_md.spectra.raman.cross_correlation import joined
 from aptnn_md.stream import StreamHeader, StreamWriter
 
 T, SPACING, POSITION, WIDTH = 300.0, 2.0, 600.0, 120.0

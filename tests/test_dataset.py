@@ -3,8 +3,8 @@ import numpy as np
 import pytest
 from systems import triclinic
 
-from aptnn_md.dataset import elements_of, read_labelled, split
 from aptnn_md.errors import InputError
+from aptnn_md.training.dataset import elements_of, read_labelled, split
 
 
 def write(path, frames):

@@ -7,10 +7,10 @@ import sys
 import numpy as np
 import pytest
 
+from aptnn_md.atoms.groups import Groups
 from aptnn_md.cli import main
 from aptnn_md.demo import DemoFiles, water_box
-from aptnn_md.groups import Groups
-from aptnn_md.observer import temperature
+from aptnn_md.engines.ase.observer import temperature
 from aptnn_md.stream import StreamReader
 
 

@@ -10,7 +10,7 @@ from oscillators import AMU, CHARGE, LIGHT_SPEED, VACUUM, absorption, langevin_v
 
 from aptnn_md.errors import InputError
 from aptnn_md.spectra import InfraredSpectrum, infrared_spectrum
-from aptnn_md.spectra.dielectric import (
+from aptnn_md.spectra.infrared.dielectric import (
     QUANTITIES,
     optical_constants,
     quantities,

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from aptnn_md.errors import InputError
-from aptnn_md.spectra.experiment import read_reference
+from aptnn_md.spectra.analysis.experiment import read_reference
 
 NU = np.concatenate([np.linspace(5.0, 300.0, 300), np.linspace(302.0, 6000.0, 2900)])
 EPSILON = 1.77 + 2.1e6 / (1643.0**2 - NU**2 - 90j * NU) + 9e5 / (200.0**2 - NU**2 - 1j * 250 * NU)

@@ -4,8 +4,8 @@ from ase import Atoms
 from ase.neighborlist import neighbor_list
 from systems import triclinic
 
+from aptnn_md.atoms.neighbours import build_graph, neighbour_pairs
 from aptnn_md.errors import InputError
-from aptnn_md.graph import build_graph, neighbour_pairs
 
 PBC = [(1, 1, 1), (0, 0, 0), (1, 1, 0), (0, 1, 0), (1, 0, 1)]
 

@@ -14,12 +14,12 @@ from ase import units
 from ase.calculators.socketio import SocketIOCalculator
 from ase.md.verlet import VelocityVerlet
 
+from aptnn_md.engines.client.answers import Answers
+from aptnn_md.engines.client.client import Address, Client
+from aptnn_md.engines.client.evaluator import Evaluator
+from aptnn_md.engines.client.increments import IncrementSettings, IncrementStream
+from aptnn_md.engines.ipi.atomic_units import CODATA
 from aptnn_md.errors import InputError, RunError
-from aptnn_md.ipi.answers import Answers
-from aptnn_md.ipi.atomic_units import CODATA
-from aptnn_md.ipi.client import Address, Client
-from aptnn_md.ipi.evaluator import Evaluator
-from aptnn_md.ipi.increments import IncrementSettings, IncrementStream
 from aptnn_md.stream import StreamReader
 
 

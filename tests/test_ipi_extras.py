@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import toy_molecules as toy
 
+from aptnn_md.engines.client import extras
 from aptnn_md.errors import InputError
-from aptnn_md.ipi import extras
 
 TENSORS = np.random.default_rng(5).normal(size=(2, 3, 3, 3))
 

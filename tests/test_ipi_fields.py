@@ -12,7 +12,7 @@ from pathlib import Path
 from ipi_client_tools import run_ipi_input
 from ipi_inputs import BOHR, FS, Checkpoint, write_input
 
-from aptnn_md.ipi.answers import field_forces
+from aptnn_md.engines.client.answers import field_forces
 
 pytestmark = pytest.mark.ipi
 TESTS = Path(__file__).parent

@@ -5,10 +5,10 @@ import pytest
 import toy_molecules
 from ase import Atoms
 
+from aptnn_md.engines.client.evaluator import Evaluator
+from aptnn_md.engines.client.increments import IncrementSettings, IncrementStream
+from aptnn_md.engines.client.trail import Geometry, Trail
 from aptnn_md.errors import InputError, RunError
-from aptnn_md.ipi.evaluator import Evaluator
-from aptnn_md.ipi.increments import IncrementSettings, IncrementStream
-from aptnn_md.ipi.trail import Geometry, Trail
 from aptnn_md.stream import StreamReader
 
 TEMPLATE = toy_molecules.structure(2, seed=3, pbc=True)

@@ -22,9 +22,9 @@ from ipi_inputs import PILE, Checkpoint, write_input
 from test_ipi_client import check_increments, dipoles
 from test_ipi_client_servers import Talk
 
-from aptnn_md.ipi.extras import APT_KEY, decode_tensor
-from aptnn_md.ipi.ranks import shares
-from aptnn_md.predictor import Predictor
+from aptnn_md.engines.client.extras import APT_KEY, decode_tensor
+from aptnn_md.engines.client.ranks import shares
+from aptnn_md.prediction.predictor import Predictor
 
 pytestmark = pytest.mark.ipi
 TESTS = Path(__file__).parent

@@ -14,16 +14,16 @@ pytest.importorskip("ipi")
 from ipi.pes import load_pes
 from ipi.utils.units import UnitMap
 
-from aptnn_md.calculator import APTCalculator
+from aptnn_md.engines.ase.calculator import APTCalculator
+from aptnn_md.engines.client.answers import Answers, checked_field
+from aptnn_md.engines.client.dipole_change import DipoleChange, nearest_image
+from aptnn_md.engines.client.evaluator import Evaluator, read_template
+from aptnn_md.engines.client.extras import APT_KEY, decode_tensor
+from aptnn_md.engines.ipi import atomic_units
+from aptnn_md.engines.ipi.atomic_units import IPI
+from aptnn_md.engines.ipi.pes import EvaluatorDriver
 from aptnn_md.errors import InputError
-from aptnn_md.ipi import atomic_units
-from aptnn_md.ipi.answers import Answers, checked_field
-from aptnn_md.ipi.atomic_units import IPI
-from aptnn_md.ipi.dipole_change import DipoleChange, nearest_image
-from aptnn_md.ipi.evaluator import Evaluator, read_template
-from aptnn_md.ipi.extras import APT_KEY, decode_tensor
-from aptnn_md.ipi.pes import EvaluatorDriver
-from aptnn_md.predictor import Predictor
+from aptnn_md.prediction.predictor import Predictor
 
 pytestmark = pytest.mark.ipi
 DRIVERS = Path(__file__).parent.parent / "drivers"
@@ -97,7 +97,7 @@ def test_without_stress_the_virial_is_zero_and_this_is_said(caplog):
 
 @pytest.mark.mace
 def test_potential_batched_is_the_calculator_one_by_one(water):
-    from aptnn_md.potentials import load_potential
+    from aptnn_md.potentials.loading import load_potential
 
     frames, path = water
     driver_class = load_pes("custom", str(DRIVERS / "aptnn_md_potential.py"))

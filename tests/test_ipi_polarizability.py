@@ -29,17 +29,17 @@ from test_ipi_increments import TIMESTEP, feed, new, paths
 from test_ipi_streams import plugin, run_plain
 from test_ipi_truth import CASES, WAVENUMBER
 
-from aptnn_md.checkpoint import save_checkpoint
+from aptnn_md.atoms.rates import ESTIMATORS
+from aptnn_md.engines.client.extras import APT_KEY, PGT_KEY, decode_tensor
+from aptnn_md.engines.ipi.pes import DrivenDriver, FieldDriver, TensorDriver
+from aptnn_md.engines.ipi.plugin import StreamPlugin
+from aptnn_md.engines.ipi.polar_tensors import NetworkTensors
+from aptnn_md.engines.ipi.runner import run_ipi
+from aptnn_md.engines.ipi.state import BeadState
+from aptnn_md.engines.ipi.streaming import StreamSettings
 from aptnn_md.errors import InputError
-from aptnn_md.ipi.extras import APT_KEY, PGT_KEY, decode_tensor
-from aptnn_md.ipi.pes import DrivenDriver, FieldDriver, TensorDriver
-from aptnn_md.ipi.plugin import StreamPlugin
-from aptnn_md.ipi.polar_tensors import NetworkTensors
-from aptnn_md.ipi.runner import run_ipi
-from aptnn_md.ipi.state import BeadState
-from aptnn_md.ipi.streaming import StreamSettings
-from aptnn_md.predictors import load_predictor
-from aptnn_md.rates import ESTIMATORS
+from aptnn_md.prediction.model_file import save_checkpoint
+from aptnn_md.prediction.predictors import load_predictor
 from aptnn_md.stream import StreamReader
 from aptnn_md.tensors import to_voigt
 

@@ -13,8 +13,8 @@ pytest.importorskip("ipi")
 from ipi_client_tools import Server, toy_client
 from ipi_inputs import Checkpoint
 
-from aptnn_md.observer import StreamObserver
-from aptnn_md.spectra.sources import spectrum_of_streams
+from aptnn_md.engines.ase.observer import StreamObserver
+from aptnn_md.spectra.infrared.of_streams import spectrum_of_streams
 from aptnn_md.units import WAVENUMBER_PER_ANGULAR_FREQUENCY
 
 pytestmark = pytest.mark.ipi

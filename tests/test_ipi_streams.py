@@ -20,14 +20,14 @@ from ipi.engine.simulation import Simulation
 from ipi.utils.softexit import softexit
 from ipi_inputs import PILE, SVR, go_on_toy, run_toy, write_input
 
+from aptnn_md.atoms.groups import parse_groups
+from aptnn_md.engines.ipi.runner import run_ipi
+from aptnn_md.engines.ipi.state import _numbers
+from aptnn_md.engines.ipi.streaming import StreamSettings
+from aptnn_md.engines.ipi.version import check_version
 from aptnn_md.errors import InputError, RunError
-from aptnn_md.groups import parse_groups
-from aptnn_md.ipi.runner import run_ipi
-from aptnn_md.ipi.state import _numbers
-from aptnn_md.ipi.streaming import StreamSettings
-from aptnn_md.ipi.version import check_version
-from aptnn_md.spectra.convergence import Monitor
-from aptnn_md.spectra.sources import StreamOptions
+from aptnn_md.spectra.analysis.convergence import Monitor
+from aptnn_md.spectra.infrared.of_streams import StreamOptions
 from aptnn_md.stream import StreamReader
 
 pytestmark = [pytest.mark.ipi, pytest.mark.filterwarnings("ignore::DeprecationWarning:ipi")]
@@ -359,7 +359,7 @@ def test_left_over_sockets(tmp_path, monkeypatch, caplog):
 
 
 def test_disk_full_leaves_no_restart_ahead(tmp_path, monkeypatch):
-    import aptnn_md.ipi.streaming as streaming
+    import aptnn_md.engines.ipi.streaming as streaming
 
     monkeypatch.chdir(tmp_path)
     write_input(".", steps=10, checkpoint=2, overwrite=True)
@@ -383,7 +383,7 @@ def test_disk_full_leaves_no_restart_ahead(tmp_path, monkeypatch):
 
 
 def test_stops_when_converged(tmp_path, monkeypatch):
-    import aptnn_md.ipi.runner as runner
+    import aptnn_md.engines.ipi.runner as runner
 
     monkeypatch.setattr(
         runner, "ConvergenceStop", functools.partial(runner.ConvergenceStop, seconds=0.2)

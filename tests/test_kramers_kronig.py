@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from aptnn_md.errors import InputError
-from aptnn_md.spectra.kramers_kronig import kramers_kronig
+from aptnn_md.spectra.analysis.kramers_kronig import kramers_kronig
 
 LINES = [(2.1e6, 1500.0, 80.0), (4e5, 300.0, 220.0), (9e5, 3400.0, 300.0)]
 

@@ -7,10 +7,10 @@ import toy_molecules
 from ase import Atoms
 from ase.build import bulk, molecule
 
+from aptnn_md.atoms.molecules import Molecules
 from aptnn_md.cli import main
 from aptnn_md.errors import InputError
 from aptnn_md.labels.clusters import cut_clusters
-from aptnn_md.molecules import Molecules
 
 
 def wrapped_liquid():
@@ -24,7 +24,7 @@ def wrapped_liquid():
 def brute_force(atoms, centre, radius):
     """Positions of the cluster's atoms, from a large supercell."""
     molecules = Molecules.of(atoms)
-    from aptnn_md.molecules import Frame
+    from aptnn_md.atoms.frame import Frame
 
     whole = molecules.whole(Frame.of(atoms))
     own = whole[molecules.index == centre]

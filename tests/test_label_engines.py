@@ -11,9 +11,9 @@ from engine_labels import engine_labels
 from aptnn_md.errors import RunError
 from aptnn_md.labels.atomic_units import BOHR, DEBYE, FIELD, FORCE
 from aptnn_md.labels.checks import figures
-from aptnn_md.labels.cp2k_engine import read_dipole, read_forces
-from aptnn_md.labels.cp2k_input import make_input, read_template
-from aptnn_md.labels.engine import load_engine
+from aptnn_md.labels.engines.cp2k import read_dipole, read_forces
+from aptnn_md.labels.engines.cp2k_input import make_input, read_template
+from aptnn_md.labels.engines.interface import load_engine
 from aptnn_md.labels.job import LabelJob, run_labels
 from aptnn_md.labels.labelled_file import FrameToLabel
 from aptnn_md.labels.points import PointFailure

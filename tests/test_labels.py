@@ -15,15 +15,15 @@ import toy_field
 import toy_molecules
 
 from aptnn_md.cli import main
-from aptnn_md.dataset import read_labelled
 from aptnn_md.errors import InputError, RunError
 from aptnn_md.labels.atomic_units import FIELD
 from aptnn_md.labels.checks import figures, parse_limits, pgt_rotational_sum, rotational_sum
-from aptnn_md.labels.engine import load_engine
+from aptnn_md.labels.engines.interface import load_engine
 from aptnn_md.labels.job import LabelJob, run_labels
 from aptnn_md.labels.labelled_file import FrameToLabel
 from aptnn_md.labels.schemes import Labels
 from aptnn_md.labels.work import workers
+from aptnn_md.training.dataset import read_labelled
 
 ENGINE = "toy_field:FieldPotential"
 
@@ -247,7 +247,7 @@ def test_mpi_gives_the_same_file(tmp_path):
 
 
 def test_two_runs_in_one_directory_are_refused(tmp_path):
-    from aptnn_md.stream.lock import lock
+    from aptnn_md.locks import lock
 
     work = tmp_path / "work"
     work.mkdir()

@@ -15,22 +15,22 @@ from ase.md.nose_hoover_chain import NoseHooverChainNVT
 from ase.md.verlet import VelocityVerlet
 from systems import SMALL_ACE
 
-from aptnn_md.calculator import APTCalculator
-from aptnn_md.checkpoint import Checkpoint as ModelCheckpoint
-from aptnn_md.checkpoint import save_checkpoint
+from aptnn_md.atoms.groups import Groups
+from aptnn_md.atoms.neighbours import build_graph
+from aptnn_md.atoms.rates import dipole_rate
 from aptnn_md.cli import main
+from aptnn_md.engines.ase.calculator import APTCalculator
+from aptnn_md.engines.ase.md import THERMOSTATS, MDSettings, make_dynamics, run_md
+from aptnn_md.engines.ase.observer import StreamObserver
+from aptnn_md.engines.ase.restart import Checkpoint, DynamicsState
 from aptnn_md.errors import InputError, RunError
-from aptnn_md.graph import build_graph
-from aptnn_md.groups import Groups
-from aptnn_md.md import THERMOSTATS, MDSettings, make_dynamics, run_md
-from aptnn_md.models.tensor_model import fresh_model
-from aptnn_md.observer import StreamObserver
-from aptnn_md.predictor import Predictor
-from aptnn_md.rates import dipole_rate
-from aptnn_md.restart import Checkpoint, DynamicsState
-from aptnn_md.spectra.convergence import Monitor
-from aptnn_md.spectra.sources import StreamOptions
-from aptnn_md.stopping import ConvergenceStop
+from aptnn_md.models.tensor_network import fresh_model
+from aptnn_md.prediction.model_file import Checkpoint as ModelCheckpoint
+from aptnn_md.prediction.model_file import save_checkpoint
+from aptnn_md.prediction.predictor import Predictor
+from aptnn_md.spectra.analysis.convergence import Monitor
+from aptnn_md.spectra.analysis.stopping import ConvergenceStop
+from aptnn_md.spectra.infrared.of_streams import StreamOptions
 from aptnn_md.stream import StreamReader
 
 

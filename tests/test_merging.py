@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from aptnn_md.errors import InputError
-from aptnn_md.spectra.merging import merge_groups
+from aptnn_md.spectra.sources.merging import merge_groups
 
 MOTIONS = ("translation", "libration", "vibration")
 MOLECULES = tuple(f"{name} {m}" for name in ("H2O-1", "H2O-2", "CH4-1", "Cl") for m in MOTIONS)

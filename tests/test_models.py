@@ -12,8 +12,8 @@ from systems import random_checkpoint, triclinic
 from aptnn_md.errors import InputError
 from aptnn_md.models.ace import CHUNK_SIZE
 from aptnn_md.models.ace_geometry import BLOCK_SIZE
-from aptnn_md.models.tensor_model import TARGETS, TensorModel, fresh_model
-from aptnn_md.predictor import Predictor
+from aptnn_md.models.tensor_network import TARGETS, TensorModel, fresh_model
+from aptnn_md.prediction.predictor import Predictor
 from aptnn_md.tensors import gradient_parts
 
 # relative to the rms of the tensors

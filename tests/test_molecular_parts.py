@@ -10,8 +10,8 @@ import pytest
 from aptnn_md.cli import main
 from aptnn_md.errors import InputError
 from aptnn_md.spectra import infrared_spectrum, spectrum_of_streams
-from aptnn_md.spectra.parts import INTERMOLECULAR, is_cross
-from aptnn_md.spectra.sources import StreamOptions
+from aptnn_md.spectra.estimation.parts import INTERMOLECULAR, is_cross
+from aptnn_md.spectra.infrared.of_streams import StreamOptions
 from aptnn_md.stream import StreamHeader, StreamWriter
 
 MOLECULES = ("H2O-1", "CH4O-1", "H2O-2", "Na-1", "H2O-3")

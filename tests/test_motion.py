@@ -7,11 +7,12 @@ import pytest
 from ase import Atoms
 from ase.build import molecule
 
+from aptnn_md.atoms.frame import Frame, nearest_images
+from aptnn_md.atoms.groups import Groups, parse_groups
+from aptnn_md.atoms.molecules import Molecules, molecules
+from aptnn_md.atoms.motion import MOTIONS, MotionGroups
+from aptnn_md.atoms.rates import ESTIMATORS, dipole_rate, estimate, f_sum
 from aptnn_md.errors import InputError
-from aptnn_md.groups import Groups, parse_groups
-from aptnn_md.molecules import Frame, Molecules, molecules, nearest_images
-from aptnn_md.motion import MOTIONS, MotionGroups
-from aptnn_md.rates import ESTIMATORS, dipole_rate, estimate, f_sum
 from aptnn_md.units import AMU_A2_PER_FS2_EV, BOLTZMANN_EV_PER_K
 
 SKEWED = np.array([[14.0, 0.0, 0.0], [6.0, 11.0, 0.0], [-5.0, 4.5, 9.0]])

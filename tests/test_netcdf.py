@@ -10,7 +10,7 @@ import pytest
 
 from aptnn_md.errors import InputError
 from aptnn_md.spectra import infrared_spectrum, quantities
-from aptnn_md.spectra.netcdf import to_dataset, write_netcdf
+from aptnn_md.spectra.infrared.netcdf import to_dataset, write_netcdf
 
 xarray = pytest.importorskip("xarray")
 pytest.importorskip("h5netcdf")

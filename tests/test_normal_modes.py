@@ -19,6 +19,7 @@ from ase.vibrations import VibrationsData
 from scipy import constants
 from scipy.integrate import trapezoid
 
+from aptnn_md.atoms.rates import f_sum
 from aptnn_md.cli import main
 from aptnn_md.errors import InputError, RunError
 from aptnn_md.normal_modes import (
@@ -29,7 +30,6 @@ from aptnn_md.normal_modes import (
     read_polar_tensors,
     wavenumber_grid,
 )
-from aptnn_md.rates import f_sum
 from aptnn_md.units import F_SUM_PREFACTOR, KM_PER_MOL, PER_CM2_PER_KM_PER_MOL
 
 

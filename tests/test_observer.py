@@ -21,12 +21,12 @@ from ase.md.nvtberendsen import NVTBerendsen
 from ase.md.verlet import VelocityVerlet
 from observed_runs import stream_run
 
-from aptnn_md.calculator import APTCalculator
+from aptnn_md.atoms.frame import Frame
+from aptnn_md.atoms.groups import Groups, parse_groups
+from aptnn_md.atoms.rates import dipole_rate, f_sum
+from aptnn_md.engines.ase.calculator import APTCalculator
+from aptnn_md.engines.ase.observer import StreamObserver, temperature
 from aptnn_md.errors import InputError, RunError
-from aptnn_md.groups import Groups, parse_groups
-from aptnn_md.molecules import Frame
-from aptnn_md.observer import StreamObserver, temperature
-from aptnn_md.rates import dipole_rate, f_sum
 from aptnn_md.stream import StreamReader
 
 NEWER_ASE = pytest.mark.skipif(find_spec("ase.md.langevinbaoab") is None, reason="needs ASE 3.28")

@@ -12,13 +12,13 @@ from observed_runs import stream_run
 from test_md import settings, start
 from toy_tensors import Both, BothCommittee
 
-from aptnn_md.calculator import APTCalculator
+from aptnn_md.atoms.frame import Frame
+from aptnn_md.atoms.groups import parse_groups
+from aptnn_md.atoms.rates import polarizability_rate
+from aptnn_md.engines.ase.calculator import APTCalculator
+from aptnn_md.engines.ase.md import run_md
+from aptnn_md.engines.ase.observer import StreamObserver
 from aptnn_md.errors import InputError, RunError
-from aptnn_md.groups import parse_groups
-from aptnn_md.md import run_md
-from aptnn_md.molecules import Frame
-from aptnn_md.observer import StreamObserver
-from aptnn_md.rates import polarizability_rate
 from aptnn_md.stream import StreamReader
 from aptnn_md.tensors import to_voigt
 

@@ -17,11 +17,11 @@ from aptnn_md.spectra import (
     infrared_spectrum,
     quantities,
 )
-from aptnn_md.spectra.convergence import Convergence
-from aptnn_md.spectra.plot import draw_spectrum
-from aptnn_md.spectra.plot_comparison import draw_comparison
-from aptnn_md.spectra.plot_convergence import draw_convergence
-from aptnn_md.spectra.plot_parts import draw_parts, draw_quantities
+from aptnn_md.spectra.analysis.convergence import Convergence
+from aptnn_md.spectra.infrared.plot import draw_spectrum
+from aptnn_md.spectra.infrared.plot_parts import draw_parts, draw_quantities
+from aptnn_md.spectra.output.plot_comparison import draw_comparison
+from aptnn_md.spectra.output.plot_convergence import draw_convergence
 
 RATES = np.random.default_rng(5).normal(size=(2500, 12, 3)) * 0.01
 NU = np.linspace(1.0, 5000.0, 300)

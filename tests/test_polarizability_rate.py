@@ -7,11 +7,11 @@ import pytest
 import toy_field
 import toy_molecules
 
+from aptnn_md.atoms.frame import Frame
+from aptnn_md.atoms.groups import Groups, parse_groups
+from aptnn_md.atoms.motion import MOTIONS
+from aptnn_md.atoms.rates import ESTIMATORS, estimate, polarizability_rate
 from aptnn_md.errors import InputError
-from aptnn_md.groups import Groups, parse_groups
-from aptnn_md.molecules import Frame
-from aptnn_md.motion import MOTIONS
-from aptnn_md.rates import ESTIMATORS, estimate, polarizability_rate
 
 COMPONENTS = ((0, 0), (1, 1), (2, 2), (1, 2), (0, 2), (0, 1))
 

@@ -17,14 +17,14 @@ from ase.build import make_supercell
 from ase.calculators.lj import LennardJones
 
 from aptnn_md.errors import InputError
-from aptnn_md.mace_potential import (
+from aptnn_md.potentials.loading import load_potential
+from aptnn_md.potentials.mace import (
     MACEPotential,
     build_network,
     read_potential,
     write_potential,
 )
-from aptnn_md.potentials import load_potential
-from aptnn_md.quiet_mace import quiet_mace
+from aptnn_md.potentials.quiet_mace import quiet_mace
 
 pytestmark = [
     pytest.mark.mace,
@@ -114,7 +114,7 @@ def test_mace_leaves_no_lasting_settings():
     """In a new process: importing mace-torch's calculators changes settings when it happens."""
     code = (
         "import os, torch\n"
-        "from aptnn_md.quiet_mace import quiet_mace\n"
+        "from aptnn_md.potentials.quiet_mace import quiet_mace\n"
         "with quiet_mace():\n"
         "    import mace.calculators\n"
         "assert 'TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD' not in os.environ\n"
@@ -129,7 +129,7 @@ def test_bundled_says_nothing_and_names_what_is_missing():
         "import sys\n"
         "{}"
         "from ase.build import molecule\n"
-        "from aptnn_md.potentials import load_potential\n"
+        "from aptnn_md.potentials.loading import load_potential\n"
         "atoms = molecule('H2O')\n"
         "atoms.calc = load_potential('water-mace')\n"
         "assert abs(atoms.get_forces()).max() < 5\n"

@@ -5,9 +5,9 @@ import pytest
 from ase import Atoms
 from systems import random_checkpoint, triclinic
 
-from aptnn_md.checkpoint import save_checkpoint
 from aptnn_md.errors import InputError
-from aptnn_md.predictor import BATCH_ATOMS, Predictor
+from aptnn_md.prediction.model_file import save_checkpoint
+from aptnn_md.prediction.predictor import BATCH_ATOMS, Predictor
 
 
 @pytest.fixture

@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 from systems import random_checkpoint, triclinic
 
-from aptnn_md.checkpoint import load_checkpoint, save_checkpoint
 from aptnn_md.errors import InputError
-from aptnn_md.predictor import Predictor
-from aptnn_md.predictors import Predictors, load_predictor
+from aptnn_md.prediction.model_file import load_checkpoint, save_checkpoint
+from aptnn_md.prediction.predictor import Predictor
+from aptnn_md.prediction.predictors import Predictors, load_predictor
 
 
 @pytest.fixture

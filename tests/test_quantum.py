@@ -10,7 +10,7 @@ from oscillators import AMU, BOLTZMANN, LIGHT_SPEED, angular_frequency
 
 from aptnn_md.errors import InputError
 from aptnn_md.spectra import InfraredSpectrum, infrared_spectrum
-from aptnn_md.spectra.quantum import (
+from aptnn_md.spectra.analysis.quantum import (
     CORRECTIONS,
     correct,
     corrected,

@@ -21,9 +21,9 @@ from scipy.spatial.transform import Rotation
 from aptnn_md import units
 from aptnn_md.errors import InputError
 from aptnn_md.spectra import corrected_raman, measured, raman_spectrum
-from aptnn_md.spectra.polarizability import ANISOTROPIC, COMPONENTS, ISOTROPIC, coordinates
-from aptnn_md.spectra.raman import RamanSpectrum
-from aptnn_md.spectra.scattering import cross_section_factor, laser_wavenumber
+from aptnn_md.spectra.raman.polarizability import ANISOTROPIC, COMPONENTS, ISOTROPIC, coordinates
+from aptnn_md.spectra.raman.scattering import cross_section_factor, laser_wavenumber
+from aptnn_md.spectra.raman.spectrum import RamanSpectrum
 
 T, POSITION, WIDTH = 300.0, 1000.0, 100.0
 ISOTROPIC_TENSOR = 0.7 * np.eye(3)

@@ -8,10 +8,10 @@ import pytest
 from ase.build import molecule
 from systems import random_checkpoint
 
-from aptnn_md.checkpoint import save_checkpoint
 from aptnn_md.cli import main
 from aptnn_md.normal_modes import normal_modes, raman_modes
-from aptnn_md.predictors import load_predictor
+from aptnn_md.prediction.model_file import save_checkpoint
+from aptnn_md.prediction.predictors import load_predictor
 from aptnn_md.spectra import read_table
 
 

@@ -14,10 +14,10 @@ from raman_oscillators import mean_and_anisotropy, thermal_energy
 from scipy import constants
 from scipy.spatial.transform import Rotation
 
+from aptnn_md.atoms.rates import polarizability_rate
 from aptnn_md.cli import main
 from aptnn_md.labels.schemes import Scheme
 from aptnn_md.normal_modes import normal_modes, raman_modes
-from aptnn_md.rates import polarizability_rate
 from aptnn_md.spectra import raman_of_streams, read_table
 from aptnn_md.stream import StreamHeader, StreamWriter
 

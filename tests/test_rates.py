@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from aptnn_md.atoms.groups import Groups
+from aptnn_md.atoms.rates import ESTIMATORS, dipole_rate, estimate, f_sum
 from aptnn_md.errors import InputError
-from aptnn_md.groups import Groups
-from aptnn_md.rates import ESTIMATORS, dipole_rate, estimate, f_sum
 from aptnn_md.units import AMU_A2_PER_FS2_EV, BOLTZMANN_EV_PER_K
 
 

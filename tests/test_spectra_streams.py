@@ -21,8 +21,8 @@ from aptnn_md.spectra import (
     spectrum_of_streams,
     write_table,
 )
-from aptnn_md.spectra.nyquist import fastest_vibration
-from aptnn_md.spectra.plot import draw_spectrum
+from aptnn_md.spectra.estimation.nyquist import fastest_vibration
+from aptnn_md.spectra.infrared.plot import draw_spectrum
 from aptnn_md.stream import StreamHeader, StreamWriter
 
 RATES = np.random.default_rng(5).normal(size=(2500, 2, 3)) * 0.01
@@ -414,7 +414,7 @@ def test_experimental_bands_are_those_of_the_source() -> None:
 
 def test_spectra_need_neither_torch_nor_ase_nor_pyplot() -> None:
     script = (
-        "import sys, aptnn_md.spectra.plot, aptnn_md.cli.spectrum\n"
+        "import sys, aptnn_md.spectra.infrared.plot, aptnn_md.cli.spectrum\n"
         "print([m for m in ('torch', 'ase', 'matplotlib.pyplot') if m in sys.modules])"
     )
     result = subprocess.run(

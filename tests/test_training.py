@@ -15,14 +15,14 @@ import torch
 from ase.build import bulk
 from systems import SMALL_ACE, SMALL_SIMPLE, random_checkpoint, triclinic
 
-from aptnn_md.checkpoint import load_checkpoint
-from aptnn_md.dataset import read_labelled
 from aptnn_md.errors import InputError, RunError
-from aptnn_md.evaluation import draw_parity, evaluate, evaluate_targets
-from aptnn_md.predictor import Predictor
-from aptnn_md.training import TrainingSettings, with_epochs
-from aptnn_md.training_job import TrainingJob, run_training
-from aptnn_md.training_samples import TYPICAL_SPREAD, loss_factors, spread_of
+from aptnn_md.prediction.model_file import load_checkpoint
+from aptnn_md.prediction.predictor import Predictor
+from aptnn_md.training.dataset import read_labelled
+from aptnn_md.training.evaluation import draw_parity, evaluate, evaluate_targets
+from aptnn_md.training.job import TrainingJob, run_training
+from aptnn_md.training.samples import TYPICAL_SPREAD, loss_factors, spread_of
+from aptnn_md.training.trainer import TrainingSettings, with_epochs
 
 
 def teacher(atoms):

@@ -10,13 +10,13 @@ import toy_molecules as toy
 from ase import Atoms
 from oscillators import langevin_velocities
 
-from aptnn_md.calculator import APTCalculator
+from aptnn_md.atoms.groups import atom_fields, parse_groups
 from aptnn_md.cli import main
+from aptnn_md.engines.ase.calculator import APTCalculator
+from aptnn_md.engines.ase.md import MDSettings, run_md
 from aptnn_md.errors import InputError
-from aptnn_md.groups import atom_fields, parse_groups
-from aptnn_md.md import MDSettings, run_md
-from aptnn_md.spectra.vdos import velocity_spectrum
-from aptnn_md.spectra.vdos_output import write_velocities
+from aptnn_md.spectra.velocities.output import write_velocities
+from aptnn_md.spectra.velocities.vdos import velocity_spectrum
 from aptnn_md.stream import StreamHeader, StreamWriter
 
 SPACING = 2.0

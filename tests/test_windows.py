@@ -10,8 +10,14 @@ from scipy.signal import windows
 from aptnn_md import units
 from aptnn_md.errors import InputError
 from aptnn_md.spectra import infrared_spectrum
-from aptnn_md.spectra.plan import METHODS, plan_spectrum
-from aptnn_md.spectra.windows import WINDOWS, lag_window, lag_window_width, taper, taper_width
+from aptnn_md.spectra.estimation.plan import METHODS, plan_spectrum
+from aptnn_md.spectra.estimation.windows import (
+    WINDOWS,
+    lag_window,
+    lag_window_width,
+    taper,
+    taper_width,
+)
 
 T, V = 300.0, 1000.0
 

@@ -60,7 +60,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             subparsers.add_parser(name, help=help_line)
     options = parser.parse_args(arguments)
     if options.version:
-        from aptnn_md import __version__
+        from aptnn_md._version import __version__
 
         print(__version__)
         return 0

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from aptnn_md.spectra.convergence import Monitor
+    from aptnn_md.spectra.analysis.convergence import Monitor
 
 
 def add_convergence_options(parser: argparse.ArgumentParser) -> None:
@@ -48,8 +48,8 @@ def convergence_monitor(arguments: argparse.Namespace, stream: Path) -> Monitor 
     """What tells whether the run that writes ``stream`` may stop; None: no such option."""
     if arguments.until_converged is None:
         return None
-    from aptnn_md.spectra.convergence import Monitor
-    from aptnn_md.spectra.sources import StreamOptions
+    from aptnn_md.spectra.analysis.convergence import Monitor
+    from aptnn_md.spectra.infrared.of_streams import StreamOptions
 
     low, high = arguments.converge_range
     options = StreamOptions(resolution=arguments.converge_resolution, skip=arguments.converge_skip)

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from aptnn_md.ipi.evaluator import Evaluator
+    from aptnn_md.engines.client.evaluator import Evaluator
 
 HELP = """\
 Serve forces to a server of the i-PI protocol (i-PI, ASE, CP2K), and beside them what the APT
@@ -87,7 +87,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Run the command."""
-    from aptnn_md.ipi.ranks import RankPool, local_device, world
+    from aptnn_md.engines.client.ranks import RankPool, local_device, world
 
     _check(arguments)
     communicator = world()
@@ -123,9 +123,9 @@ def _check(arguments: argparse.Namespace) -> None:
 
 
 def _evaluator(arguments: argparse.Namespace, device: str) -> Evaluator:
-    from aptnn_md.ipi.evaluator import Evaluator, read_template
-    from aptnn_md.potentials import load_potential
-    from aptnn_md.tensor_models import as_predictor
+    from aptnn_md.engines.client.evaluator import Evaluator, read_template
+    from aptnn_md.potentials.loading import load_potential
+    from aptnn_md.prediction.interface import as_predictor
 
     template = read_template(arguments.template)
     options: dict[str, Any] = {"device": device, "dtype": arguments.dtype}
@@ -142,9 +142,9 @@ def _evaluator(arguments: argparse.Namespace, device: str) -> Evaluator:
 
 
 def _serve(arguments: argparse.Namespace, evaluator: Evaluator, evaluate: Any) -> int:
-    from aptnn_md.ipi.answers import Answers
-    from aptnn_md.ipi.client import Address, Client
-    from aptnn_md.ipi.increments import IncrementSettings, IncrementStream
+    from aptnn_md.engines.client.answers import Answers
+    from aptnn_md.engines.client.client import Address, Client
+    from aptnn_md.engines.client.increments import IncrementSettings, IncrementStream
 
     name, sha256 = evaluator.model_name, evaluator.model_sha256
     stream = None

@@ -11,7 +11,7 @@ from aptnn_md.cli.model_options import add_model_options, load_predictor
 from aptnn_md.errors import InputError
 
 if TYPE_CHECKING:
-    from aptnn_md.evaluation import Evaluation
+    from aptnn_md.training.evaluation import Evaluation
 
 HELP = """Compare a model's predictions with labels: component-wise RMSE and MAE over all labelled
 atoms, in e for APTs and Å² for PGTs, for each element and each irrep, beside the spread of the
@@ -40,8 +40,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> None:
     """Evaluate, print, draw."""
-    from aptnn_md.dataset import read_labelled
-    from aptnn_md.evaluation import draw_parity, evaluate_targets
+    from aptnn_md.training.dataset import read_labelled
+    from aptnn_md.training.evaluation import draw_parity, evaluate_targets
 
     predictor = load_predictor(arguments, neutral=not arguments.raw)
     if arguments.target not in {None, *predictor.targets}:
@@ -63,7 +63,7 @@ def run(arguments: argparse.Namespace) -> None:
 
 def table(result: Evaluation) -> str:
     """The figures as text."""
-    from aptnn_md.evaluation import Errors
+    from aptnn_md.training.evaluation import Errors
 
     everything = Errors(result.rmse, result.mae, result.spread, result.relative)
     lines = [

@@ -34,7 +34,7 @@ def run(arguments: argparse.Namespace) -> None:
 
 def describe(source: str) -> dict[str, Any]:
     """The facts that are known of ``source``, by name."""
-    from aptnn_md.potentials import BUNDLED
+    from aptnn_md.potentials.loading import BUNDLED
 
     if Path(source).is_dir():
         return stream_facts(source)
@@ -48,8 +48,8 @@ def describe(source: str) -> dict[str, Any]:
 def potential_facts(source: str) -> dict[str, Any]:
     """Model card and configuration of a stored potential."""
     from aptnn_md.bundled import bundled_path
-    from aptnn_md.mace_potential import read_potential
-    from aptnn_md.potentials import BUNDLED
+    from aptnn_md.potentials.loading import BUNDLED
+    from aptnn_md.potentials.mace import read_potential
 
     path = bundled_path(f"{source}.json") if source in BUNDLED else Path(source)
     header, weights = read_potential(path)
@@ -66,7 +66,7 @@ def potential_facts(source: str) -> dict[str, Any]:
 
 def model_facts(source: str) -> dict[str, Any]:
     """Architecture, weights, model card and SHA-256 of a model."""
-    from aptnn_md.checkpoint import load_checkpoint, model_path
+    from aptnn_md.prediction.model_file import load_checkpoint, model_path
 
     checkpoint = load_checkpoint(source)
     n_weights = sum(value.numel() for value in checkpoint.members[0].values())

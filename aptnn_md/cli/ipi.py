@@ -68,11 +68,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Run the command."""
-    from aptnn_md.ipi.version import require_ipi
+    from aptnn_md.engines.ipi.version import require_ipi
 
     require_ipi()
-    from aptnn_md.ipi.runner import run_ipi
-    from aptnn_md.ipi.streaming import StreamSettings
+    from aptnn_md.engines.ipi.runner import run_ipi
+    from aptnn_md.engines.ipi.streaming import StreamSettings
 
     settings = StreamSettings(
         path=arguments.stream,

@@ -177,10 +177,10 @@ def make_frames(arguments: argparse.Namespace) -> list[FrameToLabel]:
     """
     import numpy as np
 
-    from aptnn_md.dataset import read_structures
+    from aptnn_md.atoms.selection import select_atoms
     from aptnn_md.labels.clusters import cut_clusters
     from aptnn_md.labels.labelled_file import FrameToLabel
-    from aptnn_md.selection import select_atoms
+    from aptnn_md.training.dataset import read_structures
 
     structures = read_structures(arguments.data)
     if arguments.cluster is None:

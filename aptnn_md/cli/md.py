@@ -92,9 +92,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Run the command."""
-    from aptnn_md.calculator import APTCalculator
-    from aptnn_md.md import MDSettings, run_md
-    from aptnn_md.potentials import load_potential
+    from aptnn_md.engines.ase.calculator import APTCalculator
+    from aptnn_md.engines.ase.md import MDSettings, run_md
+    from aptnn_md.potentials.loading import load_potential
 
     settings = MDSettings(
         picoseconds=arguments.ps,

@@ -6,8 +6,8 @@ import argparse
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from aptnn_md.predictor import Predictor
-    from aptnn_md.predictors import Predictors
+    from aptnn_md.prediction.predictor import Predictor
+    from aptnn_md.prediction.predictors import Predictors
 
 
 def add_model_options(parser: argparse.ArgumentParser) -> None:
@@ -24,7 +24,7 @@ def add_model_options(parser: argparse.ArgumentParser) -> None:
 
 def load_predictor(arguments: argparse.Namespace, neutral: bool = True) -> Predictor | Predictors:
     """The predictor that these options describe."""
-    from aptnn_md.predictors import load_predictor as load
+    from aptnn_md.prediction.predictors import load_predictor as load
 
     return load(
         arguments.model,

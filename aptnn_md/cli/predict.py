@@ -29,9 +29,9 @@ def run(arguments: argparse.Namespace) -> None:
 
     import ase.io
 
-    from aptnn_md.dataset import read_structures
     from aptnn_md.files import write_output
     from aptnn_md.progress import Progress
+    from aptnn_md.training.dataset import read_structures
 
     predictor = load_predictor(arguments)
     text = io.StringIO()

@@ -43,7 +43,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> None:
     """Make the spectra, print their bands, write what was asked for."""
-    from aptnn_md.spectra.comparison import comparison_report, write_comparison
+    from aptnn_md.spectra.analysis.comparison import comparison_report, write_comparison
 
     names = _names(arguments)
     spectra = {
@@ -66,7 +66,7 @@ def run(arguments: argparse.Namespace) -> None:
         write_comparison(arguments.out, spectra, differences, wavenumbers, provenance)
         print(f"table: {arguments.out}")
     if arguments.plot:
-        from aptnn_md.spectra.plot_comparison import draw_comparison
+        from aptnn_md.spectra.output.plot_comparison import draw_comparison
 
         draw_comparison(
             arguments.plot,
@@ -89,7 +89,7 @@ def _names(arguments: argparse.Namespace) -> list[str]:
 
 def _spectrum(text: str, arguments: argparse.Namespace) -> InfraredSpectrum:
     from aptnn_md import spectra
-    from aptnn_md.spectra.sources import StreamOptions
+    from aptnn_md.spectra.infrared.of_streams import StreamOptions
 
     paths, _, estimator = (text, "", "") if Path(text).exists() else text.rpartition("@")
     streams = [path for path in (paths or estimator).split(",") if path]

@@ -9,7 +9,7 @@ from aptnn_md.cli import spectrum_options
 from aptnn_md.errors import InputError
 
 if TYPE_CHECKING:
-    from aptnn_md.spectra.stream_signal import HasBlocks, StreamSignal
+    from aptnn_md.spectra.sources.stream_signal import HasBlocks, StreamSignal
 
     Spectrum = TypeVar("Spectrum", bound=HasBlocks)
 
@@ -23,7 +23,7 @@ def followed(
     ----------
     integral : name of the integral over all wavenumbers, with its unit
     """
-    from aptnn_md.spectra.convergence import RANGE, follow_streams
+    from aptnn_md.spectra.analysis.convergence import RANGE, follow_streams
 
     if not arguments.follow >= 0.0:
         raise InputError("--follow", "seconds", arguments.follow, "0 or more")

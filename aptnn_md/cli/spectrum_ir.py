@@ -28,7 +28,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> None:
     """Make the spectrum, print what was found, write what was asked for."""
     from aptnn_md import spectra
-    from aptnn_md.spectra.sources import StreamSpectrum
+    from aptnn_md.spectra.infrared.of_streams import StreamSpectrum
 
     options = spectrum_options.stream_options(arguments)
     if arguments.follow is None:

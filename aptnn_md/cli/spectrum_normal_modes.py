@@ -134,7 +134,7 @@ def run(arguments: argparse.Namespace) -> None:
 def _hessian(arguments: argparse.Namespace, atoms: Atoms) -> FloatArray:
     """The Hessian that was asked for; the positions of ``atoms`` become those where it is."""
     from aptnn_md import normal_modes as harmonic
-    from aptnn_md.potentials import load_potential
+    from aptnn_md.potentials.loading import load_potential
 
     if arguments.hessian:
         return harmonic.read_hessian(arguments.hessian, atoms)
@@ -166,7 +166,7 @@ def _tensors(arguments: argparse.Namespace, atoms: Atoms) -> tuple[FloatArray, F
         if pgt_file is None and has_target(arguments.apt, "pgt"):
             pgt_file = arguments.apt
         return apt, _gradients(pgt_file, atoms)
-    from aptnn_md.predictors import load_predictor
+    from aptnn_md.prediction.predictors import load_predictor
 
     predictor = load_predictor(
         arguments.model,

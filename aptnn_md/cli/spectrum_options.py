@@ -6,7 +6,7 @@ import argparse
 from typing import TYPE_CHECKING, TypedDict
 
 if TYPE_CHECKING:
-    from aptnn_md.spectra.stream_signal import StreamOptions
+    from aptnn_md.spectra.sources.stream_signal import StreamOptions
 
 
 def add_stream_arguments(parser: argparse.ArgumentParser, volume: bool = True) -> None:
@@ -79,7 +79,7 @@ def add_signal_arguments(parser: argparse.ArgumentParser, quantity: str) -> None
 
 def stream_options(arguments: argparse.Namespace) -> StreamOptions:
     """What of the streams is used, and how."""
-    from aptnn_md.spectra.stream_signal import StreamOptions
+    from aptnn_md.spectra.sources.stream_signal import StreamOptions
 
     return StreamOptions(
         resolution=arguments.resolution,
@@ -124,7 +124,7 @@ def add_resolution_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 class Method(TypedDict):
-    """How a spectrum is computed; see :class:`aptnn_md.spectra.plan.SpectralPlan`."""
+    """How a spectrum is computed; see :class:`aptnn_md.spectra.estimation.plan.SpectralPlan`."""
 
     method: str
     window: str

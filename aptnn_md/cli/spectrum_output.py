@@ -12,7 +12,7 @@ from aptnn_md.provenance import command_line
 
 if TYPE_CHECKING:
     from aptnn_md.spectra import InfraredSpectrum, Quantity, Reference, ReferenceCurve
-    from aptnn_md.spectra.sources import StreamOptions
+    from aptnn_md.spectra.infrared.of_streams import StreamOptions
 
 _ALL = "all"
 
@@ -119,12 +119,12 @@ def show(spectrum: InfraredSpectrum, arguments: argparse.Namespace, options: Str
         spectra.write_table(arguments.out, spectrum, wavenumbers, provenance, quantities)
         print(f"table: {arguments.out}")
     if arguments.netcdf:
-        from aptnn_md.spectra.netcdf import write_netcdf
+        from aptnn_md.spectra.infrared.netcdf import write_netcdf
 
         write_netcdf(arguments.netcdf, spectrum, wavenumbers, provenance, quantities)
         print(f"NetCDF: {arguments.netcdf}")
     if arguments.plot:
-        from aptnn_md.spectra.plot import draw_spectrum
+        from aptnn_md.spectra.infrared.plot import draw_spectrum
 
         draw_spectrum(
             arguments.plot, spectrum, reference=reference, curves=curves, wavenumbers=wavenumbers
@@ -142,18 +142,18 @@ def _draw_more(
     """Pictures of parts, quantities and convergence."""
     wavenumbers = spectrum_options.wavenumber_range(arguments)
     if arguments.plot_parts:
-        from aptnn_md.spectra.plot_parts import draw_parts
+        from aptnn_md.spectra.infrared.plot_parts import draw_parts
 
         draw_parts(arguments.plot_parts, spectrum, wavenumbers=wavenumbers)
         print(f"picture: {arguments.plot_parts}")
     if arguments.plot_quantities:
-        from aptnn_md.spectra.plot_parts import draw_quantities
+        from aptnn_md.spectra.infrared.plot_parts import draw_quantities
 
         draw_quantities(arguments.plot_quantities, spectrum, quantities, wavenumbers=wavenumbers)
         print(f"picture: {arguments.plot_quantities}")
     if arguments.plot_convergence:
-        from aptnn_md.spectra.convergence import RANGE, history
-        from aptnn_md.spectra.plot_convergence import draw_convergence
+        from aptnn_md.spectra.analysis.convergence import RANGE, history
+        from aptnn_md.spectra.output.plot_convergence import draw_convergence
 
         low, high = wavenumbers or RANGE
         points = history(arguments.streams, options, (low, high))
@@ -200,7 +200,7 @@ def _quantities(
 ) -> tuple[InfraredSpectrum, list[Quantity]]:
     """Quantities, and the spectrum with notes on how they were made."""
     from aptnn_md import spectra
-    from aptnn_md.spectra.dielectric import permittivity_note
+    from aptnn_md.spectra.infrared.dielectric import permittivity_note
 
     names = list(arguments.quantities)
     if names == [_ALL]:

@@ -11,7 +11,7 @@ from aptnn_md.errors import InputError
 from aptnn_md.provenance import command_line
 
 if TYPE_CHECKING:
-    from aptnn_md.spectra.raman import RamanSpectrum
+    from aptnn_md.spectra.raman.spectrum import RamanSpectrum
 
 HELP = """\
 Raman spectra from streams of the polarizability rate: isotropic (45a²) and anisotropic (γ²), from
@@ -68,8 +68,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> None:
     """Make the spectrum, print what was found, write what was asked for."""
-    from aptnn_md.spectra.raman_output import report_raman, write_raman, write_raman_netcdf
-    from aptnn_md.spectra.scattering import corrected_raman, laser_wavenumber, measured
+    from aptnn_md.spectra.raman.output import report_raman, write_raman, write_raman_netcdf
+    from aptnn_md.spectra.raman.scattering import corrected_raman, laser_wavenumber, measured
 
     if arguments.photon_counting and not arguments.laser:
         raise InputError("--photon-counting", "laser", "none", "--laser, e.g. --laser 532nm")
@@ -88,19 +88,19 @@ def run(arguments: argparse.Namespace) -> None:
         write_raman_netcdf(arguments.netcdf, spectrum, wavenumbers, command_line())
         print(f"NetCDF: {arguments.netcdf}")
     if arguments.plot:
-        from aptnn_md.spectra.plot_raman import draw_raman
+        from aptnn_md.spectra.raman.plot import draw_raman
 
         draw_raman(arguments.plot, spectrum, wavenumbers=wavenumbers)
         print(f"picture: {arguments.plot}")
     if arguments.plot_parts:
-        from aptnn_md.spectra.plot_raman import draw_raman_parts
+        from aptnn_md.spectra.raman.plot import draw_raman_parts
 
         draw_raman_parts(arguments.plot_parts, spectrum, wavenumbers=wavenumbers)
         print(f"picture: {arguments.plot_parts}")
 
 
 def _reduced(arguments: argparse.Namespace) -> RamanSpectrum:
-    from aptnn_md.spectra.raman_streams import RamanStreams
+    from aptnn_md.spectra.raman.of_streams import RamanStreams
 
     options = spectrum_options.stream_options(arguments)
     components = [name for name in arguments.components.split(",") if name]

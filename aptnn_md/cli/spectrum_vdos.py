@@ -39,12 +39,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> None:
     """Make the spectra, print what was found, write what was asked for."""
-    from aptnn_md.spectra.vdos import velocity_spectrum
-    from aptnn_md.spectra.vdos_output import (
+    from aptnn_md.spectra.velocities.output import (
         draw_velocities,
         report_velocities,
         write_velocities,
     )
+    from aptnn_md.spectra.velocities.vdos import velocity_spectrum
 
     spectrum = velocity_spectrum(
         arguments.streams,

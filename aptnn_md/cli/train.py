@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from aptnn_md.errors import InputError
 
 if TYPE_CHECKING:
-    from aptnn_md.training_job import TrainingJob
+    from aptnn_md.training.job import TrainingJob
 
 HELP = """Train a network on frames whose atoms carry an array `apt` of nine columns (row = dipole,
 column = displacement, e), with --target pgt `pgt` of 27 columns ([dipole, dipole, displacement],
@@ -86,7 +86,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> None:
     """Train and say where everything is."""
-    from aptnn_md.training_job import run_training
+    from aptnn_md.training.job import run_training
 
     job = make_job(arguments)
     checkpoint = run_training(job, restart=arguments.restart)
@@ -103,7 +103,7 @@ def run(arguments: argparse.Namespace) -> None:
 
 def _with_units(rmse: float | dict[str, float], target: str) -> str:
     """The figure of a model card, of several targets each with its name."""
-    from aptnn_md.dataset import TARGET_UNITS
+    from aptnn_md.training.dataset import TARGET_UNITS
 
     if not isinstance(rmse, dict):
         return f"{rmse:.4f} {TARGET_UNITS[target]}"
@@ -118,8 +118,8 @@ def make_job(arguments: argparse.Namespace) -> TrainingJob:
     InputError
         Unknown keys, missing or impossible values.
     """
-    from aptnn_md.training import TrainingSettings
-    from aptnn_md.training_job import TrainingJob
+    from aptnn_md.training.job import TrainingJob
+    from aptnn_md.training.trainer import TrainingSettings
 
     source = str(arguments.config or "train")
     options, tables = _read_config(arguments.config)

@@ -8,7 +8,7 @@ the energy in a field E is E₀ − M·E − ½ E·α·E.
 :mod:`~aptnn_md.labels.job` runs them, each once, with one of the engines.
 """
 
-from aptnn_md.labels.engine import Engine, load_engine
+from aptnn_md.labels.engines.interface import Engine, load_engine
 from aptnn_md.labels.job import LabelJob, run_labels
 from aptnn_md.labels.labelled_file import FrameToLabel, Summary
 from aptnn_md.labels.points import PointFailure, PointResult

@@ -9,9 +9,10 @@ import numpy as np
 from ase import Atoms
 
 from aptnn_md.arrays import AnyArray, FloatArray
+from aptnn_md.atoms.frame import Frame
+from aptnn_md.atoms.molecules import Molecules, bonds
+from aptnn_md.atoms.neighbours import neighbour_pairs
 from aptnn_md.errors import InputError
-from aptnn_md.graph import neighbour_pairs
-from aptnn_md.molecules import Frame, Molecules, bonds
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from aptnn_md.errors import InputError, RunError
 from aptnn_md.files import PARTIAL, write_output
 from aptnn_md.labels.atomic_units import FIELD
 from aptnn_md.labels.checks import LIMITS
-from aptnn_md.labels.engine import Engine, load_engine
+from aptnn_md.labels.engines.interface import Engine, load_engine
 from aptnn_md.labels.labelled_file import FrameToLabel, Summary, check_and_format
 from aptnn_md.labels.points import RUN_PREFIX, PointFailure
 from aptnn_md.labels.schemes import Labels, Scheme
@@ -37,7 +37,7 @@ class LabelJob:
     Parameters
     ----------
     frames : structures
-    engine : text for :func:`aptnn_md.labels.engine.load_engine`
+    engine : text for :func:`aptnn_md.labels.engines.interface.load_engine`
     out : extxyz file to write
     properties : of ``"apt"``, ``"pgt"``
     scheme : ``"field"``, ``"space"``, or None: by field where the engine knows one
@@ -112,7 +112,7 @@ def import_labels(
     charge: float = 0.0,
     transpose: bool = False,
 ) -> Summary:
-    """Labels from files of other programs: :mod:`aptnn_md.labels.importers`.
+    """Labels from files of other programs: :mod:`aptnn_md.labels.importers.reading`.
 
     Parameters
     ----------
@@ -130,7 +130,7 @@ def import_labels(
     RunError
         Not one of them passes the checks.
     """
-    from aptnn_md.labels.importers import read_labels
+    from aptnn_md.labels.importers.reading import read_labels
 
     frames, labels = [], []
     for path in files:
@@ -222,7 +222,7 @@ def _put_together(
 
 
 def _lock(work: Path) -> int:
-    from aptnn_md.stream.lock import lock
+    from aptnn_md.locks import lock
 
     try:
         work.mkdir(parents=True, exist_ok=True)

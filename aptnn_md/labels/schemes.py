@@ -22,9 +22,9 @@ import numpy as np
 from ase import Atoms
 
 from aptnn_md.arrays import AnyArray, FloatArray
+from aptnn_md.atoms.frame import Frame, nearest_images
 from aptnn_md.labels.atomic_units import VOLT_ANGSTROM
 from aptnn_md.labels.points import Point, PointResult
-from aptnn_md.molecules import Frame, nearest_images
 
 Results: TypeAlias = Mapping[Point, PointResult]
 

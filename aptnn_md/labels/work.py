@@ -27,7 +27,7 @@ from ase import Atoms
 
 from aptnn_md.errors import RunError
 from aptnn_md.files import write_whole
-from aptnn_md.labels.engine import Engine, load_engine
+from aptnn_md.labels.engines.interface import Engine, load_engine
 from aptnn_md.labels.points import (
     Point,
     PointFailure,

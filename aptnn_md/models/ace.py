@@ -21,7 +21,7 @@ from collections.abc import Iterator, Sequence
 import torch
 from torch import Tensor, nn
 
-from aptnn_md.graph import Graph
+from aptnn_md.atoms.neighbours import Graph
 from aptnn_md.models.ace_geometry import ACEConfig, Geometry, make_geometry
 from aptnn_md.models.layers import (
     ChannelMixing,

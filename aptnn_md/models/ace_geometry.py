@@ -14,8 +14,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from aptnn_md.e3nn_compat import o3
-from aptnn_md.graph import Graph
+from aptnn_md.atoms.neighbours import Graph
+from aptnn_md.models.e3nn_compat import o3
 from aptnn_md.models.layers import n_components
 from aptnn_md.models.radial import bessel_basis
 

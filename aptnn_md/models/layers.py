@@ -17,7 +17,7 @@ import math
 import torch
 from torch import Tensor, nn
 
-from aptnn_md.e3nn_compat import o3, wigner_3j
+from aptnn_md.models.e3nn_compat import o3, wigner_3j
 
 
 def n_components(lmax: int) -> int:

@@ -16,8 +16,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from aptnn_md.e3nn_compat import o3, wigner_3j
-from aptnn_md.graph import Graph
+from aptnn_md.atoms.neighbours import Graph
+from aptnn_md.models.e3nn_compat import o3, wigner_3j
 
 N_RADIAL = 10
 RADIAL_WIDTH = 100

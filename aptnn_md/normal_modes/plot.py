@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from aptnn_md.arrays import FloatArray
 from aptnn_md.normal_modes.infrared import InfraredModes
 from aptnn_md.normal_modes.raman import RamanModes
-from aptnn_md.spectra.picture import EXPERIMENT, LINE, new_figure, save, style, title
+from aptnn_md.spectra.output.canvas import EXPERIMENT, LINE, new_figure, save, style, title
 
 
 def draw_modes(

@@ -10,8 +10,8 @@ from aptnn_md.arrays import FloatArray
 from aptnn_md.errors import InputError
 from aptnn_md.normal_modes.broadening import broadened
 from aptnn_md.normal_modes.modes import NormalModes
-from aptnn_md.spectra.polarizability import ANISOTROPIC, ISOTROPIC, coordinates
-from aptnn_md.spectra.scattering import cross_section_factor
+from aptnn_md.spectra.raman.polarizability import ANISOTROPIC, ISOTROPIC, coordinates
+from aptnn_md.spectra.raman.scattering import cross_section_factor
 from aptnn_md.tensors import to_voigt
 
 
@@ -35,7 +35,7 @@ class RamanModes:
 
     @property
     def anisotropic(self) -> FloatArray:
-        """(n_modes,) γ'², Å⁴/amu; see :mod:`aptnn_md.spectra.polarizability`."""
+        """(n_modes,) γ'², Å⁴/amu; see :mod:`aptnn_md.spectra.raman.polarizability`."""
         return self._sum(ANISOTROPIC)
 
     @property
@@ -52,7 +52,7 @@ class RamanModes:
 
     def cross_section(self, laser: float, temperature: float, counting: bool = False) -> FloatArray:
         """(n_modes,) dσ/dΩ of Stokes scattering, cm²/sr; NaN of imaginary modes and of those beyond
-        the laser. See :mod:`aptnn_md.spectra.scattering`.
+        the laser. See :mod:`aptnn_md.spectra.raman.scattering`.
 
         Parameters
         ----------

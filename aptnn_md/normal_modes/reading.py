@@ -10,9 +10,9 @@ from ase import Atoms
 from ase.vibrations import VibrationsData
 
 from aptnn_md.arrays import FloatArray
-from aptnn_md.dataset import TARGET_SHAPES, read_labelled, read_structures
 from aptnn_md.errors import InputError
 from aptnn_md.normal_modes.differences import read_differences
+from aptnn_md.training.dataset import TARGET_SHAPES, read_labelled, read_structures
 
 _SAME_POSITIONS = 0.01
 _FORMATS = "numpy (.npy), aptnn_md (.npz), ASE Vibrations (.json) or phonopy's FORCE_CONSTANTS"
@@ -58,7 +58,8 @@ def read_polar_tensors(path: str | os.PathLike[str], atoms: Atoms) -> FloatArray
     Parameters
     ----------
     path : ``.npy`` with (n_atoms, 3, 3) numbers, row = dipole, column = displacement; else
-        extxyz with the array ``apt`` (see :func:`aptnn_md.dataset.read_labelled`), last frame
+        extxyz with the array ``apt`` (see :func:`aptnn_md.training.dataset.read_labelled`), last
+        frame
 
     Raises
     ------

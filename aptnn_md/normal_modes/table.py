@@ -120,7 +120,7 @@ def _csv(columns: list[FloatArray], names: list[str], head: list[str]) -> bytes:
 
 
 def _facts(infrared: InfraredModes, atoms: Atoms, provenance: str) -> dict[str, Any]:
-    from aptnn_md import __version__
+    from aptnn_md._version import __version__
 
     absorption = infrared.absorption
     return {

@@ -16,8 +16,8 @@ what was found; pictures, which import matplotlib, are in the modules ``plot``, 
 
 from __future__ import annotations
 
-from aptnn_md.spectra.band_table import band_table, part_table
-from aptnn_md.spectra.bands import (
+from aptnn_md.spectra.analysis.band_table import band_table, part_table
+from aptnn_md.spectra.analysis.bands import (
     REFERENCES,
     WATER,
     Band,
@@ -26,14 +26,14 @@ from aptnn_md.spectra.bands import (
     bands_of_curve,
     find_bands,
 )
-from aptnn_md.spectra.comparison import Difference, difference, integral_difference
-from aptnn_md.spectra.correlation import Correlation, correlations
-from aptnn_md.spectra.cross_correlation import (
-    PolarizabilityDipole,
-    polarizability_dipole,
-    polarizability_dipole_of_streams,
-)
-from aptnn_md.spectra.dielectric import (
+from aptnn_md.spectra.analysis.comparison import Difference, difference, integral_difference
+from aptnn_md.spectra.analysis.experiment import ReferenceCurve, read_reference
+from aptnn_md.spectra.analysis.kramers_kronig import kramers_kronig
+from aptnn_md.spectra.analysis.quantum import CORRECTIONS, corrected
+from aptnn_md.spectra.estimation.correlation import Correlation, correlations
+from aptnn_md.spectra.estimation.plan import SpectralPlan, plan_spectrum
+from aptnn_md.spectra.estimation.power import PowerBlocks, power_blocks
+from aptnn_md.spectra.infrared.dielectric import (
     QUANTITIES,
     OpticalConstants,
     Quantity,
@@ -41,19 +41,19 @@ from aptnn_md.spectra.dielectric import (
     quantities,
     static_permittivity,
 )
-from aptnn_md.spectra.experiment import ReferenceCurve, read_reference
-from aptnn_md.spectra.infrared import InfraredSpectrum, SumRule, infrared_spectrum
-from aptnn_md.spectra.kramers_kronig import kramers_kronig
-from aptnn_md.spectra.plan import SpectralPlan, plan_spectrum
-from aptnn_md.spectra.power import PowerBlocks, power_blocks
-from aptnn_md.spectra.quantum import CORRECTIONS, corrected
-from aptnn_md.spectra.raman import RamanCurves, RamanSpectrum, raman_spectrum
-from aptnn_md.spectra.raman_output import report_raman, write_raman
-from aptnn_md.spectra.raman_streams import raman_of_streams
-from aptnn_md.spectra.report import report
-from aptnn_md.spectra.scattering import corrected_raman, measured
-from aptnn_md.spectra.sources import StreamOptions, spectrum_of_streams
-from aptnn_md.spectra.table import read_table, write_table
+from aptnn_md.spectra.infrared.of_streams import StreamOptions, spectrum_of_streams
+from aptnn_md.spectra.infrared.report import report
+from aptnn_md.spectra.infrared.spectrum import InfraredSpectrum, SumRule, infrared_spectrum
+from aptnn_md.spectra.infrared.table import read_table, write_table
+from aptnn_md.spectra.raman.cross_correlation import (
+    PolarizabilityDipole,
+    polarizability_dipole,
+    polarizability_dipole_of_streams,
+)
+from aptnn_md.spectra.raman.of_streams import raman_of_streams
+from aptnn_md.spectra.raman.output import report_raman, write_raman
+from aptnn_md.spectra.raman.scattering import corrected_raman, measured
+from aptnn_md.spectra.raman.spectrum import RamanCurves, RamanSpectrum, raman_spectrum
 
 __all__ = [
     "CORRECTIONS",

@@ -14,6 +14,7 @@ from zarr.storage import LocalStore
 from aptnn_md.arrays import AnyArray
 from aptnn_md.errors import InputError
 from aptnn_md.files import PARTIAL
+from aptnn_md.locks import lock
 from aptnn_md.stream.header import StreamHeader
 from aptnn_md.stream.layout import (
     ArrayLayout,
@@ -23,7 +24,6 @@ from aptnn_md.stream.layout import (
     open_arrays,
     read_array,
 )
-from aptnn_md.stream.lock import lock
 from aptnn_md.stream.reader import read_header
 from aptnn_md.stream.store import OrderedStore
 
@@ -162,7 +162,7 @@ class StreamDirectory:
             self.last = int(steps[keep - 1]), float(time[0])
 
     def _restart(self, first_step: int) -> dict[str, Any]:
-        from aptnn_md import __version__
+        from aptnn_md._version import __version__
 
         provenance = self.header.provenance
         return {

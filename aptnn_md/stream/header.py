@@ -147,7 +147,7 @@ class StreamHeader:
 
     def to_attributes(self) -> dict[str, Any]:
         """Attributes of the Zarr group, as JSON takes them."""
-        from aptnn_md import __version__
+        from aptnn_md._version import __version__
 
         return {
             "format": FORMAT,
@@ -166,7 +166,7 @@ class StreamHeader:
             raise InputError(where, "format", _shown(found), f"'{FORMAT}'")
         version = attributes.get("version")
         if not isinstance(version, int) or not 1 <= version <= VERSION:
-            from aptnn_md import __version__
+            from aptnn_md._version import __version__
 
             expected = f"at most {VERSION}, the version aptnn_md {__version__} knows"
             raise InputError(where, "format version", _shown(version), expected)

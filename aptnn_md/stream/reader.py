@@ -13,9 +13,9 @@ import zarr
 
 from aptnn_md.arrays import AnyArray, FloatArray, IntArray
 from aptnn_md.errors import InputError
+from aptnn_md.locks import locked
 from aptnn_md.stream.header import StreamHeader
 from aptnn_md.stream.layout import committed_frames, open_arrays, read_array
-from aptnn_md.stream.lock import locked
 
 _PIECE_FRAMES = 65536
 

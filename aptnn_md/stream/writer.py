@@ -104,7 +104,7 @@ class StreamWriter:
         rates : estimator -> (n_groups, 3) e Å/fs
         volume : Å³
         temperature : instantaneous, K
-        f_sum : (n_groups,) e²/amu; see :func:`aptnn_md.rates.f_sum`
+        f_sum : (n_groups,) e²/amu; see :func:`aptnn_md.atoms.rates.f_sum`
         dipole_rate_std : (n_groups, 3) e Å/fs, over a committee
         extrapolation : largest committee standard deviation of an atom's APT, e
         dipole_rate_beads : (n_beads, n_groups, 3) e Å/fs, of each bead

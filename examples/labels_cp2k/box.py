@@ -11,7 +11,7 @@ from ase.md.langevin import Langevin
 from ase.md.velocitydistribution import MaxwellBoltzmannDistribution
 from ase.optimize import FIRE
 
-from aptnn_md.potentials import load_potential
+from aptnn_md.potentials.loading import load_potential
 
 N_MOLECULES, DENSITY = 4, 0.997  # g/cm³
 SITES = ((0, 0, 0), (0.5, 0.5, 0), (0.5, 0, 0.5), (0, 0.5, 0.5))

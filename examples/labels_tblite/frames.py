@@ -14,7 +14,7 @@ from ase.md.langevin import Langevin
 from ase.md.velocitydistribution import MaxwellBoltzmannDistribution
 
 from aptnn_md.bundled import bundled_path
-from aptnn_md.potentials import load_potential
+from aptnn_md.potentials.loading import load_potential
 from aptnn_md.progress import Progress
 
 n_frames = int(sys.argv[2]) if len(sys.argv) > 2 else 13

@@ -21,10 +21,10 @@ from aptnn_md.spectra import (
     read_reference,
     spectrum_of_streams,
 )
-from aptnn_md.spectra.band_table import aligned, with_error
-from aptnn_md.spectra.comparison import comparison_report
-from aptnn_md.spectra.parts import is_cross
-from aptnn_md.spectra.picture import (
+from aptnn_md.spectra.analysis.band_table import aligned, with_error
+from aptnn_md.spectra.analysis.comparison import comparison_report
+from aptnn_md.spectra.estimation.parts import is_cross
+from aptnn_md.spectra.output.canvas import (
     COLOURS,
     Scale,
     draw_band,

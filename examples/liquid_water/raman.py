@@ -14,7 +14,8 @@ from pathlib import Path
 import numpy as np
 
 from aptnn_md.spectra import WATER, RamanSpectrum, raman_of_streams
-from aptnn_md.spectra.picture import (
+from aptnn_md.spectra.estimation.power import PowerBlocks
+from aptnn_md.spectra.output.canvas import (
     COLOURS,
     draw_band,
     legend,
@@ -23,8 +24,7 @@ from aptnn_md.spectra.picture import (
     style,
     title,
 )
-from aptnn_md.spectra.power import PowerBlocks
-from aptnn_md.spectra.raman_output import report_raman
+from aptnn_md.spectra.raman.output import report_raman
 
 HERE = Path(__file__).parent
 LIMITS = (0.0, 4200.0)

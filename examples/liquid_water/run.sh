@@ -17,7 +17,7 @@ import sys
 import ase.io
 from ase import Atoms
 
-from aptnn_md.restart import DynamicsState
+from aptnn_md.engines.ase.restart import DynamicsState
 
 state = DynamicsState.read("equilibrate.checkpoint.npz")
 atoms = Atoms(state.numbers, state.positions, momenta=state.momenta, cell=state.cell, pbc=True)

@@ -3,10 +3,10 @@
 import sys
 from dataclasses import replace
 
-from aptnn_md.checkpoint import load_checkpoint, save_checkpoint
-from aptnn_md.dataset import read_labelled
-from aptnn_md.evaluation import evaluate
-from aptnn_md.predictor import Predictor
+from aptnn_md.prediction.model_file import load_checkpoint, save_checkpoint
+from aptnn_md.prediction.predictor import Predictor
+from aptnn_md.training.dataset import read_labelled
+from aptnn_md.training.evaluation import evaluate
 
 
 def main(source, data, out):

@@ -4,8 +4,8 @@
         [--errors errors.json]
 
 ``walls.json``: repulsion at distances that are not in the training data, see
-``aptnn_md.mace_potential.Walls``. ``errors.json`` is what ``validate.py forces --json errors.json``
-writes; it goes into the card.
+``aptnn_md.potentials.mace.Walls``. ``errors.json`` is what ``validate.py forces --json
+errors.json`` writes; it goes into the card.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ from typing import Any
 import torch
 
 from aptnn_md import __version__
-from aptnn_md.mace_potential import MACEPotential, write_potential
-from aptnn_md.quiet_mace import quiet_mace
+from aptnn_md.potentials.mace import MACEPotential, write_potential
+from aptnn_md.potentials.quiet_mace import quiet_mace
 
 
 def configuration_of(model: torch.nn.Module) -> dict[str, Any]:

@@ -31,8 +31,8 @@ from ase.md.velocitydistribution import MaxwellBoltzmannDistribution, Stationary
 from ase.md.verlet import VelocityVerlet
 
 import aptnn_md
-from aptnn_md.graph import neighbour_pairs
-from aptnn_md.potentials import load_potential
+from aptnn_md.atoms.neighbours import neighbour_pairs
+from aptnn_md.potentials.loading import load_potential
 from aptnn_md.progress import Progress
 
 TIMESTEP = 0.5  # fs

@@ -8,10 +8,10 @@ import numpy as np
 import torch
 
 from aptnn_md.bundled import bundled_path
-from aptnn_md.ipi.evaluator import Evaluator
-from aptnn_md.ipi.ranks import RankPool, world
-from aptnn_md.potentials import load_potential
-from aptnn_md.predictor import Predictor
+from aptnn_md.engines.client.evaluator import Evaluator
+from aptnn_md.engines.client.ranks import RankPool, world
+from aptnn_md.potentials.loading import load_potential
+from aptnn_md.prediction.predictor import Predictor
 
 N_BEADS, REPEATS = 8, 2
 

@@ -20,10 +20,10 @@ if importlib.util.find_spec("mace") is None:  # without importing it: that chang
 import torch
 
 from aptnn_md.bundled import bundled_path
-from aptnn_md.ipi import streaming
-from aptnn_md.ipi.polar_tensors import NetworkTensors
-from aptnn_md.ipi.runner import run_ipi
-from aptnn_md.predictor import Predictor
+from aptnn_md.engines.ipi import streaming
+from aptnn_md.engines.ipi.polar_tensors import NetworkTensors
+from aptnn_md.engines.ipi.runner import run_ipi
+from aptnn_md.prediction.predictor import Predictor
 
 pytestmark = [
     pytest.mark.benchmark,

@@ -17,9 +17,9 @@ import torch
 from ase import Atoms
 
 from aptnn_md.bundled import bundled_path
-from aptnn_md.checkpoint import Checkpoint
-from aptnn_md.models.tensor_model import fresh_model
-from aptnn_md.predictor import Predictor
+from aptnn_md.models.tensor_network import fresh_model
+from aptnn_md.prediction.model_file import Checkpoint
+from aptnn_md.prediction.predictor import Predictor
 
 pytestmark = pytest.mark.benchmark
 
@@ -89,7 +89,8 @@ def test_time_and_memory_per_atom() -> None:
     print(f"largest over smallest: {spread:.2f}")
     script = (
         "import re, sys, ase.io, torch; torch.set_num_threads(1);"
-        "from aptnn_md.predictor import Predictor; from aptnn_md.bundled import bundled_path;"
+        "from aptnn_md.prediction.predictor import Predictor;"
+        "from aptnn_md.bundled import bundled_path;"
         "n = int(sys.argv[1]); box = ase.io.read(bundled_path('water64.extxyz')) * (4, 4, n);"
         "Predictor.from_file('water-apt')(box);"
         # of this process alone: ru_maxrss would remember the one that started it

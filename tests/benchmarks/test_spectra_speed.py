@@ -19,8 +19,8 @@ from scipy.signal import correlate, csd, welch
 
 from aptnn_md.arrays import FloatArray
 from aptnn_md.spectra import infrared_spectrum
-from aptnn_md.spectra.correlation import correlations
-from aptnn_md.spectra.terms import Auto, Pair
+from aptnn_md.spectra.estimation.correlation import correlations
+from aptnn_md.spectra.estimation.terms import Auto, Pair
 
 pytestmark = pytest.mark.benchmark
 
@@ -178,8 +178,8 @@ print(time.process_time() - began, {_PEAK} / 1024)
 
 def test_cross_density_of_many_signals() -> None:
     """All pairs of 20 signals cost far less than 190 spectra."""
-    from aptnn_md.spectra.plan import plan_spectrum
-    from aptnn_md.spectra.power import power_blocks
+    from aptnn_md.spectra.estimation.plan import plan_spectrum
+    from aptnn_md.spectra.estimation.power import power_blocks
 
     n_signals = 20
     x = np.random.default_rng(1).normal(size=(50_000, n_signals, 1))

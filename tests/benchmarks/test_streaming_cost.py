@@ -11,12 +11,12 @@ import pytest
 from ase import units
 from ase.md.verlet import VelocityVerlet
 
+from aptnn_md.atoms.frame import Frame
+from aptnn_md.atoms.groups import parse_groups
+from aptnn_md.atoms.rates import dipole_rate, f_sum
 from aptnn_md.bundled import bundled_path
-from aptnn_md.groups import parse_groups
-from aptnn_md.molecules import Frame
-from aptnn_md.observer import StreamObserver
-from aptnn_md.predictor import Predictor
-from aptnn_md.rates import dipole_rate, f_sum
+from aptnn_md.engines.ase.observer import StreamObserver
+from aptnn_md.prediction.predictor import Predictor
 
 pytestmark = pytest.mark.benchmark
 

@@ -17,8 +17,8 @@ pytest.importorskip("ipi")
 
 from ipi_inputs import PILE, SVR, write_input
 
-from aptnn_md.ipi.runner import run_ipi
-from aptnn_md.ipi.streaming import StreamSettings
+from aptnn_md.engines.ipi.runner import run_ipi
+from aptnn_md.engines.ipi.streaming import StreamSettings
 from aptnn_md.stream import StreamReader
 
 TESTS = Path(__file__).resolve().parents[1]

@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 
 from aptnn_md.demo import MODEL, water_box
-from aptnn_md.restart import DynamicsState
+from aptnn_md.engines.ase.restart import DynamicsState
 from aptnn_md.stream import StreamReader
 
 TESTS = Path(__file__).resolve().parents[1]
@@ -27,8 +27,8 @@ PROGRAM = """
 import sys
 import time
 import toy_molecules as toy
-from aptnn_md.calculator import APTCalculator
-from aptnn_md.md import MDSettings, run_md
+from aptnn_md.engines.ase.calculator import APTCalculator
+from aptnn_md.engines.ase.md import MDSettings, run_md
 
 class Potential(toy.Potential):
     def calculate(self, *arguments):

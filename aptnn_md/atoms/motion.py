@@ -1,0 +1,281 @@
+"""Rates by motion: translation, libration and vibration of molecules.
+
+The velocity of atom i of a molecule with centre of mass R is split at each instant:
+
+=============  ==============================  ===================================================
+translation    V = Σ m v / Σ m                 of the centre of mass
+libration      ω × (r - R), ω = I⁺ L           rigid rotation: L angular momentum about R, I⁺ the
+                                               (pseudo-)inverse of the instantaneous inertia tensor
+vibration      v - V - ω × (r - R)             what changes the shape
+=============  ==============================  ===================================================
+
+The three are projections that are orthogonal in the metric of the masses, so kinetic energies add
+up, and the vibration has neither momentum nor angular momentum. Ṁ and ȧ are linear in the
+velocities: their parts Σ P·v add up to the total. Imoto and Marx (J. Chem. Phys. 150, 084502
+(2019)) take spectra of water apart by the same motions.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from ase import Atoms
+from scipy.sparse import csr_matrix
+
+from aptnn_md.arrays import FloatArray, IntArray
+from aptnn_md.atoms.frame import Frame
+from aptnn_md.atoms.molecules import Molecules
+from aptnn_md.errors import InputError
+
+if TYPE_CHECKING:
+    from aptnn_md.atoms.groups import Groups
+
+MOTIONS = ("translation", "libration", "vibration")
+"""The parts of a molecule's motion, in the order of the labels."""
+
+OTHER = "other"
+"""Label of kinds of molecules that were not there at the start."""
+
+
+class MotionGroups:
+    """Groups of atoms whose Ṁ is kept in three parts, by :data:`MOTIONS`.
+
+    Parameters
+    ----------
+    groups : groups of atoms; one group ``all`` is not named in the labels
+    atoms : the structure at the start: its masses and molecules
+    each_step : find the molecules anew in each frame, for systems that react; by default they
+        are those of the start, and bonds may stretch as they like
+    by_kind : with ``each_step``, atoms belong to the kind of molecule that they are in at the
+        time; kinds that are not labels of ``groups`` are :data:`OTHER`
+
+    Attributes
+    ----------
+    labels : ``"translation"``, ... or ``"H2O translation"``, ...: three for each group
+    groups : the groups of atoms
+    masses : (n_atoms,), amu
+
+    Raises
+    ------
+    InputError
+        Groups of other atoms.
+    """
+
+    def __init__(
+        self, groups: Groups, atoms: Atoms, *, each_step: bool = False, by_kind: bool = False
+    ) -> None:
+        if groups.n_atoms != len(atoms):
+            raise InputError("groups", "atoms", groups.n_atoms, f"{len(atoms)} as in the structure")
+        self.groups = groups
+        self.masses = np.asarray(atoms.get_masses(), dtype=np.float64)
+        names = groups.labels if not (each_step and by_kind) else (*groups.labels, OTHER)
+        self._base_labels = names
+        prefixes = [""] if names == ("all",) else [f"{name} " for name in names]
+        self.labels = tuple(prefix + motion for prefix in prefixes for motion in MOTIONS)
+        self._numbers = np.array(atoms.numbers) if each_step else None
+        self._by_kind = by_kind
+        self._molecules = Molecules.of(atoms)
+        self._last: tuple[Frame, _Geometry] | None = None
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    @property
+    def n_atoms(self) -> int:
+        """Number of atoms."""
+        return self.groups.n_atoms
+
+    def rates(self, tensors: FloatArray, velocities: FloatArray, frame: Frame) -> FloatArray:
+        """Rates of each label, (..., n_labels, k); see :func:`aptnn_md.atoms.rates.dipole_rate`.
+
+        Parameters
+        ----------
+        tensors : (..., n_atoms, k, 3), gradients of k numbers: APTs give Ṁ, e Å/fs
+        velocities : (..., n_atoms, 3), Å/fs
+        frame : where the atoms are
+        """
+        here = self._geometry(frame)
+        translation, rotation = here.rigid_motion(velocities)
+        charge, turn = here.moments(tensors)
+        of = here.molecule_of_part
+        of_atoms = np.einsum("...nab,...nb->...na", tensors, velocities)
+        total = here.by_group(of_atoms, here.group_of_atom)
+        moved = np.einsum("...pab,...pb->...pa", charge, translation[..., of, :])
+        turned = np.einsum("...pab,...pb->...pa", turn, rotation[..., of, :])
+        moved = here.by_group(moved, here.group_of_part)
+        turned = here.by_group(turned, here.group_of_part)
+        return _joined(moved, turned, total - moved - turned)
+
+    def f_sums(self, apt: FloatArray, frame: Frame) -> FloatArray:
+        """⟨|Ṁ|²⟩/(3 k_B T) of each label (..., n_labels), e²/amu.
+
+        Thermal velocities of the centres of mass have the covariance k_B T / M, angular velocities
+        k_B T I⁺, and the three motions are independent of each other.
+        """
+        here = self._geometry(frame)
+        charge, turn = here.moments(apt)
+        of = here.molecule_of_part
+        total = np.einsum("...nab,...nab->...n", apt, apt) / (3.0 * self.masses)
+        moved = np.einsum("...pab,...pab->...p", charge, charge) / (3.0 * here.mass[of])
+        turned = np.einsum("...pab,...pbc,...pac->...p", turn, here.inverse[..., of, :, :], turn)
+        total = here.by_group(total[..., None], here.group_of_atom)
+        moved = here.by_group(moved[..., None], here.group_of_part)
+        turned = here.by_group(turned[..., None] / 3.0, here.group_of_part)
+        return _joined(moved, turned, total - moved - turned)[..., 0]
+
+    def velocity_parts(self, velocities: FloatArray, frame: Frame) -> FloatArray:
+        """Velocities by :data:`MOTIONS`, (..., 3, n_atoms, 3), Å/fs; their sum is the velocity."""
+        here = self._geometry(frame)
+        translation, rotation = here.rigid_motion(velocities)
+        molecule = here.molecules.index
+        moved = np.broadcast_to(translation[..., molecule, :], velocities.shape)
+        turned = np.cross(rotation[..., molecule, :], here.relative)
+        return np.stack([moved, turned, velocities - moved - turned], axis=-3)
+
+    def _geometry(self, frame: Frame) -> _Geometry:
+        if self._last is not None and self._last[0] is frame:
+            return self._last[1]
+        if frame.n_atoms != self.n_atoms:
+            raise InputError("groups", "atoms", self.n_atoms, f"{frame.n_atoms} as in the frame")
+        molecules, group = self._molecules, self.groups.index_in(frame)
+        if self._numbers is not None:
+            molecules = Molecules.of(frame.centroid().atoms(self._numbers))
+            if self._by_kind:
+                number = {label: n for n, label in enumerate(self.groups.labels)}
+                kinds = molecules.formulas(self._numbers)
+                kind = np.array([number.get(k, len(number)) for k in kinds], dtype=np.int64)
+                group = kind[molecules.index]
+        geometry = _Geometry.of(molecules, group, len(self._base_labels), self.masses, frame)
+        self._last = (frame, geometry)
+        return geometry
+
+
+@dataclass(frozen=True)
+class _Geometry:
+    """Molecules at one time, and the parts of them that are in one group each.
+
+    Attributes
+    ----------
+    relative : (..., n_atoms, 3), positions relative to the molecule's centre of mass, Å
+    inverse : (..., n_molecules, 3, 3), pseudo-inverse of the inertia tensor, 1/(amu Å²)
+    mass : (n_molecules,), amu
+    group_of_atom, part_of_atom : (n_atoms,)
+    molecule_of_part, group_of_part : (n_parts,); a part is the atoms that molecule and group share
+    """
+
+    molecules: Molecules
+    masses: FloatArray
+    mass: FloatArray
+    relative: FloatArray
+    inverse: FloatArray
+    n_groups: int
+    group_of_atom: IntArray
+    part_of_atom: IntArray
+    molecule_of_part: IntArray
+    group_of_part: IntArray
+
+    @classmethod
+    def of(
+        cls,
+        molecules: Molecules,
+        group: IntArray,
+        n_groups: int,
+        masses: FloatArray,
+        frame: Frame,
+    ) -> _Geometry:
+        pairs, part = np.unique(molecules.index * n_groups + group, return_inverse=True)
+        mass: FloatArray = np.bincount(molecules.index, weights=masses).astype(np.float64)
+        whole = molecules.whole(frame)
+        centre = _sums(masses[:, None] * whole, molecules.index, len(mass)) / mass[:, None]
+        relative = whole - centre[..., molecules.index, :]
+        weighted = masses[:, None] * relative
+        products = weighted[..., :, None] * relative[..., None, :]
+        second = _sums(products, molecules.index, len(mass), tail=2)
+        trace = np.trace(second, axis1=-2, axis2=-1)[..., None, None]
+        return cls(
+            molecules=molecules,
+            masses=masses,
+            mass=mass,
+            relative=relative,
+            inverse=_inverse_inertia(trace * np.eye(3) - second, molecules.turns),
+            n_groups=n_groups,
+            group_of_atom=group,
+            part_of_atom=part,
+            molecule_of_part=pairs // n_groups,
+            group_of_part=pairs % n_groups,
+        )
+
+    def rigid_motion(self, velocities: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """Velocity of the centre (Å/fs) and angular velocity (1/fs), each (..., n_molecules, 3)."""
+        momenta = self.masses[:, None] * velocities
+        index, n_molecules = self.molecules.index, len(self.molecules)
+        centre = _sums(momenta, index, n_molecules) / self.mass[:, None]
+        # relative to the centre of mass, whose own momentum has no lever
+        angular = _sums(np.cross(self.relative, momenta), index, n_molecules)
+        return centre, np.einsum("...mab,...mb->...ma", self.inverse, angular)
+
+    def moments(self, tensors: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """What velocity and angular velocity of each part are multiplied with to give its rate.
+
+        Returns
+        -------
+        Σ P and Σ P_αβ ε_βγδ r_δ for tensors (..., n_atoms, k, 3), each (..., n_parts, k, 3); for
+        APTs e and e Å
+        """
+        n_parts = len(self.molecule_of_part)
+        # ω × r = -r × ω: row by row, P·(ω × r) = (r × P)·ω
+        levers = np.cross(self.relative[..., :, None, :], tensors)
+        return (
+            _sums(tensors, self.part_of_atom, n_parts, tail=2),
+            _sums(levers, self.part_of_atom, n_parts, tail=2),
+        )
+
+    def by_group(self, values: FloatArray, index: IntArray) -> FloatArray:
+        """Sums (..., n_groups, k) of values (..., n, k) of atoms or parts."""
+        return _sums(values, index, self.n_groups)
+
+
+def _sums(values: FloatArray, index: IntArray, n_sums: int, tail: int = 1) -> FloatArray:
+    """Sums over the atoms of each molecule or group.
+
+    Parameters
+    ----------
+    values : (..., n, k) or, with two axes as ``tail`` of each atom, (..., n, k, l)
+    index : (n,), molecule or group of each atom
+    n_sums : length of the axis that takes the place of n
+    """
+    n = len(index)
+    moved = np.moveaxis(values, -1 - tail, 0)
+    matrix = csr_matrix((np.ones(n), (index, np.arange(n))), shape=(n_sums, n))
+    summed = (matrix @ moved.reshape(n, -1)).reshape(n_sums, *moved.shape[1:])
+    result: FloatArray = np.moveaxis(summed, 0, -1 - tail)
+    return result
+
+
+def _inverse_inertia(inertia: FloatArray, turns: IntArray) -> FloatArray:
+    """Inverse of inertia tensors (..., n_molecules, 3, 3) within the axes there are."""
+    a, b, c = inertia[..., 0, :], inertia[..., 1, :], inertia[..., 2, :]
+    adjugate = np.stack([np.cross(b, c), np.cross(c, a), np.cross(a, b)], axis=-1)
+    determinant = np.einsum("...a,...a->...", a, np.cross(b, c))
+    size = np.trace(inertia, axis1=-2, axis2=-1)
+    regular = (turns == 3) & (determinant > 1e-9 * size**3)
+    inverse = np.zeros_like(inertia)
+    inverse[regular] = adjugate[regular] / determinant[regular][:, None, None]
+    singular = np.broadcast_to(turns > 0, regular.shape) & ~regular & (size > 0)
+    if singular.any():
+        # the axis of least inertia is that of the molecule's own line
+        moments, axes = np.linalg.eigh(inertia[singular])
+        kept = moments > 1e-9 * moments[:, 2:]
+        kept[:, 0] &= np.broadcast_to(turns == 3, regular.shape)[singular]
+        inverses = np.where(kept, 1.0 / np.where(kept, moments, 1.0), 0.0)
+        inverse[singular] = np.einsum("mak,mk,mbk->mab", axes, inverses, axes)
+    return inverse
+
+
+def _joined(*parts: FloatArray) -> FloatArray:
+    """(..., n_groups, k) of each motion -> (..., 3 n_groups, k), motions of a group together."""
+    shape = np.broadcast_shapes(*(part.shape for part in parts))
+    stacked = np.stack([np.broadcast_to(part, shape) for part in parts], axis=-2)
+    return stacked.reshape(*shape[:-2], -1, shape[-1])

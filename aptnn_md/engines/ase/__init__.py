@@ -1,0 +1,1 @@
+"""ASE: calculator, streaming observer and molecular dynamics with checkpoints."""

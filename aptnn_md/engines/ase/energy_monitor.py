@@ -1,0 +1,60 @@
+"""What a run of molecular dynamics says of itself: temperature and conserved energy."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from ase import units
+from ase.md.langevin import Langevin
+from ase.md.md import MolecularDynamics
+
+from aptnn_md.engines.ase.observer import temperature
+from aptnn_md.errors import RunError
+
+
+class EnergyMonitor:
+    """Observer of temperature and conserved energy in constant memory.
+
+    The conserved energy is E_pot + E_kin, less what a Bussi thermostat has put in.
+    """
+
+    def __init__(self, dynamics: MolecularDynamics) -> None:
+        self.dynamics = dynamics
+        self.note = ""
+        self._start: tuple[float, float] | None = None
+        # of x = time since the start, y = energy less that of the start: n, Σx, Σy, Σxx, Σxy
+        self._sums = np.zeros(5)
+        self._sum_temperature = 0.0
+
+    def __call__(self) -> None:
+        """Look at the present step; called by ASE."""
+        atoms = self.dynamics.atoms
+        now = temperature(atoms)
+        potential = float(atoms.get_potential_energy())
+        energy = potential + float(atoms.get_kinetic_energy())
+        energy -= float(getattr(self.dynamics, "transferred_energy", 0.0))
+        time = self.dynamics.nsteps * self.dynamics.dt / (1000.0 * units.fs)
+        if not math.isfinite(energy):
+            raise RunError(f"step {self.dynamics.nsteps}: the energy is {energy}: the run blew up")
+        if self._start is None:
+            self._start = (time, energy)
+        x, y = time - self._start[0], energy - self._start[1]
+        self._sums += (1.0, x, y, x * x, x * y)
+        self._sum_temperature += now
+        self.note = f"{time:.3f} ps, {now:.0f} K, E_pot {potential:.3f} eV, E {energy:.3f} eV"
+
+    @property
+    def mean_temperature(self) -> float:
+        """Mean over what was seen, K; NaN before."""
+        return self._sum_temperature / self._sums[0] if self._sums[0] else math.nan
+
+    @property
+    def drift(self) -> float:
+        """Slope of the conserved energy, meV per atom and ps; NaN where there is none."""
+        n, x, y, xx, xy = self._sums
+        spread = n * xx - x * x
+        in_a_field = getattr(self.dynamics.atoms.calc, "efield", None) is not None
+        if spread <= 0 or in_a_field or isinstance(self.dynamics, Langevin):
+            return math.nan
+        return 1000.0 * float((n * xy - x * y) / spread) / len(self.dynamics.atoms)

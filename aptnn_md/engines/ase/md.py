@@ -1,0 +1,306 @@
+"""ASE molecular dynamics with a stream and checkpoints: what ``aptnn-md md`` runs."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import os
+import secrets
+import signal
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from ase import Atoms, units
+from ase.constraints import FixCom
+from ase.md.bussi import Bussi
+from ase.md.langevin import Langevin
+from ase.md.md import MolecularDynamics
+from ase.md.verlet import VelocityVerlet
+
+from aptnn_md.atoms.groups import Groups, parse_groups
+from aptnn_md.atoms.motion import MotionGroups
+from aptnn_md.engines.ase.energy_monitor import EnergyMonitor
+from aptnn_md.engines.ase.observer import StreamObserver
+from aptnn_md.engines.ase.restart import Checkpoint, DynamicsState
+from aptnn_md.errors import InputError, RunError
+from aptnn_md.progress import Progress, log
+from aptnn_md.spectra.analysis.convergence import Monitor
+from aptnn_md.spectra.analysis.stopping import ConvergenceStop
+from aptnn_md.stream import StreamReader
+
+THERMOSTATS = ("bussi", "langevin", "none")
+"""Ways to keep the temperature; see :class:`MDSettings`."""
+
+
+@dataclass(frozen=True)
+class MDSettings:
+    """How to run.
+
+    Parameters
+    ----------
+    picoseconds : length of the whole run, ps
+    timestep : fs
+    stride : steps between frames of the stream
+    temperature : K; of the thermostat, and of initial velocities where the start has none
+    thermostat : ``"bussi"``: stochastic velocity rescaling (Bussi, Donadio, Parrinello 2007), which
+        samples the canonical ensemble by one factor for all velocities, so the dynamics that make
+        a spectrum are hardly disturbed; ``"langevin"``: friction and noise on each atom, for
+        equilibration, which broadens bands by about the friction; ``"none"``: constant energy
+    tau : time constant of ``"bussi"``, fs
+    friction : of ``"langevin"``, 1/ps
+    seed : of velocities and thermostat; None: a new one for each run
+    checkpoint_seconds : wall-clock time between checkpoints
+
+    Raises
+    ------
+    InputError
+        A number that is not positive and finite, or another thermostat.
+    """
+
+    picoseconds: float
+    timestep: float = 0.5
+    stride: int = 4
+    temperature: float = 300.0
+    thermostat: str = "bussi"
+    tau: float = 1000.0
+    friction: float = 1.0
+    seed: int | None = None
+    checkpoint_seconds: float = 60.0
+
+    def __post_init__(self) -> None:
+        for name in ("picoseconds", "timestep", "stride", "temperature", "tau", "friction"):
+            value = getattr(self, name)
+            if not (math.isfinite(value) and value > 0):
+                raise InputError("molecular dynamics", name, value, "a positive number")
+        if self.thermostat not in THERMOSTATS:
+            raise InputError(
+                "molecular dynamics",
+                "thermostat",
+                repr(self.thermostat),
+                f"one of {', '.join(THERMOSTATS)}",
+            )
+
+    @property
+    def n_steps(self) -> int:
+        """Steps of the whole run."""
+        return round(1000.0 * self.picoseconds / self.timestep)
+
+    @property
+    def ensemble(self) -> str:
+        """What the stream says of the run."""
+        return {
+            "bussi": f"NVT, stochastic velocity rescaling, {self.tau:g} fs",
+            "langevin": f"NVT, Langevin, {self.friction:g} /ps",
+            "none": "NVE",
+        }[self.thermostat]
+
+
+@dataclass(frozen=True)
+class MDSummary:
+    """What a run did.
+
+    Attributes
+    ----------
+    first_step, last_step : steps of this part of the run
+    mean_temperature : K, over the frames
+    drift : of the conserved energy, meV per atom and ps; NaN where there is none (Langevin, field)
+    finished : False where a signal ended it early
+    convergence : how far the spectrum has converged, where the run was to stop by that
+    """
+
+    first_step: int
+    last_step: int
+    mean_temperature: float
+    drift: float
+    finished: bool
+    convergence: str = ""
+
+
+def run_md(
+    atoms: Atoms,
+    stream: str | os.PathLike[str],
+    settings: MDSettings,
+    *,
+    model: Any = None,
+    groups: Groups | MotionGroups | str = "all",
+    velocities: bool = False,
+    checkpoint: str | os.PathLike[str] | None = None,
+    restart: bool = False,
+    until: Monitor | None = None,
+    **header: Any,
+) -> MDSummary:
+    """Run molecular dynamics of ``atoms`` with its calculator; stream Ṁ, and ȧ if it is known.
+
+    Parameters
+    ----------
+    atoms : start, with a calculator; without velocities it gets thermal ones
+    stream : directory of the stream
+    settings : how to run
+    model, groups, velocities, header : see :class:`aptnn_md.engines.ase.observer.StreamObserver`
+    checkpoint : file for restarts; default: none is written
+    restart : go on from ``checkpoint``, or from the start where there is none yet; a stream
+        that exists is gone on with. Groups and molecules are those of ``atoms`` as given, so give
+        the same start as before
+    until : stop before the end when this says of ``stream`` that its spectrum has converged
+
+    Returns
+    -------
+    MDSummary
+
+    Raises
+    ------
+    InputError
+        Stream or checkpoint exist already, or are of another run.
+    RunError
+        The run cannot go on, e.g. full disk; stream and checkpoint on disk are whole.
+    """
+    if isinstance(groups, str):
+        # from the start, also when the run goes on from where molecules may have changed
+        groups = parse_groups(groups, atoms)
+    state = _saved_state(stream, checkpoint, restart)
+    dynamics = make_dynamics(atoms, settings)
+    if state is not None:
+        state.restore(dynamics, checkpoint)
+    constants = {"ensemble": settings.ensemble, **header}
+    if settings.thermostat != "none":
+        constants["temperature"] = settings.temperature
+    with StreamObserver(
+        dynamics,
+        stream,
+        model,
+        stride=settings.stride,
+        groups=groups,
+        velocities=velocities,
+        first_step=0 if restart else None,
+        **constants,
+    ) as observer:
+        stop = None if until is None else ConvergenceStop(until, observer)
+        return _run(dynamics, observer, settings, checkpoint, stop)
+
+
+def _saved_state(
+    stream: str | os.PathLike[str], checkpoint: str | os.PathLike[str] | None, restart: bool
+) -> DynamicsState | None:
+    """State to go on from; None to begin. Nothing that exists is begun anew by mistake."""
+    saved = checkpoint is not None and Path(checkpoint).exists()
+    if not restart:
+        if saved:
+            raise InputError(checkpoint, "checkpoint", "a file", "no such file, or a restart")
+        return None
+    if checkpoint is not None and saved:
+        return DynamicsState.read(checkpoint)
+    if Path(stream).exists() and (n_frames := StreamReader(stream).n_frames):
+        found = f"no such file, but {n_frames} frames in {stream}"
+        raise InputError(checkpoint or "restart", "checkpoint", found, "that of this run")
+    return None
+
+
+def make_dynamics(atoms: Atoms, settings: MDSettings) -> MolecularDynamics:
+    """ASE's integrator for ``settings``; gives ``atoms`` velocities if they have none.
+
+    The centre of mass is held, so that 3 N - 3 degrees of freedom carry the temperature.
+    """
+    seed = secrets.randbits(63) if settings.seed is None else settings.seed
+    rng = np.random.default_rng(seed)
+    if not atoms.constraints and len(atoms) > 1:
+        atoms.set_constraint(FixCom())
+    if not np.any(atoms.get_momenta()):
+        width = np.sqrt(units.kB * settings.temperature * atoms.get_masses())
+        atoms.set_momenta(rng.normal(size=(len(atoms), 3)) * width[:, None])
+    else:
+        atoms.set_momenta(atoms.get_momenta())  # through the constraint
+    timestep = settings.timestep * units.fs
+    if settings.thermostat == "bussi":
+        return Bussi(atoms, timestep, settings.temperature, settings.tau * units.fs, rng=rng)
+    if settings.thermostat == "langevin":
+        return Langevin(
+            atoms,
+            timestep,
+            temperature_K=settings.temperature,
+            friction=settings.friction / (1000.0 * units.fs),
+            fixcm=False,
+            rng=rng,
+        )
+    return VelocityVerlet(atoms, timestep)
+
+
+def _run(
+    dynamics: MolecularDynamics,
+    observer: StreamObserver,
+    settings: MDSettings,
+    checkpoint_path: str | os.PathLike[str] | None,
+    stop: ConvergenceStop | None,
+) -> MDSummary:
+    first_step, n_left = dynamics.nsteps, settings.n_steps - dynamics.nsteps
+    monitor = EnergyMonitor(dynamics)
+    dynamics.attach(observer, interval=settings.stride)
+    dynamics.attach(monitor, interval=settings.stride)
+    checkpoint = None
+    if checkpoint_path is not None:
+        checkpoint = Checkpoint(dynamics, checkpoint_path, observer, settings.checkpoint_seconds)
+        dynamics.attach(checkpoint, interval=settings.stride)
+        if first_step == 0:
+            checkpoint.write_start()
+    if n_left <= 0:
+        log.info("the run is at step %s of %s already", first_step, settings.n_steps)
+    elif stop is None or first_step == 0 or not stop.now():
+        _steps(dynamics, n_left, settings.stride, monitor, stop)
+        if checkpoint is not None:
+            checkpoint.write()
+    return MDSummary(
+        first_step,
+        dynamics.nsteps,
+        monitor.mean_temperature,
+        monitor.drift,
+        dynamics.nsteps >= settings.n_steps or (stop is not None and stop.reached),
+        "" if stop is None else stop.final_text(),
+    )
+
+
+def _steps(
+    dynamics: MolecularDynamics,
+    n_steps: int,
+    stride: int,
+    monitor: EnergyMonitor,
+    converged: ConvergenceStop | None,
+) -> None:
+    """Run with progress until the end, a signal or convergence."""
+    first_step = dynamics.nsteps
+    with _stop_signals() as stop, Progress(n_steps, "molecular dynamics") as progress:
+        try:
+            for _ in dynamics.irun(n_steps):
+                done = dynamics.nsteps - first_step
+                if done - progress.done >= stride or done == n_steps:
+                    progress.update(done - progress.done, monitor.note)
+                if stop.is_set() or (converged is not None and converged()):
+                    break
+        except InputError as error:
+            # the input was checked by the first forces: these positions the run has made
+            if np.isfinite(dynamics.atoms.positions).all():
+                raise
+            raise RunError(f"step {dynamics.nsteps + 1}: positions blew up: {error}") from error
+
+
+@contextlib.contextmanager
+def _stop_signals() -> Iterator[threading.Event]:
+    """Event that SIGINT and SIGTERM set, so that a run ends behind a complete step."""
+    stop = threading.Event()
+    if threading.current_thread() is not threading.main_thread():
+        yield stop
+        return
+
+    def request(number: int, frame: object) -> None:
+        if stop.is_set():  # asked twice: at once
+            raise KeyboardInterrupt
+        stop.set()
+
+    before = {number: signal.signal(number, request) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield stop
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

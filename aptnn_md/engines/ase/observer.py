@@ -1,0 +1,272 @@
+"""Streaming observer for ASE molecular dynamics."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from types import TracebackType
+from typing import Any
+
+import numpy as np
+from ase import Atoms, units
+from ase.md.md import MolecularDynamics
+
+from aptnn_md.arrays import FloatArray
+from aptnn_md.atoms.frame import Frame
+from aptnn_md.atoms.groups import Groups, atom_fields, parse_groups
+from aptnn_md.atoms.motion import MotionGroups
+from aptnn_md.atoms.rates import dipole_rate, f_sum, polarizability_rate
+from aptnn_md.engines.ase.calculator import RESULTS, APTCalculator
+from aptnn_md.errors import InputError, RunError
+from aptnn_md.prediction.interface import (
+    APT,
+    PGT,
+    PolarTensorPredictor,
+    Tensors,
+    all_tensors,
+    as_predictor,
+    predictor_name,
+)
+from aptnn_md.provenance import command_line
+from aptnn_md.stream import StreamHeader, StreamWriter
+from aptnn_md.tensors import largest_deviation
+
+
+class StreamObserver:
+    """Writes Ṁ, and ȧ where the model knows it, of a running ASE simulation to a stream.
+
+    ::
+
+        dyn = VelocityVerlet(atoms, timestep=0.5 * units.fs)
+        with StreamObserver(dyn, "water.zarr", "water-apt", stride=4, groups="element") as observer:
+            dyn.attach(observer, interval=4)
+            dyn.run(20_000)
+
+    ASE calls observers behind a complete step: forces are those of the new positions and the
+    second half of the velocity update is done. So positions and velocities belong to the same
+    time, and Ṁ = Σᵢ apt[i] @ v[i] is the exact derivative of the dipole there, up to the
+    integrator's own error of second order in the time step; so is ȧ = Σᵢ pgt[i] @ v[i] that of the
+    polarizability, where the model gives its gradients, too. With a barostat the velocities are
+    the peculiar ones, without the strain rate of the cell times the positions; that part would
+    depend on the origin and is no current of the molecules.
+
+    Parameters
+    ----------
+    dynamics : any MD object of ASE, with its atoms
+    path : directory of the stream
+    model : model file, bundled name, several of them with commas between
+        (``"water-apt,water-pgt"``), or a callable ``model(atoms) -> (n_atoms, 3, 3)``; None:
+        the tensors of ``atoms.calc``, e.g. an
+        :class:`aptnn_md.engines.ase.calculator.APTCalculator`, which evaluates them only once where
+        its forces need them too
+    stride : MD steps between frames, the ``interval`` of ``dynamics.attach``
+    groups : groups of atoms or motions, or a name for :func:`aptnn_md.atoms.groups.parse_groups`,
+        which finds them in the atoms as they are now. To go on with a stream in which molecules may
+        have changed, give the groups of the start
+    first_step : None: a new stream, ``path`` must not exist. To go on with a stream: the steps
+        that the run had done when ``dynamics.nsteps`` was 0; frames from the first new step on
+        are replaced, and a gap is an error
+    variable_cell : write the volume with every frame; default: where the class of ``dynamics``
+        changes the cell
+    velocities : also write the velocities of all atoms, for their power spectrum: as much data as
+        a trajectory in single precision
+    header : other fields of :class:`aptnn_md.stream.StreamHeader`: ``temperature`` of a
+        thermostat, ``ensemble``, ``provenance``, ``notes``
+
+    Raises
+    ------
+    InputError
+        From the model, the groups or the stream; later, an ``interval`` that is not ``stride``.
+    RunError
+        During the run: disk full, values that are not finite, a cell that changes unexpectedly.
+    """
+
+    def __init__(
+        self,
+        dynamics: MolecularDynamics,
+        path: str | os.PathLike[str],
+        model: str | os.PathLike[str] | PolarTensorPredictor | None = None,
+        *,
+        stride: int = 1,
+        groups: Groups | MotionGroups | str = "all",
+        first_step: int | None = None,
+        variable_cell: bool | None = None,
+        velocities: bool = False,
+        **header: Any,
+    ) -> None:
+        atoms = dynamics.atoms
+        self._with_velocities = velocities
+        self.dynamics, self.stride = dynamics, stride
+        self.first_step = 0 if first_step is None else first_step
+        self._is_new = first_step is None
+        self.groups = parse_groups(groups, atoms) if isinstance(groups, str) else groups
+        if self.groups.n_atoms != len(atoms):
+            raise InputError(
+                "StreamObserver", "groups", f"{self.groups.n_atoms} atoms", f"{len(atoms)} atoms"
+            )
+        self._tensors, predictor = _source_of_tensors(atoms, model)
+        periodic = bool(np.all(atoms.pbc))
+        if variable_cell is None:
+            variable_cell = periodic and _changes_cell(dynamics)
+        self.variable_cell = variable_cell
+        self._masses = np.asarray(atoms.get_masses(), dtype=np.float64)
+        self._volume = float(atoms.get_volume()) if periodic else None
+        self._next_step = self.first_step + _next_call(dynamics.nsteps, stride)
+        constants = {
+            "timestep": dynamics.dt / units.fs,
+            "stride": stride,
+            "groups": self.groups.labels,
+            "volume": None if variable_cell else self._volume,
+            "model": predictor_name(predictor),
+            "model_sha256": getattr(predictor, "sha256", ""),
+            "ensemble": type(dynamics).__name__,
+            "provenance": command_line(),
+            **(atom_fields(atoms, self.groups) if velocities else {}),
+        }
+        self.writer = StreamWriter(
+            path,
+            StreamHeader.for_atoms(atoms, **(constants | header)),
+            None if first_step is None else self._next_step,
+        )
+
+    @property
+    def last_step(self) -> int | None:
+        """Step of the last frame, committed or not; None before the first."""
+        return self.writer.last_step
+
+    @property
+    def next_step(self) -> int:
+        """Step of the frame that comes next."""
+        return self._next_step
+
+    def __call__(self) -> None:
+        """Append the frame of the present step; called by ASE."""
+        atoms = self.dynamics.atoms
+        step = self.first_step + self.dynamics.nsteps
+        # some older classes of ASE do not call observers before the first step
+        late_start = self._is_new and self.last_step is None and step % self.stride == 0
+        if step != self._next_step and not late_start:
+            raise InputError(
+                "StreamObserver",
+                "interval",
+                f"a call at step {step} where {self._next_step} is next",
+                f"dynamics.attach(observer, interval={self.stride}), the stride of the stream",
+            )
+        velocities = atoms.get_velocities() * units.fs
+        frame = Frame.of(atoms)
+        tensors = self._tensors(atoms)
+        apt = tensors[APT].mean(axis=0)
+        self.writer.append(
+            step,
+            step * self.dynamics.dt / units.fs,
+            {"bead": dipole_rate(apt, velocities, self.groups, frame)},
+            volume=self._checked_volume(atoms),
+            temperature=temperature(atoms),
+            f_sum=f_sum(apt, self._masses, self.groups, frame),
+            velocity=velocities if self._with_velocities else None,
+            **self._polarizability(tensors, velocities, frame),
+            **self._committee(tensors[APT], velocities, frame),
+        )
+        self._next_step = step + self.stride
+
+    def commit(self) -> None:
+        """Put all frames on disk; do so before a checkpoint is written."""
+        self.writer.commit()
+
+    def close(self) -> None:
+        """Commit and let go of the stream."""
+        self.writer.close()
+
+    def __enter__(self) -> StreamObserver:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.writer.__exit__(kind, error, traceback)
+
+    def _polarizability(
+        self, tensors: Tensors, velocities: FloatArray, frame: Frame
+    ) -> dict[str, Any]:
+        """ȧ where its gradients are known, and its spread over a committee."""
+        if PGT not in tensors:
+            return {}
+        rates = polarizability_rate(tensors[PGT], velocities, self.groups, frame)
+        of_all: dict[str, Any] = {"polarizability_rates": {"bead": rates.mean(axis=0)}}
+        if len(rates) > 1:
+            of_all["polarizability_rate_std"] = rates.std(axis=0, ddof=1)
+        return of_all
+
+    def _committee(self, apt: FloatArray, velocities: FloatArray, frame: Frame) -> dict[str, Any]:
+        """What the members' APTs say of their uncertainty."""
+        if len(apt) == 1:
+            return {}
+        rates = dipole_rate(apt, velocities, self.groups, frame)
+        return {
+            "dipole_rate_std": rates.std(axis=0, ddof=1),
+            "extrapolation": largest_deviation(apt),
+        }
+
+    def _checked_volume(self, atoms: Atoms) -> float | None:
+        if self._volume is None:
+            return None
+        volume = float(atoms.get_volume())
+        if self.variable_cell:
+            return volume
+        if abs(volume - self._volume) > 1e-6 * self._volume:
+            raise RunError(
+                f"{self.writer.path}: the volume changed from {self._volume} to {volume} Å³; "
+                "StreamObserver(..., variable_cell=True) writes it with every frame"
+            )
+        return None
+
+
+def temperature(atoms: Atoms) -> float:
+    """Instantaneous temperature, K, of the motion relative to the centre of mass.
+
+    With N free atoms the centre of mass takes 3 of 3 N degrees of freedom, whether a thermostat
+    moves it or it rests, so 3 N - 3 remain. With constraints it is ASE's count.
+    """
+    momenta = atoms.get_momenta()
+    kinetic = 0.5 * float((momenta * atoms.get_velocities()).sum())
+    freedom = float(atoms.get_number_of_degrees_of_freedom())
+    if not atoms.constraints and len(atoms) > 1:
+        kinetic -= 0.5 * float((momenta.sum(axis=0) ** 2).sum()) / float(atoms.get_masses().sum())
+        freedom -= 3.0
+    return 2.0 * kinetic / (freedom * units.kB)
+
+
+def _next_call(n_steps: int, stride: int) -> int:
+    """Steps of the dynamics when its observers are called next: now only if it has not begun."""
+    return 0 if n_steps == 0 else (n_steps // stride + 1) * stride
+
+
+def _changes_cell(dynamics: MolecularDynamics) -> bool:
+    name = type(dynamics).__name__
+    barostat = getattr(dynamics, "externalstress", None) is not None
+    return "NPT" in name or "NPH" in name or barostat
+
+
+def _source_of_tensors(
+    atoms: Atoms, model: str | os.PathLike[str] | PolarTensorPredictor | None
+) -> tuple[Callable[[Atoms], Tensors], object]:
+    """What gives the tensors of a structure, and what it is to be called after."""
+    if model is not None:
+        predictor = as_predictor(model)
+        return lambda structure: all_tensors(predictor, [structure])[0], predictor
+    calculator = atoms.calc
+    if isinstance(calculator, APTCalculator):
+        return calculator.tensors, calculator.predictor
+    if calculator is None or RESULTS[APT] not in calculator.implemented_properties:
+        found = "no calculator" if calculator is None else type(calculator).__name__
+        expected = "a model, or an APTCalculator on the atoms"
+        raise InputError("StreamObserver", "model", f"None, with {found}", expected)
+    known = {t: name for t, name in RESULTS.items() if name in calculator.implemented_properties}
+
+    def of_calculator(structure: Atoms) -> Tensors:
+        return {t: calculator.get_property(name, structure)[None] for t, name in known.items()}
+
+    return of_calculator, calculator

@@ -1,0 +1,252 @@
+"""Checkpoints of an ASE run with a stream, and going on from them.
+
+A checkpoint holds what the next step depends on: positions, momenta, cell, step number, and the
+state of the thermostat with its random numbers. A run that goes on from one continues bit by bit
+where potential and integrator are deterministic.
+
+The order is what keeps stream and checkpoint together: first the stream is committed, then the
+checkpoint replaces the old one in one move. So a checkpoint never knows more than the stream; a
+restart drops the frames behind the checkpoint and writes them again.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import time
+import zipfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from ase import Atoms
+from ase.md.md import MolecularDynamics
+
+from aptnn_md.arrays import FloatArray, IntArray
+from aptnn_md.engines.ase.observer import StreamObserver
+from aptnn_md.errors import InputError, RunError
+from aptnn_md.files import PARTIAL, write_whole
+
+FORMAT = "aptnn_md.dynamics"
+VERSION = 1
+
+_STATE = {
+    "VelocityVerlet": (),
+    "Langevin": ("rng",),
+    "Bussi": ("rng", "transferred_energy"),
+}
+"""What each integrator keeps beside the atoms; the others keep more than can be asked for."""
+
+
+@dataclass(frozen=True)
+class DynamicsState:
+    """A point of a run.
+
+    Attributes
+    ----------
+    step : MD steps done
+    integrator : name of ASE's class
+    timestep : in ASE's unit of time
+    positions, momenta : (n_atoms, 3), Å and ASE's unit
+    cell : (3, 3), Å, rows
+    numbers : (n_atoms,), atomic numbers
+    thermostat : what the integrator keeps beside the atoms
+    """
+
+    step: int
+    integrator: str
+    timestep: float
+    positions: FloatArray
+    momenta: FloatArray
+    cell: FloatArray
+    numbers: IntArray
+    thermostat: dict[str, Any]
+
+    @classmethod
+    def of(cls, dynamics: MolecularDynamics) -> DynamicsState:
+        """The present state of a run by :class:`VelocityVerlet`, :class:`Langevin` or
+        :class:`Bussi`.
+        """
+        atoms = dynamics.atoms
+        integrator = _integrator(dynamics)
+        thermostat = {
+            name: _generator(dynamics).bit_generator.state
+            if name == "rng"
+            else getattr(dynamics, name)
+            for name in _STATE[integrator]
+        }
+        return cls(
+            step=dynamics.nsteps,
+            integrator=integrator,
+            timestep=dynamics.dt,
+            positions=atoms.positions.copy(),
+            momenta=atoms.get_momenta(),
+            cell=atoms.cell.array.copy(),
+            numbers=atoms.numbers.astype(np.int64),
+            thermostat=thermostat,
+        )
+
+    @classmethod
+    def read(cls, path: str | os.PathLike[str]) -> DynamicsState:
+        """Read a checkpoint file.
+
+        Raises
+        ------
+        InputError
+            No such file, not a checkpoint, or of a newer version.
+        """
+        expected = "a checkpoint of aptnn-md"
+        try:
+            with np.load(path, allow_pickle=False) as arrays:
+                header = json.loads(arrays["header"].tobytes().decode())
+                values = {name: arrays[name] for name in arrays.files if name != "header"}
+        except FileNotFoundError as error:
+            raise InputError(path, "checkpoint", "no such file", expected) from error
+        except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile) as error:
+            raise InputError(path, "checkpoint", error, expected) from error
+        if header.get("format") != FORMAT:
+            raise InputError(path, "format", header.get("format"), FORMAT)
+        if header.get("version") != VERSION:
+            raise InputError(path, "version", header.get("version"), VERSION)
+        return cls(**{**header["state"], **values})
+
+    def write(self, path: str | os.PathLike[str]) -> None:
+        """Replace the file at ``path``, whole or not at all.
+
+        Raises
+        ------
+        RunError
+            It cannot be written; what was there is untouched.
+        """
+        arrays: dict[str, Any] = {n: v for n, v in vars(self).items() if isinstance(v, np.ndarray)}
+        state = {name: value for name, value in vars(self).items() if name not in arrays}
+        header = json.dumps(
+            {"format": FORMAT, "version": VERSION, "state": state}, default=lambda a: a.tolist()
+        )
+        file = io.BytesIO()
+        np.savez(file, header=np.frombuffer(header.encode(), dtype=np.uint8), **arrays)
+        try:
+            write_whole(Path(path), file.getvalue())
+        except OSError as error:
+            reason = error.strerror or error
+            raise RunError(f"{path}: the checkpoint cannot be written ({reason})") from error
+
+    def check_atoms(self, where: object, atoms: Atoms) -> None:
+        """Raise :class:`InputError` where ``atoms`` are others than those of the checkpoint."""
+        if not np.array_equal(atoms.numbers, self.numbers):
+            found = str(Atoms(self.numbers).symbols)
+            raise InputError(where, "atoms", found, f"{atoms.symbols}, as in this run")
+
+    def restore(self, dynamics: MolecularDynamics, where: object = "checkpoint") -> None:
+        """Put ``dynamics`` and its atoms into this state, its step counter included.
+
+        Raises
+        ------
+        InputError
+            Other atoms, another integrator or another time step.
+        """
+        self.check_atoms(where, dynamics.atoms)
+        for name, found, expected in (
+            ("integrator", self.integrator, _integrator(dynamics)),
+            ("timestep", self.timestep, dynamics.dt),
+        ):
+            if found != expected:
+                raise InputError(where, name, found, f"{expected}, as in this run")
+        atoms = dynamics.atoms
+        # as they are: constraints would change the last bits
+        atoms.set_cell(self.cell, scale_atoms=False, apply_constraint=False)
+        atoms.set_positions(self.positions, apply_constraint=False)
+        atoms.set_momenta(self.momenta, apply_constraint=False)
+        dynamics.nsteps = self.step
+        for name, value in self.thermostat.items():
+            if name == "rng":
+                _generator(dynamics).bit_generator.state = value
+            else:
+                setattr(dynamics, name, value)
+
+
+class Checkpoint:
+    """Observer that writes a checkpoint from time to time.
+
+    ::
+
+        dyn.attach(observer, interval=4)        # a StreamObserver
+        dyn.attach(checkpoint, interval=4)      # behind it
+
+    Parameters
+    ----------
+    dynamics : run by ``VelocityVerlet``, ``Langevin`` or ``Bussi``, the last two with a random
+        generator of numpy (``rng=np.random.default_rng(seed)``)
+    path : file
+    observer : the stream that belongs to the run; it is committed first
+    seconds : wall-clock time between checkpoints
+
+    Raises
+    ------
+    InputError
+        An integrator whose state cannot be saved completely.
+    """
+
+    def __init__(
+        self,
+        dynamics: MolecularDynamics,
+        path: str | os.PathLike[str],
+        observer: StreamObserver | None = None,
+        seconds: float = 60.0,
+    ) -> None:
+        self.dynamics, self.path, self.observer = dynamics, Path(path), observer
+        self.seconds = seconds
+        self._next = time.monotonic() + seconds
+        DynamicsState.of(dynamics)
+        if not self.path.parent.is_dir() or not os.access(self.path.parent, os.W_OK):
+            raise InputError(
+                self.path, "checkpoint", "no such directory, or no permission", "a file to write"
+            )
+        # what a killed process left
+        for partial in self.path.parent.glob(f".{self.path.name}.*{PARTIAL}"):
+            partial.unlink(missing_ok=True)
+
+    def __call__(self) -> None:
+        """Write if it is time; called by ASE."""
+        if time.monotonic() >= self._next:
+            self.write()
+
+    def write(self) -> None:
+        """Commit the stream and write the checkpoint."""
+        if self.observer is not None:
+            self._check_order(self.observer)
+            self.observer.commit()
+        DynamicsState.of(self.dynamics).write(self.path)
+        self._next = time.monotonic() + self.seconds
+
+    def write_start(self) -> None:
+        """Write the state before the first step and the first frame; no stream is needed yet."""
+        DynamicsState.of(self.dynamics).write(self.path)
+
+    def _check_order(self, observer: StreamObserver) -> None:
+        """The frame of this step must be in the stream, as it is not repeated on restart."""
+        step = observer.first_step + self.dynamics.nsteps
+        if observer.next_step <= step:
+            raise RunError(
+                f"{self.path}: a checkpoint at step {step} before the stream's frame of step "
+                f"{observer.next_step}: attach the checkpoint behind the StreamObserver"
+            )
+
+
+def _integrator(dynamics: MolecularDynamics) -> str:
+    name = type(dynamics).__name__
+    if name not in _STATE:
+        raise InputError("checkpoint", "dynamics", name, f"one of {', '.join(_STATE)}")
+    if "rng" in _STATE[name]:
+        _generator(dynamics)
+    return name
+
+
+def _generator(dynamics: MolecularDynamics) -> np.random.Generator:
+    generator = getattr(dynamics, "rng", None)
+    if not isinstance(generator, np.random.Generator):
+        found = getattr(generator, "__name__", type(generator).__name__)
+        raise InputError("checkpoint", "rng", found, "rng=np.random.default_rng(seed)")
+    return generator

@@ -1,0 +1,274 @@
+"""A client for servers of the i-PI protocol: i-PI, ASE, CP2K.
+
+It answers with forces, extras and the force of a field, and can stream increments of the dipole
+(:mod:`aptnn_md.engines.client.increments`). It may have several connections to one server; what
+comes on them at the same time is evaluated in one call.
+"""
+
+from __future__ import annotations
+
+import socket
+import threading
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from aptnn_md.arrays import FloatArray
+from aptnn_md.engines.client.answers import Answers
+from aptnn_md.engines.client.evaluator import Results
+from aptnn_md.engines.client.increments import IncrementStream
+from aptnn_md.engines.client.protocol import SERVERS, Connection, ConnectionLost, Request
+from aptnn_md.engines.ipi.atomic_units import CODATA, IPI
+from aptnn_md.errors import InputError, RunError
+from aptnn_md.progress import log
+
+PREFIX = "/tmp/ipi_"
+"""In front of the names of Unix sockets; i-PI's default, and ASE's."""
+
+_GATHER = 2e-3
+"""Seconds without a new request after which those that are there are evaluated."""
+
+Evaluate = Callable[[FloatArray, FloatArray, bool], Results]
+
+
+@dataclass(frozen=True)
+class Address:
+    """Where a server is.
+
+    Parameters
+    ----------
+    host : of a TCP server; empty for a Unix socket
+    port : of a TCP server
+    path : of a Unix socket
+    """
+
+    host: str = ""
+    port: int = 0
+    path: str = ""
+
+    @classmethod
+    def parse(
+        cls, text: str, *, unix: bool = False, port: int | None = None, prefix: str = PREFIX
+    ) -> Address:
+        """Address from ``HOST``, ``HOST:PORT`` or, for a Unix socket, a name or a whole path.
+
+        Raises
+        ------
+        InputError
+            No port, two of them, or none that there is.
+        """
+        if unix:
+            return cls(path=text if text.startswith("/") else prefix + text)
+        host, colon, last = text.rpartition(":")
+        if colon and port is not None:
+            raise InputError("server", "port", f"{last} and {port}", "one of them")
+        found: str | int | None = last if colon else port
+        try:
+            number = int(found)  # type: ignore[arg-type]
+            if not 0 < number < 65536:
+                raise ValueError
+        except (TypeError, ValueError) as error:
+            words = "HOST:PORT, --port, or --unix"
+            raise InputError("server", "port", "none" if found is None else found, words) from error
+        return cls(host=host if colon else text, port=number)
+
+    def __str__(self) -> str:
+        return self.path or f"{self.host}:{self.port}"
+
+    def connect(self) -> socket.socket:
+        """A connected socket.
+
+        Raises
+        ------
+        OSError
+            Nobody listens there.
+        """
+        if self.path:
+            sock = socket.socket(socket.AF_UNIX)
+            try:
+                sock.connect(self.path)
+            except OSError:
+                sock.close()
+                raise
+            return sock
+        sock = socket.create_connection((self.host, self.port))
+        sock.settimeout(None)
+        # without it small messages wait for each other
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        return sock
+
+    def complaint(self, error: OSError) -> str:
+        """Why there is no connection, for people."""
+        text = f"no server at {self} ({error.strerror or error})"
+        if self.path and isinstance(error, ConnectionRefusedError):
+            text += "; the socket file is left over from one that was killed: remove it"
+        return text
+
+
+@dataclass
+class ClientSummary:
+    """What a client did: calls of the evaluator and structures in them."""
+
+    n_calls: int = 0
+    n_structures: int = 0
+
+
+class Client:
+    """Serves one server until it says ``EXIT``, or, ASE, until it closes the connection.
+
+    Parameters
+    ----------
+    address : of the server
+    evaluate : an :class:`aptnn_md.engines.client.evaluator.Evaluator`, or the pool of ranks around
+        it
+    answers : what is sent back
+    stream : what is written, if anything
+    n_connections : several make batches of what i-PI sends one by one
+    server : one of :data:`aptnn_md.engines.client.protocol.SERVERS`
+    wait : seconds to wait for the server, at first and whenever it is gone without ``EXIT``
+    """
+
+    def __init__(
+        self,
+        address: Address,
+        evaluate: Evaluate,
+        answers: Answers,
+        stream: IncrementStream | None = None,
+        *,
+        n_connections: int = 1,
+        server: str = "auto",
+        wait: float = 60.0,
+    ) -> None:
+        if server not in SERVERS:
+            raise InputError("client", "server", repr(server), f"one of {', '.join(SERVERS)}")
+        if n_connections < 1:
+            raise InputError("client", "connections", n_connections, "at least 1")
+        self.address, self.evaluate, self.answers = address, evaluate, answers
+        self.stream, self.n_connections = stream, n_connections
+        self.server, self.wait = server, wait
+        self.summary = ClientSummary()
+        self._arrived = threading.Event()
+
+    def run(self) -> ClientSummary:
+        """Serve until the server ends.
+
+        Raises
+        ------
+        RunError
+            There is no server, it was gone for too long, or something else went wrong. Whatever
+            it is, what was streamed is on disk and connections are closed in order.
+        """
+        while True:
+            connections = self._connect()
+            try:
+                self._serve(connections)
+                return self.summary
+            except ConnectionLost as error:
+                if any(connection.server == "ase" for connection in connections):
+                    log.info("%s: the connection was closed, which is how ASE ends", self.address)
+                    return self.summary
+                log.info("%s: %s; waiting %g s for it", self.address, error, self.wait)
+            finally:
+                for connection in connections:
+                    connection.close()
+                if self.stream is not None:
+                    self.stream.interrupt()
+
+    def _connect(self) -> list[Connection]:
+        sockets: list[socket.socket] = []
+        end, told = time.monotonic() + self.wait, False
+        while len(sockets) < self.n_connections:
+            try:
+                sockets.append(self.address.connect())
+            except OSError as error:
+                complaint = self.address.complaint(error)
+                if isinstance(error, socket.gaierror):
+                    raise InputError("server", "host", complaint, "a host") from error
+                if time.monotonic() > end:
+                    for sock in sockets:
+                        sock.close()
+                    raise RunError(complaint) from error
+                if not told:
+                    log.info("%s; waiting", complaint)
+                    told = True
+                time.sleep(0.05)
+        log.info("connected to %s", self.address)
+        identify = self.stream is not None
+        return [Connection(sock, self._arrived, self.server, identify) for sock in sockets]
+
+    def _serve(self, connections: Sequence[Connection]) -> None:
+        pending: dict[int, Request] = {}
+        while True:
+            self._arrived.clear()
+            came = False
+            for number, connection in enumerate(connections):
+                if number not in pending:
+                    request = connection.poll()
+                    if request is not None:
+                        pending[number] = request
+                        came = True
+            if any(connection.ended for connection in connections):
+                return
+            complete = len(pending) == len(connections)
+            if not complete and not came:
+                more = self._arrived.wait(_GATHER if pending else 1.0)
+                complete = bool(pending) and not more
+            if complete:
+                self._answer(pending)
+
+    def _answer(self, pending: dict[int, Request]) -> None:
+        """Evaluate all requests in one call, stream, and answer."""
+        requests = [pending[number] for number in sorted(pending)]
+        if len({request.positions.shape[1] for request in requests}) > 1:
+            raise RunError("the server sends structures with different numbers of atoms")
+        atomic_units = IPI if requests[0].connection.server in ("ipi", "auto") else CODATA
+        # a batch is filled up with copies of its last structure
+        sizes = [_without_copies(request.positions) for request in requests]
+        cells = np.concatenate([r.cells[:n] for r, n in zip(requests, sizes, strict=True)])
+        cells = cells.transpose(0, 2, 1) * atomic_units.bohr
+        positions = np.concatenate([r.positions[:n] for r, n in zip(requests, sizes, strict=True)])
+        positions = positions * atomic_units.bohr
+        need_tensors = self.stream is not None or self.answers.need_tensors
+        results = self.evaluate(cells, positions, need_tensors)
+        self.summary.n_calls += 1
+        self.summary.n_structures += len(positions)
+        answers = self.answers(cells, positions, results, atomic_units)
+        start = 0
+        for request, n in zip(requests, sizes, strict=True):
+            own = [start + min(k, n - 1) for k in range(len(request.positions))]
+            # the stream first: the server must not know a step that is not in it
+            self._record(request, cells, positions, results, own)
+            request.connection.answer([answers[k] for k in own])
+            start += n
+        pending.clear()
+
+    def _record(
+        self,
+        request: Request,
+        cells: FloatArray,
+        positions: FloatArray,
+        results: Results,
+        indices: Sequence[int],
+    ) -> None:
+        """Hand the structures ``indices``, which are those of the request, to the stream."""
+        if self.stream is None:
+            return
+        server, n_beads = request.connection.server, self.stream.settings.n_beads
+        if n_beads > 1 and server != "ipi":
+            raise InputError("server", "beads", f"{n_beads}", f"1, as {server} does not name them")
+        self.stream.use_parameters(request.connection.parameters)
+        first = request.replica or 0
+        for offset, k in enumerate(indices):
+            is_copy = offset > 0 and k == indices[offset - 1]
+            tensors = {name: values[k] for name, values in results.tensors.items()}
+            self.stream.add(first + offset, cells[k], positions[k], tensors, is_copy)
+
+
+def _without_copies(positions: FloatArray) -> int:
+    """Number of structures without those at the end that repeat the one before."""
+    n = len(positions)
+    while n > 1 and np.array_equal(positions[n - 1], positions[n - 2]):
+        n -= 1
+    return n

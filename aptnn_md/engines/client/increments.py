@@ -1,0 +1,345 @@
+"""Streams of a client: increments of the dipole instead of rates.
+
+The protocol never sends velocities. Differences of positions are no velocities either (under TRPMD
+and 32 beads they are off by 45 %), but with them the dipole's increment over a step is known:
+
+    ΔM = (1/P) Σ_k ½ (P(q_k) + P(q'_k))·(q'_k - q_k),
+
+the trapezoidal rule for the bead average, with an error of third order in the time step (10⁻⁴ of
+the dipole's range at 0.5 fs). Frame n of the stream holds ΔM/Δt of the step that ends at n, and
+Δa/Δt, found in the same way with PGTs, where the model knows them.
+
+A spectrum of increments, once their damping sin(ωΔt/2)/(ωΔt/2) is divided out, is that of the
+derivative of M along the path. Velocities of velocity Verlet, which streams with rates are made of,
+are central differences of positions and smaller than that by sin(ωΔt)/(ωΔt). So the two differ by
+an error of the integrator: 4 % of the intensity at 3700 cm⁻¹ and 0.5 fs, 1 % at 0.25 fs.
+
+Increments are right only if no step is missing and positions change by motion alone. What can be
+seen to be otherwise is refused: a cell that changes or turns (constant pressure,
+``<ffrotations>``), steps that are too long, beads that another client took, other atoms
+(``<activelist>``). Positions that the server folds into the cell are unfolded.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from ase import Atoms
+
+from aptnn_md.arrays import AnyArray, FloatArray
+from aptnn_md.atoms.frame import Frame
+from aptnn_md.atoms.groups import parse_groups
+from aptnn_md.atoms.rates import dipole_rate, f_sum, polarizability_rate
+from aptnn_md.engines.client.bead_order import BeadOrder, Step
+from aptnn_md.engines.client.dipole_change import nearest_image
+from aptnn_md.engines.client.evaluator import Results
+from aptnn_md.engines.client.trail import Geometry, Trail
+from aptnn_md.errors import InputError, RunError
+from aptnn_md.prediction.interface import APT, PGT, Tensors
+from aptnn_md.progress import log
+from aptnn_md.provenance import command_line
+from aptnn_md.stream import StreamHeader, StreamWriter
+from aptnn_md.stream.reader import StreamReader
+
+LARGEST_STEP = 1.0
+"""Å: an atom that moves farther in a step did not move by its velocity."""
+_CELL_TOLERANCE = 1e-6
+_GAP = 0.6
+_NAMES = {APT: "dipole_rate", PGT: "polarizability_rate"}
+
+
+@dataclass(frozen=True)
+class IncrementSettings:
+    """What to write.
+
+    Parameters
+    ----------
+    path : directory of the stream; beside it ``NAME.trail`` is made, with which a restart finds
+        where it is
+    timestep : time between two force evaluations of the server, fs; None: ``dt_fs`` in the
+        parameters that the server sends
+    n_beads : beads of a path integral
+    groups : name for :func:`aptnn_md.atoms.groups.parse_groups`
+    header : other fields of :class:`aptnn_md.stream.StreamHeader`: ``temperature``, ``ensemble``
+    """
+
+    path: Path
+    timestep: float | None = None
+    n_beads: int = 1
+    groups: str = "all"
+    header: Mapping[str, Any] | None = None
+
+    @property
+    def trail_path(self) -> Path:
+        """Directory beside the stream."""
+        return self.path.with_name(self.path.name + ".trail")
+
+
+class IncrementStream:
+    """Takes requests with their tensors, writes a frame for each complete step.
+
+    Parameters
+    ----------
+    settings : what to write
+    template : atoms in the server's order
+    evaluate : an :class:`aptnn_md.engines.client.evaluator.Evaluator` or a pool of them, for the
+        geometry that a client which was killed had answered last
+    model, sha256 : of the network
+    n_members, n_pgt_members : of its committees; no PGTs: 0
+    """
+
+    def __init__(
+        self,
+        settings: IncrementSettings,
+        template: Atoms,
+        evaluate: Callable[[FloatArray, FloatArray, bool], Results],
+        *,
+        model: str = "",
+        sha256: str = "",
+        n_members: int = 1,
+        n_pgt_members: int = 0,
+    ) -> None:
+        self.settings, self.template, self.evaluate = settings, template, evaluate
+        self.groups = parse_groups(settings.groups, template)
+        self.model, self.sha256 = model, sha256
+        self.n_members, self.n_pgt_members = n_members, n_pgt_members
+        self.timestep = settings.timestep
+        self.n_steps = 0
+        self._masses = np.asarray(template.get_masses(), dtype=np.float64)
+        self._order = BeadOrder(settings.n_beads)
+        self._last: tuple[Geometry, Tensors] | None = None
+        self._writer: StreamWriter | None = None
+        self._trail: Trail | None = None
+        if settings.path.exists() and StreamReader(settings.path).n_frames > 0:
+            self._check_trail()
+
+    def use_parameters(self, parameters: Mapping[str, str]) -> None:
+        """Take the time step from what the server sends, if it does.
+
+        Raises
+        ------
+        InputError
+            It is no number, not the one that was given, or there is none at all.
+        """
+        text = parameters.get("dt_fs")
+        if text is not None:
+            try:
+                sent = float(text)
+            except ValueError as error:
+                raise InputError("server", "dt_fs", repr(text), "a time step in fs") from error
+            if self.timestep is not None and abs(sent - self.timestep) > 1e-9 * sent:
+                raise InputError("server", "dt_fs", sent, f"{self.timestep} fs as given here")
+            self.timestep = sent
+        if self.timestep is None:
+            expected = "--timestep, or <parameters>{dt_fs: ...}</parameters> in <ffsocket> of i-PI"
+            raise InputError("stream", "time step", "none", expected)
+
+    def add(
+        self,
+        replica: int,
+        cell: FloatArray,
+        positions: FloatArray,
+        tensors: Tensors,
+        is_copy: bool = False,
+    ) -> None:
+        """Take a request; see :meth:`aptnn_md.engines.client.bead_order.BeadOrder.add`."""
+        step = self._order.add(replica, cell, positions, tensors, is_copy)
+        if step is None:
+            return
+        if self._last is None:
+            self._begin(step)
+        else:
+            self._advance(step)
+
+    def interrupt(self) -> None:
+        """The connection is lost: commit, and find out with the next geometry where to go on."""
+        self._order.forget()
+        self.close()
+
+    def close(self) -> None:
+        """Commit and let go of the files."""
+        self._last = None
+        if self._writer is not None:
+            self._writer.close()
+            self._writer = None
+        if self._trail is not None:
+            self._trail.close()
+            self._trail = None
+
+    def _begin(self, step: Step) -> None:
+        """The first geometry of a connection: new, known, or one step behind the last one."""
+        path, trail_path = self.settings.path, self.settings.trail_path
+        header, n_frames = self._header(step.cell), -1
+        if path.exists():
+            reader = StreamReader(path)
+            header.check_same_run(path, reader.header)
+            n_frames = reader.n_frames
+        else:
+            # the stream first: a trail without a stream is what is left of a deleted one
+            shutil.rmtree(trail_path, ignore_errors=True)
+            self._writer = StreamWriter(path, header, 1)
+        n_beads, n_atoms, _ = step.positions.shape
+        self._trail = trail = Trail(trail_path, (n_beads, n_atoms, 3), self._n_values)
+        if len(trail) == 0:
+            self._writer = self._writer or StreamWriter(path, header, 1)
+            geometry = Geometry(0, step.cell, step.positions)
+            trail.append(geometry, np.zeros(self._n_values))
+            self._last, self.n_steps = (geometry, step.tensors), 0
+            return
+        found = trail.find(step.positions)
+        known = trail.last()
+        if found is None and not (known and self._follows(known, step)):
+            raise InputError(
+                path,
+                "first geometry of the server",
+                f"none of the {len(trail)} of this stream and not the next one",
+                "one to go on from; for a new run give another --stream",
+            )
+        last = len(trail) - 1 if found is None else found
+        self._writer = StreamWriter(path, header, min(n_frames, last) + 1)
+        for values in trail.values(min(n_frames, last) + 1)[: max(last - n_frames, 0)]:
+            self._write(values)
+        self.n_steps = last
+        log.info("%s: goes on behind step %d", path, last)
+        if found is not None:
+            geometry = Geometry(found, step.cell, step.positions)
+            trail.cut(geometry)
+            self._last = (geometry, step.tensors)
+        else:
+            geometry = known[-1]
+            cells = np.broadcast_to(geometry.cell, (n_beads, 3, 3))
+            self._last = (geometry, self.evaluate(cells, geometry.positions, True).tensors)
+            self._advance(step)
+
+    def _advance(self, step: Step) -> None:
+        """The increment from the last geometry to this one."""
+        assert self._last is not None
+        assert self._trail is not None
+        last, before = self._last
+        displacements = self._displacements(last, step)
+        assert self.timestep is not None
+        velocities = displacements / self.timestep
+        frame, now = self._frame(step), step.tensors
+        apt = now[APT].mean(axis=1)
+        values = {"f_sum": f_sum(apt, self._masses, self.groups, frame).mean(axis=0)}
+        for target, rate in ((APT, dipole_rate), (PGT, polarizability_rate)):
+            if target not in now:
+                continue
+            halfway = 0.5 * (before[target] + now[target])
+            name, members = _NAMES[target], range(halfway.shape[1])
+            mean = rate(halfway.mean(axis=1), velocities, self.groups, frame)
+            values[name] = mean.mean(axis=0)
+            if len(members) > 1:
+                of_members = [
+                    rate(halfway[:, m], velocities, self.groups, frame).mean(axis=0)
+                    for m in members
+                ]
+                values[f"{name}_std"] = np.std(of_members, axis=0, ddof=1)
+        if self.n_members > 1:
+            # of an atom: root mean square over the nine components
+            deviation = np.sqrt((now[APT].std(axis=1, ddof=1) ** 2).mean(axis=(-1, -2)))
+            values["extrapolation"] = deviation.max()
+        geometry = Geometry(last.step + 1, step.cell, step.positions)
+        flat = np.concatenate([np.ravel(values[name]) for name in self._shapes])
+        self._trail.append(geometry, flat)
+        self._write(flat)
+        self._last = (geometry, now)
+
+    def _write(self, flat: FloatArray) -> None:
+        """Append a frame to the stream from the values of a step."""
+        assert self._writer is not None
+        assert self.timestep is not None
+        ends = np.cumsum([int(np.prod(shape)) for shape in self._shapes.values()])[:-1]
+        named: dict[str, Any] = {
+            name: part.reshape(shape)
+            for (name, shape), part in zip(self._shapes.items(), np.split(flat, ends), strict=True)
+        }
+        rates = {"bead": named.pop(_NAMES[APT])}
+        if _NAMES[PGT] in named:
+            named["polarizability_rates"] = {"bead": named.pop(_NAMES[PGT])}
+        step = 1 if self._writer.last_step is None else self._writer.last_step + 1
+        self._writer.append(step, step * self.timestep, rates, **named)
+        self.n_steps = step
+
+    def _displacements(self, last: Geometry, step: Step) -> FloatArray:
+        """Displacements (n_beads, n_atoms, 3), Å, where they can be those of one step."""
+        if np.abs(last.cell - step.cell).max() > _CELL_TOLERANCE:
+            raise RunError(
+                f"{self.settings.path}: step {last.step + 1}: the cell changed; increments of the "
+                "dipole would contain its strain (constant pressure) or its turns (ffrotations): "
+                "aptnn-md ipi streams such runs"
+            )
+        displacements = nearest_image(step.positions - last.positions, step.cell)
+        longest = float(np.linalg.norm(displacements, axis=-1).max())
+        if longest > LARGEST_STEP:
+            raise RunError(
+                f"{self.settings.path}: step {last.step + 1}: an atom moved {longest:.2f} Å, more "
+                f"than {LARGEST_STEP} Å: steps are missing or beads are mixed up"
+            )
+        return displacements
+
+    def _follows(self, known: Sequence[Geometry], step: Step) -> bool:
+        """Whether a geometry can be the one behind the last that is known."""
+        if np.abs(known[-1].cell - step.cell).max() > _CELL_TOLERANCE:
+            return False
+        now = nearest_image(step.positions - known[-1].positions, step.cell)
+        if np.linalg.norm(now, axis=-1).max() > LARGEST_STEP:
+            return False
+        if len(known) < 2:
+            return True
+        before = nearest_image(known[1].positions - known[0].positions, step.cell)
+        # the centroid's velocity hardly changes in a step; a missing one would double its way
+        now, before = now.mean(axis=0), before.mean(axis=0)
+        return bool(np.linalg.norm(now - before) < _GAP * np.linalg.norm(before))
+
+    @property
+    def _shapes(self) -> dict[str, tuple[int, ...]]:
+        """Names and shapes of the values of a frame."""
+        n_groups = len(self.groups)
+        shapes: dict[str, tuple[int, ...]] = {_NAMES[APT]: (n_groups, 3), "f_sum": (n_groups,)}
+        if self.n_members > 1:
+            shapes |= {"dipole_rate_std": (n_groups, 3), "extrapolation": ()}
+        if self.n_pgt_members > 0:
+            shapes[_NAMES[PGT]] = (n_groups, 6)
+        if self.n_pgt_members > 1:
+            shapes["polarizability_rate_std"] = (n_groups, 6)
+        return shapes
+
+    @property
+    def _n_values(self) -> int:
+        return sum(int(np.prod(shape)) for shape in self._shapes.values())
+
+    def _frame(self, step: Step) -> Frame:
+        x, y, z = (bool(periodic) for periodic in self._periodic(step.cell))
+        return Frame(step.positions, step.cell, (x, y, z))
+
+    def _periodic(self, cell: FloatArray) -> AnyArray:
+        pbc = np.asarray(self.template.pbc)
+        return pbc if pbc.any() else np.full(3, abs(np.linalg.det(cell)) > 0.0)
+
+    def _header(self, cell: FloatArray) -> StreamHeader:
+        if self.timestep is None:
+            self.use_parameters({})
+        atoms = self.template.copy()
+        atoms.cell[:], atoms.pbc = cell, self._periodic(cell)
+        constants: dict[str, Any] = {
+            "timestep": self.timestep,
+            "rate": "difference",
+            "groups": self.groups.labels,
+            "n_beads": self.settings.n_beads,
+            "model": self.model,
+            "model_sha256": self.sha256,
+            "provenance": command_line(),
+        }
+        return StreamHeader.for_atoms(atoms, **(constants | dict(self.settings.header or {})))
+
+    def _check_trail(self) -> None:
+        if not (self.settings.trail_path / "steps").exists():
+            found = f"a stream without {self.settings.trail_path.name}"
+            expected = "no such path, or the stream of a client that was stopped"
+            raise InputError(self.settings.path, "stream", found, expected)

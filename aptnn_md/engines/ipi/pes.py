@@ -1,0 +1,187 @@
+"""Force providers for i-PI's own driver, ``ffdirect`` and ``ffmpi``.
+
+The files in ``drivers/`` name these classes for ``<pes_path>`` and ``i-pi-py_driver -P``. i-PI
+hands over positions and cells without names of atoms, so each takes a ``template``: any structure
+file that ASE reads, with the atoms in i-PI's order (e.g. the one of ``<initialize>``). Batches
+(``<batch_size>``) are evaluated in one call.
+
+All of them take besides
+
+=================  ===============================================================================
+``template``       structure file
+``pbc``            ``False``: open boundaries in spite of the cell that i-PI always has
+``device``         where networks run: ``cpu``, ``cuda``
+``dtype``          ``float32`` or ``float64``; default: of the model
+``total_charge``   e, that APTs add up to
+``beads``          number of beads whose dipoles are followed (``bec``, ``field``)
+=================  ===============================================================================
+
+An electric field changes with time in i-PI's driven dynamics (``eda-nve``, ``eda-nvt``) only, to
+which :class:`DrivenDriver` gives what it needs; a force component does not know the time.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import Any
+
+import numpy as np
+from ase.calculators.calculator import Calculator
+from ipi.pes.dummy import Dummy_driver
+
+from aptnn_md.engines.client.answers import Answer, Answers
+from aptnn_md.engines.client.evaluator import Evaluator, read_template
+from aptnn_md.engines.ipi.atomic_units import IPI
+from aptnn_md.errors import InputError
+from aptnn_md.potentials.loading import load_potential
+from aptnn_md.prediction.interface import as_predictor
+
+
+class EvaluatorDriver(Dummy_driver):  # type: ignore[misc]  # i-PI has no types
+    """What the drivers share: a batch of structures in, answers out.
+
+    Parameters
+    ----------
+    evaluator : potential and network with the atoms
+    answers : what is made of the results
+    keywords : what i-PI gives to every driver
+    """
+
+    def __init__(self, evaluator: Evaluator, answers: Answers, **keywords: Any) -> None:
+        self.evaluator, self.answers = evaluator, answers
+        unknown = sorted(set(keywords) - {"verbose", "verbosity"})
+        if unknown:
+            raise InputError(type(self).__name__, "parameter", ", ".join(unknown), "none of these")
+        super().__init__(**keywords)
+
+    def compute(self, cell: Any, pos: Any) -> Any:
+        """One structure, or lists of them when i-PI sends a batch; atomic units.
+
+        Parameters
+        ----------
+        cell : (3, 3), lattice vectors in columns
+        pos : (n_atoms, 3)
+
+        Returns
+        -------
+        energy, forces (n_atoms, 3), virial (3, 3), extras
+        """
+        batched = isinstance(cell, list)
+        cells = np.array(cell if batched else [cell], dtype=np.float64)
+        positions = np.array(pos if batched else [pos], dtype=np.float64)
+        cells = cells.reshape(-1, 3, 3).transpose(0, 2, 1) * IPI.bohr
+        positions = positions.reshape(len(cells), -1, 3) * IPI.bohr
+        results = self.evaluator(cells, positions, tensors=self.answers.need_tensors)
+        answers = [_tuple(answer) for answer in self.answers(cells, positions, results)]
+        return answers if batched else answers[0]
+
+
+class PotentialDriver(EvaluatorDriver):
+    """Forces of any potential of :func:`aptnn_md.potentials.loading.load_potential`.
+
+    Parameters
+    ----------
+    potential : name, file, or ``package.module:callable``
+    template, pbc, device, dtype : see :mod:`aptnn_md.engines.ipi.pes`
+    """
+
+    def __init__(
+        self,
+        potential: str,
+        template: str,
+        *,
+        pbc: bool = True,
+        device: str = "cpu",
+        dtype: str | None = None,
+        **keywords: Any,
+    ) -> None:
+        calculator = _potential(potential, device, dtype)
+        evaluator = Evaluator(read_template(template), calculator, periodic=pbc)
+        super().__init__(evaluator, Answers(), **keywords)
+
+
+class _TensorDriver(EvaluatorDriver):
+    """A network, and a potential if one is given."""
+
+    def __init__(
+        self,
+        model: str,
+        template: str,
+        *,
+        extras: str,
+        efield: str | None = None,
+        potential: str | None = None,
+        pbc: bool = True,
+        device: str = "cpu",
+        dtype: str | None = None,
+        total_charge: float = 0.0,
+        beads: int = 1,
+        **keywords: Any,
+    ) -> None:
+        options = {"device": device, "dtype": dtype, "total_charge": total_charge}
+        predictor = as_predictor(model.replace(";", ","), **options)
+        calculator = None if potential is None else _potential(potential, device, None)
+        evaluator = Evaluator(
+            read_template(template), calculator, predictor, periodic=pbc, pgt=extras == "tensors"
+        )
+        name, sha256 = evaluator.model_name, evaluator.model_sha256
+        super().__init__(evaluator, Answers(extras, efield, beads, name, sha256), **keywords)
+
+
+class TensorDriver(_TensorDriver):
+    """Tensors in compact extras for aptnn_md in the i-PI process; no energy and forces.
+
+    As a force component of weight 0 it is evaluated only when the stream asks for it.
+
+    Parameters
+    ----------
+    model : model file or bundled name; with ``water-apt;water-pgt`` PGTs, too (i-PI's parameters
+        hold no commas)
+    template : see :mod:`aptnn_md.engines.ipi.pes`, as for the others
+    """
+
+    def __init__(self, model: str, template: str, **keywords: Any) -> None:
+        super().__init__(model, template, extras="tensors", **keywords)
+
+
+class DrivenDriver(_TensorDriver):
+    """Extras ``BEC`` and ``dipole`` for i-PI's driven dynamics, and forces of a potential if given.
+
+    ``dipole`` is the change since the first geometry after the start of the client; the APTs say
+    nothing of its value there. i-PI moves atoms by ``BEC`` alone and only prints the dipole.
+
+    Parameters
+    ----------
+    model : model file or bundled name
+    template : see :mod:`aptnn_md.engines.ipi.pes`, as for the others
+    potential : as for :class:`PotentialDriver`; default: no energy and forces
+    """
+
+    def __init__(self, model: str, template: str, **keywords: Any) -> None:
+        super().__init__(model, template, extras="bec", **keywords)
+
+
+class FieldDriver(_TensorDriver):
+    """Force of a constant homogeneous field, to be added to a potential's as a component.
+
+    Parameters
+    ----------
+    model : model file or bundled name
+    template : see :mod:`aptnn_md.engines.ipi.pes`, as for the others
+    efield : three numbers between blanks, V/Å
+    """
+
+    def __init__(self, model: str, template: str, efield: str, **keywords: Any) -> None:
+        super().__init__(model, template, extras="none", efield=efield, **keywords)
+
+
+def _potential(text: str, device: str, dtype: str | None) -> Calculator:
+    # a module of the user beside the input; last, so that it hides nothing
+    if os.getcwd() not in sys.path:
+        sys.path.append(os.getcwd())
+    return load_potential(text, device=device, dtype=dtype)
+
+
+def _tuple(answer: Answer) -> tuple[float, Any, Any, str]:
+    return answer.energy, answer.forces, answer.virial, answer.extras

@@ -1,0 +1,1 @@
+"""Electronic-structure codes that give single points, one in a module."""

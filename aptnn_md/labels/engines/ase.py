@@ -1,0 +1,101 @@
+"""Any ASE calculator as an engine.
+
+The space scheme needs its dipole. The field scheme needs a calculator that knows a field, by a
+protocol of two lines::
+
+    def set_electric_field(self, field):  # (3,), V/Å; zero: none
+        self.field = field
+
+after which ``forces`` (and ``dipole``, where there is one) are those in the field.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from ase import Atoms
+from ase.calculators.calculator import PropertyNotImplementedError
+
+from aptnn_md.arrays import FloatArray
+from aptnn_md.errors import InputError
+from aptnn_md.labels.atomic_units import FIELD
+from aptnn_md.labels.points import PointFailure, PointResult
+
+
+class ASEEngine:
+    """An ASE calculator.
+
+    The charge of the structure is for the calculator to know.
+
+    Parameters
+    ----------
+    calculator : with the property ``dipole``, or with ``set_electric_field`` and forces
+    spec : the text it was made from, for the labelled file
+
+    Raises
+    ------
+    InputError
+        It is no ASE calculator, or has neither.
+    """
+
+    has_polarizability = False
+    restarts = False
+    field = 1e-3 * FIELD
+    step = 0.005
+
+    def __init__(self, calculator: Any, spec: str) -> None:
+        if not hasattr(calculator, "get_property"):
+            raise InputError(
+                f"engine {spec}", "result", type(calculator).__name__, "an ASE calculator"
+            )
+        self.calculator, self.name = calculator, spec
+        self.identity: dict[str, Any] = {"calculator": spec}
+        self.has_field = hasattr(calculator, "set_electric_field")
+        has_dipole = "dipole" in getattr(calculator, "implemented_properties", ())
+        if not (self.has_field or has_dipole):
+            raise InputError(
+                f"engine {spec}",
+                "calculator",
+                "neither the property dipole nor set_electric_field",
+                "one of them",
+            )
+
+    def calculate(
+        self,
+        atoms: Atoms,
+        field: FloatArray,
+        *,
+        charge: float,
+        with_forces: bool,
+        scratch: Path,
+        keep: bool,
+    ) -> PointResult:
+        """Calculate one point: :meth:`aptnn_md.labels.engines.interface.Engine.calculate`."""
+        structure = atoms.copy()
+        if self.has_field:
+            self.calculator.set_electric_field(np.array(field))
+            reset = getattr(self.calculator, "reset", None)
+            if reset is not None:
+                reset()  # results of the same structure in another field
+        energy = self._get("energy", structure)
+        forces = self._get("forces", structure) if with_forces else None
+        dipole = self._get("dipole", structure)
+        return PointResult(
+            energy=None if energy is None else float(energy),
+            forces=None if forces is None else np.array(forces, dtype=np.float64),
+            dipole=None if dipole is None else np.array(dipole, dtype=np.float64),
+        )
+
+    def clean(self, scratch: Path) -> None:
+        """Nothing is kept."""
+
+    def _get(self, name: str, atoms: Atoms) -> Any:
+        try:
+            return self.calculator.get_property(name, atoms)
+        except (PropertyNotImplementedError, NotImplementedError):
+            return None
+        except Exception as error:  # calculators raise whatever their programs run into
+            lines = str(error).splitlines() or [type(error).__name__]
+            raise PointFailure(f"{name}: {lines[0]}") from error

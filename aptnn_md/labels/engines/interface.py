@@ -1,0 +1,124 @@
+"""Engines: what calculates single points, by name."""
+
+from __future__ import annotations
+
+import importlib
+from pathlib import Path
+from typing import Any, Protocol
+
+from ase import Atoms
+
+from aptnn_md.arrays import FloatArray
+from aptnn_md.callables import call_by_name, is_callable_name, json_object
+from aptnn_md.errors import InputError, RunError
+from aptnn_md.labels.points import PointResult
+
+_EXPECTED = (
+    "tblite, pyscf, cp2k, or package.module:callable of an ASE calculator; each with optional "
+    "settings in JSON"
+)
+
+
+class Engine(Protocol):
+    """What calculates single points.
+
+    Attributes
+    ----------
+    name : program and level of theory, for the labelled file, e.g. ``"tblite GFN2-xTB"``
+    identity : all that decides its numbers; points are calculated anew when it changes
+    has_field : whether forces and dipole in an electric field can be had
+    has_polarizability : whether it gives the polarizability itself
+    restarts : whether points of a frame begin from what the one without field left in ``scratch``
+    field : default strength of the field, V/Å
+    step : default displacement of atoms, Å
+    """
+
+    name: str
+    identity: dict[str, Any]
+    has_field: bool
+    has_polarizability: bool
+    restarts: bool
+    field: float
+    step: float
+
+    def calculate(
+        self,
+        atoms: Atoms,
+        field: FloatArray,
+        *,
+        charge: float,
+        with_forces: bool,
+        scratch: Path,
+        keep: bool,
+    ) -> PointResult:
+        """Calculate one point.
+
+        Parameters
+        ----------
+        atoms : the structure
+        field : (3,), V/Å
+        charge : e, of the whole structure
+        with_forces : whether forces are wanted; the dipole always is
+        scratch : a directory for this frame, where ``keep`` says to leave there what other points
+            of it begin from
+
+        Raises
+        ------
+        PointFailure
+            This point gave nothing.
+        """
+        ...
+
+    def clean(self, scratch: Path) -> None:
+        """Remove what was kept in ``scratch``: all points of the frame are done."""
+        ...
+
+
+_OWN = {
+    "tblite": ("aptnn_md.labels.engines.tblite", "TBLite", "tblite", "tblite"),
+    "pyscf": ("aptnn_md.labels.engines.pyscf", "PySCF", "pyscf", "pyscf"),
+    "cp2k": ("aptnn_md.labels.engines.cp2k", "CP2K", "ase", "ase"),
+}
+"""Name -> module, class, what it imports, and the extra that installs it."""
+
+
+def load_engine(spec: str) -> Engine:
+    """Make an engine from a short text.
+
+    Parameters
+    ----------
+    spec : ``"tblite"``, ``"pyscf"`` or ``"cp2k"``, with settings in JSON behind it if there are
+        any, e.g. ``'pyscf {"xc": "pbe0", "basis": "def2-svp"}'``: the keyword arguments of
+        :class:`~aptnn_md.labels.engines.tblite.TBLite`,
+        :class:`~aptnn_md.labels.engines.pyscf.PySCF` and
+        :class:`~aptnn_md.labels.engines.cp2k.CP2K`; or ``package.module:callable``, likewise, that
+        gives an ASE calculator (:class:`~aptnn_md.labels.engines.ase.ASEEngine`)
+
+    Raises
+    ------
+    InputError
+        No such engine, or settings it does not know.
+    RunError
+        The program is not installed.
+    """
+    name, _, settings_text = spec.strip().partition(" ")
+    if name not in _OWN:
+        if not is_callable_name(spec):
+            raise InputError("engine", "name", repr(spec), _EXPECTED)
+        from aptnn_md.labels.engines.ase import ASEEngine
+
+        return ASEEngine(call_by_name("engine", spec, _EXPECTED), spec)
+    module, class_name, needed, extra = _OWN[name]
+    settings = json_object(f"engine {name}", settings_text.strip() or None)
+    try:
+        importlib.import_module(needed)
+        maker = getattr(importlib.import_module(module), class_name)
+    except ImportError as error:
+        raise RunError(
+            f'engine {name}: not installed: pip install "aptnn_md[{extra}]" ({error})'
+        ) from error
+    try:
+        engine: Engine = maker(**settings)
+    except TypeError as error:
+        raise InputError(f"engine {name}", "settings", error, "settings of this engine") from error
+    return engine

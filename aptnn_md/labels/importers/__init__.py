@@ -1,0 +1,1 @@
+"""Labels that exist already: readers of the files of other programs."""

@@ -1,0 +1,89 @@
+"""Potentials by name: the bundled one, a MACE model file, or any ASE calculator."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from ase.calculators.calculator import Calculator
+
+from aptnn_md.bundled import bundled_path
+from aptnn_md.callables import call_by_name
+from aptnn_md.errors import InputError, RunError
+from aptnn_md.potentials.quiet_mace import quiet_mace
+
+BUNDLED = ("water-mace",)
+"""Potentials that come with the package."""
+
+_EXPECTED = (
+    f"{', '.join(map(repr, BUNDLED))}, a MACE model file, "
+    "or package.module:callable with optional JSON keyword arguments"
+)
+
+
+def load_potential(
+    spec: str | os.PathLike[str], *, device: str = "cpu", dtype: str | None = None
+) -> Calculator:
+    """Make an ASE calculator from a short text.
+
+    Parameters
+    ----------
+    spec : one of
+
+        * ``"water-mace"``, bundled: liquid water, RPBE-D3, for temperatures near 300 K;
+        * ``NAME.json``, a potential stored by :func:`aptnn_md.potentials.mace.write_potential`;
+        * another file: a MACE model as ``mace_run_train`` writes it, run by mace-torch. Such a
+          file is a pickle, and reading it runs what is in it: take it from those you trust;
+        * ``package.module:callable``, with keyword arguments in JSON behind it if there are any,
+          e.g. ``ase.calculators.lj:LennardJones {"sigma": 3.4, "epsilon": 0.01}``.
+    device, dtype : for MACE; by default the CPU, single precision for the bundled potential and a
+        model file's own precision
+
+    Raises
+    ------
+    InputError
+        Nothing of this name, or a file that is no model.
+    RunError
+        mace-torch is needed and not installed.
+    """
+    text = os.fspath(spec)
+    if text in BUNDLED:
+        return _stored(bundled_path(f"{text}.json"), device, dtype)
+    path = Path(text)
+    if path.is_file():
+        if path.suffix == ".json":
+            return _stored(path, device, dtype)
+        return _mace_model(path, device, dtype)
+    return _from_callable(text)
+
+
+def _stored(path: Path, device: str, dtype: str | None) -> Calculator:
+    from aptnn_md.potentials.mace import MACEPotential
+
+    return MACEPotential.from_file(path, device=device, dtype=dtype or "float32")
+
+
+def _mace_model(path: Path, device: str, dtype: str | None) -> Calculator:
+    with quiet_mace():
+        try:
+            from mace.calculators import MACECalculator
+        except ImportError as error:
+            raise RunError(
+                f'{path}: MACE models need mace-torch: pip install "aptnn_md[mace]" ({error})'
+            ) from error
+        try:
+            return MACECalculator(model_paths=str(path), device=device, default_dtype=dtype or "")
+        except Exception as error:
+            # whatever the pickle in a wrong file makes happen
+            message = str(error).splitlines()[0] if str(error) else type(error).__name__
+            raise InputError(path, "file", message, "a MACE model") from error
+
+
+def _from_callable(text: str) -> Calculator:
+    calculator = call_by_name("potential", text, _EXPECTED)
+    if not hasattr(calculator, "get_potential_energy"):
+        raise InputError(
+            f"potential {text}", "result", type(calculator).__name__, "an ASE calculator"
+        )
+    made: Calculator = calculator
+    return made

@@ -1,0 +1,1 @@
+"""What is read from spectra: bands, optical constants, differences, convergence."""

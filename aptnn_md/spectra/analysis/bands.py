@@ -1,0 +1,273 @@
+"""Bands of a spectrum: position, height, width and integral, each with its standard error."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.ndimage import gaussian_filter1d
+
+from aptnn_md.arrays import FloatArray, IntArray
+from aptnn_md.errors import InputError
+from aptnn_md.spectra.analysis.experiment import ReferenceCurve
+from aptnn_md.spectra.estimation.errors_of_mean import jackknife
+from aptnn_md.spectra.estimation.power import PowerBlocks, integration_weights
+from aptnn_md.spectra.infrared.spectrum import InfraredSpectrum
+
+_SMOOTHING = 0.1
+_NOISY_COPIES = 100
+_CURVE_POINTS = 2001
+_CURVE_POINTS = 2001
+_FWHM_PER_SIGMA = 2.3548200450309493
+
+
+@dataclass(frozen=True)
+class ReferenceBand:
+    """A band in an experimental n(ν̃)α(ν̃).
+
+    Attributes
+    ----------
+    name : of the band
+    low, high : range in which it is looked for, cm⁻¹
+    position, position_error : cm⁻¹
+    height, height_error : cm⁻¹
+    width : full width at half maximum, cm⁻¹; NaN where the curve does not fall to half
+    integral : of the curve from ``low`` to ``high``, cm⁻²
+    """
+
+    name: str
+    low: float
+    high: float
+    position: float
+    position_error: float
+    height: float
+    height_error: float
+    width: float
+    integral: float
+
+
+@dataclass(frozen=True)
+class Reference:
+    """Bands of a substance, who measured them, and what their errors are."""
+
+    substance: str
+    citation: str
+    errors: str
+    bands: tuple[ReferenceBand, ...]
+
+    @property
+    def text(self) -> str:
+        """Substance and citation."""
+        return f"{self.substance}; {self.citation}"
+
+    def band(self, name: str) -> ReferenceBand | None:
+        """The band of a name; None where there is none."""
+        return next((band for band in self.bands if band.name == name), None)
+
+    @property
+    def ranges(self) -> dict[str, tuple[float, float]]:
+        """Name -> range of each band, for :func:`find_bands`."""
+        return {band.name: (band.low, band.high) for band in self.bands}
+
+
+WATER = Reference(
+    "liquid water, 25 °C",
+    "Bertie & Lan, Appl. Spectrosc. 50, 1047 (1996)",
+    "± half the width of the top within 1 % (positions), spread of published tables (heights)",
+    (
+        ReferenceBand("H-bond stretch", 60.0, 300.0, 181.0, 13.0, 1943.0, 194.0, math.nan, 3.86e5),
+        ReferenceBand("libration", 350.0, 1000.0, 616.0, 29.0, 4621.0, 462.0, 498.0, 2.066e6),
+        ReferenceBand("bend", 1500.0, 1800.0, 1643.0, 5.0, 3724.0, 372.0, 99.0, 4.85e5),
+        ReferenceBand("OH stretch", 2800.0, 4000.0, 3392.0, 17.0, 17395.0, 1740.0, 375.0, 6.851e6),
+    ),
+)
+"""Bands of n·α of liquid water, from the n and k of the published table; widths and integrals are
+those of the straight lines between its points. Other tables differ by up to 10 % at the maxima."""
+
+REFERENCES: Mapping[str, Reference] = {"water": WATER}
+"""Name on the command line -> experiment."""
+
+
+@dataclass(frozen=True)
+class Band:
+    """A band that was found.
+
+    Attributes
+    ----------
+    name : of the band
+    low, high : range in which it was looked for, cm⁻¹
+    position, position_error : of the maximum, cm⁻¹
+    height, height_error : absorption there, cm⁻¹
+    width, width_error : full width at half maximum, cm⁻¹; NaN where the curve does not fall to
+        half of its maximum on both sides within the range
+    integral, integral_error : over the range, cm⁻²
+    at_edge : the largest value is at the edge of the range: there is no maximum in it
+    """
+
+    name: str
+    low: float
+    high: float
+    position: float
+    position_error: float
+    height: float
+    height_error: float
+    width: float
+    width_error: float
+    integral: float
+    integral_error: float
+    at_edge: bool
+
+
+def find_bands(
+    spectrum: InfraredSpectrum, ranges: Mapping[str, tuple[float, float]], baseline: bool = False
+) -> list[Band]:
+    """The largest maximum in each range.
+
+    The position is that of the maximum of the spectrum smoothed by a Gaussian whose full width at
+    half maximum is a tenth of the range, so that single noise spikes do not decide; the height is
+    the value of the spectrum itself there; the width is the length of the parts of the range in
+    which the spectrum is above half of the height. Standard errors of these are the larger of two:
+    from the jackknife over blocks, which knows how the blocks differ but not much where there are
+    few of them, and from what noise of the spectrum's standard error does to the maximum.
+
+    Parameters
+    ----------
+    ranges : name -> (low, high), cm⁻¹
+    baseline : measure height, width and integral above the straight line between the values at
+        both ends of the range
+
+    Raises
+    ------
+    InputError
+        A range is not inside the spectrum.
+    """
+    return bands_of_blocks(spectrum.blocks, ranges, baseline)
+
+
+def bands_of_blocks(
+    blocks: PowerBlocks, ranges: Mapping[str, tuple[float, float]], baseline: bool = False
+) -> list[Band]:
+    """:func:`find_bands` of any real density, in its own unit."""
+    return [_band(blocks, name, *limits, baseline) for name, limits in ranges.items()]
+
+
+def bands_of_curve(
+    curve: ReferenceCurve, ranges: Mapping[str, tuple[float, float]], baseline: bool = False
+) -> list[Band]:
+    """The same of an experimental curve: no errors, and NaN where it does not cover a range."""
+    bands = []
+    for name, (low, high) in ranges.items():
+        values = np.full(4, math.nan)
+        if curve.wavenumber[0] <= low < high <= curve.wavenumber[-1]:
+            grid = np.linspace(low, high, _CURVE_POINTS)
+            line = np.interp(grid, curve.wavenumber, curve.absorption)
+            values = _Measure(grid, low, high, baseline)(line)
+        position, height, width, integral = map(float, values)
+        at_edge = bool(min(position - low, high - position) < 1e-3 * (high - low))
+        bands.append(
+            Band(
+                name,
+                low,
+                high,
+                position=position,
+                position_error=math.nan,
+                height=height,
+                height_error=math.nan,
+                width=width,
+                width_error=math.nan,
+                integral=integral,
+                integral_error=math.nan,
+                at_edge=at_edge,
+            )
+        )
+    return bands
+
+
+def _band(blocks: PowerBlocks, name: str, low: float, high: float, baseline: bool) -> Band:
+    wavenumber = blocks.wavenumber
+    step = wavenumber[1] - wavenumber[0]
+    if not (low >= wavenumber[0] and low + 3 * step <= high <= wavenumber[-1]):
+        expected = f"low < high within {wavenumber[0]:.0f} to {wavenumber[-1]:.0f} cm⁻¹"
+        raise InputError("spectrum", f"band '{name}'", f"{low:g} to {high:g} cm⁻¹", expected)
+    measure = _Measure(wavenumber, low, high, baseline)
+    position, height, width, integral = measure(blocks.mean)
+    by_blocks = jackknife(measure, blocks.values, blocks.weights, blocks.runs)
+    copies = np.transpose([measure(curve) for curve in _with_noise(blocks)])
+    # a copy, or the spectrum without one block, may have no width
+    by_noise = [np.std(v[np.isfinite(v)]) if np.isfinite(v).any() else np.nan for v in copies[:3]]
+    errors = np.fmax(by_blocks, [*by_noise, 0.0])
+    if math.isnan(width):
+        errors[2] = math.nan
+    return Band(
+        name,
+        low,
+        high,
+        position=float(position),
+        position_error=float(errors[0]),
+        height=float(height),
+        height_error=float(errors[1]),
+        width=float(width),
+        width_error=float(errors[2]),
+        integral=float(integral),
+        # with no maximum in it, an integral has no other error than that of its blocks
+        integral_error=float(errors[3]) if baseline else blocks.integral(low, high)[1],
+        at_edge=bool(min(position - low, high - position) < 1.5 * step),
+    )
+
+
+class _Measure:
+    """Position, height, width and integral of the band in a curve (n,): four numbers."""
+
+    def __init__(self, wavenumber: FloatArray, low: float, high: float, baseline: bool) -> None:
+        self.wavenumber, self.low, self.high, self.baseline = wavenumber, low, high, baseline
+        self.step = float(wavenumber[1] - wavenumber[0])
+        self.inside = np.flatnonzero((wavenumber >= low) & (wavenumber <= high))
+        self.sigma = _SMOOTHING * (high - low) / self.step / _FWHM_PER_SIGMA
+        self.weights = integration_weights(wavenumber, low, high)
+
+    def __call__(self, curve: FloatArray) -> FloatArray:
+        """(4,) numbers; a width of NaN where there is none."""
+        if self.baseline:
+            ends = np.interp([self.low, self.high], self.wavenumber, curve)
+            slope = (ends[1] - ends[0]) / (self.high - self.low)
+            curve = curve - ends[0] - slope * (self.wavenumber - self.low)
+        smooth = gaussian_filter1d(curve, self.sigma, mode="mirror")
+        position = _maximum(self.wavenumber, smooth, self.inside)
+        height = float(np.interp(position, self.wavenumber, curve))
+        width = _length_above(self.wavenumber[self.inside], curve[self.inside], 0.5 * height)
+        return np.array([position, height, width, curve @ self.weights])
+
+
+def _length_above(wavenumber: FloatArray, curve: FloatArray, level: float) -> float:
+    """Length of the parts in which a piecewise linear curve is above a level; NaN at an edge."""
+    above = curve - level
+    if above[0] >= 0.0 or above[-1] >= 0.0:
+        return math.nan
+    first, second = above[:-1], above[1:]
+    # share of each step: all, none, or up to the crossing
+    top, bottom = np.maximum(first, second), np.minimum(first, second)
+    share = np.clip(top / np.where(top == bottom, 1.0, top - bottom), 0.0, 1.0)
+    share = np.where(top == bottom, top > 0.0, share)
+    return float(share @ np.diff(wavenumber))
+
+
+def _with_noise(blocks: PowerBlocks) -> Iterator[FloatArray]:
+    """Copies of a spectrum with noise of its standard error, correlated over the resolution."""
+    step = blocks.wavenumber[1] - blocks.wavenumber[0]
+    sigma = blocks.resolution / step / _FWHM_PER_SIGMA
+    random = np.random.default_rng(0)
+    for _ in range(_NOISY_COPIES):
+        noise = gaussian_filter1d(random.normal(size=len(blocks.wavenumber)), sigma)
+        yield blocks.mean + blocks.standard_error * noise / noise.std()
+
+
+def _maximum(wavenumber: FloatArray, curve: FloatArray, inside: IntArray) -> float:
+    """Place of the largest value, refined by the parabola through it and its neighbours."""
+    top = int(inside[np.argmax(curve[inside])])
+    if top in (inside[0], inside[-1]):
+        return float(wavenumber[top])
+    left, middle, right = curve[top - 1 : top + 2]
+    shift = 0.5 * (left - right) / (left - 2 * middle + right)
+    return float(wavenumber[top] + shift * (wavenumber[1] - wavenumber[0]))

@@ -1,0 +1,1 @@
+"""From signals to spectral densities with errors: windows, blocks, correlations."""

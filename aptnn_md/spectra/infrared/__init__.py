@@ -1,0 +1,1 @@
+"""Infrared absorption from dipole rates."""

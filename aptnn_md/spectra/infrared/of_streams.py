@@ -1,0 +1,90 @@
+"""Infrared spectra of stream files."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import replace
+
+from aptnn_md.spectra.estimation.accumulate import LagAccumulator
+from aptnn_md.spectra.estimation.increments import rate_densities
+from aptnn_md.spectra.estimation.power import PowerBlocks
+from aptnn_md.spectra.estimation.terms import TOTAL
+from aptnn_md.spectra.infrared.spectrum import (
+    Conditions,
+    InfraredSpectrum,
+    infrared_accumulator,
+    infrared_of,
+)
+from aptnn_md.spectra.sources.stream_runs import StreamRun
+from aptnn_md.spectra.sources.stream_signal import StreamOptions as StreamOptions
+from aptnn_md.spectra.sources.stream_signal import StreamSignal
+
+
+class StreamSpectrum(StreamSignal[InfraredSpectrum]):
+    """Infrared spectrum of streams, which may still grow."""
+
+    def _array_of(self, run: StreamRun) -> str:
+        return run.reader.rate_name(self.options.estimator)
+
+    def _new_accumulator(self) -> LagAccumulator:
+        # where there are no labels the frames have one group
+        molecules = self.options.molecules and self.options.parts
+        return infrared_accumulator(self.plan, len(self.labels) or 1, self.labels, molecules)
+
+    def density(self) -> PowerBlocks:
+        """Power spectral density of Ṁ; see :meth:`StreamSignal.density`."""
+        return rate_densities(self.accumulator, difference=self.difference)[TOTAL]
+
+    def spectrum(self) -> InfraredSpectrum:
+        """Spectrum of what has been read.
+
+        Raises
+        ------
+        InputError
+            Temperature or volume are unknown or differ, or a run is too short.
+        """
+        self.check_lengths()
+        known = [run.f_sum for run in self.runs]
+        f_sum = tuple(value for value in known if value is not None)
+        conditions = Conditions(
+            self.conditions("temperature"),
+            self.conditions("volume"),
+            f_sum if len(f_sum) == len(known) else None,
+            self.difference,
+        )
+        found = infrared_of(self.accumulator, conditions, self.labels)
+        return replace(
+            found,
+            notes=self.notes + found.notes,
+            estimator=self.estimator,
+            n_beads=self.header.n_beads,
+        )
+
+
+def spectrum_of_streams(
+    paths: Sequence[str | os.PathLike[str]],
+    resolution: float = 20.0,
+    options: StreamOptions | None = None,
+    **changes: object,
+) -> InfraredSpectrum:
+    """Infrared spectrum of streams that are independent runs of one system.
+
+    Parameters
+    ----------
+    paths : stream directories
+    resolution : full width at half maximum of a line without width, cm⁻¹
+    options : what of the streams is used, and how; see :class:`StreamOptions`
+    changes : fields of the options, e.g. ``skip=5.0``
+
+    Raises
+    ------
+    InputError
+        Temperature or volume are unknown or differ, as do time steps, strides, groups, system or
+        model; times do not fit the time step; and what
+        :func:`aptnn_md.spectra.infrared.spectrum.infrared_spectrum` raises.
+    """
+    chosen = replace(options or StreamOptions(), resolution=resolution, **changes)  # type: ignore[arg-type]
+    streams = StreamSpectrum(paths, chosen)
+    streams.read()
+    return streams.spectrum()

@@ -1,0 +1,227 @@
+"""Infrared absorption n(ν̃)α(ν̃) in cm⁻¹ from the dipole rate Ṁ(t)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+
+from aptnn_md.arrays import FloatArray
+from aptnn_md.spectra.estimation.accumulate import LagAccumulator
+from aptnn_md.spectra.estimation.increments import increments_note, rate_densities
+from aptnn_md.spectra.estimation.notes import notes_of
+from aptnn_md.spectra.estimation.parts import decompose, part_terms
+from aptnn_md.spectra.estimation.plan import SpectralPlan, of_each_run, plan_spectrum
+from aptnn_md.spectra.estimation.power import PowerBlocks
+from aptnn_md.spectra.estimation.runs import Run, feed_rates
+from aptnn_md.spectra.estimation.terms import TOTAL
+from aptnn_md.units import F_SUM_PREFACTOR, IR_PREFACTOR
+
+
+@dataclass(frozen=True)
+class SumRule:
+    """∫ n(ν̃)α(ν̃) dν̃ over all wavenumbers, and what it must be.
+
+    Attributes
+    ----------
+    found, standard_error : of the spectrum, cm⁻²
+    expected : F_SUM_PREFACTOR/V ⟨f_sum⟩ for classical nuclei at the given temperature, cm⁻²;
+        None where f_sum is unknown
+    """
+
+    found: float
+    standard_error: float
+    expected: float | None = None
+
+    @property
+    def ratio(self) -> float | None:
+        """Found over expected: 1 within the error, or the temperature is not what was given."""
+        return None if not self.expected else self.found / self.expected
+
+
+@dataclass(frozen=True, eq=False)
+class InfraredSpectrum:
+    """An absorption spectrum with its error bars.
+
+    Attributes
+    ----------
+    wavenumber : (n,) cm⁻¹, from 0 to the Nyquist wavenumber
+    absorption : (n,) n(ν̃)α(ν̃), cm⁻¹: neperian absorption coefficient times refractive index
+    standard_error : (n,) of the absorption, cm⁻¹
+    resolution : full width at half maximum of a line without width, cm⁻¹
+    temperature, volume : K, Å³
+    spacing : time between frames, fs
+    run_lengths : (n_runs,) fs
+    n_segments : number of (half overlapping) segments that were averaged
+    sum_rule : the integral
+    blocks : the absorption with its statistics
+    parts : name -> absorption of a part, with its statistics; parts that overlap in no way and
+        add up to the total: see :mod:`aptnn_md.spectra.estimation.parts`
+    notes : what the reader of the spectrum should know, one sentence each
+    sources : names of the runs
+    estimator : estimator of Ṁ
+    n_beads : number of path-integral beads; 1 for classical nuclei
+    quantum : quantum correction; the harmonic one is in the formula itself
+    """
+
+    wavenumber: FloatArray
+    absorption: FloatArray
+    standard_error: FloatArray
+    resolution: float
+    temperature: float
+    volume: float
+    spacing: float
+    run_lengths: tuple[float, ...]
+    n_segments: int
+    sum_rule: SumRule
+    blocks: PowerBlocks
+    parts: Mapping[str, PowerBlocks] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+    sources: tuple[str, ...] = ()
+    estimator: str = ""
+    n_beads: int = 1
+    quantum: str = "harmonic"
+
+    @property
+    def length(self) -> float:
+        """Length of all runs together, fs."""
+        return sum(self.run_lengths)
+
+    def integral(self, low: float, high: float) -> tuple[float, float]:
+        """∫ n(ν̃)α(ν̃) dν̃ from ``low`` to ``high`` (cm⁻¹) and its standard error, cm⁻²."""
+        return self.blocks.integral(low, high)
+
+    def mapped(self, operator: Callable[[PowerBlocks], PowerBlocks]) -> InfraredSpectrum:
+        """A linear operator applied to the absorption and to its parts."""
+        blocks = operator(self.blocks)
+        rule = SumRule(*blocks.integral(0.0, blocks.wavenumber[-1]), self.sum_rule.expected)
+        return replace(
+            self,
+            absorption=blocks.mean,
+            standard_error=blocks.standard_error,
+            sum_rule=rule,
+            blocks=blocks,
+            parts={name: operator(part) for name, part in self.parts.items()},
+        )
+
+
+@dataclass(frozen=True)
+class Conditions:
+    """Under which conditions runs were made; one value for each run.
+
+    Attributes
+    ----------
+    temperature, volume : K, Å³
+    f_sum : ⟨Σᵢ Σ_αβ apt²/(3 mᵢ)⟩ of all atoms, e²/amu, for the f-sum rule; None where unknown
+    difference : frames hold increments of M over one spacing, divided by the spacing
+    """
+
+    temperature: tuple[float, ...]
+    volume: tuple[float, ...]
+    f_sum: tuple[float, ...] | None = None
+    difference: bool = False
+
+
+def infrared_spectrum(
+    dipole_rates: Sequence[Run],
+    spacing: float,
+    temperature: float | Sequence[float],
+    volume: float | Sequence[float],
+    resolution: float = 20.0,
+    *,
+    method: str = "welch",
+    window: str = "hann",
+    unbiased: bool = True,
+    f_sum: float | Sequence[float] | None = None,
+    group_labels: Sequence[str] = (),
+    molecules: bool = False,
+    difference: bool = False,
+    names: Sequence[str] = (),
+) -> InfraredSpectrum:
+    """Infrared spectrum of independent runs of one system.
+
+    n(ω)α(ω) = 1/(6 k_B T V c ε₀) ∫dt e^{-iωt} ⟨Ṁ(0)·Ṁ(t)⟩ (SI; Eqs. 1 and 2 of P. Schienbein,
+    J. Chem. Theory Comput. 19, 705 (2023)). The harmonic quantum correction βħω/(1 - e^{-βħω})
+    is in it already. Ṁ itself enters, so no finite difference of a dipole damps high wavenumbers.
+
+    Parameters
+    ----------
+    dipole_rates : (frames, 3) or (frames, n_groups, 3) for each run, e Å/fs, or iterables of
+        such pieces in order; the total is the sum over groups; longer runs weigh more
+    spacing : time between frames, fs
+    temperature, volume : K, Å³; of all runs, or of each
+    resolution : full width at half maximum of a line without width, cm⁻¹
+    method, window, unbiased : see :class:`aptnn_md.spectra.estimation.plan.SpectralPlan`
+    f_sum : ⟨Σᵢ Σ_αβ apt²/(3 mᵢ)⟩ of all atoms, e²/amu, for the f-sum rule; of all runs, or of each
+    group_labels : give the parts of the spectrum, too; see :mod:`aptnn_md.spectra.estimation.parts`
+    molecules : the labels are those of molecules: intra- and intermolecular parts
+    difference : frames hold (M(t) - M(t - spacing))/spacing; their damping is divided out
+    names : of the runs, for messages; default ``"run 1"`` and so on
+
+    Raises
+    ------
+    InputError
+        Values that are not positive or not finite, shapes that do not belong together, a run too
+        short or frames too far apart for the resolution.
+    """
+    n_runs = len(dipole_rates)
+    conditions = Conditions(
+        of_each_run("temperature", temperature, n_runs),
+        of_each_run("volume", volume, n_runs),
+        None if f_sum is None else of_each_run("f_sum", f_sum, n_runs, zero=True),
+        difference,
+    )
+    plan = plan_spectrum(resolution, spacing, method, window, unbiased=unbiased)
+    accumulator = feed_rates(
+        dipole_rates,
+        "dipole rate",
+        3,
+        lambda n: infrared_accumulator(plan, len(group_labels) or n, group_labels, molecules),
+        names=names,
+    )
+    return infrared_of(accumulator, conditions, group_labels)
+
+
+def infrared_accumulator(
+    plan: SpectralPlan,
+    n_groups: int,
+    group_labels: Sequence[str] = (),
+    molecules: bool = False,
+) -> LagAccumulator:
+    """An accumulator of Ṁ that :func:`infrared_of` turns into a spectrum."""
+    terms = part_terms(n_groups, group_labels, molecules)
+    return LagAccumulator(plan, terms, n_groups, "dipole rate")
+
+
+def infrared_of(
+    accumulator: LagAccumulator, conditions: Conditions, group_labels: Sequence[str] = ()
+) -> InfraredSpectrum:
+    """Spectrum of what an accumulator was fed; see :func:`infrared_spectrum`."""
+    temperature, volume = np.array(conditions.temperature), np.array(conditions.volume)
+    plan = accumulator.plan
+    factors = IR_PREFACTOR / (temperature * volume)
+    curves = rate_densities(accumulator, factors, difference=conditions.difference)
+    notes = (increments_note(plan),) if conditions.difference else ()
+    blocks = curves[TOTAL]
+    frames = np.array(list(accumulator.run_frames.values()))
+    expected = None
+    if conditions.f_sum is not None:
+        f_sum = np.array(conditions.f_sum)
+        expected = F_SUM_PREFACTOR * float(np.average(f_sum / volume, weights=frames))
+    return InfraredSpectrum(
+        wavenumber=blocks.wavenumber,
+        absorption=blocks.mean,
+        standard_error=blocks.standard_error,
+        resolution=blocks.resolution,
+        temperature=float(np.average(temperature, weights=frames)),
+        volume=float(np.average(volume, weights=frames)),
+        spacing=plan.spacing,
+        run_lengths=tuple(float(n) * plan.spacing for n in frames),
+        n_segments=blocks.n_segments,
+        sum_rule=SumRule(*blocks.integral(0.0, blocks.wavenumber[-1]), expected),
+        blocks=blocks,
+        parts=decompose(curves, group_labels),
+        notes=(*notes, *notes_of(blocks, "absorption")),
+        sources=tuple(accumulator.run_frames),
+    )

@@ -1,0 +1,1 @@
+"""What tables, pictures and NetCDF files of all spectra share."""

@@ -1,0 +1,213 @@
+"""What all pictures of spectra share: the canvas, the axes, curves with error bands."""
+
+from __future__ import annotations
+
+import io
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from matplotlib.patheffects import withStroke
+from matplotlib.ticker import AutoMinorLocator
+
+from aptnn_md.arrays import AnyArray, FloatArray
+from aptnn_md.errors import InputError
+from aptnn_md.files import write_output
+from aptnn_md.spectra.analysis.bands import Reference
+from aptnn_md.spectra.analysis.experiment import ReferenceCurve
+from aptnn_md.spectra.infrared.spectrum import InfraredSpectrum
+from aptnn_md.spectra.raman.spectrum import RamanSpectrum
+
+LINE, BAND, EXPERIMENT = "#0b4f8a", "#8fbce6", "#c8501e"
+"""Colours of a spectrum, its error band, and experiments."""
+
+COLOURS = ("#0b4f8a", "#009e73", "#cc3d75", "#e69f00", "#56b4e9", "#7a5195", "#8c6d31", "#444444")
+"""Colours of several curves, for all kinds of eyes."""
+
+_VISIBLE = 0.02
+_WAVENUMBER = "wavenumber  $\\tilde{\\nu}$  (cm$^{-1}$)"
+
+
+def new_figure(
+    path: str | os.PathLike[str], n_panels: int = 1, height: float = 4.4, share_x: bool = True
+) -> tuple[Figure, list[Axes]]:
+    """A figure with panels below each other; InputError where the suffix is no known format.
+
+    Parameters
+    ----------
+    path : file to be written
+    height : of the whole figure, inches
+    """
+    target = Path(path)
+    figure = Figure(figsize=(7.2, height), dpi=200, layout="constrained")
+    known = sorted(FigureCanvasAgg(figure).get_supported_filetypes())
+    if target.suffix.lstrip(".").lower() not in known:
+        raise InputError(target, "suffix", repr(target.suffix), "one of " + ", ".join(known))
+    panels = figure.subplots(n_panels, 1, sharex=share_x, squeeze=False)
+    return figure, [axes for (axes,) in panels]
+
+
+def save(figure: Figure, path: str | os.PathLike[str]) -> None:
+    """Write a figure; InputError where that is not possible."""
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format=Path(path).suffix.lstrip(".").lower())
+    write_output(Path(path), buffer.getvalue())
+
+
+def style(axes: Axes, x_label: str | None = _WAVENUMBER) -> None:
+    """Ticks and the label below."""
+    if x_label is not None:
+        axes.set_xlabel(x_label)
+    for axis in (axes.xaxis, axes.yaxis):
+        if axis.get_scale() == "linear":
+            axis.set_minor_locator(AutoMinorLocator())
+    axes.tick_params(which="both", direction="in", top=True, right=True)
+
+
+@dataclass(frozen=True)
+class Scale:
+    """A power of 1000 by which values are divided, so that axes have short numbers."""
+
+    power: int
+
+    @classmethod
+    def of(cls, largest: float) -> Scale:
+        """The scale that suits a largest value."""
+        return cls(3 * int(np.log10(max(float(largest), 1e-300) / 2.0) // 3))
+
+    @property
+    def factor(self) -> float:
+        """What values are divided by."""
+        return 10.0**self.power
+
+    @property
+    def unit(self) -> str:
+        """Of absorption, with the power."""
+        return "cm$^{-1}$" if self.power == 0 else f"$10^{{{self.power}}}$ cm$^{{-1}}$"
+
+
+def label_absorption(axes: Axes, scale: Scale, prefix: str = "") -> None:
+    """Name the y axis n·α."""
+    name = f"{prefix}$n(\\tilde{{\\nu}})\\,\\alpha(\\tilde{{\\nu}})$"
+    axes.set_ylabel(f"{name}  ({scale.unit})")
+
+
+def draw_band(
+    axes: Axes,
+    x: FloatArray,
+    y: FloatArray,
+    error: FloatArray,
+    *,
+    color: str = LINE,
+    band: str | None = None,
+    label: str | None = None,
+    positive: bool = False,
+) -> None:
+    """A curve and its band of one standard error.
+
+    Parameters
+    ----------
+    positive : values below 0 make no sense: cut the band there
+    """
+    low = np.maximum(y - error, 0.0) if positive else y - error
+    light = {"color": band} if band else {"color": color, "alpha": 0.22}
+    axes.fill_between(x, low, y + error, linewidth=0, **light)
+    axes.plot(x, y, color=color, linewidth=1.2, label=label)
+
+
+def draw_references(
+    axes: Axes,
+    references: Sequence[ReferenceCurve],
+    scale: Scale,
+    wavenumbers: tuple[float, float],
+) -> None:
+    """Experimental curves, the first one in the colour of experiments."""
+    dashes = ("-", (0, (5, 2)), (0, (1, 1.5)), (0, (5, 2, 1, 2)))
+    for number, curve in enumerate(references):
+        inside = (curve.wavenumber >= wavenumbers[0]) & (curve.wavenumber <= wavenumbers[1])
+        axes.plot(
+            curve.wavenumber[inside],
+            curve.absorption[inside] / scale.factor,
+            color=EXPERIMENT,
+            linewidth=1.1,
+            linestyle=dashes[number % len(dashes)],
+            label=curve.name,
+        )
+
+
+def mark_bands(
+    axes: Axes, reference: Reference, scale: Scale, wavenumbers: tuple[float, float]
+) -> None:
+    """Experimental maxima with their errors, and lines that lead the eye to the axis."""
+    bands = [b for b in reference.bands if wavenumbers[0] <= b.position <= wavenumbers[1]]
+    position = np.array([band.position for band in bands])
+    height = np.array([band.height for band in bands]) / scale.factor
+    axes.vlines(position, 0.0, height, color=EXPERIMENT, linewidth=0.8, linestyle=(0, (4, 3)))
+    axes.errorbar(
+        position,
+        height,
+        xerr=[band.position_error for band in bands],
+        yerr=np.array([band.height_error for band in bands]) / scale.factor,
+        fmt="D",
+        markersize=4.5,
+        markerfacecolor="white",
+        markeredgewidth=1.2,
+        color=EXPERIMENT,
+        elinewidth=1.0,
+        capsize=2,
+        zorder=3,
+        label=f"maxima of {reference.substance}:\n{reference.citation}",
+    )
+    for band, x in zip(bands, position, strict=True):
+        axes.annotate(
+            f"{band.position:.0f}",
+            (x, (band.height + band.height_error) / scale.factor),
+            xytext=(0, 3),
+            textcoords="offset points",
+            ha="center",
+            fontsize=7.5,
+            color=EXPERIMENT,
+            path_effects=[withStroke(linewidth=2.5, foreground="white")],
+        )
+
+
+def legend(axes: Axes, **more: object) -> None:
+    """A legend without a frame, where there is something to explain."""
+    if axes.get_legend_handles_labels()[0]:
+        axes.legend(frameon=False, fontsize=8.5, loc="best", **more)
+
+
+def describe_runs(spectrum: InfraredSpectrum | RamanSpectrum) -> str:
+    """Conditions and lengths, for a title."""
+    n_runs = len(spectrum.run_lengths)
+    runs = f"{n_runs} runs, " if n_runs > 1 else ""
+    volume = f"{spectrum.volume:.5g} Å³,  " if isinstance(spectrum, InfraredSpectrum) else ""
+    return (
+        f"{spectrum.temperature:.4g} K,  {volume}{runs}{1e-3 * spectrum.length:.4g} ps,  "
+        f"resolution {spectrum.resolution:.3g} cm$^{{-1}}$"
+    )
+
+
+def title(axes: Axes, text: str) -> None:
+    """A title that does not shout."""
+    axes.set_title(text, fontsize=9.5, color="0.25")
+
+
+def end_of_absorption(
+    wavenumber: FloatArray, curve: AnyArray, positions: Sequence[float] = ()
+) -> float:
+    """Wavenumber beyond which there is nothing to see, with some room, rounded up.
+
+    Parameters
+    ----------
+    positions : wavenumbers that must be seen, cm⁻¹
+    """
+    visible = curve > _VISIBLE * curve.max(initial=0.0)
+    last = max([float(wavenumber[visible].max(initial=0.0)), *positions])
+    step = 500.0 if last > 1000.0 else 100.0
+    return float(min(step * np.ceil(1.05 * last / step), wavenumber[-1]))

@@ -1,0 +1,1 @@
+"""Raman scattering from polarizability rates."""

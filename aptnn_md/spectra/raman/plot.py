@@ -1,0 +1,135 @@
+"""Pictures of Raman spectra."""
+
+from __future__ import annotations
+
+import os
+
+import numpy as np
+from matplotlib.axes import Axes
+
+from aptnn_md.errors import InputError
+from aptnn_md.spectra.estimation.power import PowerBlocks
+from aptnn_md.spectra.infrared.plot_parts import draw_parts_of
+from aptnn_md.spectra.infrared.table import in_range
+from aptnn_md.spectra.output.canvas import (
+    COLOURS,
+    Scale,
+    describe_runs,
+    draw_band,
+    end_of_absorption,
+    legend,
+    new_figure,
+    save,
+    style,
+    title,
+)
+from aptnn_md.spectra.raman.spectrum import RamanSpectrum
+
+_DRAWN = {
+    "VV": "polarised, VV: $45\\,a^2 + 4\\gamma^2$",
+    "VH": "depolarised, VH: $3\\gamma^2$",
+    "isotropic": "isotropic: $45\\,a^2$",
+}
+_VISIBLE = 0.02  # of the largest VV: below, ρ says nothing
+_LARGEST_RATIO = 0.75
+
+
+def draw_raman(
+    path: str | os.PathLike[str],
+    spectrum: RamanSpectrum,
+    *,
+    wavenumbers: tuple[float, float] | None = None,
+) -> None:
+    """Draw VV, VH and the isotropic spectrum above, the depolarisation ratio below; in a third
+    panel single components where there are any. Bands are one standard error.
+
+    Parameters
+    ----------
+    path : file whose suffix says the format, e.g. ``raman.png`` or ``raman.pdf``
+    wavenumbers : the range to draw, cm⁻¹; default: from 0 to where the scattering ends
+
+    Raises
+    ------
+    InputError
+        The file cannot be written, its format is unknown, or the range has no values.
+    """
+    single = spectrum.total.components
+    figure, panels = new_figure(path, 3 if single else 2, height=8.2 if single else 6.4)
+    limits = _limits(spectrum, wavenumbers)
+    inside = in_range(spectrum, limits)
+    polarised = spectrum.total.polarised
+    scale = Scale.of(np.max((polarised.mean + polarised.standard_error)[inside]))
+    x, named = spectrum.wavenumber[inside], spectrum.total.named
+    curves = {label: named[name] for name, label in _DRAWN.items()}
+    groups = [(panels[0], curves), (panels[-1], single)] if single else [(panels[0], curves)]
+    for axes, drawn in groups:
+        for colour, (label, curve) in zip(COLOURS, drawn.items(), strict=False):
+            value, error = curve.mean[inside] / scale.factor, curve.standard_error[inside]
+            error = error / scale.factor
+            draw_band(axes, x, value, error, color=colour, label=label, positive=True)
+        axes.set_ylim(bottom=0.0)
+        _label(axes, spectrum, scale)
+        legend(axes)
+    _draw_ratio(panels[1], spectrum, inside)
+    panels[0].set_xlim(*limits)
+    for axes in panels[:-1]:
+        style(axes, None)
+    style(panels[-1])
+    title(panels[0], describe_runs(spectrum))
+    save(figure, path)
+
+
+def draw_raman_parts(
+    path: str | os.PathLike[str],
+    spectrum: RamanSpectrum,
+    *,
+    wavenumbers: tuple[float, float] | None = None,
+) -> None:
+    """Draw the unpolarised spectrum of groups alone above, of cross terms below.
+
+    Raises
+    ------
+    InputError
+        The spectrum has no parts, or what :func:`draw_raman` raises.
+    """
+    if not spectrum.parts:
+        raise InputError("spectrum", "parts", "none", "streams with two groups or more")
+    parts: dict[str, PowerBlocks] = {
+        name: curves.unpolarised for name, curves in spectrum.parts.items()
+    }
+
+    def label(axes: Axes, scale: Scale) -> None:
+        _label(axes, spectrum, scale)
+
+    limits = _limits(spectrum, wavenumbers)
+    draw_parts_of(path, spectrum, spectrum.blocks.mean, parts, label, limits)
+
+
+def _draw_ratio(
+    axes: Axes, spectrum: RamanSpectrum, inside: np.ndarray[tuple[int], np.dtype[np.bool_]]
+) -> None:
+    """ρ where there is scattering enough for one."""
+    ratio, error = spectrum.total.depolarisation()
+    polarised = spectrum.total.polarised.mean
+    seen = inside & (polarised > _VISIBLE * polarised[inside].max(initial=0.0))
+    seen &= error < _LARGEST_RATIO
+    value = np.where(seen, ratio, np.nan)[inside]
+    draw_band(axes, spectrum.wavenumber[inside], value, error[inside], color="0.25")
+    axes.axhline(_LARGEST_RATIO, color="0.6", linewidth=0.7, linestyle=(0, (4, 3)))
+    axes.set_ylim(0.0, 0.9)
+    axes.set_ylabel("depolarisation ratio  VH/VV")
+
+
+def _limits(
+    spectrum: RamanSpectrum, wavenumbers: tuple[float, float] | None
+) -> tuple[float, float]:
+    end = end_of_absorption(spectrum.wavenumber, spectrum.total.polarised.mean)
+    return wavenumbers or (0.0, end)
+
+
+def _label(axes: Axes, spectrum: RamanSpectrum, scale: Scale) -> None:
+    power = "" if scale.power == 0 else f"$10^{{{scale.power}}}$ "
+    if spectrum.laser is None:
+        axes.set_ylabel(f"activity  ({power}Å$^4$ amu$^{{-1}}$ / cm$^{{-1}}$)")
+    else:
+        axes.set_ylabel(f"cross section  ({power}cm$^2$ sr$^{{-1}}$ / cm$^{{-1}}$)")

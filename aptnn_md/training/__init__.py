@@ -1,0 +1,1 @@
+"""From labelled frames to a model file, and how good it is."""

@@ -1,0 +1,218 @@
+"""Errors of a model on labelled frames."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from ase.data import chemical_symbols
+
+from aptnn_md.arrays import FloatArray, IntArray
+from aptnn_md.files import write_output
+from aptnn_md.prediction.predictor import Predictor
+from aptnn_md.prediction.predictors import Predictors
+from aptnn_md.tensors import acoustic_sum, gradient_parts, irreducible_parts
+from aptnn_md.training.dataset import TARGET_UNITS, LabelledFrame
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+PARTS = {"apt": irreducible_parts, "pgt": gradient_parts}
+"""What the errors of irreps are those of, for each target."""
+
+
+@dataclass(frozen=True)
+class Errors:
+    """Root mean square and mean absolute error of components, and rms of the labels' spread.
+
+    ``spread`` is the RMSE of a model that knows only each element's mean tensor: what the errors
+    are to be compared with. ``relative`` is rmse / spread.
+    """
+
+    rmse: float
+    mae: float
+    spread: float
+    relative: float | None
+
+    @classmethod
+    def of(cls, predicted: FloatArray, reference: FloatArray, deviation: FloatArray) -> Errors:
+        """From tensors (n, 3, 3, ...); ``deviation`` is the reference less its element's mean."""
+        difference = predicted - reference
+        rmse = float(np.sqrt(np.mean(difference**2)))
+        spread = float(np.sqrt(np.mean(deviation**2)))
+        return cls(
+            rmse=rmse,
+            mae=float(np.mean(np.abs(difference))),
+            spread=spread,
+            relative=rmse / spread if spread > 0.0 else None,
+        )
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """Errors of one target; everything in its unit.
+
+    Attributes
+    ----------
+    target, unit : ``"apt"``, e; ``"pgt"``, Å²
+    rmse, mae, spread, relative : of all components of all labelled atoms, see :class:`Errors`
+    n_frames, n_atoms : that were compared
+    by_element, by_irrep : the same for parts; of an irrep the error of its Cartesian part
+    sum_rule_model, sum_rule_labels : root mean square over components and fully labelled frames of
+        Σᵢ Pᵢ − Q·1 or Σᵢ PGTᵢ, None where no frame is fully labelled; the model's is that of the
+        predictor as it is, zero after the projection
+    predicted, reference, atomic_numbers : (n_atoms, 3, 3, ...) twice and (n_atoms,)
+    """
+
+    target: str
+    unit: str
+    rmse: float
+    mae: float
+    spread: float
+    relative: float | None
+    n_frames: int
+    n_atoms: int
+    by_element: dict[str, Errors]
+    by_irrep: dict[str, Errors]
+    sum_rule_model: float | None
+    sum_rule_labels: float | None
+    predicted: FloatArray
+    reference: FloatArray
+    atomic_numbers: IntArray
+
+    def as_dict(self) -> dict[str, Any]:
+        """The figures, without the tensors."""
+        figures = asdict(self)
+        for name in ("predicted", "reference", "atomic_numbers"):
+            del figures[name]
+        return figures
+
+
+def evaluate(predictor: Predictor | Predictors, frames: Sequence[LabelledFrame]) -> Evaluation:
+    """Compare predictions of the first target with the labels of every labelled atom."""
+    return evaluate_targets(predictor, frames, predictor.targets[:1])[predictor.targets[0]]
+
+
+def evaluate_targets(
+    predictor: Predictor | Predictors,
+    frames: Sequence[LabelledFrame],
+    targets: Sequence[str] | None = None,
+) -> dict[str, Evaluation]:
+    """The same for several targets, all that the model knows by default.
+
+    The sum rules are imposed on a whole frame, its atoms without labels among them: of a cluster
+    of whole molecules around a labelled one they hold too. What is compared is then also, by their
+    share in the mean, what the model says of atoms at the cluster's rim.
+    """
+    tensors = predictor.tensors([frame.atoms for frame in frames])
+    return {
+        target: _evaluation(
+            target, [found[target].mean(axis=0) for found in tensors], frames, predictor
+        )
+        for target in targets or predictor.targets
+    }
+
+
+def _evaluation(
+    target: str,
+    tensors: Sequence[FloatArray],
+    frames: Sequence[LabelledFrame],
+    predictor: Predictor | Predictors,
+) -> Evaluation:
+    masks = [frame.has_label(target) for frame in frames]
+    labels = [frame.labels[target] for frame in frames]
+    predicted = np.concatenate([p[mask] for p, mask in zip(tensors, masks, strict=True)])
+    reference = np.concatenate([t[mask] for t, mask in zip(labels, masks, strict=True)])
+    numbers = np.concatenate([f.atoms.numbers[mask] for f, mask in zip(frames, masks, strict=True)])
+    elements = np.unique(numbers)
+    deviation = reference.copy()
+    for z in elements:
+        deviation[numbers == z] -= reference[numbers == z].mean(axis=0)
+    triple = (predicted, reference, deviation)
+    overall = Errors.of(*triple)
+    parts = [PARTS[target](tensors) for tensors in triple]
+    complete = [
+        (p, label)
+        for p, label, mask in zip(tensors, labels, masks, strict=True)
+        if mask.all() and len(mask)
+    ]
+    residue = partial(acoustic_sum, total_charge=predictor.total_charge)
+    if target == "pgt":
+        residue = partial(np.sum, axis=0)
+    return Evaluation(
+        target=target,
+        unit=TARGET_UNITS[target],
+        rmse=overall.rmse,
+        mae=overall.mae,
+        spread=overall.spread,
+        relative=overall.relative,
+        n_frames=len(frames),
+        n_atoms=len(numbers),
+        by_element={
+            chemical_symbols[z]: Errors.of(*(tensors[numbers == z] for tensors in triple))
+            for z in elements
+        },
+        by_irrep={name: Errors.of(*(part[name] for part in parts)) for name in parts[0]},
+        sum_rule_model=_rms_of([residue(p) for p, _ in complete]),
+        sum_rule_labels=_rms_of([residue(label) for _, label in complete]),
+        predicted=predicted,
+        reference=reference,
+        atomic_numbers=numbers,
+    )
+
+
+def _rms_of(residues: Sequence[FloatArray]) -> float | None:
+    return float(np.sqrt(np.mean(np.square(residues)))) if residues else None
+
+
+def draw_parity(evaluations: Sequence[Evaluation], path: Path, title: str) -> None:
+    """Predicted against reference components, each target a row, each element a panel.
+
+    Diagonal and off-diagonal components have colours of their own; of PGTs by their first two
+    indices.
+    """
+    from matplotlib.figure import Figure
+
+    widths = [len(evaluation.by_element) for evaluation in evaluations]
+    shape = len(evaluations), max(widths)
+    figure = Figure(figsize=(4.2 * shape[1], 4.6 * shape[0]), layout="constrained")
+    rows = figure.subplots(*shape, squeeze=False)
+    for evaluation, row in zip(evaluations, rows, strict=True):
+        elements = np.unique(evaluation.atomic_numbers)
+        for axes in row[len(elements) :]:
+            axes.set_axis_off()
+        for axes, z in zip(row, elements, strict=False):
+            _draw_panel(axes, evaluation, int(z))
+    figure.suptitle(title)
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", dpi=150)
+    write_output(path, buffer.getvalue())
+
+
+def _draw_panel(axes: Axes, evaluation: Evaluation, z: int) -> None:
+    chosen = evaluation.atomic_numbers == z
+    reference, predicted = evaluation.reference[chosen], evaluation.predicted[chosen]
+    diagonal = np.eye(3, dtype=bool)
+    for mask, colour, label in ((~diagonal, "C0", "off-diagonal"), (diagonal, "C1", "diagonal")):
+        axes.plot(
+            reference[:, mask].ravel(),
+            predicted[:, mask].ravel(),
+            ".",
+            color=colour,
+            markersize=2,
+            alpha=0.5,
+            label=label,
+            rasterized=True,
+        )
+    low, high = float(reference.min()), float(reference.max())
+    axes.plot([low, high], [low, high], "k-", linewidth=0.8)
+    symbol, unit, name = chemical_symbols[z], evaluation.unit, evaluation.target.upper()
+    axes.set_title(f"{symbol}: RMSE {evaluation.by_element[symbol].rmse:.4f} {unit}")
+    axes.set_box_aspect(1.0)
+    axes.set(xlabel=f"reference {name} component / {unit}", ylabel=f"predicted / {unit}")
+    axes.legend(frameon=False, markerscale=4)
