@@ -12,7 +12,7 @@ from systems import random_checkpoint, triclinic
 from aptnn_md.errors import InputError
 from aptnn_md.models.ace import CHUNK_SIZE
 from aptnn_md.models.ace_geometry import BLOCK_SIZE
-from aptnn_md.models.tensor_network import TARGETS, TensorModel, fresh_model
+from aptnn_md.models.tensor_network import TensorNetwork, cartesian_basis, fresh_model
 from aptnn_md.prediction.predictor import Predictor
 from aptnn_md.tensors import gradient_parts
 
@@ -98,7 +98,7 @@ def test_gradients_of_chunks_and_supercells():
 
 
 def test_basis_of_gradients_is_the_same_with_every_e3nn():
-    irreps, basis = TARGETS["pgt"].basis()
+    irreps, basis = cartesian_basis("ijk=jik")
     assert str(irreps) == "2x1o+1x2o+1x3o"
     rows = basis.flatten(1)
     assert torch.allclose(rows @ rows.T, torch.eye(18, dtype=rows.dtype), atol=1e-12)
@@ -195,16 +195,16 @@ def test_weights_depend_on_the_seed_only():
 
 def test_unknown_settings_are_refused():
     with pytest.raises(InputError, match="chanels"):
-        TensorModel("ace", (1, 8), "apt", {"chanels": 3})
+        TensorNetwork("ace", (1, 8), "apt", {"chanels": 3})
     with pytest.raises(InputError, match="one of ace, simple"):
-        TensorModel("transformer", (1, 8), "apt", {})
+        TensorNetwork("transformer", (1, 8), "apt", {})
 
 
 def test_targets_that_a_network_cannot_give_are_refused():
     with pytest.raises(InputError, match="network ace: lmax: found 2, expected at least 3"):
-        TensorModel("ace", (1, 8), "apt+pgt", {"lmax": 2})
+        TensorNetwork("ace", (1, 8), "apt+pgt", {"lmax": 2})
     with pytest.raises(InputError, match="network simple: lmax: found 1, expected at least 2"):
-        TensorModel("simple", (1, 8), "pgt", {"lmax": 1})
+        TensorNetwork("simple", (1, 8), "pgt", {"lmax": 1})
     for target in ("dipole", "apt+apt", ""):
         with pytest.raises(InputError, match=r"expected apt, pgt or apt\+pgt"):
-            TensorModel("ace", (1, 8), target, {})
+            TensorNetwork("ace", (1, 8), target, {})

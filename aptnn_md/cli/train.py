@@ -103,11 +103,11 @@ def run(arguments: argparse.Namespace) -> None:
 
 def _with_units(rmse: float | dict[str, float], target: str) -> str:
     """The figure of a model card, of several targets each with its name."""
-    from aptnn_md.training.dataset import TARGET_UNITS
+    from aptnn_md.targets import TARGETS
 
     if not isinstance(rmse, dict):
-        return f"{rmse:.4f} {TARGET_UNITS[target]}"
-    return " and ".join(f"{value:.4f} {TARGET_UNITS[t]} ({t})" for t, value in rmse.items())
+        return f"{rmse:.4f} {TARGETS[target].unit}"
+    return " and ".join(f"{value:.4f} {TARGETS[t].unit} ({t})" for t, value in rmse.items())
 
 
 def make_job(arguments: argparse.Namespace) -> TrainingJob:

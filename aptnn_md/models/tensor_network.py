@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import warnings
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, fields
 from functools import cache
 from typing import Any
 
@@ -18,6 +18,7 @@ from aptnn_md.models.ace import ACENetwork
 from aptnn_md.models.ace_geometry import ACEConfig
 from aptnn_md.models.e3nn_compat import o3, wigner_3j
 from aptnn_md.models.simple import SimpleConfig, SimpleNetwork
+from aptnn_md.targets import targets_of
 
 NETWORKS: dict[str, tuple[type[Any], type[Any]]] = {
     "ace": (ACEConfig, ACENetwork),
@@ -26,42 +27,40 @@ NETWORKS: dict[str, tuple[type[Any], type[Any]]] = {
 """Name of an architecture -> its configuration and its class."""
 
 
-@dataclass(frozen=True)
-class Target:
-    """A tensor of an atom: its index symmetry in e3nn's notation; every index is a vector's."""
+@cache
+def cartesian_basis(index_symmetry: str) -> tuple[o3.Irreps, Tensor]:
+    """Irreps of Cartesian tensors, and the orthonormal change of basis (irreps.dim, 3, 3, ...).
 
-    formula: str
+    e3nn finds which irreps there are, up to signs and mixtures of equal ones, in which its
+    versions differ, and in single precision. Model files must mean the same everywhere: so the
+    indices are coupled one after the other by Wigner's 3j symbols, and of the tensors that this
+    gives those with the symmetry are taken. Of a PGT's two vectors, the first is the gradient
+    of the trace.
 
-    @cache  # noqa: B019 - targets live as long as the process
-    def basis(self) -> tuple[o3.Irreps, Tensor]:
-        """Irreps, and the orthonormal change of basis (irreps.dim, 3, 3, ...) in float64.
-
-        e3nn finds which irreps there are, up to signs and mixtures of equal ones, in which its
-        versions differ, and in single precision. Model files must mean the same everywhere: so the
-        indices are coupled one after the other by Wigner's 3j symbols, and of the tensors that this
-        gives those with the symmetry are taken. Of a PGT's two vectors, the first is the gradient
-        of the trace.
-        """
-        indices = dict.fromkeys(self.formula.split("=")[0], "1o")
-        with warnings.catch_warnings():
-            # TorchScript compilation inside e3nn warns about its own deprecation
-            warnings.simplefilter("ignore")
-            products = o3.ReducedTensorProducts(self.formula, **indices)
-        found = products.change_of_basis.double().flatten(1)
-        blocks = []
-        for (multiplicity, irrep), part in zip(
-            products.irreps_out, products.irreps_out.slices(), strict=True
-        ):
-            coupled = _coupled_vectors(len(indices))[irrep.l]
-            inside = [
-                tensor
-                for tensor in coupled
-                if (tensor.flatten(1) @ found[part].T).square().sum() > 0.5 * irrep.dim
-            ]
-            if len(inside) != multiplicity:
-                raise ValueError(f"{self.formula} is no symmetry of indices coupled in this order")
-            blocks += inside
-        return products.irreps_out, torch.cat(blocks)
+    Parameters
+    ----------
+    index_symmetry : in e3nn's notation, e.g. ``"ijk=jik"``; every index is a vector's
+    """
+    indices = dict.fromkeys(index_symmetry.split("=")[0], "1o")
+    with warnings.catch_warnings():
+        # TorchScript compilation inside e3nn warns about its own deprecation
+        warnings.simplefilter("ignore")
+        products = o3.ReducedTensorProducts(index_symmetry, **indices)
+    found = products.change_of_basis.double().flatten(1)
+    blocks = []
+    for (multiplicity, irrep), part in zip(
+        products.irreps_out, products.irreps_out.slices(), strict=True
+    ):
+        coupled = _coupled_vectors(len(indices))[irrep.l]
+        inside = [
+            tensor
+            for tensor in coupled
+            if (tensor.flatten(1) @ found[part].T).square().sum() > 0.5 * irrep.dim
+        ]
+        if len(inside) != multiplicity:
+            raise ValueError(f"{index_symmetry} is no symmetry of indices coupled in this order")
+        blocks += inside
+    return products.irreps_out, torch.cat(blocks)
 
 
 def _coupled_vectors(n: int) -> dict[int, list[Tensor]]:
@@ -79,27 +78,7 @@ def _coupled_vectors(n: int) -> dict[int, list[Tensor]]:
     return coupled
 
 
-TARGETS: dict[str, Target] = {"apt": Target("ij"), "pgt": Target("ijk=jik")}
-"""Name of a target -> its symmetry; a model of several has their names joined by ``+``."""
-
-
-def target_names(target: str) -> tuple[str, ...]:
-    """Names of a model's targets: ``"apt+pgt"`` -> ``("apt", "pgt")``.
-
-    Raises
-    ------
-    InputError
-        A name that is none of :data:`TARGETS`, or one that stands there twice.
-    """
-    names = tuple(target.split("+"))
-    if not set(names) <= set(TARGETS) or len(set(names)) < len(names):
-        raise InputError(
-            "model", "target", repr(target), f"{', '.join(TARGETS)} or {'+'.join(TARGETS)}"
-        )
-    return names
-
-
-class TensorModel(nn.Module):
+class TensorNetwork(nn.Module):
     """Network outputs scaled for each element and irrep and turned into Cartesian tensors.
 
     Scaling never touches single Cartesian components, which would break equivariance: each irrep
@@ -110,7 +89,7 @@ class TensorModel(nn.Module):
     ----------
     network : name of the architecture, a key of :data:`NETWORKS`
     elements : atomic numbers
-    target : a key of :data:`TARGETS`, or several joined by ``+``
+    target : a name in :data:`aptnn_md.targets.TARGETS`, or several joined by ``+``
     settings : other fields of the network's configuration
 
     Attributes
@@ -127,8 +106,9 @@ class TensorModel(nn.Module):
         self, network: str, elements: Sequence[int], target: str, settings: Mapping[str, Any]
     ) -> None:
         super().__init__()
-        self.targets = target_names(target)
-        bases = {name: TARGETS[name].basis() for name in self.targets}
+        wanted = targets_of(target)
+        self.targets = tuple(target.name for target in wanted)
+        bases = {target.name: cartesian_basis(target.index_symmetry) for target in wanted}
         irreps = sum((irreps for irreps, _ in bases.values()), o3.Irreps())
         config_class, network_class = _known_network(network)
         _refuse_unknown(network, config_class, settings)
@@ -216,11 +196,11 @@ class TensorModel(nn.Module):
 
 def fresh_model(
     network: str, target: str, elements: Sequence[int], settings: Mapping[str, Any], seed: int
-) -> TensorModel:
+) -> TensorNetwork:
     """A model in single precision whose weights depend on the seed only."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        model = TensorModel(network, elements, target, settings)
+        model = TensorNetwork(network, elements, target, settings)
     return model.to(torch.float32)
 
 

@@ -12,7 +12,8 @@ from ase.vibrations import VibrationsData
 from aptnn_md.arrays import FloatArray
 from aptnn_md.errors import InputError
 from aptnn_md.normal_modes.differences import read_differences
-from aptnn_md.training.dataset import TARGET_SHAPES, read_labelled, read_structures
+from aptnn_md.targets import TARGETS
+from aptnn_md.training.dataset import read_labelled, read_structures
 
 _SAME_POSITIONS = 0.01
 _FORMATS = "numpy (.npy), aptnn_md (.npz), ASE Vibrations (.json) or phonopy's FORCE_CONSTANTS"
@@ -91,7 +92,7 @@ def has_target(path: str | os.PathLike[str], target: str) -> bool:
 
 
 def _of_target(path: Path, atoms: Atoms, target: str) -> FloatArray:
-    shape = (len(atoms), *TARGET_SHAPES[target])
+    shape = (len(atoms), *TARGETS[target].shape)
     if path.suffix == ".npy":
         tensors = _of_numpy(path)
     else:

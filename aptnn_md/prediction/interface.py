@@ -8,21 +8,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from os import PathLike, fspath
-from typing import Any, Protocol, TypeAlias
+from typing import Any, Protocol
 
 import numpy as np
 from ase import Atoms
 
 from aptnn_md.arrays import FloatArray
 from aptnn_md.errors import InputError
-from aptnn_md.training.dataset import TARGET_SHAPES
+from aptnn_md.targets import TARGETS, Tensors
 
 APT, PGT = "apt", "pgt"
-
-Tensors: TypeAlias = dict[str, FloatArray]
-"""``"apt"``: APTs (..., n_atoms, 3, 3), e; ``"pgt"``, where it is known: PGTs
-(..., n_atoms, 3, 3, 3), Å². The first axis is that of the members of a committee, one for a single
-model; APTs and PGTs may have different numbers of members."""
 
 
 class PolarTensorPredictor(Protocol):
@@ -128,7 +123,7 @@ def all_tensors(predictor: PolarTensorPredictor, structures: Sequence[Atoms]) ->
 
 
 def _checked(name: str, members: FloatArray, atoms: Atoms) -> FloatArray:
-    expected = (len(atoms), *TARGET_SHAPES[name])
+    expected = (len(atoms), *TARGETS[name].shape)
     if members.shape[1:] != expected:
         raise InputError(f"{name.upper()} model", "shape", members.shape[1:], expected)
     return members

@@ -19,10 +19,10 @@ from ase.data import chemical_symbols
 from aptnn_md.arrays import FloatArray
 from aptnn_md.atoms.neighbours import batches, build_graph
 from aptnn_md.errors import InputError
-from aptnn_md.models.tensor_network import TensorModel
+from aptnn_md.models.tensor_network import TensorNetwork
 from aptnn_md.prediction.model_file import Checkpoint, load_checkpoint
+from aptnn_md.targets import TARGETS
 from aptnn_md.tensors import project_total_charge, project_translation
-from aptnn_md.training.dataset import TARGET_SHAPES
 
 # structures are joined to batches of about this many atoms
 BATCH_ATOMS = 2048
@@ -173,7 +173,7 @@ class Predictor:
         graph = build_graph(structures, self.cutoff)
         if graph.n_atoms == 0 or not self.models:
             return [
-                {t: np.zeros((len(self.models), len(a), *TARGET_SHAPES[t])) for t in self.targets}
+                {t: np.zeros((len(self.models), len(a), *TARGETS[t].shape)) for t in self.targets}
                 for a in structures
             ]
         first = self.models[0]
@@ -209,13 +209,13 @@ class Predictor:
             )
 
 
-def _model(checkpoint: Checkpoint, weights: Any) -> TensorModel:
+def _model(checkpoint: Checkpoint, weights: Any) -> TensorNetwork:
     settings = {
         key: value
         for key, value in checkpoint.config.items()
         if key not in {"elements", "target_irreps"}
     }
-    model = TensorModel(
+    model = TensorNetwork(
         checkpoint.network, checkpoint.config["elements"], checkpoint.target, settings
     )
     model.load_state_dict(weights)

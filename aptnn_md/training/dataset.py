@@ -15,12 +15,7 @@ from ase import Atoms
 from aptnn_md.arrays import AnyArray, FloatArray
 from aptnn_md.atoms.neighbours import check_structure
 from aptnn_md.errors import InputError
-
-TARGET_SHAPES: dict[str, tuple[int, ...]] = {"apt": (3, 3), "pgt": (3, 3, 3)}
-"""Tensor of one atom, for each target; files hold it flattened, row-major."""
-
-TARGET_UNITS = {"apt": "e", "pgt": "Å²"}
-"""Unit of each target."""
+from aptnn_md.targets import TARGETS
 
 
 @dataclass(frozen=True)
@@ -107,7 +102,7 @@ def read_labelled(path: str | Path, target: str = "apt") -> list[LabelledFrame]:
                 where,
                 " or ".join(targets),
                 f"no such array (arrays: {present})",
-                " or ".join(f"{_n_columns(name)}" for name in targets) + " columns an atom",
+                " or ".join(f"{TARGETS[name].n_columns}" for name in targets) + " columns an atom",
             )
         frames.append(LabelledFrame(atoms, {name: _labels(where, atoms, name) for name in targets}))
     for name in targets:
@@ -118,12 +113,12 @@ def read_labelled(path: str | Path, target: str = "apt") -> list[LabelledFrame]:
 
 def _labels(where: str, atoms: Atoms, target: str) -> FloatArray:
     """(n_atoms, 3, 3, ...), NaN if the array is not there."""
-    shape = TARGET_SHAPES[target]
+    shape, n_columns = TARGETS[target].shape, TARGETS[target].n_columns
     if target not in atoms.arrays:
         return np.full((len(atoms), *shape), np.nan)
     labels = np.asarray(atoms.arrays[target])
-    if labels.shape not in {(len(atoms), _n_columns(target)), (len(atoms), *shape)}:
-        raise InputError(where, target, f"shape {labels.shape}", (len(atoms), _n_columns(target)))
+    if labels.shape not in {(len(atoms), n_columns), (len(atoms), *shape)}:
+        raise InputError(where, target, f"shape {labels.shape}", (len(atoms), n_columns))
     tensors: FloatArray = labels.astype(np.float64).reshape(len(atoms), *shape)
     if target == "pgt" and not _symmetric(tensors):
         raise InputError(
@@ -133,10 +128,6 @@ def _labels(where: str, atoms: Atoms, target: str) -> FloatArray:
             "∂a_αβ/∂r_γ, row-major [α, β, γ]: the displacement is the last index",
         )
     return tensors
-
-
-def _n_columns(target: str) -> int:
-    return int(np.prod(TARGET_SHAPES[target]))
 
 
 def _symmetric(pgt: FloatArray) -> bool:

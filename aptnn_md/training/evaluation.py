@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,14 +15,11 @@ from aptnn_md.arrays import FloatArray, IntArray
 from aptnn_md.files import write_output
 from aptnn_md.prediction.predictor import Predictor
 from aptnn_md.prediction.predictors import Predictors
-from aptnn_md.tensors import acoustic_sum, gradient_parts, irreducible_parts
-from aptnn_md.training.dataset import TARGET_UNITS, LabelledFrame
+from aptnn_md.targets import TARGETS
+from aptnn_md.training.dataset import LabelledFrame
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-
-PARTS = {"apt": irreducible_parts, "pgt": gradient_parts}
-"""What the errors of irreps are those of, for each target."""
 
 
 @dataclass(frozen=True)
@@ -135,18 +131,16 @@ def _evaluation(
         deviation[numbers == z] -= reference[numbers == z].mean(axis=0)
     triple = (predicted, reference, deviation)
     overall = Errors.of(*triple)
-    parts = [PARTS[target](tensors) for tensors in triple]
+    parts = [TARGETS[target].parts(tensors) for tensors in triple]
     complete = [
         (p, label)
         for p, label, mask in zip(tensors, labels, masks, strict=True)
         if mask.all() and len(mask)
     ]
-    residue = partial(acoustic_sum, total_charge=predictor.total_charge)
-    if target == "pgt":
-        residue = partial(np.sum, axis=0)
+    residue = TARGETS[target].residue
     return Evaluation(
         target=target,
-        unit=TARGET_UNITS[target],
+        unit=TARGETS[target].unit,
         rmse=overall.rmse,
         mae=overall.mae,
         spread=overall.spread,
@@ -158,8 +152,8 @@ def _evaluation(
             for z in elements
         },
         by_irrep={name: Errors.of(*(part[name] for part in parts)) for name in parts[0]},
-        sum_rule_model=_rms_of([residue(p) for p, _ in complete]),
-        sum_rule_labels=_rms_of([residue(label) for _, label in complete]),
+        sum_rule_model=_rms_of([residue(p, predictor.total_charge) for p, _ in complete]),
+        sum_rule_labels=_rms_of([residue(label, predictor.total_charge) for _, label in complete]),
         predicted=predicted,
         reference=reference,
         atomic_numbers=numbers,

@@ -15,12 +15,12 @@ from ase.data import chemical_symbols
 from aptnn_md._version import __version__
 from aptnn_md.errors import InputError
 from aptnn_md.files import write_output
-from aptnn_md.models.tensor_network import TensorModel, fresh_model, target_names
+from aptnn_md.models.tensor_network import TensorNetwork, fresh_model
 from aptnn_md.prediction.model_file import Checkpoint, load_checkpoint, model_path, save_checkpoint
 from aptnn_md.prediction.predictor import Predictor
 from aptnn_md.progress import Progress
+from aptnn_md.targets import TARGETS, targets_of
 from aptnn_md.training.dataset import (
-    TARGET_UNITS,
     LabelledFrame,
     elements_of,
     file_sha256,
@@ -42,7 +42,7 @@ class TrainingJob:
     out : model file to write; log (.csv), learning curve (.png) and state stand beside it
     valid : frames for validation; without it ``valid_fraction`` of the frames of ``data``, and with
         a fraction of 0 nothing is held out and the last weights are kept
-    target, network, network_settings : see :class:`~aptnn_md.models.tensor_network.TensorModel`
+    target, network, network_settings : see :class:`~aptnn_md.models.tensor_network.TensorNetwork`
     start_from : model file or bundled name whose weights the training begins with; it must be of
         the same target and network. Several networks begin with its members in turn
     committee : networks to train, with seeds ``training.seed``, ``training.seed + 1``, ...
@@ -98,7 +98,7 @@ def run_training(job: TrainingJob, restart: bool = False) -> Checkpoint:
     elements = elements_of([*training, *validation])
     if start is not None:
         job, elements = _as_start(job, start, elements)
-    config = TensorModel(job.network, elements, job.target, job.network_settings).settings
+    config = TensorNetwork(job.network, elements, job.target, job.network_settings).settings
     finished, unfinished = _read_state(job, restart)
     for member in range(len(finished), job.committee):
         settings = replace(
@@ -161,7 +161,7 @@ def _as_start(
 
 def _frames(job: TrainingJob) -> tuple[list[LabelledFrame], list[LabelledFrame]]:
     """Training and validation frames; frames without any label are left out."""
-    targets = target_names(job.target)
+    targets = tuple(target.name for target in targets_of(job.target))
     frames = [frame for frame in read_labelled(job.data, job.target) if frame.any_label]
     if job.valid is not None:
         held_out = read_labelled(job.valid, job.target)
@@ -201,7 +201,7 @@ def _train_member(
 
 def _unit(target: str) -> str:
     """Unit of an epoch's RMSEs; those of several targets are in units of their spreads."""
-    return TARGET_UNITS.get(target, "spread")
+    return TARGETS[target].unit if target in TARGETS else "spread"
 
 
 def _note(record: EpochRecord, target: str) -> str:
@@ -211,7 +211,7 @@ def _note(record: EpochRecord, target: str) -> str:
     if parts:
         inside = " ".join(f"{name} {value:.4f}" for name, value in parts.items())
         if record.valid_by_target:
-            inside = " ".join(f"{t} {rmse:.4f} {TARGET_UNITS[t]}" for t, rmse in parts.items())
+            inside = " ".join(f"{t} {rmse:.4f} {TARGETS[t].unit}" for t, rmse in parts.items())
         note += f" valid {record.valid:.4f} ({inside})"
     return f"{note} {_unit(target)}"
 

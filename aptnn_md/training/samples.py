@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from aptnn_md.atoms.neighbours import build_graph
-from aptnn_md.models.tensor_network import TensorModel
+from aptnn_md.models.tensor_network import TensorNetwork
 from aptnn_md.training.dataset import LabelledFrame
 
 
@@ -38,7 +38,7 @@ class Sample:
 
     Attributes
     ----------
-    geometry, species : see :class:`~aptnn_md.models.tensor_network.TensorModel`
+    geometry, species : see :class:`~aptnn_md.models.tensor_network.TensorNetwork`
     labels : of the targets that have any
     """
 
@@ -47,12 +47,12 @@ class Sample:
     labels: dict[str, Labels]
 
 
-def prepare(frames: Sequence[LabelledFrame], model: TensorModel) -> list[Sample]:
+def prepare(frames: Sequence[LabelledFrame], model: TensorNetwork) -> list[Sample]:
     """Graphs and labels of frames on the model's device, in its precision."""
     return [_sample(frame, model) for frame in frames if frame.any_label]
 
 
-def _sample(frame: LabelledFrame, model: TensorModel) -> Sample:
+def _sample(frame: LabelledFrame, model: TensorNetwork) -> Sample:
     graph = build_graph(frame.atoms, model.config.cutoff)
     species = model.species(graph)
     labels = {}

@@ -24,7 +24,7 @@ from ase.data import chemical_symbols
 from torch import Tensor
 
 from aptnn_md.errors import RunError
-from aptnn_md.models.tensor_network import TensorModel
+from aptnn_md.models.tensor_network import TensorNetwork
 from aptnn_md.training.dataset import LabelledFrame
 from aptnn_md.training.samples import Sample, gather, loss_factors, prepare, spread_of
 
@@ -109,7 +109,7 @@ class Trainer:
 
     def __init__(
         self,
-        model: TensorModel,
+        model: TensorNetwork,
         training: Sequence[LabelledFrame],
         validation: Sequence[LabelledFrame],
         settings: TrainingSettings,

@@ -25,7 +25,6 @@ from aptnn_md.prediction.interface import (
     APT,
     PGT,
     PolarTensorPredictor,
-    Tensors,
     all_tensors,
     as_predictor,
     n_members,
@@ -33,6 +32,7 @@ from aptnn_md.prediction.interface import (
     separate_models,
     targets,
 )
+from aptnn_md.targets import Tensors
 
 RESULTS = {APT: "born_effective_charges", PGT: "polarizability_gradients"}
 """Names of the tensors among the results; ``_std`` is added for the deviation of a committee."""

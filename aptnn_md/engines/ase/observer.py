@@ -22,13 +22,13 @@ from aptnn_md.prediction.interface import (
     APT,
     PGT,
     PolarTensorPredictor,
-    Tensors,
     all_tensors,
     as_predictor,
     predictor_name,
 )
 from aptnn_md.provenance import command_line
 from aptnn_md.stream import StreamHeader, StreamWriter
+from aptnn_md.targets import Tensors
 from aptnn_md.tensors import largest_deviation
 
 

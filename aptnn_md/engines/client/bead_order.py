@@ -9,7 +9,7 @@ import numpy as np
 from aptnn_md.arrays import FloatArray
 from aptnn_md.engines.client.dipole_change import nearest_image
 from aptnn_md.errors import RunError
-from aptnn_md.prediction.interface import Tensors
+from aptnn_md.targets import Tensors
 
 LARGEST_SPREAD = 3.0
 """Å: an atom's beads are closer to their centroid than this, else they are no ring polymer."""

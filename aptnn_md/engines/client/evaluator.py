@@ -20,7 +20,6 @@ from aptnn_md.prediction.interface import (
     APT,
     PGT,
     PolarTensorPredictor,
-    Tensors,
     all_tensors,
     batch_members,
     member_tensors,
@@ -28,6 +27,7 @@ from aptnn_md.prediction.interface import (
     predictor_name,
     targets,
 )
+from aptnn_md.targets import Tensors
 
 _log = logging.getLogger(__name__)
 

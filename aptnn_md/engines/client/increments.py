@@ -40,11 +40,12 @@ from aptnn_md.engines.client.dipole_change import nearest_image
 from aptnn_md.engines.client.evaluator import Results
 from aptnn_md.engines.client.trail import Geometry, Trail
 from aptnn_md.errors import InputError, RunError
-from aptnn_md.prediction.interface import APT, PGT, Tensors
+from aptnn_md.prediction.interface import APT, PGT
 from aptnn_md.progress import log
 from aptnn_md.provenance import command_line
 from aptnn_md.stream import StreamHeader, StreamWriter
 from aptnn_md.stream.reader import StreamReader
+from aptnn_md.targets import Tensors
 
 LARGEST_STEP = 1.0
 """Å: an atom that moves farther in a step did not move by its velocity."""

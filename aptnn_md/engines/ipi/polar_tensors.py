@@ -12,7 +12,8 @@ from ase import Atoms
 
 from aptnn_md.arrays import FloatArray
 from aptnn_md.errors import InputError
-from aptnn_md.prediction.interface import PolarTensorPredictor, Tensors, all_tensors, predictor_name
+from aptnn_md.prediction.interface import PolarTensorPredictor, all_tensors, predictor_name
+from aptnn_md.targets import Tensors
 
 if TYPE_CHECKING:
     # clients of other servers do without i-PI

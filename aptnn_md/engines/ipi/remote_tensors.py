@@ -19,9 +19,9 @@ from aptnn_md.engines.client.extras import MODEL_KEY, read_tensor_extras
 from aptnn_md.engines.ipi.polar_tensors import NetworkTensors, TensorSource
 from aptnn_md.engines.ipi.state import BeadState
 from aptnn_md.errors import InputError, RunError
-from aptnn_md.prediction.interface import PolarTensorPredictor, Tensors
+from aptnn_md.prediction.interface import PolarTensorPredictor
 from aptnn_md.progress import log
-from aptnn_md.training.dataset import TARGET_SHAPES
+from aptnn_md.targets import TARGETS, Tensors
 
 
 def source_of(
@@ -115,7 +115,7 @@ class RemoteTensors:
         """APTs (n_members, n_beads, n_atoms, 3, 3), e, and what else the client sends."""
         found = read_tensor_extras(self._forces.extras_component(self._components[n_beads]))
         for name, values in found.items():
-            expected = (n_beads, self._n_atoms, *TARGET_SHAPES[name])
+            expected = (n_beads, self._n_atoms, *TARGETS[name].shape)
             if (values.shape[0], *values.shape[2:]) != expected:
                 raise RunError(
                     f"the client of tensors sent shape {values.shape}, expected {n_beads} beads of "

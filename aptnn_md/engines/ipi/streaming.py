@@ -21,10 +21,11 @@ from aptnn_md.engines.ipi.backup import set_aside
 from aptnn_md.engines.ipi.polar_tensors import TensorSource
 from aptnn_md.engines.ipi.state import BeadState
 from aptnn_md.errors import InputError
-from aptnn_md.prediction.interface import APT, PGT, Tensors
+from aptnn_md.prediction.interface import APT, PGT
 from aptnn_md.progress import log
 from aptnn_md.provenance import command_line
 from aptnn_md.stream import StreamHeader, StreamReader, StreamWriter
+from aptnn_md.targets import Tensors
 from aptnn_md.tensors import largest_deviation
 
 
