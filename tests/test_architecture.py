@@ -41,7 +41,7 @@ WITHOUT_TORCH = {"foundation", "atoms", "stream", "labels", "spectra", "normal_m
 OWN_MODULE = {
     "cffi": {"labels/engines/tblite.py"},
     "ipi": {"engines/ipi/"},
-    "mace": {"potentials/mace.py", "potentials/quiet_mace.py"},
+    "mace": {"potentials/mace.py", "potentials/mace_model.py", "potentials/quiet_mace.py"},
     "phonopy": {"labels/importers/phonopy_born.py"},
     "pyscf": {"labels/engines/pyscf.py"},
     "tblite": {"labels/engines/tblite.py"},

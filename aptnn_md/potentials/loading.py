@@ -9,8 +9,8 @@ from ase.calculators.calculator import Calculator
 
 from aptnn_md.bundled import bundled_path
 from aptnn_md.callables import call_by_name
-from aptnn_md.errors import InputError, RunError
-from aptnn_md.potentials.quiet_mace import quiet_mace
+from aptnn_md.errors import InputError
+from aptnn_md.potentials.mace_model import mace_model
 
 BUNDLED = ("water-mace",)
 """Potentials that come with the package."""
@@ -53,7 +53,7 @@ def load_potential(
     if path.is_file():
         if path.suffix == ".json":
             return _stored(path, device, dtype)
-        return _mace_model(path, device, dtype)
+        return mace_model(path, device, dtype)
     return _from_callable(text)
 
 
@@ -61,22 +61,6 @@ def _stored(path: Path, device: str, dtype: str | None) -> Calculator:
     from aptnn_md.potentials.mace import MACEPotential
 
     return MACEPotential.from_file(path, device=device, dtype=dtype or "float32")
-
-
-def _mace_model(path: Path, device: str, dtype: str | None) -> Calculator:
-    with quiet_mace():
-        try:
-            from mace.calculators import MACECalculator
-        except ImportError as error:
-            raise RunError(
-                f'{path}: MACE models need mace-torch: pip install "aptnn_md[mace]" ({error})'
-            ) from error
-        try:
-            return MACECalculator(model_paths=str(path), device=device, default_dtype=dtype or "")
-        except Exception as error:
-            # whatever the pickle in a wrong file makes happen
-            message = str(error).splitlines()[0] if str(error) else type(error).__name__
-            raise InputError(path, "file", message, "a MACE model") from error
 
 
 def _from_callable(text: str) -> Calculator:

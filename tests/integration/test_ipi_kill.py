@@ -11,20 +11,20 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import toy_molecules
+from helpers import toy_molecules
+from helpers.paths import HELPERS, TESTS
 
 pytest.importorskip("ipi")
 
-from ipi_inputs import PILE, SVR, write_input
+from helpers.ipi_inputs import PILE, SVR, write_input
 
 from aptnn_md.engines.ipi.runner import run_ipi
 from aptnn_md.engines.ipi.streaming import StreamSettings
 from aptnn_md.stream import StreamReader
 
-TESTS = Path(__file__).resolve().parents[1]
-RUN = [sys.executable, str(TESTS / "ipi_toy_run.py")]
+RUN = [sys.executable, str(HELPERS / "ipi_toy_run.py")]
 PLUGIN = (
-    f"<ffdirect name='stream'><pes>custom</pes><pes_path>{TESTS / 'ipi_toy_stream.py'}</pes_path>"
+    f"<ffdirect name='stream'><pes>custom</pes><pes_path>{HELPERS / 'ipi_toy_stream.py'}</pes_path>"
     "<parameters>{stream: run.zarr, stride: 2, estimators: bead+apt-at-centroid, groups: element}"
     "</parameters></ffdirect>"
 )

@@ -9,24 +9,23 @@ import signal
 import subprocess
 import sys
 import time
-from pathlib import Path
 
 import ase.io
 import numpy as np
 import pytest
+from helpers.paths import TESTS
 
 from aptnn_md.demo import MODEL, water_box
 from aptnn_md.engines.ase.restart import DynamicsState
 from aptnn_md.stream import StreamReader
 
-TESTS = Path(__file__).resolve().parents[1]
 STRIDE = 3
 
 # a whole program, as a user would write it
 PROGRAM = """
 import sys
 import time
-import toy_molecules as toy
+import helpers.toy_molecules as toy
 from aptnn_md.engines.ase.calculator import APTCalculator
 from aptnn_md.engines.ase.md import MDSettings, run_md
 

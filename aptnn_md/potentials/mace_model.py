@@ -1,0 +1,37 @@
+"""MACE model files by mace-torch's own calculator."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from ase.calculators.calculator import Calculator
+
+from aptnn_md.errors import InputError, RunError
+from aptnn_md.potentials.quiet_mace import quiet_mace
+
+
+def mace_model(path: Path, device: str, dtype: str | None) -> Calculator:
+    """mace-torch's own calculator of a model file as ``mace_run_train`` writes it.
+
+    Such a file is a pickle, and reading it runs what is in it.
+
+    Raises
+    ------
+    RunError
+        mace-torch is not installed.
+    InputError
+        Not a MACE model.
+    """
+    with quiet_mace():
+        try:
+            from mace.calculators import MACECalculator
+        except ImportError as error:
+            raise RunError(
+                f'{path}: MACE models need mace-torch: pip install "aptnn_md[mace]" ({error})'
+            ) from error
+        try:
+            return MACECalculator(model_paths=str(path), device=device, default_dtype=dtype or "")
+        except Exception as error:
+            # whatever the pickle in a wrong file makes happen
+            message = str(error).splitlines()[0] if str(error) else type(error).__name__
+            raise InputError(path, "file", message, "a MACE model") from error

@@ -1,0 +1,198 @@
+"""train, evaluate, predict, info and the command line as such."""
+
+import json
+import subprocess
+import sys
+
+import ase.io
+import numpy as np
+import pytest
+from helpers.systems import random_checkpoint, triclinic
+
+from aptnn_md import __version__
+from aptnn_md.cli import COMMANDS, main
+from aptnn_md.prediction.model_file import load_checkpoint, save_checkpoint
+from aptnn_md.prediction.predictor import Predictor
+from aptnn_md.stream import StreamHeader, StreamWriter
+
+SMALL = "cutoff = 4.0\nn_channels = 4\nn_radial = 3\nmessage_channels = 2\n"
+
+
+@pytest.fixture
+def model(tmp_path):
+    save_checkpoint(tmp_path / "model.pt", random_checkpoint(members=2))
+    return tmp_path / "model.pt"
+
+
+@pytest.fixture
+def frames(tmp_path):
+    """Three frames that the model itself labelled, one label missing, plus noise."""
+    predictor = Predictor(random_checkpoint(members=2))
+    noise = np.random.default_rng(0)
+    written = []
+    for seed in range(3):
+        atoms = triclinic(seed)
+        labels = predictor(atoms).reshape(-1, 9) + 0.1 * noise.normal(size=(17, 9))
+        labels[seed] = np.nan
+        atoms.arrays["apt"] = labels
+        written.append(atoms)
+    ase.io.write(tmp_path / "frames.extxyz", written)
+    return tmp_path / "frames.extxyz"
+
+
+def test_evaluate_json_and_table(model, frames, tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert main(["evaluate", "--model", str(model), "--data", str(frames), "--json"]) == 0
+    figures = json.loads(capsys.readouterr().out)
+    assert figures["rmse"] == pytest.approx(0.1, rel=0.1)
+    assert figures["mae"] == pytest.approx(0.1 * np.sqrt(2 / np.pi), rel=0.1)
+    assert set(figures["by_element"]) == {"H", "O", "Na"}
+    assert set(figures["by_irrep"]) == {"0e", "1e", "2e"}
+    assert figures["n_atoms"] == 3 * 16
+    assert not (tmp_path / "parity.png").exists()
+    assert main(["evaluate", "--model", str(model), "--data", str(frames)]) == 0
+    assert "RMSE" in capsys.readouterr().out
+    assert (tmp_path / "parity.png").exists()
+
+
+def test_predict_writes_what_the_predictor_says(model, frames, tmp_path, capsys):
+    out = tmp_path / "out.extxyz"
+    assert main(["predict", "--model", str(model), "--data", str(frames), "--out", str(out)]) == 0
+    predictor = Predictor.from_file(model)
+    for atoms in ase.io.read(out, ":"):
+        mean, deviation = predictor.with_std(atoms)
+        assert np.allclose(atoms.arrays["apt"], mean.reshape(-1, 9), atol=1e-5)
+        assert np.allclose(atoms.arrays["apt_std"], deviation.reshape(-1, 9), atol=1e-5)
+
+
+def test_train_from_toml_and_info(frames, tmp_path, capsys):
+    config = tmp_path / "train.toml"
+    out = tmp_path / "new.pt"
+    config.write_text(
+        f'data = "{frames}"\nout = "{out}"\n[network]\n{SMALL}'
+        '[training]\nepochs = 50\n[card]\nlevel_of_theory = "random numbers"\n'
+    )
+    assert main(["train", "--config", str(config), "--epochs", "1", "--seed", "3"]) == 0
+    assert main(["info", str(out), "--json"]) == 0
+    text = capsys.readouterr().out
+    facts = json.loads(text[text.index("{") :])
+    assert facts["sha256"] == load_checkpoint(out).sha256
+    assert facts["level_of_theory"] == "random numbers"
+    assert facts["package_version"] == __version__
+    assert facts["training_settings"]["epochs"] == 1
+    assert facts["network_settings"]["n_channels"] == 4
+
+
+def test_both_targets_by_command_line(tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    predictor = Predictor(random_checkpoint(target="apt+pgt", seed=2))
+    frames = []
+    for seed in range(3):
+        atoms = triclinic(seed)
+        for target, members in predictor.tensors([atoms])[0].items():
+            atoms.arrays[target] = members[0].reshape(len(atoms), -1)
+        frames.append(atoms)
+    ase.io.write("both.extxyz", frames)
+    config = tmp_path / "train.toml"
+    config.write_text(f"[network]\n{SMALL}[training]\nepochs = 1\npgt_weight = 0.5\n")
+    train = ["train", "--config", str(config), "--data", "both.extxyz", "--target"]
+    assert main([*train, "apt+pgt", "--out", "both.pt", "--committee", "2"]) == 0
+    printed = capsys.readouterr().out
+    assert " e (apt) and " in printed
+    assert " Å² (pgt)" in printed
+    assert main([*train, "pgt", "--out", "pgt.pt"]) == 0
+    assert "Å²" in capsys.readouterr().out
+    assert main(["info", "both.pt", "--json"]) == 0
+    facts = json.loads(capsys.readouterr().out)
+    assert facts["target"] == "apt+pgt"
+    assert facts["network_settings"]["target_irreps"] == "1x0e+1x1e+1x2e+2x1o+1x2o+1x3o"
+    assert main(["evaluate", "--model", "both.pt", "--data", "both.extxyz", "--json"]) == 0
+    figures = json.loads(capsys.readouterr().out)
+    assert {target: figures[target]["unit"] for target in figures} == {"apt": "e", "pgt": "Å²"}
+    for found in figures.values():
+        assert found["relative"] == pytest.approx(found["rmse"] / found["spread"])
+    one = ["evaluate", "--model", "both.pt", "--target", "pgt", "--data", "both.extxyz"]
+    assert main([*one, "--json"]) == 0
+    assert json.loads(capsys.readouterr().out) == figures["pgt"]
+    assert main(one) == 0
+    assert "all figures in Å²" in capsys.readouterr().out
+    assert main([*one[:4], "dipole", *one[5:]]) == 2
+    assert "--target: found dipole, expected apt or pgt" in capsys.readouterr().err
+    out = ["--data", "both.extxyz", "--out", "out.extxyz"]
+    assert main(["predict", "--model", "water-apt,pgt.pt", *out]) == 2  # no sodium in water-apt
+    assert main(["predict", "--model", "both.pt", *out]) == 0
+    (tensors,) = Predictor.from_file("both.pt").tensors(frames[:1])
+    written = ase.io.read("out.extxyz", 0)
+    for target, members in tensors.items():
+        columns = members.reshape(2, 17, -1)
+        assert np.allclose(written.arrays[target], columns.mean(axis=0), atol=1e-6)
+        assert np.allclose(written.arrays[f"{target}_std"], columns.std(axis=0, ddof=1), atol=1e-6)
+
+
+def test_info_of_a_stream_and_a_potential(tmp_path, capsys):
+    header = StreamHeader.for_atoms(triclinic(), timestep=0.5, stride=4, temperature=310.0)
+    with StreamWriter(tmp_path / "s.zarr", header, first_step=0) as stream:
+        for step in (0, 4, 8):
+            stream.append(step, 0.5 * step, {"bead": np.ones((1, 3))})
+    assert main(["info", str(tmp_path / "s.zarr"), "--json"]) == 0
+    facts = json.loads(capsys.readouterr().out)
+    assert (facts["kind"], facts["frames"], facts["temperature"]) == ("stream", 3, 310.0)
+    assert main(["info", "water-mace"]) == 0
+    printed = capsys.readouterr().out
+    assert "level_of_theory" in printed
+    assert "sha256" in printed
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ('outt = "x"\n', "key: found outt"),
+        ("[training]\nepoch = 3\n", r"[training]: found epoch"),
+        ("[network]\nchannels = 3\n", "settings: found channels"),
+        ("[training]\nepochs = -1\n", "epochs: found -1"),
+        ("data = \n", "expected a TOML file"),
+        ("valid_fraction = 1.5\n", "valid_fraction: found 1.5"),
+    ],
+)
+def test_bad_configurations_are_refused(frames, tmp_path, capsys, text, message):
+    config = tmp_path / "train.toml"
+    config.write_text(text)
+    code = main(
+        ["train", "--config", str(config), "--data", str(frames), "--out", str(tmp_path / "m.pt")]
+    )
+    error = capsys.readouterr().err
+    assert code == 2
+    assert message in error
+    assert len(error.strip().splitlines()) == 1
+
+
+def test_errors_are_one_line_with_exit_code_2(model, tmp_path, capsys):
+    assert main(["info", str(tmp_path / "nothing")]) == 2
+    assert main(["evaluate", "--model", str(model), "--data", str(tmp_path / "none.xyz")]) == 2
+    assert main(["predict", "--model", "water-apt2", "--data", "x", "--out", "y"]) == 2
+    assert len(capsys.readouterr().err.strip().splitlines()) == 3
+
+
+def test_unwritable_output_is_said_before_training(frames, capsys):
+    arguments = ["train", "--data", str(frames), "--out", "/proc/nowhere/model.pt"]
+    assert main(arguments) == 2
+    assert "/proc/nowhere" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_explains_itself(command, capsys):
+    with pytest.raises(SystemExit) as ended:
+        main([command, "--help"])
+    assert ended.value.code == 0
+    text = capsys.readouterr().out
+    assert f"aptnn-md {command}" in text
+    assert "example:" in text
+
+
+def test_help_does_not_import_torch():
+    code = (
+        "import sys; from aptnn_md.cli import main\n"
+        "try: main(['--help'])\nexcept SystemExit: pass\n"
+        "assert not {'torch', 'ase', 'zarr', 'matplotlib'} & set(sys.modules)"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, stdout=subprocess.DEVNULL)

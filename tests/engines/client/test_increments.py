@@ -1,0 +1,282 @@
+"""Streams of increments: bookkeeping of beads and steps, restarts, and what is refused."""
+
+import numpy as np
+import pytest
+from ase import Atoms
+from helpers import toy_molecules
+
+from aptnn_md.engines.client.evaluator import Evaluator
+from aptnn_md.engines.client.increments import IncrementSettings, IncrementStream
+from aptnn_md.engines.client.trail import Geometry, Trail
+from aptnn_md.errors import InputError, RunError
+from aptnn_md.stream import StreamReader
+
+TEMPLATE = toy_molecules.structure(2, seed=3, pbc=True)
+CELL = TEMPLATE.cell.array
+TIMESTEP = 0.5
+
+
+def paths(n_beads=1, n_steps=30):
+    """Positions (n_steps, n_beads, 6, 3) of beads that vibrate about different places."""
+    rng = np.random.default_rng(8)
+    amplitude, frequency = rng.normal(scale=0.08, size=(6, 3)), rng.uniform(0.02, 0.05, (6, 3))
+    offset = rng.normal(scale=0.02, size=(n_beads, 6, 3))
+    time = TIMESTEP * np.arange(n_steps)[:, None, None, None]
+    return TEMPLATE.positions + offset + amplitude * np.sin(2 * np.pi * frequency * time + 0.3)
+
+
+def new(path, n_beads=1, timestep=TIMESTEP, predictor=None, **options):
+    evaluator = Evaluator(TEMPLATE, None, predictor or toy_molecules.Tensors())
+    settings = IncrementSettings(path, timestep, n_beads, **options)
+    return IncrementStream(
+        settings,
+        TEMPLATE,
+        evaluator,
+        model="toy",
+        n_members=evaluator.n_members,
+        n_pgt_members=evaluator.n_pgt_members,
+    )
+
+
+def feed(stream, beads, order=None, first=0, cell=CELL, shift=0):
+    """Hand over a step."""
+    for k in range(len(beads)) if order is None else order:
+        results = stream.evaluate(cell[None], beads[k][None], True)
+        tensors = {name: values[0] for name, values in results.tensors.items()}
+        stream.add(first + k, cell, beads[k] + shift, tensors)
+
+
+def mean_dipole(beads):
+    return np.mean([toy_molecules.dipole(q) for q in beads], axis=0)
+
+
+def increments(path):
+    return TIMESTEP * StreamReader(path).dipole_rate().sum(axis=1)
+
+
+def test_beads_in_any_order_with_repetitions_and_folding(tmp_path):
+    steps, rng = paths(4), np.random.default_rng(0)
+    with_motion = new(tmp_path / "s", 4, groups="molecule+motion")
+    for n, beads in enumerate(steps):
+        order = rng.permutation(4)
+        # a request may be repeated, and other replicas may come besides
+        order = [*order[:2], order[0], *order[2:]]
+        whole = rng.integers(-1, 2, size=(2, 3)).repeat(3, axis=0) @ CELL
+        feed(with_motion, beads, order, first=7, shift=whole)
+        if n > 0:
+            feed(with_motion, beads[:1], first=30)
+            feed(with_motion, beads, rng.permutation(4), first=7, shift=whole)
+    with_motion.close()
+    stream = StreamReader(tmp_path / "s")
+    assert stream.n_frames == len(steps) - 1
+    exact = np.array([mean_dipole(beads) for beads in steps])
+    error = np.cumsum(increments(tmp_path / "s"), axis=0) - (exact[1:] - exact[0])
+    assert np.abs(error).max() < 1e-3 * np.ptp(exact, axis=0).max()
+    assert stream.header.groups[:2] == ("HClO-1 translation", "HClO-1 libration")
+    assert stream.f_sum is not None
+
+
+def test_committee_gives_its_spread(tmp_path):
+    steps = paths(2, 3)
+    stream = new(tmp_path / "s", 2, predictor=toy_molecules.Committee())
+    for beads in steps:
+        feed(stream, beads)
+    stream.close()
+    reader = StreamReader(tmp_path / "s")
+    factors = toy_molecules.Committee.factors
+    np.testing.assert_allclose(
+        reader.read("dipole_rate_std"),
+        np.abs(reader.dipole_rate()) * factors.std(ddof=1) / factors.mean(),
+    )
+    apt = np.array([toy_molecules.polar_tensors(q) for q in steps[-1]])
+    largest = np.sqrt((apt**2).mean(axis=(-1, -2))).max() * factors.std(ddof=1)
+    assert reader.read("extrapolation")[-1] == pytest.approx(largest)
+
+
+@pytest.mark.parametrize("lost", [1, 4, 12])
+def test_restart_goes_on_where_the_server_does(tmp_path, lost):
+    steps = paths(2)
+    stream = new(tmp_path / "s", 2)
+    for beads in steps[:20]:
+        feed(stream, beads)
+    # nothing is committed but by the trail: as after kill -9
+    stream._writer.commit()
+    for beads in steps[20:25]:
+        feed(stream, beads)
+    stream._writer._buffer.clear()
+    stream.close()
+    assert StreamReader(tmp_path / "s").n_frames == 19
+    again = new(tmp_path / "s", 2)
+    # the server repeats steps from an older checkpoint, or asks again for what was not answered
+    for beads in steps[25 - lost :]:
+        feed(again, beads + 1e-9, first=5)
+    again.close()
+    check_all(tmp_path / "s", steps)
+
+
+def test_a_client_that_was_killed_takes_up_the_next_step(tmp_path):
+    steps = paths(2)
+    first = new(tmp_path / "s", 2)
+    for beads in steps[:10]:
+        feed(first, beads)
+    feed(first, steps[10][:1])
+    first._writer._buffer.clear()
+    first.close()
+    second = new(tmp_path / "s", 2)
+    for beads in steps[10:]:
+        feed(second, beads)
+    second.close()
+    check_all(tmp_path / "s", steps)
+
+
+def check_all(path, steps):
+    fresh = new(path.with_name("fresh"), steps.shape[1])
+    for beads in steps:
+        feed(fresh, beads)
+    fresh.close()
+    assert StreamReader(path).step.tolist() == list(range(1, len(steps)))
+    np.testing.assert_allclose(increments(path), increments(path.with_name("fresh")), atol=1e-8)
+
+
+def test_a_missing_step_is_refused_at_a_restart(tmp_path):
+    steps = paths(2)
+    for n in range(2):
+        stream = new(tmp_path / "s", 2)
+        if n == 0:
+            for beads in steps[:10]:
+                feed(stream, beads)
+        else:
+            with pytest.raises(InputError, match="none of the 10 of this stream and not the next"):
+                feed(stream, steps[11])
+        stream.close()
+    assert StreamReader(tmp_path / "s").n_frames == 9
+
+
+def test_streams_of_others_are_not_touched(tmp_path):
+    steps = paths()
+    stream = new(tmp_path / "s")
+    for beads in steps[:5]:
+        feed(stream, beads)
+    stream.close()
+    with pytest.raises(InputError, match="n_beads: found 1, expected 2"):
+        feed(new(tmp_path / "s", 2), paths(2)[0])
+    (tmp_path / "s.trail").rename(tmp_path / "elsewhere")
+    with pytest.raises(InputError, match=r"a stream without s\.trail"):
+        new(tmp_path / "s")
+    assert StreamReader(tmp_path / "s").n_frames == 4
+
+
+def test_a_second_client_is_refused(tmp_path):
+    steps = paths()
+    first = new(tmp_path / "s")
+    for beads in steps[:5]:
+        feed(first, beads)
+    with pytest.raises(InputError, match="found another client at work"):
+        feed(new(tmp_path / "s"), steps[5])
+    feed(first, steps[5])
+    first.close()
+    assert StreamReader(tmp_path / "s").n_frames == 5
+
+
+def test_a_trail_without_its_stream_does_not_count(tmp_path):
+    steps = paths()
+    for start in (0, 10):
+        stream = new(tmp_path / "s")
+        for beads in steps[start : start + 5]:
+            feed(stream, beads)
+        stream.close()
+        reader = StreamReader(tmp_path / "s")
+        assert reader.step.tolist() == [1, 2, 3, 4]
+        (tmp_path / "s").rename(tmp_path / f"moved{start}")
+
+
+def turned(cell):
+    turn = np.linalg.qr(np.random.default_rng(1).normal(size=(3, 3)))[0]
+    return cell @ turn
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"cell": 1.0001 * CELL}, "step 2: the cell changed.*constant pressure.*aptnn-md ipi"),
+        ({"cell": turned(CELL)}, r"step 2: the cell changed.*its turns \(ffrotations\)"),
+        ({"shift": 0.7}, "step 2: an atom moved 1.2. Å, more than 1.0 Å: steps are missing"),
+    ],
+)
+def test_steps_that_are_none_are_refused(tmp_path, options, words):
+    steps = paths()
+    stream = new(tmp_path / "s")
+    feed(stream, steps[0])
+    feed(stream, steps[1])
+    with pytest.raises(RunError, match=words):
+        feed(stream, steps[2], **options)
+    stream.close()
+    assert StreamReader(tmp_path / "s").n_frames == 1
+
+
+def test_requests_that_are_no_beads_are_refused(tmp_path):
+    steps = paths(4)
+    with pytest.raises(RunError, match=r"more replicas than 1 \(0 to 1 at least\).*--beads"):
+        feed(new(tmp_path / "a"), steps[0])
+    stream = new(tmp_path / "b", 4)
+    feed(stream, steps[0])
+    feed(stream, steps[1], order=[0, 2, 3])
+    with pytest.raises(RunError, match="replica 2 moved on before 1 other of 4 came: another cl"):
+        feed(stream, steps[2], order=[2])
+    apart = steps[0] + 4.0 * np.arange(4)[:, None, None]
+    with pytest.raises(RunError, match=r"Å from their mean: these are no beads of one ring"):
+        feed(new(tmp_path / "c", 4), apart)
+
+
+def test_time_step_from_the_server_or_from_here(tmp_path):
+    stream = new(tmp_path / "a", timestep=None)
+    with pytest.raises(InputError, match="time step: found none, expected --timestep, or <param"):
+        stream.use_parameters({"batch_size": "2"})
+    stream.use_parameters({"dt_fs": "0.25"})
+    assert stream.timestep == 0.25
+    with pytest.raises(InputError, match=r"dt_fs: found 0\.25, expected 0\.5 fs as given here"):
+        new(tmp_path / "b").use_parameters({"dt_fs": "0.25"})
+    with pytest.raises(InputError, match="dt_fs: found 'short'"):
+        new(tmp_path / "b").use_parameters({"dt_fs": "short"})
+
+
+def test_torn_records_of_a_trail_do_not_count(tmp_path):
+    rng = np.random.default_rng(2)
+    geometries = [Geometry(n, CELL, rng.normal(size=(2, 3, 3))) for n in range(5)]
+    trail = Trail(tmp_path / "t", (2, 3, 3), 4)
+    for geometry in geometries:
+        trail.append(geometry, np.full(4, float(geometry.step)))
+    trail.close()
+    content = (tmp_path / "t" / "steps").read_bytes()
+    size = len(content) // 5
+    for cut, flip, n_left in ((0, 0, 5), (1, 0, 4), (size + 1, 0, 3), (0, 20, 4)):
+        damaged = bytearray(content[: len(content) - cut])
+        if flip:
+            damaged[-flip] ^= 1
+        (tmp_path / "t" / "steps").write_bytes(damaged)
+        trail = Trail(tmp_path / "t", (2, 3, 3), 4)
+        assert len(trail) == n_left
+        np.testing.assert_array_equal(trail.values(1)[:, 0], np.arange(1, n_left))
+        assert trail.find(geometries[2].positions + 1e-7) == 2
+        assert trail.find(geometries[2].positions[::-1]) is None
+        known = [geometry.step for geometry in trail.last()]
+        assert known == [n for n in (3, 4) if n < n_left]
+        trail.close()
+    with pytest.raises(InputError, match="trail: found other records"):
+        Trail(tmp_path / "t", (2, 3, 3), 1)
+
+
+def test_no_space_for_the_trail(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(InputError, match="expected a writable directory"):
+        Trail(tmp_path / "file", (1, 2, 3), 1)
+
+
+def test_without_a_cell(tmp_path):
+    atoms = Atoms(TEMPLATE.numbers, TEMPLATE.positions)
+    evaluator = Evaluator(atoms, None, toy_molecules.Tensors())
+    stream = IncrementStream(IncrementSettings(tmp_path / "s", TIMESTEP), atoms, evaluator)
+    for beads in paths():
+        feed(stream, beads, cell=np.zeros((3, 3)))
+    stream.close()
+    assert StreamReader(tmp_path / "s").header.volume is None

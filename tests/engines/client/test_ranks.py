@@ -1,0 +1,187 @@
+"""Work divided over the ranks of MPI: ours, and i-PI's own ``ffmpi``."""
+
+import json
+import os
+import shutil
+import signal
+import struct
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import ase.io
+import numpy as np
+import pytest
+from helpers import toy_molecules
+from helpers.paths import DRIVERS, ROOT, TESTS
+
+pytest.importorskip("ipi")
+
+from helpers.ipi_client_tools import Server
+from helpers.ipi_inputs import PILE, Checkpoint, write_input
+from test_client import check_increments, dipoles
+from test_client_servers import Talk
+
+from aptnn_md.engines.client.extras import APT_KEY, decode_tensor
+from aptnn_md.engines.client.ranks import shares
+from aptnn_md.prediction.predictor import Predictor
+
+pytestmark = pytest.mark.ipi
+SCRIPTS = Path(sys.executable).parent
+needs_mpirun = pytest.mark.skipif(shutil.which("mpirun") is None, reason="there is no mpirun")
+
+
+def mpirun(*command, directory=TESTS, **options):
+    """Start a program under mpirun."""
+    pytest.importorskip("mpi4py")
+    environment = os.environ | {
+        "OMPI_ALLOW_RUN_AS_ROOT": "1",
+        "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1",
+        # cores are shared with other work, perhaps another mpirun
+        "OMPI_MCA_hwloc_base_binding_policy": "none",
+        "OMPI_MCA_mpi_yield_when_idle": "1",
+        "PYTHONPATH": str(TESTS),
+        "OMP_NUM_THREADS": "1",
+    }
+    environment.pop("PYTHONSAFEPATH", None)
+    return subprocess.Popen(
+        ["mpirun", "--oversubscribe", *map(str, command)],
+        cwd=directory,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        **options,
+    )
+
+
+def finished(process, seconds=200):
+    try:
+        output = process.communicate(timeout=seconds)[0]
+    finally:
+        process.kill()
+    assert process.returncode == 0, output
+    return output
+
+
+@pytest.mark.parametrize("n_structures", [1, 2, 3, 5, 8])
+@pytest.mark.parametrize("n_members", [0, 1, 3])
+@pytest.mark.parametrize("n_ranks", [1, 2, 3, 4, 7])
+def test_everything_is_evaluated_once(n_structures, n_members, n_ranks):
+    tensors, forces = np.zeros((n_structures, n_members)), np.zeros(n_structures)
+    n_pgt = 2 if n_members else 0
+    gradients = np.zeros((n_structures, n_pgt))
+    work = []
+    for share in shares(n_structures, n_members, n_ranks, n_pgt):
+        tensors[share.structures, share.members] += 1
+        gradients[share.structures, share.pgt] += 1
+        forces[share.structures] += share.forces
+        work.append(share.n_structures * share.n_members)
+    assert (tensors == 1).all()
+    assert (gradients == 1).all()
+    assert (forces == 1).all()
+    if n_members == 1 and n_structures >= n_ranks:
+        assert max(work) - min(work) <= 1
+    if n_structures == 1 and n_members == 3 and n_ranks >= 3:
+        assert sorted(work)[-3:] == [1, 1, 1]
+
+
+@needs_mpirun
+def test_ranks_give_what_one_process_gives():
+    output = finished(mpirun("-n", 3, sys.executable, "ipi_toy_ranks.py", "compare"))
+    assert "told: rank 2: an atom is far away" in output
+    assert "3 ranks agree" in output
+
+
+def kill_root(process, path, n_bytes):
+    """Kill -9 rank 0 as soon as the trail has grown; mpirun must end the other one."""
+    trail, end = path.with_name("s.zarr.trail") / "steps", time.monotonic() + 120
+    while not trail.exists() or trail.stat().st_size < n_bytes:
+        assert process.poll() is None
+        assert time.monotonic() < end
+        time.sleep(0.01)
+    os.kill(int(path.with_name("s.zarr.pid0").read_text()), signal.SIGKILL)
+    assert process.wait(60) != 0
+    other = int(path.with_name("s.zarr.pid1").read_text())
+    while Path(f"/proc/{other}").exists():
+        assert time.monotonic() < end
+        time.sleep(0.01)
+
+
+@needs_mpirun
+@pytest.mark.parametrize("n_kills", [1, pytest.param(6, marks=pytest.mark.slow)])
+def test_a_stream_from_two_ranks_whose_root_is_killed(tmp_path, n_kills):
+    command = ("-n", 2, sys.executable, "ipi_toy_ranks.py", "client")
+    path, steps = tmp_path / "s.zarr", 40
+    options = {"n_beads": 4, "mode": "nvt", "thermostat": PILE, "batch_size": 4}
+    with Server(tmp_path, steps=steps, **options) as server:
+        for n in range(n_kills):
+            process = mpirun(*command, server.address.path, path, 4, 0.02)
+            kill_root(process, path, 900 * (n + 1))
+        output = finished(mpirun(*command, server.address.path, path, 4))
+        server.wait()
+    assert "ClientSummary" in output
+    assert check_increments(path, dipoles(tmp_path)).n_frames == steps
+
+
+@needs_mpirun
+def test_tensors_of_the_command_are_the_predictors(tmp_path):
+    atoms = ase.io.read(ROOT / "aptnn_md/bundled/water64.extxyz")[:6]
+    ase.io.write(tmp_path / "start.xyz", atoms)
+    talk = Talk()
+    talk.listener.settimeout(60)
+    process = mpirun(
+        *("-n", 2, SCRIPTS / "aptnn-md", "driver", "--address", str(talk.address)),
+        *("--template", "start.xyz", "--model", "water-apt-committee", "--extras", "tensors"),
+        *("--dtype", "float64", "--server", "ase"),
+        directory=tmp_path,
+    )
+    talk.accept()
+    assert talk.status() == "NEEDINIT"
+    talk.say("INIT", struct.pack("ii", 0, 1), b"\0")
+    predictor = Predictor.from_file("water-apt-committee", dtype="float64")
+    for n in range(2):
+        atoms.positions += 0.02 * np.random.default_rng(n).normal(size=(6, 3))
+        talk.say("POSDATA", talk.positions(atoms), b"GETFORCE    ")
+        talk.sock.settimeout(60)
+        energy, forces, text = talk.forces(6)
+        assert energy == 0.0
+        assert not forces.any()
+        tensors = decode_tensor(json.loads(text)[APT_KEY])
+        np.testing.assert_allclose(tensors, predictor.members(atoms), rtol=0, atol=1e-12)
+    talk.say("EXIT")
+    assert "2 structures in 2 calls" in finished(process)
+    talk.close()
+
+
+@needs_mpirun
+def test_ranks_that_i_pi_owns(tmp_path):
+    """``ffmpi`` with our driver gives the trajectory of the same potential inside i-PI."""
+    pes = DRIVERS / "aptnn_md_potential.py"
+    options = {"n_beads": 4, "steps": 5}
+    write_input(tmp_path / "direct", **options)
+    direct = subprocess.run(
+        [SCRIPTS / "i-pi", "input.xml"], cwd=tmp_path / "direct", capture_output=True, check=False
+    )
+    assert direct.returncode == 0
+    write_input(
+        tmp_path / "mpi",
+        forcefields="<ffmpi name='ranks'><batch_size>2</batch_size></ffmpi>",
+        toy_force="<force forcefield='ranks'/>",
+        **options,
+    )
+    parameters = "potential=helpers.toy_molecules:Potential,template=start.xyz"
+    output = finished(
+        mpirun(
+            *("-n", 1, SCRIPTS / "i-pi", "input.xml"),
+            *(":", "-n", 2, SCRIPTS / "i-pi-py_driver", "--mpi", "-m", "custom"),
+            *("-P", pes, "-o", parameters),
+            directory=tmp_path / "mpi",
+        )
+    )
+    assert "Exiting cleanly" in output
+    mine, theirs = (Checkpoint(tmp_path / name / "run.state_5") for name in ("mpi", "direct"))
+    assert mine.step == theirs.step == 5
+    assert np.abs(mine.positions - toy_molecules.structure(2, seed=3).positions).max() > 1e-3
+    np.testing.assert_allclose(mine.positions, theirs.positions, rtol=0, atol=1e-7)

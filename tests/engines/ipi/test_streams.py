@@ -1,0 +1,436 @@
+"""Streams of i-PI: plugin, properties, tensors of clients, several systems, restarts, refusals."""
+
+import functools
+import importlib
+import logging
+import shutil
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from ase import Atoms
+from helpers import toy_molecules
+from helpers.paths import HELPERS
+
+pytest.importorskip("ipi")
+
+from helpers.ipi_inputs import PILE, SVR, go_on_toy, run_toy, write_input
+from ipi.engine.simulation import Simulation
+from ipi.utils.softexit import softexit
+
+from aptnn_md.atoms.groups import parse_groups
+from aptnn_md.engines.ipi.runner import run_ipi
+from aptnn_md.engines.ipi.state import _numbers
+from aptnn_md.engines.ipi.streaming import StreamSettings
+from aptnn_md.engines.ipi.version import check_version
+from aptnn_md.errors import InputError, RunError
+from aptnn_md.spectra.analysis.convergence import Monitor
+from aptnn_md.spectra.infrared.of_streams import StreamOptions
+from aptnn_md.stream import StreamReader
+
+pytestmark = [pytest.mark.ipi, pytest.mark.filterwarnings("ignore::DeprecationWarning:ipi")]
+RATES = "dipole_rate, dipole_rate_centroid_apt, dipole_rate_apt_at_centroid"
+TRPMD = {"n_beads": 4, "mode": "nvt", "thermostat": PILE}
+WEIGHTLESS = "<force forcefield='stream' weight='0.0'/>"
+
+
+def plugin(parameters, name="stream", file="ipi_toy_stream.py"):
+    return (
+        f"<ffdirect name='{name}'><pes>custom</pes><pes_path>{HELPERS / file}</pes_path>"
+        f"<parameters>{{{parameters}}}</parameters></ffdirect>"
+    )
+
+
+@pytest.fixture(autouse=True)
+def quick_end_of_ipi(monkeypatch):
+    monkeypatch.setattr(importlib.import_module("ipi.utils.softexit"), "SOFTEXITLATENCY", 0.05)
+
+
+def run_plain(source):
+    """What the script ``i-pi`` does, but for the end of the process."""
+    try:
+        with open(source) as file:
+            simulation = Simulation.load_from_xml(file)
+        simulation.run()
+        softexit.cleanup(status=simulation.exit_status, message=simulation.exit_message)
+    finally:
+        softexit.reset()
+
+
+def test_plugin_and_runner_write_the_same(tmp_path, monkeypatch):
+    estimators = ("bead", "centroid-apt", "apt-at-centroid")
+    by_runner, _ = run_toy(tmp_path, monkeypatch, estimators, stream={"stride": 2}, **TRPMD)
+    (tmp_path / "plugin").mkdir()
+    monkeypatch.chdir(tmp_path / "plugin")
+    write_input(
+        ".",
+        **TRPMD,
+        checkpoint=8,
+        forcefields=plugin(
+            "stream: s.zarr, stride: 2, estimators: bead+centroid-apt+apt-at-centroid, "
+            "groups: element, velocities: True"
+        ),
+        forces=WEIGHTLESS,
+        properties="dipole_rate{ang/fs}, dipole_rate, dipole_rate_apt_at_centroid(group=H){ang/fs},"
+        " dipole_rate(bead=0), dipole_rate(bead=1), dipole_rate(bead=2), dipole_rate(bead=3)",
+    )
+    run_plain("input.xml")
+    stream = StreamReader("s.zarr")
+    for name in estimators:
+        np.testing.assert_array_equal(stream.dipole_rate(name), by_runner.dipole_rate(name))
+    assert stream.header.n_beads == 4
+    assert stream.read("velocity").shape == (11, 6, 3)
+    printed = np.loadtxt("run.out").reshape(21, 7, 3)
+    np.testing.assert_allclose(printed[::2, 0], stream.dipole_rate("bead").sum(1), rtol=1e-12)
+    angstrom_per_fs = 41.341373 / 1.8897261
+    np.testing.assert_allclose(printed[:, 1] * angstrom_per_fs, printed[:, 0], rtol=1e-12)
+    np.testing.assert_allclose(
+        printed[::2, 2], stream.dipole_rate("apt-at-centroid")[:, 0], rtol=1e-12
+    )
+    np.testing.assert_allclose(printed[:, 3:].mean(1), printed[:, 1], atol=1e-15)
+    # from a checkpoint, which holds the plugin and its parameters
+    (tmp_path / "again").mkdir()
+    shutil.copytree("s.zarr", tmp_path / "again" / "s.zarr")
+    shutil.copy("run.state_2", tmp_path / "again")
+    monkeypatch.chdir(tmp_path / "again")
+    run_plain("run.state_2")
+    again = StreamReader("s.zarr")
+    np.testing.assert_array_equal(again.step, stream.step)
+    np.testing.assert_allclose(again.dipole_rate(), stream.dipole_rate(), rtol=0, atol=1e-13)
+
+
+def test_plugin_beside_multiple_time_steps(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    write_input(
+        ".",
+        forcefields=plugin("stream: s.zarr, stride: 2"),
+        forces="<force forcefield='stream' weight='0.0'><mts_weights>[0, 0]</mts_weights></force>",
+        extra_dynamics="<nmts>[1, 2]</nmts>",
+        toy_force="<force forcefield='toy'><mts_weights>[0.4, 0.6]</mts_weights></force>",
+    )
+    run_plain("input.xml")
+    stream = StreamReader("s.zarr")
+    assert list(stream.step) == list(range(0, 21, 2))
+    assert stream.header.ensemble == "classical, NVE, MTS 1x2"
+
+
+def test_plugin_that_no_system_refers_to(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    write_input(".", forcefields=plugin("stream: s.zarr"))
+    with pytest.raises(InputError, match=r"weight='0\.0'"):
+        run_plain("input.xml")
+    assert not Path("s.zarr").exists()
+
+
+def test_tensors_of_forcefields(tmp_path, monkeypatch):
+    """Beads and centroid from two components of weight 0, asked at the stride only."""
+    estimators = ("bead", "centroid-apt", "apt-at-centroid")
+    direct, _ = run_toy(tmp_path, monkeypatch, estimators, stream={"stride": 5}, **TRPMD)
+    (tmp_path / "remote").mkdir()
+    monkeypatch.chdir(tmp_path / "remote")
+    forcefields = "".join(plugin("log: calls", n, "ipi_toy_tensors.py") for n in ("apt", "apt1"))
+    write_input(
+        ".",
+        **TRPMD,
+        forcefields=forcefields,
+        forces="<force forcefield='apt' weight='0.0'/>"
+        "<force forcefield='apt1' weight='0.0' nbeads='1'/>",
+    )
+    settings = StreamSettings("run.zarr", 5, estimators, "element")
+    run_ipi("input.xml", settings, None, tensors=("apt", "apt1"))
+    remote, scale = StreamReader("run.zarr"), np.abs(direct.dipole_rate()).max()
+    for name in estimators:  # the toy converts units in its own way
+        np.testing.assert_allclose(
+            remote.dipole_rate(name), direct.dipole_rate(name), rtol=0, atol=1e-13 * scale
+        )
+    assert (remote.header.model, remote.header.model_sha256) == ("toy", "f00d")
+    assert len(Path("calls").read_text().split()) == 5 * (4 + 1)
+
+
+def test_tensors_of_a_client_behind_a_socket(tmp_path, monkeypatch):
+    """A process of its own, beads in batches, and the stream of the network in this process."""
+    direct, _ = run_toy(tmp_path, monkeypatch, ("bead",), stream={"stride": 5}, **TRPMD)
+    (tmp_path / "remote").mkdir()
+    monkeypatch.chdir(tmp_path / "remote")
+    write_input(
+        ".",
+        **TRPMD,
+        forcefields="<ffsocket name='apt' mode='unix'><address>apt</address>"
+        "<batch_size>4</batch_size></ffsocket>",
+        forces="<force forcefield='apt' weight='0.0'/>",
+        attributes=f"floatformat='%25.16e' sockets_prefix='{tmp_path}/ipi_'",
+    )
+    driver = Path(sys.executable).with_name("i-pi-py_driver")
+    options = ["-u", "-S", f"{tmp_path}/ipi_", "-a", "apt", "-m", "custom"]
+    tensors = ["-P", str(HELPERS / "ipi_toy_tensors.py"), "-o", "log=calls"]
+    # it tries again until the server is there
+    client = subprocess.Popen(
+        [str(driver), *options, *tensors], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
+    try:
+        settings = StreamSettings("run.zarr", 5, ("bead",), "element")
+        run_ipi("input.xml", settings, None, tensors=("apt",))
+        client.wait(timeout=60)
+    finally:
+        client.kill()
+    remote, scale = StreamReader("run.zarr"), np.abs(direct.dipole_rate()).max()
+    np.testing.assert_allclose(
+        remote.dipole_rate(), direct.dipole_rate(), rtol=0, atol=1e-13 * scale
+    )
+    assert len(Path("calls").read_text().split()) == 5 * 4
+
+
+def test_estimator_without_its_component(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    write_input(
+        ".",
+        **TRPMD,
+        forcefields=plugin("log: calls", "apt", "ipi_toy_tensors.py"),
+        forces="<force forcefield='apt' weight='0.0'/>",
+    )
+    settings = StreamSettings("run.zarr", 5, ("apt-at-centroid",))
+    with pytest.raises(InputError, match="nbeads='1'"):
+        run_ipi("input.xml", settings, None, tensors=("apt",))
+    with pytest.raises(InputError, match=r"other.*weight='0\.0'"):
+        run_ipi("input.xml", settings, None, tensors=("other",))
+
+
+def test_committee(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    write_input(".", **TRPMD, steps=4)
+    settings = StreamSettings("run.zarr", 2, ("centroid-apt", "apt-at-centroid"), "element")
+    run_ipi("input.xml", settings, toy_molecules.Committee())
+    write_input("one", **TRPMD, steps=4)
+    monkeypatch.chdir(tmp_path / "one")
+    run_ipi("input.xml", settings, toy_molecules.Tensors())
+    committee, single = StreamReader("../run.zarr"), StreamReader("run.zarr")
+    factors = toy_molecules.Committee.factors
+    rates = single.dipole_rate()
+    np.testing.assert_allclose(committee.dipole_rate(), factors.mean() * rates, rtol=1e-12)
+    np.testing.assert_allclose(
+        committee.read("dipole_rate_std"), factors.std(ddof=1) * np.abs(rates), rtol=1e-10
+    )
+    assert (committee.read("extrapolation") > 0).all()
+    assert single.read("extrapolation") is None
+
+
+@pytest.mark.parametrize("prefix", ["", "replica"])
+def test_several_systems(prefix, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    write_input(".", steps=4, systems=2, system_prefix=prefix)
+    summary = run_ipi("input.xml", StreamSettings("run.zarr", 2), toy_molecules.Tensors())
+    names = [f"run_{prefix}{n}.zarr" for n in range(2)]
+    assert [str(path) for path in summary.streams] == names
+    first, second = (StreamReader(name) for name in names)
+    assert list(first.step) == list(second.step) == [0, 2, 4]
+    assert not np.allclose(first.dipole_rate(), second.dipole_rate())
+
+
+def test_restart_between_frames_and_with_a_gap(tmp_path, monkeypatch):
+    stream, _ = run_toy(tmp_path, monkeypatch, ("bead",), stream={"stride": 4}, mode="nve")
+    rates = stream.dipole_rate()
+    shutil.copytree("run.zarr", "kept")
+    again, _ = go_on_toy(tmp_path, monkeypatch, "run.state_6", ("bead",), stride=4)
+    np.testing.assert_array_equal(again.step, range(0, 21, 4))
+    np.testing.assert_allclose(again.dipole_rate(), rates, rtol=0, atol=1e-13)
+    shutil.rmtree("run.zarr")
+    settings = StreamSettings("run.zarr", 4, ("bead",), "element")
+    run_ipi("input.xml", settings, toy_molecules.Tensors(), total_steps=8)
+    with pytest.raises(InputError, match=r"expected 12 .*frames would be missing"):
+        run_ipi("run.state_14", settings, toy_molecules.Tensors())
+    assert StreamReader("run.zarr").n_frames == 3
+
+
+def test_restart_keeps_the_groups_of_the_start(tmp_path, monkeypatch):
+    """A selection by distance that other atoms would be in where the run goes on."""
+    hot = {"mode": "nve", "temperature": 3000, "timestep": 1.0, "steps": 30}
+    first = "within:0.985:index:0"
+    stream, states = run_toy(tmp_path, monkeypatch, ("bead",), first, **hot)
+    rates = stream.dipole_rate()
+    groups = [
+        parse_groups(
+            first, Atoms("OHCl" * 2, state.positions[0], cell=state.cell, pbc=True)
+        ).index.tolist()
+        for state in states
+    ]
+    later = next(k for k, group in enumerate(groups) if group != groups[0] and k > 3)
+    go_on_toy(tmp_path, monkeypatch, f"run.state_{states[later].step}", ("bead",), first)
+    again = StreamReader("run.zarr").dipole_rate()
+    np.testing.assert_allclose(again, rates, rtol=0, atol=1e-9 * np.abs(rates).max())
+
+
+def test_begin_anew_keeps_the_old_stream(tmp_path, monkeypatch):
+    stream, _ = run_toy(tmp_path, monkeypatch, ("bead",), steps=4)
+    go_on_toy(tmp_path, monkeypatch, "input.xml", ("bead",))
+    kept = StreamReader("#run.zarr#0#")
+    np.testing.assert_array_equal(kept.dipole_rate(), stream.dipole_rate())
+
+
+def test_other_stream_is_refused_and_i_pi_says_what_is_wrong(tmp_path, monkeypatch):
+    run_toy(tmp_path, monkeypatch, ("bead",), steps=4)
+    with pytest.raises(InputError, match="stride"):
+        go_on_toy(tmp_path, monkeypatch, "run.state_3", ("bead",), stride=2)
+    with pytest.raises(InputError, match="already run for total_steps"):
+        go_on_toy(tmp_path, monkeypatch, "run.state_4", ("bead",))
+    Path("wrong.xml").write_text("<simulation><nonsense/></simulation>")
+    with pytest.raises(InputError, match="nonsense"):
+        go_on_toy(tmp_path, monkeypatch, "wrong.xml")
+    with pytest.raises(InputError, match="no such file"):
+        go_on_toy(tmp_path, monkeypatch, "nothing.xml")
+
+
+REMD = "<smotion mode='remd'><remd><stride>5</stride></remd></smotion>"
+REFUSED = {
+    "Suzuki-Chin": ({"n_beads": 4, "mode": "sc", "thermostat": PILE}, "Suzuki-Chin"),
+    "fixed centroid": ({"n_beads": 4, "mode": "nvt-cc", "thermostat": PILE}, "fixed centroid"),
+    "replica exchange": (
+        {"mode": "nvt", "thermostat": SVR, "systems": 2, "smotion": REMD},
+        "exchange changes the temperature",
+    ),
+    "open paths": (
+        {"n_beads": 4, "normal_modes": "<normal_modes><open_paths>[1]</open_paths></normal_modes>"},
+        "closed paths",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_dynamics_without_a_rate_are_refused(name, tmp_path, monkeypatch):
+    options, message = REFUSED[name]
+    with pytest.raises(InputError, match=message):
+        run_toy(tmp_path, monkeypatch, ("bead",), steps=2, **options)
+    assert not Path("run.zarr").exists()
+
+
+def test_minimization_is_refused(tmp_path, monkeypatch):
+    path = write_input(tmp_path)
+    text = path.read_text()
+    start, end = text.index("<motion"), text.index("</motion>")
+    path.write_text(text[:start] + "<motion mode='minimize'><optimizer/>" + text[end:])
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(InputError, match="no velocities"):
+        run_ipi("input.xml", StreamSettings("run.zarr"), toy_molecules.Tensors())
+
+
+def test_short_float_format_is_told(tmp_path, monkeypatch, caplog):
+    with caplog.at_level(logging.WARNING, "aptnn_md"):
+        run_toy(tmp_path, monkeypatch, ("bead",), steps=2)
+        assert "floatformat" not in caplog.text
+        run_toy(tmp_path, monkeypatch, ("bead",), steps=2, attributes="")
+    assert "<simulation floatformat='%25.16e' ...>" in caplog.text
+
+
+def test_bead_estimator_first_with_cmd_masses_is_told(tmp_path, monkeypatch, caplog):
+    modes = "<normal_modes><frequencies style='pa-cmd' units='inversecm'>[5000]</frequencies>"
+    options = TRPMD | {"normal_modes": modes + "</normal_modes>", "steps": 2}
+    with caplog.at_level(logging.WARNING, "aptnn_md"):
+        stream, _ = run_toy(tmp_path, monkeypatch, ("bead",), **options)
+    assert "put 'centroid-apt'" in caplog.text
+    assert stream.header.ensemble == "PA-CMD, 4 beads, NVT, PILE_G 40 fs lambda 1"
+
+
+def test_left_over_sockets(tmp_path, monkeypatch, caplog):
+    address = tmp_path / "ipi_left"
+    forcefield = "<ffsocket name='other' mode='unix'><address>left</address></ffsocket>"
+    options = {
+        "steps": 2,
+        "forcefields": forcefield,
+        "forces": "<force forcefield='other' weight='0.0'/>",
+        "attributes": f"floatformat='%25.16e' sockets_prefix='{tmp_path}/ipi_'",
+    }
+    address.touch()
+    with pytest.raises(InputError, match="no socket"):
+        run_toy(tmp_path, monkeypatch, ("bead",), **options)
+    address.unlink()
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as other:
+        other.bind(str(address))
+        other.listen()
+        with pytest.raises(InputError, match="another process listens"):
+            run_toy(tmp_path, monkeypatch, ("bead",), **options)
+    # what a killed process leaves: the file, and nobody behind it
+    assert address.exists()
+    with caplog.at_level(logging.INFO, "aptnn_md"):
+        stream, _ = run_toy(tmp_path, monkeypatch, ("bead",), **options)
+    assert "nobody listens" in caplog.text
+    assert stream.n_frames == 3
+
+
+def test_disk_full_leaves_no_restart_ahead(tmp_path, monkeypatch):
+    import aptnn_md.engines.ipi.streaming as streaming
+
+    monkeypatch.chdir(tmp_path)
+    write_input(".", steps=10, checkpoint=2, overwrite=True)
+
+    class FullDisk(streaming.StreamWriter):
+        def commit(self):
+            if self.last_step is not None and self.last_step >= 5:
+                raise RunError("disk full")
+            super().commit()
+
+    monkeypatch.setattr(streaming, "StreamWriter", FullDisk)
+    with pytest.raises(RunError, match="disk full"):
+        run_ipi("input.xml", StreamSettings("run.zarr", 1), toy_molecules.Tensors())
+    monkeypatch.undo()
+    monkeypatch.chdir(tmp_path)
+    assert not Path("RESTART").exists()
+    stream = StreamReader("run.zarr")
+    run_ipi("run.state", StreamSettings("run.zarr", 1), toy_molecules.Tensors())
+    stream.refresh()
+    np.testing.assert_array_equal(stream.step, range(11))
+
+
+def test_stops_when_converged(tmp_path, monkeypatch):
+    import aptnn_md.engines.ipi.runner as runner
+
+    monkeypatch.setattr(
+        runner, "ConvergenceStop", functools.partial(runner.ConvergenceStop, seconds=0.2)
+    )
+    monkeypatch.chdir(tmp_path)
+    write_input(".", steps=100_000, checkpoint=100_000, stride=100_000, timestep=0.5)
+    options = StreamOptions(resolution=500.0)
+
+    def until(path):
+        return Monitor(path, 0.9, (500.0, 4000.0), options)
+
+    settings = StreamSettings("run.zarr", 2, ("bead",))
+    summary = run_ipi("input.xml", settings, toy_molecules.Tensors(), until=until)
+    assert summary.converged
+    assert summary.finished
+    assert summary.last_step < 100_000
+    assert "converged" in summary.convergence[0]
+    frames = StreamReader("run.zarr").step
+    assert frames[-1] in (summary.last_step, summary.last_step - 1)
+    # what RESTART holds is the state behind the last frame
+    again = run_ipi(
+        "RESTART", settings, toy_molecules.Tensors(), total_steps=summary.last_step + 10
+    )
+    assert again.first_step == summary.last_step
+    np.testing.assert_array_equal(np.diff(StreamReader("run.zarr").step), 2)
+
+
+@pytest.mark.parametrize("version", ["3.1.9", "3.3.0", "2.6"])
+def test_old_ipi_is_refused(version):
+    with pytest.raises(RunError, match="too old"):
+        check_version(version)
+
+
+@pytest.mark.parametrize("version", ["3.3.1", "3.3.1.dev2", "3.10.0", "4.0"])
+def test_new_ipi_is_taken(version):
+    check_version(version)
+
+
+def test_labels_of_ipi():
+    """i-PI knows deuterium by a label of its own."""
+    assert list(_numbers(["O", "D", "H", "T", "Cl"])) == [8, 1, 1, 1, 17]
+    with pytest.raises(InputError, match="OW, X1"):
+        _numbers(["H", "X1", "OW"])
+
+
+def test_settings_are_checked():
+    with pytest.raises(InputError, match="estimators"):
+        StreamSettings("s.zarr", 2, ("bead", "bead"))
+    with pytest.raises(InputError, match="stride"):
+        StreamSettings("s.zarr", 0)

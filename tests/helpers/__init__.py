@@ -1,0 +1,1 @@
+"""Test systems, oscillators and processes that several tests share."""

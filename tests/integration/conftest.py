@@ -1,8 +1,0 @@
-"""Makes the analytic test system importable here and in the processes that tests start."""
-
-from __future__ import annotations
-
-import sys
-from pathlib import Path
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))

@@ -1,0 +1,278 @@
+"""Labels by the electronic-structure programs that are installed."""
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+from ase import Atoms
+from helpers.engine_labels import engine_labels
+
+from aptnn_md.errors import RunError
+from aptnn_md.labels.atomic_units import BOHR, DEBYE, FIELD, FORCE
+from aptnn_md.labels.checks import figures
+from aptnn_md.labels.engines.cp2k import read_dipole, read_forces
+from aptnn_md.labels.engines.cp2k_input import make_input, read_template
+from aptnn_md.labels.engines.interface import load_engine
+from aptnn_md.labels.job import LabelJob, run_labels
+from aptnn_md.labels.labelled_file import FrameToLabel
+from aptnn_md.labels.points import PointFailure
+
+# no symmetry at all, so that every component of every tensor is one of its own
+WATER = Atoms("OHH", positions=[[0, 0, 0], [0.98, 0.10, 0.05], [-0.30, 0.91, 0.12]])
+HYPOCHLOROUS_ACID = Atoms("OHCl", positions=[[0, 0, 0], [0.94, 0.21, 0.13], [-0.55, 1.55, 0.2]])
+HARTREE_FOCK = 'pyscf {"xc": "hf", "basis": "6-31g"}'
+
+TEMPLATE = """
+&FORCE_EVAL
+ METHOD Quickstep
+ &DFT
+  BASIS_SET_FILE_NAME GTH_BASIS_SETS   ! as installed
+  POTENTIAL_FILE_NAME GTH_POTENTIALS
+  &MGRID
+   CUTOFF 280
+  &END
+  &SCF
+   EPS_SCF 1e-7
+   SCF_GUESS ATOMIC
+   MAX_SCF 60
+   &OT
+    PRECONDITIONER FULL_SINGLE_INVERSE
+    MINIMIZER DIIS
+   &END
+  &END
+  &XC
+   &XC_FUNCTIONAL PADE
+   &END
+  &END
+ &END
+ &SUBSYS
+  &CELL
+   ABC 9 9 9
+  &END
+  &KIND O
+   BASIS_SET DZVP-GTH
+   POTENTIAL GTH-PADE-q6
+  &END
+  &KIND H
+   BASIS_SET DZVP-GTH
+   POTENTIAL GTH-PADE-q1
+  &END
+ &END
+&END
+"""
+
+
+def label(tmp_path, spec, atoms, kind, *args, **settings):
+    """Labels and their figures."""
+    labels = engine_labels(tmp_path, spec, atoms, kind, *args, **settings)
+    return labels, figures(labels, atoms, 0.0)
+
+
+def antisymmetric(apt):
+    return np.abs(apt - apt.transpose(0, 2, 1)).max()
+
+
+@pytest.mark.parametrize(
+    ("atoms", "method"),
+    [(WATER, "GFN2-xTB"), (WATER, "GFN1-xTB"), (HYPOCHLOROUS_ACID, "GFN2-xTB")],
+    ids=["water-GFN2", "water-GFN1", "HOCl-GFN2"],
+)
+def test_tblite_field_equals_space(tmp_path, atoms, method):
+    pytest.importorskip("tblite")
+    spec = f'tblite {{"method": "{method}"}}'
+    by_field, found = label(tmp_path, spec, atoms, "field", ("apt", "pgt"), linearity=True)
+    by_space, _ = label(tmp_path, spec, atoms, "space", ("apt", "pgt"))
+    assert antisymmetric(by_field.apt) > 0.03
+    assert np.abs(by_field.apt - by_space.apt).max() < 1e-4
+    largest = np.abs(by_field.pgt).max()
+    assert np.abs(by_field.pgt - by_field.pgt.transpose(0, 1, 3, 2)).max() > 0.1 * largest
+    assert np.abs(by_field.pgt - by_space.pgt).max() < 1e-3
+    assert found["pgt_linearity"] < 3e-3  # at half the field the noise is four times larger
+    assert found["rotational_sum"] < 1e-3
+    assert found["pgt_rotational_sum"] < 1e-3
+    assert found["acoustic_sum"] < 1e-6
+    assert found["asymmetry"] < 1e-5
+
+
+def test_tblite_scf_that_does_not_converge_costs_one_frame(tmp_path):
+    pytest.importorskip("tblite")
+    # so few cycles are enough for a molecule near equilibrium, not for one torn apart
+    torn = WATER.copy()
+    torn.positions[1] *= 5.0
+    frames = [FrameToLabel(atoms, np.ones(3, bool)) for atoms in (WATER, torn)]
+    engine = 'tblite {"max_iterations": 14}'
+    summary = run_labels(LabelJob(frames, engine, tmp_path / "out.extxyz"))
+    assert list(summary.failures) == [1]
+    assert "not converged" in summary.failures[1]
+
+
+def analytic_polar_tensors(method):
+    """∂M/∂r (n_atoms, 3, 3) from the response of the orbitals to the nuclei, Hartree-Fock."""
+    molecule = method.mol
+    hessian = method.Hessian()
+    first_order = hessian.make_h1(method.mo_coeff, method.mo_occ)
+    orbitals, _ = hessian.solve_mo1(
+        method.mo_energy, method.mo_coeff, method.mo_occ, first_order, verbose=0
+    )
+    occupied = method.mo_coeff[:, method.mo_occ > 0]
+    density = method.make_rdm1()
+    dipoles = molecule.intor("int1e_r")
+    moved = molecule.intor("int1e_irp").reshape(3, 3, molecule.nao, molecule.nao)
+    tensors = np.zeros((molecule.natm, 3, 3))
+    for atom, (_, _, first, last) in enumerate(molecule.aoslice_by_atom()):
+        response = np.einsum("cpi,qi->cpq", orbitals[atom], occupied)
+        tensors[atom] -= 4.0 * np.einsum("cpq,apq->ac", response, dipoles)
+        basis = np.einsum("ij,acij->ac", density[:, first:last], moved[:, :, :, first:last])
+        tensors[atom] += 2.0 * basis + molecule.atom_charge(atom) * np.eye(3)
+    return tensors
+
+
+def test_pyscf_field_equals_analytic_derivatives(tmp_path):
+    pytest.importorskip("pyscf")
+    labels, found = label(tmp_path, HARTREE_FOCK, WATER, "field", ("apt", "pgt"))
+    method = load_engine(HARTREE_FOCK).method(WATER, 0.0)
+    method.kernel()
+    analytic = analytic_polar_tensors(method)
+    assert antisymmetric(analytic) > 0.03
+    np.testing.assert_allclose(labels.apt, analytic, atol=3e-5)
+    assert np.abs(labels.dipole - method.dip_moment(unit="AU", verbose=0) * BOHR).max() < 1e-7
+    assert found["acoustic_sum"] < 1e-8
+    assert found["rotational_sum"] < 1e-3
+    assert found["pgt_rotational_sum"] < 1e-3
+    assert found["asymmetry"] < 1e-4
+
+
+def test_pyscf_point_without_field_is_the_same_after_a_kill(tmp_path):
+    lib = pytest.importorskip("pyscf").lib
+    engine = load_engine('pyscf {"xc": "hf", "basis": "sto-3g"}')
+
+    def calculate():
+        with lib.with_omp_threads(1):  # several threads add in any order
+            return engine.calculate(
+                WATER, np.zeros(3), charge=0.0, with_forces=True, scratch=tmp_path, keep=True
+            )
+
+    first, again = calculate(), calculate()
+    assert (tmp_path / "zero.npy").is_file()
+    assert first.to_json() == again.to_json()
+    engine.clean(tmp_path)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("settings", ['"xc": "pbe"', '"xc": "pbe0", "density_fit": true'])
+def test_pyscf_field_equals_space(tmp_path, settings):
+    pytest.importorskip("pyscf")
+    spec = f'pyscf {{"basis": "6-31g", {settings}}}'
+    chosen = np.array([False, True, False])
+    properties = ("apt", "pgt")
+    by_field, found = label(tmp_path, spec, WATER, "field", properties, linearity=True)
+    by_space, _ = label(tmp_path, spec, WATER, "space", properties, chosen, step=0.002)
+    assert np.abs(by_field.apt - by_space.apt)[1].max() < 1e-4
+    assert np.abs(by_field.pgt - by_space.pgt)[1].max() < 1e-3 + found["pgt_linearity"]
+    assert found["rotational_sum"] < 1e-3
+
+
+def test_pyscf_says_that_it_did_not_converge(tmp_path):
+    pytest.importorskip("pyscf")
+    engine = load_engine('pyscf {"xc": "hf", "basis": "sto-3g", "max_cycle": 2}')
+    with pytest.raises(PointFailure, match="SCF did not converge in 2 cycles"):
+        engine.calculate(
+            WATER, np.zeros(3), charge=0.0, with_forces=True, scratch=tmp_path, keep=True
+        )
+
+
+def test_cp2k_input_has_the_point_and_the_rest_of_the_template(tmp_path):
+    (tmp_path / "basis.txt").write_text("")
+    text = TEMPLATE.replace("GTH_BASIS_SETS", "basis.txt")
+    atoms = WATER.copy()
+    atoms.set_cell([[5.5, 0, 0], [0.5, 6, 0], [0, -0.3, 6.5]])
+    field = np.array([0.003, 0, -0.004]) * FIELD
+    wave_function = tmp_path / "zero.wfn"
+    made = make_input(read_template(text, tmp_path), atoms, field, -1.0, True, wave_function)
+    lines = [line.strip() for line in made.splitlines()]
+    for line in (
+        "RUN_TYPE ENERGY_FORCE",
+        f"BASIS_SET_FILE_NAME {tmp_path}/basis.txt",
+        "POTENTIAL_FILE_NAME GTH_POTENTIALS",
+        f"WFN_RESTART_FILE_NAME {wave_function}",
+        "SCF_GUESS RESTART",
+        "EPS_SCF 1e-7",
+        "CHARGE -1",
+        "B 0.5 6 0",
+        "H -0.3 0.91 0.12",
+    ):
+        assert line in lines
+    assert "SCF_GUESS ATOMIC" not in lines
+    assert "ABC 9 9 9" not in lines
+    values = {line.split()[0]: line.split()[1:] for line in lines if " " in line}
+    assert float(values["INTENSITY"][0]) == pytest.approx(0.005)
+    direction = np.array(values["POLARISATION"], dtype=float)
+    np.testing.assert_allclose(direction, [0.6, 0, -0.8], atol=1e-12)
+    at_rest = make_input(read_template(text, tmp_path), atoms, np.zeros(3), 0.0, False, None)
+    assert "EFIELD" not in at_rest
+    assert "RUN_TYPE ENERGY\n" in at_rest
+
+
+def test_cp2k_output_is_read(tmp_path):
+    # as version 2023.1 writes it
+    (tmp_path / "forces.txt").write_text("""
+ ATOMIC FORCES in [a.u.]
+
+ # Atom   Kind   Element          X                    Y                    Z
+      1      1      O          -0.00408406806414    -0.01554573240493    -0.00241988291680
+      2      2      H           0.03908915311574    -0.01259280408509     0.00263405920741
+ SUM OF ATOMIC FORCES           0.00001442142663     0.00017993749049     0.00001337080157   0.00018
+""")
+    (tmp_path / "dipole.txt").write_text("""
+  Dipole vectors are based on the periodic (Berry phase) operator.
+  [X] [   28.81922563     0.00000000     0.00000000 ] [i]
+  Dipole moment [Debye]
+    X=  0.10994963E+01 Y= -0.21383084E+01 Z=  0.26539079E+00   Total=     2.41902611
+""")
+    forces = read_forces(tmp_path / "forces.txt", 2)
+    assert forces[1, 1] == pytest.approx(-0.01259280408509 * FORCE)
+    dipole = read_dipole(tmp_path / "dipole.txt")
+    np.testing.assert_allclose(dipole, np.array([1.0994963, -2.1383084, 0.26539079]) * DEBYE)
+    with pytest.raises(PointFailure, match="forces on 2 of 3 atoms"):
+        read_forces(tmp_path / "forces.txt", 3)
+
+
+def test_cp2k_program_that_is_not_there(tmp_path):
+    template = tmp_path / "water.inp"
+    template.write_text(TEMPLATE)
+    with pytest.raises(RunError, match="no program 'no-such-cp2k'"):
+        load_engine(f'cp2k {{"template": "{template}", "command": "no-such-cp2k"}}')
+
+
+@pytest.mark.slow
+@pytest.mark.cp2k
+@pytest.mark.skipif(shutil.which("cp2k.psmp") is None, reason="no cp2k.psmp")
+def test_cp2k_periodic_field_equals_berry_phase(tmp_path):
+    template = tmp_path / "water.inp"
+    template.write_text(TEMPLATE)
+    atoms = WATER.copy()
+    atoms.set_cell([[5.5, 0, 0], [0.5, 5.5, 0], [0, -0.3, 5.5]])
+    atoms.pbc = True
+    spec = f'cp2k {{"template": "{template}"}}'
+    both, field = ("apt", "pgt"), 5e-3 * FIELD
+    by_field, found = label(tmp_path, spec, atoms, "field", both, field=field)
+    chosen = np.array([False, True, False])
+    by_space, _ = label(tmp_path, spec, atoms, "space", both, chosen=chosen, field=field, step=0.02)
+    weaker, _ = label(tmp_path, spec, atoms, "field", both, field=0.6 * field)
+    assert antisymmetric(by_field.apt) > 0.03
+    assert np.abs(by_field.apt - by_space.apt)[1].max() < 2e-3
+    # what the PGT's noise is, as measured: 0.0012 Å² at most, in both
+    assert np.abs(by_field.pgt - weaker.pgt).max() < 3e-3
+    assert np.abs(by_field.pgt - by_space.pgt)[1].max() < 3e-3
+    assert np.abs(by_field.pgt).max() > 1.0
+    assert found["pgt_acoustic_sum"] < 0.01
+    assert found["asymmetry"] < 0.01
+    assert not list(Path(tmp_path).glob("*.wfn"))
+    template.write_text(TEMPLATE.replace("MAX_SCF 60", "MAX_SCF 3"))
+    engine = load_engine(spec)
+    with pytest.raises(PointFailure, match="SCF did not converge"):
+        engine.calculate(
+            atoms, np.zeros(3), charge=0.0, with_forces=True, scratch=tmp_path, keep=True
+        )

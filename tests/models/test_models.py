@@ -1,0 +1,210 @@
+"""Symmetries of the networks, to the precision that the arithmetic allows."""
+
+from functools import cache
+
+import numpy as np
+import pytest
+import torch
+from ase import Atoms
+from helpers.systems import random_checkpoint, triclinic
+from scipy.spatial.transform import Rotation
+
+from aptnn_md.errors import InputError
+from aptnn_md.models.ace import CHUNK_SIZE
+from aptnn_md.models.ace_geometry import BLOCK_SIZE
+from aptnn_md.models.tensor_network import TensorNetwork, cartesian_basis, fresh_model
+from aptnn_md.prediction.predictor import Predictor
+from aptnn_md.tensors import gradient_parts
+
+# relative to the rms of the tensors
+TOLERANCE = {"float32": 1e-5, "float64": 1e-11}
+PRECISIONS = list(TOLERANCE)
+NETWORKS = ["ace", "simple"]
+
+
+@cache
+def predictor(network, dtype, target="apt"):
+    return Predictor(random_checkpoint(network, target=target), dtype=dtype, neutral=False)
+
+
+def turned(operation, tensors):
+    """Tensors of atoms after an operation on all their indices."""
+    if tensors.ndim == 3:
+        return operation @ tensors @ operation.T
+    return np.einsum("ax,by,cz,nxyz->nabc", operation, operation, operation, tensors)
+
+
+def assert_close(found, expected, dtype):
+    rms = np.sqrt(np.mean(expected**2))
+    assert np.abs(found - expected).max() < TOLERANCE[dtype] * rms
+
+
+@pytest.mark.parametrize("network", NETWORKS)
+@pytest.mark.parametrize("dtype", PRECISIONS)
+@pytest.mark.parametrize("inversion", [1.0, -1.0])
+def test_rotation_and_inversion(network, dtype, inversion):
+    predict = predictor(network, dtype)
+    atoms = triclinic()
+    operation = inversion * Rotation.from_rotvec([1.0, -0.4, 2.0]).as_matrix()
+    moved = atoms.copy()
+    moved.set_cell(atoms.cell.array @ operation.T, scale_atoms=False)
+    moved.positions = atoms.positions @ operation.T
+    tensors = predict(atoms)
+    # every irrep is there, or the test would see nothing of it
+    assert np.abs(tensors - np.swapaxes(tensors, 1, 2)).max() > 0.1
+    assert_close(predict(moved), operation @ tensors @ operation.T, dtype)
+
+
+def members_of(predict, atoms):
+    """The tensors of a single model, by target."""
+    return {target: members[0] for target, members in predict.tensors([atoms])[0].items()}
+
+
+@pytest.mark.parametrize(
+    ("network", "target", "dtype"),
+    [("ace", "apt+pgt", "float32"), ("ace", "apt+pgt", "float64"), ("simple", "pgt", "float64")],
+)
+def test_gradients_under_rotation_inversion_permutation_and_translation(network, target, dtype):
+    predict = predictor(network, dtype, target)
+    atoms = triclinic()
+    tensors = members_of(predict, atoms)
+    assert tuple(tensors) == tuple(target.split("+"))
+    pgt = tensors["pgt"]
+    assert np.abs(pgt - np.swapaxes(pgt, 1, 2)).max() < (1e-6 if dtype == "float32" else 1e-14)
+    # every irrep is there, or the test would see nothing of it
+    assert all(np.abs(part).max() > 0.1 for part in gradient_parts(pgt).values())
+    for inversion in (1.0, -1.0):
+        operation = inversion * Rotation.from_rotvec([1.0, -0.4, 2.0]).as_matrix()
+        moved = atoms.copy()
+        moved.set_cell(atoms.cell.array @ operation.T, scale_atoms=False)
+        moved.positions = atoms.positions @ operation.T
+        for name, found in members_of(predict, moved).items():
+            assert_close(found, turned(operation, tensors[name]), dtype)
+    order = np.random.default_rng(1).permutation(len(atoms))
+    images = atoms[order]
+    images.positions += [0.7, -3.1, 12.0]
+    images.positions[::2] += 2 * atoms.cell.array[0] - atoms.cell.array[2]
+    for name, found in members_of(predict, images).items():
+        assert_close(found, tensors[name][order], dtype)
+
+
+def test_gradients_of_chunks_and_supercells():
+    predict = predictor("ace", "float64", "apt+pgt")
+    cell = triclinic(n_atoms=3, size=3.0)
+    small, large = members_of(predict, cell), members_of(predict, cell * (3, 5, 6))
+    assert len(large["pgt"]) > 2 * CHUNK_SIZE["cpu"]
+    assert_close(large["pgt"], np.tile(small["pgt"], (90, 1, 1, 1)), "float64")
+    assert_close(large["apt"], np.tile(small["apt"], (90, 1, 1)), "float64")
+
+
+def test_basis_of_gradients_is_the_same_with_every_e3nn():
+    irreps, basis = cartesian_basis("ijk=jik")
+    assert str(irreps) == "2x1o+1x2o+1x3o"
+    rows = basis.flatten(1)
+    assert torch.allclose(rows @ rows.T, torch.eye(18, dtype=rows.dtype), atol=1e-12)
+    unit = np.eye(3)
+    trace = np.einsum("ab,mc->mabc", unit, unit) / np.sqrt(3.0)
+    assert np.allclose(basis[:3], trace, atol=1e-12)
+    assert torch.allclose(basis, basis.transpose(1, 2), atol=1e-14)
+    # signs, and which copy is which: a model file counts on them
+    figures = [basis[3, 0, 0, 0], basis[6, 0, 1, 0], basis[6, 0, 0, 1], basis[11, 0, 0, 0]]
+    expected = [2 / np.sqrt(15), np.sqrt(1 / 12), -np.sqrt(1 / 3), -0.5]
+    assert np.allclose(figures, expected, atol=1e-12)
+    parts = gradient_parts(basis.numpy())
+    for name, part in zip(parts, (slice(3), slice(3, 6), slice(6, 11), slice(11, 18)), strict=True):
+        assert np.allclose(parts[name][part], basis[part], atol=1e-12)
+
+
+@pytest.mark.parametrize("network", NETWORKS)
+@pytest.mark.parametrize("dtype", PRECISIONS)
+def test_permutation_translation_and_wrapping(network, dtype):
+    predict = predictor(network, dtype)
+    atoms = triclinic()
+    tensors = predict(atoms)
+    order = np.random.default_rng(1).permutation(len(atoms))
+    assert_close(predict(atoms[order]), tensors[order], dtype)
+    moved = atoms.copy()
+    moved.translate([0.7, -3.1, 12.0])
+    assert_close(predict(moved), tensors, dtype)
+    moved.wrap()
+    assert_close(predict(moved), tensors, dtype)
+    images = atoms.copy()
+    images.positions[::2] += 2 * atoms.cell.array[0] - atoms.cell.array[2]
+    assert_close(predict(images), tensors, dtype)
+
+
+@pytest.mark.parametrize("network", NETWORKS)
+def test_supercell(network):
+    predict = predictor(network, "float64")
+    # smaller than the cutoff: atoms see several images of each other
+    atoms = triclinic(n_atoms=3, size=3.0)
+    tensors = predict(atoms)
+    assert_close(predict(atoms * (2, 1, 3)), np.tile(tensors, (6, 1, 1)), "float64")
+
+
+@pytest.mark.parametrize("network", NETWORKS)
+@pytest.mark.parametrize("cutoff", ["cutoff", "message_cutoff"])
+def test_no_jump_when_an_atom_crosses_a_cutoff(network, cutoff):
+    if network == "simple" and cutoff == "message_cutoff":
+        pytest.skip("one cutoff only")
+    predict = predictor(network, "float64")
+    radius = getattr(predict.models[0].config, cutoff)
+    base = np.array([[0.0, 0.0, 0.0], [0.9, 0.2, 0.0], [-0.3, 0.9, 0.1]])
+
+    def tensors(distance):
+        there = np.array([[0.0, distance * 0.6, distance * 0.8]])
+        return predict(Atoms("OH2Na", positions=np.vstack([base, there])))[0]
+
+    # the neighbour matters inside the cutoff
+    assert np.abs(tensors(radius - 1.0) - tensors(radius + 1.0)).max() > 1e-3
+    # what is smooth cancels to third order in the step; two thirds of a jump would stay
+    step = 1e-4
+    narrow = tensors(radius + step) - tensors(radius - step)
+    wide = tensors(radius + 3 * step) - tensors(radius - 3 * step)
+    assert np.abs(narrow - wide / 3.0).max() < 1e-8
+
+
+@pytest.mark.parametrize("network", NETWORKS)
+def test_chunks_and_batches_change_nothing(network):
+    predict = predictor(network, "float64")
+    cell = triclinic(n_atoms=3, size=3.0)
+    large = cell * (5, 6, 6)
+    assert len(large) > max(BLOCK_SIZE, 2 * CHUNK_SIZE["cpu"])
+    small = triclinic()
+    isolated = Atoms("OH2", positions=[[0, 0, 0], [0.9, 0.2, 0.0], [-0.3, 0.9, 0.1]])
+    single = [predict(atoms) for atoms in (large, small, isolated)]
+    assert_close(single[0], np.tile(predict(cell), (180, 1, 1)), "float64")
+    for one, other in zip(predict([large, small, isolated]), single, strict=True):
+        assert_close(one, other, "float64")
+
+
+@pytest.mark.parametrize("network", NETWORKS)
+def test_lonely_atoms_and_absent_elements(network):
+    tensors = predictor(network, "float64")(Atoms("Na"))
+    assert np.isfinite(tensors).all()
+    # nothing but a multiple of the unit matrix is invariant
+    assert np.allclose(tensors[0], tensors[0, 0, 0] * np.eye(3), atol=1e-10)
+    assert predictor(network, "float64")(Atoms()).shape == (0, 3, 3)
+
+
+def test_weights_depend_on_the_seed_only():
+    states = [fresh_model("ace", "apt", (1, 8), {}, seed).state_dict() for seed in (3, 3, 4)]
+    assert all((states[0][key] == states[1][key]).all() for key in states[0])
+    assert (states[0]["network.mix_a.weight"] != states[2]["network.mix_a.weight"]).all()
+
+
+def test_unknown_settings_are_refused():
+    with pytest.raises(InputError, match="chanels"):
+        TensorNetwork("ace", (1, 8), "apt", {"chanels": 3})
+    with pytest.raises(InputError, match="one of ace, simple"):
+        TensorNetwork("transformer", (1, 8), "apt", {})
+
+
+def test_targets_that_a_network_cannot_give_are_refused():
+    with pytest.raises(InputError, match="network ace: lmax: found 2, expected at least 3"):
+        TensorNetwork("ace", (1, 8), "apt+pgt", {"lmax": 2})
+    with pytest.raises(InputError, match="network simple: lmax: found 1, expected at least 2"):
+        TensorNetwork("simple", (1, 8), "pgt", {"lmax": 1})
+    for target in ("dipole", "apt+apt", ""):
+        with pytest.raises(InputError, match=r"expected apt, pgt or apt\+pgt"):
+            TensorNetwork("ace", (1, 8), target, {})

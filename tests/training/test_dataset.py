@@ -1,0 +1,105 @@
+import ase.io
+import numpy as np
+import pytest
+from helpers.systems import triclinic
+
+from aptnn_md.errors import InputError
+from aptnn_md.training.dataset import elements_of, read_labelled, split
+
+
+def write(path, frames):
+    ase.io.write(path, frames, format="extxyz")
+    return path
+
+
+def labelled_atoms(seed=0, missing=()):
+    atoms = triclinic(seed)
+    labels = np.random.default_rng(seed).normal(size=(len(atoms), 9))
+    labels[list(missing)] = np.nan
+    atoms.arrays["apt"] = labels
+    return atoms
+
+
+def test_labels_come_back_row_major_with_gaps(tmp_path):
+    atoms = labelled_atoms(missing=(2, 5))
+    (frame,) = read_labelled(write(tmp_path / "a.extxyz", atoms))
+    assert frame.tensors.shape == (17, 3, 3)
+    assert np.allclose(frame.tensors[1, 2, 0], atoms.arrays["apt"][1, 6], atol=1e-8)
+    assert np.flatnonzero(~frame.labelled).tolist() == [2, 5]
+    assert elements_of([frame]) == (1, 8, 11)
+
+
+def test_split_is_reproducible_and_complete(tmp_path):
+    frames = read_labelled(write(tmp_path / "a.extxyz", [labelled_atoms(k) for k in range(7)]))
+    training, validation = split(frames, 0.3, seed=4)
+    assert (len(training), len(validation)) == (5, 2)
+    again = split(frames, 0.3, seed=4)
+    assert [id(f) for f in again[1]] == [id(f) for f in validation]
+    assert len(split(frames, 0.01, seed=4)[1]) == 1
+
+
+def without_labels(atoms):
+    del atoms.arrays["apt"]
+
+
+def with_six_columns(atoms):
+    atoms.arrays["apt"] = np.zeros((len(atoms), 6))
+
+
+def without_a_position(atoms):
+    atoms.positions[3, 0] = np.nan
+
+
+@pytest.mark.parametrize(
+    ("spoil", "message"),
+    [
+        (without_labels, "apt: found no such array"),
+        (with_six_columns, r"apt: found shape \(17, 6\), expected \(17, 9\)"),
+        (without_a_position, "positions: found"),
+    ],
+)
+def test_bad_frames_are_named(tmp_path, spoil, message):
+    bad = labelled_atoms(1)
+    spoil(bad)
+    path = write(tmp_path / "bad.extxyz", [labelled_atoms(0), bad])
+    with pytest.raises(InputError, match=rf"bad\.extxyz, frame 1: {message}"):
+        read_labelled(path)
+
+
+def test_bad_files_are_named(tmp_path):
+    with pytest.raises(InputError, match=r"none\.extxyz: file: found nothing"):
+        read_labelled(tmp_path / "none.extxyz")
+    (tmp_path / "text.extxyz").write_text("this is no structure\n")
+    with pytest.raises(InputError, match=r"text\.extxyz: file"):
+        read_labelled(tmp_path / "text.extxyz")
+    path = write(tmp_path / "nan.extxyz", labelled_atoms(missing=range(17)))
+    with pytest.raises(InputError, match="at least one labelled atom"):
+        read_labelled(path)
+
+
+def with_gradients(atoms, order=(0, 1, 2, 3)):
+    pgt = np.random.default_rng(3).normal(size=(len(atoms), 3, 3, 3))
+    pgt += np.swapaxes(pgt, 1, 2)
+    atoms.arrays["pgt"] = pgt.transpose(order).reshape(len(atoms), 27)
+    return pgt
+
+
+def test_labels_of_both_targets(tmp_path):
+    atoms, other, failed = labelled_atoms(0, missing=(2,)), labelled_atoms(1), labelled_atoms(2)
+    pgt = with_gradients(atoms)
+    with_gradients(failed)
+    failed.arrays["pgt"][:] = failed.arrays["apt"][:] = np.nan
+    frames = read_labelled(write(tmp_path / "a.extxyz", [atoms, other, failed]), "apt+pgt")
+    assert np.allclose(frames[0].labels["pgt"], pgt, atol=1e-8)
+    assert (frames[0].has_label("apt").sum(), frames[0].has_label("pgt").sum()) == (16, 17)
+    # a frame without the array has no labels of that target
+    assert (frames[1].has_label("apt").sum(), frames[1].has_label("pgt").sum()) == (17, 0)
+    assert [frame.any_label for frame in frames] == [True, True, False]
+
+
+@pytest.mark.parametrize("order", [(0, 3, 1, 2), (0, 1, 3, 2)])
+def test_gradients_in_another_order_of_indices_are_refused(tmp_path, order):
+    atoms = labelled_atoms()
+    with_gradients(atoms, order)
+    with pytest.raises(InputError, match="not symmetric in the first two indices"):
+        read_labelled(write(tmp_path / "a.extxyz", atoms), "pgt")

@@ -1,0 +1,352 @@
+"""Training learns, respects missing labels, and goes on exactly after a kill."""
+
+import csv
+import os
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+
+import ase.io
+import numpy as np
+import pytest
+import torch
+from ase.build import bulk
+from helpers.systems import SMALL_ACE, SMALL_SIMPLE, random_checkpoint, triclinic
+
+from aptnn_md.errors import InputError, RunError
+from aptnn_md.prediction.model_file import load_checkpoint
+from aptnn_md.prediction.predictor import Predictor
+from aptnn_md.training.dataset import read_labelled
+from aptnn_md.training.evaluation import draw_parity, evaluate, evaluate_targets
+from aptnn_md.training.job import TrainingJob, run_training
+from aptnn_md.training.samples import TYPICAL_SPREAD, loss_factors, spread_of
+from aptnn_md.training.trainer import TrainingSettings, with_epochs
+
+
+def teacher(atoms):
+    return Predictor(random_checkpoint(seed=7), dtype="float64", neutral=False)(atoms)
+
+
+def write_frames(path, seeds, missing=False):
+    frames = []
+    for seed in seeds:
+        atoms = triclinic(seed)
+        labels = teacher(atoms).reshape(len(atoms), 9)
+        if missing:
+            labels[seed % 5 :: 3] = np.nan
+        atoms.arrays["apt"] = labels
+        frames.append(atoms)
+    ase.io.write(path, frames, format="extxyz")
+    return path
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    return write_frames(tmp_path_factory.mktemp("data") / "train.extxyz", range(8), missing=True)
+
+
+def job(data, out, **settings):
+    committee = settings.pop("committee", 1)
+    return TrainingJob(
+        data=data,
+        out=out,
+        network_settings={**SMALL_ACE, "input_scale": 0.3},
+        committee=committee,
+        training=TrainingSettings(**{"epochs": 4, "warmup_steps": 3, **settings}),
+    )
+
+
+def test_training_learns_from_partial_labels(tmp_path, data):
+    checkpoint = run_training(job(data, tmp_path / "model.pt", epochs=25, learning_rate=0.01))
+    result = evaluate(Predictor(checkpoint, neutral=False), read_labelled(data))
+    spread = np.sqrt(np.mean([(errors.spread) ** 2 for errors in result.by_element.values()]))
+    assert result.rmse < 0.5 * spread
+    assert result.n_atoms < 8 * 17
+    names = {path.name for path in tmp_path.iterdir()}
+    assert names == {"model.pt", "model.csv", "model.png"}
+    rows = list(csv.DictReader((tmp_path / "model.csv").open()))
+    assert len(rows) == 25
+    assert float(rows[-1]["train_rmse"]) < 0.5 * float(rows[0]["train_rmse"])
+    assert {"valid_rmse_O", "valid_rmse_Na"} <= set(rows[0])
+    card = checkpoint.card
+    assert card["elements"] == ["H", "O", "Na"]
+    assert card["training_frames"] == 7
+    assert card["validation_rmse"] > 0
+
+
+@pytest.fixture(scope="module")
+def joint_data(tmp_path_factory):
+    """Labels of both targets by a teacher, some missing for one target, some frames for both."""
+    teacher = Predictor(random_checkpoint(seed=7, target="apt+pgt"), dtype="float64", neutral=False)
+    frames = []
+    for seed in range(9):
+        atoms = triclinic(seed)
+        (tensors,) = teacher.tensors([atoms])
+        for target, members in tensors.items():
+            # gradients that are larger than their spread in e would let the APTs count for nothing
+            size = 20.0 if target == "pgt" else 0.2
+            atoms.arrays[target] = size * members[0].reshape(len(atoms), -1)
+        atoms.arrays["apt"][seed % 5 :: 3] = np.nan
+        atoms.arrays["pgt"][seed % 3 :: 4] = np.nan
+        atoms.info["label_status"] = "ok"
+        if seed == 2:
+            del atoms.arrays["pgt"]
+        if seed == 4:
+            atoms.arrays["apt"][:] = atoms.arrays["pgt"][:] = np.nan
+            atoms.info["label_status"] = "failed"
+        frames.append(atoms)
+    path = tmp_path_factory.mktemp("joint") / "both.extxyz"
+    ase.io.write(path, frames, format="extxyz")
+    return path
+
+
+def test_both_targets_are_learned_from_partial_labels(tmp_path, joint_data):
+    plain = job(joint_data, tmp_path / "both.pt", epochs=25, learning_rate=0.01)
+    checkpoint = run_training(replace(plain, target="apt+pgt", valid_fraction=0.25))
+    frames = read_labelled(joint_data, "apt+pgt")
+    assert [frame.any_label for frame in frames].count(False) == 1
+    results = evaluate_targets(Predictor(checkpoint, neutral=False), frames)
+    for target, unit in {"apt": "e", "pgt": "Å²"}.items():
+        # both are learned, one no better than the other, though their sizes differ a hundredfold
+        assert results[target].relative < 0.75
+        assert results[target].unit == unit
+        assert results[target].n_atoms == sum(frame.has_label(target).sum() for frame in frames)
+    rows = list(csv.DictReader((tmp_path / "both.csv").open()))
+    both = [float(rows[-1][f"train_rmse_{target}"]) for target in ("apt", "pgt")]
+    assert both[1] > 20 * both[0]
+    assert float(rows[-1]["train_rmse"]) < 0.7 * float(rows[0]["train_rmse"])
+    assert {"valid_rmse_apt", "valid_rmse_pgt", "valid_rmse_pgt_O"} <= set(rows[0])
+    assert checkpoint.card["training_frames"] == 6
+    assert set(checkpoint.card["validation_rmse"]) == {"apt", "pgt"}
+    save = load_checkpoint(tmp_path / "both.pt")
+    again, first = Predictor(save), Predictor(checkpoint)
+    atoms = triclinic(11)
+    for target, tensors in again.tensors([atoms])[0].items():
+        assert np.array_equal(tensors, first.tensors([atoms])[0][target])
+
+
+def test_losses_are_measured_by_the_spread():
+    species = torch.tensor([0, 0, 1, 1])
+    tensors = torch.tensor([1.0, 3.0, -4.0, 4.0])[:, None, None] * torch.ones(4, 3, 3)
+    # deviations from the means of the elements: ±1 and ±4
+    assert np.isclose(spread_of(species, tensors), np.sqrt(17 / 2))
+    assert loss_factors({"apt": 0.3}) == {"apt": 1.0}
+    for spreads in ({"apt": 0.05, "pgt": 8.0}, {"pgt": 0.7}):
+        factors = loss_factors(spreads)
+        # an error as large as the spread costs the same for any target
+        for target, size in spreads.items():
+            assert np.isclose(factors[target] * size**2, TYPICAL_SPREAD**2)
+    weighted = loss_factors({"apt": 0.05, "pgt": 8.0}, pgt_weight=3.0)
+    assert np.isclose(weighted["pgt"] * 64.0, 3.0 * weighted["apt"] * 0.0025)
+
+
+def test_gradients_are_evaluated_against_plain_numpy(tmp_path, joint_data):
+    predictor = Predictor(random_checkpoint(target="pgt"), dtype="float64")
+    frames = read_labelled(joint_data, "apt+pgt")
+    result = evaluate_targets(predictor, frames)["pgt"]
+    errors, labels, numbers = [], [], []
+    for frame in frames:
+        for k, tensor in enumerate(predictor(frame.atoms)):
+            if np.isfinite(frame.labels["pgt"][k]).all():
+                errors.append(tensor - frame.labels["pgt"][k])
+                labels.append(frame.labels["pgt"][k])
+                numbers.append(frame.atoms.numbers[k])
+    errors, labels, numbers = np.array(errors), np.array(labels), np.array(numbers)
+    assert np.isclose(result.rmse, np.sqrt((errors**2).mean()))
+    for z in set(numbers):
+        labels[numbers == z] -= labels[numbers == z].mean(axis=0)
+    assert np.isclose(result.relative, result.rmse / np.sqrt((labels**2).mean()))
+    assert set(result.by_irrep) == {"1o isotropic", "1o anisotropic", "2o", "3o"}
+    trace = np.einsum("naac->nc", errors)
+    isotropic = np.sqrt((trace**2).mean() * 3.0 / 9.0 / 9.0)  # on three of nine pairs, a third each
+    assert np.isclose(result.by_irrep["1o isotropic"].rmse, isotropic)
+    total = sum(errors.rmse**2 for errors in result.by_irrep.values())
+    assert np.isclose(total, result.rmse**2)
+    draw_parity([result], tmp_path / "parity.png", "test")
+    assert (tmp_path / "parity.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_simple_network_trains(tmp_path, data):
+    simple = replace(
+        job(data, tmp_path / "m.pt", epochs=2), network="simple", network_settings=SMALL_SIMPLE
+    )
+    assert run_training(simple).network == "simple"
+
+
+def same_weights(one, other):
+    return all(
+        torch.equal(a[key], b[key])
+        for a, b in zip(one.members, other.members, strict=True)
+        for key in a
+    )
+
+
+COMMAND = [sys.executable, "-c", "import sys; from aptnn_md.cli import main; sys.exit(main())"]
+
+
+LENGTH = ["--epochs", "6", "--committee", "2"]
+
+
+def start(data, out, *extra):
+    config = out.with_suffix(".toml")
+    config.write_text(
+        "[network]\ncutoff = 4.0\nn_radial = 4\nn_channels = 6\nmessage_cutoff = 3.0\n"
+        "message_radial = 3\nmessage_channels = 4\ninput_scale = 0.3\n"
+        "[training]\nwarmup_steps = 3\n"
+    )
+    return subprocess.Popen(
+        [*COMMAND, "train", "--config", config, "--data", data, "--out", out, *LENGTH, *extra],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+    )
+
+
+def test_killed_training_goes_on_exactly(tmp_path, data):
+    process = start(data, tmp_path / "whole.pt")
+    assert process.wait(120) == 0
+    broken = tmp_path / "broken.pt"
+    state = tmp_path / "broken.pt.state"
+    process, restarts = start(data, broken), 0
+    # a new state has been written since the process started, and a bit of the next epoch is done
+    seen = None
+    while process.poll() is None:
+        changed = state.exists() and state.stat().st_mtime_ns != seen
+        if changed and restarts < 3:
+            time.sleep(0.05 * restarts)
+            seen = state.stat().st_mtime_ns if state.exists() else None
+            process.send_signal(signal.SIGKILL)
+            process.wait()
+            process, restarts = start(data, broken, "--restart"), restarts + 1
+        time.sleep(0.005)
+    assert process.returncode == 0, process.stderr.read().decode()
+    assert restarts >= 2
+    first, second = load_checkpoint(tmp_path / "whole.pt"), load_checkpoint(broken)
+    assert same_weights(first, second)
+    epochs = [
+        [(row["member"], row["epoch"], row["valid_rmse"]) for row in csv.DictReader(path.open())]
+        for path in (tmp_path / "whole.csv", tmp_path / "broken.csv")
+    ]
+    assert epochs[0] == epochs[1]
+    assert len(epochs[0]) == 12
+
+
+def test_time_limit_and_patience_end_training(tmp_path, data):
+    begin = time.monotonic()
+    run_training(job(data, tmp_path / "a.pt", epochs=10**6, max_minutes=0.05))
+    assert time.monotonic() - begin < 30.0
+    # nothing is learned, so nothing gets better after the first epoch
+    run_training(job(data, tmp_path / "b.pt", epochs=400, patience=2, learning_rate=1e-12))
+    assert len((tmp_path / "b.csv").read_text().splitlines()) == 1 + 3
+
+
+def test_without_validation_the_last_weights_are_kept(tmp_path, data):
+    checkpoint = run_training(replace(job(data, tmp_path / "m.pt"), valid_fraction=0.0))
+    assert checkpoint.card["validation_rmse"] is None
+    assert checkpoint.card["training_frames"] == 8
+
+
+def test_data_without_variety_blows_nothing_up(tmp_path):
+    """A perfect crystal: densities of l > 0 and all of l > 0 in the labels vanish by symmetry."""
+    atoms = bulk("NaH", "rocksalt", a=4.9, cubic=True)
+    charge = np.where(atoms.numbers == 11, 0.9, -0.9)
+    atoms.arrays["apt"] = (charge[:, None, None] * np.eye(3)).reshape(-1, 9)
+    ase.io.write(tmp_path / "crystal.extxyz", [atoms, atoms])
+    model = run_training(job(tmp_path / "crystal.extxyz", tmp_path / "m.pt", epochs=3))
+    predictor = Predictor(model)
+    assert np.allclose(predictor(atoms), atoms.arrays["apt"].reshape(-1, 3, 3), atol=1e-3)
+    atoms.rattle(0.03, seed=1)
+    assert np.abs(predictor(atoms) - atoms.arrays["apt"].reshape(-1, 3, 3)).max() < 0.1
+
+
+def test_a_trained_model_is_a_better_beginning(tmp_path, data):
+    """Other labels of the same kind are learned in fewer epochs from its weights."""
+    first = run_training(job(data, tmp_path / "first.pt", epochs=25, learning_rate=0.01))
+    similar = []
+    for atoms in ase.io.read(data, ":")[:3]:
+        atoms.arrays["apt"] = 1.3 * atoms.arrays["apt"]
+        similar.append(atoms)
+    ase.io.write(tmp_path / "few.extxyz", similar)
+    few = replace(job(tmp_path / "few.extxyz", tmp_path / "new.pt", epochs=6), valid=data)
+    again = replace(few, out=tmp_path / "more.pt", start_from=str(tmp_path / "first.pt"))
+    new, more = run_training(few), run_training(again)
+    assert more.card["training_rmse"] < 0.7 * new.card["training_rmse"]
+    assert more.card["start_from"] == f"first.pt {first.sha256[:12]}"
+    assert new.card["start_from"] is None
+    # what the weights were trained with stays, the size of the tensors follows the new labels
+    was, now = first.members[0], more.members[0]
+    assert torch.equal(now["network.density_scale"], was["network.density_scale"])
+    assert not torch.equal(new.members[0]["network.density_scale"], was["network.density_scale"])
+    assert torch.allclose(now["mean"], 1.3 * was["mean"], rtol=0.1, atol=0.05)
+    assert not torch.allclose(now["mean"], was["mean"], rtol=0.1)
+
+
+def test_a_beginning_that_does_not_fit(tmp_path, data, joint_data):
+    out = tmp_path / "first.pt"
+    run_training(job(data, out, epochs=1))
+    again = replace(job(data, tmp_path / "second.pt", epochs=1), start_from=str(out))
+    with pytest.raises(InputError, match="target"):
+        run_training(replace(again, data=joint_data, target="apt+pgt"))
+    with pytest.raises(InputError, match="input_scale"):
+        run_training(replace(again, network_settings={"input_scale": 0.4}))
+    atoms = bulk("NaCl", "rocksalt", a=5.6, cubic=True)
+    atoms.arrays["apt"] = np.tile(np.eye(3).reshape(9), (8, 1))
+    ase.io.write(tmp_path / "salt.extxyz", [atoms, atoms])
+    with pytest.raises(InputError, match="a model that knows Cl"):
+        run_training(replace(again, data=tmp_path / "salt.extxyz"))
+    with pytest.raises(InputError, match="no such file"):
+        run_training(replace(again, start_from="absent.pt"))
+    # a job that was killed goes on with the same beginning only
+    state = {"job": again.fingerprint, "finished": [], "unfinished": None}
+    torch.save(state, tmp_path / "second.pt.state")
+    run_training(job(data, tmp_path / "other.pt", epochs=1, seed=1))
+    with pytest.raises(InputError, match="start_from"):
+        run_training(replace(again, start_from=str(tmp_path / "other.pt")), restart=True)
+
+
+def test_epochs_suit_the_number_of_frames():
+    assert with_epochs(TrainingSettings(), 9).epochs == 156
+    assert with_epochs(TrainingSettings(batch_size=3), 9).epochs == 467
+    assert with_epochs(TrainingSettings(), 1000).epochs == 30
+    assert with_epochs(TrainingSettings(epochs=7), 9).epochs == 7
+
+
+def test_divergence_is_said(tmp_path, data):
+    with pytest.raises(RunError, match="diverged in epoch"):
+        run_training(job(data, tmp_path / "m.pt", learning_rate=1e9, gradient_clip=1e9))
+
+
+def test_states_of_other_jobs_are_refused(tmp_path, data):
+    out = tmp_path / "m.pt"
+    with pytest.raises(InputError, match="state of a job to go on with"):
+        run_training(job(data, out), restart=True)
+    (tmp_path / "m.pt.state").write_bytes(b"no state")
+    with pytest.raises(InputError, match="--restart, or no such file"):
+        run_training(job(data, out))
+    with pytest.raises(InputError, match="not a training state"):
+        run_training(job(data, out), restart=True)
+
+
+def test_evaluation_against_plain_numpy(tmp_path, data):
+    predictor = Predictor(random_checkpoint(), dtype="float64")
+    frames = read_labelled(data)
+    result = evaluate(predictor, frames)
+    errors, numbers = [], []
+    for frame in frames:
+        for k, tensor in enumerate(predictor(frame.atoms)):
+            if np.isfinite(frame.tensors[k]).all():
+                errors.append(tensor - frame.tensors[k])
+                numbers.append(frame.atoms.numbers[k])
+    errors, numbers = np.array(errors), np.array(numbers)
+    assert np.isclose(result.rmse, np.sqrt((errors**2).mean()))
+    assert np.isclose(result.mae, np.abs(errors).mean())
+    oxygen = errors[numbers == 8]
+    assert np.isclose(result.by_element["O"].rmse, np.sqrt((oxygen**2).mean()))
+    antisymmetric = (errors - np.swapaxes(errors, 1, 2)) / 2
+    assert np.isclose(result.by_irrep["1e"].rmse, np.sqrt((antisymmetric**2).mean()))
+    total = sum(errors.rmse**2 for errors in result.by_irrep.values())
+    assert np.isclose(total, result.rmse**2)
+    draw_parity([result], tmp_path / "parity.png", "test")
+    assert (tmp_path / "parity.png").read_bytes().startswith(b"\x89PNG")
