@@ -1,19 +1,42 @@
 """Neighbour lists: which atoms see which, in any cell.
 
-Vesin finds the pairs; this module gives it what ASE knows (mixed periodicity, missing cell
-vectors, several structures in one batch) and checks the structure first.
+Two libraries find the pairs. Vesin's cell list is the faster one, and what matter at its usual
+density needs. It lays its grid over all space between the atoms, though, and fails where that is
+nearly empty (a fragment that flies away, a molecule in a cell of a million Å) or where the cell
+vectors almost lie in a plane. There a k-d tree of SciPy is asked, whose cost depends on the atoms
+alone. Structures that cannot be (colliding images, atoms in a heap) are refused before either.
 """
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from ase import Atoms
+from ase.geometry import complete_cell, minkowski_reduce
 
 from aptnn_md.arrays import AnyArray, FloatArray, IntArray
 from aptnn_md.errors import InputError
+
+LARGEST_LENGTH = 1e9
+"""Å: beyond it double precision no longer resolves a bond."""
+
+SHORTEST_LATTICE_VECTOR = 0.4
+"""Å: half the bond of H₂, and nearer than any two nuclei come."""
+
+SMALLEST_VOLUME = 0.3
+"""Å³ for an atom: hydrogen at 500 GPa has 1.1."""
+
+LARGEST_HEAP = 2000
+"""Atoms in a cube of the cutoff that are never too many, as all their pairs fit into memory."""
+
+LARGEST_GRID = 5e4
+"""Cells of vesin's grid; above 1e5 it makes them larger, which is slow, or divides by zero."""
+
+SMALLEST_HEIGHT = 0.2
+"""Of a box, as a fraction of its vector's length, for a grid of cells."""
 
 
 @dataclass(frozen=True)
@@ -22,7 +45,7 @@ class Graph:
 
     Attributes
     ----------
-    atomic_numbers : (n_atoms,), of all structures one behind the other
+    atomic_numbers : (n_atoms,), of all structures one after the other
     centres : (n_edges,), ascending: the atom that sees
     neighbours : (n_edges,): the atom that is seen, possibly a periodic image of the centre itself
     edge_vectors : (n_edges, 3), Å, from centre to neighbour
@@ -83,16 +106,32 @@ def batches(structures: Sequence[Atoms], n_atoms: int) -> Iterator[list[Atoms]]:
 
 
 def neighbour_pairs(atoms: Atoms, cutoff: float) -> tuple[IntArray, IntArray, FloatArray]:
-    """Centres (ascending), neighbours and edge vectors (Å) of one structure."""
+    """Centres (ascending), neighbours and edge vectors (Å) of one structure.
+
+    Raises
+    ------
+    InputError
+        See :func:`check_structure`; or atoms in a heap, with more neighbours than any matter has.
+    """
     check_structure(atoms)
     if len(atoms) == 0:
         return np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros((0, 3))
+    box = _full_cell(atoms, cutoff)
+    _check_crowding(atoms, cutoff)
+    if _is_compact(box, cutoff):
+        return _pairs_by_cells(atoms, box, cutoff)
+    return _pairs_by_tree(atoms, box, cutoff)
+
+
+def _pairs_by_cells(
+    atoms: Atoms, box: FloatArray, cutoff: float
+) -> tuple[IntArray, IntArray, FloatArray]:
     from vesin import NeighborList  # imports torch where it is installed, which takes seconds
 
     periodic = np.asarray(atoms.pbc, dtype=bool)
     i, j, vectors = NeighborList(cutoff=cutoff, full_list=True, sorted=True).compute(
         points=atoms.positions,
-        box=_full_cell(atoms, cutoff),
+        box=box,
         periodic=bool(periodic[0]) if periodic.all() or not periodic.any() else periodic,
         quantities="ijD",
     )
@@ -100,25 +139,131 @@ def neighbour_pairs(atoms: Atoms, cutoff: float) -> tuple[IntArray, IntArray, Fl
     return i.view(np.int64), j.view(np.int64), vectors
 
 
-def check_structure(atoms: Atoms) -> None:
-    """Raise :class:`InputError` for a structure that no neighbour list exists for."""
-    name = atoms.get_chemical_formula()
-    bad = np.flatnonzero(~np.isfinite(atoms.positions).all(axis=1))
-    if len(bad):
-        raise InputError(
-            name, "positions", f"{atoms.positions[bad[0]]} at atom {bad[0]}", "finite numbers"
-        )
-    if not np.isfinite(atoms.cell.array).all():
-        raise InputError(name, "cell", atoms.cell.array.tolist(), "finite numbers")
+def _pairs_by_tree(
+    atoms: Atoms, box: FloatArray, cutoff: float
+) -> tuple[IntArray, IntArray, FloatArray]:
+    from scipy.spatial import KDTree
+
     periodic = np.asarray(atoms.pbc, dtype=bool)
-    vectors = atoms.cell.array[periodic]
-    if len(vectors) and np.linalg.matrix_rank(vectors) < len(vectors):
-        raise InputError(
-            name,
-            "cell",
-            f"pbc {periodic.tolist()} with cell {atoms.cell.array.tolist()}",
-            "a cell vector for every periodic direction, not in one plane",
-        )
+    box = np.array(minkowski_reduce(box, periodic)[0])
+    fractions = atoms.positions @ np.linalg.inv(box)
+    fractions[:, periodic] -= np.floor(fractions[:, periodic])
+    inside = fractions @ box
+    original, images = _with_images(fractions, box, periodic, cutoff)
+    found = KDTree(inside).sparse_distance_matrix(KDTree(images), cutoff, output_type="ndarray")
+    i, image = found["i"].astype(np.int64), found["j"].astype(np.int64)
+    # the first images are the atoms themselves, in order
+    kept = (i != image) & (found["v"] < cutoff)
+    i, image = i[kept], image[kept]
+    order = np.lexsort((image, i))
+    i, image = i[order], image[order]
+    return i, original[image], images[image] - inside[i]
+
+
+def _with_images(
+    fractions: FloatArray, box: FloatArray, periodic: AnyArray, cutoff: float
+) -> tuple[IntArray, FloatArray]:
+    """Atoms inside the box, and behind them their images outside of it within the cutoff.
+
+    Returns
+    -------
+    (n_images,), the atom that each is an image of, and (n_images, 3), positions, Å
+    """
+    original, shifted = np.arange(len(fractions)), fractions
+    for axis in np.flatnonzero(periodic):
+        margin = cutoff / _heights(box)[axis]
+        n_images = int(np.ceil(margin))
+        parts = [(original, shifted)]
+        for shift in [*range(-n_images, 0), *range(1, n_images + 1)]:
+            moved = shifted.copy()
+            moved[:, axis] += shift
+            near = (moved[:, axis] > -margin) & (moved[:, axis] < 1.0 + margin)
+            parts.append((original[near], moved[near]))
+        original = np.concatenate([part for part, _ in parts])
+        shifted = np.concatenate([part for _, part in parts])
+    return original, shifted @ box
+
+
+def check_structure(atoms: Atoms) -> None:
+    """Refuse a structure that no neighbour list exists for, or that cannot be.
+
+    Raises
+    ------
+    InputError
+        Positions or cell vectors that are not finite, or larger than :data:`LARGEST_LENGTH`; a
+        periodic direction without a cell vector, or vectors in one plane; images of an atom closer
+        to it than :data:`SHORTEST_LATTICE_VECTOR`; less than :data:`SMALLEST_VOLUME` for an atom.
+    """
+    name = atoms.get_chemical_formula()
+    size = np.abs(atoms.positions)
+    bad = np.flatnonzero(~(size < LARGEST_LENGTH).all(axis=1))
+    if len(bad):
+        expected = f"finite numbers below {LARGEST_LENGTH:g} Å"
+        found = f"{atoms.positions[bad[0]]} at atom {bad[0]}"
+        raise InputError(name, "positions", found, expected)
+    cell = atoms.cell.array
+    if not (np.abs(cell) < LARGEST_LENGTH).all():
+        expected = f"finite numbers below {LARGEST_LENGTH:g} Å"
+        raise InputError(name, "cell", cell.tolist(), expected)
+    if np.any(atoms.pbc):
+        _check_cell(name, len(atoms), cell.tobytes(), tuple(bool(p) for p in atoms.pbc))
+
+
+@functools.lru_cache(maxsize=64)
+def _check_cell(name: str, n_atoms: int, cell_bytes: bytes, pbc: tuple[bool, bool, bool]) -> None:
+    """The cell's part of :func:`check_structure`; a run asks about the same cell at every step."""
+    periodic = np.array(pbc)
+    cell = np.frombuffer(cell_bytes).reshape(3, 3)
+    vectors = cell[periodic]
+    found = f"pbc {periodic.tolist()} with cell {cell.tolist()}"
+    lengths = np.linalg.norm(vectors, axis=1)
+    # of unit vectors, so that a long, thin cell is no flat one
+    flat = lengths.min() == 0.0 or np.linalg.matrix_rank(vectors / lengths[:, None], 1e-12) < len(
+        vectors
+    )
+    if flat:
+        expected = "a cell vector for every periodic direction, not in one plane"
+        raise InputError(name, "cell", found, expected)
+    full = cell.copy()
+    full[~periodic] = 0.0
+    reduced = np.array(minkowski_reduce(complete_cell(full), pbc)[0])[periodic]
+    shortest = float(np.linalg.norm(reduced, axis=1).min())
+    if shortest < SHORTEST_LATTICE_VECTOR:
+        expected = f"images of an atom at least {SHORTEST_LATTICE_VECTOR} Å away from it"
+        raise InputError(name, "cell", f"{found}, where they are {shortest:.3g} Å away", expected)
+    if periodic.all() and n_atoms:
+        volume = abs(float(np.linalg.det(reduced))) / n_atoms
+        if volume < SMALLEST_VOLUME:
+            expected = f"at least {SMALLEST_VOLUME} Å³ for an atom"
+            raise InputError(name, "cell", f"{found}, {volume:.3g} Å³ for an atom", expected)
+
+
+def _check_crowding(atoms: Atoms, cutoff: float) -> None:
+    """Refuse heaps of atoms, whose pairs would fill the memory."""
+    if len(atoms) < LARGEST_HEAP:
+        return
+    cubes = np.floor(atoms.positions / cutoff).astype(np.int64)
+    _, first, counts = np.unique(cubes, axis=0, return_index=True, return_counts=True)
+    most = counts.argmax()
+    allowed = max(LARGEST_HEAP, cutoff**3 / SMALLEST_VOLUME)
+    if counts[most] > allowed:
+        found = f"{counts[most]} of them in a cube of {cutoff} Å around atom {first[most]}"
+        expected = f"at most {allowed:.0f}"
+        raise InputError(atoms.get_chemical_formula(), "atoms", found, expected)
+
+
+def _heights(box: FloatArray) -> FloatArray:
+    """Distances of opposite faces of a box, (3,), Å."""
+    heights: FloatArray = 1.0 / np.linalg.norm(np.linalg.inv(box), axis=0)
+    return heights
+
+
+def _is_compact(box: FloatArray, cutoff: float) -> bool:
+    """Whether a grid of cells suits a box: not too many of them, and none very oblique."""
+    heights = _heights(box)
+    n_cells = float(np.prod(np.maximum(np.floor(heights / cutoff), 1.0)))
+    oblique = heights < SMALLEST_HEIGHT * np.linalg.norm(box, axis=1)
+    return n_cells < LARGEST_GRID and not oblique.any()
 
 
 def _full_cell(atoms: Atoms, cutoff: float) -> FloatArray:
