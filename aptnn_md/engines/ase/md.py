@@ -23,6 +23,7 @@ from ase.md.verlet import VelocityVerlet
 
 from aptnn_md.atoms.groups import Groups, parse_groups
 from aptnn_md.atoms.motion import MotionGroups
+from aptnn_md.atoms.neighbours import check_structure
 from aptnn_md.engines.ase.energy_monitor import EnergyMonitor
 from aptnn_md.engines.ase.observer import StreamObserver
 from aptnn_md.engines.ase.restart import Checkpoint, DynamicsState
@@ -280,9 +281,12 @@ def _steps(
                     break
         except InputError as error:
             # the input was checked by the first forces: these positions the run has made
-            if np.isfinite(dynamics.atoms.positions).all():
-                raise
-            raise RunError(f"step {dynamics.nsteps + 1}: positions blew up: {error}") from error
+            try:
+                check_structure(dynamics.atoms)
+            except InputError:
+                where = f"step {dynamics.nsteps + 1}: the structure blew up"
+                raise RunError(f"{where}: {error}; a shorter time step may help") from error
+            raise
 
 
 @contextlib.contextmanager

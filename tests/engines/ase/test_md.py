@@ -10,6 +10,7 @@ import helpers.toy_molecules as toy
 import numpy as np
 import pytest
 from ase import units
+from ase.calculators.calculator import Calculator, all_changes
 from ase.md.bussi import Bussi
 from ase.md.nose_hoover_chain import NoseHooverChainNVT
 from ase.md.verlet import VelocityVerlet
@@ -262,6 +263,28 @@ def test_run_that_blows_up_stops_with_what_it_has(tmp_path):
         run_md(atoms, tmp_path / "s", settings(3000, timestep=20.0), checkpoint=tmp_path / "c.npz")
     assert StreamReader(tmp_path / "s").n_frames > 0
     assert np.isfinite(DynamicsState.read(tmp_path / "c.npz").positions).all()
+
+
+class Repulsion(Calculator):
+    """Pushes atoms apart with a constant force, so that they fly away."""
+
+    implemented_properties = ("energy", "forces")
+
+    def calculate(self, atoms=None, properties=("energy",), system_changes=all_changes):
+        super().calculate(atoms, properties, system_changes)
+        outward = self.atoms.positions - self.atoms.positions.mean(axis=0)
+        self.results = {"energy": 0.0, "forces": 20.0 * outward}
+
+
+@pytest.mark.parametrize("pbc", [False, (True, True, False)])
+def test_a_molecule_that_explodes_ends_in_words(tmp_path, model_file, pbc):
+    """Neighbour lists of atoms far apart; the frames until then are safe."""
+    atoms = toy.structure(2, pbc=True)
+    atoms.pbc = pbc
+    atoms.calc = Repulsion()
+    with pytest.raises(RunError, match=r"step \d+: the structure blew up: .* below 1e\+09 Å"):
+        run_md(atoms, tmp_path / "s", settings(3000, timestep=2.0), model=model_file)
+    assert StreamReader(tmp_path / "s").n_frames > 3
 
 
 @pytest.fixture
