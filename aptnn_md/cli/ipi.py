@@ -58,6 +58,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--total-charge", type=float, default=0.0, metavar="E", help="e (%(default)s)")
     add("--device", default="cpu", help="where the model runs (%(default)s)")
     add("--total-steps", type=int, metavar="N", help="in place of the input's total_steps")
+    add(
+        "--client-limit",
+        type=float,
+        default=0.0,
+        metavar="S",
+        help="end the run, with RESTART, where clients of a socket have been gone for this time "
+        "(default: wait for ever)",
+    )
     add_convergence_options(parser)
     add(
         "--verbosity",
@@ -92,6 +100,7 @@ def run(arguments: argparse.Namespace) -> int:
         verbosity=arguments.verbosity,
         total_steps=arguments.total_steps,
         until=functools.partial(convergence_monitor, arguments),
+        client_limit=arguments.client_limit,
     )
     print(f"steps {summary.first_step} to {summary.last_step} of {summary.total_steps}")
     for text in summary.convergence:

@@ -16,14 +16,18 @@ __DRIVER_CLASS__ = "ToyDriver"
 
 
 class ToyDriver(Dummy_driver):
-    """``sleep``: seconds that an evaluation takes beside its own time."""
+    """``sleep``: seconds that an evaluation takes beside its own time; ``fail``: number of the
+    call that raises where there is a file of this name."""
 
-    def __init__(self, sleep=0.0, **keywords):
-        self.sleep = float(sleep)
+    def __init__(self, sleep=0.0, fail=-1, **keywords):
+        self.sleep, self.calls_left = float(sleep), int(fail)
         super().__init__(**keywords)
 
     def compute(self, cell, pos):
         time.sleep(self.sleep)
+        if self.calls_left == 0 and Path("fail").exists():
+            raise FloatingPointError("the potential does not know this place")
+        self.calls_left -= 1
         batched = isinstance(cell, list)
         results = [self._one(q) for q in (pos if batched else [pos])]
         return results if batched else results[0]

@@ -31,6 +31,7 @@ from aptnn_md.engines.ipi.attach import bind_with_streams
 from aptnn_md.engines.ipi.remote_tensors import source_of
 from aptnn_md.engines.ipi.streaming import StreamSettings, SystemStream, one_stream_each
 from aptnn_md.engines.ipi.version import require_ipi
+from aptnn_md.engines.ipi.watch import ForceWatch
 from aptnn_md.errors import InputError
 from aptnn_md.prediction.interface import PolarTensorPredictor, as_predictor
 from aptnn_md.progress import log
@@ -151,6 +152,7 @@ def _attach_when_bound() -> None:
             ]
 
         bind_with_streams(self, functools.partial(original, self, read_only), make)
+        ForceWatch(self).start()
 
     bind.looks_for_streams = True  # type: ignore[attr-defined]
     Simulation.bind = bind

@@ -17,6 +17,7 @@ from aptnn_md.engines.ipi import state as ipi_state
 from aptnn_md.engines.ipi.attach import bind_with_streams
 from aptnn_md.engines.ipi.remote_tensors import source_of
 from aptnn_md.engines.ipi.streaming import StreamSettings, SystemStream, one_stream_each
+from aptnn_md.engines.ipi.watch import ForceWatch
 from aptnn_md.errors import InputError, RunError
 from aptnn_md.prediction.interface import PolarTensorPredictor, as_predictor
 from aptnn_md.progress import Progress
@@ -61,6 +62,7 @@ def run_ipi(
     verbosity: str | None = None,
     total_steps: int | None = None,
     until: Callable[[Path], Monitor | None] | None = None,
+    client_limit: float = 0.0,
 ) -> IPISummary:
     """Run an i-PI input, or go on from one of its checkpoints, and stream dipole rates.
 
@@ -78,13 +80,16 @@ def run_ipi(
     total_steps : in place of the input's ``<total_steps>``
     until : gives for a stream what tells whether its spectrum has converged; the run stops when
         all have
+    client_limit : end the run where a socket forcefield that waits for forces has been without a
+        client for this time, s, after it has had one; 0: wait for ever
 
     Raises
     ------
     InputError
         i-PI refuses the input, or a stream cannot be of this run.
     RunError
-        The run cannot go on, e.g. full disk; stream and checkpoints on disk are whole.
+        The run cannot go on, e.g. full disk, or forces that nobody gives any more; stream and
+        checkpoints on disk are whole.
     """
     predictor = None
     if not tensors:
@@ -109,7 +114,7 @@ def run_ipi(
     path = Path(source)
     try:
         simulation = _load(path, prepare, verbosity)
-        return _run(simulation, streams, until)
+        return _run(simulation, streams, until, client_limit)
     finally:
         for stream in streams:
             with contextlib.suppress(RunError):
@@ -142,20 +147,31 @@ def _run(
     simulation: Any,
     streams: list[SystemStream],
     until: Callable[[Path], Monitor | None] | None,
+    client_limit: float,
 ) -> IPISummary:
     first = int(simulation.step)
     total = int(simulation.tsteps)
     stops = _stop_when_converged(simulation, streams, until)
-    with _progress(simulation, streams):
+    watch = ForceWatch(simulation, client_limit)
+    with _progress(simulation, streams), watch:
         try:
             simulation.run()
         except SystemExit:
             # how i-PI leaves a step when a soft exit was asked for
             if not softexit.triggered:
                 raise
+        except (InputError, RunError):
+            simulation.stop()
+            raise
+        except Exception as error:
+            # of the force provider, if it runs in this process; its frames are safe
+            simulation.stop()
+            raise RunError(f"i-PI stopped: {type(error).__name__}: {error}") from error
         except BaseException:
             simulation.stop()
             raise
+    if watch.failure:
+        raise RunError(f"{watch.failure}; the run continues from RESTART")
     softexit.cleanup(status=simulation.exit_status, message=simulation.exit_message)
     converged = bool(stops) and all(stop.reached for stop in stops)
     convergence = tuple(stop.final_text() for stop in stops)
