@@ -20,7 +20,7 @@ from aptnn_md.engines.ipi.streaming import StreamSettings, SystemStream, one_str
 from aptnn_md.engines.ipi.watch import ForceWatch
 from aptnn_md.errors import InputError, RunError
 from aptnn_md.prediction.interface import PolarTensorPredictor, as_predictor
-from aptnn_md.progress import Progress
+from aptnn_md.progress import Progress, log
 from aptnn_md.spectra.analysis.convergence import Monitor
 from aptnn_md.spectra.analysis.stopping import ConvergenceStop
 
@@ -115,6 +115,11 @@ def run_ipi(
     try:
         simulation = _load(path, prepare, verbosity)
         return _run(simulation, streams, until, client_limit)
+    except _NothingToDo as done:
+        simulation = done.args[0]
+        log.info("the run is at step %s of %s already", simulation.step, simulation.tsteps)
+        paths = tuple(part.path for part in one_stream_each(settings, simulation.syslist))
+        return IPISummary(int(simulation.step), int(simulation.step), int(simulation.tsteps), paths)
     finally:
         for stream in streams:
             with contextlib.suppress(RunError):
@@ -122,7 +127,13 @@ def run_ipi(
         softexit.reset()
 
 
+class _NothingToDo(Exception):
+    """The checkpoint is at the last step already."""
+
+
 def _bind(simulation: Any, bind: Callable[..., None], make: Any, read_only: bool = False) -> None:
+    if simulation.step > 0 and simulation.step >= simulation.tsteps:
+        raise _NothingToDo(simulation)
     bind_with_streams(simulation, functools.partial(bind, read_only), make)
 
 
@@ -132,7 +143,7 @@ def _load(path: Path, prepare: Callable[[Any], None], verbosity: str | None) -> 
             return Simulation.load_from_xml(
                 file, custom_verbosity=verbosity, post_init_hook=prepare
             )
-    except (InputError, RunError):
+    except (InputError, RunError, _NothingToDo):
         raise
     except FileNotFoundError as error:
         found = f"no such file ({error.filename})"

@@ -382,6 +382,20 @@ def test_disk_full_leaves_no_restart_ahead(tmp_path, monkeypatch):
     np.testing.assert_array_equal(stream.step, range(11))
 
 
+def test_a_restart_at_the_last_step_has_nothing_to_do(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    write_input(".", steps=4, checkpoint=2, overwrite=True)
+    settings = StreamSettings("run.zarr", 1)
+    first = run_ipi("input.xml", settings, toy_molecules.Tensors())
+    before = Path("run.zarr/step/c.0").read_bytes()
+    again = run_ipi("RESTART", settings, toy_molecules.Tensors())
+    assert again.finished
+    assert (again.first_step, again.last_step, again.streams) == (4, 4, first.streams)
+    assert Path("run.zarr/step/c.0").read_bytes() == before
+    longer = run_ipi("RESTART", settings, toy_molecules.Tensors(), total_steps=6)
+    assert (longer.first_step, longer.last_step) == (4, 6)
+
+
 def test_stops_when_converged(tmp_path, monkeypatch):
     import aptnn_md.engines.ipi.runner as runner
 
