@@ -1,6 +1,8 @@
 """Streams beside an i-PI simulation: opened when it is bound, safe before each checkpoint.
 
-What i-PI runs is wrapped in these places, each of one simulation object only:
+What i-PI runs is wrapped in these places. Only simulations with streams do anything else in them,
+whichever object runs: i-PI's ``InteractiveSimulation`` takes over all that the one that was bound
+has.
 
 * ``Simulation.bind``: rates become properties before i-PI looks up the names of
   ``<properties>``; streams are opened when everything else is ready;
@@ -25,6 +27,8 @@ from typing import Any
 import numpy as np
 from ipi import ipi_global_settings
 from ipi.engine.outputs import CheckpointOutput
+from ipi.engine.simulation import Simulation
+from ipi.scripting.interactive import InteractiveSimulation
 from ipi.utils.softexit import softexit
 from ipi.utils.units import UnitMap
 
@@ -90,8 +94,9 @@ def bind_with_streams(simulation: Any, bind: Callable[..., None], make: MakeStre
         simulation.stop()  # forcefields are at work already, and have sockets
         raise
     write_whole_checkpoints(simulation)
-    record = functools.partial(_write_outputs, simulation, simulation.write_outputs, streams)
-    simulation.write_outputs = record
+    simulation.chk.write = functools.partial(_write_restart, streams, simulation.chk.write)
+    simulation.aptnn_md_streams = streams
+    follow_simulations_with_streams()
     softexit.flist.insert(0, (_commit_before_restart, (simulation, streams), {}))
 
 
@@ -175,15 +180,55 @@ def warn_of_float_format() -> None:
         )
 
 
-def _write_outputs(
-    simulation: Any, write: Callable[[], None], streams: Sequence[SystemStream]
+def _write_restart(
+    streams: Sequence[SystemStream], write: Callable[..., None], store: bool = True
 ) -> None:
     for stream in streams:
-        stream.record()
-    if any(type(out) is CheckpointOutput and out.active() for out in simulation.outputs):
+        stream.commit()
+    write(store)
+
+
+def follow_simulations_with_streams() -> None:
+    """Let the classes of i-PI's simulations look for streams of the object that runs."""
+    if getattr(Simulation.write_outputs, "looks_for_streams", False):
+        return
+    write, run = Simulation.write_outputs, Simulation.run
+
+    @functools.wraps(write)
+    def write_outputs(self: Any) -> None:
+        streams = self.__dict__.get("aptnn_md_streams", ())
         for stream in streams:
-            stream.commit()
-    write()
+            stream.record()
+        if any(type(out) is CheckpointOutput and out.active() for out in self.outputs):
+            for stream in streams:
+                stream.commit()
+        write(self)
+
+    @functools.wraps(run)
+    def run_with_outputs(self: Any, write_outputs: bool = True) -> None:
+        if self.__dict__.get("aptnn_md_streams") and not write_outputs:
+            expected = "True: a stream has no gaps; without frames, run an input without streams"
+            raise InputError("i-PI run", "write_outputs", "False", expected)
+        run(self, write_outputs)
+
+    write_outputs.looks_for_streams = True  # type: ignore[attr-defined]
+    Simulation.write_outputs, Simulation.run = write_outputs, run_with_outputs
+    for name in ("set_structures", "thermalize_momenta"):
+        _refuse_jumps(InteractiveSimulation, name)
+
+
+def _refuse_jumps(simulation_class: Any, name: str) -> None:
+    """Refuse what would make two trajectories of one, which no spectrum is right for."""
+    original = getattr(simulation_class, name)
+
+    @functools.wraps(original)
+    def method(self: Any, *arguments: Any, **keywords: Any) -> Any:
+        if any(stream.has_frames for stream in self.__dict__.get("aptnn_md_streams", ())):
+            expected = "one trajectory in a stream: begin a simulation with another stream"
+            raise InputError("i-PI simulation", name, "after frames were streamed", expected)
+        return original(self, *arguments, **keywords)
+
+    setattr(simulation_class, name, method)
 
 
 def _commit_before_restart(simulation: Any, streams: Sequence[SystemStream]) -> None:

@@ -217,6 +217,11 @@ class SystemStream:
                 **optional,
             )
 
+    @property
+    def has_frames(self) -> bool:
+        """Whether a frame has been written."""
+        return self.writer is not None and self.writer.last_step is not None
+
     def commit(self) -> None:
         """Put all frames on disk."""
         if self.writer is not None:

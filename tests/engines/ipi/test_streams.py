@@ -273,8 +273,6 @@ def test_other_stream_is_refused_and_i_pi_says_what_is_wrong(tmp_path, monkeypat
     run_toy(tmp_path, monkeypatch, ("bead",), steps=4)
     with pytest.raises(InputError, match="stride"):
         go_on_toy(tmp_path, monkeypatch, "run.state_3", ("bead",), stride=2)
-    with pytest.raises(InputError, match="already run for total_steps"):
-        go_on_toy(tmp_path, monkeypatch, "run.state_4", ("bead",))
     Path("wrong.xml").write_text("<simulation><nonsense/></simulation>")
     with pytest.raises(InputError, match="nonsense"):
         go_on_toy(tmp_path, monkeypatch, "wrong.xml")
@@ -448,3 +446,34 @@ def test_settings_are_checked():
         StreamSettings("s.zarr", 2, ("bead", "bead"))
     with pytest.raises(InputError, match="stride"):
         StreamSettings("s.zarr", 0)
+
+
+@pytest.mark.parametrize("threading", ["True", "False"])
+def test_scripts_that_run_step_by_step(tmp_path, monkeypatch, threading):
+    """i-PI's own scripting class takes over the simulation that was bound."""
+    from ipi.scripting import InteractiveSimulation
+
+    monkeypatch.chdir(tmp_path)
+    write_input(".", steps=6, checkpoint=2, overwrite=True)
+    run_ipi("input.xml", StreamSettings("whole.zarr", 1), toy_molecules.Tensors())
+    path = write_input(
+        ".",
+        checkpoint=2,
+        overwrite=True,
+        forcefields=plugin("stream: run.zarr, stride: 1"),
+        forces=WEIGHTLESS,
+    )
+    path.write_text(path.read_text().replace("threading='False'", f"threading='{threading}'"))
+    simulation = InteractiveSimulation(path.open())
+    simulation.run(2)
+    # what is in RESTART is in the stream
+    np.testing.assert_array_equal(StreamReader("run.zarr").step, [0, 1, 2])
+    simulation.run(4)
+    found = StreamReader("run.zarr")
+    np.testing.assert_array_equal(found.step, range(7))
+    expected = StreamReader("whole.zarr").dipole_rate()
+    np.testing.assert_allclose(found.dipole_rate(), expected, rtol=1e-12, atol=1e-15)
+    with pytest.raises(InputError, match="write_outputs: found False, expected True"):
+        simulation.run(1, write_outputs=False)
+    with pytest.raises(InputError, match="set_structures: found after frames were streamed"):
+        simulation.set_structures(simulation.get_structures())
