@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import argparse
 import functools
+from collections.abc import Sequence
+from typing import Any
 
 from aptnn_md.cli.convergence_options import add_convergence_options, convergence_monitor
 from aptnn_md.cli.next_spectra import print_next_spectra
@@ -68,10 +70,33 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     add_convergence_options(parser)
     add(
+        "--driver-file",
+        action=_PrintDriverFile,
+        metavar="NAME",
+        help="print the path of a file for <pes_path> and i-pi-py_driver -P: "
+        "bec, field, potential, stream or tensors",
+    )
+    add(
         "--verbosity",
         choices=("quiet", "low", "medium", "high", "debug"),
         help="of i-PI's own log; default: what the input says",
     )
+
+
+class _PrintDriverFile(argparse.Action):
+    """Print where a driver file is, and nothing else."""
+
+    def __call__(
+        self,
+        parser: argparse.ArgumentParser,
+        namespace: argparse.Namespace,
+        values: str | Sequence[Any] | None,
+        option_string: str | None = None,
+    ) -> None:
+        from aptnn_md.engines.ipi.driver_files import driver_file
+
+        print(driver_file(str(values)))
+        parser.exit()
 
 
 def run(arguments: argparse.Namespace) -> int:
