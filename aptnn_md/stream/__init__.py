@@ -34,7 +34,7 @@ last, so the process may be killed at any moment, and a reader may look at any m
 from __future__ import annotations
 
 from aptnn_md.stream.header import StreamHeader
-from aptnn_md.stream.reader import StreamReader
+from aptnn_md.stream.reader import StreamReader, stream_exists
 from aptnn_md.stream.writer import StreamWriter
 
-__all__ = ["StreamHeader", "StreamReader", "StreamWriter"]
+__all__ = ["StreamHeader", "StreamReader", "StreamWriter", "stream_exists"]

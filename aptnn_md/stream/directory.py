@@ -24,7 +24,7 @@ from aptnn_md.stream.layout import (
     open_arrays,
     read_array,
 )
-from aptnn_md.stream.reader import read_header
+from aptnn_md.stream.reader import read_header, stream_exists
 from aptnn_md.stream.store import OrderedStore
 
 
@@ -58,7 +58,7 @@ class StreamDirectory:
         self._lock = lock_directory(path)
         self._store = OrderedStore(LocalStore(path))
         try:
-            if any(child.suffix != PARTIAL for child in path.iterdir()):
+            if stream_exists(path):
                 self._reopen(first_step)
             else:
                 self._create(first_step)

@@ -20,6 +20,18 @@ from aptnn_md.stream.layout import committed_frames, open_arrays, read_array
 _PIECE_FRAMES = 65536
 
 
+def stream_exists(path: str | os.PathLike[str]) -> bool:
+    """Whether anything is at ``path`` that a new stream must not replace.
+
+    What an interrupted creation leaves, a directory that is empty or holds only hidden files
+    (partial ones and locks), is nothing.
+    """
+    place = Path(path)
+    if not place.is_dir():
+        return place.exists()
+    return any(not child.name.startswith(".") for child in place.iterdir())
+
+
 class StreamReader:
     """What is committed of a stream at the time of opening (see :meth:`refresh`).
 

@@ -31,7 +31,7 @@ from aptnn_md.errors import InputError, RunError
 from aptnn_md.progress import Progress, log
 from aptnn_md.spectra.analysis.convergence import Monitor
 from aptnn_md.spectra.analysis.stopping import ConvergenceStop
-from aptnn_md.stream import StreamReader
+from aptnn_md.stream import StreamReader, stream_exists
 
 THERMOSTATS = ("bussi", "langevin", "none")
 """Ways to keep the temperature; see :class:`MDSettings`."""
@@ -194,7 +194,7 @@ def _saved_state(
         return None
     if checkpoint is not None and saved:
         return DynamicsState.read(checkpoint)
-    if Path(stream).exists() and (n_frames := StreamReader(stream).n_frames):
+    if stream_exists(stream) and (n_frames := StreamReader(stream).n_frames):
         found = f"no such file, but {n_frames} frames in {stream}"
         raise InputError(checkpoint or "restart", "checkpoint", found, "that of this run")
     return None

@@ -43,7 +43,7 @@ from aptnn_md.errors import InputError, RunError
 from aptnn_md.prediction.interface import APT, PGT
 from aptnn_md.progress import log
 from aptnn_md.provenance import command_line
-from aptnn_md.stream import StreamHeader, StreamWriter
+from aptnn_md.stream import StreamHeader, StreamWriter, stream_exists
 from aptnn_md.stream.reader import StreamReader
 from aptnn_md.targets import Tensors
 
@@ -116,7 +116,7 @@ class IncrementStream:
         self._last: tuple[Geometry, Tensors] | None = None
         self._writer: StreamWriter | None = None
         self._trail: Trail | None = None
-        if settings.path.exists() and StreamReader(settings.path).n_frames > 0:
+        if stream_exists(settings.path) and StreamReader(settings.path).n_frames > 0:
             self._check_trail()
 
     def use_parameters(self, parameters: Mapping[str, str]) -> None:
@@ -176,7 +176,7 @@ class IncrementStream:
         """The first geometry of a connection: new, known, or one step behind the last one."""
         path, trail_path = self.settings.path, self.settings.trail_path
         header, n_frames = self._header(step.cell), -1
-        if path.exists():
+        if stream_exists(path):
             reader = StreamReader(path)
             header.check_same_run(path, reader.header)
             n_frames = reader.n_frames

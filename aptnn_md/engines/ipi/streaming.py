@@ -24,7 +24,7 @@ from aptnn_md.errors import InputError
 from aptnn_md.prediction.interface import APT, PGT
 from aptnn_md.progress import log
 from aptnn_md.provenance import command_line
-from aptnn_md.stream import StreamHeader, StreamReader, StreamWriter
+from aptnn_md.stream import StreamHeader, StreamReader, StreamWriter, stream_exists
 from aptnn_md.targets import Tensors
 from aptnn_md.tensors import largest_deviation
 
@@ -144,7 +144,7 @@ class SystemStream:
     def _start(self) -> Atoms:
         """The atoms where groups are found: a run that goes on keeps those that it began with."""
         path = self.settings.path
-        if int(self.system.simul.step) == 0 or not path.exists():
+        if int(self.system.simul.step) == 0 or not stream_exists(path):
             return self.atoms
         found = StreamReader(path).header
         if len(found.start_positions) != len(self.atoms):
