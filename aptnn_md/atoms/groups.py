@@ -9,8 +9,10 @@ line.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any, TypeAlias
 
 import numpy as np
 from ase import Atoms
@@ -22,6 +24,9 @@ from aptnn_md.atoms.molecules import Molecules
 from aptnn_md.atoms.selection import select_atoms
 from aptnn_md.atoms.snapshot import Snapshot
 from aptnn_md.errors import InputError
+
+Summation: TypeAlias = Any
+"""A sparse matrix of scipy, which has no types: :func:`summation`."""
 
 
 @dataclass(frozen=True)
@@ -82,7 +87,7 @@ class Groups:
         """
         self._check_atoms(rows.shape[-3])
         of_atoms = np.einsum("...nab,...nb->...na", rows, velocities)
-        return group_sums(of_atoms, self.index_in(snapshot), len(self))
+        return group_sums(of_atoms, self._summation(snapshot))
 
     def f_sums(
         self, apt: FloatArray, masses: FloatArray, snapshot: Snapshot | None = None
@@ -90,7 +95,7 @@ class Groups:
         """Σᵢ Σ_αβ apt[i, α, β]² / (3 mᵢ) over the atoms of each group, (..., n_groups), e²/amu."""
         self._check_atoms(apt.shape[-3])
         of_atoms = np.einsum("...nab,...nab->...n", apt, apt) / (3.0 * masses)
-        return group_sums(of_atoms[..., None], self.index_in(snapshot), len(self))[..., 0]
+        return group_sums(of_atoms[..., None], self._summation(snapshot))[..., 0]
 
     @classmethod
     def all_atoms(cls, atoms: Atoms) -> Groups:
@@ -146,6 +151,13 @@ class Groups:
             raise InputError(f"groups {text}", "atoms", "all of them", "some, and a rest")
         return cls(("selected", "rest"), np.where(chosen, 0, 1).astype(np.int64))
 
+    def _summation(self, snapshot: Snapshot | None) -> Summation:
+        return self._at_start
+
+    @functools.cached_property
+    def _at_start(self) -> Summation:
+        return summation(self.index, len(self))
+
     def _check_atoms(self, n_atoms: int) -> None:
         if n_atoms != self.n_atoms:
             raise InputError("groups", "atoms", self.n_atoms, f"{n_atoms} as in the structure")
@@ -181,20 +193,36 @@ class MovingSelection(Groups):
         chosen = select_atoms(self.text, snapshot.centroid().atoms(self.numbers))
         return np.where(chosen, 0, 1).astype(np.int64)
 
+    def _summation(self, snapshot: Snapshot | None) -> Summation:
+        return summation(self.index_in(snapshot), len(self))
 
-def group_sums(values: FloatArray, index: IntArray, n_groups: int, tail: int = 1) -> FloatArray:
+
+def summation(index: IntArray, n_groups: int) -> Summation:
+    """What sums over groups are made with, (n_groups, n): a one for each in its group.
+
+    Parameters
+    ----------
+    index : (n,), group of each
+    n_groups : number of groups
+    """
+    n = len(index)
+    return csc_matrix((np.ones(n), index, np.arange(n + 1)), shape=(n_groups, n))
+
+
+def group_sums(values: FloatArray, groups: Summation, tail: int = 1) -> FloatArray:
     """Sums over the atoms of each group, or the parts of each molecule.
 
     Parameters
     ----------
     values : (..., n, k) or, with two axes as ``tail`` of each atom, (..., n, k, l)
-    index : (n,), group of each atom
-    n_groups : length of the axis that takes the place of n
+    groups : (n_groups, n); see :func:`summation`
+
+    Returns
+    -------
+    (..., n_groups, k) or (..., n_groups, k, l)
     """
-    n = len(index)
+    n_groups, n = groups.shape
     moved = np.moveaxis(values, -1 - tail, 0)
-    # a column for each atom, with a one in the row of its group
-    matrix = csc_matrix((np.ones(n), index, np.arange(n + 1)), shape=(n_groups, n))
-    summed = (matrix @ moved.reshape(n, -1)).reshape(n_groups, *moved.shape[1:])
+    summed = (groups @ moved.reshape(n, -1)).reshape(n_groups, *moved.shape[1:])
     result: FloatArray = np.moveaxis(summed, 0, -1 - tail)
     return result

@@ -23,7 +23,7 @@ import numpy as np
 from ase import Atoms
 
 from aptnn_md.arrays import FloatArray, IntArray
-from aptnn_md.atoms.groups import Groups, group_sums
+from aptnn_md.atoms.groups import Groups, Summation, group_sums, summation
 from aptnn_md.atoms.molecules import Molecules
 from aptnn_md.atoms.snapshot import Snapshot
 from aptnn_md.errors import InputError
@@ -99,11 +99,11 @@ class MotionGroups:
         charge, turn = here.moments(rows)
         of = here.molecule_of_part
         of_atoms = np.einsum("...nab,...nb->...na", rows, velocities)
-        total = here.by_group(of_atoms, here.group_of_atom)
+        total = group_sums(of_atoms, here.by_group)
         moved = np.einsum("...pab,...pb->...pa", charge, translation[..., of, :])
         turned = np.einsum("...pab,...pb->...pa", turn, rotation[..., of, :])
-        moved = here.by_group(moved, here.group_of_part)
-        turned = here.by_group(turned, here.group_of_part)
+        moved = group_sums(moved, here.parts_by_group)
+        turned = group_sums(turned, here.parts_by_group)
         return _joined(moved, turned, total - moved - turned)
 
     def f_sums(
@@ -127,9 +127,9 @@ class MotionGroups:
         total = np.einsum("...nab,...nab->...n", apt, apt) / (3.0 * self.masses)
         moved = np.einsum("...pab,...pab->...p", charge, charge) / (3.0 * here.mass[of])
         turned = np.einsum("...pab,...pbc,...pac->...p", turn, here.inverse[..., of, :, :], turn)
-        total = here.by_group(total[..., None], here.group_of_atom)
-        moved = here.by_group(moved[..., None], here.group_of_part)
-        turned = here.by_group(turned[..., None] / 3.0, here.group_of_part)
+        total = group_sums(total[..., None], here.by_group)
+        moved = group_sums(moved[..., None], here.parts_by_group)
+        turned = group_sums(turned[..., None] / 3.0, here.parts_by_group)
         return _joined(moved, turned, total - moved - turned)[..., 0]
 
     def velocity_parts(self, velocities: FloatArray, snapshot: Snapshot) -> FloatArray:
@@ -171,8 +171,9 @@ class _Decomposition:
     relative : (..., n_atoms, 3), positions relative to the molecule's centre of mass, Å
     inverse : (..., n_molecules, 3, 3), pseudo-inverse of the inertia tensor, 1/(amu Å²)
     mass : (n_molecules,), amu
-    group_of_atom, part_of_atom : (n_atoms,)
-    molecule_of_part, group_of_part : (n_parts,); a part is the atoms that molecule and group share
+    molecule_of_part : (n_parts,); a part is the atoms that molecule and group share
+    by_molecule, by_part, by_group : sums over the atoms of each
+    parts_by_group : sums over the parts of each group
     """
 
     molecules: Molecules
@@ -180,11 +181,11 @@ class _Decomposition:
     mass: FloatArray
     relative: FloatArray
     inverse: FloatArray
-    n_groups: int
-    group_of_atom: IntArray
-    part_of_atom: IntArray
     molecule_of_part: IntArray
-    group_of_part: IntArray
+    by_molecule: Summation
+    by_part: Summation
+    by_group: Summation
+    parts_by_group: Summation
 
     @classmethod
     def of(
@@ -197,12 +198,13 @@ class _Decomposition:
     ) -> _Decomposition:
         pairs, part = np.unique(molecules.index * n_groups + group, return_inverse=True)
         mass: FloatArray = np.bincount(molecules.index, weights=masses).astype(np.float64)
+        by_molecule = summation(molecules.index, len(mass))
         whole = molecules.whole(snapshot)
-        centre = group_sums(masses[:, None] * whole, molecules.index, len(mass)) / mass[:, None]
+        centre = group_sums(masses[:, None] * whole, by_molecule) / mass[:, None]
         relative = whole - centre[..., molecules.index, :]
         weighted = masses[:, None] * relative
         products = weighted[..., :, None] * relative[..., None, :]
-        second = group_sums(products, molecules.index, len(mass), tail=2)
+        second = group_sums(products, by_molecule, tail=2)
         trace = np.trace(second, axis1=-2, axis2=-1)[..., None, None]
         return cls(
             molecules=molecules,
@@ -210,20 +212,19 @@ class _Decomposition:
             mass=mass,
             relative=relative,
             inverse=_inverse_inertia(trace * np.eye(3) - second, molecules.turns),
-            n_groups=n_groups,
-            group_of_atom=group,
-            part_of_atom=part,
             molecule_of_part=pairs // n_groups,
-            group_of_part=pairs % n_groups,
+            by_molecule=by_molecule,
+            by_part=summation(part, len(pairs)),
+            by_group=summation(group, n_groups),
+            parts_by_group=summation(pairs % n_groups, n_groups),
         )
 
     def rigid_motion(self, velocities: FloatArray) -> tuple[FloatArray, FloatArray]:
         """Velocity of the centre (Å/fs) and angular velocity (1/fs), each (..., n_molecules, 3)."""
         momenta = self.masses[:, None] * velocities
-        index, n_molecules = self.molecules.index, len(self.molecules)
-        centre = group_sums(momenta, index, n_molecules) / self.mass[:, None]
+        centre = group_sums(momenta, self.by_molecule) / self.mass[:, None]
         # relative to the centre of mass, whose own momentum has no lever
-        angular = group_sums(np.cross(self.relative, momenta), index, n_molecules)
+        angular = group_sums(np.cross(self.relative, momenta), self.by_molecule)
         return centre, np.einsum("...mab,...mb->...ma", self.inverse, angular)
 
     def moments(self, tensors: FloatArray) -> tuple[FloatArray, FloatArray]:
@@ -234,17 +235,9 @@ class _Decomposition:
         Σ P and Σ P_αβ ε_βγδ r_δ for tensors (..., n_atoms, k, 3), each (..., n_parts, k, 3); for
         APTs e and e Å
         """
-        n_parts = len(self.molecule_of_part)
         # ω × r = -r × ω: row by row, P·(ω × r) = (r × P)·ω
         levers = np.cross(self.relative[..., :, None, :], tensors)
-        return (
-            group_sums(tensors, self.part_of_atom, n_parts, tail=2),
-            group_sums(levers, self.part_of_atom, n_parts, tail=2),
-        )
-
-    def by_group(self, values: FloatArray, index: IntArray) -> FloatArray:
-        """Sums (..., n_groups, k) of values (..., n, k) of atoms or parts."""
-        return group_sums(values, index, self.n_groups)
+        return group_sums(tensors, self.by_part, tail=2), group_sums(levers, self.by_part, tail=2)
 
 
 def _inverse_inertia(inertia: FloatArray, turns: IntArray) -> FloatArray:
