@@ -93,7 +93,8 @@ class Instant:
             )
         if target.name not in known:
             expected = f"a model that gives {target.title}s, too"
-            raise InputError(target.rate_name, "model", f"one of {', '.join(known)}", expected)
+            found = ", ".join(known) + " only"
+            raise InputError(target.rate_name, "model", found, expected)
         tensors, velocities = known[target.name], self.velocities
         bead_axis = -2 - len(target.shape)
         if velocities.ndim == 2 or field == "at_centroid":
