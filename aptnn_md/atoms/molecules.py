@@ -42,7 +42,7 @@ class Molecules:
         the first atom of a molecule is its own
     levels : atoms that are 1, 2, ... bonds away from the first one
     turns : (n_molecules,), axes that the molecule can turn about: 3; 2 for a linear one; 0 for a
-        single atom, or for a network of bonds that goes on through the periodic boundaries
+        single atom, or for a network of bonds that extends through the periodic boundaries
     """
 
     index: IntArray

@@ -22,7 +22,7 @@ class Graph:
 
     Attributes
     ----------
-    atomic_numbers : (n_atoms,), of all structures one behind the other
+    atomic_numbers : (n_atoms,), of all structures one after the other
     centres : (n_edges,), ascending: the atom that sees
     neighbours : (n_edges,): the atom that is seen, possibly a periodic image of the centre itself
     edge_vectors : (n_edges, 3), Å, from centre to neighbour

@@ -40,7 +40,7 @@ class StreamDirectory:
     Attributes
     ----------
     n_frames : number of committed frames
-    last : step and time of the last of them, fs; None where there is none
+    last : step and time of the last of them, fs; None if there are none
     layouts : arrays of the stream; empty until the first frame says which optional ones it has
 
     Raises
@@ -79,7 +79,7 @@ class StreamDirectory:
         Raises
         ------
         OSError
-            They cannot be written; the frames that were there before still are, alone.
+            They cannot be written; the stream still holds the frames of before, and no others.
         """
         start, stop = self.n_frames, self.n_frames + len(arrays["step"])
         try:

@@ -22,7 +22,7 @@ _PIECE_FRAMES = 65536
 
 
 class StreamReader:
-    """What is committed of a stream at the time of opening (see :meth:`refresh`).
+    """The frames of a stream that were committed when it was opened (see :meth:`refresh`).
 
     Parameters
     ----------
@@ -43,7 +43,7 @@ class StreamReader:
         self.refresh()
 
     def refresh(self) -> None:
-        """Look again how many frames are committed."""
+        """Count the committed frames again."""
         group = zarr.open_group(self.path, mode="r", zarr_format=3)
         self._n_restarts = len(read_header(self.path)[1].get("restarts", ()))
         self._arrays = open_arrays(group, self.header)
@@ -66,12 +66,12 @@ class StreamReader:
 
     @property
     def being_written(self) -> bool | None:
-        """Whether a writer has the stream open; None where that cannot be known (no locks)."""
+        """Whether a writer has the stream open; None if that cannot be known (no locks)."""
         return locked(self.path)
 
     @property
     def arrays(self) -> tuple[str, ...]:
-        """Names of the arrays there are."""
+        """Names of the arrays that the stream has."""
         return tuple(self._arrays)
 
     @property

@@ -35,7 +35,7 @@ class StreamWriter:
     header : constants of the run
     first_step : step of the next frame; needed where the stream exists
     commit_frames : commit when that many frames are in memory
-    commit_seconds : commit when the last commit was that long ago, s; looked at in ``append``
+    commit_seconds : commit when the last commit was that long ago, s; checked in ``append``
 
     Raises
     ------
@@ -45,7 +45,7 @@ class StreamWriter:
 
     Notes
     -----
-    A second writer is noticed by a lock that the kernel gives back when a process ends; file
+    A second writer is noticed by a lock that the kernel releases when a process ends; file
     systems without such locks (some NFS) do not have this protection.
     """
 
@@ -132,7 +132,7 @@ class StreamWriter:
             self.commit()
 
     def commit(self) -> None:
-        """Put all appended frames on disk.
+        """Write all appended frames to disk.
 
         Raises
         ------
@@ -156,7 +156,7 @@ class StreamWriter:
         self._buffer.clear()
 
     def close(self) -> None:
-        """Commit and let go of the stream; nothing happens the second time."""
+        """Commit and release the stream; a second call does nothing."""
         # a forked child has a copy of the buffer, and must not write it
         if self._closed or os.getpid() != self._process:
             return
@@ -176,7 +176,7 @@ class StreamWriter:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        # the first error is the one to tell; a failed commit would hide it
+        # the first error is the one to report; a failed commit would hide it
         with contextlib.suppress(RunError) if error is not None else contextlib.nullcontext():
             self.close()
 

@@ -105,7 +105,7 @@ class StreamObserver:
         self._constant_volume = None
         if periodic and not variable_cell:
             self._constant_volume = float(atoms.get_volume())
-        self.rates = FrameRates(
+        self.frame_rates = FrameRates(
             self.groups,
             np.asarray(atoms.get_masses(), dtype=np.float64),
             velocities=velocities,
@@ -121,7 +121,7 @@ class StreamObserver:
         }
         self.writer = StreamWriter(
             path,
-            self.rates.header(atoms, **(constants | header)),
+            self.frame_rates.header(atoms, **(constants | header)),
             None if first_step is None else self._next_step,
         )
 
@@ -152,15 +152,15 @@ class StreamObserver:
         velocities = atoms.get_velocities() * units.fs
         instant = Instant(velocities, Snapshot.of(atoms), self._tensors(atoms))
         time = step * self.dynamics.dt / units.fs
-        self.writer.append_frame(self.rates.frame(step, time, instant, temperature(atoms)))
+        self.writer.append_frame(self.frame_rates.frame(step, time, instant, temperature(atoms)))
         self._next_step = step + self.stride
 
     def commit(self) -> None:
-        """Put all frames on disk; do so before a checkpoint is written."""
+        """Write all frames to disk; do so before a checkpoint is written."""
         self.writer.commit()
 
     def close(self) -> None:
-        """Commit and let go of the stream."""
+        """Commit and release the stream."""
         self.writer.close()
 
     def __enter__(self) -> StreamObserver:

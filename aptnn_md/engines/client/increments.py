@@ -57,7 +57,7 @@ class IncrementSettings:
 
     Parameters
     ----------
-    path : directory of the stream; beside it ``NAME.trail`` is made, with which a restart finds
+    path : directory of the stream; ``NAME.trail`` is made next to it, by which a restart finds out
         where it is
     timestep : time between two force evaluations of the server, fs; None: ``dt_fs`` in the
         parameters that the server sends
@@ -74,7 +74,7 @@ class IncrementSettings:
 
     @property
     def trail_path(self) -> Path:
-        """Directory beside the stream."""
+        """Directory next to the stream."""
         return self.path.with_name(self.path.name + ".trail")
 
 
@@ -103,7 +103,7 @@ class IncrementStream:
     ) -> None:
         self.settings, self.template, self.evaluate = settings, template, evaluate
         masses = np.asarray(template.get_masses(), dtype=np.float64)
-        self.frames = FrameRates(parse_groups(settings.groups, template), masses)
+        self.frame_rates = FrameRates(parse_groups(settings.groups, template), masses)
         self.model, self.sha256 = model, sha256
         sizes = committee_sizes or {APT.name: 1}
         self.committee_sizes = {name: size for name, size in sizes.items() if size > 0}
@@ -118,7 +118,7 @@ class IncrementStream:
             self._check_trail()
 
     def use_parameters(self, parameters: Mapping[str, str]) -> None:
-        """Take the time step from what the server sends, if it does.
+        """Take the time step from the parameters of the server, if it sends one.
 
         Raises
         ------
@@ -161,7 +161,7 @@ class IncrementStream:
         self.close()
 
     def close(self) -> None:
-        """Commit and let go of the files."""
+        """Commit and release the files."""
         self._last = None
         if self._writer is not None:
             self._writer.close()
@@ -174,7 +174,7 @@ class IncrementStream:
         """The first geometry of a connection: new, known, or one step after the last one."""
         path, trail_path = self.settings.path, self.settings.trail_path
         header, n_frames = self._header(step.cell), -1
-        names = self.frames.array_names(self.committee_sizes)
+        names = self.frame_rates.array_names(self.committee_sizes)
         planned = layouts(header, names)
         self._shapes = {name: planned[name].frame_shape for name in planned if name in names}
         if path.exists():
@@ -230,8 +230,8 @@ class IncrementStream:
             name: 0.5 * (np.swapaxes(before[name], 0, 1) + values) for name, values in now.items()
         }
         snapshot = self._snapshot(step)
-        arrays = self.frames.rates(Instant(velocities, snapshot, halfway))
-        arrays |= self.frames.strengths(Instant(velocities, snapshot, now))
+        arrays = self.frame_rates.rates(Instant(velocities, snapshot, halfway))
+        arrays |= self.frame_rates.strengths(Instant(velocities, snapshot, now))
         geometry = Geometry(last.step + 1, step.cell, step.positions)
         flat = np.concatenate([np.ravel(arrays[name]) for name in self._shapes])
         self._trail.append(geometry, flat)
@@ -309,7 +309,7 @@ class IncrementStream:
             "model": self.model,
             "model_sha256": self.sha256,
         }
-        return self.frames.header(atoms, **(constants | dict(self.settings.header or {})))
+        return self.frame_rates.header(atoms, **(constants | dict(self.settings.header or {})))
 
     def _check_trail(self) -> None:
         if not (self.settings.trail_path / "steps").exists():

@@ -81,13 +81,13 @@ class SystemStream:
     ----------
     system : bound system of i-PI
     settings : what to write
-    source : makes where the tensors come from, given the atoms and the system
+    source : makes the source of the tensors, given the atoms and the system
 
     Raises
     ------
     InputError
-        No molecular dynamics, or one that has no dipole rate with a meaning (see
-        :func:`aptnn_md.engines.ipi.state.check_dynamics`); groups that are not of these atoms.
+        No molecular dynamics, or dynamics whose dipole rate has no meaning (see
+        :func:`aptnn_md.engines.ipi.state.check_dynamics`); groups of other atoms.
     """
 
     def __init__(
@@ -101,7 +101,7 @@ class SystemStream:
         self.atoms = ipi_state.template(system)
         self.start = self._start()
         self.groups = parse_groups(settings.groups, self.start)
-        self.frames = FrameRates(
+        self.frame_rates = FrameRates(
             self.groups,
             np.asarray(self.atoms.get_masses(), dtype=np.float64),
             settings.estimators,
@@ -110,7 +110,7 @@ class SystemStream:
             ipi_state.variable_cell(system),
         )
         self.source = source(self.atoms, system)
-        self.source.check(*self.frames.needs())
+        self.source.check(*self.frame_rates.needs())
         self.timestep = ipi_state.timestep(system)
         self.writer: StreamWriter | None = None
         self._now: _Now | None = None
@@ -128,7 +128,7 @@ class SystemStream:
         Raises
         ------
         InputError
-            It cannot be written, is of another run, or lacks frames before that step.
+            It cannot be written, belongs to another run, or lacks frames before that step.
         """
         done = int(self.system.simul.step)
         stride = self.settings.stride
@@ -160,7 +160,7 @@ class SystemStream:
 
     def header(self) -> StreamHeader:
         """Constants of the run."""
-        return self.frames.header(
+        return self.frame_rates.header(
             self.atoms,
             timestep=self.timestep,
             stride=self.settings.stride,
@@ -187,16 +187,16 @@ class SystemStream:
         with self._lock:
             instant = self._evaluated().instant
             temperature = ipi_state.temperature(self.system)
-            frame = self.frames.frame(step, step * self.timestep, instant, temperature)
+            frame = self.frame_rates.frame(step, step * self.timestep, instant, temperature)
             self.writer.append_frame(frame)
 
     def commit(self) -> None:
-        """Put all frames on disk."""
+        """Write all frames to disk."""
         if self.writer is not None:
             self.writer.commit()
 
     def close(self) -> None:
-        """Commit and let go of the stream."""
+        """Commit and release the stream."""
         if self.writer is not None:
             self.writer.close()
 
@@ -217,7 +217,7 @@ class SystemStream:
     def bead_rates(self) -> FloatArray:
         """Dipole rate of each bead of the present state, (n_beads, n_groups, 3), e Å/fs."""
         with self._lock:
-            return self.frames.of_beads(self._evaluated("bead").instant)
+            return self.frame_rates.of_beads(self._evaluated("bead").instant)
 
     def _rate(self, target: Target, estimator: str) -> FloatArray:
         with self._lock:
@@ -235,7 +235,7 @@ class SystemStream:
         call of the source.
         """
         now = self._present()
-        beads, centroid = self.frames.needs(estimators)
+        beads, centroid = self.frame_rates.needs(estimators)
         missing_beads = beads and now.instant.at_beads is None
         missing_centroid = centroid and now.instant.at_centroid is None
         if missing_beads or missing_centroid:
