@@ -9,6 +9,7 @@ python -m pytest tests/test_data_paths.py -s
 from __future__ import annotations
 
 import importlib
+from types import MappingProxyType
 
 import pytest
 from ase.md.verlet import VelocityVerlet
@@ -27,7 +28,7 @@ class ToyModel(toy_molecules.Tensors):
     """A model with the interface of the package's own, so that no adapter counts in its place."""
 
     sha256, targets, elements, cutoff = "", ("apt",), (1, 8, 17), None
-    committee_sizes = {"apt": 1}
+    committee_sizes = MappingProxyType({"apt": 1})
 
     def evaluate(self, structures):
         return [{"apt": self(atoms)[None]} for atoms in structures]

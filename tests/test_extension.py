@@ -1,4 +1,4 @@
-"""What the package does not know: a made-up target and a made-up engine give stream and spectrum.
+"""What the package does not know: made-up targets, engines and partitions give stream and spectrum.
 
 The engine is ``helpers.made_up_engine``, some twenty lines. The targets are gradients of a scalar
 and of five numbers, registered here in a few lines each.
@@ -12,7 +12,9 @@ import zarr
 from ase import Atoms
 from helpers import toy_molecules
 from helpers.made_up_engine import vibrate
+from helpers.observed_runs import stream_run
 
+from aptnn_md.atoms.groups import Groups
 from aptnn_md.spectra.estimation.plan import plan_spectrum
 from aptnn_md.spectra.estimation.power import power_blocks
 from aptnn_md.spectra.estimation.terms import total
@@ -99,3 +101,41 @@ def test_other_programs_are_told_what_it_is(tmp_path, monkeypatch):
     )
     monkeypatch.delitem(TARGETS, target.name)
     assert StreamReader(tmp_path / "s").dipole_rate().shape == (3, 1, 3)
+
+
+class AlongAndAcross:
+    """A partition of velocities by direction: along z, and across."""
+
+    labels = ("along", "across")
+
+    def __init__(self, atoms: Atoms) -> None:
+        self.n_atoms, self.atom_groups = len(atoms), Groups.all_atoms(atoms)
+
+    def __len__(self):
+        return 2
+
+    def rates(self, rows, velocities, snapshot=None):
+        along = np.einsum("...nk,...n->...k", rows[..., 2], velocities[..., 2])
+        total = np.einsum("...nkb,...nb->...k", rows, velocities)
+        return np.stack([along, total - along], axis=-2)
+
+    def f_sums(self, apt, masses, snapshot=None):
+        of_atoms = (apt**2).sum(axis=-2) / (3.0 * masses[:, None])
+        along = of_atoms[..., 2].sum(axis=-1)
+        return np.stack([along, of_atoms.sum(axis=(-1, -2)) - along], axis=-1)
+
+
+def test_a_made_up_partition_in_an_engine_of_ours(tmp_path):
+    def stream(name, groups):
+        atoms = toy_molecules.structure(2)
+        atoms.calc = toy_molecules.Potential()
+        model = toy_molecules.Committee()
+        return stream_run(tmp_path / name, atoms, 0.5, 6, model, groups=groups)[0]
+
+    whole = stream("whole", "all")
+    parts = stream("parts", AlongAndAcross(toy_molecules.structure(2)))
+    assert parts.header.groups == ("along", "across")
+    np.testing.assert_allclose(parts.dipole_rate().sum(axis=1), whole.dipole_rate()[:, 0])
+    assert np.abs(parts.dipole_rate()).min(axis=(0, 2)).min() > 0.0
+    np.testing.assert_allclose(parts.f_sum.sum(), whole.f_sum[0])
+    assert parts.read("dipole_rate_std").shape == (7, 2, 3)
