@@ -1,4 +1,4 @@
-"""The stream: Ṁ(t), and ȧ(t) where the model knows it, of a run on disk, and nothing else of it.
+"""The stream: Ṁ(t) of a run on disk, with ȧ(t) if the model knows it, and no trajectory.
 
 A stream is a directory that holds a Zarr v3 group (format ``aptnn_md.stream``, version 1).
 
@@ -26,9 +26,15 @@ and the fields of :class:`StreamHeader`. Arrays, whose first axis is ``frame``:
                                                         path integrals
 ===================================  =================  =====================================
 
-Frames are ``stride`` steps apart, without gaps. What is committed is counted by the shortest
-array. Every file is replaced whole, chunks before the array shapes that count them and ``step``
-last, so the process may be killed at any moment, and a reader may look at any moment.
+The rates of other targets (:data:`aptnn_md.targets.TARGETS`) have arrays like those of ȧ, named
+after the target's ``rate_name``.
+
+Frames are ``stride`` steps apart, without gaps. The shortest array counts what is committed. Every
+file is replaced as a whole, chunks before the array shapes that count them and ``step`` last, so
+the process may be killed at any moment, and a reader may look at any moment.
+
+In this package a *frame* is one time of a stream; where the atoms are at one time is a
+:class:`aptnn_md.atoms.snapshot.Snapshot`. :mod:`aptnn_md.stream.frame` makes frames of tensors.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The committed part of a stream on disk: create, go on after a restart, extend."""
+"""The committed part of a stream on disk: create, resume after a restart, extend."""
 
 from __future__ import annotations
 
@@ -33,14 +33,14 @@ class StreamDirectory:
 
     Parameters
     ----------
-    path : directory; made where it is not there
+    path : directory; made where there is none
     header : constants of the run
     first_step : step of the next frame; frames from there on are dropped
 
     Attributes
     ----------
     n_frames : number of committed frames
-    last : step and time of the last of them, fs; None where there is none
+    last : step and time of the last of them, fs; None if there are none
     layouts : arrays of the stream; empty until the first frame says which optional ones it has
 
     Raises
@@ -79,7 +79,7 @@ class StreamDirectory:
         Raises
         ------
         OSError
-            They cannot be written; the frames that were there before still are, alone.
+            They cannot be written; the stream still holds the frames of before, and no others.
         """
         start, stop = self.n_frames, self.n_frames + len(arrays["step"])
         try:
@@ -120,7 +120,7 @@ class StreamDirectory:
         header, attributes = read_header(self.path)
         if first_step is None:
             found = f"a stream of {header.formula or 'another run'}"
-            raise InputError(self.path, "stream", found, "no such path, or a step to go on from")
+            raise InputError(self.path, "stream", found, "no such path, or a step to resume from")
         self.header.check_same_run(self.path, header)
         for partial in self.path.rglob(f".*{PARTIAL}"):
             partial.unlink(missing_ok=True)

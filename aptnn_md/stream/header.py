@@ -12,30 +12,13 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from aptnn_md.errors import InputError
+from aptnn_md.targets import TARGETS
 
 FORMAT = "aptnn_md.stream"
 VERSION = 1
 
-_UNITS = {
-    "step": "1",
-    "time": "fs",
-    "dipole_rate": "e Å/fs",
-    "dipole_rate_beads": "e Å/fs",
-    "dipole_rate_std": "e Å/fs",
-    "extrapolation": "e",
-    "f_sum": "e²/amu",
-    "polarizability_rate": "Å³/fs",
-    "polarizability_rate_std": "Å³/fs",
-    "temperature": "K",
-    "velocity": "Å/fs",
-    "volume": "Å³",
-}
 RATES = ("instantaneous", "difference")
-"""What a frame of a stream may hold; see :class:`StreamHeader`."""
-_INDEX_ORDER = (
-    "dipole_rate/<estimator>[frame, group, axis]; "
-    "polarizability_rate/<estimator>[frame, group, component], components xx, yy, zz, yz, xz, xy"
-)
+"""What the rates of a frame may be; see :class:`StreamHeader`."""
 # what must be the same on both sides of a restart; the two floats may be unknown on one side
 _SAME = ("timestep", "stride", "rate", "estimators", "groups", "n_beads", "formula", "system")
 _SAME_IF_KNOWN = ("temperature", "volume")
@@ -52,23 +35,23 @@ class StreamHeader:
     estimators : names of the estimators of Ṁ; the first one is the default when reading
     groups : labels of the groups of atoms whose Ṁ is kept apart; the total is their sum
     n_beads : number of path-integral beads
-    formula : chemical formula, for people
+    formula : chemical formula, for human readers
     n_atoms : number of atoms
     masses : masses of each element, amu
     atom_numbers, atom_masses : of each atom, masses in amu; a stream with velocities has them
     atom_groups, atom_labels : group of each atom, counted from 0, and the groups' labels. Where
         ``groups`` are motions of groups of atoms these are the groups of atoms
     start_positions, start_cell : (n_atoms, 3) and (3, 3), Å, of the structure in which groups were
-        found, where a restart could not know it otherwise
+        found, if a restart could not know it otherwise
     system : digest of atomic numbers and masses in order; see :meth:`for_atoms`
-    temperature : of the thermostat, K; None where there is none
+    temperature : of the thermostat, K; None without one
     volume : of the cell where it is constant, Å³
-    model, model_sha256 : name and digest of the model that gives the tensors; of several models
-        with commas between
+    model, model_sha256 : name and digest of the model that gives the tensors; of several models,
+        separated by commas
     rate : ``"instantaneous"``, or ``"difference"`` where frame n holds the increment of the
         dipole since the frame before divided by the time between them (stride times timestep):
         the mean of Ṁ over the interval that ends at the time of frame n
-    ensemble : e.g. ``"NVT, Langevin, 10 /ps"``, for people
+    ensemble : e.g. ``"NVT, Langevin, 10 /ps"``, for human readers
     provenance : command line or script that made the stream
     notes : anything else
 
@@ -153,8 +136,8 @@ class StreamHeader:
             "format": FORMAT,
             "version": VERSION,
             "package_version": __version__,
-            "units": _UNITS,
-            "index_order": _INDEX_ORDER,
+            "units": _units(),
+            "index_order": _index_order(),
             **asdict(self),
         }
 
@@ -185,7 +168,7 @@ class StreamHeader:
             raise InputError(where, "attributes", error, "the fields of a stream") from error
 
     def check_same_run(self, where: object, found: StreamHeader, here: str = "in this run") -> None:
-        """Refuse to use the stream at ``where``, whose header is ``found``, beside this one,
+        """Refuse to use the stream at ``where``, whose header is ``found``, together with this one,
         which is ``here``.
 
         Raises
@@ -212,6 +195,32 @@ class StreamHeader:
         mine, theirs = getattr(self, name), getattr(found, name)
         if mine != theirs:
             raise InputError(where, name, _shown(theirs), f"{_shown(mine)}, as {here}")
+
+
+def _units() -> dict[str, str]:
+    """Unit of each array that a stream may hold."""
+    units = {
+        "dipole_rate_beads": "e Å/fs",
+        "extrapolation": "e",
+        "f_sum": "e²/amu",
+        "temperature": "K",
+        "velocity": "Å/fs",
+        "volume": "Å³",
+    }
+    for target in TARGETS.values():
+        units |= dict.fromkeys((target.rate_name, f"{target.rate_name}_std"), target.rate_unit)
+    return {"step": "1", "time": "fs"} | dict(sorted(units.items()))
+
+
+def _index_order() -> str:
+    """Axes of the rates, for human readers; components other than x, y, z are listed."""
+    texts = []
+    for target in TARGETS.values():
+        text = f"{target.rate_name}/<estimator>[frame, group, {target.rate_axis}]"
+        if target.rate_axis != "axis":
+            text += f", {target.rate_axis}s {', '.join(target.rate_components)}"
+        texts.append(text)
+    return "; ".join(texts)
 
 
 def _digest(numbers: ArrayLike, masses: ArrayLike) -> str:

@@ -16,7 +16,7 @@ from aptnn_md.files import write_whole
 class OrderedStore(WrapperStore[LocalStore]):
     """Local directory store for one writer.
 
-    Each file is written beside its place and moved there. Between :meth:`hold_metadata` and the
+    Each file is written next to its place and moved there. Between :meth:`hold_metadata` and the
     end of that context array shapes are kept in memory and chunks are not deleted; then the
     shapes are written in the order that was asked for, and chunks are deleted last. So a shape
     on disk never counts a frame whose data are not there.

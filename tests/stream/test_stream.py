@@ -102,6 +102,31 @@ def test_format_is_plain_zarr(tmp_path: Path) -> None:
     assert metadata["zarr_format"] == 3
 
 
+def test_attributes_are_those_of_version_1(tmp_path: Path) -> None:
+    """To the byte, their order included, whatever they are made from."""
+    StreamWriter(tmp_path / "s", HEADER).close()
+    attributes = json.loads((tmp_path / "s" / "zarr.json").read_text())["attributes"]
+    assert list(attributes)[:5] == ["format", "version", "package_version", "units", "index_order"]
+    assert list(attributes["units"].items()) == [
+        ("step", "1"),
+        ("time", "fs"),
+        ("dipole_rate", "e Å/fs"),
+        ("dipole_rate_beads", "e Å/fs"),
+        ("dipole_rate_std", "e Å/fs"),
+        ("extrapolation", "e"),
+        ("f_sum", "e²/amu"),
+        ("polarizability_rate", "Å³/fs"),
+        ("polarizability_rate_std", "Å³/fs"),
+        ("temperature", "K"),
+        ("velocity", "Å/fs"),
+        ("volume", "Å³"),
+    ]
+    assert attributes["index_order"] == (
+        "dipole_rate/<estimator>[frame, group, axis]; polarizability_rate/<estimator>"
+        "[frame, group, component], components xx, yy, zz, yz, xz, xy"
+    )
+
+
 def test_reader_follows_a_growing_stream(tmp_path: Path) -> None:
     writer = StreamWriter(tmp_path / "s", HEADER, commit_frames=10, commit_seconds=1e9)
     reader = StreamReader(tmp_path / "s")
@@ -161,7 +186,7 @@ def test_restart_over_chunk_borders(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("first_step", "words"),
     [
-        (None, "a step to go on from"),
+        (None, "a step to resume from"),
         (404, "would be missing"),
         (202, "would be missing"),
         (-4, "where this run begins"),

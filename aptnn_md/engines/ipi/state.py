@@ -62,7 +62,7 @@ class BeadState:
 
 
 def bead_state(system: Any) -> BeadState:
-    """State of a bound i-PI system; for use behind a complete step."""
+    """State of a bound i-PI system; for use after a complete step."""
     beads, nm = system.beads, system.nm
     shape = (int(beads.nbeads), int(beads.natoms), 3)
     rates = nm.transform.nm2b(dstrip(nm.pnm) / dstrip(nm.dynm3))
@@ -103,7 +103,7 @@ def template(system: Any) -> Atoms:
     Raises
     ------
     InputError
-        A label that is no element.
+        A label that is not an element.
     """
     names = [str(name) for name in system.beads.names]
     state = bead_state(system)
@@ -123,7 +123,7 @@ def dynamics(system: Any) -> Any:
     Raises
     ------
     InputError
-        It does something else, and has no velocities.
+        It does something other than molecular dynamics, and has no velocities.
     """
     motion = system.motion
     parts = motion.mlist if isinstance(motion, MultiMotion) else [motion]
@@ -140,7 +140,7 @@ def dynamics(system: Any) -> Any:
 
 
 def check_dynamics(system: Any) -> None:
-    """Refuse what has no dipole rate with a meaning.
+    """Refuse systems whose dipole rate would have no meaning.
 
     Raises
     ------
@@ -183,8 +183,8 @@ def variable_cell(system: Any) -> bool:
 def thermostat_temperature(system: Any) -> float | None:
     """Temperature of the ensemble, K.
 
-    None where i-PI was told none, and in classical runs at constant energy, which have the
-    temperature that they have. The springs of a ring polymer know theirs in any case.
+    None if i-PI was not given one, and for classical runs at constant energy, whose temperature is
+    not set. Ring polymers always have one: that of their springs.
     """
     value = float(system.ensemble.temp)
     if int(system.beads.nbeads) == 1 and str(dynamics(system).enstype).endswith("nve"):
@@ -193,7 +193,10 @@ def thermostat_temperature(system: Any) -> float | None:
 
 
 def describe(system: Any) -> str:
-    """What kind of dynamics a system does, for people: ``"TRPMD, 8 beads, NVT, PILE_L ..."``."""
+    """What kind of dynamics a system does, for human readers.
+
+    E.g. ``"TRPMD, 8 beads, NVT, PILE_L ..."``.
+    """
     motion = dynamics(system)
     n_beads, mode = int(system.beads.nbeads), str(motion.enstype)
     text = [method(system)]
