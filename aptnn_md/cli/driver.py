@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 HELP = """\
 Serve forces to a server of the i-PI protocol (i-PI, ASE, CP2K), and beside them what the APT
-network knows: increments of the dipole (and polarizability) as a stream, tensors or Born effective
+model knows: increments of the dipole (and polarizability) as a stream, tensors or Born effective
 charges as extras, the force of an electric field. Started by mpirun, beads and committee members
 are divided over the ranks.
 
@@ -125,26 +125,28 @@ def _check(arguments: argparse.Namespace) -> None:
 def _evaluator(arguments: argparse.Namespace, device: str) -> Evaluator:
     from aptnn_md.engines.client.evaluator import Evaluator, read_template
     from aptnn_md.potentials.loading import load_potential
-    from aptnn_md.prediction.interface import as_predictor
+    from aptnn_md.prediction.loading import as_model
+    from aptnn_md.targets import APT
 
     template = read_template(arguments.template)
     options: dict[str, Any] = {"device": device, "dtype": arguments.dtype}
     # a module of the user beside the input; last, so that it hides nothing
     sys.path.append(os.getcwd())
-    potential = predictor = None
+    potential = model = None
     if arguments.potential is not None:
         potential = load_potential(arguments.potential, **options)
     if arguments.model is not None:
-        predictor = as_predictor(arguments.model, total_charge=arguments.total_charge, **options)
+        model = as_model(arguments.model, total_charge=arguments.total_charge, **options)
     # forces in a field and BEC need APTs only
-    pgt = arguments.stream is not None or arguments.extras == "tensors"
-    return Evaluator(template, potential, predictor, pgt=pgt)
+    needs_all = arguments.stream is not None or arguments.extras == "tensors"
+    return Evaluator(template, potential, model, targets=None if needs_all else (APT.name,))
 
 
 def _serve(arguments: argparse.Namespace, evaluator: Evaluator, evaluate: Any) -> int:
     from aptnn_md.engines.client.answers import Answers
     from aptnn_md.engines.client.client import Address, Client
     from aptnn_md.engines.client.increments import IncrementSettings, IncrementStream
+    from aptnn_md.targets import APT, PGT
 
     name, sha256 = evaluator.model_name, evaluator.model_sha256
     stream = None
@@ -159,8 +161,8 @@ def _serve(arguments: argparse.Namespace, evaluator: Evaluator, evaluate: Any) -
             evaluate,
             model=name,
             sha256=sha256,
-            n_members=evaluator.n_members,
-            n_pgt_members=evaluator.n_pgt_members,
+            n_members=evaluator.committee_sizes[APT.name],
+            n_pgt_members=evaluator.committee_sizes.get(PGT.name, 0),
         )
     client = Client(
         Address.parse(

@@ -128,7 +128,7 @@ def toy_client(
     n_beads=1,
     timestep=0.25,
     groups="element",
-    predictor=None,
+    model=None,
     extras="none",
     pause=0.0,
     potential=True,
@@ -139,7 +139,7 @@ def toy_client(
     evaluator = Evaluator(
         toy_molecules.structure(n_molecules, seed=3, pbc=True),
         SlowPotential(pause) if potential else None,
-        predictor or toy_molecules.Tensors(),
+        model or toy_molecules.Tensors(),
     )
     writes = None
     if stream is not None:
@@ -149,8 +149,8 @@ def toy_client(
             evaluator.template,
             evaluate or evaluator,
             model="toy",
-            n_members=evaluator.n_members,
-            n_pgt_members=evaluator.n_pgt_members,
+            n_members=evaluator.committee_sizes["apt"],
+            n_pgt_members=evaluator.committee_sizes.get("pgt", 0),
         )
     options.setdefault("wait", 20.0)
     return Client(address, evaluate or evaluator, Answers(extras, model="toy"), writes, **options)

@@ -16,19 +16,14 @@ from aptnn_md.atoms.frame import Frame
 from aptnn_md.atoms.groups import Groups, atom_fields, parse_groups
 from aptnn_md.atoms.motion import MotionGroups
 from aptnn_md.atoms.rates import dipole_rate, f_sum, polarizability_rate
-from aptnn_md.engines.ase.calculator import RESULTS, APTCalculator
+from aptnn_md.engines.ase.calculator import APTCalculator
 from aptnn_md.errors import InputError, RunError
-from aptnn_md.prediction.interface import (
-    APT,
-    PGT,
-    PolarTensorPredictor,
-    all_tensors,
-    as_predictor,
-    predictor_name,
-)
+from aptnn_md.prediction.calculator_model import CalculatorModel
+from aptnn_md.prediction.interface import TensorModel
+from aptnn_md.prediction.loading import ModelSource, as_model
 from aptnn_md.provenance import command_line
 from aptnn_md.stream import StreamHeader, StreamWriter
-from aptnn_md.targets import Tensors
+from aptnn_md.targets import APT, PGT, Tensors
 from aptnn_md.tensors import largest_deviation
 
 
@@ -85,7 +80,7 @@ class StreamObserver:
         self,
         dynamics: MolecularDynamics,
         path: str | os.PathLike[str],
-        model: str | os.PathLike[str] | PolarTensorPredictor | None = None,
+        model: ModelSource | None = None,
         *,
         stride: int = 1,
         groups: Groups | MotionGroups | str = "all",
@@ -104,7 +99,7 @@ class StreamObserver:
             raise InputError(
                 "StreamObserver", "groups", f"{self.groups.n_atoms} atoms", f"{len(atoms)} atoms"
             )
-        self._tensors, predictor = _source_of_tensors(atoms, model)
+        self._tensors, source = _source_of_tensors(atoms, model)
         periodic = bool(np.all(atoms.pbc))
         if variable_cell is None:
             variable_cell = periodic and _changes_cell(dynamics)
@@ -117,8 +112,8 @@ class StreamObserver:
             "stride": stride,
             "groups": self.groups.labels,
             "volume": None if variable_cell else self._volume,
-            "model": predictor_name(predictor),
-            "model_sha256": getattr(predictor, "sha256", ""),
+            "model": source.name,
+            "model_sha256": source.sha256,
             "ensemble": type(dynamics).__name__,
             "provenance": command_line(),
             **(atom_fields(atoms, self.groups) if velocities else {}),
@@ -155,7 +150,7 @@ class StreamObserver:
         velocities = atoms.get_velocities() * units.fs
         frame = Frame.of(atoms)
         tensors = self._tensors(atoms)
-        apt = tensors[APT].mean(axis=0)
+        apt = tensors[APT.name].mean(axis=0)
         self.writer.append(
             step,
             step * self.dynamics.dt / units.fs,
@@ -165,7 +160,7 @@ class StreamObserver:
             f_sum=f_sum(apt, self._masses, self.groups, frame),
             velocity=velocities if self._with_velocities else None,
             **self._polarizability(tensors, velocities, frame),
-            **self._committee(tensors[APT], velocities, frame),
+            **self._committee(tensors[APT.name], velocities, frame),
         )
         self._next_step = step + self.stride
 
@@ -192,9 +187,9 @@ class StreamObserver:
         self, tensors: Tensors, velocities: FloatArray, frame: Frame
     ) -> dict[str, Any]:
         """ȧ where its gradients are known, and its spread over a committee."""
-        if PGT not in tensors:
+        if PGT.name not in tensors:
             return {}
-        rates = polarizability_rate(tensors[PGT], velocities, self.groups, frame)
+        rates = polarizability_rate(tensors[PGT.name], velocities, self.groups, frame)
         of_all: dict[str, Any] = {"polarizability_rates": {"bead": rates.mean(axis=0)}}
         if len(rates) > 1:
             of_all["polarizability_rate_std"] = rates.std(axis=0, ddof=1)
@@ -251,22 +246,18 @@ def _changes_cell(dynamics: MolecularDynamics) -> bool:
 
 
 def _source_of_tensors(
-    atoms: Atoms, model: str | os.PathLike[str] | PolarTensorPredictor | None
-) -> tuple[Callable[[Atoms], Tensors], object]:
+    atoms: Atoms, model: ModelSource | None
+) -> tuple[Callable[[Atoms], Tensors], TensorModel]:
     """What gives the tensors of a structure, and what it is to be called after."""
     if model is not None:
-        predictor = as_predictor(model)
-        return lambda structure: all_tensors(predictor, [structure])[0], predictor
+        given = as_model(model)
+        return lambda structure: given.evaluate([structure])[0], given
     calculator = atoms.calc
     if isinstance(calculator, APTCalculator):
-        return calculator.tensors, calculator.predictor
-    if calculator is None or RESULTS[APT] not in calculator.implemented_properties:
+        return calculator.tensors, calculator.model
+    if calculator is None or APT.ase_name not in calculator.implemented_properties:
         found = "no calculator" if calculator is None else type(calculator).__name__
         expected = "a model, or an APTCalculator on the atoms"
         raise InputError("StreamObserver", "model", f"None, with {found}", expected)
-    known = {t: name for t, name in RESULTS.items() if name in calculator.implemented_properties}
-
-    def of_calculator(structure: Atoms) -> Tensors:
-        return {t: calculator.get_property(name, structure)[None] for t, name in known.items()}
-
-    return of_calculator, calculator
+    wrapped = CalculatorModel(calculator)
+    return lambda structure: wrapped.evaluate([structure])[0], wrapped

@@ -23,8 +23,7 @@ class Step:
     ----------
     cell : (3, 3), rows, Å
     positions : (n_beads, n_atoms, 3), Å
-    tensors : ``"apt"``: (n_beads, n_members, n_atoms, 3, 3), e, and where they are known ``"pgt"``:
-        (n_beads, n_members, n_atoms, 3, 3, 3), Å²
+    tensors : target -> (n_beads, n_members, n_atoms, *shape)
     """
 
     cell: FloatArray

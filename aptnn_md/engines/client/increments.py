@@ -40,18 +40,17 @@ from aptnn_md.engines.client.dipole_change import nearest_image
 from aptnn_md.engines.client.evaluator import Results
 from aptnn_md.engines.client.trail import Geometry, Trail
 from aptnn_md.errors import InputError, RunError
-from aptnn_md.prediction.interface import APT, PGT
 from aptnn_md.progress import log
 from aptnn_md.provenance import command_line
 from aptnn_md.stream import StreamHeader, StreamWriter
 from aptnn_md.stream.reader import StreamReader
-from aptnn_md.targets import Tensors
+from aptnn_md.targets import APT, PGT, Tensors
 
 LARGEST_STEP = 1.0
 """Å: an atom that moves farther in a step did not move by its velocity."""
 _CELL_TOLERANCE = 1e-6
 _GAP = 0.6
-_NAMES = {APT: "dipole_rate", PGT: "polarizability_rate"}
+_NAMES = {APT.name: "dipole_rate", PGT.name: "polarizability_rate"}
 
 
 @dataclass(frozen=True)
@@ -226,9 +225,9 @@ class IncrementStream:
         assert self.timestep is not None
         velocities = displacements / self.timestep
         frame, now = self._frame(step), step.tensors
-        apt = now[APT].mean(axis=1)
+        apt = now[APT.name].mean(axis=1)
         values = {"f_sum": f_sum(apt, self._masses, self.groups, frame).mean(axis=0)}
-        for target, rate in ((APT, dipole_rate), (PGT, polarizability_rate)):
+        for target, rate in ((APT.name, dipole_rate), (PGT.name, polarizability_rate)):
             if target not in now:
                 continue
             halfway = 0.5 * (before[target] + now[target])
@@ -243,7 +242,7 @@ class IncrementStream:
                 values[f"{name}_std"] = np.std(of_members, axis=0, ddof=1)
         if self.n_members > 1:
             # of an atom: root mean square over the nine components
-            deviation = np.sqrt((now[APT].std(axis=1, ddof=1) ** 2).mean(axis=(-1, -2)))
+            deviation = np.sqrt((now[APT.name].std(axis=1, ddof=1) ** 2).mean(axis=(-1, -2)))
             values["extrapolation"] = deviation.max()
         geometry = Geometry(last.step + 1, step.cell, step.positions)
         flat = np.concatenate([np.ravel(values[name]) for name in self._shapes])
@@ -260,9 +259,9 @@ class IncrementStream:
             name: part.reshape(shape)
             for (name, shape), part in zip(self._shapes.items(), np.split(flat, ends), strict=True)
         }
-        rates = {"bead": named.pop(_NAMES[APT])}
-        if _NAMES[PGT] in named:
-            named["polarizability_rates"] = {"bead": named.pop(_NAMES[PGT])}
+        rates = {"bead": named.pop(_NAMES[APT.name])}
+        if _NAMES[PGT.name] in named:
+            named["polarizability_rates"] = {"bead": named.pop(_NAMES[PGT.name])}
         step = 1 if self._writer.last_step is None else self._writer.last_step + 1
         self._writer.append(step, step * self.timestep, rates, **named)
         self.n_steps = step
@@ -302,11 +301,11 @@ class IncrementStream:
     def _shapes(self) -> dict[str, tuple[int, ...]]:
         """Names and shapes of the values of a frame."""
         n_groups = len(self.groups)
-        shapes: dict[str, tuple[int, ...]] = {_NAMES[APT]: (n_groups, 3), "f_sum": (n_groups,)}
+        shapes: dict[str, tuple[int, ...]] = {_NAMES[APT.name]: (n_groups, 3), "f_sum": (n_groups,)}
         if self.n_members > 1:
             shapes |= {"dipole_rate_std": (n_groups, 3), "extrapolation": ()}
         if self.n_pgt_members > 0:
-            shapes[_NAMES[PGT]] = (n_groups, 6)
+            shapes[_NAMES[PGT.name]] = (n_groups, 6)
         if self.n_pgt_members > 1:
             shapes["polarizability_rate_std"] = (n_groups, 6)
         return shapes

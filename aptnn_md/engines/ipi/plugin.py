@@ -32,7 +32,8 @@ from aptnn_md.engines.ipi.remote_tensors import source_of
 from aptnn_md.engines.ipi.streaming import StreamSettings, SystemStream, one_stream_each
 from aptnn_md.engines.ipi.version import require_ipi
 from aptnn_md.errors import InputError
-from aptnn_md.prediction.interface import PolarTensorPredictor, as_predictor
+from aptnn_md.prediction.interface import TensorModel
+from aptnn_md.prediction.loading import ModelSource, as_model
 from aptnn_md.progress import log
 
 
@@ -42,7 +43,7 @@ class StreamPlugin(Dummy_driver):  # type: ignore[misc]  # i-PI has no types
     Parameters
     ----------
     stream : directory of the stream; of several systems each gets one of its own
-    model : model file, bundled name, several of them with ``;`` between, or a callable;
+    model : as for :func:`aptnn_md.prediction.loading.as_model`, several names with ``;`` between;
         ``water-apt`` where ``tensors`` is not given
     tensors : in place of ``model``: forcefields whose client sends the tensors, with ``+`` between
     stride : steps between frames
@@ -56,7 +57,7 @@ class StreamPlugin(Dummy_driver):  # type: ignore[misc]  # i-PI has no types
         self,
         stream: str,
         *,
-        model: str | PolarTensorPredictor | None = None,
+        model: ModelSource | None = None,
         tensors: str = "",
         stride: int = 4,
         estimators: str = "bead",
@@ -83,10 +84,10 @@ class StreamPlugin(Dummy_driver):  # type: ignore[misc]  # i-PI has no types
             velocities=velocities,
         )
         self.forcefields = _names(tensors)
-        self.predictor: PolarTensorPredictor | None = None
+        self.model: TensorModel | None = None
         if not tensors:
             model = "water-apt" if model is None else model
-            self.predictor = as_predictor(
+            self.model = as_model(
                 model.replace(";", ",") if isinstance(model, str) else model,
                 device=device,
                 dtype=dtype,
@@ -110,7 +111,7 @@ class StreamPlugin(Dummy_driver):  # type: ignore[misc]  # i-PI has no types
             raise InputError(f"forcefield {name}", "force components", "none", expected)
         settings = one_stream_each(self.settings, systems)
         return [
-            SystemStream(system, part, source_of(self.predictor, self.forcefields))
+            SystemStream(system, part, source_of(self.model, self.forcefields))
             for system, part in zip(systems, settings, strict=True)
         ]
 

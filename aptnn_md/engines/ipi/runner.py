@@ -18,7 +18,7 @@ from aptnn_md.engines.ipi.attach import bind_with_streams
 from aptnn_md.engines.ipi.remote_tensors import source_of
 from aptnn_md.engines.ipi.streaming import StreamSettings, SystemStream, one_stream_each
 from aptnn_md.errors import InputError, RunError
-from aptnn_md.prediction.interface import PolarTensorPredictor, as_predictor
+from aptnn_md.prediction.loading import ModelSource, as_model
 from aptnn_md.progress import Progress
 from aptnn_md.spectra.analysis.convergence import Monitor
 from aptnn_md.spectra.analysis.stopping import ConvergenceStop
@@ -53,7 +53,7 @@ class IPISummary:
 def run_ipi(
     source: str | os.PathLike[str],
     settings: StreamSettings,
-    model: str | os.PathLike[str] | PolarTensorPredictor | None = "water-apt",
+    model: ModelSource | None = "water-apt",
     *,
     tensors: Sequence[str] = (),
     device: str = "cpu",
@@ -68,9 +68,8 @@ def run_ipi(
     ----------
     source : input file, or a checkpoint or RESTART of i-PI
     settings : what to write; of several systems each gets a stream of its own
-    model : model file, bundled name, several of them with commas between
-        (``"water-apt,water-pgt"`` streams polarizability rates, too), or a callable
-        ``model(atoms) -> (n_atoms, 3, 3)``; not used where ``tensors`` are given
+    model : as for :func:`aptnn_md.prediction.loading.as_model`; ``"water-apt,water-pgt"`` streams
+        polarizability rates, too. Not used where ``tensors`` are given
     tensors : forcefields of the input whose clients send the tensors; see
         :mod:`aptnn_md.engines.ipi.remote_tensors`
     device, total_charge : for a model that is loaded here
@@ -86,17 +85,17 @@ def run_ipi(
     RunError
         The run cannot go on, e.g. full disk; stream and checkpoints on disk are whole.
     """
-    predictor = None
+    loaded = None
     if not tensors:
         if model is None:
             raise InputError("i-PI run", "model", "None", "a model, or forcefields with tensors")
-        predictor = as_predictor(model, device=device, total_charge=total_charge)
+        loaded = as_model(model, device=device, total_charge=total_charge)
     streams: list[SystemStream] = []
 
     def make(simulation: Any) -> list[SystemStream]:
         made = one_stream_each(settings, simulation.syslist)
         streams.extend(
-            SystemStream(system, part, source_of(predictor, tensors))
+            SystemStream(system, part, source_of(loaded, tensors))
             for system, part in zip(simulation.syslist, made, strict=True)
         )
         return streams

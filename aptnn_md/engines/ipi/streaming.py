@@ -21,11 +21,10 @@ from aptnn_md.engines.ipi.backup import set_aside
 from aptnn_md.engines.ipi.polar_tensors import TensorSource
 from aptnn_md.engines.ipi.state import BeadState
 from aptnn_md.errors import InputError
-from aptnn_md.prediction.interface import APT, PGT
 from aptnn_md.progress import log
 from aptnn_md.provenance import command_line
 from aptnn_md.stream import StreamHeader, StreamReader, StreamWriter
-from aptnn_md.targets import Tensors
+from aptnn_md.targets import APT, PGT, Tensors
 from aptnn_md.tensors import largest_deviation
 
 
@@ -203,7 +202,7 @@ class SystemStream:
                 optional["dipole_rate_beads"] = self.bead_rates()
             if self.settings.velocities:
                 optional["velocity"] = now.state.velocities.mean(axis=0)
-            if PGT in now.tensors(self.settings.estimators[0]):
+            if PGT.name in now.tensors(self.settings.estimators[0]):
                 optional["polarizability_rates"] = {
                     name: self.polarizability_rate(name) for name in self.settings.estimators
                 }
@@ -229,7 +228,7 @@ class SystemStream:
 
     def rate(self, estimator: str) -> FloatArray:
         """Dipole rate (n_groups, 3) of the present state, e Å/fs; evaluated once per step."""
-        return self._rate(APT, estimator)
+        return self._rate(APT.name, estimator)
 
     def polarizability_rate(self, estimator: str) -> FloatArray:
         """Polarizability rate (n_groups, 6) of the present state, Å³/fs; see :meth:`rate`.
@@ -239,14 +238,14 @@ class SystemStream:
         InputError
             The model does not know it.
         """
-        return self._rate(PGT, estimator)
+        return self._rate(PGT.name, estimator)
 
     def bead_rates(self) -> FloatArray:
         """Dipole rate of each bead of the present state, (n_beads, n_groups, 3), e Å/fs."""
         with self._lock:
             now = self._present()
             self._evaluate(now, {"bead"})
-            apt = now.tensors("bead")[APT].mean(axis=0)
+            apt = now.tensors("bead")[APT.name].mean(axis=0)
             return dipole_rate(apt, now.state.velocities, self.groups, self._frame(now.state))
 
     def _present(self) -> _Now:
@@ -300,7 +299,7 @@ class SystemStream:
     def _f_sum(self, now: _Now) -> FloatArray:
         """What 3 k_B T times it is the mean of |Ṁ|² by the first estimator, (n_groups,)."""
         first = self.settings.estimators[0]
-        apt = now.tensors(first)[APT].mean(axis=0)
+        apt = now.tensors(first)[APT.name].mean(axis=0)
         if first == "bead":
             of_beads = f_sum(apt, self.masses, self.groups, self._frame(now.state))
             mean: FloatArray = of_beads.mean(axis=0)
@@ -315,13 +314,13 @@ class SystemStream:
         tensors = now.at_beads if now.at_beads is not None else now.at_centroid
         assert tensors is not None
         spread: dict[str, Any] = {}
-        names = {APT: "dipole_rate_std", PGT: "polarizability_rate_std"}
+        names = {APT.name: "dipole_rate_std", PGT.name: "polarizability_rate_std"}
         for target, members in tensors.items():
             if len(members) > 1:
                 rates = self._member_rates(now, target, self.settings.estimators[0])
                 spread[names[target]] = rates.std(axis=0, ddof=1)
-        if len(tensors[APT]) > 1:
-            spread["extrapolation"] = largest_deviation(tensors[APT])
+        if len(tensors[APT.name]) > 1:
+            spread["extrapolation"] = largest_deviation(tensors[APT.name])
         return spread
 
     def _warn_of_masses(self) -> None:

@@ -33,8 +33,8 @@ def new(path, n_beads=1, timestep=TIMESTEP, predictor=None, **options):
         TEMPLATE,
         evaluator,
         model="toy",
-        n_members=evaluator.n_members,
-        n_pgt_members=evaluator.n_pgt_members,
+        n_members=evaluator.committee_sizes["apt"],
+        n_pgt_members=evaluator.committee_sizes.get("pgt", 0),
     )
 
 
