@@ -25,7 +25,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("prediction", "potentials"),
     ("training", "labels", "spectra"),
     ("engines", "normal_modes"),
-    ("demo",),
+    ("demo", "testing"),
     ("cli",),
 )
 """Rooms from the ground up."""

@@ -72,6 +72,8 @@ def member_slices(committee_sizes: Mapping[str, int], members: slice) -> dict[st
     """
     n_first = next(iter(committee_sizes.values()), 0)
     start, stop, _ = members.indices(n_first)
+    if start >= stop:
+        return dict.fromkeys(committee_sizes, slice(0, 0))
     return {
         target: slice(min(start, size), size if stop >= n_first else min(stop, size))
         for target, size in committee_sizes.items()

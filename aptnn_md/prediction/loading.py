@@ -33,8 +33,8 @@ def as_model(
         * a :class:`TensorModel`, e.g. a :class:`aptnn_md.prediction.predictor.Predictor`, which is
           given back as it is;
         * an ASE calculator with ``born_effective_charges`` among its properties;
-        * a callable ``model(atoms) -> (n_atoms, 3, 3)``; what else it may say of itself:
-          :class:`aptnn_md.prediction.callable_model.CallableModel`
+        * a callable ``model(atoms) -> (n_atoms, 3, 3)``, or an object with ``tensors(structures)``;
+          what else it may say of itself: :class:`aptnn_md.prediction.callable_model.CallableModel`
     require : targets that the model must know
     options : of :meth:`aptnn_md.prediction.predictor.Predictor.from_file`, for files
 
@@ -63,7 +63,7 @@ def _wrapped(source: ModelSource, options: dict[str, Any]) -> TensorModel:
         return source
     if isinstance(source, BaseCalculator) or known_targets(source):
         return _of_calculator(source)
-    if callable(source):
+    if callable(source) or hasattr(source, "tensors"):
         return CallableModel(source)
     expected = "a file, a name, a callable or an ASE calculator with born_effective_charges"
     raise InputError("APT model", "type", type(source).__name__, expected)
