@@ -44,10 +44,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--potential", help="as for aptnn-md md; without it energy and forces are zero")
     add(
         "--model",
-        help="APT model: file or bundled name; with a model of polarizability gradients behind a "
+        help="APT model: file or bundled name; with a model of polarizability gradients after a "
         "comma (water-apt,water-pgt) increments of the polarizability are streamed, too",
     )
-    add("--stream", metavar="DIR", help="stream to write, or to go on with; needs --model")
+    add("--stream", metavar="DIR", help="stream to write or to continue; needs --model")
     add(
         "--timestep",
         type=float,

@@ -34,7 +34,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--plot", type=Path, help="parity plot to write (default: parity.png, with --json none)"
     )
     parser.add_argument(
-        "--raw", action="store_true", help="the network as it is, without the sum rule imposed"
+        "--raw", action="store_true", help="the model as it is, without the sum rule imposed"
     )
 
 

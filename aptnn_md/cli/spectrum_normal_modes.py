@@ -22,8 +22,8 @@ HELP = """\
 Harmonic vibrations of a molecule, a cluster or a crystal at Γ: wavenumbers from a Hessian,
 infrared intensities (km/mol) from polar tensors, and Raman activities (Å⁴/amu) and depolarisation
 ratios from polarizability gradients where the model or the file knows them. The Hessian comes from
-a file or from differences of forces, which go on where they were interrupted when the command is
-given again."""
+a file or from differences of forces, which resume where they were interrupted when the command is
+repeated."""
 
 EXAMPLE = """\
   aptnn-md spectrum normal-modes water.xyz --potential water-mace --relax --plot modes.png

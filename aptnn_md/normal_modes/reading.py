@@ -49,7 +49,7 @@ def read_hessian(path: str | os.PathLike[str], atoms: Atoms) -> FloatArray:
             raise InputError(file, "Hessian", f"shape {hessian.shape}", f"({n}, {n})")
     hessian = hessian.reshape(n, n)
     if not np.isfinite(hessian).all():
-        raise InputError(file, "Hessian", "values that are no numbers", "numbers, eV/Å²")
+        raise InputError(file, "Hessian", "values that are not finite", "numbers, eV/Å²")
     return hessian
 
 

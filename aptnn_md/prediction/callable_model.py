@@ -35,8 +35,6 @@ class CallableModel(DirectCalls):
             all targets of several structures, as
             :meth:`aptnn_md.prediction.interface.TensorModel.evaluate` gives them; asked in any
             case where it is there, and needed for several targets
-        ``batch_members(structures)``
-            ``members`` of each of several structures in one call
 
     Raises
     ------
@@ -103,9 +101,6 @@ class CallableModel(DirectCalls):
         ]
 
     def _members(self, structures: Sequence[Atoms]) -> list[ArrayLike]:
-        if hasattr(self.function, "batch_members"):
-            of_all: list[ArrayLike] = self.function.batch_members(structures)
-            return of_all
         if self._all_sizes[self.targets[0]] > 1:
             return [self.function.members(atoms) for atoms in structures]
         return [np.asarray(self.function(atoms))[None] for atoms in structures]

@@ -31,7 +31,7 @@ class JoinedModel(DirectCalls):
     Raises
     ------
     InputError
-        Two models for one target, or none at all.
+        Two models for one target, or no model.
     """
 
     def __init__(self, parts: Sequence[TensorModel]) -> None:

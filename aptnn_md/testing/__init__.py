@@ -1,5 +1,30 @@
-"""Checks for those who add something: a model, an engine, a source of labels.
+"""Checks for what users add: networks, models, engines and electronic-structure programs.
 
-Each is a function that raises ``AssertionError`` with what is wrong; this package's own tests use
-them.
+Each is one function that raises an ``AssertionError`` which says what is wrong, to be called from
+a test; the package's own tests call the same ones.
 """
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING
+
+_HOME = {
+    "check_tensor_model": "aptnn_md.testing.models",
+}
+
+__all__ = ["check_tensor_model"]
+
+if TYPE_CHECKING:
+    from aptnn_md.testing.models import check_tensor_model
+
+
+def __getattr__(name: str) -> object:
+    # torch is imported only by checks that need it
+    if name in _HOME:
+        return getattr(importlib.import_module(_HOME[name]), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return [*globals(), *__all__]

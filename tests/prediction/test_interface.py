@@ -26,7 +26,7 @@ from aptnn_md.prediction.joined import JoinedModel
 from aptnn_md.prediction.loading import as_model
 from aptnn_md.prediction.model_file import write_model_file
 from aptnn_md.prediction.predictor import Predictor
-from aptnn_md.testing.models import check_tensor_model
+from aptnn_md.testing import check_tensor_model
 
 STRUCTURES = [
     triclinic(0),

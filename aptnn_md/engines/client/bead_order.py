@@ -40,8 +40,8 @@ class BeadOrder:
     Parameters
     ----------
     n_beads : number of beads. Their replica numbers follow each other; those of a server that has
-        only one kind of request begin anywhere. Later numbers belong to other things (finite
-        differences of Suzuki-Chin factorisation) and are left out
+        only one kind of request may start at any number. Later numbers belong to other things
+        (finite differences of Suzuki-Chin factorisation) and are left out
     """
 
     def __init__(self, n_beads: int) -> None:

@@ -2,7 +2,7 @@
 
 The files in ``drivers/`` name these classes for ``<pes_path>`` and ``i-pi-py_driver -P``. i-PI
 hands over positions and cells without names of atoms, so each takes a ``template``: any structure
-file that ASE reads, with the atoms in i-PI's order (e.g. the one of ``<initialize>``). Batches
+file that ASE reads, with the atoms in i-PI's order (e.g. that of ``<initialize>``). Batches
 (``<batch_size>``) are evaluated in one call.
 
 All of them take besides

@@ -13,7 +13,7 @@ It is a forcefield without forces, which a system refers to with weight 0::
 ``model: water-apt;water-pgt`` streams polarizability rates, too (``;`` stands for a comma).
 
 With multiple time steps i-PI wants ``<mts_weights>`` of each component: zeros here. RESTART keeps
-the plugin, so ``i-pi RESTART`` goes on with the stream.
+the plugin, so ``i-pi RESTART`` continues the stream.
 """
 
 from __future__ import annotations

@@ -1,6 +1,7 @@
 """Where the tensors of a ring polymer's atoms come from: a model in this process.
 
-(Or one behind a force component of i-PI: :mod:`aptnn_md.engines.ipi.remote_tensors`.)
+(For a model in the client of a force component see
+:mod:`aptnn_md.engines.ipi.remote_tensors`.)
 """
 
 from __future__ import annotations

@@ -62,7 +62,7 @@ def run_ipi(
     total_steps: int | None = None,
     until: Callable[[Path], Monitor | None] | None = None,
 ) -> IPISummary:
-    """Run an i-PI input, or go on from one of its checkpoints, and stream dipole rates.
+    """Run an i-PI input, or resume from one of its checkpoints, and stream dipole rates.
 
     Parameters
     ----------
@@ -83,7 +83,7 @@ def run_ipi(
     InputError
         i-PI refuses the input, or a stream cannot be of this run.
     RunError
-        The run cannot go on, e.g. full disk; stream and checkpoints on disk are whole.
+        The run cannot continue, e.g. full disk; stream and checkpoints on disk are whole.
     """
     loaded = None
     if not tensors:
@@ -185,7 +185,7 @@ def _stop_when_converged(
     run_step = simulation.run_step
 
     def run_step_unless_converged(step: int) -> None:
-        # behind the last step everything is written and the state for RESTART is stored
+        # after the last step everything is written and the state for RESTART is stored
         for stop in stops:
             stop()
         if all(stop.reached for stop in stops):
@@ -198,7 +198,7 @@ def _stop_when_converged(
 
 
 def _steps_done(simulation: Any) -> int:
-    """Steps that RESTART is behind."""
+    """Number of steps after which RESTART was written."""
     return min(int(simulation.chk.status.step.fetch()), int(simulation.tsteps))
 
 
