@@ -16,8 +16,9 @@ from helpers.systems import random_checkpoint, triclinic
 
 from aptnn_md import targets
 from aptnn_md.engines.ase.calculator import APTCalculator
-from aptnn_md.engines.client.evaluator import Evaluator
+from aptnn_md.engines.client.evaluator import Evaluator, Results
 from aptnn_md.engines.client.extras import read_tensor_extras, tensor_extras
+from aptnn_md.engines.client.ranks import RankPool, filled, shares
 from aptnn_md.errors import InputError, RunError
 from aptnn_md.prediction.calculator_model import CalculatorModel
 from aptnn_md.prediction.callable_model import CallableModel
@@ -83,6 +84,16 @@ class Properties(Calculator):
         super().calculate(atoms, properties, system_changes)
         for name, values in self.predictor.evaluate([self.atoms])[0].items():
             self.results[targets.TARGETS[name].ase_name] = values.mean(axis=0)
+
+
+class OneRank:
+    """The communicator of a rank that is never asked to communicate."""
+
+    def Get_rank(self):
+        return 0
+
+    def Get_size(self):
+        return 1
 
 
 @pytest.fixture(scope="module")
@@ -279,31 +290,46 @@ def test_the_kit_sees_what_is_wrong():
 
 
 def test_a_new_target_passes_through(monkeypatch):
-    """What a target is stands in targets.py alone: calculator, evaluator and extras follow."""
+    """A target is described in targets.py alone; calculator, evaluator, ranks, extras follow."""
     made_up = replace(
         targets.PGT, name="quad", title="QUAD", ase_name="quadrupole_gradients", unit="e Å"
     )
     monkeypatch.setitem(targets.TARGETS, "quad", made_up)
     rng = np.random.default_rng(0)
-    apt, quad = rng.normal(size=(2, 3, 3, 3)), rng.normal(size=(2, 3, 3, 3, 3))
+    apt, quad = rng.normal(size=(2, 3, 3, 3)), rng.normal(size=(3, 3, 3, 3, 3))
 
     class Both:
-        name, targets, n_members = "both", ("apt", "quad"), 2
+        name, targets = "both", ("apt", "quad")
+
+        def __init__(self):
+            self.committee_sizes = {"apt": 2, "quad": 3}
 
         def tensors(self, structures):
-            return [{"apt": apt, "quad": quad} for _ in structures]
+            return [
+                {"apt": apt * atoms.positions[1, 0], "quad": quad * atoms.positions[1, 0]}
+                for atoms in structures
+            ]
 
-    atoms = STRUCTURES[2]
+    atoms = STRUCTURES[2].copy()
+    atoms.positions[1, 0] = 1.0
     calculator = APTCalculator(Both())
     found = calculator.get_property("quadrupole_gradients", atoms)
     np.testing.assert_allclose(found, quad.mean(axis=0))
     std = calculator.get_property("quadrupole_gradients_std", atoms)
     np.testing.assert_allclose(std, quad.std(axis=0, ddof=1))
     evaluator = Evaluator(atoms, None, Both())
-    assert evaluator.committee_sizes == {"apt": 2, "quad": 2}
-    positions = np.stack([atoms.positions] * 4)
+    assert evaluator.committee_sizes == {"apt": 2, "quad": 3}
+    positions = np.stack([atoms.positions * factor for factor in (1.0, 1.1, 1.2, 1.3)])
     results = evaluator(np.zeros((4, 3, 3)), positions)
-    assert results.tensors["quad"].shape == (4, 2, 3, 3, 3, 3)
+    np.testing.assert_allclose(results.tensors["quad"][3], 1.3 * quad)
+    assert results.tensors["quad"].shape == (4, 3, 3, 3, 3, 3)
+    rows = np.concatenate([np.zeros((4, 9)), positions.reshape(4, -1)], axis=1)
+    for n_ranks in (1, 3, 8):
+        pool, divided = RankPool(evaluator, OneRank()), shares(4, {"apt": 2, "quad": 3}, n_ranks)
+        parts = [pool.own_part(share, rows[share.structures], True)[1:] for share in divided]
+        gathered = filled(Results.zeros(4, 3, evaluator.committee_sizes), divided, parts)
+        for name, values in results.tensors.items():
+            np.testing.assert_array_equal(gathered.tensors[name], values)
     sent = tensor_extras({name: values[0] for name, values in results.tensors.items()})
     received = read_tensor_extras({key: [text] for key, text in sent.items()})
     np.testing.assert_array_equal(received["quad"], quad[None])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -18,7 +18,7 @@ from aptnn_md.arrays import FloatArray
 from aptnn_md.errors import InputError
 from aptnn_md.potentials.interface import BatchedPotential, as_batched
 from aptnn_md.prediction.loading import ModelSource, as_model
-from aptnn_md.targets import Target, Tensors
+from aptnn_md.targets import TARGETS, Target, Tensors
 
 _log = logging.getLogger(__name__)
 
@@ -42,12 +42,18 @@ class Results:
     tensors: Tensors = field(default_factory=dict)
 
     @classmethod
-    def zeros(cls, n_structures: int, n_atoms: int) -> Results:
-        """No energy, no forces and no tensors."""
+    def zeros(
+        cls, n_structures: int, n_atoms: int, committee_sizes: Mapping[str, int] | None = None
+    ) -> Results:
+        """No energy and no forces, and tensors of zeros for each target in ``committee_sizes``."""
         return cls(
             energy=np.zeros(n_structures),
             forces=np.zeros((n_structures, n_atoms, 3)),
             virial=np.zeros((n_structures, 3, 3)),
+            tensors={
+                name: np.zeros((n_structures, size, n_atoms, *TARGETS[name].shape))
+                for name, size in (committee_sizes or {}).items()
+            },
         )
 
     def mean(self, target: Target) -> FloatArray:

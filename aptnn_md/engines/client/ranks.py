@@ -11,7 +11,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -200,7 +200,7 @@ class RankPool:
             data = np.concatenate([rows[part.structures] for part in divided])
             sent = [data, counts, MPI.DOUBLE]
         self.communicator.Scatterv(sent, mine, root=0)
-        part = self._own_part(share, mine, tensors)
+        part = self.own_part(share, mine, tensors)
         sizes = [1 + one.n_values(n_atoms) for one in divided]
         gathered = np.zeros(sum(sizes)) if rows is not None else None
         received = None if gathered is None else [gathered, sizes, MPI.DOUBLE]
@@ -212,16 +212,10 @@ class RankPool:
             self._broadcast(_TELL_ERRORS)
             texts = self.communicator.gather(self._error, root=0)
             raise RunError("; ".join(f"rank {n}: {text}" for n, text in enumerate(texts) if text))
-        empty = replace(
-            Results.zeros(n_structures, n_atoms),
-            tensors={
-                name: np.zeros((n_structures, size, n_atoms, *TARGETS[name].shape))
-                for name, size in committee_sizes.items()
-            },
-        )
-        return _filled(empty, divided, [one[1:] for one in parts])
+        empty = Results.zeros(n_structures, n_atoms, committee_sizes)
+        return filled(empty, divided, [one[1:] for one in parts])
 
-    def _own_part(self, share: Share, rows: FloatArray, tensors: bool) -> FloatArray:
+    def own_part(self, share: Share, rows: FloatArray, tensors: bool) -> FloatArray:
         """1 + numbers of a share: 0, or 1 where it failed, and the results."""
         n_atoms = self.evaluator.n_atoms
         part = np.zeros(1 + share.n_values(n_atoms))
@@ -257,7 +251,7 @@ def _length(part: slice) -> int:
     return len(range(part.start, part.stop))
 
 
-def _filled(results: Results, divided: list[Share], parts: list[FloatArray]) -> Results:
+def filled(results: Results, divided: list[Share], parts: list[FloatArray]) -> Results:
     """Results with the numbers of all shares in their places."""
     for share, part in zip(divided, parts, strict=True):
         places = []
