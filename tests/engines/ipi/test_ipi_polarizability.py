@@ -343,8 +343,7 @@ def test_models_with_a_semicolon_in_parameters_of_ipi(tmp_path):
         sent = decode_tensor(found[tensor_key(target)])
         np.testing.assert_allclose(sent, expected[target], atol=1e-3)  # of positions in bohr
         assert sent.shape == expected[target].shape
-    assert DrivenDriver(names, template).evaluator.pgt is False
-    assert FieldDriver(names, template, "0 0 0.1").evaluator.pgt is False
+    assert list(DrivenDriver(names, template).evaluator.committee_sizes) == ["apt"]
+    assert list(FieldDriver(names, template, "0 0 0.1").evaluator.committee_sizes) == ["apt"]
     results = DrivenDriver(names, template).evaluator(atoms.cell.array[None], positions[None])
-    assert results.pgt is None
     assert tuple(results.tensors) == ("apt",)
