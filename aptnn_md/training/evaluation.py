@@ -97,7 +97,7 @@ def evaluate_targets(
     model: TensorModel,
     frames: Sequence[LabelledFrame],
     targets: Sequence[str] | None = None,
-    total_charge: float = 0.0,
+    total_charge: float | None = None,
 ) -> dict[str, Evaluation]:
     """The same for several targets, all that the model knows by default.
 
@@ -110,13 +110,13 @@ def evaluate_targets(
     model : to judge
     frames : with labels
     targets : of the model; None: all of them
-    total_charge : of each frame, e, that the sum rule of APTs is compared with
+    total_charge : of each frame, e, that the sum rule of APTs is compared with; None: 0
     """
-    wanted = tuple(targets or model.targets)
+    wanted, charge = tuple(targets or model.targets), total_charge or 0.0
     found = model.for_targets(wanted).evaluate([frame.atoms for frame in frames])
     means = [mean_of_members(tensors) for tensors in found]
     return {
-        target: _evaluation(TARGETS[target], [mean[target] for mean in means], frames, total_charge)
+        target: _evaluation(TARGETS[target], [mean[target] for mean in means], frames, charge)
         for target in wanted
     }
 
