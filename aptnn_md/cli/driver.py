@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 HELP = """\
 Serve forces to a server of the i-PI protocol (i-PI, ASE, CP2K), and beside them what the APT
-network knows: increments of the dipole (and polarizability) as a stream, tensors or Born effective
+model knows: increments of the dipole (and polarizability) as a stream, tensors or Born effective
 charges as extras, the force of an electric field. Started by mpirun, beads and committee members
 are divided over the ranks.
 
@@ -44,10 +44,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--potential", help="as for aptnn-md md; without it energy and forces are zero")
     add(
         "--model",
-        help="APT model: file or bundled name; with a model of polarizability gradients behind a "
+        help="APT model: file or bundled name; with a model of polarizability gradients after a "
         "comma (water-apt,water-pgt) increments of the polarizability are streamed, too",
     )
-    add("--stream", metavar="DIR", help="stream to write, or to go on with; needs --model")
+    add("--stream", metavar="DIR", help="stream to write or to continue; needs --model")
     add(
         "--timestep",
         type=float,
@@ -125,20 +125,21 @@ def _check(arguments: argparse.Namespace) -> None:
 def _evaluator(arguments: argparse.Namespace, device: str) -> Evaluator:
     from aptnn_md.engines.client.evaluator import Evaluator, read_template
     from aptnn_md.potentials.loading import load_potential
-    from aptnn_md.prediction.interface import as_predictor
+    from aptnn_md.prediction.loading import as_model
+    from aptnn_md.targets import APT
 
     template = read_template(arguments.template)
     options: dict[str, Any] = {"device": device, "dtype": arguments.dtype}
     # a module of the user beside the input; last, so that it hides nothing
     sys.path.append(os.getcwd())
-    potential = predictor = None
+    potential = model = None
     if arguments.potential is not None:
         potential = load_potential(arguments.potential, **options)
     if arguments.model is not None:
-        predictor = as_predictor(arguments.model, total_charge=arguments.total_charge, **options)
+        model = as_model(arguments.model, total_charge=arguments.total_charge, **options)
     # forces in a field and BEC need APTs only
-    pgt = arguments.stream is not None or arguments.extras == "tensors"
-    return Evaluator(template, potential, predictor, pgt=pgt)
+    needs_all = arguments.stream is not None or arguments.extras == "tensors"
+    return Evaluator(template, potential, model, targets=None if needs_all else (APT.name,))
 
 
 def _serve(arguments: argparse.Namespace, evaluator: Evaluator, evaluate: Any) -> int:
@@ -159,7 +160,7 @@ def _serve(arguments: argparse.Namespace, evaluator: Evaluator, evaluate: Any) -
             evaluate,
             model=name,
             sha256=sha256,
-            committee_sizes={"apt": evaluator.n_members, "pgt": evaluator.n_pgt_members},
+            committee_sizes=evaluator.committee_sizes,
         )
     client = Client(
         Address.parse(

@@ -7,7 +7,7 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from aptnn_md.cli.model_options import add_model_options, load_predictor
+from aptnn_md.cli.model_options import add_model_options, model_of
 from aptnn_md.errors import InputError
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--plot", type=Path, help="parity plot to write (default: parity.png, with --json none)"
     )
     parser.add_argument(
-        "--raw", action="store_true", help="the network as it is, without the sum rule imposed"
+        "--raw", action="store_true", help="the model as it is, without the sum rule imposed"
     )
 
 
@@ -43,15 +43,15 @@ def run(arguments: argparse.Namespace) -> None:
     from aptnn_md.training.dataset import read_labelled
     from aptnn_md.training.evaluation import draw_parity, evaluate_targets
 
-    predictor = load_predictor(arguments, neutral=not arguments.raw)
-    if arguments.target not in {None, *predictor.targets}:
-        raise InputError("options", "--target", arguments.target, " or ".join(predictor.targets))
-    targets = (arguments.target,) if arguments.target else predictor.targets
+    model = model_of(arguments, neutral=not arguments.raw)
+    if arguments.target not in {None, *model.targets}:
+        raise InputError("options", "--target", arguments.target, " or ".join(model.targets))
+    targets = (arguments.target,) if arguments.target else model.targets
     frames = read_labelled(arguments.data, "+".join(targets))
-    results = evaluate_targets(predictor, frames, targets)
+    results = evaluate_targets(model, frames, targets, arguments.total_charge)
     plot = arguments.plot or (None if arguments.json else Path("parity.png"))
     if plot is not None:
-        title = f"{predictor.name} on {arguments.data.name}"
+        title = f"{model.name} on {arguments.data.name}"
         draw_parity(list(results.values()), plot, title)
     if arguments.json:
         figures = {target: result.as_dict() for target, result in results.items()}

@@ -66,20 +66,20 @@ def potential_facts(source: str) -> dict[str, Any]:
 
 def model_facts(source: str) -> dict[str, Any]:
     """Architecture, weights, model card and SHA-256 of a model."""
-    from aptnn_md.prediction.model_file import load_checkpoint, model_path
+    from aptnn_md.prediction.model_file import model_path, read_model_file
 
-    checkpoint = load_checkpoint(source)
-    n_weights = sum(value.numel() for value in checkpoint.members[0].values())
+    model = read_model_file(source)
+    n_weights = sum(value.numel() for value in model.members[0].values())
     return {
         "kind": "model",
         "file": str(model_path(source)),
-        "sha256": checkpoint.sha256,
-        "target": checkpoint.target,
-        "network": checkpoint.network,
-        "members": len(checkpoint.members),
+        "sha256": model.sha256,
+        "target": model.target,
+        "network": model.network,
+        "members": len(model.members),
         "numbers_per_member": n_weights,
-        **checkpoint.card,
-        "network_settings": dict(checkpoint.config),
+        **model.card,
+        "network_settings": dict(model.config),
     }
 
 

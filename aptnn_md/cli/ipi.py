@@ -11,25 +11,25 @@ from aptnn_md.cli.convergence_options import add_convergence_options, convergenc
 from aptnn_md.cli.next_spectra import print_next_spectra
 
 HELP = """\
-Run i-PI (classical, RPMD, TRPMD, CMD) with an APT network beside it, and write the dipole rate,
+Run i-PI (classical, RPMD, TRPMD, CMD) with an APT model beside it, and write the dipole rate,
 and the polarizability rate where the model knows it, to a stream. Forces come from whatever the
-input says; velocities are i-PI's own; the network sees all beads in one call, at the stride only.
-To go on, give i-PI's RESTART or checkpoint in place of the input: no frame is missing or
+input says; velocities are i-PI's own; the model sees all beads in one call, at the stride only.
+To resume, give i-PI's RESTART or checkpoint in place of the input: no frame is missing or
 doubled."""
 EXAMPLE = """\
   aptnn-md ipi input.xml --model water-apt --stream water.zarr --stride 4 \\
       --estimator bead,centroid-apt,apt-at-centroid --groups element
-  aptnn-md ipi RESTART --model water-apt --stream water.zarr --stride 4 ...   (goes on)"""
+  aptnn-md ipi RESTART --model water-apt --stream water.zarr --stride 4 ...   (resumes)"""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Describe the arguments of the command."""
     add = parser.add_argument
-    add("input", metavar="INPUT", help="i-PI input (XML), or a RESTART or checkpoint to go on from")
+    add("input", metavar="INPUT", help="i-PI input (XML), or a RESTART or checkpoint to resume")
     add(
         "--model",
         default="water-apt",
-        help="APT model: file or bundled name; with a model of polarizability gradients behind a "
+        help="APT model: file or bundled name; with a model of polarizability gradients after a "
         "comma (water-apt,water-pgt) polarizability rates are streamed, too (%(default)s)",
     )
     add("--stream", required=True, metavar="DIR", help="stream to write; of several systems one "
@@ -133,7 +133,7 @@ def run(arguments: argparse.Namespace) -> int:
     for stream in summary.streams:
         print(f"stream: {stream}")
     if not summary.finished:
-        print("stopped early; the same command with RESTART in place of the input goes on")
+        print("stopped early; the same command with RESTART in place of the input resumes the run")
         return 130
     print_next_spectra(summary.streams)
     return 0

@@ -6,8 +6,7 @@ import argparse
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from aptnn_md.prediction.predictor import Predictor
-    from aptnn_md.prediction.predictors import Predictors
+    from aptnn_md.prediction.interface import TensorModel
 
 
 def add_model_options(parser: argparse.ArgumentParser) -> None:
@@ -22,11 +21,11 @@ def add_model_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--device", default="cpu", help="torch device (default cpu)")
 
 
-def load_predictor(arguments: argparse.Namespace, neutral: bool = True) -> Predictor | Predictors:
-    """The predictor that these options describe."""
-    from aptnn_md.prediction.predictors import load_predictor as load
+def model_of(arguments: argparse.Namespace, neutral: bool = True) -> TensorModel:
+    """The model that these options describe."""
+    from aptnn_md.prediction.loading import load_model
 
-    return load(
+    return load_model(
         arguments.model,
         device=arguments.device,
         dtype=arguments.dtype,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from aptnn_md.cli.model_options import add_model_options, load_predictor
+from aptnn_md.cli.model_options import add_model_options, model_of
 
 HELP = """Predict tensors for every frame of a file and write them as per-atom arrays, row-major:
 APTs as `apt`, nine columns (row = dipole, column = displacement, e), PGTs as `pgt`, 27 columns
@@ -33,12 +33,12 @@ def run(arguments: argparse.Namespace) -> None:
     from aptnn_md.progress import Progress
     from aptnn_md.training.dataset import read_structures
 
-    predictor = load_predictor(arguments)
+    model = model_of(arguments)
     text = io.StringIO()
     frames = read_structures(arguments.data)
     with Progress(len(frames), "predicting", "frame") as progress:
         for atoms in frames:
-            for target, members in predictor.tensors([atoms])[0].items():
+            for target, members in model.evaluate([atoms])[0].items():
                 columns = members.reshape(*members.shape[:2], -1)
                 atoms.arrays[target] = columns.mean(axis=0)
                 if len(members) > 1:
@@ -46,4 +46,4 @@ def run(arguments: argparse.Namespace) -> None:
             ase.io.write(text, atoms, format="extxyz")
             progress.update()
     write_output(arguments.out, text.getvalue().encode())
-    print(f"{arguments.out}: {len(frames)} frames, model {predictor.name} {predictor.sha256[:12]}")
+    print(f"{arguments.out}: {len(frames)} frames, model {model.name} {model.sha256[:12]}")

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from aptnn_md.cli import spectrum_options
-from aptnn_md.errors import InputError
 from aptnn_md.provenance import command_line
+from aptnn_md.targets import APT, PGT, mean_of_members
 
 if TYPE_CHECKING:
     from ase import Atoms
@@ -22,8 +22,8 @@ HELP = """\
 Harmonic vibrations of a molecule, a cluster or a crystal at Γ: wavenumbers from a Hessian,
 infrared intensities (km/mol) from polar tensors, and Raman activities (Å⁴/amu) and depolarisation
 ratios from polarizability gradients where the model or the file knows them. The Hessian comes from
-a file or from differences of forces, which go on where they were interrupted when the command is
-given again."""
+a file or from differences of forces, which resume where they were interrupted when the command is
+repeated."""
 
 EXAMPLE = """\
   aptnn-md spectrum normal-modes water.xyz --potential water-mace --relax --plot modes.png
@@ -163,24 +163,22 @@ def _tensors(arguments: argparse.Namespace, atoms: Atoms) -> tuple[FloatArray, F
     pgt_file = arguments.pgt
     if arguments.apt:
         apt = harmonic.read_polar_tensors(arguments.apt, atoms)
-        if pgt_file is None and has_target(arguments.apt, "pgt"):
+        if pgt_file is None and has_target(arguments.apt, PGT):
             pgt_file = arguments.apt
         return apt, _gradients(pgt_file, atoms)
-    from aptnn_md.prediction.predictors import load_predictor
+    from aptnn_md.prediction.loading import as_model
 
-    predictor = load_predictor(
+    model = as_model(
         arguments.model,
         device=arguments.device,
         dtype="float64",
         total_charge=arguments.total_charge,
     )
-    if "apt" not in predictor.targets:
-        expected = "apt, or apt and pgt, e.g. --model water-apt,water-pgt"
-        raise InputError(arguments.model, "targets", ", ".join(predictor.targets), expected)
-    (found,) = predictor.tensors([atoms])
-    if pgt_file is not None or "pgt" not in found:
-        return found["apt"].mean(axis=0), _gradients(pgt_file, atoms)
-    return found["apt"].mean(axis=0), found["pgt"].mean(axis=0)
+    (found,) = model.evaluate([atoms])
+    mean = mean_of_members(found)
+    if pgt_file is not None or PGT.name not in mean:
+        return mean[APT.name], _gradients(pgt_file, atoms)
+    return mean[APT.name], mean[PGT.name]
 
 
 def _gradients(path: str | None, atoms: Atoms) -> FloatArray | None:

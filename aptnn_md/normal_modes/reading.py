@@ -12,7 +12,7 @@ from ase.vibrations import VibrationsData
 from aptnn_md.arrays import FloatArray
 from aptnn_md.errors import InputError
 from aptnn_md.normal_modes.differences import read_differences
-from aptnn_md.targets import TARGETS
+from aptnn_md.targets import APT, PGT, Target
 from aptnn_md.training.dataset import read_labelled, read_structures
 
 _SAME_POSITIONS = 0.01
@@ -49,7 +49,7 @@ def read_hessian(path: str | os.PathLike[str], atoms: Atoms) -> FloatArray:
             raise InputError(file, "Hessian", f"shape {hessian.shape}", f"({n}, {n})")
     hessian = hessian.reshape(n, n)
     if not np.isfinite(hessian).all():
-        raise InputError(file, "Hessian", "values that are no numbers", "numbers, eV/Å²")
+        raise InputError(file, "Hessian", "values that are not finite", "numbers, eV/Å²")
     return hessian
 
 
@@ -67,7 +67,7 @@ def read_polar_tensors(path: str | os.PathLike[str], atoms: Atoms) -> FloatArray
     InputError
         The file cannot be read, or is of other atoms.
     """
-    return _of_target(Path(path), atoms, "apt")
+    return _of_target(Path(path), atoms, APT)
 
 
 def read_polarizability_gradients(path: str | os.PathLike[str], atoms: Atoms) -> FloatArray:
@@ -83,24 +83,24 @@ def read_polarizability_gradients(path: str | os.PathLike[str], atoms: Atoms) ->
     InputError
         The file cannot be read, or is of other atoms.
     """
-    return _of_target(Path(path), atoms, "pgt")
+    return _of_target(Path(path), atoms, PGT)
 
 
-def has_target(path: str | os.PathLike[str], target: str) -> bool:
-    """Whether a labelled file, not ``.npy``, has an array of that name in its last frame."""
-    return Path(path).suffix != ".npy" and target in read_structures(Path(path))[-1].arrays
+def has_target(path: str | os.PathLike[str], target: Target) -> bool:
+    """Whether a labelled file, not ``.npy``, has an array of this target in its last frame."""
+    return Path(path).suffix != ".npy" and target.name in read_structures(Path(path))[-1].arrays
 
 
-def _of_target(path: Path, atoms: Atoms, target: str) -> FloatArray:
-    shape = (len(atoms), *TARGETS[target].shape)
+def _of_target(path: Path, atoms: Atoms, target: Target) -> FloatArray:
+    shape = (len(atoms), *target.shape)
     if path.suffix == ".npy":
         tensors = _of_numpy(path)
     else:
-        frame = read_labelled(path, target)[-1]
+        frame = read_labelled(path, target.name)[-1]
         _check_atoms(path, frame.atoms, atoms)
         tensors = frame.tensors
     if tensors.shape != shape or not np.isfinite(tensors).all():
-        raise InputError(path, target, f"shape {tensors.shape}", f"{shape}, all finite")
+        raise InputError(path, target.name, f"shape {tensors.shape}", f"{shape}, all finite")
     return tensors
 
 

@@ -34,7 +34,7 @@ def load_potential(
         * ``NAME.json``, a potential stored by :func:`aptnn_md.potentials.mace.write_potential`;
         * another file: a MACE model as ``mace_run_train`` writes it, run by mace-torch. Such a
           file is a pickle, and reading it runs what is in it: take it from those you trust;
-        * ``package.module:callable``, with keyword arguments in JSON behind it if there are any,
+        * ``package.module:callable``, followed by keyword arguments in JSON if there are any,
           e.g. ``ase.calculators.lj:LennardJones {"sigma": 3.4, "epsilon": 0.01}``.
     device, dtype : for MACE; by default the CPU, single precision for the bundled potential and a
         model file's own precision

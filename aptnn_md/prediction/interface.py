@@ -1,129 +1,116 @@
-"""Whatever gives atomic tensors, in one form: model files, several of them, plain callables.
+"""What every source of atomic tensors looks like: :class:`TensorModel`.
 
-A model that knows more than APTs says so by ``targets``, e.g. ``("apt", "pgt")``, and gives all of
-them in one evaluation by ``tensors(structures)``. Everything else is a model of APTs.
+Model files, several of them joined, plain callables and ASE calculators are wrapped once, at the
+border, by :func:`aptnn_md.prediction.loading.as_model`. Whoever evaluates tensors gets a
+``TensorModel`` and need not know which of them it is.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from os import PathLike, fspath
-from typing import Any, Protocol
+from collections.abc import Mapping, Sequence
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 from ase import Atoms
+from numpy.typing import ArrayLike
 
 from aptnn_md.arrays import FloatArray
-from aptnn_md.errors import InputError
+from aptnn_md.errors import InputError, RunError
 from aptnn_md.targets import TARGETS, Tensors
 
-APT, PGT = "apt", "pgt"
+
+@runtime_checkable
+class TensorModel(Protocol):
+    """Atomic tensors as a function of structures."""
+
+    @property
+    def name(self) -> str:
+        """What the model is called in headers and messages."""
+
+    @property
+    def sha256(self) -> str:
+        """Of the model's file; empty where there is none."""
+
+    @property
+    def targets(self) -> tuple[str, ...]:
+        """Names of the targets that :meth:`evaluate` gives, in this order."""
+
+    @property
+    def elements(self) -> tuple[int, ...] | None:
+        """Atomic numbers that the model knows; None: any."""
+
+    @property
+    def cutoff(self) -> float | None:
+        """Å, beyond which atoms do not see each other; None: not known."""
+
+    @property
+    def committee_sizes(self) -> Mapping[str, int]:
+        """Number of committee members for each target, 1 for a single model."""
+
+    def evaluate(self, structures: Sequence[Atoms]) -> list[Tensors]:
+        """All targets of each structure, each (n_members, n_atoms, *shape)."""
+
+    def select(self, members: slice) -> TensorModel:
+        """The model with only these members of its committee.
+
+        The slice counts members of the first target. Committees of other targets may differ in
+        size: see :func:`member_slices`.
+        """
+
+    def for_targets(self, targets: Sequence[str]) -> TensorModel:
+        """What gives these targets with the least work; it may give more of them.
+
+        A model that consists of several drops those that are not needed; any other is itself.
+        """
 
 
-class PolarTensorPredictor(Protocol):
-    """Whatever gives APTs: a :class:`aptnn_md.prediction.predictor.Predictor` or a plain
-    function."""
+def member_slices(committee_sizes: Mapping[str, int], members: slice) -> dict[str, slice]:
+    """The members of each target's committee that go with ``members`` of the first target's.
 
-    def __call__(self, atoms: Atoms, /) -> FloatArray:
-        """APTs (n_atoms, 3, 3), e; row = dipole, column = displacement."""
+    Slices that together cover the first committee cover the others, too, each member once: the
+    last slice also takes what the others have more.
+    """
+    n_first = next(iter(committee_sizes.values()), 0)
+    start, stop, _ = members.indices(n_first)
+    if start >= stop:
+        return dict.fromkeys(committee_sizes, slice(0, 0))
+    return {
+        target: slice(min(start, size), size if stop >= n_first else min(stop, size))
+        for target, size in committee_sizes.items()
+    }
 
 
-def as_predictor(
-    model: str | PathLike[str] | PolarTensorPredictor, **options: Any
-) -> PolarTensorPredictor:
-    """A model file or a bundled name loaded as a predictor; a callable as it is.
+def checked_tensors(model: TensorModel, atoms: Atoms, tensors: Mapping[str, ArrayLike]) -> Tensors:
+    """What a foreign model gave for a structure, as double-precision arrays of the right shapes.
 
     Parameters
     ----------
-    model : file, bundled name, several of them with commas between (``"water-apt,water-pgt"``), or
-        a callable
-    options : of :meth:`aptnn_md.prediction.predictor.Predictor.from_file`
+    model : that gave it
+    atoms : the structure
+    tensors : target -> (n_members, n_atoms, *shape)
 
     Raises
     ------
     InputError
-        No such file, no callable, or a model without APTs.
+        A target is missing, or its array has another shape than :data:`aptnn_md.targets.Tensors`.
+    RunError
+        Values that are not finite.
     """
-    if isinstance(model, str | PathLike):
-        from aptnn_md.prediction.predictors import load_predictor
-
-        model = load_predictor(fspath(model), **options)
-    if not callable(model):
-        raise InputError("APT model", "type", type(model).__name__, "a file, a name or a callable")
-    found = targets(model)
-    if APT not in found:
-        expected = "apt, too: a model of both, or two with a comma between (water-apt,water-pgt)"
-        raise InputError(f"model {predictor_name(model)}", "targets", ", ".join(found), expected)
-    return model
-
-
-def predictor_name(predictor: object) -> str:
-    """Name of a model for headers and files."""
-    name = getattr(predictor, "name", None) or getattr(predictor, "__name__", None)
-    return str(name or type(predictor).__name__)
-
-
-def targets(predictor: object) -> tuple[str, ...]:
-    """What a model gives: ``("apt",)`` where it does not say."""
-    return tuple(getattr(predictor, "targets", (APT,)))
-
-
-def n_members(predictor: object, target: str) -> int:
-    """Size of the committee of a target, 1 for a single model; 0 where it is not known."""
-    for part in separate_models(predictor):
-        if target in targets(part):
-            return int(getattr(part, "n_members", 1))
-    return 0
-
-
-def separate_models(predictor: Any) -> tuple[Any, ...]:
-    """The models that a predictor consists of, that of APTs first; itself if it is one."""
-    return tuple(getattr(predictor, "parts", (predictor,)))
-
-
-def member_tensors(predictor: PolarTensorPredictor, atoms: Atoms) -> FloatArray:
-    """APTs of each member of a committee, (n_members, n_atoms, 3, 3), e.
-
-    A predictor with ``n_members > 1`` must have ``members(atoms)``; any other has one member.
-    """
-    if getattr(predictor, "n_members", 1) > 1:
-        members = np.asarray(predictor.members(atoms), dtype=np.float64)  # type: ignore[attr-defined]
-    else:
-        members = np.asarray(predictor(atoms), dtype=np.float64)[None]
-    return _checked(APT, members, atoms)
-
-
-def batch_members(predictor: PolarTensorPredictor, structures: Sequence[Atoms]) -> list[FloatArray]:
-    """APTs (n_members, n_atoms, 3, 3) of each structure, in batches where the model can."""
-    together = getattr(predictor, "batch_members", None)
-    if together is not None:
-        members: list[FloatArray] = together(structures)
-        return members
-    return [member_tensors(predictor, atoms) for atoms in structures]
-
-
-def all_tensors(predictor: PolarTensorPredictor, structures: Sequence[Atoms]) -> list[Tensors]:
-    """All that a model knows of each structure, evaluated together.
-
-    Raises
-    ------
-    InputError
-        The model gives arrays of another shape than :data:`Tensors`.
-    """
-    if PGT not in targets(predictor):
-        return [{APT: members} for members in batch_members(predictor, structures)]
-    found = predictor.tensors(structures)  # type: ignore[attr-defined]
-    return [
-        {
-            name: _checked(name, np.asarray(each[name], dtype=np.float64), atoms)
-            for name in targets(predictor)
-        }
-        for each, atoms in zip(found, structures, strict=True)
-    ]
-
-
-def _checked(name: str, members: FloatArray, atoms: Atoms) -> FloatArray:
-    expected = (len(atoms), *TARGETS[name].shape)
-    if members.shape[1:] != expected:
-        raise InputError(f"{name.upper()} model", "shape", members.shape[1:], expected)
-    return members
+    checked: Tensors = {}
+    for name, size in model.committee_sizes.items():
+        title, where = TARGETS[name].title, f"{TARGETS[name].title} model"
+        if name not in tensors:
+            found = ", ".join(tensors) or "nothing"
+            raise InputError(f"model {model.name}", "tensors", found, f"{name}, too")
+        values: FloatArray = np.asarray(tensors[name], dtype=np.float64)
+        expected = (len(atoms), *TARGETS[name].shape)
+        if values.shape[1:] != expected:
+            raise InputError(where, "shape", values.shape[1:], expected)
+        if len(values) != size:
+            raise InputError(where, "committee members", len(values), f"{size}, as it announces")
+        if not np.isfinite(values).all():
+            raise RunError(
+                f"model {model.name}: {title}s of {atoms.get_chemical_formula()} are not finite"
+            )
+        checked[name] = values
+    return checked

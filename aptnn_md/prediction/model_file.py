@@ -35,14 +35,14 @@ BUNDLED_MODELS = ("water-apt", "water-apt-committee", "water-pgt")
 
 
 @dataclass(frozen=True)
-class Checkpoint:
+class ModelFile:
     """What a model file holds.
 
     Attributes
     ----------
     network : architecture, a key of :data:`aptnn_md.models.tensor_network.NETWORKS`
     config : keyword arguments of its configuration
-    target : what it predicts, ``"apt"``
+    target : what it predicts: names of targets joined by ``+``, e.g. ``"apt+pgt"``
     members : weights of each committee member
     card : model card: training data, level of theory, errors, licence, package version, ...
     sha256 : of the file it was read from
@@ -67,23 +67,23 @@ def model_path(source: str | PathLike[str]) -> Path:
     return Path(source)
 
 
-def save_checkpoint(path: str | Path, checkpoint: Checkpoint) -> None:
+def write_model_file(path: str | Path, model: ModelFile) -> None:
     """Write a model file, whole or not at all."""
     payload = {
         "format": FORMAT,
         "version": VERSION,
-        "network": checkpoint.network,
-        "config": dict(checkpoint.config),
-        "target": checkpoint.target,
-        "members": [dict(member) for member in checkpoint.members],
-        "card": dict(checkpoint.card),
+        "network": model.network,
+        "config": dict(model.config),
+        "target": model.target,
+        "members": [dict(member) for member in model.members],
+        "card": dict(model.card),
     }
     buffer = io.BytesIO()
     torch.save(payload, buffer)
     write_output(Path(path), buffer.getvalue())
 
 
-def load_checkpoint(source: str | PathLike[str]) -> Checkpoint:
+def read_model_file(source: str | PathLike[str]) -> ModelFile:
     """Read a model file or a bundled model.
 
     Raises
@@ -94,7 +94,7 @@ def load_checkpoint(source: str | PathLike[str]) -> Checkpoint:
     path = model_path(source)
     content = path.read_bytes()
     payload = _upgraded(path, _payload(path, content))
-    return Checkpoint(
+    return ModelFile(
         network=payload["network"],
         config=payload["config"],
         target=payload["target"],

@@ -1,15 +1,15 @@
 """The one way to evaluate a model file: :class:`Predictor`.
 
-Every adapter (ASE, i-PI, command line) goes through it, so all of them give the same numbers.
+Every engine and command goes through it, so all of them give the same numbers.
 """
 
 from __future__ import annotations
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from os import PathLike
 from pathlib import Path
-from typing import Any, overload
+from typing import Any
 
 import numpy as np
 import torch
@@ -20,9 +20,9 @@ from aptnn_md.arrays import FloatArray
 from aptnn_md.atoms.neighbours import batches, build_graph
 from aptnn_md.errors import InputError
 from aptnn_md.models.tensor_network import TensorNetwork
-from aptnn_md.prediction.model_file import Checkpoint, load_checkpoint
-from aptnn_md.targets import TARGETS
-from aptnn_md.tensors import project_total_charge, project_translation
+from aptnn_md.prediction.calls import DirectCalls
+from aptnn_md.prediction.model_file import ModelFile, read_model_file
+from aptnn_md.targets import TARGETS, Tensors
 
 # structures are joined to batches of about this many atoms
 BATCH_ATOMS = 2048
@@ -30,17 +30,17 @@ BATCH_ATOMS = 2048
 DTYPES = {"float32": torch.float32, "float64": torch.float64}
 
 
-class Predictor:
+class Predictor(DirectCalls):
     """A trained model as a function of structures.
 
     ``predictor(atoms)`` gives the APTs (n_atoms, 3, 3) in e, ``[i, dipole, displacement]``; a list
     of structures gives a list, evaluated in batches. A committee gives its mean. A model of PGTs
     gives (n_atoms, 3, 3, 3) in Å², ``[i, dipole, dipole, displacement]``; of a model of both,
-    calls give the APTs and :meth:`tensors` gives both from one evaluation.
+    calls give the APTs and :meth:`evaluate` gives both from one evaluation.
 
     Parameters
     ----------
-    checkpoint : the model
+    model_file : the model
     name : how the model is called in headers and messages
     device : torch device, e.g. ``"cuda"``
     dtype : ``"float32"`` (default) or ``"float64"``
@@ -56,12 +56,13 @@ class Predictor:
     targets : its names; calls give the first
     name, sha256 : of the model file
     n_members : 1, or the size of the committee
+    committee_sizes : the same for each target
     card : model card
     """
 
     def __init__(
         self,
-        checkpoint: Checkpoint,
+        model_file: ModelFile,
         *,
         name: str = "model",
         device: str = "cpu",
@@ -71,17 +72,21 @@ class Predictor:
     ) -> None:
         if dtype is not None and dtype not in DTYPES:
             raise InputError("predictor", "dtype", repr(dtype), f"one of {', '.join(DTYPES)}")
-        self.checkpoint, self.name = checkpoint, name
-        self.target, self.sha256, self.card = checkpoint.target, checkpoint.sha256, checkpoint.card
+        self.model_file, self.name = model_file, name
+        self.target, self.sha256, self.card = model_file.target, model_file.sha256, model_file.card
         self.total_charge, self.neutral = total_charge, neutral
-        self.models = [
-            _model(checkpoint, weights).to(device, DTYPES[dtype or "float32"])
-            for weights in checkpoint.members
+        self.networks = [
+            _network(model_file, weights).to(device, DTYPES[dtype or "float32"])
+            for weights in model_file.members
         ]
-        self.elements: tuple[int, ...] = self.models[0].config.elements
-        self.targets: tuple[str, ...] = self.models[0].targets
-        self.cutoff: float = self.models[0].config.cutoff
-        self.n_members = len(self.models)
+        self.elements: tuple[int, ...] = self.networks[0].config.elements
+        self.targets: tuple[str, ...] = self.networks[0].targets
+        self.cutoff: float = self.networks[0].config.cutoff
+
+    @property
+    def committee_sizes(self) -> Mapping[str, int]:
+        """Number of networks for each target."""
+        return dict.fromkeys(self.targets, len(self.networks))
 
     @classmethod
     def from_file(
@@ -101,7 +106,7 @@ class Predictor:
             No such file, or not a model file that this version reads.
         """
         return cls(
-            load_checkpoint(source),
+            read_model_file(source),
             name=Path(source).stem,
             device=device,
             dtype=dtype,
@@ -109,14 +114,13 @@ class Predictor:
             neutral=neutral,
         )
 
-    @overload
-    def __call__(self, structures: Atoms) -> FloatArray: ...
+    def evaluate(self, structures: Sequence[Atoms]) -> list[Tensors]:
+        """All targets of each structure by each committee member, evaluated in batches.
 
-    @overload
-    def __call__(self, structures: Sequence[Atoms]) -> list[FloatArray]: ...
-
-    def __call__(self, structures: Atoms | Sequence[Atoms]) -> FloatArray | list[FloatArray]:
-        """First target of one structure, APTs (n_atoms, 3, 3), or of each structure of a list.
+        Returns
+        -------
+        for each structure ``{"apt": (n_members, n_atoms, 3, 3), "pgt": (n_members, n_atoms, 3, 3,
+        3)}``, of these the model's :attr:`targets`
 
         Raises
         ------
@@ -124,62 +128,36 @@ class Predictor:
             An element that the model does not know, positions that are not finite, or a periodic
             direction without a cell vector.
         """
-        if isinstance(structures, Atoms):
-            mean: FloatArray = self.members(structures).mean(axis=0)
-            return mean
-        return [tensors.mean(axis=0) for tensors in self.batch_members(structures)]
-
-    def members(self, atoms: Atoms) -> FloatArray:
-        """First target by each committee member, APTs (n_members, n_atoms, 3, 3)."""
-        return self._evaluate([atoms])[0][self.targets[0]]
-
-    def batch_members(self, structures: Sequence[Atoms]) -> list[FloatArray]:
-        """Like :meth:`members` for each of several structures, evaluated in batches."""
-        return [tensors[self.targets[0]] for tensors in self.tensors(structures)]
-
-    def tensors(self, structures: Sequence[Atoms]) -> list[dict[str, FloatArray]]:
-        """All targets of each structure by each committee member, evaluated in batches.
-
-        Returns
-        -------
-        for each structure ``{"apt": (n_members, n_atoms, 3, 3), "pgt": (n_members, n_atoms, 3, 3,
-        3)}``, of these the model's :attr:`targets`
-        """
         return [
             tensors
             for batch in batches(structures, BATCH_ATOMS)
-            for tensors in self._evaluate(batch)
+            for tensors in self._evaluate_batch(batch)
         ]
 
-    def with_members(self, members: slice) -> Predictor:
+    def select(self, members: slice) -> Predictor:
         """A predictor of only these members of the committee; networks are not copied."""
         part = copy.copy(self)
-        part.models = self.models[members]
-        part.n_members = len(part.models)
+        part.networks = self.networks[members]
         return part
 
-    def with_std(self, atoms: Atoms) -> tuple[FloatArray, FloatArray | None]:
-        """Mean and standard deviation of the committee's first target, each (n_atoms, 3, 3).
+    def for_targets(self, targets: Sequence[str]) -> Predictor:
+        """Itself: a network gives all its targets at once."""
+        return self
 
-        The deviation is the sample's (n_members - 1), and None for a single model.
-        """
-        members = self.members(atoms)
-        return members.mean(axis=0), members.std(axis=0, ddof=1) if self.n_members > 1 else None
-
-    def _evaluate(self, structures: Sequence[Atoms]) -> list[dict[str, FloatArray]]:
+    def _evaluate_batch(self, structures: Sequence[Atoms]) -> list[Tensors]:
         """All targets of each structure, each (n_members, n_atoms, 3, 3, ...)."""
         for atoms in structures:
             self._check_elements(atoms)
         graph = build_graph(structures, self.cutoff)
-        if graph.n_atoms == 0 or not self.models:
+        if graph.n_atoms == 0 or not self.networks:
             return [
-                {t: np.zeros((len(self.models), len(a), *TARGETS[t].shape)) for t in self.targets}
+                {t: np.zeros((len(self.networks), len(a), *TARGETS[t].shape)) for t in self.targets}
                 for a in structures
             ]
-        first = self.models[0]
+        first = self.networks[0]
         with torch.inference_mode():
             geometry, species = first.geometry(graph), first.species(graph)
-            found = [model(geometry, species) for model in self.models]
+            found = [network(geometry, species) for network in self.networks]
             stacked = {t: torch.stack([tensors[t] for tensors in found]) for t in self.targets}
         ends = np.cumsum(graph.structure_sizes)[:-1]
         parts = {
@@ -194,9 +172,8 @@ class Predictor:
     def _projected(self, target: str, members: FloatArray) -> FloatArray:
         if not self.neutral or members.shape[1] == 0:
             return members
-        if target == "pgt":
-            return np.stack([project_translation(pgt) for pgt in members])
-        return np.stack([project_total_charge(apt, self.total_charge) for apt in members])
+        project = TARGETS[target].project
+        return np.stack([project(tensors, self.total_charge) for tensors in members])
 
     def _check_elements(self, atoms: Atoms) -> None:
         unknown = sorted(set(atoms.numbers.tolist()) - set(self.elements))
@@ -209,14 +186,14 @@ class Predictor:
             )
 
 
-def _model(checkpoint: Checkpoint, weights: Any) -> TensorNetwork:
+def _network(model_file: ModelFile, weights: Any) -> TensorNetwork:
     settings = {
         key: value
-        for key, value in checkpoint.config.items()
+        for key, value in model_file.config.items()
         if key not in {"elements", "target_irreps"}
     }
-    model = TensorNetwork(
-        checkpoint.network, checkpoint.config["elements"], checkpoint.target, settings
+    network = TensorNetwork(
+        model_file.network, model_file.config["elements"], model_file.target, settings
     )
-    model.load_state_dict(weights)
-    return model.eval()
+    network.load_state_dict(weights)
+    return network.eval()

@@ -13,9 +13,8 @@ from ase.data import chemical_symbols
 
 from aptnn_md.arrays import FloatArray, IntArray
 from aptnn_md.files import write_output
-from aptnn_md.prediction.predictor import Predictor
-from aptnn_md.prediction.predictors import Predictors
-from aptnn_md.targets import TARGETS
+from aptnn_md.prediction.interface import TensorModel
+from aptnn_md.targets import TARGETS, Target, mean_of_members
 from aptnn_md.training.dataset import LabelledFrame
 
 if TYPE_CHECKING:
@@ -61,7 +60,7 @@ class Evaluation:
     by_element, by_irrep : the same for parts; of an irrep the error of its Cartesian part
     sum_rule_model, sum_rule_labels : root mean square over components and fully labelled frames of
         Σᵢ Pᵢ − Q·1 or Σᵢ PGTᵢ, None where no frame is fully labelled; the model's is that of the
-        predictor as it is, zero after the projection
+        model as it is, zero after the projection
     predicted, reference, atomic_numbers : (n_atoms, 3, 3, ...) twice and (n_atoms,)
     """
 
@@ -89,39 +88,47 @@ class Evaluation:
         return figures
 
 
-def evaluate(predictor: Predictor | Predictors, frames: Sequence[LabelledFrame]) -> Evaluation:
+def evaluate(model: TensorModel, frames: Sequence[LabelledFrame]) -> Evaluation:
     """Compare predictions of the first target with the labels of every labelled atom."""
-    return evaluate_targets(predictor, frames, predictor.targets[:1])[predictor.targets[0]]
+    return evaluate_targets(model, frames, model.targets[:1])[model.targets[0]]
 
 
 def evaluate_targets(
-    predictor: Predictor | Predictors,
+    model: TensorModel,
     frames: Sequence[LabelledFrame],
     targets: Sequence[str] | None = None,
+    total_charge: float | None = None,
 ) -> dict[str, Evaluation]:
     """The same for several targets, all that the model knows by default.
 
     The sum rules are imposed on a whole frame, its atoms without labels among them: of a cluster
     of whole molecules around a labelled one they hold too. What is compared is then also, by their
     share in the mean, what the model says of atoms at the cluster's rim.
+
+    Parameters
+    ----------
+    model : to judge
+    frames : with labels
+    targets : of the model; None: all of them
+    total_charge : of each frame, e, that the sum rule of APTs is compared with; None: 0
     """
-    tensors = predictor.tensors([frame.atoms for frame in frames])
+    wanted, charge = tuple(targets or model.targets), total_charge or 0.0
+    found = model.for_targets(wanted).evaluate([frame.atoms for frame in frames])
+    means = [mean_of_members(tensors) for tensors in found]
     return {
-        target: _evaluation(
-            target, [found[target].mean(axis=0) for found in tensors], frames, predictor
-        )
-        for target in targets or predictor.targets
+        target: _evaluation(TARGETS[target], [mean[target] for mean in means], frames, charge)
+        for target in wanted
     }
 
 
 def _evaluation(
-    target: str,
+    target: Target,
     tensors: Sequence[FloatArray],
     frames: Sequence[LabelledFrame],
-    predictor: Predictor | Predictors,
+    total_charge: float,
 ) -> Evaluation:
-    masks = [frame.has_label(target) for frame in frames]
-    labels = [frame.labels[target] for frame in frames]
+    masks = [frame.has_label(target.name) for frame in frames]
+    labels = [frame.labels[target.name] for frame in frames]
     predicted = np.concatenate([p[mask] for p, mask in zip(tensors, masks, strict=True)])
     reference = np.concatenate([t[mask] for t, mask in zip(labels, masks, strict=True)])
     numbers = np.concatenate([f.atoms.numbers[mask] for f, mask in zip(frames, masks, strict=True)])
@@ -131,16 +138,15 @@ def _evaluation(
         deviation[numbers == z] -= reference[numbers == z].mean(axis=0)
     triple = (predicted, reference, deviation)
     overall = Errors.of(*triple)
-    parts = [TARGETS[target].parts(tensors) for tensors in triple]
+    parts = [target.parts(tensors) for tensors in triple]
     complete = [
         (p, label)
         for p, label, mask in zip(tensors, labels, masks, strict=True)
         if mask.all() and len(mask)
     ]
-    residue = TARGETS[target].residue
     return Evaluation(
-        target=target,
-        unit=TARGETS[target].unit,
+        target=target.name,
+        unit=target.unit,
         rmse=overall.rmse,
         mae=overall.mae,
         spread=overall.spread,
@@ -152,8 +158,8 @@ def _evaluation(
             for z in elements
         },
         by_irrep={name: Errors.of(*(part[name] for part in parts)) for name in parts[0]},
-        sum_rule_model=_rms_of([residue(p, predictor.total_charge) for p, _ in complete]),
-        sum_rule_labels=_rms_of([residue(label, predictor.total_charge) for _, label in complete]),
+        sum_rule_model=_rms_of([target.residue(p, total_charge) for p, _ in complete]),
+        sum_rule_labels=_rms_of([target.residue(label, total_charge) for _, label in complete]),
         predicted=predicted,
         reference=reference,
         atomic_numbers=numbers,
@@ -205,7 +211,7 @@ def _draw_panel(axes: Axes, evaluation: Evaluation, z: int) -> None:
         )
     low, high = float(reference.min()), float(reference.max())
     axes.plot([low, high], [low, high], "k-", linewidth=0.8)
-    symbol, unit, name = chemical_symbols[z], evaluation.unit, evaluation.target.upper()
+    symbol, unit, name = chemical_symbols[z], evaluation.unit, TARGETS[evaluation.target].title
     axes.set_title(f"{symbol}: RMSE {evaluation.by_element[symbol].rmse:.4f} {unit}")
     axes.set_box_aspect(1.0)
     axes.set(xlabel=f"reference {name} component / {unit}", ylabel=f"predicted / {unit}")

@@ -16,7 +16,7 @@ from aptnn_md._version import __version__
 from aptnn_md.errors import InputError
 from aptnn_md.files import write_output
 from aptnn_md.models.tensor_network import TensorNetwork, fresh_model
-from aptnn_md.prediction.model_file import Checkpoint, load_checkpoint, model_path, save_checkpoint
+from aptnn_md.prediction.model_file import ModelFile, model_path, read_model_file, write_model_file
 from aptnn_md.prediction.predictor import Predictor
 from aptnn_md.progress import Progress
 from aptnn_md.targets import TARGETS, targets_of
@@ -83,7 +83,7 @@ class TrainingJob:
         }
 
 
-def run_training(job: TrainingJob, restart: bool = False) -> Checkpoint:
+def run_training(job: TrainingJob, restart: bool = False) -> ModelFile:
     """Train, or go on with ``restart``, and write the model file.
 
     Raises
@@ -94,7 +94,7 @@ def run_training(job: TrainingJob, restart: bool = False) -> Checkpoint:
     """
     training, validation = _frames(job)
     job = replace(job, training=with_epochs(job.training, len(training)))
-    start = load_checkpoint(job.start_from) if job.start_from else None
+    start = read_model_file(job.start_from) if job.start_from else None
     elements = elements_of([*training, *validation])
     if start is not None:
         job, elements = _as_start(job, start, elements)
@@ -120,20 +120,20 @@ def run_training(job: TrainingJob, restart: bool = False) -> Checkpoint:
         _train_member(job, trainer, finished)
         finished.append({"weights": trainer.weights(), "records": _plain(trainer.records)})
         _write_state(job, finished, None)
-    checkpoint = Checkpoint(
+    checkpoint = ModelFile(
         network=job.network,
         config=config,
         target=job.target,
         members=tuple(member["weights"] for member in finished),
     )
     card = _card(job, checkpoint, start, training, validation)
-    save_checkpoint(job.out, replace(checkpoint, card=card))
+    write_model_file(job.out, replace(checkpoint, card=card))
     job.state_path.unlink(missing_ok=True)
-    return load_checkpoint(job.out)
+    return read_model_file(job.out)
 
 
 def _as_start(
-    job: TrainingJob, start: Checkpoint, elements: tuple[int, ...]
+    job: TrainingJob, start: ModelFile, elements: tuple[int, ...]
 ) -> tuple[TrainingJob, tuple[int, ...]]:
     """The job with the network of the model that it begins with, and that model's elements."""
     for name, found, expected in (
@@ -261,8 +261,8 @@ def _plain(records: Sequence[EpochRecord]) -> list[dict[str, Any]]:
 
 def _card(
     job: TrainingJob,
-    checkpoint: Checkpoint,
-    start: Checkpoint | None,
+    checkpoint: ModelFile,
+    start: ModelFile | None,
     training: Sequence[LabelledFrame],
     validation: Sequence[LabelledFrame],
 ) -> dict[str, Any]:

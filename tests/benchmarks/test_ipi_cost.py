@@ -21,7 +21,7 @@ import torch
 
 from aptnn_md.bundled import bundled_path
 from aptnn_md.engines.ipi import streaming
-from aptnn_md.engines.ipi.polar_tensors import NetworkTensors
+from aptnn_md.engines.ipi.polar_tensors import ModelTensors
 from aptnn_md.engines.ipi.runner import run_ipi
 from aptnn_md.prediction.predictor import Predictor
 
@@ -92,7 +92,7 @@ def test_streaming_beside_a_path_integral_run(tmp_path, monkeypatch, request):
     steps = Clock(monkeypatch, Simulation, "run_step")
     outputs = Clock(monkeypatch, Simulation, "write_outputs")
     frames = Clock(monkeypatch, streaming.SystemStream, "record")
-    network = Clock(monkeypatch, Predictor, "batch_members")
+    network = Clock(monkeypatch, Predictor, "evaluate")
     commits = Clock(monkeypatch, streaming.SystemStream, "commit")
     settings = streaming.StreamSettings("run.zarr", STRIDE, ("bead",), "element")
     run_ipi("input.xml", settings, "water-apt")
@@ -114,7 +114,7 @@ def test_streaming_beside_a_path_integral_run(tmp_path, monkeypatch, request):
 def test_batched_beads_beat_one_by_one():
     atoms = ase.io.read(bundled_path("water64.extxyz"))
     predictor = Predictor.from_file("water-apt")
-    source = NetworkTensors(predictor, atoms)
+    source = ModelTensors(predictor, atoms)
     rng = np.random.default_rng(0)
     positions = atoms.positions + 0.05 * rng.normal(size=(N_BEADS, len(atoms), 3))
     state = streaming.BeadState(positions, np.zeros_like(positions), atoms.cell.array)

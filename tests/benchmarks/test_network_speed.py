@@ -18,7 +18,7 @@ from ase import Atoms
 
 from aptnn_md.bundled import bundled_path
 from aptnn_md.models.tensor_network import fresh_model
-from aptnn_md.prediction.model_file import Checkpoint
+from aptnn_md.prediction.model_file import ModelFile
 from aptnn_md.prediction.predictor import Predictor
 
 pytestmark = pytest.mark.benchmark
@@ -50,7 +50,7 @@ def seconds(predict: Callable[[Atoms], object], atoms: Atoms, repeats: int) -> f
 
 
 def test_ace_beside_the_published_network() -> None:
-    published = Checkpoint(
+    published = ModelFile(
         network="simple",
         config=(model := fresh_model("simple", "apt", (1, 8), {}, 0)).settings,
         target="apt",

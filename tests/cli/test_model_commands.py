@@ -11,7 +11,7 @@ from helpers.systems import random_checkpoint, triclinic
 
 from aptnn_md import __version__
 from aptnn_md.cli import COMMANDS, main
-from aptnn_md.prediction.model_file import load_checkpoint, save_checkpoint
+from aptnn_md.prediction.model_file import read_model_file, write_model_file
 from aptnn_md.prediction.predictor import Predictor
 from aptnn_md.stream import StreamHeader, StreamWriter
 
@@ -20,7 +20,7 @@ SMALL = "cutoff = 4.0\nn_channels = 4\nn_radial = 3\nmessage_channels = 2\n"
 
 @pytest.fixture
 def model(tmp_path):
-    save_checkpoint(tmp_path / "model.pt", random_checkpoint(members=2))
+    write_model_file(tmp_path / "model.pt", random_checkpoint(members=2))
     return tmp_path / "model.pt"
 
 
@@ -76,7 +76,7 @@ def test_train_from_toml_and_info(frames, tmp_path, capsys):
     assert main(["info", str(out), "--json"]) == 0
     text = capsys.readouterr().out
     facts = json.loads(text[text.index("{") :])
-    assert facts["sha256"] == load_checkpoint(out).sha256
+    assert facts["sha256"] == read_model_file(out).sha256
     assert facts["level_of_theory"] == "random numbers"
     assert facts["package_version"] == __version__
     assert facts["training_settings"]["epochs"] == 1

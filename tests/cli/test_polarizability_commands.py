@@ -17,7 +17,7 @@ from aptnn_md.atoms.rates import dipole_rate, polarizability_rate
 from aptnn_md.cli import main
 from aptnn_md.engines.ase.restart import DynamicsState
 from aptnn_md.models.tensor_network import fresh_model
-from aptnn_md.prediction.model_file import Checkpoint, save_checkpoint
+from aptnn_md.prediction.model_file import ModelFile, write_model_file
 from aptnn_md.prediction.predictor import Predictor
 from aptnn_md.stream import StreamReader
 
@@ -33,8 +33,8 @@ def models(tmp_path_factory):
         model = fresh_model("ace", target, (1, 8, 17), SMALL_ACE, seed=seed)
         graphs = [build_graph(atoms, model.config.cutoff) for atoms in sample]
         model.network.fit_scales([model.geometry(graph) for graph in graphs])
-        checkpoint = Checkpoint("ace", model.settings, target, (model.state_dict(),))
-        save_checkpoint(directory / f"{target.replace('apt+pgt', 'both')}.pt", checkpoint)
+        checkpoint = ModelFile("ace", model.settings, target, (model.state_dict(),))
+        write_model_file(directory / f"{target.replace('apt+pgt', 'both')}.pt", checkpoint)
     return directory
 
 

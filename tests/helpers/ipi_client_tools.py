@@ -128,7 +128,7 @@ def toy_client(
     n_beads=1,
     timestep=0.25,
     groups="element",
-    predictor=None,
+    model=None,
     extras="none",
     pause=0.0,
     potential=True,
@@ -139,7 +139,7 @@ def toy_client(
     evaluator = Evaluator(
         toy_molecules.structure(n_molecules, seed=3, pbc=True),
         SlowPotential(pause) if potential else None,
-        predictor or toy_molecules.Tensors(),
+        model or toy_molecules.Tensors(),
     )
     writes = None
     if stream is not None:
@@ -149,7 +149,7 @@ def toy_client(
             evaluator.template,
             evaluate or evaluator,
             model="toy",
-            committee_sizes={"apt": evaluator.n_members, "pgt": evaluator.n_pgt_members},
+            committee_sizes=evaluator.committee_sizes,
         )
     options.setdefault("wait", 20.0)
     return Client(address, evaluate or evaluator, Answers(extras, model="toy"), writes, **options)

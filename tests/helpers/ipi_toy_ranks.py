@@ -31,13 +31,9 @@ class Fragile(toy_molecules.Committee):
 class FewerGradients(toy_tensors.BothCommittee):
     """Three members that give APTs, two that give PGTs."""
 
-    parts = ()
-
     def __init__(self):
         super().__init__()
-        apt, pgt = toy_molecules.Committee(), toy_molecules.Committee()
-        pgt.n_members, pgt.targets = 2, ("pgt",)
-        self.parts = (apt, pgt)
+        self.committee_sizes = {"apt": 3, "pgt": 2}
 
     def tensors(self, structures):
         return [each | {"pgt": each["pgt"][:2]} for each in super().tensors(structures)]
@@ -58,14 +54,17 @@ def compare(communicator):
         cells = np.stack([template.cell.array * (1 + 0.01 * k) for k in range(n)])
         for tensors in (True, False):
             mine, theirs = evaluator(cells, positions, tensors), pool(cells, positions, tensors)
-            for name in ("energy", "forces", "virial", "apt"):
+            for name in ("energy", "forces", "virial"):
                 np.testing.assert_array_equal(getattr(mine, name), getattr(theirs, name))
+            assert list(mine.tensors) == list(theirs.tensors) == ["apt"] * tensors
+            for name, values in mine.tensors.items():
+                np.testing.assert_array_equal(values, theirs.tensors[name])
     positions[-1, 0, 0] = 99.0
     try:
         pool(cells, positions)
     except RunError as error:
         print(f"told: {error}")
-    np.testing.assert_array_equal(pool(cells[:1], positions[:1]).apt[0].shape, (3, 6, 3, 3))
+    assert pool(cells[:1], positions[:1]).tensors["apt"][0].shape == (3, 6, 3, 3)
     pool.stop()
     print(f"{pool.n_ranks} ranks agree")
 
@@ -83,10 +82,10 @@ def compare_tensors(communicator):
         positions = template.positions + rng.normal(scale=0.05, size=(n, 6, 3))
         cells = np.stack([template.cell.array] * n)
         mine, theirs = evaluator(cells, positions), pool(cells, positions)
-        assert theirs.pgt.shape == (n, 2, 6, 3, 3, 3)
-        np.testing.assert_array_equal(mine.apt, theirs.apt)
-        np.testing.assert_array_equal(mine.pgt, theirs.pgt)
-        assert pool(cells, positions, False).pgt is None
+        assert theirs.tensors["pgt"].shape == (n, 2, 6, 3, 3, 3)
+        for name in ("apt", "pgt"):
+            np.testing.assert_array_equal(mine.tensors[name], theirs.tensors[name])
+        assert not pool(cells, positions, False).tensors
     pool.stop()
 
 

@@ -26,6 +26,8 @@ class ToyTensors(Dummy_driver):
                 file.write("call\n")
         angstrom = unit_to_user("length", "angstrom", np.asarray(pos).reshape(-1, 3))
         apt = toy_molecules.polar_tensors(angstrom)
-        pgt = toy_field.gradients(angstrom)[None] if self.both else None
-        extras = tensor_extras(apt[None], "toy", "f00d", pgt)
+        tensors = {"apt": apt[None]}
+        if self.both:
+            tensors["pgt"] = toy_field.gradients(angstrom)[None]
+        extras = tensor_extras(tensors, "toy", "f00d")
         return 0.0, pos * 0.0, cell * 0.0, to_text(extras)

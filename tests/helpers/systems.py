@@ -9,7 +9,7 @@ import torch
 from ase import Atoms
 
 from aptnn_md.models.tensor_network import fresh_model
-from aptnn_md.prediction.model_file import Checkpoint
+from aptnn_md.prediction.model_file import ModelFile
 
 ELEMENTS = (1, 8, 11)
 SMALL_ACE = {
@@ -41,14 +41,14 @@ def triclinic(seed: int = 0, n_atoms: int = 17, size: float = 6.0) -> Atoms:
 @cache
 def random_checkpoint(
     network: str = "ace", members: int = 1, seed: int = 0, target: str = "apt"
-) -> Checkpoint:
+) -> ModelFile:
     """A model with random weights whose outputs of every irrep are of order one."""
     models = [
         fresh_model(network, target, ELEMENTS, SETTINGS[network], seed + k) for k in range(members)
     ]
     for model in models:
         _balance(model)
-    return Checkpoint(
+    return ModelFile(
         network=network,
         config=models[0].settings,
         target=target,

@@ -6,7 +6,7 @@ import pytest
 from ase import Atoms
 
 from aptnn_md.bundled import bundled_path
-from aptnn_md.prediction.model_file import BUNDLED_MODELS, load_checkpoint
+from aptnn_md.prediction.model_file import BUNDLED_MODELS, read_model_file
 from aptnn_md.prediction.predictor import Predictor
 
 WATER = ase.io.read(bundled_path("water64.extxyz"))
@@ -26,7 +26,7 @@ def oh_bonds():
 
 @pytest.mark.parametrize("name", BUNDLED_MODELS)
 def test_cards_are_complete(name):
-    checkpoint = load_checkpoint(name)
+    checkpoint = read_model_file(name)
     for key in ("elements", "cutoff", "training_data", "level_of_theory", "licence_of_data"):
         assert checkpoint.card[key]
     assert checkpoint.card["training_rmse"] < (0.05 if checkpoint.target == "pgt" else 0.012)

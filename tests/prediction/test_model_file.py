@@ -7,19 +7,19 @@ from helpers.systems import random_checkpoint
 
 from aptnn_md.errors import InputError
 from aptnn_md.prediction import model_file as module
-from aptnn_md.prediction.model_file import load_checkpoint, save_checkpoint
+from aptnn_md.prediction.model_file import read_model_file, write_model_file
 from aptnn_md.training.dataset import file_sha256
 
 
 @pytest.fixture
 def model_file(tmp_path):
     path = tmp_path / "model.pt"
-    save_checkpoint(path, random_checkpoint(members=2))
+    write_model_file(path, random_checkpoint(members=2))
     return path
 
 
 def test_round_trip(model_file):
-    original, read = random_checkpoint(members=2), load_checkpoint(model_file)
+    original, read = random_checkpoint(members=2), read_model_file(model_file)
     assert read.sha256 == file_sha256(model_file)
     for field in ("network", "config", "target", "card"):
         assert getattr(read, field) == getattr(original, field)
@@ -36,7 +36,7 @@ def test_nothing_but_data_is_unpickled(tmp_path):
     path = tmp_path / "evil.pt"
     torch.save({"format": module.FORMAT, "version": 1, "members": [Code()]}, path)
     with pytest.raises(InputError, match=r"evil\.pt: content"):
-        load_checkpoint(path)
+        read_model_file(path)
 
 
 def test_bad_files_are_named(tmp_path, model_file):
@@ -45,16 +45,16 @@ def test_bad_files_are_named(tmp_path, model_file):
         path = tmp_path / f"cut{size}.pt"
         path.write_bytes(content[:size])
         with pytest.raises(InputError, match=rf"cut{size}\.pt"):
-            load_checkpoint(path)
+            read_model_file(path)
     other = tmp_path / "other.pt"
     torch.save({"weights": torch.zeros(3)}, other)
     with pytest.raises(InputError, match=r"other\.pt: format"):
-        load_checkpoint(other)
+        read_model_file(other)
     other.write_bytes(pickle.dumps({"format": module.FORMAT}))
     with pytest.raises(InputError, match=r"other\.pt: format"):
-        load_checkpoint(other)
+        read_model_file(other)
     with pytest.raises(InputError, match=r"nowhere: model: found no such file"):
-        load_checkpoint("nowhere")
+        read_model_file("nowhere")
 
 
 def test_newer_versions_are_refused_and_older_ones_upgraded(tmp_path, monkeypatch, model_file):
@@ -67,12 +67,12 @@ def test_newer_versions_are_refused_and_older_ones_upgraded(tmp_path, monkeypatc
             2: lambda p: {**p, "version": 3, "target": p["target"] + " third"},
         },
     )
-    assert load_checkpoint(model_file).target == "second third"
+    assert read_model_file(model_file).target == "second third"
     new = tmp_path / "new.pt"
-    save_checkpoint(new, random_checkpoint())
+    write_model_file(new, random_checkpoint())
     monkeypatch.setattr(module, "VERSION", 1)
     with pytest.raises(InputError, match=r"version: found 3, expected <= 1"):
-        load_checkpoint(new)
+        read_model_file(new)
 
 
 def test_an_interrupted_write_leaves_the_old_file(model_file, monkeypatch):
@@ -84,6 +84,6 @@ def test_an_interrupted_write_leaves_the_old_file(model_file, monkeypatch):
     monkeypatch.setattr("pathlib.Path.write_bytes", full)
     changed = dataclasses.replace(random_checkpoint(), card={"new": True})
     with pytest.raises(InputError, match="No space left"):
-        save_checkpoint(model_file, changed)
+        write_model_file(model_file, changed)
     assert model_file.read_bytes() == before
     assert [p.name for p in model_file.parent.iterdir()] == ["model.pt"]

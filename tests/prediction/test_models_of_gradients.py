@@ -10,8 +10,8 @@ from helpers.systems import random_checkpoint
 
 from aptnn_md.cli import main
 from aptnn_md.normal_modes import normal_modes, raman_modes
-from aptnn_md.prediction.model_file import save_checkpoint
-from aptnn_md.prediction.predictors import load_predictor
+from aptnn_md.prediction.loading import load_model
+from aptnn_md.prediction.model_file import write_model_file
 from aptnn_md.spectra import read_table
 
 
@@ -19,9 +19,9 @@ from aptnn_md.spectra import read_table
 def here(tmp_path, monkeypatch):
     """Models, a molecule of water and a Hessian, in the working directory."""
     monkeypatch.chdir(tmp_path)
-    save_checkpoint("dipole.pt", random_checkpoint(members=2))
-    save_checkpoint("raman.pt", random_checkpoint(target="pgt", seed=5, members=3))
-    save_checkpoint("both.pt", random_checkpoint(target="apt+pgt", members=2))
+    write_model_file("dipole.pt", random_checkpoint(members=2))
+    write_model_file("raman.pt", random_checkpoint(target="pgt", seed=5, members=3))
+    write_model_file("both.pt", random_checkpoint(target="apt+pgt", members=2))
     atoms = molecule("H2O")
     ase.io.write("water.xyz", atoms)
     root = np.random.default_rng(3).normal(size=(9, 9))
@@ -35,7 +35,7 @@ def test_activities_of_a_model(here, model, capsys):
     command = ["spectrum", "normal-modes", "water.xyz", "--hessian", "h.npy"]
     assert main([*command, "--model", model, "--out", "m.csv"]) == 0
     assert "Raman act." in capsys.readouterr().out
-    (tensors,) = load_predictor(model, dtype="float64").tensors([here])
+    (tensors,) = load_model(model, dtype="float64").tensors([here])
     modes = normal_modes(np.load("h.npy"), here.get_masses(), here.positions)
     raman = raman_modes(modes, tensors["pgt"].mean(axis=0))
     columns, _ = read_table("m.csv")
@@ -52,4 +52,4 @@ def test_a_model_of_gradients_alone_is_refused(here, capsys):
     command = ["spectrum", "normal-modes", "water.xyz", "--hessian", "h.npy"]
     assert main([*command, "--model", "raman.pt"]) == 2
     message = capsys.readouterr().err
-    assert "raman.pt: targets: found pgt, expected apt, or apt and pgt" in message
+    assert "model raman: targets: found pgt, expected apt, too" in message

@@ -6,13 +6,13 @@ from ase import Atoms
 from helpers.systems import random_checkpoint, triclinic
 
 from aptnn_md.errors import InputError
-from aptnn_md.prediction.model_file import save_checkpoint
+from aptnn_md.prediction.model_file import write_model_file
 from aptnn_md.prediction.predictor import BATCH_ATOMS, Predictor
 
 
 @pytest.fixture
 def committee(tmp_path):
-    save_checkpoint(tmp_path / "committee.pt", random_checkpoint(members=3))
+    write_model_file(tmp_path / "committee.pt", random_checkpoint(members=3))
     return tmp_path / "committee.pt"
 
 

@@ -16,7 +16,7 @@ from ase.build import bulk
 from helpers.systems import SMALL_ACE, SMALL_SIMPLE, random_checkpoint, triclinic
 
 from aptnn_md.errors import InputError, RunError
-from aptnn_md.prediction.model_file import load_checkpoint
+from aptnn_md.prediction.model_file import read_model_file
 from aptnn_md.prediction.predictor import Predictor
 from aptnn_md.training.dataset import read_labelled
 from aptnn_md.training.evaluation import draw_parity, evaluate, evaluate_targets
@@ -120,7 +120,7 @@ def test_both_targets_are_learned_from_partial_labels(tmp_path, joint_data):
     assert {"valid_rmse_apt", "valid_rmse_pgt", "valid_rmse_pgt_O"} <= set(rows[0])
     assert checkpoint.card["training_frames"] == 6
     assert set(checkpoint.card["validation_rmse"]) == {"apt", "pgt"}
-    save = load_checkpoint(tmp_path / "both.pt")
+    save = read_model_file(tmp_path / "both.pt")
     again, first = Predictor(save), Predictor(checkpoint)
     atoms = triclinic(11)
     for target, tensors in again.tensors([atoms])[0].items():
@@ -223,7 +223,7 @@ def test_killed_training_goes_on_exactly(tmp_path, data):
         time.sleep(0.005)
     assert process.returncode == 0, process.stderr.read().decode()
     assert restarts >= 2
-    first, second = load_checkpoint(tmp_path / "whole.pt"), load_checkpoint(broken)
+    first, second = read_model_file(tmp_path / "whole.pt"), read_model_file(broken)
     assert same_weights(first, second)
     epochs = [
         [(row["member"], row["epoch"], row["valid_rmse"]) for row in csv.DictReader(path.open())]

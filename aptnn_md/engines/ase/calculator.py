@@ -1,4 +1,4 @@
-"""ASE calculator: any potential with an APT network beside it."""
+"""ASE calculator: any potential with a model of atomic tensors beside it."""
 
 from __future__ import annotations
 
@@ -20,30 +20,19 @@ from numpy.typing import ArrayLike
 
 from aptnn_md.arrays import FloatArray
 from aptnn_md.atoms.neighbours import check_structure
+from aptnn_md.engines.electric_field import checked_field, field_forces
 from aptnn_md.errors import InputError
-from aptnn_md.prediction.interface import (
-    APT,
-    PGT,
-    PolarTensorPredictor,
-    all_tensors,
-    as_predictor,
-    n_members,
-    predictor_name,
-    separate_models,
-    targets,
-)
-from aptnn_md.targets import Tensors
+from aptnn_md.prediction.loading import ModelSource, as_model
+from aptnn_md.targets import APT, TARGETS, Tensors
 
-RESULTS = {APT: "born_effective_charges", PGT: "polarizability_gradients"}
-"""Names of the tensors among the results; ``_std`` is added for the deviation of a committee."""
+STD = "_std"
+"""Added to a target's name among ASE's properties: the standard deviation of a committee."""
 
-_STD = "_std"
-_OF_MODEL = tuple(name + end for name in RESULTS.values() for end in ("", _STD))
 _NOT_IN_A_FIELD = ("stress", "stresses")
 
 
 class APTCalculator(Calculator):
-    """Energy and forces of a potential, and atomic polar tensors of a network.
+    """Energy and forces of a potential, and atomic polar tensors of a model.
 
     In a homogeneous electric field E the electric enthalpy is U(r) - M(r)·E, and the force on
     atom i is
@@ -57,25 +46,26 @@ class APTCalculator(Calculator):
     What a run in a field conserves is U + K - E·∫Ṁ dt, with the streamed Ṁ. ``stress`` needs
     the strain derivative of M, which the tensors do not give, so there is none in a field.
 
-    The network is evaluated when its tensors are asked for, or forces in a field, once for each
+    The model is evaluated when its tensors are asked for, or forces in a field, once for each
     configuration and all its targets together; other force calls do not touch it.
 
     Parameters
     ----------
     model : model file, bundled name, several of them with commas between
-        (``"water-apt,water-pgt"``), or a callable ``model(atoms) -> (n_atoms, 3, 3)``
+        (``"water-apt,water-pgt"``), a callable ``model(atoms) -> (n_atoms, 3, 3)``, or what else
+        :func:`aptnn_md.prediction.loading.as_model` takes
     potential : ASE calculator, or the name or file of a potential (``"water-mace"``; see
         :func:`aptnn_md.potentials.loading.load_potential`); None: no energy and forces but the
         field's
     efield : (Ex, Ey, Ez), V/Å; None: no field. May be changed later
     total_charge : charge of the structure, e, that the tensors add up to
-    device, dtype : where and in which precision the network runs; as ``total_charge`` only for a
+    device, dtype : where and in which precision the model runs; as ``total_charge`` only for a
         model that is loaded here. A potential that is loaded here runs on ``device`` too
 
     Attributes
     ----------
-    predictor, potential : the model, loaded, and the potential's calculator or None
-    n_evaluations : how often a network was evaluated; those of several models count each
+    model, potential : the model, loaded, and the potential's calculator or None
+    n_evaluations : how often a model was evaluated; of several that are joined each counts
 
     Raises
     ------
@@ -96,7 +86,7 @@ class APTCalculator(Calculator):
 
     def __init__(
         self,
-        model: str | PathLike[str] | PolarTensorPredictor = "water-apt",
+        model: ModelSource = "water-apt",
         potential: BaseCalculator | str | PathLike[str] | None = None,
         efield: ArrayLike | None = None,
         total_charge: float = 0.0,
@@ -104,7 +94,7 @@ class APTCalculator(Calculator):
         dtype: Any = None,
     ) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
-        self.predictor = as_predictor(model, total_charge=total_charge, device=device, dtype=dtype)
+        self.model = as_model(model, total_charge=total_charge, device=device, dtype=dtype)
         self.potential = _as_potential(potential, device)
         self.n_evaluations = 0
         self._tensor_atoms: Atoms | None = None
@@ -118,7 +108,7 @@ class APTCalculator(Calculator):
 
     @efield.setter
     def efield(self, value: ArrayLike | None) -> None:
-        self._efield = None if value is None else _checked_field(value)
+        self._efield = None if value is None else checked_field(value, "APTCalculator")
         self.implemented_properties = self._available()
         self.results = {}
 
@@ -137,18 +127,20 @@ class APTCalculator(Calculator):
             others = any(name != "positions" for name in system_changes)
             if others or not np.isfinite(structure.positions).all():
                 check_structure(structure)
-        if any(name in properties for name in _OF_MODEL):
+        of_model = self._properties_of_model()
+        if any(name in properties for name in of_model):
             for target, members in self.tensors(structure).items():
-                self.results[RESULTS[target]] = members.mean(axis=0)
+                name = TARGETS[target].ase_name
+                self.results[name] = members.mean(axis=0)
                 if len(members) > 1:
-                    self.results[RESULTS[target] + _STD] = members.std(axis=0, ddof=1)
+                    self.results[name + STD] = members.std(axis=0, ddof=1)
         if self.potential is not None:
-            of_potential = [name for name in properties if name not in _OF_MODEL]
+            of_potential = [name for name in properties if name not in of_model]
             self._ask(self.potential, of_potential, structure)
         if self._efield is not None and "forces" in properties:
             apt = self.polar_tensors(structure).mean(axis=0)
-            field_forces = np.einsum("nab,a->nb", apt, self._efield)
-            self.results["forces"] = field_forces + self.results.get("forces", 0.0)
+            of_field = field_forces(apt, self._efield)
+            self.results["forces"] = of_field + self.results.get("forces", 0.0)
 
     def polar_tensors(self, atoms: Atoms) -> FloatArray:
         """APTs of each member of a committee, evaluated once for each configuration.
@@ -159,17 +151,16 @@ class APTCalculator(Calculator):
         -------
         (n_members, n_atoms, 3, 3), e; a single model has one member
         """
-        return self._evaluated(atoms, separate_models(self.predictor)[:1])[APT]
+        return self._evaluated(atoms, (APT.name,))[APT.name]
 
     def tensors(self, atoms: Atoms) -> Tensors:
         """All that the model knows, evaluated together and once for each configuration.
 
         Returns
         -------
-        ``"apt"``: (n_members, n_atoms, 3, 3), e, and where the model knows them ``"pgt"``:
-        (n_members, n_atoms, 3, 3, 3), Å²
+        target -> (n_members, n_atoms, *shape)
         """
-        return self._evaluated(atoms, separate_models(self.predictor))
+        return self._evaluated(atoms, self.model.targets)
 
     def get_property(
         self, name: str, atoms: Atoms | None = None, allow_calculation: bool = True
@@ -196,21 +187,21 @@ class APTCalculator(Calculator):
     def todict(self, skip_default: bool = True) -> dict[str, Any]:
         """What trajectory files record of the calculator."""
         return {
-            "model": predictor_name(self.predictor),
+            "model": self.model.name,
             "potential": None if self.potential is None else type(self.potential).__name__,
             "efield": None if self._efield is None else self._efield.tolist(),
         }
 
-    def _evaluated(self, atoms: Atoms, models: Sequence[Any]) -> Tensors:
-        """What is known of a configuration after these models were asked, each of them once."""
+    def _evaluated(self, atoms: Atoms, targets: Sequence[str]) -> Tensors:
+        """These targets of a configuration, each evaluated once, and what came with them."""
         # charges and magnetic moments, which ASE compares as well, change nothing here
         ignored = {"initial_charges", "initial_magmoms"}
         if self._tensor_atoms is None or set(_differences(self._tensor_atoms, atoms)) - ignored:
             self._tensors, self._tensor_atoms = {}, atoms.copy()
-        for model in models:
-            if not set(targets(model)) <= set(self._tensors):
+        for target in targets:
+            if target not in self._tensors:
                 self.n_evaluations += 1
-                self._tensors |= all_tensors(model, [atoms])[0]
+                self._tensors |= self.model.for_targets((target,)).evaluate([atoms])[0]
         return self._tensors
 
     def _ask(self, potential: BaseCalculator, properties: Sequence[str], atoms: Atoms) -> None:
@@ -228,16 +219,20 @@ class APTCalculator(Calculator):
                     self.results[name] = np.array(value) if np.ndim(value) else value
 
     def _available(self) -> list[str]:
-        sizes = {name: n_members(self.predictor, target) for target, name in RESULTS.items()}
-        names = [name for name, size in sizes.items() if size > 0]
-        names += [name + _STD for name, size in sizes.items() if size > 1]
+        names = self._properties_of_model()
         if self.potential is not None:
             theirs = self.potential.implemented_properties
-            names += [n for n in theirs if n in all_properties and n != RESULTS[APT]]
+            names += [n for n in theirs if n in all_properties and n not in names]
         if self._efield is not None:
             names = [n for n in names if n not in _NOT_IN_A_FIELD]
             names += [] if "forces" in names else ["forces"]
         return names
+
+    def _properties_of_model(self) -> list[str]:
+        """Names of the tensors among the results, and of the deviations of committees."""
+        sizes = self.model.committee_sizes
+        names = [TARGETS[target].ase_name for target in sizes]
+        return names + [TARGETS[target].ase_name + STD for target, n in sizes.items() if n > 1]
 
     def _why_not(self, name: str) -> str:
         if self.potential is None and name in all_properties:
@@ -247,7 +242,7 @@ class APTCalculator(Calculator):
             )
         if self._efield is not None and name in _NOT_IN_A_FIELD:
             return f"{name}: not available in an electric field, whose part of it is unknown"
-        return f"{name}: not a property of {type(self.potential).__name__} or of the APT network"
+        return f"{name}: not a property of {type(self.potential).__name__} or of the APT model"
 
 
 def _differences(before: Atoms, after: Atoms) -> list[str]:
@@ -275,13 +270,3 @@ def _as_potential(
         found = type(potential).__name__
         raise InputError("APTCalculator", "potential", found, "an ASE calculator or a name")
     return potential
-
-
-def _checked_field(value: ArrayLike) -> FloatArray:
-    try:
-        field = np.array(value, dtype=np.float64)
-    except (TypeError, ValueError):
-        field = np.zeros(0)
-    if field.shape != (3,) or not np.isfinite(field).all():
-        raise InputError("APTCalculator", "efield", value, "three finite numbers, V/Å")
-    return field

@@ -13,18 +13,14 @@ from ase.md.md import MolecularDynamics
 
 from aptnn_md.atoms.partition import Partition, parse_groups
 from aptnn_md.atoms.snapshot import Snapshot
-from aptnn_md.engines.ase.calculator import RESULTS, APTCalculator
+from aptnn_md.engines.ase.calculator import APTCalculator
 from aptnn_md.errors import InputError, RunError
-from aptnn_md.prediction.interface import (
-    APT,
-    PolarTensorPredictor,
-    all_tensors,
-    as_predictor,
-    predictor_name,
-)
+from aptnn_md.prediction.calculator_model import CalculatorModel
+from aptnn_md.prediction.interface import TensorModel
+from aptnn_md.prediction.loading import ModelSource, as_model
 from aptnn_md.stream import StreamWriter
 from aptnn_md.stream.frame import FrameRates, Instant
-from aptnn_md.targets import Tensors
+from aptnn_md.targets import APT, Tensors
 
 
 class StreamObserver:
@@ -80,7 +76,7 @@ class StreamObserver:
         self,
         dynamics: MolecularDynamics,
         path: str | os.PathLike[str],
-        model: str | os.PathLike[str] | PolarTensorPredictor | None = None,
+        model: ModelSource | None = None,
         *,
         stride: int = 1,
         groups: Partition | str = "all",
@@ -98,7 +94,7 @@ class StreamObserver:
             raise InputError(
                 "StreamObserver", "groups", f"{self.groups.n_atoms} atoms", f"{len(atoms)} atoms"
             )
-        self._tensors, predictor = _source_of_tensors(atoms, model)
+        self._tensors, source = _source_of_tensors(atoms, model)
         periodic = bool(np.all(atoms.pbc))
         if variable_cell is None:
             variable_cell = _changes_cell(dynamics)
@@ -115,8 +111,8 @@ class StreamObserver:
         constants = {
             "timestep": dynamics.dt / units.fs,
             "stride": stride,
-            "model": predictor_name(predictor),
-            "model_sha256": getattr(predictor, "sha256", ""),
+            "model": source.name,
+            "model_sha256": source.sha256,
             "ensemble": type(dynamics).__name__,
         }
         self.writer = StreamWriter(
@@ -213,22 +209,18 @@ def _changes_cell(dynamics: MolecularDynamics) -> bool:
 
 
 def _source_of_tensors(
-    atoms: Atoms, model: str | os.PathLike[str] | PolarTensorPredictor | None
-) -> tuple[Callable[[Atoms], Tensors], object]:
+    atoms: Atoms, model: ModelSource | None
+) -> tuple[Callable[[Atoms], Tensors], TensorModel]:
     """What gives the tensors of a structure, and what it is to be called after."""
     if model is not None:
-        predictor = as_predictor(model)
-        return lambda structure: all_tensors(predictor, [structure])[0], predictor
+        given = as_model(model)
+        return lambda structure: given.evaluate([structure])[0], given
     calculator = atoms.calc
     if isinstance(calculator, APTCalculator):
-        return calculator.tensors, calculator.predictor
-    if calculator is None or RESULTS[APT] not in calculator.implemented_properties:
+        return calculator.tensors, calculator.model
+    if calculator is None or APT.ase_name not in calculator.implemented_properties:
         found = "no calculator" if calculator is None else type(calculator).__name__
         expected = "a model, or an APTCalculator on the atoms"
         raise InputError("StreamObserver", "model", f"None, with {found}", expected)
-    known = {t: name for t, name in RESULTS.items() if name in calculator.implemented_properties}
-
-    def of_calculator(structure: Atoms) -> Tensors:
-        return {t: calculator.get_property(name, structure)[None] for t, name in known.items()}
-
-    return of_calculator, calculator
+    wrapped = CalculatorModel(calculator)
+    return lambda structure: wrapped.evaluate([structure])[0], wrapped

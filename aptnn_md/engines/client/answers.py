@@ -15,15 +15,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 from numpy.typing import ArrayLike
 
 from aptnn_md.arrays import FloatArray
 from aptnn_md.engines.client.dipole_change import DipoleChange
 from aptnn_md.engines.client.evaluator import Results
 from aptnn_md.engines.client.extras import driven_extras, tensor_extras, to_text
+from aptnn_md.engines.electric_field import checked_field, field_forces
 from aptnn_md.engines.ipi.atomic_units import IPI, AtomicUnits
 from aptnn_md.errors import InputError
+from aptnn_md.targets import APT
 
 EXTRAS = ("none", "tensors", "bec")
 """What to send beside forces: nothing, tensors in compact form, or what driven dynamics needs."""
@@ -47,7 +48,7 @@ class Answers:
     extras : one of :data:`EXTRAS`
     efield : (Ex, Ey, Ez), V/Å, or None
     n_beads : number of beads whose dipoles are followed
-    model, sha256 : what makes the APTs
+    model, sha256 : what makes the tensors
     """
 
     def __init__(
@@ -92,7 +93,7 @@ class Answers:
             energy, forces = results.energy[n], results.forces[n]
             if self.efield is not None:
                 energy = energy - float(dipoles[n] @ self.efield)
-                forces = forces + field_forces(results.mean_apt[n], self.efield)
+                forces = forces + field_forces(results.mean(APT)[n], self.efield)
             text = to_text(self._extras(results, n, dipoles))
             virial = results.virial[n] / hartree
             answers.append(
@@ -105,44 +106,13 @@ class Answers:
     ) -> Sequence[FloatArray]:
         if self.extras != "bec" and self.efield is None:
             return ()
-        each = zip(cells, positions, results.mean_apt, strict=True)
+        each = zip(cells, positions, results.mean(APT), strict=True)
         return [self._dipole_change(*one) for one in each]
 
     def _extras(self, results: Results, n: int, dipoles: Sequence[FloatArray]) -> dict[str, Any]:
         if self.extras == "tensors":
-            assert results.apt is not None
-            pgt = None if results.pgt is None else results.pgt[n]
-            return tensor_extras(results.apt[n], self.model, self.sha256, pgt)
+            tensors = {name: values[n] for name, values in results.tensors.items()}
+            return tensor_extras(tensors, self.model, self.sha256)
         if self.extras == "bec":
-            return driven_extras(results.mean_apt[n], dipoles[n])
+            return driven_extras(results.mean(APT)[n], dipoles[n])
         return {}
-
-
-def field_forces(apt: FloatArray, efield: FloatArray) -> FloatArray:
-    """Force of a homogeneous field, F[i, β] = Σ_α apt[i, α, β] E_α, eV/Å.
-
-    Parameters
-    ----------
-    apt : (..., n_atoms, 3, 3), e
-    efield : (3,), V/Å
-    """
-    forces: FloatArray = np.einsum("...nab,a->...nb", apt, efield)
-    return forces
-
-
-def checked_field(value: ArrayLike) -> FloatArray:
-    """A field (3,), V/Å, from numbers, or from a text with three of them between blanks.
-
-    Raises
-    ------
-    InputError
-        Something else.
-    """
-    try:
-        words = value.split() if isinstance(value, str) else value
-        field = np.array(words, dtype=np.float64)
-    except (TypeError, ValueError):
-        field = np.zeros(0)
-    if field.shape != (3,) or not np.isfinite(field).all():
-        raise InputError("electric field", "components", value, "three finite numbers, V/Å")
-    return field

@@ -23,8 +23,7 @@ class Step:
     ----------
     cell : (3, 3), rows, Å
     positions : (n_beads, n_atoms, 3), Å
-    tensors : ``"apt"``: (n_beads, n_members, n_atoms, 3, 3), e, and where they are known ``"pgt"``:
-        (n_beads, n_members, n_atoms, 3, 3, 3), Å²
+    tensors : target -> (n_beads, n_members, n_atoms, *shape)
     """
 
     cell: FloatArray
@@ -41,8 +40,8 @@ class BeadOrder:
     Parameters
     ----------
     n_beads : number of beads. Their replica numbers follow each other; those of a server that has
-        only one kind of request begin anywhere. Later numbers belong to other things (finite
-        differences of Suzuki-Chin factorisation) and are left out
+        only one kind of request may start at any number. Later numbers belong to other things
+        (finite differences of Suzuki-Chin factorisation) and are left out
     """
 
     def __init__(self, n_beads: int) -> None:

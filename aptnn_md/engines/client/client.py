@@ -100,7 +100,7 @@ class Address:
         return sock
 
     def complaint(self, error: OSError) -> str:
-        """Why there is no connection, for people."""
+        """Why there is no connection, in a sentence for the user."""
         text = f"no server at {self} ({error.strerror or error})"
         if self.path and isinstance(error, ConnectionRefusedError):
             text += "; the socket file is left over from one that was killed: remove it"
@@ -127,7 +127,7 @@ class Client:
     stream : what is written, if anything
     n_connections : several make batches of what i-PI sends one by one
     server : one of :data:`aptnn_md.engines.client.protocol.SERVERS`
-    wait : seconds to wait for the server, at first and whenever it is gone without ``EXIT``
+    wait : seconds to wait for the server, at first and after a connection that broke off
     """
 
     def __init__(

@@ -1,33 +1,24 @@
-"""Energies, forces and polar tensors of several structures of the same atoms in one call."""
+"""Energies, forces and atomic tensors of several structures of the same atoms in one call."""
 
 from __future__ import annotations
 
 import copy
 import logging
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import ase.io
 import numpy as np
 from ase import Atoms
-from ase.calculators.calculator import Calculator
+from ase.calculators.calculator import BaseCalculator
 from ase.stress import voigt_6_to_full_3x3_stress
 
 from aptnn_md.arrays import FloatArray
 from aptnn_md.errors import InputError
-from aptnn_md.prediction.interface import (
-    APT,
-    PGT,
-    PolarTensorPredictor,
-    all_tensors,
-    batch_members,
-    member_tensors,
-    n_members,
-    predictor_name,
-    targets,
-)
-from aptnn_md.targets import Tensors
+from aptnn_md.potentials.interface import BatchedPotential, as_batched
+from aptnn_md.prediction.loading import ModelSource, as_model
+from aptnn_md.targets import TARGETS, Target, Tensors
 
 _log = logging.getLogger(__name__)
 
@@ -42,63 +33,74 @@ class Results:
     forces : (n, n_atoms, 3), eV/Å
     virial : (n, 3, 3), eV: minus the strain derivative of the energy; zero where the potential
         has no stress
-    apt : (n, n_members, n_atoms, 3, 3), e, or None
-    pgt : (n, n_members, n_atoms, 3, 3, 3), Å², or None
+    tensors : target -> (n, n_members, n_atoms, *shape); empty where no tensors were asked for
     """
 
     energy: FloatArray
     forces: FloatArray
     virial: FloatArray
-    apt: FloatArray | None = None
-    pgt: FloatArray | None = None
+    tensors: Tensors = field(default_factory=dict)
 
-    @property
-    def tensors(self) -> Tensors:
-        """APTs, and PGTs where they are known, of all structures."""
-        known = {APT: self.apt, PGT: self.pgt}
-        return {name: values for name, values in known.items() if values is not None}
+    @classmethod
+    def zeros(
+        cls, n_structures: int, n_atoms: int, committee_sizes: Mapping[str, int] | None = None
+    ) -> Results:
+        """No energy and no forces, and tensors of zeros for each target in ``committee_sizes``."""
+        return cls(
+            energy=np.zeros(n_structures),
+            forces=np.zeros((n_structures, n_atoms, 3)),
+            virial=np.zeros((n_structures, 3, 3)),
+            tensors={
+                name: np.zeros((n_structures, size, n_atoms, *TARGETS[name].shape))
+                for name, size in (committee_sizes or {}).items()
+            },
+        )
 
-    @property
-    def mean_apt(self) -> FloatArray:
-        """(n, n_atoms, 3, 3), e: the mean of the committee."""
-        assert self.apt is not None
-        mean: FloatArray = self.apt.mean(axis=1)
+    def mean(self, target: Target) -> FloatArray:
+        """Committee mean of a target, (n, n_atoms, *shape)."""
+        mean: FloatArray = self.tensors[target.name].mean(axis=1)
         return mean
 
 
 class Evaluator:
-    """A potential and an APT network, either of which may be missing.
+    """A potential and a model of atomic tensors, either of which may be missing.
 
     Parameters
     ----------
     template : the atoms in the order of the server. Its periodic directions are kept if it has
         any; otherwise a server's cell with a volume means three
-    potential : ASE calculator; None: no energy and forces
-    predictor : network, or any callable that gives APTs of ``Atoms``; None: no APTs
+    potential : ASE calculator, or a potential that evaluates batches; None: no energy and forces
+    model : of APTs at least, see :func:`aptnn_md.prediction.loading.as_model`; None: no tensors
     periodic : False: open boundaries whatever the cell is
-    pgt : evaluate PGTs, too, where the predictor gives them
+    targets : those of the model's targets that are evaluated, besides its first one; None: all
 
     Attributes
     ----------
-    n_members, n_pgt_members : sizes of the committees; 0 where there are no such tensors
+    committee_sizes : number of members for each target that is evaluated; empty without a model
     """
 
     def __init__(
         self,
         template: Atoms,
-        potential: Calculator | None = None,
-        predictor: PolarTensorPredictor | None = None,
+        potential: BatchedPotential | BaseCalculator | None = None,
+        model: ModelSource | None = None,
         periodic: bool = True,
-        pgt: bool = True,
+        targets: Sequence[str] | None = None,
     ) -> None:
-        self.template, self.potential, self.predictor = template.copy(), potential, predictor
+        self.template = template.copy()
         self.template.calc = None
-        self.periodic = periodic
-        self.n_members = self.n_pgt_members = 0
-        if predictor is not None:
-            self.n_members = n_members(predictor, APT)
-            self.n_pgt_members = n_members(predictor, PGT) if pgt else 0
-        self.pgt = self.n_pgt_members > 0
+        self.potential = None if potential is None else as_batched(potential)
+        self.model, self.periodic = None, periodic
+        self.committee_sizes: dict[str, int] = {}
+        if model is not None:
+            whole = as_model(model)
+            self.model = whole if targets is None else whole.for_targets(targets)
+            wanted = self.model.targets if targets is None else targets
+            self.committee_sizes = {
+                name: size
+                for number, (name, size) in enumerate(self.model.committee_sizes.items())
+                if number == 0 or name in wanted
+            }
         self._warned = False
 
     @property
@@ -108,13 +110,13 @@ class Evaluator:
 
     @property
     def model_name(self) -> str:
-        """Name of the network; empty where there is none."""
-        return "" if self.predictor is None else predictor_name(self.predictor)
+        """Name of the model; empty without one."""
+        return "" if self.model is None else self.model.name
 
     @property
     def model_sha256(self) -> str:
-        """Digest of the network's file where it has one."""
-        return str(getattr(self.predictor, "sha256", ""))
+        """Digest of the model's file; empty without one."""
+        return "" if self.model is None else self.model.sha256
 
     def __call__(self, cells: FloatArray, positions: FloatArray, tensors: bool = True) -> Results:
         """Evaluate structures.
@@ -123,12 +125,12 @@ class Evaluator:
         ----------
         cells : (n, 3, 3), rows, Å
         positions : (n, n_atoms, 3), Å
-        tensors : evaluate the network too
+        tensors : evaluate the model too
 
         Raises
         ------
         InputError
-            Another number of atoms, or what potential and network refuse.
+            Another number of atoms, or what potential and model refuse.
         """
         if positions.shape[1:] != (self.n_atoms, 3):
             raise InputError(
@@ -139,17 +141,16 @@ class Evaluator:
                 "(no <activelist>)",
             )
         structures = self.structures(cells, positions)
-        shape = (len(structures), self.n_atoms, 3)
-        results = Results(np.zeros(shape[0]), np.zeros(shape), np.zeros((shape[0], 3, 3)))
+        results = Results.zeros(len(structures), self.n_atoms)
         if self.potential is not None:
             results = self._forces(self.potential, structures)
-        if self.predictor is not None and tensors:
-            if self.pgt:
-                found = all_tensors(self.predictor, structures)
-            else:
-                found = [{APT: apt} for apt in batch_members(self.predictor, structures)]
-            stacked = {name: np.stack([each[name] for each in found]) for name in found[0]}
-            results = replace(results, **stacked)
+        if self.model is not None and tensors:
+            found = self.model.evaluate(structures)
+            stacked = {
+                name: np.stack([of_structure[name] for of_structure in found])
+                for name in self.committee_sizes
+            }
+            results = replace(results, tensors=stacked)
         return results
 
     def structures(self, cells: FloatArray, positions: FloatArray) -> list[Atoms]:
@@ -172,29 +173,30 @@ class Evaluator:
         return part
 
     def subset(self, members: slice) -> Evaluator:
-        """An evaluator of only these members of the committee.
+        """An evaluator of only these members of the first target's committee.
 
-        Of a committee of PGTs with another size see :func:`pgt_members`.
+        Of the other targets' committees :func:`aptnn_md.prediction.interface.member_slices` says
+        which members go with them.
         """
         part = copy.copy(self)
-        if self.n_members > 1 and self.predictor is not None:
-            part.predictor = _some_members(self.predictor, members)
-            part.n_members = len(range(self.n_members)[members])
-            of_pgt = pgt_members(members, self.n_members, self.n_pgt_members)
-            part.n_pgt_members = len(range(self.n_pgt_members)[of_pgt])
+        if self.model is not None:
+            part.model = self.model.select(members)
+            sizes = part.model.committee_sizes
+            part.committee_sizes = {name: sizes[name] for name in self.committee_sizes}
         return part
 
-    def _forces(self, potential: Calculator, structures: Sequence[Atoms]) -> Results:
-        evaluate = getattr(potential, "evaluate", None)
-        energy, forces, virial = [], [], []
-        all_results = evaluate(structures) if evaluate is not None else [None] * len(structures)
-        for atoms, result in zip(structures, all_results, strict=True):
-            if result is None:
-                result = _ask(potential, atoms)
-            energy.append(float(result["energy"]))
-            forces.append(np.asarray(result["forces"], dtype=np.float64))
-            virial.append(self._virial(result.get("stress"), atoms))
-        return Results(np.array(energy), np.stack(forces), np.stack(virial))
+    def _forces(self, potential: BatchedPotential, structures: Sequence[Atoms]) -> Results:
+        found = potential.evaluate(structures)
+        return Results(
+            energy=np.array([float(each["energy"]) for each in found]),
+            forces=np.stack([np.asarray(each["forces"], dtype=np.float64) for each in found]),
+            virial=np.stack(
+                [
+                    self._virial(each.get("stress"), atoms)
+                    for each, atoms in zip(found, structures, strict=True)
+                ]
+            ),
+        )
 
     def _virial(self, stress: FloatArray | None, atoms: Atoms) -> FloatArray:
         if stress is None:
@@ -208,58 +210,6 @@ class Evaluator:
         full = voigt_6_to_full_3x3_stress(np.asarray(stress, dtype=np.float64))
         virial: FloatArray = -full * atoms.get_volume()
         return virial
-
-
-class _MemberSlice:
-    """Some members of a committee that has no ``with_members``; all are evaluated."""
-
-    def __init__(self, predictor: PolarTensorPredictor, members: slice) -> None:
-        self.predictor, self.slice = predictor, members
-        self.n_members = 2  # more than one: members() is asked for
-        self.targets = targets(predictor)
-
-    def __call__(self, atoms: Atoms) -> FloatArray:
-        mean: FloatArray = self.members(atoms).mean(axis=0)
-        return mean
-
-    def members(self, atoms: Atoms) -> FloatArray:
-        """(n_members, n_atoms, 3, 3)."""
-        return member_tensors(self.predictor, atoms)[self.slice]
-
-    def tensors(self, structures: Sequence[Atoms]) -> list[Tensors]:
-        """Of models that know PGTs; as :func:`aptnn_md.prediction.interface.all_tensors`."""
-        return [
-            {
-                APT: each[APT][self.slice],
-                PGT: each[PGT][pgt_members(self.slice, len(each[APT]), len(each[PGT]))],
-            }
-            for each in all_tensors(self.predictor, structures)
-        ]
-
-
-def pgt_members(members: slice, n_apt: int, n_pgt: int) -> slice:
-    """Members of a committee of PGTs that go with ``members`` of one of APTs.
-
-    Slices that divide the ``n_apt`` members divide the ``n_pgt``: the last takes what is left, as
-    :meth:`aptnn_md.prediction.predictors.Predictors.with_members` has it.
-    """
-    start, stop, _ = members.indices(n_apt)
-    return slice(min(start, n_pgt), n_pgt if stop >= n_apt else min(stop, n_pgt))
-
-
-def _some_members(predictor: PolarTensorPredictor, members: slice) -> PolarTensorPredictor:
-    cut = getattr(predictor, "with_members", None)
-    if cut is None:
-        return _MemberSlice(predictor, members)
-    part: PolarTensorPredictor = cut(members)
-    return part
-
-
-def _ask(potential: Calculator, atoms: Atoms) -> dict[str, FloatArray]:
-    names = ["energy", "forces"]
-    if "stress" in potential.implemented_properties and atoms.pbc.all():
-        names.append("stress")
-    return {name: potential.get_property(name, atoms) for name in names}
 
 
 def read_template(path: str | Path) -> Atoms:

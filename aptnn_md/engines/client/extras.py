@@ -18,16 +18,9 @@ import numpy as np
 
 from aptnn_md.arrays import AnyArray, FloatArray
 from aptnn_md.errors import InputError
+from aptnn_md.targets import APT, TARGETS, Tensors
 
 VERSION = 1
-
-APT_KEY = "aptnn_md_apt"
-"""Extras key of APTs (n_members, n_atoms, 3, 3), e, encoded; row = dipole, column =
-displacement."""
-
-PGT_KEY = "aptnn_md_pgt"
-"""Extras key of PGTs (n_members, n_atoms, 3, 3, 3), Å², encoded; the last index is that of the
-displacement."""
 
 MODEL_KEY = "aptnn_md_model"
 """Extras key of the name and the SHA-256 of the model."""
@@ -69,41 +62,44 @@ def decode_tensor(text: str) -> AnyArray:
         raise InputError("extras", "tensor", error, expected) from error
 
 
-def tensor_extras(
-    apt: FloatArray, model: str = "", sha256: str = "", pgt: FloatArray | None = None
-) -> dict[str, Any]:
-    """Extras that hand APTs, and PGTs where they are known, to aptnn_md in the i-PI process.
+def tensor_key(target: str) -> str:
+    """Extras key of a target's tensors, encoded: ``"aptnn_md_apt"`` for APTs."""
+    return f"aptnn_md_{target}"
+
+
+def tensor_extras(tensors: Tensors, model: str = "", sha256: str = "") -> dict[str, Any]:
+    """Extras that hand tensors to aptnn_md in the i-PI process.
 
     Parameters
     ----------
-    apt : (n_members, n_atoms, 3, 3), e
+    tensors : of one structure, target -> (n_members, n_atoms, *shape)
     model, sha256 : what made them
-    pgt : (n_members, n_atoms, 3, 3, 3), Å²
     """
-    extras = {APT_KEY: encode_tensor(apt), MODEL_KEY: f"{model} {sha256}".strip()}
-    return extras if pgt is None else {**extras, PGT_KEY: encode_tensor(pgt)}
+    encoded = {tensor_key(target): encode_tensor(values) for target, values in tensors.items()}
+    return {**encoded, MODEL_KEY: f"{model} {sha256}".strip()}
 
 
-def read_tensor_extras(extras: Mapping[str, Any]) -> dict[str, FloatArray]:
+def read_tensor_extras(extras: Mapping[str, Any]) -> Tensors:
     """Tensors of all beads from ``forces.extras`` or ``forces.extras_component(k)`` of i-PI.
 
     Returns
     -------
-    ``"apt"``: (n_beads, n_members, n_atoms, 3, 3), e, and ``"pgt"``: (n_beads, n_members, n_atoms,
-    3, 3, 3), Å², where the client sends it
+    target -> (n_beads, n_members, n_atoms, *shape), of all targets that the client sends
 
     Raises
     ------
     InputError
-        The client does not send them.
+        The client does not send APTs.
     """
-    if extras.get(APT_KEY) is None:
-        found = f"only {', '.join(sorted(extras)) or 'nothing'}"
-        raise InputError("extras of i-PI", APT_KEY, found, "what drivers/aptnn_md_tensors.py sends")
-    keys = {"apt": APT_KEY, "pgt": PGT_KEY}
     found_texts: dict[str, Sequence[str]] = {
-        name: extras[key] for name, key in keys.items() if extras.get(key) is not None
+        name: extras[tensor_key(name)]
+        for name in TARGETS
+        if extras.get(tensor_key(name)) is not None
     }
+    if APT.name not in found_texts:
+        found = f"only {', '.join(sorted(extras)) or 'nothing'}"
+        expected = "what drivers/aptnn_md_tensors.py sends"
+        raise InputError("extras of i-PI", tensor_key(APT.name), found, expected)
     return {
         name: np.stack([decode_tensor(text) for text in texts]).astype(np.float64)
         for name, texts in found_texts.items()

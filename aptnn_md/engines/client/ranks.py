@@ -10,14 +10,17 @@ from __future__ import annotations
 
 import os
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from aptnn_md.arrays import FloatArray
-from aptnn_md.engines.client.evaluator import Evaluator, Results, pgt_members
+from aptnn_md.engines.client.evaluator import Evaluator, Results
 from aptnn_md.errors import InputError, RunError
+from aptnn_md.prediction.interface import member_slices
+from aptnn_md.targets import TARGETS
 
 _STOP, _EVALUATE, _TELL_ERRORS = 0, 1, 2
 _PAUSE = 1e-4
@@ -25,50 +28,63 @@ _PAUSE = 1e-4
 
 @dataclass(frozen=True)
 class Share:
-    """What a rank evaluates: structures, members of the committees, and forces or not."""
+    """What a rank evaluates.
+
+    Attributes
+    ----------
+    structures : which of them
+    members : of the first target's committee
+    by_target : the members of each target that go with them
+    forces : or not
+    """
 
     structures: slice
     members: slice
+    by_target: Mapping[str, slice]
     forces: bool
-    pgt: slice
 
     @property
     def n_structures(self) -> int:
         """Number of structures."""
-        return len(range(self.structures.start, self.structures.stop))
+        return _length(self.structures)
 
     @property
     def n_members(self) -> int:
-        """Number of members."""
-        return len(range(self.members.start, self.members.stop))
+        """Number of members of the first target's committee."""
+        return _length(self.members)
 
-    @property
-    def n_pgt_members(self) -> int:
-        """Number of members that give PGTs."""
-        return len(range(self.pgt.start, self.pgt.stop))
+    def n_values(self, n_atoms: int) -> int:
+        """How many numbers its results are."""
+        of_forces = 1 + 3 * n_atoms + 9 if self.forces else 0
+        of_tensors = sum(
+            _length(members) * TARGETS[name].n_columns * n_atoms
+            for name, members in self.by_target.items()
+        )
+        return self.n_structures * (of_forces + of_tensors)
 
 
-def shares(n_structures: int, n_members: int, n_ranks: int, n_pgt: int = 0) -> list[Share]:
+def shares(n_structures: int, committee_sizes: Mapping[str, int], n_ranks: int) -> list[Share]:
     """Share of each rank; each structure is evaluated once by each member, its forces once.
 
     Parameters
     ----------
     n_structures : to evaluate
-    n_members : of the committee of APTs; 0: only forces
+    committee_sizes : members of each target, the first of which are divided; empty: only forces
     n_ranks : that there are
-    n_pgt : members of the committee of PGTs
     """
+    n_members = next(iter(committee_sizes.values()), 0)
     columns = min(n_ranks, n_structures)
     rows = max(1, min(n_members, n_ranks // columns))
     nothing = slice(0, 0)
-    divided = [Share(nothing, nothing, False, nothing)] * n_ranks
+    idle = Share(nothing, nothing, dict.fromkeys(committee_sizes, nothing), forces=False)
+    divided = [idle] * n_ranks
     for rank in range(rows * columns):
         members = _part(n_members, rank // columns, rows)
         divided[rank] = Share(
             structures=_part(n_structures, rank % columns, columns),
             members=members,
+            by_target=member_slices(committee_sizes, members),
             forces=rank < columns,
-            pgt=pgt_members(members, n_members, n_pgt),
         )
     return divided
 
@@ -172,9 +188,9 @@ class RankPool:
         """This rank's part of a call, and on rank 0 the whole of it."""
         from mpi4py import MPI
 
-        n_atoms, whole = self.evaluator.n_atoms, self.evaluator
-        n_members, n_pgt = (whole.n_members, whole.n_pgt_members) if tensors else (0, 0)
-        divided = shares(n_structures, n_members, self.n_ranks, n_pgt)
+        n_atoms = self.evaluator.n_atoms
+        committee_sizes = self.evaluator.committee_sizes if tensors else {}
+        divided = shares(n_structures, committee_sizes, self.n_ranks)
         share = divided[self.rank]
         width = 9 + 3 * n_atoms
         mine = np.zeros((share.n_structures, width))
@@ -184,8 +200,8 @@ class RankPool:
             data = np.concatenate([rows[part.structures] for part in divided])
             sent = [data, counts, MPI.DOUBLE]
         self.communicator.Scatterv(sent, mine, root=0)
-        part = self._own_part(share, mine, tensors)
-        sizes = [1 + _size(one, n_atoms) for one in divided]
+        part = self.own_part(share, mine, tensors)
+        sizes = [1 + one.n_values(n_atoms) for one in divided]
         gathered = np.zeros(sum(sizes)) if rows is not None else None
         received = None if gathered is None else [gathered, sizes, MPI.DOUBLE]
         self.communicator.Gatherv(part, received, root=0)
@@ -196,19 +212,13 @@ class RankPool:
             self._broadcast(_TELL_ERRORS)
             texts = self.communicator.gather(self._error, root=0)
             raise RunError("; ".join(f"rank {n}: {text}" for n, text in enumerate(texts) if text))
-        empty = Results(
-            energy=np.zeros(n_structures),
-            forces=np.zeros((n_structures, n_atoms, 3)),
-            virial=np.zeros((n_structures, 3, 3)),
-            apt=np.zeros((n_structures, n_members, n_atoms, 3, 3)) if n_members else None,
-            pgt=np.zeros((n_structures, n_pgt, n_atoms, 3, 3, 3)) if n_pgt else None,
-        )
-        return _filled(empty, divided, [one[1:] for one in parts])
+        empty = Results.zeros(n_structures, n_atoms, committee_sizes)
+        return filled(empty, divided, [one[1:] for one in parts])
 
-    def _own_part(self, share: Share, rows: FloatArray, tensors: bool) -> FloatArray:
+    def own_part(self, share: Share, rows: FloatArray, tensors: bool) -> FloatArray:
         """1 + numbers of a share: 0, or 1 where it failed, and the results."""
         n_atoms = self.evaluator.n_atoms
-        part = np.zeros(1 + _size(share, n_atoms))
+        part = np.zeros(1 + share.n_values(n_atoms))
         self._error = ""
         if share.n_structures == 0:
             return part
@@ -227,7 +237,7 @@ class RankPool:
         arrays: list[FloatArray] = []
         if share.forces:
             arrays += [results.energy, results.forces, results.virial]
-        arrays += [array for array in (results.apt, results.pgt) if array is not None]
+        arrays += results.tensors.values()
         part[1:] = np.concatenate([array.reshape(-1) for array in arrays])
         return part
 
@@ -237,24 +247,21 @@ def _part(n: int, index: int, n_parts: int) -> slice:
     return slice(n * index // n_parts, n * (index + 1) // n_parts)
 
 
-def _size(share: Share, n_atoms: int) -> int:
-    """Numbers in the results of a share."""
-    of_forces = 1 + 3 * n_atoms + 9 if share.forces else 0
-    of_tensors = (9 * share.n_members + 27 * share.n_pgt_members) * n_atoms
-    return share.n_structures * (of_forces + of_tensors)
+def _length(part: slice) -> int:
+    return len(range(part.start, part.stop))
 
 
-def _filled(results: Results, divided: list[Share], parts: list[FloatArray]) -> Results:
+def filled(results: Results, divided: list[Share], parts: list[FloatArray]) -> Results:
     """Results with the numbers of all shares in their places."""
     for share, part in zip(divided, parts, strict=True):
         places = []
         if share.forces:
             of_forces = (results.energy, results.forces, results.virial)
             places += [array[share.structures] for array in of_forces]
-        if results.apt is not None:
-            places.append(results.apt[share.structures, share.members])
-        if results.pgt is not None:
-            places.append(results.pgt[share.structures, share.pgt])
+        places += [
+            values[share.structures, share.by_target[name]]
+            for name, values in results.tensors.items()
+        ]
         start = 0
         for place in places:
             place[...] = part[start : start + place.size].reshape(place.shape)

@@ -12,7 +12,7 @@ has.
 * where that commit fails (disk full), no RESTART is written, which would be ahead of the stream;
 * ``CheckpointOutput.write``: see :mod:`aptnn_md.engines.ipi.checkpoints`.
 
-The dipole M itself is no property: polar tensors are its derivative, and say nothing of its value.
+The dipole M itself is no property: polar tensors are its derivative, and do not give its value.
 Where the force provider sends a dipole, i-PI writes it: ``<trajectory extra_type='dipole'> extras
 </trajectory>``.
 """
@@ -40,11 +40,12 @@ from aptnn_md.engines.ipi.streaming import SystemStream
 from aptnn_md.errors import InputError, RunError
 from aptnn_md.progress import log
 from aptnn_md.stream.frame import ESTIMATORS
+from aptnn_md.targets import APT, PGT
 
 EXACT_FORMAT = "%25.16e"
 """``floatformat`` of i-PI with which a RESTART keeps every bit."""
 
-DIPOLE, POLARIZABILITY = "dipole_rate", "polarizability_rate"
+DIPOLE, POLARIZABILITY = APT.rate_name, PGT.rate_name
 """Properties of the estimator ``bead``; see :func:`property_name`."""
 
 UNIT = "ang/fs"
@@ -238,7 +239,7 @@ def _commit_before_restart(simulation: Any, streams: Sequence[SystemStream]) -> 
             stream.commit()
     except RunError as error:
         simulation.chk.write = types.MethodType(_no_restart, simulation.chk)
-        log.error("%s; no RESTART is written, go on from the last checkpoint", error)
+        log.error("%s; no RESTART is written, resume from the last checkpoint", error)
 
 
 def _no_restart(checkpoint: Any, store: bool = True) -> None:

@@ -2,7 +2,7 @@
 
 The files in ``drivers/`` name these classes for ``<pes_path>`` and ``i-pi-py_driver -P``. i-PI
 hands over positions and cells without names of atoms, so each takes a ``template``: any structure
-file that ASE reads, with the atoms in i-PI's order (e.g. the one of ``<initialize>``). Batches
+file that ASE reads, with the atoms in i-PI's order (e.g. that of ``<initialize>``). Batches
 (``<batch_size>``) are evaluated in one call.
 
 All of them take besides
@@ -10,7 +10,7 @@ All of them take besides
 =================  ===============================================================================
 ``template``       structure file
 ``pbc``            ``False``: open boundaries in spite of the cell that i-PI always has
-``device``         where networks run: ``cpu``, ``cuda``
+``device``         where models run: ``cpu``, ``cuda``
 ``dtype``          ``float32`` or ``float64``; default: of the model
 ``total_charge``   e, that APTs add up to
 ``beads``          number of beads whose dipoles are followed (``bec``, ``field``)
@@ -35,7 +35,8 @@ from aptnn_md.engines.client.evaluator import Evaluator, read_template
 from aptnn_md.engines.ipi.atomic_units import IPI
 from aptnn_md.errors import InputError
 from aptnn_md.potentials.loading import load_potential
-from aptnn_md.prediction.interface import as_predictor
+from aptnn_md.prediction.loading import as_model
+from aptnn_md.targets import APT
 
 
 class EvaluatorDriver(Dummy_driver):  # type: ignore[misc]  # i-PI has no types
@@ -43,7 +44,7 @@ class EvaluatorDriver(Dummy_driver):  # type: ignore[misc]  # i-PI has no types
 
     Parameters
     ----------
-    evaluator : potential and network with the atoms
+    evaluator : potential and model with the atoms
     answers : what is made of the results
     keywords : what i-PI gives to every driver
     """
@@ -102,7 +103,7 @@ class PotentialDriver(EvaluatorDriver):
 
 
 class _TensorDriver(EvaluatorDriver):
-    """A network, and a potential if one is given."""
+    """A model, and a potential if one is given."""
 
     def __init__(
         self,
@@ -119,11 +120,13 @@ class _TensorDriver(EvaluatorDriver):
         beads: int = 1,
         **keywords: Any,
     ) -> None:
-        options = {"device": device, "dtype": dtype, "total_charge": total_charge}
-        predictor = as_predictor(model.replace(";", ","), **options)
+        options: dict[str, Any] = {"device": device, "dtype": dtype, "total_charge": total_charge}
+        loaded = as_model(model.replace(";", ","), **options)
         calculator = None if potential is None else _potential(potential, device, None)
+        # forces in a field and BEC need APTs only
+        targets = None if extras == "tensors" else (APT.name,)
         evaluator = Evaluator(
-            read_template(template), calculator, predictor, periodic=pbc, pgt=extras == "tensors"
+            read_template(template), calculator, loaded, periodic=pbc, targets=targets
         )
         name, sha256 = evaluator.model_name, evaluator.model_sha256
         super().__init__(evaluator, Answers(extras, efield, beads, name, sha256), **keywords)

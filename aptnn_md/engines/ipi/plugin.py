@@ -13,7 +13,7 @@ It is a forcefield without forces, which a system refers to with weight 0::
 ``model: water-apt;water-pgt`` streams polarizability rates, too (``;`` stands for a comma).
 
 With multiple time steps i-PI wants ``<mts_weights>`` of each component: zeros here. RESTART keeps
-the plugin, so ``i-pi RESTART`` goes on with the stream.
+the plugin, so ``i-pi RESTART`` continues the stream.
 """
 
 from __future__ import annotations
@@ -33,7 +33,8 @@ from aptnn_md.engines.ipi.streaming import StreamSettings, SystemStream, one_str
 from aptnn_md.engines.ipi.version import require_ipi
 from aptnn_md.engines.ipi.watch import ForceWatch
 from aptnn_md.errors import InputError
-from aptnn_md.prediction.interface import PolarTensorPredictor, as_predictor
+from aptnn_md.prediction.interface import TensorModel
+from aptnn_md.prediction.loading import ModelSource, as_model
 from aptnn_md.progress import log
 
 
@@ -43,7 +44,7 @@ class StreamPlugin(Dummy_driver):  # type: ignore[misc]  # i-PI has no types
     Parameters
     ----------
     stream : directory of the stream; of several systems each gets one of its own
-    model : model file, bundled name, several of them with ``;`` between, or a callable;
+    model : as for :func:`aptnn_md.prediction.loading.as_model`, several names with ``;`` between;
         ``water-apt`` where ``tensors`` is not given
     tensors : in place of ``model``: forcefields whose client sends the tensors, with ``+`` between
     stride : steps between frames
@@ -57,7 +58,7 @@ class StreamPlugin(Dummy_driver):  # type: ignore[misc]  # i-PI has no types
         self,
         stream: str,
         *,
-        model: str | PolarTensorPredictor | None = None,
+        model: ModelSource | None = None,
         tensors: str = "",
         stride: int = 4,
         estimators: str = "bead",
@@ -84,10 +85,10 @@ class StreamPlugin(Dummy_driver):  # type: ignore[misc]  # i-PI has no types
             velocities=velocities,
         )
         self.forcefields = _names(tensors)
-        self.predictor: PolarTensorPredictor | None = None
+        self.model: TensorModel | None = None
         if not tensors:
             model = "water-apt" if model is None else model
-            self.predictor = as_predictor(
+            self.model = as_model(
                 model.replace(";", ",") if isinstance(model, str) else model,
                 device=device,
                 dtype=dtype,
@@ -111,7 +112,7 @@ class StreamPlugin(Dummy_driver):  # type: ignore[misc]  # i-PI has no types
             raise InputError(f"forcefield {name}", "force components", "none", expected)
         settings = one_stream_each(self.settings, systems)
         return [
-            SystemStream(system, part, source_of(self.predictor, self.forcefields))
+            SystemStream(system, part, source_of(self.model, self.forcefields))
             for system, part in zip(systems, settings, strict=True)
         ]
 

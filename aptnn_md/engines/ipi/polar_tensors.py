@@ -1,6 +1,7 @@
-"""Where the polar tensors of a ring polymer come from: a network in this process.
+"""Where the tensors of a ring polymer's atoms come from: a model in this process.
 
-(Or one behind a force component of i-PI: :mod:`aptnn_md.engines.ipi.remote_tensors`.)
+(For a model in the client of a force component see
+:mod:`aptnn_md.engines.ipi.remote_tensors`.)
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from ase import Atoms
 
 from aptnn_md.arrays import FloatArray
 from aptnn_md.errors import InputError
-from aptnn_md.prediction.interface import PolarTensorPredictor, all_tensors, predictor_name
+from aptnn_md.prediction.loading import ModelSource, as_model
 from aptnn_md.targets import Tensors
 
 if TYPE_CHECKING:
@@ -37,7 +38,7 @@ class TensorSource(Protocol):
     def evaluate(
         self, state: BeadState, beads: bool, centroid: bool
     ) -> tuple[Tensors | None, Tensors | None]:
-        """All that is known, of the members of a committee (one member for a single model).
+        """All targets, each by the members of its committee (one member for a single model).
 
         Parameters
         ----------
@@ -46,36 +47,41 @@ class TensorSource(Protocol):
 
         Returns
         -------
-        APTs (n_members, n_beads, n_atoms, 3, 3) at the beads, (n_members, n_atoms, 3, 3) at the
-        centroid, e, and so PGTs, Å², where they are known; None for what was not asked for
+        target -> (n_members, n_beads, n_atoms, *shape) at the beads, and
+        target -> (n_members, n_atoms, *shape) at the centroid; None for what was not asked for
         """
 
 
-class NetworkTensors:
-    """A network in this process; all structures go into one call.
+class ModelTensors:
+    """A model in this process; all structures go into one call.
 
     Parameters
     ----------
-    predictor : the network or several, or any callable that gives APTs of ``Atoms``
+    model : of APTs at least, see :func:`aptnn_md.prediction.loading.as_model`
     template : the atoms in i-PI's order
 
     Attributes
     ----------
-    n_calls : how often the network was called
+    n_calls : how often the model was called
+
+    Raises
+    ------
+    InputError
+        Elements that the model does not know.
     """
 
-    def __init__(self, predictor: PolarTensorPredictor, template: Atoms) -> None:
-        self.predictor, self.template = predictor, template
-        self.name = predictor_name(predictor)
-        self.sha256 = str(getattr(predictor, "sha256", ""))
+    def __init__(self, model: ModelSource, template: Atoms) -> None:
+        self.model, self.template = as_model(model), template
+        self.name, self.sha256 = self.model.name, self.model.sha256
         self.n_calls = 0
-        unknown = sorted(set(template.numbers) - set(getattr(predictor, "elements", ())))
-        if unknown and hasattr(predictor, "elements"):
+        known = self.model.elements
+        unknown = [] if known is None else sorted(set(template.numbers) - set(known))
+        if unknown:
             symbols = ", ".join(Atoms(unknown).get_chemical_symbols())
             raise InputError("i-PI input", "elements", symbols, f"those of model {self.name}")
 
     def check(self, beads: bool, centroid: bool) -> None:
-        """A network gives both."""
+        """A model gives both."""
 
     def evaluate(
         self, state: BeadState, beads: bool, centroid: bool
@@ -87,7 +93,7 @@ class NetworkTensors:
         if centroid and not one:
             structures.append(self._atoms(state.centroid, state))
         self.n_calls += 1
-        found = all_tensors(self.predictor, structures)
+        found = self.model.evaluate(structures)
         members = {name: np.stack([each[name] for each in found], axis=1) for name in found[0]}
         at_beads = {name: values[:, :n_beads] for name, values in members.items()}
         at_centroid = {name: values[:, 0 if one else -1] for name, values in members.items()}

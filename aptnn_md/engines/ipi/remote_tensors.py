@@ -1,4 +1,4 @@
-"""Polar tensors from a client of i-PI: a network on its own node, GPU or MPI ranks.
+"""Atomic tensors from a client of i-PI: a model on its own node, GPU or MPI ranks.
 
 The client (``drivers/aptnn_md_tensors.py``, or anything that sends the same extras) is a
 forcefield of i-PI that a system refers to with weight 0, so i-PI itself never asks it. Access to
@@ -16,23 +16,23 @@ from ase import Atoms
 from ipi.engine.forcefields import FFMPI, FFDirect, FFSocket
 
 from aptnn_md.engines.client.extras import MODEL_KEY, read_tensor_extras
-from aptnn_md.engines.ipi.polar_tensors import NetworkTensors, TensorSource
+from aptnn_md.engines.ipi.polar_tensors import ModelTensors, TensorSource
 from aptnn_md.engines.ipi.state import BeadState
 from aptnn_md.errors import InputError, RunError
-from aptnn_md.prediction.interface import PolarTensorPredictor
+from aptnn_md.prediction.interface import TensorModel
 from aptnn_md.progress import log
 from aptnn_md.targets import TARGETS, Tensors
 
 
 def source_of(
-    predictor: PolarTensorPredictor | None, forcefields: Sequence[str]
+    model: TensorModel | None, forcefields: Sequence[str]
 ) -> Callable[[Atoms, Any], TensorSource]:
-    """What makes the source of a system's tensors: a network here, or else forcefields."""
+    """What makes the source of a system's tensors: a model here, or else forcefields."""
 
     def make(atoms: Atoms, system: Any) -> TensorSource:
-        if predictor is None:
+        if model is None:
             return RemoteTensors(system, forcefields)
-        return NetworkTensors(predictor, atoms)
+        return ModelTensors(model, atoms)
 
     return make
 
@@ -112,7 +112,7 @@ class RemoteTensors:
                 raise InputError("i-PI input", "forces", found, expected)
 
     def _tensors(self, n_beads: int) -> Tensors:
-        """APTs (n_members, n_beads, n_atoms, 3, 3), e, and what else the client sends."""
+        """Target -> (n_members, n_beads, n_atoms, *shape), all that the client sends."""
         found = read_tensor_extras(self._forces.extras_component(self._components[n_beads]))
         for name, values in found.items():
             expected = (n_beads, self._n_atoms, *TARGETS[name].shape)

@@ -19,7 +19,7 @@ from aptnn_md.engines.ipi.remote_tensors import source_of
 from aptnn_md.engines.ipi.streaming import StreamSettings, SystemStream, one_stream_each
 from aptnn_md.engines.ipi.watch import ForceWatch
 from aptnn_md.errors import InputError, RunError
-from aptnn_md.prediction.interface import PolarTensorPredictor, as_predictor
+from aptnn_md.prediction.loading import ModelSource, as_model
 from aptnn_md.progress import Progress, log
 from aptnn_md.spectra.analysis.convergence import Monitor
 from aptnn_md.spectra.analysis.stopping import ConvergenceStop
@@ -54,7 +54,7 @@ class IPISummary:
 def run_ipi(
     source: str | os.PathLike[str],
     settings: StreamSettings,
-    model: str | os.PathLike[str] | PolarTensorPredictor | None = "water-apt",
+    model: ModelSource | None = "water-apt",
     *,
     tensors: Sequence[str] = (),
     device: str = "cpu",
@@ -64,15 +64,14 @@ def run_ipi(
     until: Callable[[Path], Monitor | None] | None = None,
     client_limit: float = 0.0,
 ) -> IPISummary:
-    """Run an i-PI input, or go on from one of its checkpoints, and stream dipole rates.
+    """Run an i-PI input, or resume from one of its checkpoints, and stream dipole rates.
 
     Parameters
     ----------
     source : input file, or a checkpoint or RESTART of i-PI
     settings : what to write; of several systems each gets a stream of its own
-    model : model file, bundled name, several of them with commas between
-        (``"water-apt,water-pgt"`` streams polarizability rates, too), or a callable
-        ``model(atoms) -> (n_atoms, 3, 3)``; not used where ``tensors`` are given
+    model : as for :func:`aptnn_md.prediction.loading.as_model`; ``"water-apt,water-pgt"`` streams
+        polarizability rates, too. Not used where ``tensors`` are given
     tensors : forcefields of the input whose clients send the tensors; see
         :mod:`aptnn_md.engines.ipi.remote_tensors`
     device, total_charge : for a model that is loaded here
@@ -91,17 +90,17 @@ def run_ipi(
         The run cannot go on, e.g. full disk, or forces that nobody gives any more; stream and
         checkpoints on disk are whole.
     """
-    predictor = None
+    loaded = None
     if not tensors:
         if model is None:
             raise InputError("i-PI run", "model", "None", "a model, or forcefields with tensors")
-        predictor = as_predictor(model, device=device, total_charge=total_charge)
+        loaded = as_model(model, device=device, total_charge=total_charge)
     streams: list[SystemStream] = []
 
     def make(simulation: Any) -> list[SystemStream]:
         made = one_stream_each(settings, simulation.syslist)
         streams.extend(
-            SystemStream(system, part, source_of(predictor, tensors))
+            SystemStream(system, part, source_of(loaded, tensors))
             for system, part in zip(simulation.syslist, made, strict=True)
         )
         return streams
@@ -213,7 +212,7 @@ def _stop_when_converged(
     run_step = simulation.run_step
 
     def run_step_unless_converged(step: int) -> None:
-        # behind the last step everything is written and the state for RESTART is stored
+        # after the last step everything is written and the state for RESTART is stored
         for stop in stops:
             stop()
         if all(stop.reached for stop in stops):
@@ -226,7 +225,7 @@ def _stop_when_converged(
 
 
 def _steps_done(simulation: Any) -> int:
-    """Steps that RESTART is behind."""
+    """Number of steps after which RESTART was written."""
     return min(int(simulation.chk.status.step.fetch()), int(simulation.tsteps))
 
 

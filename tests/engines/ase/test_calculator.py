@@ -21,9 +21,9 @@ from helpers.systems import random_checkpoint, triclinic
 from aptnn_md.engines.ase.calculator import APTCalculator
 from aptnn_md.errors import InputError
 from aptnn_md.potentials.loading import load_potential
-from aptnn_md.prediction.model_file import save_checkpoint
+from aptnn_md.prediction.joined import JoinedModel
+from aptnn_md.prediction.model_file import write_model_file
 from aptnn_md.prediction.predictor import Predictor
-from aptnn_md.prediction.predictors import Predictors
 
 FIELD = np.array([0.11, -0.23, 0.31])
 
@@ -128,14 +128,14 @@ def test_field_evaluates_once_a_step_and_can_be_changed(atoms):
 def test_field_does_not_ask_a_separate_model_of_gradients():
     atoms = triclinic(0)
     parts = [Predictor(random_checkpoint(seed=k, target=t)) for k, t in enumerate(("pgt", "apt"))]
-    model = Predictors(parts)
+    model = JoinedModel(parts)
     atoms.calc = APTCalculator(model, efield=FIELD)
     forces = atoms.get_forces()
     np.testing.assert_allclose(forces, np.einsum("nab,a->nb", parts[1](atoms), FIELD), atol=1e-7)
     assert atoms.calc.n_evaluations == 1
     tensors = atoms.calc.tensors(atoms)
     assert atoms.calc.n_evaluations == 2  # of the gradients, no second one of the APTs
-    for target, expected in model.tensors([atoms])[0].items():
+    for target, expected in model.evaluate([atoms])[0].items():
         np.testing.assert_array_equal(tensors[target], expected)
     atoms.rattle(0.01, seed=1)
     assert set(atoms.calc.tensors(atoms)) == {"apt", "pgt"}
@@ -144,9 +144,10 @@ def test_field_does_not_ask_a_separate_model_of_gradients():
 
 
 def test_energy_first_does_not_leave_forces_without_the_field(atoms):
-    atoms.calc = APTCalculator(toy.Tensors(), toy.Potential(), efield=FIELD)
+    model = toy.Tensors()
+    atoms.calc = APTCalculator(model, toy.Potential(), efield=FIELD)
     atoms.get_potential_energy()
-    assert atoms.calc.predictor.n_calls == 0
+    assert model.n_calls == 0
     plain = toy.energy_forces_virial(atoms.positions)[1]
     assert np.abs(atoms.get_forces() - plain).max() > 0.01
 
@@ -192,10 +193,11 @@ def test_any_ase_calculator_as_potential():
 
 
 def test_committee_gives_its_standard_deviation(atoms):
-    atoms.calc = APTCalculator(toy.Committee(), toy.Potential())
+    model = toy.Committee()
+    atoms.calc = APTCalculator(model, toy.Potential())
     mean = atoms.calc.get_property("born_effective_charges", atoms)
     std = atoms.calc.get_property("born_effective_charges_std", atoms)
-    assert atoms.calc.predictor.n_calls == 1
+    assert model.n_calls == 1
     factors, tensors = toy.Committee.factors, toy.polar_tensors(atoms.positions)
     np.testing.assert_allclose(mean, factors.mean() * tensors, atol=1e-14)
     np.testing.assert_allclose(std, factors.std(ddof=1) * np.abs(tensors), atol=1e-14)
@@ -206,7 +208,7 @@ def test_committee_gives_its_standard_deviation(atoms):
 @pytest.mark.parametrize("members", [1, 3])
 def test_a_model_file_gives_the_numbers_of_its_predictor(tmp_path, members):
     path = tmp_path / "model.pt"
-    save_checkpoint(path, random_checkpoint(members=members))
+    write_model_file(path, random_checkpoint(members=members))
     atoms = triclinic()
     expected = Predictor.from_file(path, total_charge=2.0).members(atoms)
     for duplicate in (lambda c: c, copy.deepcopy, lambda c: pickle.loads(pickle.dumps(c))):

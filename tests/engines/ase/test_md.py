@@ -26,8 +26,7 @@ from aptnn_md.engines.ase.observer import StreamObserver
 from aptnn_md.engines.ase.restart import Checkpoint, DynamicsState
 from aptnn_md.errors import InputError, RunError
 from aptnn_md.models.tensor_network import fresh_model
-from aptnn_md.prediction.model_file import Checkpoint as ModelCheckpoint
-from aptnn_md.prediction.model_file import save_checkpoint
+from aptnn_md.prediction.model_file import ModelFile, write_model_file
 from aptnn_md.prediction.predictor import Predictor
 from aptnn_md.spectra.analysis.convergence import Monitor
 from aptnn_md.spectra.analysis.stopping import ConvergenceStop
@@ -294,8 +293,8 @@ def model_file(tmp_path):
         build_graph(toy.structure(3, pbc=True, seed=s), model.config.cutoff) for s in range(9)
     ]
     model.network.fit_scales([model.geometry(graph) for graph in sample])
-    checkpoint = ModelCheckpoint("ace", model.settings, "apt", (model.state_dict(),))
-    save_checkpoint(tmp_path / "model.pt", checkpoint)
+    checkpoint = ModelFile("ace", model.settings, "apt", (model.state_dict(),))
+    write_model_file(tmp_path / "model.pt", checkpoint)
     return tmp_path / "model.pt"
 
 
@@ -331,7 +330,9 @@ def test_command_runs_and_goes_on(tmp_path, model_file, capsys):
 def test_calculator_from_a_module_beside_the_input(tmp_path, model_file, capsys, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "path", list(sys.path))
-    (tmp_path / "my_calculators.py").write_text("from toy_molecules import Potential as Mine\n")
+    (tmp_path / "my_calculators.py").write_text(
+        "from helpers.toy_molecules import Potential as Mine\n"
+    )
     ase.io.write("start.xyz", toy.structure(3, pbc=True))
     command = ["md", "start.xyz", "--potential", "my_calculators:Mine", "--stream", "s"]
     command += ["--ps", "0.005", "--model", str(model_file)]

@@ -109,7 +109,7 @@ def test_i_pi_outlives_a_client_that_fails(tmp_path):
 
     with Server(tmp_path, steps=STEPS) as server:
         with pytest.raises(RunError, match="had enough"):
-            toy_client(server.address, tmp_path / "s.zarr", predictor=Failing()).run()
+            toy_client(server.address, tmp_path / "s.zarr", model=Failing()).run()
         toy_client(server.address, tmp_path / "s.zarr").run()
         server.wait()
     stream = check_increments(tmp_path / "s.zarr", dipoles(tmp_path))

@@ -21,7 +21,7 @@ def test_every_bit_of_a_tensor_arrives(dtype):
 
 
 def test_all_beads_are_read_as_ipi_hands_them_over():
-    made = [extras.tensor_extras(TENSORS * k, "water-apt", "ab12") for k in range(1, 5)]
+    made = [extras.tensor_extras({"apt": TENSORS * k}, "water-apt", "ab12") for k in range(1, 5)]
     handed = {key: [json.loads(extras.to_text(m))[key] for m in made] for key in made[0]}
     assert handed[extras.MODEL_KEY][0] == "water-apt ab12"
     beads = extras.read_tensor_extras(handed)["apt"]

@@ -23,7 +23,7 @@ from helpers.ipi_inputs import PILE, Checkpoint, write_input
 from test_client import check_increments, dipoles
 from test_client_servers import Talk
 
-from aptnn_md.engines.client.extras import APT_KEY, decode_tensor
+from aptnn_md.engines.client.extras import decode_tensor, tensor_key
 from aptnn_md.engines.client.ranks import shares
 from aptnn_md.prediction.predictor import Predictor
 
@@ -41,7 +41,7 @@ def mpirun(*command, directory=TESTS, **options):
         # cores are shared with other work, perhaps another mpirun
         "OMPI_MCA_hwloc_base_binding_policy": "none",
         "OMPI_MCA_mpi_yield_when_idle": "1",
-        "PYTHONPATH": str(TESTS),
+        "PYTHONPATH": os.pathsep.join([str(TESTS), *sys.path]),
         "OMP_NUM_THREADS": "1",
     }
     environment.pop("PYTHONSAFEPATH", None)
@@ -71,11 +71,13 @@ def finished(process, seconds=200):
 def test_everything_is_evaluated_once(n_structures, n_members, n_ranks):
     tensors, forces = np.zeros((n_structures, n_members)), np.zeros(n_structures)
     n_pgt = 2 if n_members else 0
+    committee_sizes = {"apt": n_members, "pgt": n_pgt} if n_members else {}
     gradients = np.zeros((n_structures, n_pgt))
     work = []
-    for share in shares(n_structures, n_members, n_ranks, n_pgt):
+    for share in shares(n_structures, committee_sizes, n_ranks):
         tensors[share.structures, share.members] += 1
-        gradients[share.structures, share.pgt] += 1
+        gradients[share.structures, share.by_target.get("pgt", slice(0))] += 1
+        assert share.by_target.get("apt", slice(0, 0)) == share.members
         forces[share.structures] += share.forces
         work.append(share.n_structures * share.n_members)
     assert (tensors == 1).all()
@@ -89,7 +91,7 @@ def test_everything_is_evaluated_once(n_structures, n_members, n_ranks):
 
 @needs_mpirun
 def test_ranks_give_what_one_process_gives():
-    output = finished(mpirun("-n", 3, sys.executable, "ipi_toy_ranks.py", "compare"))
+    output = finished(mpirun("-n", 3, sys.executable, "helpers/ipi_toy_ranks.py", "compare"))
     assert "told: rank 2: an atom is far away" in output
     assert "3 ranks agree" in output
 
@@ -112,7 +114,7 @@ def kill_root(process, path, n_bytes):
 @needs_mpirun
 @pytest.mark.parametrize("n_kills", [1, pytest.param(6, marks=pytest.mark.slow)])
 def test_a_stream_from_two_ranks_whose_root_is_killed(tmp_path, n_kills):
-    command = ("-n", 2, sys.executable, "ipi_toy_ranks.py", "client")
+    command = ("-n", 2, sys.executable, "helpers/ipi_toy_ranks.py", "client")
     path, steps = tmp_path / "s.zarr", 40
     options = {"n_beads": 4, "mode": "nvt", "thermostat": PILE, "batch_size": 4}
     with Server(tmp_path, steps=steps, **options) as server:
@@ -148,7 +150,7 @@ def test_tensors_of_the_command_are_the_predictors(tmp_path):
         energy, forces, text = talk.forces(6)
         assert energy == 0.0
         assert not forces.any()
-        tensors = decode_tensor(json.loads(text)[APT_KEY])
+        tensors = decode_tensor(json.loads(text)[tensor_key("apt")])
         np.testing.assert_allclose(tensors, predictor.members(atoms), rtol=0, atol=1e-12)
     talk.say("EXIT")
     assert "2 structures in 2 calls" in finished(process)

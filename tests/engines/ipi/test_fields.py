@@ -12,7 +12,7 @@ pytest.importorskip("ipi")
 from helpers.ipi_client_tools import run_ipi_input
 from helpers.ipi_inputs import BOHR, FS, Checkpoint, write_input
 
-from aptnn_md.engines.client.answers import field_forces
+from aptnn_md.engines.electric_field import field_forces
 
 pytestmark = pytest.mark.ipi
 PES = HELPERS / "ipi_toy_field.py"

@@ -29,16 +29,16 @@ from test_increments import TIMESTEP, feed, new, paths
 from test_streams import plugin, run_plain
 from test_truth import CASES, WAVENUMBER
 
-from aptnn_md.engines.client.extras import APT_KEY, PGT_KEY, decode_tensor
+from aptnn_md.engines.client.extras import decode_tensor, tensor_key
 from aptnn_md.engines.ipi.pes import DrivenDriver, FieldDriver, TensorDriver
 from aptnn_md.engines.ipi.plugin import StreamPlugin
-from aptnn_md.engines.ipi.polar_tensors import NetworkTensors
+from aptnn_md.engines.ipi.polar_tensors import ModelTensors
 from aptnn_md.engines.ipi.runner import run_ipi
 from aptnn_md.engines.ipi.state import BeadState
 from aptnn_md.engines.ipi.streaming import StreamSettings
 from aptnn_md.errors import InputError
-from aptnn_md.prediction.model_file import save_checkpoint
-from aptnn_md.prediction.predictors import load_predictor
+from aptnn_md.prediction.loading import load_model
+from aptnn_md.prediction.model_file import write_model_file
 from aptnn_md.stream import StreamReader
 from aptnn_md.stream.frame import ESTIMATORS
 from aptnn_md.tensors import to_voigt
@@ -204,7 +204,7 @@ def test_tensors_of_a_client_behind_a_socket(tmp_path):
             "stream: s.zarr, stride: 3, tensors: client, groups: element", file=STREAM
         ),
     ) as server:
-        toy_client(server.address, extras="tensors", potential=False, predictor=Both()).run()
+        toy_client(server.address, extras="tensors", potential=False, model=Both()).run()
         server.wait()
     stream = StreamReader(tmp_path / "s.zarr")
     assert stream.step.tolist() == [0, 3, 6]
@@ -307,7 +307,7 @@ def test_all_targets_of_all_beads_come_from_one_call():
             return super().tensors(structures)
 
     model, atoms = Counted(), toy_molecules.structure(2, pbc=True)
-    source = NetworkTensors(model, atoms)
+    source = ModelTensors(model, atoms)
     rng = np.random.default_rng(0)
     q = atoms.positions + 0.05 * rng.normal(size=(3, 6, 3))
     at_beads, at_centroid = source.evaluate(BeadState(q, 0 * q, atoms.cell.array), True, True)
@@ -330,21 +330,20 @@ def test_models_with_a_semicolon_in_parameters_of_ipi(tmp_path):
     """i-PI splits at commas. The plugin and the driver of tensors know both targets, forces in a
     field and BEC evaluate APTs only."""
     for target in ("apt", "pgt"):
-        save_checkpoint(tmp_path / f"{target}.pt", random_checkpoint(target=target))
+        write_model_file(tmp_path / f"{target}.pt", random_checkpoint(target=target))
     atoms = triclinic()
     ase.io.write(tmp_path / "start.xyz", atoms)
     names, template = f"{tmp_path}/apt.pt;{tmp_path}/pgt.pt", str(tmp_path / "start.xyz")
-    (expected,) = load_predictor(names.replace(";", ",")).tensors([atoms])
-    assert StreamPlugin("s.zarr", model=names).predictor.targets == ("apt", "pgt")
+    (expected,) = load_model(names.replace(";", ",")).evaluate([atoms])
+    assert StreamPlugin("s.zarr", model=names).model.targets == ("apt", "pgt")
     cell, positions = atoms.cell.array.T / BOHR, atoms.positions / BOHR
     driver = TensorDriver(names, template)
     found = json.loads(driver.compute(cell, positions)[3])
-    for target, key in (("apt", APT_KEY), ("pgt", PGT_KEY)):
-        sent = decode_tensor(found[key])
+    for target in ("apt", "pgt"):
+        sent = decode_tensor(found[tensor_key(target)])
         np.testing.assert_allclose(sent, expected[target], atol=1e-3)  # of positions in bohr
         assert sent.shape == expected[target].shape
-    assert DrivenDriver(names, template).evaluator.pgt is False
-    assert FieldDriver(names, template, "0 0 0.1").evaluator.pgt is False
+    assert list(DrivenDriver(names, template).evaluator.committee_sizes) == ["apt"]
+    assert list(FieldDriver(names, template, "0 0 0.1").evaluator.committee_sizes) == ["apt"]
     results = DrivenDriver(names, template).evaluator(atoms.cell.array[None], positions[None])
-    assert results.pgt is None
     assert tuple(results.tensors) == ("apt",)

@@ -15,10 +15,11 @@ from ipi.pes import load_pes
 from ipi.utils.units import UnitMap
 
 from aptnn_md.engines.ase.calculator import APTCalculator
-from aptnn_md.engines.client.answers import Answers, checked_field
+from aptnn_md.engines.client.answers import Answers
 from aptnn_md.engines.client.dipole_change import DipoleChange, nearest_image
 from aptnn_md.engines.client.evaluator import Evaluator, read_template
-from aptnn_md.engines.client.extras import APT_KEY, decode_tensor
+from aptnn_md.engines.client.extras import decode_tensor, tensor_key
+from aptnn_md.engines.electric_field import checked_field
 from aptnn_md.engines.ipi import atomic_units
 from aptnn_md.engines.ipi.atomic_units import IPI
 from aptnn_md.engines.ipi.pes import EvaluatorDriver
@@ -127,7 +128,7 @@ def test_tensors_are_the_predictors(water, model):
         assert not virial.any()
         extras = json.loads(text)
         np.testing.assert_allclose(
-            decode_tensor(extras[APT_KEY]), predictor.members(frame), atol=1e-12
+            decode_tensor(extras[tensor_key("apt")]), predictor.members(frame), atol=1e-12
         )
         assert extras["aptnn_md_model"] == f"{model} {predictor.sha256}"
 

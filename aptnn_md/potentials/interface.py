@@ -1,0 +1,63 @@
+"""What every potential that evaluates batches looks like: :class:`BatchedPotential`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Protocol, runtime_checkable
+
+from ase import Atoms
+from ase.calculators.calculator import BaseCalculator
+
+from aptnn_md.errors import InputError
+
+
+@runtime_checkable
+class BatchedPotential(Protocol):
+    """Energies and forces of several structures in one call."""
+
+    def evaluate(self, structures: Sequence[Atoms]) -> list[dict[str, Any]]:
+        """Results of each structure by ASE's names.
+
+        Returns
+        -------
+        For each structure ``energy`` (eV), ``forces`` (n_atoms, 3) in eV/Å, and where the potential
+        knows it ``stress`` (6,) in eV/Å³ in the order xx, yy, zz, yz, xz, xy
+        """
+
+
+class CalculatorPotential:
+    """An ASE calculator, asked for one structure after the other.
+
+    Parameters
+    ----------
+    calculator : of energy and forces; of stress where it has it
+    """
+
+    def __init__(self, calculator: BaseCalculator) -> None:
+        self.calculator = calculator
+
+    def evaluate(self, structures: Sequence[Atoms]) -> list[dict[str, Any]]:
+        """See :meth:`BatchedPotential.evaluate`; stress where all directions are periodic."""
+        return [self._of_structure(atoms) for atoms in structures]
+
+    def _of_structure(self, atoms: Atoms) -> dict[str, Any]:
+        names = ["energy", "forces"]
+        if "stress" in self.calculator.implemented_properties and atoms.pbc.all():
+            names.append("stress")
+        return {name: self.calculator.get_property(name, atoms) for name in names}
+
+
+def as_batched(potential: BatchedPotential | BaseCalculator) -> BatchedPotential:
+    """A potential as one that evaluates batches: itself where it does, else wrapped.
+
+    Raises
+    ------
+    InputError
+        Neither an ASE calculator nor something with ``evaluate``.
+    """
+    if isinstance(potential, BatchedPotential):
+        return potential
+    if hasattr(potential, "get_property"):
+        return CalculatorPotential(potential)
+    expected = "an ASE calculator, or a potential with evaluate(structures)"
+    raise InputError("potential", "type", type(potential).__name__, expected)

@@ -1,0 +1,98 @@
+"""Models by name, and whatever else gives tensors, as a :class:`TensorModel`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from os import PathLike, fspath
+from typing import Any, TypeAlias
+
+from ase.calculators.calculator import BaseCalculator
+
+from aptnn_md.errors import InputError
+from aptnn_md.prediction.calculator_model import CalculatorModel, known_targets
+from aptnn_md.prediction.callable_model import CallableModel
+from aptnn_md.prediction.interface import TensorModel
+from aptnn_md.prediction.joined import JoinedModel
+from aptnn_md.targets import APT, targets_of
+
+ModelSource: TypeAlias = "str | PathLike[str] | TensorModel | BaseCalculator | Callable[..., Any]"
+"""Whatever :func:`as_model` makes a model of."""
+
+
+def as_model(
+    source: ModelSource, *, require: Sequence[str] = (APT.name,), **options: Any
+) -> TensorModel:
+    """A model from whatever gives atomic tensors.
+
+    Parameters
+    ----------
+    source : one of
+
+        * model file or bundled name, or several of them for different targets with commas between
+          (``"water-apt,water-pgt"``);
+        * a :class:`TensorModel`, e.g. a :class:`aptnn_md.prediction.predictor.Predictor`, which is
+          given back as it is;
+        * an ASE calculator with ``born_effective_charges`` among its properties;
+        * a callable ``model(atoms) -> (n_atoms, 3, 3)``, or an object with ``tensors(structures)``;
+          what else it may say of itself: :class:`aptnn_md.prediction.callable_model.CallableModel`
+    require : targets that the model must know
+    options : of :meth:`aptnn_md.prediction.predictor.Predictor.from_file`, for files
+
+    Raises
+    ------
+    InputError
+        No such file, nothing that gives tensors, a target that is unknown, or a model without one
+        that is required.
+    """
+    model = _wrapped(source, options)
+    targets_of(model.targets, f"model {model.name}")
+    missing = [target for target in require if target not in model.targets]
+    if missing:
+        example = ",".join(f"water-{name}" for name in dict.fromkeys((APT.name, *model.targets)))
+        expected = f"{', '.join(missing)}, too: a model of both, or two with a comma between"
+        raise InputError(
+            f"model {model.name}", "targets", ", ".join(model.targets), f"{expected} ({example})"
+        )
+    return model
+
+
+def _wrapped(source: ModelSource, options: dict[str, Any]) -> TensorModel:
+    if isinstance(source, str | PathLike):
+        return load_model(source, **options)
+    if isinstance(source, TensorModel):
+        return source
+    if isinstance(source, BaseCalculator) or known_targets(source):
+        return _of_calculator(source)
+    if callable(source) or hasattr(source, "tensors"):
+        return CallableModel(source)
+    expected = "a file, a name, a callable or an ASE calculator with born_effective_charges"
+    raise InputError("APT model", "type", type(source).__name__, expected)
+
+
+def _of_calculator(calculator: Any) -> CalculatorModel:
+    if not known_targets(calculator):
+        properties = ", ".join(calculator.implemented_properties)
+        raise InputError(
+            f"calculator {type(calculator).__name__}", "properties", properties, APT.ase_name
+        )
+    return CalculatorModel(calculator)
+
+
+def load_model(source: str | PathLike[str], **options: Any) -> TensorModel:
+    """The model of a file or a bundled name; of several, joined by commas, all of them as one.
+
+    Parameters
+    ----------
+    source : e.g. ``"water-apt"`` or ``"water-apt,pgt.pt"``
+    options : of :meth:`aptnn_md.prediction.predictor.Predictor.from_file`, for each
+
+    Raises
+    ------
+    InputError
+        A file that cannot be read, or two models for one target.
+    """
+    from aptnn_md.prediction.predictor import Predictor  # imports torch
+
+    names = [name.strip() for name in fspath(source).split(",")]
+    models = [Predictor.from_file(name, **options) for name in names if name]
+    return models[0] if len(models) == 1 else JoinedModel(models)
