@@ -11,8 +11,9 @@ from scipy.spatial.transform import Rotation
 
 from aptnn_md.errors import InputError
 from aptnn_md.models.ace import CHUNK_SIZE
-from aptnn_md.models.ace_geometry import BLOCK_SIZE
-from aptnn_md.models.tensor_network import TensorNetwork, cartesian_basis, fresh_model
+from aptnn_md.models.cartesian import cartesian_basis
+from aptnn_md.models.densities import BLOCK_SIZE
+from aptnn_md.models.tensor_network import TensorNetwork, fresh_model
 from aptnn_md.prediction.predictor import Predictor
 from aptnn_md.tensors import gradient_parts
 
