@@ -20,11 +20,11 @@ import math
 import numbers
 import operator
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import MISSING, dataclass, fields
 from pathlib import Path
-from types import NoneType, UnionType
+from types import MappingProxyType, NoneType, UnionType
 from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from aptnn_md.errors import InputError
@@ -46,8 +46,12 @@ class Range:
     infinite: bool = False
 
     def __contains__(self, value: float) -> bool:
-        tests = ((operator.ge, self.at_least), (operator.gt, self.more_than))
-        tests += ((operator.le, self.at_most), (operator.lt, self.less_than))
+        tests: tuple[tuple[Callable[[Any, Any], bool], float | None], ...] = (
+            (operator.ge, self.at_least),
+            (operator.gt, self.more_than),
+            (operator.le, self.at_most),
+            (operator.lt, self.less_than),
+        )
         return all(test(value, limit) for test, limit in tests if limit is not None)
 
     def __str__(self) -> str:
@@ -78,11 +82,15 @@ def check_settings(settings: Any, where: str = "") -> None:
 
 
 def settings_from(
-    kind: type[Settings], values: Mapping[str, Any], where: object, **given: Any
+    kind: type[Settings],
+    values: Mapping[str, Any],
+    where: object,
+    table: str = "settings",
+    given: Mapping[str, Any] = MappingProxyType({}),
 ) -> Settings:
     """An instance of a dataclass from a table of a file or from options.
 
-    ``given`` are fields that are not the table's to set.
+    ``table`` names the values in messages; ``given`` are fields that it must not set.
 
     Raises
     ------
@@ -93,7 +101,7 @@ def settings_from(
     unknown = sorted(set(values) - set(known))
     if unknown:
         expected = f"keys among {', '.join(sorted(known))}"
-        raise InputError(where, "settings", ", ".join(unknown), expected)
+        raise InputError(where, table, ", ".join(unknown), expected)
     for name, field in known.items():
         required = field.default is MISSING and field.default_factory is MISSING
         if required and name not in values:

@@ -38,8 +38,10 @@ def test_values_are_taken_as_the_annotations_say() -> None:
         "a.toml",
     )
     assert made == Example(Path("a.pt"), 4, 1.0, sizes=(2, 3), weights={"x": 2.0})
-    assert isinstance(made.rate, float) and isinstance(made.epochs, int)
-    assert made.minutes == math.inf and Example.epochs == 3
+    assert isinstance(made.rate, float)
+    assert isinstance(made.epochs, int)
+    assert made.minutes == math.inf
+    assert Example.epochs == 3
 
 
 @pytest.mark.parametrize(

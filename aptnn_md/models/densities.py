@@ -81,10 +81,10 @@ class ACEConfig:
 
 @dataclass(frozen=True)
 class AtomicDensities:
-    """Density and neighbours of each atom: all that the network reads of a graph, without weights.
+    """All that the network reads of a graph: density and neighbours of each atom, no weights.
 
-    Atoms are sorted by element. Neighbour tables are padded with zeros to ``p`` entries, the largest
-    number of neighbours of any atom.
+    Atoms are sorted by element. Neighbour tables are padded with zeros to ``p`` entries, the
+    largest number of neighbours of any atom.
 
     Attributes
     ----------

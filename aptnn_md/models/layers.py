@@ -132,7 +132,7 @@ class Coupling(nn.Module):
         self._forget()
 
     def _apply(self, *arguments: Any, **options: Any) -> Self:
-        super()._apply(*arguments, **options)
+        super()._apply(*arguments, **options)  # type: ignore[no-untyped-call]
         self._forget()
         return self
 
@@ -187,8 +187,9 @@ class ElementMLP(nn.Module):
 class Readout(nn.Module):
     """Features of an atom -> the irreps of a target.
 
-    Scalars come from a small MLP; l > 0 of natural parity (-1)^l from a linear map; unnatural parity,
-    which the features lack, from products of two linear maps, e.g. 1e from 1o⊗1o, 2e⊗2e, 3o⊗3o.
+    Scalars come from a small MLP; l > 0 of natural parity (-1)^l from a linear map; unnatural
+    parity, which the features lack, from products of two linear maps, e.g. 1e from 1o⊗1o, 2e⊗2e,
+    3o⊗3o.
 
     (n_channels, m, n_atoms) -> (n_atoms, irreps.dim)
     """

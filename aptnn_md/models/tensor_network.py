@@ -59,8 +59,7 @@ class TensorNetwork(nn.Module):
             config_class,
             settings,
             f"network {network}",
-            elements=tuple(sorted(elements)),
-            target_irreps=str(irreps),
+            given={"elements": tuple(sorted(elements)), "target_irreps": str(irreps)},
         )
         self.network = network_class(self.config)
         self.register_buffer("mean", torch.zeros(len(elements), irreps.dim))

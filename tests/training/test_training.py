@@ -20,9 +20,10 @@ from aptnn_md.prediction.model_file import load_checkpoint
 from aptnn_md.prediction.predictor import Predictor
 from aptnn_md.training.dataset import read_labelled
 from aptnn_md.training.evaluation import draw_parity, evaluate, evaluate_targets
-from aptnn_md.training.job import TrainingJob, run_training
+from aptnn_md.training.job import run_training
 from aptnn_md.training.samples import TYPICAL_SPREAD, loss_factors, spread_of
-from aptnn_md.training.trainer import TrainingSettings, with_epochs
+from aptnn_md.training.settings import TrainingJob, TrainingSettings, with_epochs
+from aptnn_md.training.state import StateFile
 
 
 def teacher(atoms):
@@ -138,7 +139,7 @@ def test_losses_are_measured_by_the_spread():
         # an error as large as the spread costs the same for any target
         for target, size in spreads.items():
             assert np.isclose(factors[target] * size**2, TYPICAL_SPREAD**2)
-    weighted = loss_factors({"apt": 0.05, "pgt": 8.0}, pgt_weight=3.0)
+    weighted = loss_factors({"apt": 0.05, "pgt": 8.0}, weights={"pgt": 3.0})
     assert np.isclose(weighted["pgt"] * 64.0, 3.0 * weighted["apt"] * 0.0025)
 
 
@@ -299,8 +300,7 @@ def test_a_beginning_that_does_not_fit(tmp_path, data, joint_data):
     with pytest.raises(InputError, match="no such file"):
         run_training(replace(again, start_from="absent.pt"))
     # a job that was killed goes on with the same beginning only
-    state = {"job": again.fingerprint, "finished": [], "unfinished": None}
-    torch.save(state, tmp_path / "second.pt.state")
+    StateFile.of(again).write([], None)
     run_training(job(data, tmp_path / "other.pt", epochs=1, seed=1))
     with pytest.raises(InputError, match="start_from"):
         run_training(replace(again, start_from=str(tmp_path / "other.pt")), restart=True)
@@ -320,10 +320,10 @@ def test_divergence_is_said(tmp_path, data):
 
 def test_states_of_other_jobs_are_refused(tmp_path, data):
     out = tmp_path / "m.pt"
-    with pytest.raises(InputError, match="state of a job to go on with"):
+    with pytest.raises(InputError, match="state of a job to resume"):
         run_training(job(data, out), restart=True)
     (tmp_path / "m.pt.state").write_bytes(b"no state")
-    with pytest.raises(InputError, match="--restart, or no such file"):
+    with pytest.raises(InputError, match="--restart to resume it, or no such file"):
         run_training(job(data, out))
     with pytest.raises(InputError, match="not a training state"):
         run_training(job(data, out), restart=True)
