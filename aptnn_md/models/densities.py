@@ -26,6 +26,9 @@ from aptnn_md.settings import Range, check_settings
 BLOCK_SIZE = 512
 """Atoms whose edges are processed at a time."""
 
+MESSAGE_CUTOFF = 4.5
+"""Å, unless it is given."""
+
 Count = Annotated[int, Range(at_least=1, at_most=4096)]
 Degree = Annotated[int, Range(at_least=0, at_most=8)]
 Length = Annotated[float, Range(more_than=0.0)]
@@ -43,7 +46,7 @@ class ACEConfig:
     n_channels, lmax : channels of the features and their largest l
     multiplicity : combinations of coupling paths formed for each channel
     message_cutoff, message_radial, message_channels, message_lmax, message_multiplicity : the same
-        for the messages
+        for the messages; a cutoff of 0 stands for 4.5 Å, or ``cutoff`` where that is shorter
     input_scale : size of the density that enters the network, see
         :meth:`aptnn_md.models.ace.ACENetwork.fit_scales`
     radial_decay : the n-th radial function is scaled by n^-radial_decay, so that slowly varying
@@ -57,7 +60,7 @@ class ACEConfig:
     n_channels: Count = 48
     lmax: Degree = 3
     multiplicity: Count = 2
-    message_cutoff: Length = 4.5
+    message_cutoff: Annotated[float, Range(at_least=0.0)] = 0.0
     message_radial: Count = 8
     message_channels: Count = 16
     message_lmax: Degree = 2
@@ -74,9 +77,9 @@ class ACEConfig:
             raise InputError(where, "lmax", self.lmax, expected)
         if self.message_lmax > self.lmax:
             raise InputError(where, "message_lmax", self.message_lmax, f"at most lmax, {self.lmax}")
-        if self.message_cutoff > self.cutoff:
-            expected = f"at most the cutoff, {self.cutoff:g} Å"
-            raise InputError(where, "message_cutoff", self.message_cutoff, expected)
+        if not self.message_cutoff:
+            shorter = min(MESSAGE_CUTOFF, self.cutoff)
+            object.__setattr__(self, "message_cutoff", shorter)
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -105,14 +105,14 @@ class Trainer:
         model.fit_outputs(labels)
         self.spreads = {target: spread_of(*labels[target]) for target in model.targets}
         self.factors = loss_factors(self.spreads, settings.weights)
-        self.parameters = list(model.parameters())
+        self.parameters = nn.ParameterList(model.parameters())
         self.optimizer = torch.optim.AdamW(
             self.parameters, lr=settings.learning_rate, weight_decay=settings.weight_decay
         )
-        self.average = AveragedModel(model, multi_avg_fn=self._move_average)
+        self.average = AveragedModel(self.parameters, multi_avg_fn=self._move_average)
         # the average begins with the initial weights, not with those after the first step
         self.average.n_averaged.fill_(1)
-        self.best = self._averaged_weights()
+        self.best = _copies(self.average.parameters())
         self.generator = torch.Generator().manual_seed(settings.seed)
         self.records: list[EpochRecord] = []
         self.steps = 0
@@ -189,7 +189,7 @@ class Trainer:
             torch.nn.utils.clip_grad_norm_(self.parameters, self.settings.gradient_clip)
             self.optimizer.step()
             self.steps += 1
-            self.average.update_parameters(self.model)
+            self.average.update_parameters(self.parameters)
         rmses = {target: math.sqrt(squares[target] / counts[target]) for target in self.factors}
         record = EpochRecord(
             epoch=self.epoch + 1,
@@ -204,7 +204,7 @@ class Trainer:
         if self.validation:
             self._validate(record)
         if not self.validation or not self.records or record.valid < self.best_record.valid:
-            self.best = self._averaged_weights()
+            self.best = _copies(self.average.parameters())
         self.records.append(record)
         return record
 
@@ -228,16 +228,14 @@ class Trainer:
         decay = min(self.settings.ema_decay, (self.epoch + 1) / (self.epoch + 10))
         get_ema_multi_avg_fn(decay)(average, weights, n_averaged)
 
-    def _averaged_weights(self) -> dict[str, Tensor]:
-        """A copy of the averaged model's state dictionary."""
-        state: dict[str, Tensor] = self.average.module.state_dict()
-        return {name: value.detach().clone() for name, value in state.items()}
-
     @torch.no_grad()
     def _validate(self, record: EpochRecord) -> None:
-        self.average.eval()
-        errors = [_errors(self.average, sample) for sample in self.validation]
-        self.average.train()
+        current = _copies(self.parameters)
+        _load(self.parameters, self.average.parameters())
+        self.model.eval()
+        errors = [_errors(self.model, sample) for sample in self.validation]
+        self.model.train()
+        _load(self.parameters, current)
         rmses = {}
         for target in self.factors:
             found = [part[target] for part in errors if target in part]
@@ -263,13 +261,15 @@ class Trainer:
 
     def weights(self) -> dict[str, Tensor]:
         """State dictionary of the model with the best averaged weights."""
-        return {name: value.cpu().clone() for name, value in self.best.items()}
+        _load(self.parameters, self.best)
+        state = self.model.state_dict()
+        return {name: value.detach().cpu().clone() for name, value in state.items()}
 
     def state(self) -> dict[str, Any]:
         """All that the rest of the run depends on, as plain data and tensors."""
         return {
-            "parameters": _parameters(self.model),
-            "average": _parameters(self.average.module),
+            "parameters": _copies(self.parameters),
+            "average": _copies(self.average.parameters()),
             "best": self.best,
             "optimizer": self.optimizer.state_dict(),
             "generator": self.generator.get_state(),
@@ -280,11 +280,10 @@ class Trainer:
 
     def load_state(self, state: Mapping[str, Any]) -> None:
         """Continue where :meth:`state` was taken; its tensors may be on another device."""
-        _set_parameters(self.model, state["parameters"])
-        _set_parameters(self.average.module, state["average"])
+        _load(self.parameters, state["parameters"])
+        _load(self.average.parameters(), state["average"])
         self.average.n_averaged.fill_(1 + state["steps"])
-        device = self.model.mean.device
-        self.best = {name: value.to(device) for name, value in state["best"].items()}
+        self.best = [value.to(self.model.mean) for value in state["best"]]
         self.optimizer.load_state_dict(state["optimizer"])
         self.generator.set_state(state["generator"].cpu())
         self.records = [EpochRecord(**record) for record in state["records"]]
@@ -302,15 +301,14 @@ class Trainer:
         return Ending(self.epoch, planned, by_clock, needed)
 
 
-def _parameters(model: nn.Module) -> dict[str, Tensor]:
-    return {name: value.detach().clone() for name, value in model.named_parameters()}
+def _copies(parameters: Iterable[Tensor]) -> list[Tensor]:
+    return [parameter.detach().clone() for parameter in parameters]
 
 
 @torch.no_grad()
-def _set_parameters(model: nn.Module, values: Mapping[str, Tensor]) -> None:
-    # not load_state_dict: what networks derive from it, such as a dtype, stays as it is
-    for name, parameter in model.named_parameters():
-        parameter.copy_(values[name])
+def _load(parameters: Iterable[Tensor], values: Iterable[Tensor]) -> None:
+    for parameter, value in zip(parameters, values, strict=True):
+        parameter.copy_(value)
 
 
 def _errors(model: nn.Module, sample: Sample) -> dict[str, Tensor]:
