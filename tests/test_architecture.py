@@ -25,6 +25,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("prediction", "potentials"),
     ("training", "labels", "spectra"),
     ("engines", "normal_modes"),
+    ("testing",),
     ("demo",),
     ("cli",),
 )

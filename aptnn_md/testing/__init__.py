@@ -1,0 +1,1 @@
+"""Checks for what users add: networks, models, engines and electronic-structure programs."""
