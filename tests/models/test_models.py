@@ -1,13 +1,16 @@
 """Symmetries of the networks, to the precision that the arithmetic allows."""
 
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from functools import cache
 
 import numpy as np
 import pytest
 import torch
 from ase import Atoms
-from helpers.systems import random_checkpoint, triclinic
+from helpers.systems import SMALL_ACE, random_checkpoint, triclinic
 
+from aptnn_md.atoms.neighbours import build_graph
 from aptnn_md.errors import InputError
 from aptnn_md.models.ace import CHUNK_SIZE
 from aptnn_md.models.cartesian import cartesian_basis
@@ -169,3 +172,95 @@ def test_targets_that_a_network_cannot_give_are_refused():
     for target in ("dipole", "apt+apt", ""):
         with pytest.raises(InputError, match=r"expected apt, pgt or apt\+pgt"):
             TensorNetwork("ace", (1, 8), target, {})
+
+
+def test_kept_couplings_follow_the_weights():
+    """eval() keeps matrices; new weights, another dtype and train() drop them."""
+    model = fresh_model("ace", "apt", (1, 8, 11), SMALL_ACE, 0).eval()
+    other = fresh_model("ace", "apt", (1, 8, 11), SMALL_ACE, 1)
+    graph = build_graph(triclinic(), model.config.cutoff)
+
+    @torch.no_grad()
+    def tensors():
+        return model(model.geometry(graph), model.species(graph))["apt"].clone()
+
+    coupling = model.network.couple_pair
+    first = tensors()
+    assert coupling.matrices(0).requires_grad
+    with torch.no_grad():
+        assert coupling.matrices(0) is coupling.matrices(0)
+    model.load_state_dict(other.state_dict())
+    second = tensors()
+    assert not torch.allclose(first, second)
+    model.train()
+    assert torch.equal(tensors(), second)
+    with torch.no_grad():
+        assert coupling.matrices(0) is not coupling.matrices(0)
+        for parameter in model.parameters():
+            parameter.mul_(0.9)
+    third = tensors()
+    assert not torch.allclose(second, third)
+    assert torch.equal(model.eval() and tensors(), third)
+    double = model.double()
+    assert double.network.couple_pair.matrices(0).dtype == torch.float64
+    assert float((tensors() - third).abs().max()) < 1e-4 * float(third.abs().max())
+
+
+def test_frozen_networks_can_be_differentiated_after_inference():
+    model = fresh_model("ace", "apt", (1, 8, 11), SMALL_ACE, 0).eval().requires_grad_(False)
+    graph = build_graph(triclinic(), model.config.cutoff)
+    geometry, species = model.geometry(graph), model.species(graph)
+    with torch.inference_mode():
+        expected = model(geometry, species)["apt"]
+    density = geometry.density.clone().requires_grad_()
+    found = model(replace(geometry, density=density), species)["apt"]
+    assert torch.allclose(found, expected, atol=1e-5)
+    found.sum().backward()
+    assert float(density.grad.abs().max()) > 0.0
+
+
+def test_threads_evaluate_one_network_together():
+    model = fresh_model("ace", "apt", (1, 8, 11), SMALL_ACE, 0).double()
+    graphs = [build_graph(triclinic(seed), model.config.cutoff) for seed in range(8)]
+
+    def tensors(graph):
+        with torch.inference_mode():
+            return model(model.geometry(graph), model.species(graph))["apt"]
+
+    expected = [tensors(graph) for graph in graphs]
+    for _ in range(5):
+        model.eval()  # nothing is kept yet: all threads start at once
+        with ThreadPoolExecutor(8) as pool:
+            found = list(pool.map(tensors, graphs))
+        assert all(torch.equal(a, b) for a, b in zip(found, expected, strict=True))
+        model.train()
+
+
+def test_default_message_cutoff_is_never_longer_than_the_cutoff():
+    """Beyond the cutoff there are no neighbours: messages would jump there."""
+    for cutoff, expected in ((6.0, 4.5), (4.0, 4.0)):
+        config = TensorNetwork("ace", (1, 8), "apt", {"cutoff": cutoff}).config
+        assert config.message_cutoff == expected
+    # model files say it in full
+    given = {"cutoff": 4.0, "message_cutoff": 4.5}
+    assert TensorNetwork("ace", (1, 8), "apt", given).config.message_cutoff == 4.5
+
+
+@pytest.mark.parametrize(
+    ("network", "name", "value"),
+    [
+        ("ace", "cutoff", float("nan")),
+        ("ace", "cutoff", -1.0),
+        ("ace", "n_channels", 10**7),
+        ("ace", "n_channels", "48"),
+        ("ace", "lmax", 3.5),
+        ("ace", "message_lmax", 4),
+        ("simple", "n_layers", -1),
+        ("simple", "cutoff", "6"),
+    ],
+)
+def test_impossible_settings_are_refused(network, name, value):
+    with pytest.raises(InputError, match=f"network {network}: {name}: found"):
+        TensorNetwork(network, (1, 8), "apt", {name: value})
+    with pytest.raises(InputError, match="elements"):
+        TensorNetwork(network, (1, 8), "apt", {"elements": (1,)})
