@@ -75,7 +75,7 @@ def check_settings(settings: Any, where: str = "") -> None:
         value, kind = getattr(settings, field.name), hints[field.name]
         try:
             fitting = _fit(value, kind)
-        except (TypeError, ValueError) as error:
+        except (TypeError, ValueError, OverflowError) as error:
             name = where or type(settings).__name__
             raise InputError(name, field.name, repr(value), _words(kind)) from error
         object.__setattr__(settings, field.name, fitting)
@@ -114,7 +114,7 @@ def settings_from(
 
 
 def _fit(value: Any, kind: Any, infinite: bool = False) -> Any:
-    """The value as the annotation has it; TypeError or ValueError where it does not fit."""
+    """The value as the annotation has it; an error of Python's where it does not fit."""
     origin, arguments = get_origin(kind), get_args(kind)
     if kind is Any:
         return value
@@ -126,7 +126,7 @@ def _fit(value: Any, kind: Any, infinite: bool = False) -> Any:
         return value
     if origin in (Union, UnionType):
         for option in arguments:
-            with suppress(TypeError, ValueError):
+            with suppress(TypeError, ValueError, OverflowError):
                 return _fit(value, option)
     if origin is Literal and value in arguments:
         return value

@@ -49,6 +49,8 @@ def test_values_are_taken_as_the_annotations_say() -> None:
     [
         ("epochs", "60", "'60', expected a whole number, at least 0"),
         ("epochs", 1.5, "a whole number"),
+        ("epochs", math.inf, "inf, expected a whole number, at least 0"),
+        ("rate", 10**400, "a number, more than 0"),
         ("epochs", True, "True, expected a whole number"),
         ("epochs", -1, "-1, expected a whole number, at least 0"),
         ("rate", math.nan, "a number, more than 0, at most 1"),

@@ -8,6 +8,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
+import torch
 from ase.data import chemical_symbols
 
 from aptnn_md._version import __version__
@@ -27,9 +28,10 @@ from aptnn_md.training.dataset import (
 )
 from aptnn_md.training.evaluation import evaluate_targets
 from aptnn_md.training.log import draw_learning_curves, log_table
+from aptnn_md.training.records import EpochRecord
 from aptnn_md.training.settings import TrainingJob, with_epochs
 from aptnn_md.training.state import StateFile
-from aptnn_md.training.trainer import EpochRecord, Trainer
+from aptnn_md.training.trainer import Trainer
 
 log = logging.getLogger(__name__)
 
@@ -48,6 +50,7 @@ def run_training(job: TrainingJob, restart: bool = False) -> Checkpoint:
     RunError
         Training diverged.
     """
+    _check_device(job.device)
     training, validation = _frames(job)
     job = replace(job, training=with_epochs(job.training, len(training)))
     start = load_checkpoint(job.start_from) if job.start_from else None
@@ -94,6 +97,17 @@ def run_training(job: TrainingJob, restart: bool = False) -> Checkpoint:
     save_checkpoint(job.out, replace(checkpoint, card=card))
     job.state_path.unlink(missing_ok=True)
     return load_checkpoint(job.out)
+
+
+def _check_device(device: str) -> None:
+    """Refuse a device that torch does not know or cannot use here."""
+    try:
+        torch.zeros(1, device=device).add(1.0)
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        reason = str(error).splitlines()[0][:120]
+        raise InputError(
+            "--device", device, reason, "a device of this machine, e.g. cpu"
+        ) from error
 
 
 def _as_start(

@@ -16,7 +16,6 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -27,55 +26,9 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from aptnn_md.errors import RunError
 from aptnn_md.models.tensor_network import TensorNetwork
 from aptnn_md.training.dataset import LabelledFrame
+from aptnn_md.training.records import Ending, EpochRecord
 from aptnn_md.training.samples import Sample, gather, loss_factors, prepare, spread_of
 from aptnn_md.training.settings import TrainingSettings
-
-
-@dataclass(frozen=True)
-class Ending:
-    """How a training ended.
-
-    Attributes
-    ----------
-    epochs, planned : finished epochs, and those of the whole schedule
-    by_clock : the time limit came before the end of the schedule
-    minutes_needed : for all planned epochs, judged by those that are finished
-    """
-
-    epochs: int
-    planned: int
-    by_clock: bool
-    minutes_needed: float
-
-    def __str__(self) -> str:
-        if self.by_clock:
-            far = ", probably far from convergence" if self.epochs < 0.5 * self.planned else ""
-            return f"the time limit, after {self.epochs} of {self.planned} epochs{far}"
-        if self.epochs < self.planned:
-            return f"patience, after {self.epochs} of {self.planned} epochs"
-        return f"all {self.planned} epochs"
-
-
-@dataclass
-class EpochRecord:
-    """Results of an epoch.
-
-    Attributes
-    ----------
-    train, valid : RMSEs of components in the target's unit; of several targets the root mean
-        square of their RMSEs, each in units of its spread
-    valid_by_element : element -> RMSE; of several targets ``"apt_O"``, ...
-    train_by_target, valid_by_target : RMSEs in each target's unit, of several targets
-    """
-
-    epoch: int
-    seconds: float
-    learning_rate: float
-    train: float
-    valid: float
-    valid_by_element: dict[str, float] = field(default_factory=dict)
-    train_by_target: dict[str, float] = field(default_factory=dict)
-    valid_by_target: dict[str, float] = field(default_factory=dict)
 
 
 class Trainer:

@@ -1,4 +1,4 @@
-"""Training learns, respects missing labels, and goes on exactly after a kill."""
+"""Training learns, respects missing labels, and resumes exactly after a kill."""
 
 import csv
 import os
@@ -210,7 +210,7 @@ def start(data, out, *extra):
     )
 
 
-def test_killed_training_goes_on_exactly(tmp_path, data):
+def test_killed_training_resumes_exactly(tmp_path, data):
     process = start(data, tmp_path / "whole.pt")
     assert process.wait(120) == 0
     broken = tmp_path / "broken.pt"
@@ -304,7 +304,7 @@ def test_a_beginning_that_does_not_fit(tmp_path, data, joint_data):
         run_training(replace(again, data=tmp_path / "salt.extxyz"))
     with pytest.raises(InputError, match="no such file"):
         run_training(replace(again, start_from="absent.pt"))
-    # a job that was killed goes on with the same beginning only
+    # a job that was killed is resumed with the same beginning only
     StateFile.of(again).write([], None)
     run_training(job(data, tmp_path / "other.pt", epochs=1, seed=1))
     with pytest.raises(InputError, match="start_from"):
@@ -403,6 +403,13 @@ def test_jobs_are_checked_for_python_users_too(name, value, expected):
     with pytest.raises(InputError, match=f"TrainingJob: {name}: found .*expected .*{expected}"):
         TrainingJob(**{"data": "frames.extxyz", "out": "model.pt", name: value})
     assert TrainingJob("frames.extxyz", "model.pt").state_path == Path("model.pt.state")
+
+
+@pytest.mark.parametrize("device", ["tpu9", "xla"])
+def test_devices_that_are_not_there_are_refused(tmp_path, data, device):
+    with pytest.raises(InputError, match=f"--device: {device}: found .*expected a device of this"):
+        run_training(replace(job(data, tmp_path / "m.pt"), device=device))
+    assert not (tmp_path / "m.pt.state").exists()
 
 
 def test_a_training_ended_by_the_clock_says_so(tmp_path, data, caplog, capsys):
