@@ -32,13 +32,14 @@ FLOORS: tuple[tuple[str, ...], ...] = (
 
 FOUNDATION = {
     "_version", "arrays", "bundled", "callables", "errors", "files", "locks", "progress",
-    "provenance", "structures", "targets", "tensors", "units",
+    "provenance", "settings", "structures", "targets", "tensors", "units",
 }  # fmt: skip
 """Modules at the top of the package that belong to the room ``foundation``."""
 
 FLOOR_OF = {room: floor for floor, rooms in enumerate(FLOORS) for room in rooms}
 WITHOUT_TORCH = {"foundation", "atoms", "stream", "labels", "spectra", "normal_modes"}
 OWN_MODULE = {
+    "e3nn": {"models/e3nn_compat.py", "models/simple.py", "potentials/mace.py"},
     "cffi": {"labels/engines/tblite.py"},
     "ipi": {"engines/ipi/"},
     "mace": {"potentials/mace.py", "potentials/mace_model.py", "potentials/quiet_mace.py"},

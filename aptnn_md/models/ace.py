@@ -1,13 +1,13 @@
 """The ``ace`` network: atomic densities, their products, one round of messages.
 
-1. Densities of neighbours around each atom, A[i, (z, n), lm] (:mod:`aptnn_md.models.ace_geometry`).
+1. Densities of neighbours around each atom, A[i, (z, n), lm] (:mod:`aptnn_md.models.densities`).
 2. Features: linear combinations a, b of A; products a⊗b and (a⊗b)⊗a, so body order 4; mixed, gated.
 3. Messages T[i, k, m1, m2] = Σ_j R_kl1(r_ij) Y_m1(r̂_ij) h[j, k, m2], summed over the neighbours
-   first and coupled by Clebsch–Gordan coefficients after that: once an atom, not once an edge.
+   first and then coupled by Clebsch–Gordan coefficients: once per atom, not once per edge.
 4. Readout into the irreps of the target.
 
-Atoms are sorted by element, so that every weight meets its atoms as one block, and worked on in
-chunks that stay in the processor's cache.
+Atoms are sorted by element, so that each element's weights are applied to one block of atoms, and
+processed in chunks that stay in the processor's cache.
 
 After the atomic cluster expansion (Drautz, Phys. Rev. B 99, 014104 (2019)) and MACE
 (Batatia et al., NeurIPS 2022).
@@ -22,7 +22,7 @@ import torch
 from torch import Tensor, nn
 
 from aptnn_md.atoms.neighbours import Graph
-from aptnn_md.models.ace_geometry import ACEConfig, Geometry, make_geometry
+from aptnn_md.models.densities import ACEConfig, AtomicDensities, atomic_densities
 from aptnn_md.models.layers import (
     ChannelMixing,
     Coupling,
@@ -33,7 +33,7 @@ from aptnn_md.models.layers import (
     outer,
 )
 
-# atoms whose products of features stay in a processor's cache; more of them on other devices
+# atoms whose products of features fit into a processor's cache; other devices take more at once
 CHUNK_SIZE = {"cpu": 64}
 LARGE_CHUNK_SIZE = 4096
 
@@ -87,23 +87,24 @@ class ACENetwork(nn.Module):
         self.gate_features = Gate(n_elements, channels, lmax)
         self.readout = Readout(n_elements, channels, lmax, config.target_irreps)
 
-    def geometry(self, graph: Graph) -> Geometry:
+    def geometry(self, graph: Graph) -> AtomicDensities:
         """Density and neighbour tables of a graph whose elements are all in the configuration."""
-        return make_geometry(graph, self.config, self.density_mean)
+        return atomic_densities(graph, self.config, self.density_mean)
 
-    def fit_scales(self, geometries: Sequence[Geometry]) -> None:
+    def fit_scales(self, geometries: Sequence[AtomicDensities]) -> None:
         """Centre the scalars of the density and scale each l, for each central element.
 
-        The largest standard deviation of any direction of a density is ``config.input_scale``
-        afterwards. The smaller it is, the smaller products start beside what is linear in the
-        density, and the smoother the functions that training finds first.
+        Afterwards the largest standard deviation of a density along any direction is
+        ``config.input_scale``. The smaller it is, the smaller the products are at first beside the
+        terms linear in the density, and the smoother the functions that training finds first.
         """
         for element in range(len(self.config.elements)):
             density = torch.cat([g.density[g.atoms_of(element)] for g in geometries]).double()
             if not len(density):
                 continue
             mean = density[:, :, 0].mean(0)
-            # what does not vary in the data, by symmetry or for want of atoms, is not blown up
+            # components that do not vary in the data, by symmetry or for lack of atoms, are not
+            # magnified
             smallest = max(0.05 * float(density[:, :, 0].square().mean().sqrt()), 0.05)
             density[:, :, 0] -= mean
             self.density_mean[element] = mean
@@ -115,7 +116,7 @@ class ACENetwork(nn.Module):
 
     # ------------------------------------------------------------------ evaluation
 
-    def forward(self, geometry: Geometry) -> Tensor:
+    def forward(self, geometry: AtomicDensities) -> Tensor:
         blocks = list(self._blocks(geometry))
         features = [self._density_features(geometry.density[atoms], e) for e, atoms in blocks]
         top = n_components(self.config.message_lmax)
@@ -132,8 +133,8 @@ class ACENetwork(nn.Module):
         )
         return torch.empty_like(out).index_copy(0, geometry.order, out)
 
-    def _blocks(self, geometry: Geometry) -> Iterator[tuple[int, slice]]:
-        """Atoms of one element that are worked on together."""
+    def _blocks(self, geometry: AtomicDensities) -> Iterator[tuple[int, slice]]:
+        """Atoms of one element that are processed together."""
         size = CHUNK_SIZE.get(geometry.density.device.type, LARGE_CHUNK_SIZE)
         if torch.is_grad_enabled():
             size = max(1, len(geometry.order))
@@ -154,7 +155,7 @@ class ACENetwork(nn.Module):
         return self.gate_density(mixed, element)
 
     def _output(
-        self, features: Tensor, sent: Tensor, geometry: Geometry, element: int, atoms: slice
+        self, features: Tensor, sent: Tensor, geometry: AtomicDensities, element: int, atoms: slice
     ) -> Tensor:
         message = self.mix_message(
             self.couple_message(self._aggregate(sent, geometry, atoms), element), element
@@ -163,7 +164,7 @@ class ACENetwork(nn.Module):
         mixed = self.mix_features(torch.cat([features, message, product]), element)
         return self.readout(self.gate_features(mixed, element), element)
 
-    def _aggregate(self, sent: Tensor, geometry: Geometry, atoms: slice) -> Tensor:
+    def _aggregate(self, sent: Tensor, geometry: AtomicDensities, atoms: slice) -> Tensor:
         """T[k, m1 m2, i] summed over the neighbours of each atom."""
         config = self.config
         radial = self.radial_weight @ geometry.message_radial[atoms]
@@ -171,6 +172,6 @@ class ACENetwork(nn.Module):
         radial = radial.view(n_atoms, config.message_channels, config.message_lmax + 1, n_padded)
         edges = radial[:, :, self.message_degree] * geometry.message_harmonics[atoms].unsqueeze(1)
         received = sent[geometry.message_neighbours[atoms]]
-        # about 36 neighbours inside the message cutoff in a liquid: keeps T of order one
+        # a liquid has about 36 neighbours within the message cutoff: keeps T of order one
         summed = torch.einsum("nkap,npkb->nkab", edges, received).flatten(2)
         return summed.permute(1, 2, 0).contiguous() / 6.0

@@ -1,11 +1,15 @@
 """Equivariant operations on channels of spherical tensors.
 
 Features are tensors of shape (n_channels, (lmax + 1)², n_atoms): the middle axis, called m below,
-holds the components l = 0 … lmax one behind the other, each of natural parity (-1)^l. In this
-order the products of components are long vector operations, coupling them is one matrix product
-per channel and mixing channels one matrix product per l, and nothing is copied in between. Every
-layer has its own weights for every element; it is called with the atoms of one element at a time,
-so that no weight is ever gathered per atom.
+holds the components of l = 0 … lmax one after the other, each of natural parity (-1)^l. In this
+order products of components are long vector operations, coupling them is one matrix product per
+channel and mixing channels one matrix product per l, without copies in between. Every layer has
+its own weights for every element and is called with the atoms of one element at a time, so that
+weights are never gathered per atom.
+
+Without gradients, ``eval()`` lets couplings keep the matrices that they derive from their weights;
+``train()``, loading weights and changing dtype or device drop them. So call ``train()`` before
+changing weights in place.
 
 Clebsch–Gordan tables are made in double precision: cast a network with ``.to(dtype)`` before use.
 """
@@ -13,11 +17,13 @@ Clebsch–Gordan tables are made in double precision: cast a network with ``.to(
 from __future__ import annotations
 
 import math
+from typing import Any, Self
 
 import torch
 from torch import Tensor, nn
 
-from aptnn_md.models.e3nn_compat import o3, wigner_3j
+from aptnn_md.models.angular import wigner_3j
+from aptnn_md.models.irreps import Irrep, Irreps
 
 
 def n_components(lmax: int) -> int:
@@ -66,8 +72,8 @@ def coupling_paths(
 class Coupling(nn.Module):
     """Clebsch–Gordan coupling of pairs (m1, m2) of each channel to several new channels.
 
-    Each of the ``multiplicity`` outputs of a channel is its own combination of all paths
-    (l1, l2, l3) of natural parity, with weights for each element.
+    Each of the ``multiplicity`` outputs of a channel is a weighted sum of all paths (l1, l2, l3)
+    of natural parity, with its own weights for each element.
 
     (n_channels, m1 m2, n_atoms) -> (n_channels * multiplicity, m3, n_atoms)
     """
@@ -95,22 +101,40 @@ class Coupling(nn.Module):
         self.weight = nn.Parameter(torch.randn(n_elements, n_channels, multiplicity, len(paths)))
         self.multiplicity = multiplicity
         self.n_out = n_components(lmaxs[2])
-        self._kept: dict[int, Tensor] = {}
-        self._kept_for: tuple[int, int, torch.dtype] | None = None
+        # element -> matrices; None while weights may change
+        self._kept: dict[int, Tensor] | None = None
 
     def matrices(self, element: int) -> Tensor:
         """(n_channels, multiplicity m3, m1 m2): the weighted Clebsch–Gordan matrices.
 
-        Without gradients they are kept until the weights change.
+        In evaluation mode they are kept. Threads may evaluate one network together: entries are
+        never changed, and one that two threads make at once is the same twice.
         """
-        if torch.is_grad_enabled():
+        kept = self._kept
+        if kept is None or (torch.is_grad_enabled() and self.weight.requires_grad):
             return self._weighted(element)
-        state = (self.weight._version, self.weight.data_ptr(), self.weight.dtype)
-        if self._kept_for != state:
-            self._kept, self._kept_for = {}, state
-        if element not in self._kept:
-            self._kept[element] = self._weighted(element)
-        return self._kept[element]
+        if element not in kept:
+            # a tensor of inference mode could not take part in later differentiation
+            with torch.inference_mode(False), torch.no_grad():
+                kept[element] = self._weighted(element)
+        return kept[element]
+
+    def _forget(self) -> None:
+        self._kept = None if self.training else {}
+
+    def train(self, mode: bool = True) -> Self:
+        super().train(mode)
+        self._forget()
+        return self
+
+    def _load_from_state_dict(self, *arguments: Any, **options: Any) -> None:
+        super()._load_from_state_dict(*arguments, **options)
+        self._forget()
+
+    def _apply(self, *arguments: Any, **options: Any) -> Self:
+        super()._apply(*arguments, **options)  # type: ignore[no-untyped-call]
+        self._forget()
+        return self
 
     def _weighted(self, element: int) -> Tensor:
         weight = self.weight[element]
@@ -163,33 +187,32 @@ class ElementMLP(nn.Module):
 class Readout(nn.Module):
     """Features of an atom -> the irreps of a target.
 
-    Scalars come from a small MLP; l > 0 of natural parity (-1)^l linearly; unnatural parity, which
-    the features do not hold, from products of two linear maps, e.g. 1e from 1o⊗1o, 2e⊗2e, 3o⊗3o.
+    Scalars come from a small MLP; l > 0 of natural parity (-1)^l from a linear map; unnatural
+    parity, which the features lack, from products of two linear maps, e.g. 1e from 1o⊗1o, 2e⊗2e,
+    3o⊗3o.
 
     (n_channels, m, n_atoms) -> (n_atoms, irreps.dim)
     """
 
     def __init__(self, n_elements: int, n_channels: int, lmax: int, irreps: str) -> None:
         super().__init__()
-        self.irreps = o3.Irreps(irreps)
+        self.irreps = Irreps.parse(irreps)
         if self.irreps.lmax > lmax:
             raise ValueError(f"target {irreps} needs lmax >= {self.irreps.lmax}, not {lmax}")
         self.heads = nn.ModuleList(
-            _head(n_elements, n_channels, lmax, irrep.l, irrep.p)
-            for multiplicity, irrep in self.irreps
-            for _ in range(multiplicity)
+            _head(n_elements, n_channels, lmax, irrep) for irrep in self.irreps
         )
 
     def forward(self, x: Tensor, element: int) -> Tensor:
         return torch.cat([head(x, element) for head in self.heads], dim=-1)
 
 
-def _head(n_elements: int, n_channels: int, lmax: int, degree: int, parity: int) -> nn.Module:
-    if parity != (-1) ** degree:
-        return _ProductHead(n_elements, n_channels, lmax, degree)
-    if degree == 0:
+def _head(n_elements: int, n_channels: int, lmax: int, irrep: Irrep) -> nn.Module:
+    if not irrep.natural:
+        return _ProductHead(n_elements, n_channels, lmax, irrep.degree)
+    if irrep.degree == 0:
         return _ScalarHead(n_elements, n_channels)
-    return _LinearHead(n_elements, n_channels, degree)
+    return _LinearHead(n_elements, n_channels, irrep.degree)
 
 
 class _ScalarHead(nn.Module):
@@ -235,7 +258,7 @@ class _ProductHead(nn.Module):
         out = x.new_zeros(())
         for path, (l1, l2, _) in enumerate(self.paths):
             left = a[:, l1**2 : (l1 + 1) ** 2] * self.weight[element, path][:, None, None]
-            # the sum over channels first: what is left to couple is small
+            # summed over channels first: little is left to couple
             pairs = outer(left, b[:, l2**2 : (l2 + 1) ** 2]).sum(dim=0)
             table: Tensor = getattr(self, f"couple_{l1}_{l2}")
             out = out + pairs.T @ table.flatten(0, 1)

@@ -12,12 +12,16 @@ import re
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Annotated
 
 import torch
 from torch import Tensor, nn
 
 from aptnn_md.atoms.neighbours import Graph
-from aptnn_md.models.e3nn_compat import o3, wigner_3j
+from aptnn_md.errors import InputError
+from aptnn_md.models.angular import wigner_3j
+from aptnn_md.models.e3nn_compat import o3
+from aptnn_md.settings import Range, check_settings
 
 N_RADIAL = 10
 RADIAL_WIDTH = 100
@@ -40,11 +44,19 @@ class SimpleConfig:
 
     elements: tuple[int, ...]
     target_irreps: str
-    cutoff: float = 6.0
-    n_channels: int = 20
-    n_layers: int = 2
-    lmax: int = 2
-    n_neighbours: float = 90.0
+    cutoff: Annotated[float, Range(more_than=0.0)] = 6.0
+    n_channels: Annotated[int, Range(at_least=1, at_most=4096)] = 20
+    n_layers: Annotated[int, Range(at_least=0, at_most=100)] = 2
+    lmax: Annotated[int, Range(at_least=0, at_most=8)] = 2
+    n_neighbours: Annotated[float, Range(more_than=0.0)] = 90.0
+
+    def __post_init__(self) -> None:
+        check_settings(self, "network simple")
+        # features and spherical harmonics, each of at most lmax, are coupled to the target
+        needed = math.ceil(o3.Irreps(self.target_irreps).lmax / 2)
+        if self.lmax < needed:
+            expected = f"at least {needed} for {self.target_irreps}"
+            raise InputError("network simple", "lmax", self.lmax, expected)
 
 
 @dataclass(frozen=True)

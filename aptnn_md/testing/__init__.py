@@ -10,14 +10,16 @@ import importlib
 from typing import TYPE_CHECKING
 
 _HOME = {
+    "assert_equivariant": "aptnn_md.testing.equivariance",
     "check_engine": "aptnn_md.testing.engines",
     "check_tensor_model": "aptnn_md.testing.models",
 }
 
-__all__ = ["check_engine", "check_tensor_model"]
+__all__ = ["assert_equivariant", "check_engine", "check_tensor_model"]
 
 if TYPE_CHECKING:
     from aptnn_md.testing.engines import check_engine
+    from aptnn_md.testing.equivariance import assert_equivariant
     from aptnn_md.testing.models import check_tensor_model
 
 

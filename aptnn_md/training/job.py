@@ -1,11 +1,10 @@
-"""A training job: from files to a model file, with log, picture and restart."""
+"""Running a training job: from files to a model file, with log, picture and restart."""
 
 from __future__ import annotations
 
-import io
+import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
-from functools import cached_property
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +15,7 @@ from aptnn_md._version import __version__
 from aptnn_md.errors import InputError
 from aptnn_md.files import write_output
 from aptnn_md.models.tensor_network import TensorNetwork, fresh_model
-from aptnn_md.prediction.model_file import ModelFile, model_path, read_model_file, write_model_file
+from aptnn_md.prediction.model_file import ModelFile, read_model_file, write_model_file
 from aptnn_md.prediction.predictor import Predictor
 from aptnn_md.progress import Progress
 from aptnn_md.targets import TARGETS, targets_of
@@ -29,69 +28,29 @@ from aptnn_md.training.dataset import (
 )
 from aptnn_md.training.evaluation import evaluate_targets
 from aptnn_md.training.log import draw_learning_curves, log_table
-from aptnn_md.training.trainer import EpochRecord, Trainer, TrainingSettings, with_epochs
+from aptnn_md.training.records import EpochRecord
+from aptnn_md.training.settings import TrainingJob, with_epochs
+from aptnn_md.training.state import StateFile
+from aptnn_md.training.trainer import Trainer
 
-
-@dataclass(frozen=True)
-class TrainingJob:
-    """What to train on what, and where to put it.
-
-    Attributes
-    ----------
-    data : labelled frames, extxyz
-    out : model file to write; log (.csv), learning curve (.png) and state stand beside it
-    valid : frames for validation; without it ``valid_fraction`` of the frames of ``data``, and with
-        a fraction of 0 nothing is held out and the last weights are kept
-    target, network, network_settings : see :class:`~aptnn_md.models.tensor_network.TensorNetwork`
-    start_from : model file or bundled name whose weights the training begins with; it must be of
-        the same target and network. Several networks begin with its members in turn
-    committee : networks to train, with seeds ``training.seed``, ``training.seed + 1``, ...
-    training : of each network; ``max_minutes`` is for all of them together
-    card : further entries of the model card, e.g. ``level_of_theory`` and ``licence``
-    """
-
-    data: Path
-    out: Path
-    valid: Path | None = None
-    valid_fraction: float = 0.1
-    target: str = "apt"
-    network: str = "ace"
-    network_settings: Mapping[str, Any] = field(default_factory=dict)
-    start_from: str = ""
-    committee: int = 1
-    training: TrainingSettings = field(default_factory=TrainingSettings)
-    device: str = "cpu"
-    card: Mapping[str, str] = field(default_factory=dict)
-
-    @property
-    def state_path(self) -> Path:
-        """State of a job that has not ended."""
-        return self.out.with_suffix(self.out.suffix + ".state")
-
-    @cached_property
-    def fingerprint(self) -> dict[str, Any]:
-        """What a restarted job must have in common with the one it continues."""
-        return {
-            "data": file_sha256(self.data),
-            "valid": file_sha256(self.valid) if self.valid else str(self.valid_fraction),
-            "start_from": file_sha256(model_path(self.start_from)) if self.start_from else "",
-            "target": self.target,
-            "network": self.network,
-            "network_settings": dict(self.network_settings),
-            "committee": self.committee,
-            "training": asdict(self.training),
-        }
+log = logging.getLogger(__name__)
 
 
 def run_training(job: TrainingJob, restart: bool = False) -> ModelFile:
-    """Train, or go on with ``restart``, and write the model file.
+    """Train, or resume with ``restart``, and write the model file.
+
+    A network that the time limit ended before its last epoch is named in the log and in the model
+    card (``"training_ended"``).
 
     Raises
     ------
     InputError
-        Data, settings or output that cannot be used; a state file that is there without
-        ``restart``, is not there with it, or belongs to another job.
+        Data, settings or output that cannot be used; a state file without ``restart``, none with
+        it, or one of another job.
+    RunError
+        Training diverged.
     """
+    _check_device(job.device)
     training, validation = _frames(job)
     job = replace(job, training=with_epochs(job.training, len(training)))
     start = read_model_file(job.start_from) if job.start_from else None
@@ -99,7 +58,8 @@ def run_training(job: TrainingJob, restart: bool = False) -> ModelFile:
     if start is not None:
         job, elements = _as_start(job, start, elements)
     config = TensorNetwork(job.network, elements, job.target, job.network_settings).settings
-    finished, unfinished = _read_state(job, restart)
+    state = StateFile.of(job)
+    finished, unfinished = state.begin(restart)
     for member in range(len(finished), job.committee):
         settings = replace(
             job.training,
@@ -117,25 +77,43 @@ def run_training(job: TrainingJob, restart: bool = False) -> ModelFile:
         if unfinished is not None:
             trainer.load_state(unfinished)
             unfinished = None
-        _train_member(job, trainer, finished)
-        finished.append({"weights": trainer.weights(), "records": _plain(trainer.records)})
-        _write_state(job, finished, None)
+        _train_member(job, trainer, state, finished)
+        finished.append(
+            {
+                "weights": trainer.weights(),
+                "records": _plain(trainer.records),
+                "ended": str(trainer.ending),
+            }
+        )
+        state.write(finished, None)
     checkpoint = ModelFile(
         network=job.network,
         config=config,
         target=job.target,
         members=tuple(member["weights"] for member in finished),
     )
-    card = _card(job, checkpoint, start, training, validation)
+    ended = [member["ended"] for member in finished]
+    card = {**_card(job, checkpoint, start, training, validation), "training_ended": ended}
     write_model_file(job.out, replace(checkpoint, card=card))
     job.state_path.unlink(missing_ok=True)
     return read_model_file(job.out)
 
 
+def _check_device(device: str) -> None:
+    """Refuse a device that torch does not know or cannot use here."""
+    try:
+        torch.zeros(1, device=device).add(1.0)
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        reason = str(error).splitlines()[0][:120]
+        raise InputError(
+            "--device", device, reason, "a device of this machine, e.g. cpu"
+        ) from error
+
+
 def _as_start(
     job: TrainingJob, start: ModelFile, elements: tuple[int, ...]
 ) -> tuple[TrainingJob, tuple[int, ...]]:
-    """The job with the network of the model that it begins with, and that model's elements."""
+    """The job with the network of the model that it starts from, and that model's elements."""
     for name, found, expected in (
         ("target", start.target, job.target),
         ("network", start.network, job.network),
@@ -168,7 +146,10 @@ def _frames(job: TrainingJob) -> tuple[list[LabelledFrame], list[LabelledFrame]]
         return frames, [frame for frame in held_out if frame.any_label]
     if len(frames) < 2 and job.valid_fraction > 0.0:
         raise InputError(
-            job.data, "frames", len(frames), "at least 2, or a validation file (--valid)"
+            job.data,
+            "frames",
+            len(frames),
+            "at least 2, --valid with other frames, or --valid-fraction 0",
         )
     training, validation = split(frames, job.valid_fraction, job.training.seed)
     for target in targets:
@@ -180,7 +161,7 @@ def _frames(job: TrainingJob) -> tuple[list[LabelledFrame], list[LabelledFrame]]
 
 
 def _train_member(
-    job: TrainingJob, trainer: Trainer, finished: Sequence[Mapping[str, Any]]
+    job: TrainingJob, trainer: Trainer, state: StateFile, finished: Sequence[Mapping[str, Any]]
 ) -> None:
     title = "training"
     if job.committee > 1:
@@ -190,17 +171,25 @@ def _train_member(
         progress.update(int(100 * trainer.fraction))
         while not trainer.finished:
             record = trainer.run_epoch()
-            _write_state(job, finished, trainer.state())
+            state.write(finished, trainer.state())
             records = [*earlier, _plain(trainer.records)]
             write_output(job.out.with_suffix(".csv"), log_table(records).encode())
             progress.update(int(100 * trainer.fraction) - progress.done, _note(record, job.target))
+    ending = trainer.ending
+    if ending.by_clock:
+        log.warning(
+            "%s ended by %s; all of them would take about --max-minutes %.3g",
+            title,
+            ending,
+            ending.minutes_needed * job.committee,
+        )
     draw_learning_curves(
         [*earlier, _plain(trainer.records)], job.out.with_suffix(".png"), _unit(job.target)
     )
 
 
 def _unit(target: str) -> str:
-    """Unit of an epoch's RMSEs; those of several targets are in units of their spreads."""
+    """Unit of an epoch's RMSEs; for several targets their spreads are the units."""
     return TARGETS[target].unit if target in TARGETS else "spread"
 
 
@@ -216,43 +205,7 @@ def _note(record: EpochRecord, target: str) -> str:
     return f"{note} {_unit(target)}"
 
 
-# ---------------------------------------------------------------------- state and card
-
-
-def _write_state(
-    job: TrainingJob, finished: Sequence[Mapping[str, Any]], unfinished: Mapping[str, Any] | None
-) -> None:
-    buffer = io.BytesIO()
-    state = {"job": job.fingerprint, "finished": list(finished), "unfinished": unfinished}
-    torch.save(state, buffer)
-    write_output(job.state_path, buffer.getvalue())
-
-
-def _read_state(
-    job: TrainingJob, restart: bool
-) -> tuple[list[dict[str, Any]], dict[str, Any] | None]:
-    """Finished members and the state of the one under way."""
-    path = job.state_path
-    if not path.exists():
-        if restart:
-            raise InputError(
-                path, "training state", "no such file", "the state of a job to go on with"
-            )
-        _write_state(job, [], None)  # says at once whether the output can be written
-        return [], None
-    if not restart:
-        raise InputError(path, "training state", "an unfinished job", "--restart, or no such file")
-    try:
-        state = torch.load(path, weights_only=True)
-        earlier = state["job"]
-    except Exception as error:
-        raise InputError(
-            path, "training state", "not a training state", "one to go on with"
-        ) from error
-    for key, value in job.fingerprint.items():
-        if earlier.get(key) != value:
-            raise InputError(path, key, value, f"{earlier.get(key)}, as the job began")
-    return state["finished"], state["unfinished"]
+# ---------------------------------------------------------------------- model card
 
 
 def _plain(records: Sequence[EpochRecord]) -> list[dict[str, Any]]:
@@ -291,7 +244,7 @@ def _card(
 
 
 def _rmses(predictor: Predictor, frames: Sequence[LabelledFrame]) -> Any:
-    """RMSE in the target's unit; of several targets one for each that has labels."""
+    """RMSE in the target's unit; for several targets one for each that has labels."""
     targets = [t for t in predictor.targets if any(f.has_label(t).any() for f in frames)]
     found = evaluate_targets(predictor, frames, targets)
     rmses = {target: evaluation.rmse for target, evaluation in found.items()}
@@ -299,5 +252,5 @@ def _rmses(predictor: Predictor, frames: Sequence[LabelledFrame]) -> Any:
 
 
 def _single(values: dict[str, Any]) -> Any:
-    """The value of a single target; of several all."""
+    """The value of a single target, or the dictionary of several."""
     return next(iter(values.values())) if len(values) == 1 else values

@@ -16,8 +16,8 @@ from aptnn_md.files import write_output
 def log_table(members: Sequence[Sequence[Mapping[str, Any]]]) -> str:
     """The epochs of all members as CSV; RMSEs in the target's unit (e for APTs).
 
-    Of several targets ``train_rmse`` and ``valid_rmse`` are relative to their spreads, and the
-    columns of each target are in its unit.
+    For several targets ``train_rmse`` and ``valid_rmse`` are relative to their spreads, and each
+    target's own columns are in its unit.
     """
     text = io.StringIO()
     header = ["member", "epoch", "seconds", "learning_rate", "train_rmse", "valid_rmse"]

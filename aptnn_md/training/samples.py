@@ -1,10 +1,11 @@
-"""Labelled frames as the training loop reads them, and the units in which it measures targets."""
+"""Labelled frames as the training loop reads them, and the scale on which it measures targets."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,7 @@ from torch import Tensor
 
 from aptnn_md.atoms.neighbours import build_graph
 from aptnn_md.models.tensor_network import TensorNetwork
+from aptnn_md.targets import APT
 from aptnn_md.training.dataset import LabelledFrame
 
 
@@ -39,7 +41,7 @@ class Sample:
     Attributes
     ----------
     geometry, species : see :class:`~aptnn_md.models.tensor_network.TensorNetwork`
-    labels : of the targets that have any
+    labels : target -> its labels, of targets that have any
     """
 
     geometry: Any
@@ -72,11 +74,11 @@ def gather(samples: Sequence[Sample], target: str) -> tuple[Tensor, Tensor]:
 
 
 TYPICAL_SPREAD = 0.1
-"""Spread of APTs in a molecular liquid, e: what the optimiser's settings were found with."""
+"""Spread of APTs in a molecular liquid, e, for which the optimiser's settings were found."""
 
 
 def spread_of(species: Tensor, tensors: Tensor) -> float:
-    """Root mean square of the components (n, 3, 3, ...) less the mean tensor of their element."""
+    """Root mean square of tensors (n, 3, 3, ...), less the mean tensor of their element."""
     squares = 0.0
     for element in species.unique():
         part = tensors[species == element].double()
@@ -84,15 +86,18 @@ def spread_of(species: Tensor, tensors: Tensor) -> float:
     return math.sqrt(squares / tensors.numel())
 
 
-def loss_factors(spreads: Mapping[str, float], pgt_weight: float = 1.0) -> dict[str, float]:
-    """What the mean squared error of each target is multiplied with in the loss.
+def loss_factors(
+    spreads: Mapping[str, float], weights: Mapping[str, float] = MappingProxyType({})
+) -> dict[str, float]:
+    """Factor of each target's mean squared error in the loss.
 
     APTs alone are measured in e. Everything else is measured by the target's spread, in units in
-    which that is :data:`TYPICAL_SPREAD`; ``pgt_weight`` shifts the balance of several.
+    which that is :data:`TYPICAL_SPREAD`; ``weights`` (target -> weight, by default 1) shift the
+    balance of several targets.
     """
-    if tuple(spreads) == ("apt",):
-        return {"apt": 1.0}
+    if tuple(spreads) == (APT.name,):
+        return {APT.name: 1.0}
     factors = {target: (TYPICAL_SPREAD / (size or 1.0)) ** 2 for target, size in spreads.items()}
-    if len(factors) > 1 and "pgt" in factors:
-        factors["pgt"] *= pgt_weight
+    if len(factors) > 1:
+        factors = {target: factor * weights.get(target, 1.0) for target, factor in factors.items()}
     return factors

@@ -1,13 +1,13 @@
 """Training: labelled frames -> a model file.
 
 The loss is the mean squared error of the Cartesian components, which for orthonormal irreps is
-the mean squared error of the irreps. PGTs, and several targets beside each other, are measured by
-the spread of their training labels, so that none dominates
-(:func:`~aptnn_md.training.samples.loss_factors`). AdamW with a short warm-up and a cosine schedule
-to zero; an exponential moving average of the weights is what is validated and kept.
+the mean squared error of the irreps. Targets other than APTs alone are measured by the spread of
+their training labels, so that none dominates (:func:`~aptnn_md.training.samples.loss_factors`).
+The optimiser is AdamW with a short warm-up and a cosine schedule to zero; an exponential moving
+average of the weights is validated and kept.
 
-Everything that the rest of a run depends on is in the state file beside the model, written after
-every epoch: a killed run that is restarted ends with the same model, bit by bit. (With a time
+The state file beside the model, written after every epoch, holds everything that the rest of a run
+depends on: a run that is killed and resumed ends with the same model, bit by bit. (With a time
 limit the schedule follows the clock, and then no two runs are equal.)
 """
 
@@ -15,85 +15,20 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import torch
 from ase.data import chemical_symbols
-from torch import Tensor
+from torch import Tensor, nn
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from aptnn_md.errors import RunError
 from aptnn_md.models.tensor_network import TensorNetwork
 from aptnn_md.training.dataset import LabelledFrame
+from aptnn_md.training.records import Ending, EpochRecord
 from aptnn_md.training.samples import Sample, gather, loss_factors, prepare, spread_of
-
-
-@dataclass(frozen=True)
-class TrainingSettings:
-    """How one network is trained.
-
-    Attributes
-    ----------
-    epochs : passes over the training frames; the schedule ends there. 0: as many as make about
-        :data:`TYPICAL_STEPS` optimiser steps, see :func:`with_epochs`
-    max_minutes : the schedule ends after this time instead, if that is sooner
-    learning_rate, weight_decay, batch_size, gradient_clip : of the optimiser; batches in frames
-    warmup_steps : optimiser steps of linear warm-up
-    ema_decay : of the averaged weights, per optimiser step
-    patience : epochs without a better validation error after which training stops; 0: never
-    seed : of initial weights and order of frames
-    pgt_weight : of PGTs in the loss beside APTs
-    """
-
-    epochs: int = 0
-    max_minutes: float = math.inf
-    learning_rate: float = 5e-3
-    weight_decay: float = 0.0
-    batch_size: int = 1
-    gradient_clip: float = 1.0
-    warmup_steps: int = 40
-    ema_decay: float = 0.99
-    patience: int = 0
-    seed: int = 0
-    pgt_weight: float = 1.0
-
-
-TYPICAL_STEPS = 1400
-"""Optimiser steps after which networks for some ten frames of a liquid had learned what
-generalises; after many more they had learned the frames."""
-
-FEWEST_EPOCHS = 30
-
-
-def with_epochs(settings: TrainingSettings, n_frames: int) -> TrainingSettings:
-    """Settings whose epochs suit the number of training frames, unless they are given."""
-    if settings.epochs:
-        return settings
-    steps_per_epoch = math.ceil(n_frames / settings.batch_size)
-    return replace(settings, epochs=max(FEWEST_EPOCHS, math.ceil(TYPICAL_STEPS / steps_per_epoch)))
-
-
-@dataclass
-class EpochRecord:
-    """What is known after an epoch.
-
-    Attributes
-    ----------
-    train, valid : RMSEs of components in the target's unit; of several targets the root mean
-        square of their RMSEs, each in units of its spread
-    valid_by_element : element -> RMSE; of several targets ``"apt_O"``, ...
-    train_by_target, valid_by_target : RMSEs in each target's unit, of several targets
-    """
-
-    epoch: int
-    seconds: float
-    learning_rate: float
-    train: float
-    valid: float
-    valid_by_element: dict[str, float] = field(default_factory=dict)
-    train_by_target: dict[str, float] = field(default_factory=dict)
-    valid_by_target: dict[str, float] = field(default_factory=dict)
+from aptnn_md.training.settings import TrainingSettings
 
 
 class Trainer:
@@ -101,10 +36,10 @@ class Trainer:
 
     Parameters
     ----------
-    model : with the weights to begin with; scales are fitted here
+    model : with its initial weights; scales are fitted here
     training, validation : frames; without validation the last averaged weights are kept
-    settings : see :class:`TrainingSettings`
-    trained : the weights have been trained before, on inputs whose scales they stay with
+    settings : see :class:`~aptnn_md.training.settings.TrainingSettings`; ``epochs`` is given
+    trained : the weights have been trained before, and the scales of their inputs are kept
     """
 
     def __init__(
@@ -122,13 +57,15 @@ class Trainer:
             model.fit_inputs([sample.geometry for sample in self.training])
         model.fit_outputs(labels)
         self.spreads = {target: spread_of(*labels[target]) for target in model.targets}
-        self.factors = loss_factors(self.spreads, settings.pgt_weight)
-        self.parameters = list(model.parameters())
+        self.factors = loss_factors(self.spreads, settings.weights)
+        self.parameters = nn.ParameterList(model.parameters())
         self.optimizer = torch.optim.AdamW(
             self.parameters, lr=settings.learning_rate, weight_decay=settings.weight_decay
         )
-        self.average = [parameter.detach().clone() for parameter in self.parameters]
-        self.best = [parameter.detach().clone() for parameter in self.parameters]
+        self.average = AveragedModel(self.parameters, multi_avg_fn=self._move_average)
+        # the average begins with the initial weights, not with those after the first step
+        self.average.n_averaged.fill_(1)
+        self.best = _copies(self.average.parameters())
         self.generator = torch.Generator().manual_seed(settings.seed)
         self.records: list[EpochRecord] = []
         self.steps = 0
@@ -139,12 +76,12 @@ class Trainer:
 
     @property
     def epoch(self) -> int:
-        """Epochs done."""
+        """Number of finished epochs."""
         return len(self.records)
 
     @property
     def seconds(self) -> float:
-        """Time spent, over restarts."""
+        """Time spent, earlier processes included."""
         return self._before + time.monotonic() - self._start
 
     @property
@@ -156,11 +93,11 @@ class Trainer:
 
     @property
     def finished(self) -> bool:
-        """Whether the schedule or the patience is at its end."""
-        if self._fraction(0.0) >= 1.0 or self._no_time_for_another_epoch():
-            return True
+        """Whether epochs, time or patience have come to an end."""
         patience = self.settings.patience
-        return bool(patience and self.records) and self.epoch - self.best_record.epoch >= patience
+        if patience and self.records and self.epoch - self.best_record.epoch >= patience:
+            return True
+        return self._fraction(0.0) >= 1.0 or self._no_time_for_another_epoch()
 
     def _no_time_for_another_epoch(self) -> bool:
         if not self.records:
@@ -170,7 +107,7 @@ class Trainer:
 
     @property
     def fraction(self) -> float:
-        """Part of the schedule that is done, 0 to 1."""
+        """Finished part of the schedule, 0 to 1."""
         return 1.0 if self.finished else self._fraction(0.0)
 
     def _fraction(self, within_epoch: float) -> float:
@@ -195,7 +132,7 @@ class Trainer:
             self.optimizer.zero_grad()
             for sample in batch:
                 loss = torch.zeros((), device=self.model.mean.device)
-                for target, errors in self._errors(sample).items():
+                for target, errors in _errors(self.model, sample).items():
                     square = errors.pow(2).sum()
                     squares[target] += square.item()
                     loss = loss + self.factors[target] * (square / n_components[target])
@@ -204,7 +141,8 @@ class Trainer:
                 counts[target] += count
             torch.nn.utils.clip_grad_norm_(self.parameters, self.settings.gradient_clip)
             self.optimizer.step()
-            self._update_average()
+            self.steps += 1
+            self.average.update_parameters(self.parameters)
         rmses = {target: math.sqrt(squares[target] / counts[target]) for target in self.factors}
         record = EpochRecord(
             epoch=self.epoch + 1,
@@ -219,20 +157,12 @@ class Trainer:
         if self.validation:
             self._validate(record)
         if not self.validation or not self.records or record.valid < self.best_record.valid:
-            self.best = [parameter.clone() for parameter in self.average]
+            self.best = _copies(self.average.parameters())
         self.records.append(record)
         return record
 
-    def _errors(self, sample: Sample) -> dict[str, Tensor]:
-        """(n_labelled, 3, 3, ...) of each target with labels."""
-        predicted = self.model(sample.geometry, sample.species)
-        return {
-            target: predicted[target][labels.atoms] - labels.tensors
-            for target, labels in sample.labels.items()
-        }
-
     def _overall(self, rmses: Mapping[str, float]) -> float:
-        """One figure for the RMSEs of the targets: that of a single one as it is."""
+        """One figure for the RMSEs of all targets; that of a single target is itself."""
         if len(self.factors) == 1:
             return next(iter(rmses.values()))
         relative = [rmse / (self.spreads[target] or 1.0) for target, rmse in rmses.items()]
@@ -246,20 +176,19 @@ class Trainer:
             group["lr"] = learning_rate
         return learning_rate
 
-    @torch.no_grad()
-    def _update_average(self) -> None:
+    def _move_average(self, average: Any, weights: Any, n_averaged: Tensor | int) -> None:
         # the average forgets the first, poor weights faster than the later ones
         decay = min(self.settings.ema_decay, (self.epoch + 1) / (self.epoch + 10))
-        self.steps += 1
-        for average, parameter in zip(self.average, self.parameters, strict=True):
-            average.lerp_(parameter, 1.0 - decay)
+        get_ema_multi_avg_fn(decay)(average, weights, n_averaged)
 
     @torch.no_grad()
     def _validate(self, record: EpochRecord) -> None:
-        current = [parameter.clone() for parameter in self.parameters]
-        self._load(self.average)
-        errors = [self._errors(sample) for sample in self.validation]
-        self._load(current)
+        current = _copies(self.parameters)
+        _load(self.parameters, self.average.parameters())
+        self.model.eval()
+        errors = [_errors(self.model, sample) for sample in self.validation]
+        self.model.train()
+        _load(self.parameters, current)
         rmses = {}
         for target in self.factors:
             found = [part[target] for part in errors if target in part]
@@ -272,7 +201,7 @@ class Trainer:
     def _validate_target(
         self, record: EpochRecord, target: str, errors: Tensor, species: Tensor
     ) -> float:
-        """RMSE of a target; those of its elements go into the record."""
+        """RMSE of a target; the RMSEs of its elements are added to the record."""
         prefix = f"{target}_" if len(self.factors) > 1 else ""
         errors = errors.flatten(1)
         for k, z in enumerate(self.model.config.elements):
@@ -281,25 +210,19 @@ class Trainer:
                 record.valid_by_element[prefix + chemical_symbols[z]] = rmse
         return float(errors.pow(2).mean().sqrt())
 
-    @torch.no_grad()
-    def _load(self, values: Sequence[Tensor]) -> None:
-        for parameter, value in zip(self.parameters, values, strict=True):
-            parameter.copy_(value)
-
     # ------------------------------------------------------------------ results and state
 
     def weights(self) -> dict[str, Tensor]:
         """State dictionary of the model with the best averaged weights."""
-        self._load(self.best)
-        return {
-            name: value.detach().cpu().clone() for name, value in self.model.state_dict().items()
-        }
+        _load(self.parameters, self.best)
+        state = self.model.state_dict()
+        return {name: value.detach().cpu().clone() for name, value in state.items()}
 
     def state(self) -> dict[str, Any]:
         """All that the rest of the run depends on, as plain data and tensors."""
         return {
-            "parameters": [parameter.detach().clone() for parameter in self.parameters],
-            "average": self.average,
+            "parameters": _copies(self.parameters),
+            "average": _copies(self.average.parameters()),
             "best": self.best,
             "optimizer": self.optimizer.state_dict(),
             "generator": self.generator.get_state(),
@@ -308,13 +231,43 @@ class Trainer:
             "seconds": self.seconds,
         }
 
-    def load_state(self, state: dict[str, Any]) -> None:
-        """Continue where :meth:`state` was taken."""
-        self._load(state["parameters"])
-        self.average = [value.to(self.parameters[0]) for value in state["average"]]
-        self.best = [value.to(self.parameters[0]) for value in state["best"]]
+    def load_state(self, state: Mapping[str, Any]) -> None:
+        """Continue where :meth:`state` was taken; its tensors may be on another device."""
+        _load(self.parameters, state["parameters"])
+        _load(self.average.parameters(), state["average"])
+        self.average.n_averaged.fill_(1 + state["steps"])
+        self.best = [value.to(self.model.mean) for value in state["best"]]
         self.optimizer.load_state_dict(state["optimizer"])
         self.generator.set_state(state["generator"].cpu())
         self.records = [EpochRecord(**record) for record in state["records"]]
         self.steps, self._before = state["steps"], state["seconds"]
         self._start = time.monotonic()
+
+    @property
+    def ending(self) -> Ending:
+        """How far the finished training came."""
+        planned = self.settings.epochs
+        by_clock = self.epoch < planned and (
+            self._no_time_for_another_epoch() or self.seconds >= 60.0 * self.settings.max_minutes
+        )
+        needed = self.seconds / 60.0 * planned / max(1, self.epoch)
+        return Ending(self.epoch, planned, by_clock, needed)
+
+
+def _copies(parameters: Iterable[Tensor]) -> list[Tensor]:
+    return [parameter.detach().clone() for parameter in parameters]
+
+
+@torch.no_grad()
+def _load(parameters: Iterable[Tensor], values: Iterable[Tensor]) -> None:
+    for parameter, value in zip(parameters, values, strict=True):
+        parameter.copy_(value)
+
+
+def _errors(model: nn.Module, sample: Sample) -> dict[str, Tensor]:
+    """(n_labelled, 3, 3, ...) of each target with labels."""
+    predicted = model(sample.geometry, sample.species)
+    return {
+        target: predicted[target][labels.atoms] - labels.tensors
+        for target, labels in sample.labels.items()
+    }

@@ -1,20 +1,24 @@
 """Symmetries of the networks, to the precision that the arithmetic allows."""
 
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from functools import cache
 
 import numpy as np
 import pytest
 import torch
 from ase import Atoms
-from helpers.systems import random_checkpoint, triclinic
-from scipy.spatial.transform import Rotation
+from helpers.systems import SMALL_ACE, random_checkpoint, triclinic
 
+from aptnn_md.atoms.neighbours import build_graph
 from aptnn_md.errors import InputError
 from aptnn_md.models.ace import CHUNK_SIZE
-from aptnn_md.models.ace_geometry import BLOCK_SIZE
-from aptnn_md.models.tensor_network import TensorNetwork, cartesian_basis, fresh_model
+from aptnn_md.models.cartesian import cartesian_basis
+from aptnn_md.models.densities import BLOCK_SIZE
+from aptnn_md.models.tensor_network import TensorNetwork, fresh_model
 from aptnn_md.prediction.predictor import Predictor
 from aptnn_md.tensors import gradient_parts
+from aptnn_md.testing.equivariance import assert_equivariant
 
 # relative to the rms of the tensors
 TOLERANCE = {"float32": 1e-5, "float64": 1e-11}
@@ -27,13 +31,6 @@ def predictor(network, dtype, target="apt"):
     return Predictor(random_checkpoint(network, target=target), dtype=dtype, neutral=False)
 
 
-def turned(operation, tensors):
-    """Tensors of atoms after an operation on all their indices."""
-    if tensors.ndim == 3:
-        return operation @ tensors @ operation.T
-    return np.einsum("ax,by,cz,nxyz->nabc", operation, operation, operation, tensors)
-
-
 def assert_close(found, expected, dtype):
     rms = np.sqrt(np.mean(expected**2))
     assert np.abs(found - expected).max() < TOLERANCE[dtype] * rms
@@ -41,18 +38,12 @@ def assert_close(found, expected, dtype):
 
 @pytest.mark.parametrize("network", NETWORKS)
 @pytest.mark.parametrize("dtype", PRECISIONS)
-@pytest.mark.parametrize("inversion", [1.0, -1.0])
-def test_rotation_and_inversion(network, dtype, inversion):
-    predict = predictor(network, dtype)
-    atoms = triclinic()
-    operation = inversion * Rotation.from_rotvec([1.0, -0.4, 2.0]).as_matrix()
-    moved = atoms.copy()
-    moved.set_cell(atoms.cell.array @ operation.T, scale_atoms=False)
-    moved.positions = atoms.positions @ operation.T
+def test_symmetries(network, dtype):
+    predict, atoms = predictor(network, dtype), triclinic()
     tensors = predict(atoms)
     # every irrep is there, or the test would see nothing of it
     assert np.abs(tensors - np.swapaxes(tensors, 1, 2)).max() > 0.1
-    assert_close(predict(moved), operation @ tensors @ operation.T, dtype)
+    assert_equivariant(predict, atoms, TOLERANCE[dtype])
 
 
 def members_of(predict, atoms):
@@ -64,7 +55,7 @@ def members_of(predict, atoms):
     ("network", "target", "dtype"),
     [("ace", "apt+pgt", "float32"), ("ace", "apt+pgt", "float64"), ("simple", "pgt", "float64")],
 )
-def test_gradients_under_rotation_inversion_permutation_and_translation(network, target, dtype):
+def test_symmetries_of_gradients(network, target, dtype):
     predict = predictor(network, dtype, target)
     atoms = triclinic()
     tensors = members_of(predict, atoms)
@@ -73,19 +64,10 @@ def test_gradients_under_rotation_inversion_permutation_and_translation(network,
     assert np.abs(pgt - np.swapaxes(pgt, 1, 2)).max() < (1e-6 if dtype == "float32" else 1e-14)
     # every irrep is there, or the test would see nothing of it
     assert all(np.abs(part).max() > 0.1 for part in gradient_parts(pgt).values())
-    for inversion in (1.0, -1.0):
-        operation = inversion * Rotation.from_rotvec([1.0, -0.4, 2.0]).as_matrix()
-        moved = atoms.copy()
-        moved.set_cell(atoms.cell.array @ operation.T, scale_atoms=False)
-        moved.positions = atoms.positions @ operation.T
-        for name, found in members_of(predict, moved).items():
-            assert_close(found, turned(operation, tensors[name]), dtype)
-    order = np.random.default_rng(1).permutation(len(atoms))
-    images = atoms[order]
-    images.positions += [0.7, -3.1, 12.0]
-    images.positions[::2] += 2 * atoms.cell.array[0] - atoms.cell.array[2]
-    for name, found in members_of(predict, images).items():
-        assert_close(found, tensors[name][order], dtype)
+    for name in tensors:
+        assert_equivariant(
+            lambda a, name=name: members_of(predict, a)[name], atoms, TOLERANCE[dtype]
+        )
 
 
 def test_gradients_of_chunks_and_supercells():
@@ -113,24 +95,6 @@ def test_basis_of_gradients_is_the_same_with_every_e3nn():
     parts = gradient_parts(basis.numpy())
     for name, part in zip(parts, (slice(3), slice(3, 6), slice(6, 11), slice(11, 18)), strict=True):
         assert np.allclose(parts[name][part], basis[part], atol=1e-12)
-
-
-@pytest.mark.parametrize("network", NETWORKS)
-@pytest.mark.parametrize("dtype", PRECISIONS)
-def test_permutation_translation_and_wrapping(network, dtype):
-    predict = predictor(network, dtype)
-    atoms = triclinic()
-    tensors = predict(atoms)
-    order = np.random.default_rng(1).permutation(len(atoms))
-    assert_close(predict(atoms[order]), tensors[order], dtype)
-    moved = atoms.copy()
-    moved.translate([0.7, -3.1, 12.0])
-    assert_close(predict(moved), tensors, dtype)
-    moved.wrap()
-    assert_close(predict(moved), tensors, dtype)
-    images = atoms.copy()
-    images.positions[::2] += 2 * atoms.cell.array[0] - atoms.cell.array[2]
-    assert_close(predict(images), tensors, dtype)
 
 
 @pytest.mark.parametrize("network", NETWORKS)
@@ -208,3 +172,95 @@ def test_targets_that_a_network_cannot_give_are_refused():
     for target in ("dipole", "apt+apt", ""):
         with pytest.raises(InputError, match=r"expected apt, pgt or apt\+pgt"):
             TensorNetwork("ace", (1, 8), target, {})
+
+
+def test_kept_couplings_follow_the_weights():
+    """eval() keeps matrices; new weights, another dtype and train() drop them."""
+    model = fresh_model("ace", "apt", (1, 8, 11), SMALL_ACE, 0).eval()
+    other = fresh_model("ace", "apt", (1, 8, 11), SMALL_ACE, 1)
+    graph = build_graph(triclinic(), model.config.cutoff)
+
+    @torch.no_grad()
+    def tensors():
+        return model(model.geometry(graph), model.species(graph))["apt"].clone()
+
+    coupling = model.network.couple_pair
+    first = tensors()
+    assert coupling.matrices(0).requires_grad
+    with torch.no_grad():
+        assert coupling.matrices(0) is coupling.matrices(0)
+    model.load_state_dict(other.state_dict())
+    second = tensors()
+    assert not torch.allclose(first, second)
+    model.train()
+    assert torch.equal(tensors(), second)
+    with torch.no_grad():
+        assert coupling.matrices(0) is not coupling.matrices(0)
+        for parameter in model.parameters():
+            parameter.mul_(0.9)
+    third = tensors()
+    assert not torch.allclose(second, third)
+    assert torch.equal(model.eval() and tensors(), third)
+    double = model.double()
+    assert double.network.couple_pair.matrices(0).dtype == torch.float64
+    assert float((tensors() - third).abs().max()) < 1e-4 * float(third.abs().max())
+
+
+def test_frozen_networks_can_be_differentiated_after_inference():
+    model = fresh_model("ace", "apt", (1, 8, 11), SMALL_ACE, 0).eval().requires_grad_(False)
+    graph = build_graph(triclinic(), model.config.cutoff)
+    geometry, species = model.geometry(graph), model.species(graph)
+    with torch.inference_mode():
+        expected = model(geometry, species)["apt"]
+    density = geometry.density.clone().requires_grad_()
+    found = model(replace(geometry, density=density), species)["apt"]
+    assert torch.allclose(found, expected, atol=1e-5)
+    found.sum().backward()
+    assert float(density.grad.abs().max()) > 0.0
+
+
+def test_threads_evaluate_one_network_together():
+    model = fresh_model("ace", "apt", (1, 8, 11), SMALL_ACE, 0).double()
+    graphs = [build_graph(triclinic(seed), model.config.cutoff) for seed in range(8)]
+
+    def tensors(graph):
+        with torch.inference_mode():
+            return model(model.geometry(graph), model.species(graph))["apt"]
+
+    expected = [tensors(graph) for graph in graphs]
+    for _ in range(5):
+        model.eval()  # nothing is kept yet: all threads start at once
+        with ThreadPoolExecutor(8) as pool:
+            found = list(pool.map(tensors, graphs))
+        assert all(torch.equal(a, b) for a, b in zip(found, expected, strict=True))
+        model.train()
+
+
+def test_default_message_cutoff_is_never_longer_than_the_cutoff():
+    """Beyond the cutoff there are no neighbours: messages would jump there."""
+    for cutoff, expected in ((6.0, 4.5), (4.0, 4.0)):
+        config = TensorNetwork("ace", (1, 8), "apt", {"cutoff": cutoff}).config
+        assert config.message_cutoff == expected
+    # model files say it in full
+    given = {"cutoff": 4.0, "message_cutoff": 4.5}
+    assert TensorNetwork("ace", (1, 8), "apt", given).config.message_cutoff == 4.5
+
+
+@pytest.mark.parametrize(
+    ("network", "name", "value"),
+    [
+        ("ace", "cutoff", float("nan")),
+        ("ace", "cutoff", -1.0),
+        ("ace", "n_channels", 10**7),
+        ("ace", "n_channels", "48"),
+        ("ace", "lmax", 3.5),
+        ("ace", "message_lmax", 4),
+        ("simple", "n_layers", -1),
+        ("simple", "cutoff", "6"),
+    ],
+)
+def test_impossible_settings_are_refused(network, name, value):
+    with pytest.raises(InputError, match=f"network {network}: {name}: found"):
+        TensorNetwork(network, (1, 8), "apt", {name: value})
+    with pytest.raises(InputError, match="elements"):
+        TensorNetwork(network, (1, 8), "apt", {"elements": (1,)})

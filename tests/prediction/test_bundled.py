@@ -1,5 +1,9 @@
 """The bundled models: what their cards say, and physics they must have right."""
 
+import subprocess
+import sys
+from pathlib import Path
+
 import ase.io
 import numpy as np
 import pytest
@@ -8,11 +12,23 @@ from ase import Atoms
 from aptnn_md.bundled import bundled_path
 from aptnn_md.prediction.model_file import BUNDLED_MODELS, read_model_file
 from aptnn_md.prediction.predictor import Predictor
+from aptnn_md.testing.equivariance import assert_equivariant
+
+REFERENCE = Path(__file__).parents[1] / "data" / "bundled_models.npz"
+"""Outputs in double precision, as of version 0.1, of the first atoms of three structures."""
 
 WATER = ase.io.read(bundled_path("water64.extxyz"))
 FIRST_OXYGEN = np.array(
     [[-1.3538, -0.0715, -0.0703], [-0.0567, -0.8732, 0.0913], [-0.0224, 0.0129, -1.1297]]
 )
+
+
+def stored_structure(stored, name):
+    """The bundled box of water, or eight of its molecules as a cluster or in a triclinic cell."""
+    if name == "box":
+        return WATER
+    parts = {key: stored[f"{name}/{key}"] for key in ("numbers", "positions", "cell")}
+    return Atoms(**parts, pbc=name == "triclinic")
 
 
 def oh_bonds():
@@ -74,3 +90,47 @@ def test_committee_knows_where_it_is_at_home():
     _, abroad = predictor.with_std(strange)
     assert np.sqrt(np.mean(at_home**2)) < 0.02
     assert np.sqrt(np.mean(abroad**2)) > 5 * np.sqrt(np.mean(at_home**2))
+
+
+@pytest.mark.parametrize("name", BUNDLED_MODELS)
+@pytest.mark.parametrize(("dtype", "tolerance"), [("float32", 2e-6), ("float64", 1e-12)])
+def test_numbers_are_those_of_earlier_versions(name, dtype, tolerance):
+    predictor = Predictor.from_file(name, dtype=dtype, neutral=False)
+    with np.load(REFERENCE) as stored:
+        for structure in ("box", "triclinic", "cluster"):
+            atoms = stored_structure(stored, structure)
+            expected = stored[f"{structure}/{name}"]
+            (tensors,) = predictor.tensors([atoms])[0].values()
+            found = tensors if "committee" in name else tensors[0]
+            atom_axis = 1 if "committee" in name else 0
+            found = np.take(found, range(expected.shape[atom_axis]), axis=atom_axis)
+            size = np.sqrt(np.mean(expected**2))
+            assert np.abs(found - expected).max() < tolerance * size, structure
+
+
+def test_ace_needs_no_e3nn():
+    """Evaluated where e3nn cannot be imported, the numbers are the same."""
+    script = (
+        "import sys; sys.modules['e3nn'] = None\n"
+        "import ase.io, numpy as np\n"
+        "from aptnn_md.bundled import bundled_path\n"
+        "from aptnn_md.prediction.predictor import Predictor\n"
+        "atoms = ase.io.read(bundled_path('water64.extxyz'))\n"
+        "stored = np.load(sys.argv[1])\n"
+        "for name in sys.argv[2:]:\n"
+        "    (tensors,) = Predictor.from_file(name, dtype='float64', neutral=False)"
+        ".tensors([atoms])[0].values()\n"
+        "    expected = stored[f'box/{name}']\n"
+        "    if expected.ndim == tensors.ndim - 1: expected = expected[None]\n"
+        "    assert np.allclose(tensors[:, :expected.shape[1]], expected, atol=1e-11)\n"
+        "assert not {'aptnn_md.models.simple', 'e3nn.o3'} & set(sys.modules)"
+    )
+    subprocess.run([sys.executable, "-c", script, REFERENCE, *BUNDLED_MODELS], check=True)
+
+
+@pytest.mark.parametrize("name", ["water-apt", "water-pgt"])
+def test_bundled_models_are_equivariant(name):
+    predictor = Predictor.from_file(name, dtype="float64")
+    with np.load(REFERENCE) as stored:
+        for structure in ("triclinic", "cluster"):
+            assert_equivariant(predictor, stored_structure(stored, structure), 1e-11)

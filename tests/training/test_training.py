@@ -1,12 +1,14 @@
-"""Training learns, respects missing labels, and goes on exactly after a kill."""
+"""Training learns, respects missing labels, and resumes exactly after a kill."""
 
 import csv
 import os
+import re
 import signal
 import subprocess
 import sys
 import time
 from dataclasses import replace
+from pathlib import Path
 
 import ase.io
 import numpy as np
@@ -15,14 +17,18 @@ import torch
 from ase.build import bulk
 from helpers.systems import SMALL_ACE, SMALL_SIMPLE, random_checkpoint, triclinic
 
+from aptnn_md.cli import main
 from aptnn_md.errors import InputError, RunError
+from aptnn_md.models.tensor_network import fresh_model
 from aptnn_md.prediction.model_file import read_model_file
 from aptnn_md.prediction.predictor import Predictor
 from aptnn_md.training.dataset import read_labelled
 from aptnn_md.training.evaluation import draw_parity, evaluate, evaluate_targets
-from aptnn_md.training.job import TrainingJob, run_training
+from aptnn_md.training.job import run_training
 from aptnn_md.training.samples import TYPICAL_SPREAD, loss_factors, spread_of
-from aptnn_md.training.trainer import TrainingSettings, with_epochs
+from aptnn_md.training.settings import TrainingJob, TrainingSettings, with_epochs
+from aptnn_md.training.state import StateFile
+from aptnn_md.training.trainer import Trainer
 
 
 def teacher(atoms):
@@ -138,7 +144,7 @@ def test_losses_are_measured_by_the_spread():
         # an error as large as the spread costs the same for any target
         for target, size in spreads.items():
             assert np.isclose(factors[target] * size**2, TYPICAL_SPREAD**2)
-    weighted = loss_factors({"apt": 0.05, "pgt": 8.0}, pgt_weight=3.0)
+    weighted = loss_factors({"apt": 0.05, "pgt": 8.0}, weights={"pgt": 3.0})
     assert np.isclose(weighted["pgt"] * 64.0, 3.0 * weighted["apt"] * 0.0025)
 
 
@@ -204,7 +210,7 @@ def start(data, out, *extra):
     )
 
 
-def test_killed_training_goes_on_exactly(tmp_path, data):
+def test_killed_training_resumes_exactly(tmp_path, data):
     process = start(data, tmp_path / "whole.pt")
     assert process.wait(120) == 0
     broken = tmp_path / "broken.pt"
@@ -298,9 +304,8 @@ def test_a_beginning_that_does_not_fit(tmp_path, data, joint_data):
         run_training(replace(again, data=tmp_path / "salt.extxyz"))
     with pytest.raises(InputError, match="no such file"):
         run_training(replace(again, start_from="absent.pt"))
-    # a job that was killed goes on with the same beginning only
-    state = {"job": again.fingerprint, "finished": [], "unfinished": None}
-    torch.save(state, tmp_path / "second.pt.state")
+    # a job that was killed is resumed with the same beginning only
+    StateFile.of(again).write([], None)
     run_training(job(data, tmp_path / "other.pt", epochs=1, seed=1))
     with pytest.raises(InputError, match="start_from"):
         run_training(replace(again, start_from=str(tmp_path / "other.pt")), restart=True)
@@ -313,6 +318,21 @@ def test_epochs_suit_the_number_of_frames():
     assert with_epochs(TrainingSettings(epochs=7), 9).epochs == 7
 
 
+def test_the_average_follows_the_formula(tmp_path, data):
+    """a <- d a + (1 - d) w after every step, d rising with the epochs to at most ema_decay."""
+    frames = read_labelled(data)[:3]
+    model = fresh_model("ace", "apt", (1, 8, 11), SMALL_ACE, 0)
+    trainer = Trainer(model, frames, [], TrainingSettings(epochs=30, ema_decay=0.3, batch_size=3))
+    expected = [parameter.detach().clone().double() for parameter in model.parameters()]
+    for epoch in range(6):
+        trainer.run_epoch()
+        decay = min(0.3, (epoch + 1) / (epoch + 10))
+        for average, parameter in zip(expected, model.parameters(), strict=True):
+            average.mul_(decay).add_((1.0 - decay) * parameter.detach())
+        for average, own in zip(expected, trainer.average.parameters(), strict=True):
+            assert torch.allclose(own.double(), average, rtol=1e-4, atol=1e-6)
+
+
 def test_divergence_is_said(tmp_path, data):
     with pytest.raises(RunError, match="diverged in epoch"):
         run_training(job(data, tmp_path / "m.pt", learning_rate=1e9, gradient_clip=1e9))
@@ -320,13 +340,100 @@ def test_divergence_is_said(tmp_path, data):
 
 def test_states_of_other_jobs_are_refused(tmp_path, data):
     out = tmp_path / "m.pt"
-    with pytest.raises(InputError, match="state of a job to go on with"):
+    with pytest.raises(InputError, match="state of a job to resume"):
         run_training(job(data, out), restart=True)
     (tmp_path / "m.pt.state").write_bytes(b"no state")
-    with pytest.raises(InputError, match="--restart, or no such file"):
+    with pytest.raises(InputError, match="--restart to resume it, or no such file"):
         run_training(job(data, out))
     with pytest.raises(InputError, match="not a training state"):
         run_training(job(data, out), restart=True)
+
+
+def test_states_of_other_versions_and_devices(tmp_path, data):
+    state = StateFile.of(job(data, tmp_path / "m.pt"))
+    torch.save({"job": {}, "finished": [], "unfinished": None}, state.path)
+    with pytest.raises(InputError, match="state of another version of aptnn_md"):
+        state.begin(restart=True)
+    torch.save([1, 2], state.path)
+    with pytest.raises(InputError, match="not a training state"):
+        state.begin(restart=True)
+    # written on one device, read for another
+    state.write([], {"parameters": [torch.ones(2)]})
+    assert state.begin(restart=True)[1]["parameters"][0].device.type == "cpu"
+    _, unfinished = replace(state, device="meta").begin(restart=True)
+    assert unfinished["parameters"][0].device.type == "meta"
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "expected"),
+    [
+        ("epochs", "60", "a whole number, at least 0"),
+        ("epochs", -1, "at least 0"),
+        ("batch_size", 0, "at least 1"),
+        ("learning_rate", float("nan"), "a number, more than 0"),
+        ("learning_rate", 0.0, "more than 0"),
+        ("max_minutes", 0.0, "more than 0"),
+        ("seed", -1, "at least 0"),
+        ("ema_decay", 1.0, "less than 1"),
+        ("patience", 1.5, "a whole number"),
+        ("weights", {"pgt": 0.0}, "a table"),
+        ("weights", {"dipoles": 1.0}, "targets among apt, pgt"),
+    ],
+)
+def test_settings_are_checked_for_python_users_too(name, value, expected):
+    with pytest.raises(
+        InputError, match=f"TrainingSettings: {name}: found .*expected .*{expected}"
+    ):
+        TrainingSettings(**{name: value})
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "expected"),
+    [
+        ("valid_fraction", 1.0, "less than 1"),
+        ("committee", 0, "at least 1"),
+        ("out", "model.csv", "a name for a model file"),
+        ("target", "dipole", "apt, pgt"),
+        ("network", "transformer", "one of ace, simple"),
+        ("device", 0, "text"),
+        ("training", {"epochs": 3}, "TrainingSettings"),
+    ],
+)
+def test_jobs_are_checked_for_python_users_too(name, value, expected):
+    with pytest.raises(InputError, match=f"TrainingJob: {name}: found .*expected .*{expected}"):
+        TrainingJob(**{"data": "frames.extxyz", "out": "model.pt", name: value})
+    assert TrainingJob("frames.extxyz", "model.pt").state_path == Path("model.pt.state")
+
+
+@pytest.mark.parametrize("device", ["tpu9", "xla"])
+def test_devices_that_are_not_there_are_refused(tmp_path, data, device):
+    with pytest.raises(InputError, match=f"--device: {device}: found .*expected a device of this"):
+        run_training(replace(job(data, tmp_path / "m.pt"), device=device))
+    assert not (tmp_path / "m.pt.state").exists()
+
+
+def test_a_training_ended_by_the_clock_says_so(tmp_path, data, caplog, capsys):
+    limited = job(data, tmp_path / "a.pt", epochs=10**5, max_minutes=0.03, committee=2)
+    ended = run_training(limited).card["training_ended"]
+    assert len(ended) == 2
+    for text in ended:
+        assert re.fullmatch(
+            r"the time limit, after \d+ of 100000 epochs, probably far from convergence", text
+        )
+    assert "network 2 of 2 ended by the time limit" in caplog.text
+    minutes = float(re.search(r"--max-minutes (\S+)", caplog.text)[1])
+    assert minutes > 2.0 * 0.03
+    caplog.clear()
+    whole = run_training(job(data, tmp_path / "b.pt", epochs=2))
+    assert whole.card["training_ended"] == ["all 2 epochs"]
+    patient = job(data, tmp_path / "c.pt", epochs=400, patience=2, learning_rate=1e-12)
+    assert run_training(patient).card["training_ended"] == ["patience, after 3 of 400 epochs"]
+    assert "ended by" not in caplog.text
+    config = tmp_path / "small.toml"
+    config.write_text("[network]\nn_channels = 4\ncutoff = 4.0\n[training]\nepochs = 100000\n")
+    command = ["train", "--config", str(config), "--data", str(data), "--max-minutes", "0.03"]
+    assert main([*command, "--out", str(tmp_path / "d.pt")]) == 0
+    assert "training was ended by the time limit, after" in capsys.readouterr().out
 
 
 def test_evaluation_against_plain_numpy(tmp_path, data):

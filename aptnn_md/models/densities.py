@@ -1,7 +1,7 @@
 """What the ``ace`` network sees of a structure: atomic densities and tables of neighbours.
 
 The density of an atom is A[i, (z, n), lm] = Σ_j B_n(r_ij) Y_lm(r̂_ij) over its neighbours j of
-element z. No weight is in it, so training computes it once a frame.
+element z. It holds no weight, so training computes it once per frame.
 
 After the atomic cluster expansion (Drautz, Phys. Rev. B 99, 014104 (2019)).
 """
@@ -10,17 +10,28 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Annotated
 
 import torch
 from torch import Tensor
 
 from aptnn_md.atoms.neighbours import Graph
-from aptnn_md.models.e3nn_compat import o3
+from aptnn_md.errors import InputError
+from aptnn_md.models.angular import spherical_harmonics
+from aptnn_md.models.irreps import Irreps
 from aptnn_md.models.layers import n_components
 from aptnn_md.models.radial import bessel_basis
+from aptnn_md.settings import Range, check_settings
 
 BLOCK_SIZE = 512
-"""Atoms whose edges are worked on at a time."""
+"""Atoms whose edges are processed at a time."""
+
+MESSAGE_CUTOFF = 4.5
+"""Å, unless it is given."""
+
+Count = Annotated[int, Range(at_least=1, at_most=4096)]
+Degree = Annotated[int, Range(at_least=0, at_most=8)]
+Length = Annotated[float, Range(more_than=0.0)]
 
 
 @dataclass(frozen=True)
@@ -30,12 +41,12 @@ class ACEConfig:
     Attributes
     ----------
     elements : atomic numbers, ascending
-    target_irreps : what comes out for each atom, in e3nn's notation
+    target_irreps : output for each atom, e.g. ``"1x0e+1x1e+1x2e"``
     cutoff, n_radial : Å and number of radial functions of the density
     n_channels, lmax : channels of the features and their largest l
-    multiplicity : combinations of coupling paths made of each channel
+    multiplicity : combinations of coupling paths formed for each channel
     message_cutoff, message_radial, message_channels, message_lmax, message_multiplicity : the same
-        for the messages
+        for the messages; a cutoff of 0 stands for 4.5 Å, or ``cutoff`` where that is shorter
     input_scale : size of the density that enters the network, see
         :meth:`aptnn_md.models.ace.ACENetwork.fit_scales`
     radial_decay : the n-th radial function is scaled by n^-radial_decay, so that slowly varying
@@ -44,26 +55,39 @@ class ACEConfig:
 
     elements: tuple[int, ...]
     target_irreps: str
-    cutoff: float = 6.0
-    n_radial: int = 8
-    n_channels: int = 48
-    lmax: int = 3
-    multiplicity: int = 2
-    message_cutoff: float = 4.5
-    message_radial: int = 8
-    message_channels: int = 16
-    message_lmax: int = 2
-    message_multiplicity: int = 3
-    input_scale: float = 0.1
+    cutoff: Length = 6.0
+    n_radial: Count = 8
+    n_channels: Count = 48
+    lmax: Degree = 3
+    multiplicity: Count = 2
+    message_cutoff: Annotated[float, Range(at_least=0.0)] = 0.0
+    message_radial: Count = 8
+    message_channels: Count = 16
+    message_lmax: Degree = 2
+    message_multiplicity: Count = 3
+    input_scale: Annotated[float, Range(more_than=0.0)] = 0.1
     radial_decay: float = 0.5
+
+    def __post_init__(self) -> None:
+        where = "network ace"
+        check_settings(self, where)
+        needed = Irreps.parse(self.target_irreps).lmax
+        if self.lmax < needed:
+            expected = f"at least {needed} for {self.target_irreps}"
+            raise InputError(where, "lmax", self.lmax, expected)
+        if self.message_lmax > self.lmax:
+            raise InputError(where, "message_lmax", self.message_lmax, f"at most lmax, {self.lmax}")
+        if not self.message_cutoff:
+            shorter = min(MESSAGE_CUTOFF, self.cutoff)
+            object.__setattr__(self, "message_cutoff", shorter)
 
 
 @dataclass(frozen=True)
-class Geometry:
-    """What the network needs to know of a graph; no weight is in it.
+class AtomicDensities:
+    """All that the network reads of a graph: density and neighbours of each atom, no weights.
 
-    Atoms are sorted by element. Neighbours are padded with zeros to the largest number of any
-    atom, ``p`` below.
+    Atoms are sorted by element. Neighbour tables are padded with zeros to ``p`` entries, the
+    largest number of neighbours of any atom.
 
     Attributes
     ----------
@@ -87,10 +111,10 @@ class Geometry:
         return slice(self.element_bounds[element], self.element_bounds[element + 1])
 
 
-def make_geometry(graph: Graph, config: ACEConfig, like: Tensor) -> Geometry:
+def atomic_densities(graph: Graph, config: ACEConfig, like: Tensor) -> AtomicDensities:
     """Density and neighbour tables of a graph whose elements are all in the configuration.
 
-    ``like`` says on which device and in which precision.
+    Device and precision are those of ``like``.
     """
     elements = torch.tensor(config.elements)
     species = torch.searchsorted(elements, torch.from_numpy(graph.atomic_numbers))
@@ -106,7 +130,7 @@ def make_geometry(graph: Graph, config: ACEConfig, like: Tensor) -> Geometry:
     )
     n_atoms, n_near = len(order), edges.largest_count(config.message_cutoff, len(order))
     top = n_components(config.message_lmax)
-    geometry = Geometry(
+    densities = AtomicDensities(
         order=order.to(like.device),
         element_bounds=(0, *torch.cumsum(counts, 0).tolist()),
         density=like.new_empty(n_atoms, len(elements) * config.n_radial, n_components(config.lmax)),
@@ -115,13 +139,13 @@ def make_geometry(graph: Graph, config: ACEConfig, like: Tensor) -> Geometry:
         message_neighbours=order.new_empty((n_atoms, n_near), device=like.device),
     )
     for atoms in edges.blocks(n_atoms):
-        _fill(config, geometry, edges.of(atoms), atoms, species, rank)
-    return geometry
+        _fill(config, densities, edges.of(atoms), atoms, species, rank)
+    return densities
 
 
 def _fill(
     config: ACEConfig,
-    geometry: Geometry,
+    densities: AtomicDensities,
     edges: _Edges,
     atoms: slice,
     species: Tensor,
@@ -131,25 +155,23 @@ def _fill(
     n_elements = len(config.elements)
     n_atoms, rows = atoms.stop - atoms.start, rank[atoms]
     distances = edges.vectors.norm(dim=1)
-    harmonics = o3.spherical_harmonics(
-        list(range(config.lmax + 1)), edges.vectors, normalize=True, normalization="component"
-    )
+    harmonics = spherical_harmonics(config.lmax, edges.vectors)
     groups = edges.centres * n_elements + species[edges.neighbours]
     table = _PaddedTable(groups, n_atoms * n_elements)
     basis = bessel_basis(distances, config.cutoff, config.n_radial)
     number = torch.arange(1, config.n_radial + 1, dtype=basis.dtype, device=basis.device)
     radial = table.fill(basis * number**-config.radial_decay)
     density = torch.bmm(radial.transpose(1, 2), table.fill(harmonics))
-    geometry.density[rows] = density.view(n_atoms, *geometry.density.shape[1:])
+    densities.density[rows] = density.view(n_atoms, *densities.density.shape[1:])
 
     near = distances < config.message_cutoff
-    width = geometry.message_neighbours.shape[1]
+    width = densities.message_neighbours.shape[1]
     table = _PaddedTable(edges.centres[near], n_atoms, width)
     basis = bessel_basis(distances[near], config.message_cutoff, config.message_radial)
-    geometry.message_radial[rows] = table.fill(basis).transpose(1, 2)
-    low = harmonics[near, : geometry.message_harmonics.shape[1]]
-    geometry.message_harmonics[rows] = table.fill(low).transpose(1, 2)
-    geometry.message_neighbours[rows] = table.fill(rank[edges.neighbours[near]])
+    densities.message_radial[rows] = table.fill(basis).transpose(1, 2)
+    low = harmonics[near, : densities.message_harmonics.shape[1]]
+    densities.message_harmonics[rows] = table.fill(low).transpose(1, 2)
+    densities.message_neighbours[rows] = table.fill(rank[edges.neighbours[near]])
 
 
 @dataclass(frozen=True)
@@ -161,18 +183,18 @@ class _Edges:
     vectors: Tensor
 
     def largest_count(self, cutoff: float, n_atoms: int) -> int:
-        """Neighbours within a cutoff of the atom that has most."""
+        """Largest number of neighbours within a cutoff of any atom."""
         near = self.centres[self.vectors.norm(dim=1) < cutoff]
         return int(torch.bincount(near, minlength=n_atoms).max()) if len(near) else 0
 
     @staticmethod
     def blocks(n_atoms: int) -> Iterator[slice]:
-        """Atoms whose edges are worked on together."""
+        """Atoms whose edges are processed together."""
         for first in range(0, n_atoms, BLOCK_SIZE):
             yield slice(first, min(first + BLOCK_SIZE, n_atoms))
 
     def of(self, atoms: slice) -> _Edges:
-        """Edges of a block of atoms; centres are counted from its first."""
+        """Edges of a block of atoms; centres are counted from its first atom."""
         ends = torch.tensor([atoms.start, atoms.stop], device=self.centres.device)
         first, last = torch.searchsorted(self.centres, ends).tolist()
         return _Edges(
@@ -183,7 +205,7 @@ class _Edges:
 
 
 class _PaddedTable:
-    """Places rows that belong to groups into a table of ``width`` columns.
+    """Collects rows by group into a table of ``width`` places per group.
 
     Without a width the table is as wide as the largest group.
     """

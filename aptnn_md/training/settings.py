@@ -1,0 +1,125 @@
+"""What a training is asked to do: :class:`TrainingSettings` and :class:`TrainingJob`.
+
+Defaults, types and ranges stand here and are checked here, for Python and the command line alike.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Annotated, Any
+
+from aptnn_md.errors import InputError
+from aptnn_md.models.architectures import known_network
+from aptnn_md.settings import Range, check_settings
+from aptnn_md.targets import TARGETS, targets_of
+
+
+@dataclass(frozen=True)
+class TrainingSettings:
+    """How one network is trained.
+
+    Attributes
+    ----------
+    epochs : passes over the training frames; the schedule ends there. 0: as many as make about
+        :data:`TYPICAL_STEPS` optimiser steps, see :func:`with_epochs`
+    max_minutes : the schedule ends after this time instead, if that is sooner
+    learning_rate, weight_decay, batch_size, gradient_clip : of the optimiser; batches in frames
+    warmup_steps : optimiser steps of linear warm-up
+    ema_decay : of the averaged weights, per optimiser step
+    patience : epochs without a better validation error after which training stops; 0: never
+    seed : of initial weights and order of frames
+    weights : target -> its weight in the loss beside other targets, by default 1
+
+    Raises
+    ------
+    InputError
+        A value of another type or out of its range.
+    """
+
+    epochs: Annotated[int, Range(at_least=0)] = 0
+    max_minutes: Annotated[float, Range(more_than=0.0, infinite=True)] = math.inf
+    learning_rate: Annotated[float, Range(more_than=0.0)] = 5e-3
+    weight_decay: Annotated[float, Range(at_least=0.0)] = 0.0
+    batch_size: Annotated[int, Range(at_least=1)] = 1
+    gradient_clip: Annotated[float, Range(more_than=0.0, infinite=True)] = 1.0
+    warmup_steps: Annotated[int, Range(at_least=0)] = 40
+    ema_decay: Annotated[float, Range(at_least=0.0, less_than=1.0)] = 0.99
+    patience: Annotated[int, Range(at_least=0)] = 0
+    seed: Annotated[int, Range(at_least=0, less_than=2**63)] = 0
+    weights: Mapping[str, Annotated[float, Range(more_than=0.0)]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        check_settings(self)
+        unknown = sorted(set(self.weights) - set(TARGETS))
+        if unknown:
+            expected = f"targets among {', '.join(TARGETS)}"
+            raise InputError(type(self).__name__, "weights", ", ".join(unknown), expected)
+
+
+TYPICAL_STEPS = 1400
+"""Optimiser steps after which networks trained on about ten frames of a liquid had learned what
+generalises; after many more they overfitted."""
+
+FEWEST_EPOCHS = 30
+
+
+def with_epochs(settings: TrainingSettings, n_frames: int) -> TrainingSettings:
+    """Settings whose epochs suit the number of training frames, unless they are given."""
+    if settings.epochs:
+        return settings
+    steps_per_epoch = math.ceil(n_frames / settings.batch_size)
+    return replace(settings, epochs=max(FEWEST_EPOCHS, math.ceil(TYPICAL_STEPS / steps_per_epoch)))
+
+
+@dataclass(frozen=True)
+class TrainingJob:
+    """What to train on which data, and where the model goes.
+
+    Attributes
+    ----------
+    data : labelled frames, extxyz
+    out : model file to write; log (.csv), learning curve (.png) and state stand beside it
+    valid : frames for validation; without it ``valid_fraction`` of the frames of ``data``, and with
+        a fraction of 0 nothing is held out and the last weights are kept
+    target, network, network_settings : see :class:`~aptnn_md.models.tensor_network.TensorNetwork`
+    start_from : model file or bundled name whose weights the training begins with; it must have
+        the same target and network. Several networks begin with its members in turn
+    committee : networks to train, with seeds ``training.seed``, ``training.seed + 1``, ...
+    training : of each network; ``max_minutes`` is for all of them together
+    device : torch device
+    card : further entries of the model card, e.g. ``level_of_theory`` and ``licence``
+
+    Raises
+    ------
+    InputError
+        A value of another type or out of its range, an unknown target or network.
+    """
+
+    data: Path
+    out: Path
+    valid: Path | None = None
+    valid_fraction: Annotated[float, Range(at_least=0.0, less_than=1.0)] = 0.1
+    target: str = "apt"
+    network: str = "ace"
+    network_settings: Mapping[str, Any] = field(default_factory=dict)
+    start_from: str = ""
+    committee: Annotated[int, Range(at_least=1)] = 1
+    training: TrainingSettings = field(default_factory=TrainingSettings)
+    device: str = "cpu"
+    card: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        where = type(self).__name__
+        check_settings(self, where)
+        targets_of(self.target, where)
+        known_network(self.network, where)
+        if self.out.suffix in {".csv", ".png"}:
+            raise InputError(where, "out", self.out, "a name for a model file, e.g. model.pt")
+
+    @property
+    def state_path(self) -> Path:
+        """State of a job that has not ended."""
+        return self.out.with_suffix(self.out.suffix + ".state")
