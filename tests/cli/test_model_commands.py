@@ -1,8 +1,10 @@
 """train, evaluate, predict, info and the command line as such."""
 
+import argparse
 import json
 import subprocess
 import sys
+from pathlib import Path
 
 import ase.io
 import numpy as np
@@ -10,7 +12,7 @@ import pytest
 from helpers.systems import random_checkpoint, triclinic
 
 from aptnn_md import __version__
-from aptnn_md.cli import COMMANDS, main
+from aptnn_md.cli import COMMANDS, main, train
 from aptnn_md.prediction.model_file import read_model_file, write_model_file
 from aptnn_md.prediction.predictor import Predictor
 from aptnn_md.stream import StreamHeader, StreamWriter
@@ -127,6 +129,19 @@ def test_both_targets_by_command_line(tmp_path, capsys, monkeypatch):
         columns = members.reshape(2, 17, -1)
         assert np.allclose(written.arrays[target], columns.mean(axis=0), atol=1e-6)
         assert np.allclose(written.arrays[f"{target}_std"], columns.std(axis=0, ddof=1), atol=1e-6)
+
+
+def test_weights_of_targets_have_two_spellings_in_files(tmp_path):
+    config = tmp_path / "train.toml"
+    config.write_text(
+        'data = "a.extxyz"\nout = "b.pt"\nnetwork_name = "simple"\n'
+        "[training]\napt_weight = 2\n[training.weights]\npgt = 0.5\n"
+    )
+    parser = argparse.ArgumentParser()
+    train.add_arguments(parser)
+    job = train.make_job(parser.parse_args(["--config", str(config), "--seed", "3"]))
+    assert job.training.weights == {"apt": 2.0, "pgt": 0.5}
+    assert (job.network, job.training.seed, job.data) == ("simple", 3, Path("a.extxyz"))
 
 
 def test_info_of_a_stream_and_a_potential(tmp_path, capsys):
