@@ -6,8 +6,12 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from aptnn_md.spectra.options import CONVERGENCE_RANGE, InfraredOptions
+
+_DEFAULT = InfraredOptions()
+
 if TYPE_CHECKING:
-    from aptnn_md.spectra.analysis.convergence import Monitor
+    from aptnn_md.spectra.convergence.monitor import Monitor
 
 
 def add_convergence_options(parser: argparse.ArgumentParser) -> None:
@@ -24,21 +28,21 @@ def add_convergence_options(parser: argparse.ArgumentParser) -> None:
         "--converge-range",
         type=float,
         nargs=2,
-        default=(0.0, 4000.0),
+        default=CONVERGENCE_RANGE,
         metavar=("LOW", "HIGH"),
-        help="cm⁻¹ (default: 0 4000)",
+        help="cm⁻¹ (default: {:g} {:g})".format(*CONVERGENCE_RANGE),
     )
     add(
         "--converge-resolution",
         type=float,
-        default=20.0,
+        default=_DEFAULT.resolution,
         metavar="CM",
         help="of that spectrum, cm⁻¹ (%(default)s)",
     )
     add(
         "--converge-skip",
         type=float,
-        default=0.0,
+        default=_DEFAULT.skip,
         metavar="PS",
         help="time at the beginning that does not count, ps (%(default)s)",
     )
@@ -48,9 +52,10 @@ def convergence_monitor(arguments: argparse.Namespace, stream: Path) -> Monitor 
     """What tells whether the run that writes ``stream`` may stop; None: no such option."""
     if arguments.until_converged is None:
         return None
-    from aptnn_md.spectra.analysis.convergence import Monitor
-    from aptnn_md.spectra.infrared.of_streams import StreamOptions
+    from aptnn_md.spectra.convergence.monitor import Monitor
 
     low, high = arguments.converge_range
-    options = StreamOptions(resolution=arguments.converge_resolution, skip=arguments.converge_skip)
+    options = InfraredOptions(
+        resolution=arguments.converge_resolution, skip=arguments.converge_skip
+    )
     return Monitor(stream, arguments.until_converged, (low, high), options)

@@ -20,8 +20,8 @@ from aptnn_md.engines.ipi.streaming import StreamSettings, SystemStream, one_str
 from aptnn_md.errors import InputError, RunError
 from aptnn_md.prediction.interface import PolarTensorPredictor, as_predictor
 from aptnn_md.progress import Progress
-from aptnn_md.spectra.analysis.convergence import Monitor
-from aptnn_md.spectra.analysis.stopping import ConvergenceStop
+from aptnn_md.spectra.convergence.monitor import Monitor
+from aptnn_md.spectra.convergence.stopping import ConvergenceStop
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Correlation of polarizability and dipole, ⟨ȧ_αβ(t) Ṁ_γ(0)⟩: of it sum-frequency spectra are made.
+"""Correlation of polarizability and dipole, ⟨ȧ_αβ(t) Ṁ_γ(0)⟩, for sum-frequency spectra.
 
 The resonant susceptibility of vibrational sum-frequency generation follows by a one-sided Fourier
 transform (A. Morita and J. T. Hynes, J. Phys. Chem. B 106, 673 (2002); by rates of change: T. Ohto,
@@ -7,7 +7,7 @@ rank three, so it vanishes in a liquid without a surface, and both surfaces of a
 groups on one side only.
 
 Order of time: **at positive times the polarizability is the later one**. Both signs of t are given,
-for the function is neither even nor odd where it is of groups.
+because between groups the function is neither even nor odd.
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ from aptnn_md.errors import InputError
 from aptnn_md.spectra.estimation.correlation import correlations
 from aptnn_md.spectra.estimation.parts import MAX_PAIRED
 from aptnn_md.spectra.estimation.runs import Run, pieces_of
-from aptnn_md.spectra.estimation.terms import TOTAL, Pair, Term, pair_name
+from aptnn_md.spectra.estimation.terms import TOTAL, Pair, Term
 from aptnn_md.spectra.raman.of_streams import HOW_TO_GET
 from aptnn_md.spectra.raman.polarizability import COMPONENTS
 from aptnn_md.spectra.sources.merging import merge_groups
-from aptnn_md.spectra.sources.stream_runs import StreamRun, check_same_system
+from aptnn_md.spectra.sources.streams import StreamRun, opened_runs
 
 _SIX, _THREE = len(COMPONENTS), 3
 _ALL = _SIX + _THREE
@@ -56,7 +56,7 @@ def polarizability_dipole(
     group_labels: Sequence[str] = (),
     unbiased: bool = True,
     names: Sequence[str] = (),
-) -> dict[str, PolarizabilityDipole]:
+) -> dict[tuple[str, ...], PolarizabilityDipole]:
     """⟨ȧ(t) Ṁ(0)⟩ of independent runs of one system.
 
     Parameters
@@ -71,9 +71,9 @@ def polarizability_dipole(
 
     Returns
     -------
-    ``""`` -> the total; with labels also ``"A × B"`` -> of ȧ of A at t with Ṁ of B at 0, for each
-    ordered pair of groups, A = B included. All pairs together are the total. Standard errors come
-    from blocks of the runs.
+    ``()`` -> the total; with labels also ``("A", "B")`` -> of ȧ of A at t with Ṁ of B at 0, for
+    each ordered pair of groups, A = B included. All pairs together are the total. Standard errors
+    come from blocks of the runs.
 
     Raises
     ------
@@ -85,29 +85,30 @@ def polarizability_dipole(
     if n_groups > MAX_PAIRED:
         expected = f"at most {MAX_PAIRED}; merge them"
         raise InputError("correlation", "groups", n_groups, expected)
-    pairs = {TOTAL: (np.ones(n_groups), np.ones(n_groups))}
+    whole = np.ones(n_groups)
+    pairs: dict[tuple[str, ...], tuple[FloatArray, FloatArray]] = {TOTAL: (whole, whole)}
     unit = np.eye(n_groups)
     if group_labels:
         pairs |= {
-            pair_name(first, second): (unit[a], unit[b])
+            (first, second): (unit[a], unit[b])
             for a, first in enumerate(group_labels)
             for b, second in enumerate(group_labels)
         }
-    terms: dict[str, Term] = {}
-    for name, (of_a, of_m) in pairs.items():
+    terms: dict[tuple[tuple[str, ...], int, int], Term] = {}
+    for pair, (of_a, of_m) in pairs.items():
         for k in range(_SIX):
             for c in range(_THREE):
                 # the left one is at time 0
                 left, right = _weights(of_m, _SIX + c), _weights(of_a, k)
-                terms[f"{name}|{k}|{c}"] = Pair(left, right)
+                terms[pair, k, c] = Pair(left, right)
     signals = [_signals(run, len(group_labels)) for run in rates]
     found = correlations(signals, spacing, max_time, terms, unbiased=unbiased, names=names)
     result = {}
-    for name in pairs:
-        grid = [[found[f"{name}|{k}|{c}"] for c in range(_THREE)] for k in range(_SIX)]
+    for pair in pairs:
+        grid = [[found[pair, k, c] for c in range(_THREE)] for k in range(_SIX)]
         values = np.array([[one.values for one in row] for row in grid])
         errors = np.array([[one.standard_error for one in row] for row in grid])
-        result[name] = PolarizabilityDipole(
+        result[pair] = PolarizabilityDipole(
             grid[0][0].time, np.moveaxis(values, -1, 0), np.moveaxis(errors, -1, 0)
         )
     return result
@@ -121,7 +122,7 @@ def polarizability_dipole_of_streams(
     skip: float = 0.0,
     merge: Sequence[str] = (),
     groups: bool = True,
-) -> dict[str, PolarizabilityDipole]:
+) -> dict[tuple[str, ...], PolarizabilityDipole]:
     """⟨ȧ(t) Ṁ(0)⟩ of streams that are independent runs of one system.
 
     Parameters
@@ -140,10 +141,7 @@ def polarizability_dipole_of_streams(
         Streams without polarizability rates, or that do not belong together, and what
         :func:`polarizability_dipole` raises.
     """
-    if not paths:
-        raise InputError("correlation", "streams", "none", "one or more")
-    runs = [StreamRun(path, skip) for path in paths]
-    check_same_system(runs)
+    runs = opened_runs(paths, skip)
     header = runs[0].reader.header
     if header.rate == "difference":
         expected = "rates: the increments of both are means over a frame"
@@ -165,7 +163,7 @@ def polarizability_dipole_of_streams(
 
 
 def joined(polarizability_rate: AnyArray, dipole_rate: AnyArray) -> FloatArray:
-    """(..., 6) ȧ and (..., 3) Ṁ behind each other, (..., 9)."""
+    """(..., 6) ȧ followed by (..., 3) Ṁ, (..., 9)."""
     return np.concatenate([polarizability_rate, dipole_rate], axis=-1)
 
 

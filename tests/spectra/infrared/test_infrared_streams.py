@@ -54,7 +54,7 @@ def test_constants_come_from_the_streams(tmp_path: Path) -> None:
         [RATES, RATES[:1600]], 2.0, 300.0, 1000.0, 30.0, f_sum=1.0, group_labels=["O", "H"]
     )
     np.testing.assert_allclose(spectrum.absorption, by_hand.absorption, rtol=1e-12)
-    assert list(spectrum.parts) == ["O", "H", "O × H"]
+    assert list(spectrum.parts) == ["O", "H", ("O", "H")]
     for name, part in spectrum.parts.items():
         np.testing.assert_allclose(part.mean, by_hand.parts[name].mean, rtol=1e-12)
     assert spectrum.sum_rule.found == pytest.approx(by_hand.sum_rule.found)

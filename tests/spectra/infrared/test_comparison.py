@@ -25,8 +25,8 @@ from aptnn_md.spectra import (
     read_table,
     report,
 )
-from aptnn_md.spectra.analysis.band_table import with_error
-from aptnn_md.spectra.analysis.comparison import comparison_report, write_comparison
+from aptnn_md.spectra.infrared.comparison import comparison_report, write_comparison
+from aptnn_md.spectra.output.text import with_error
 
 T, V = 300.0, 1000.0
 
