@@ -30,12 +30,24 @@ FLOORS: tuple[tuple[str, ...], ...] = (
 )
 """Rooms from the ground up."""
 
+SPECTRA_FLOORS: tuple[tuple[str, ...], ...] = (
+    ("options",),
+    ("estimation",),
+    ("sources",),
+    ("analysis",),
+    ("output",),
+    ("infrared", "raman", "velocities"),
+    ("convergence",),
+)
+"""Rooms inside ``spectra``, from the ground up."""
+
 FOUNDATION = {
     "_version", "arrays", "bundled", "callables", "errors", "files", "locks", "progress",
     "provenance", "structures", "targets", "tensors", "units",
 }  # fmt: skip
 """Modules at the top of the package that belong to the room ``foundation``."""
 
+SPECTRA_FLOOR_OF = {room: n for n, rooms in enumerate(SPECTRA_FLOORS) for room in rooms}
 FLOOR_OF = {room: floor for floor, rooms in enumerate(FLOORS) for room in rooms}
 WITHOUT_TORCH = {"foundation", "atoms", "stream", "labels", "spectra", "normal_modes"}
 OWN_MODULE = {
@@ -66,8 +78,14 @@ def room(module: str) -> str:
     return "foundation" if first in FOUNDATION else first
 
 
-def imports(path: Path, everywhere: bool = True) -> Iterator[str]:
-    """Modules imported at the top, or also inside functions; not those for type checkers."""
+def spectra_room(module: str) -> str | None:
+    """Room inside ``spectra`` of a module by its dotted name; None outside and at its door."""
+    parts = module.split(".")
+    return parts[2] if parts[1:2] == ["spectra"] and len(parts) > 2 else None
+
+
+def imports(path: Path, everywhere: bool = True, checkers: bool = False) -> Iterator[str]:
+    """Modules imported at the top, or also inside functions; those for type checkers on request."""
     tree = ast.parse(path.read_text(encoding="utf-8"))
     for_checkers = {
         id(inner)
@@ -76,7 +94,7 @@ def imports(path: Path, everywhere: bool = True) -> Iterator[str]:
         for inner in ast.walk(node)
     }
     for node in ast.walk(tree) if everywhere else tree.body:
-        if id(node) in for_checkers:
+        if id(node) in for_checkers and not checkers:
             continue
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
@@ -105,6 +123,21 @@ def test_imports_go_downward(path: Path) -> None:
         assert module in NAMES, f"{shown(path)} imports from {module}, the face of the package"
         there = room(module)
         assert there == here or FLOOR_OF[there] < FLOOR_OF[here], f"{shown(path)} -> {module}"
+
+
+def test_spectra_are_built_from_the_ground_up() -> None:
+    """Rooms inside ``spectra``, imports for type checkers included; never through the door."""
+    inside = {name: spectra_room(name) for name in NAMES if spectra_room(name)}
+    assert set(inside.values()) == set(SPECTRA_FLOOR_OF)
+    for path in MODULES:
+        here = inside.get(module_name(path))
+        if here is None:
+            continue
+        for module in imports(path, checkers=True):
+            assert module != "aptnn_md.spectra", f"{shown(path)} imports through the door"
+            there = spectra_room(module)
+            downward = there in (None, here) or SPECTRA_FLOOR_OF[there] < SPECTRA_FLOOR_OF[here]
+            assert downward, f"{shown(path)} -> {module}"
 
 
 def test_there_is_no_circle() -> None:

@@ -88,7 +88,7 @@ def of_each_stream(
     values: list[float] = []
     for one in found:
         if one.value is None:
-            expected = f"one; give the {field}, for the stream does not have it"
+            expected = f"one; give the {field} by hand"
             raise InputError(one.name, field, "none in the stream", expected)
         values.append(one.value)
         tolerance = _SAME_CONSTANT if one.constant else _SAME_MEAN

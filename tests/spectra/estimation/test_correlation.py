@@ -150,7 +150,7 @@ def test_bad_signals() -> None:
     broken = RUNS[0].copy()
     broken[33, 1, 0] = np.nan
     pieces = [broken[:20], broken[20:]]
-    with pytest.raises(InputError, match="a, frame 33: signal: found no number"):
+    with pytest.raises(InputError, match="a, frame 33: signal: found a value that is not finite"):
         correlations([pieces], 2.0, 30.0, TERMS, names=["a"])
     with pytest.raises(InputError, match=r"term: found weights of shape \(2,\), expected \(3,\)"):
         correlations(RUNS, 2.0, 30.0, TERMS | {"x": Auto(np.ones(2))})

@@ -149,7 +149,10 @@ def test_volumes_that_differ(tmp_path: Path) -> None:
 def test_unknown_constants(tmp_path: Path, field: str) -> None:
     frame = {name: value for name, value in FRAME.items() if name != field}
     path = stream(tmp_path / "a", 2500, frame, **{field: None})
-    with pytest.raises(InputError, match=f"a: {field}: found none in the stream, expected one, or"):
+    with pytest.raises(
+        InputError,
+        match=f"a: {field}: found none in the stream, expected one; give the {field} by hand",
+    ):
         spectrum_of_streams([path], 30.0)
     with pytest.raises(InputError, match=f"{field}: found -2"):
         spectrum_of_streams([path], 30.0, **{field: -2.0})  # type: ignore[arg-type]
@@ -163,7 +166,7 @@ def test_a_stream_given_twice(tmp_path: Path) -> None:
         InputError, match=r"b/\.\./a: stream: found the same as .*a, expected indep"
     ):
         spectrum_of_streams([path, tmp_path / "b" / ".." / "a"], 40.0)
-    with pytest.raises(InputError, match="x: run: found another one of that name"):
+    with pytest.raises(InputError, match="x: run: found the same name twice"):
         infrared_spectrum([RATES, RATES], 2.0, 300.0, 1000.0, 40.0, names=["x", "x"])
 
 

@@ -106,8 +106,8 @@ def test_streams_give_what_arrays_give(tmp_path: Path) -> None:
         np.testing.assert_allclose(found[name].standard_error, curve.standard_error, atol=1e-20)
     for options in ({"merge": ("kind",)}, {"groups": False}):
         merged = polarizability_dipole_of_streams([paths[0]], 40.0, skip=0.2, **options)
-        assert list(merged) == [""]
-        np.testing.assert_allclose(merged[""].values, expected[""].values, atol=1e-20)
+        assert list(merged) == [()]
+        np.testing.assert_allclose(merged[()].values, expected[()].values, atol=1e-20)
     with pytest.raises(InputError, match=r"polarizability_rate/bead: found none .*water-pgt"):
         polarizability_dipole_of_streams([paths[1]], 40.0)
     with pytest.raises(InputError, match="streams: found none"):

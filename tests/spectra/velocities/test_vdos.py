@@ -115,7 +115,7 @@ def test_centre_of_mass_at_rest(tmp_path):
     assert len(found.groups) == 8
     freedom = found.total_freedom
     assert freedom.expected == pytest.approx(21.0)
-    assert "centre of mass rests" in found.notes[-1]
+    assert "centre of mass is at rest" in found.notes[-1]
     merged = velocity_spectrum_of_streams([path], 30.0, merge=["kind"])
     assert list(merged.groups) == ["Cl", "O", "H"]
     chlorine = merged.freedom["Cl"]
@@ -136,7 +136,7 @@ def test_run_of_molecules(tmp_path, capsys, monkeypatch):
     )
     out = capsys.readouterr().out
     assert "degrees of freedom" in out
-    assert "centre of mass rests" in out
+    assert "centre of mass is at rest" in out
     found = velocity_spectrum_of_streams(["s"], 120.0)
     assert found.groups.keys() == {"H", "O", "Cl"}
     table = np.loadtxt("v.csv", delimiter=",")
@@ -164,7 +164,7 @@ def test_what_is_refused(tmp_path):
             "found none in the stream, expected velocities",
         ),
         (lambda: velocity_spectrum_of_streams([path], 1.0), "length: found 600 frames"),
-        (lambda: velocity_spectrum_of_streams([path], 40.0, by="colour"), "by: found 'colour'"),
+        (lambda: velocity_spectrum_of_streams([path], 40.0, by="colour"), "by: found colour"),
         (lambda: velocity_spectrum_of_streams([path], 40.0, temperature=-1.0), "temperature"),
         (
             lambda: write_velocities(
