@@ -11,7 +11,7 @@ from aptnn_md.spectra.options import InfraredOptions
 HELP = """\
 Infrared absorption n(ν̃)α(ν̃) in cm⁻¹: neperian absorption coefficient times refractive index.
 Several streams are independent runs of one system; longer ones weigh more. Standard errors come
-from blocks of the runs, and from the runs where there are enough of them."""
+from blocks of the runs, and from the runs if there are enough of them."""
 
 EXAMPLE = (
     "  aptnn-md spectrum ir run1.stream run2.stream --out ir.csv --plot ir.png --experiment water"

@@ -22,7 +22,7 @@ HELP = """\
 Harmonic vibrations of a molecule, a cluster or a crystal at Γ: wavenumbers from a Hessian,
 infrared intensities (km/mol) from polar tensors, and Raman activities (Å⁴/amu) and depolarisation
 ratios from polarizability gradients where the model or the file knows them. The Hessian comes from
-a file or from differences of forces, which go on where they were interrupted when the command is
+a file or from differences of forces, which continue where they were interrupted when the command is
 given again."""
 
 EXAMPLE = """\
@@ -99,7 +99,7 @@ def run(arguments: argparse.Namespace) -> None:
     from aptnn_md.cli.md import read_structure
 
     atoms = read_structure(arguments.start)
-    # a module of the user beside the input; last, so that it hides nothing
+    # for a user's module in the working directory; last, so that it hides nothing
     sys.path.append(os.getcwd())
     hessian = _hessian(arguments, atoms)
     modes = harmonic.normal_modes(hessian, atoms.get_masses(), atoms.positions, atoms.pbc)

@@ -131,8 +131,8 @@ def find_bands(
     half maximum is a tenth of the range, so that single noise spikes do not decide; the height is
     the value of the spectrum itself there; the width is the length of the parts of the range in
     which the spectrum is above half of the height. Standard errors of these are the larger of two:
-    from the jackknife over blocks, which knows how the blocks differ but not much where there are
-    few of them, and from what noise of the spectrum's standard error does to the maximum.
+    from the jackknife over blocks, which measures how the blocks differ but is uncertain when they
+    are few, and from what noise of the spectrum's standard error does to the maximum.
 
     Parameters
     ----------

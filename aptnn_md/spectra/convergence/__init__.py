@@ -1,1 +1,1 @@
-"""Whether runs that go on are long enough: errors of their spectra as they grow."""
+"""Whether runs are long enough yet: errors of their spectra as they grow."""

@@ -118,14 +118,14 @@ class Monitor:
             if not (self.path / "zarr.json").exists():
                 return None
             streams = InfraredStreams([self.path], self._options)
-            # now, and not when the run is long enough for a spectrum
+            # at once, not only when the run is long enough for a spectrum
             _check_range(self.wavenumbers, streams.plan.spacing)
             self._streams = streams
         self._streams.read()
         if not self._streams.long_enough:
             return None
         length = self._streams.length
-        # a look costs some time, and a little more data tells little
+        # a look costs time, and a little more data changes little
         if self._last is None or not self._last.length <= length < _GROWTH * self._last.length:
             self._last = convergence_of(self._streams, self.wavenumbers)
         return self._last
@@ -206,7 +206,7 @@ def follow(
     Raises
     ------
     InputError
-        See there; runs that are too short as yet are waited for.
+        See there; runs that are still too short are waited for.
     """
     yield from follow_streams(
         InfraredStreams(paths, options or InfraredOptions()), wavenumbers, every

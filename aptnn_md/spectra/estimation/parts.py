@@ -32,7 +32,7 @@ _MOLECULE = re.compile(r"(?P<kind>.+)-\d+")
 def part_terms(
     n_groups: int, group_labels: Sequence[str] = (), molecules: bool = False
 ) -> dict[Part, Term]:
-    """What must be computed for the parts; the total only where there are no labels.
+    """What must be computed for the parts; only the total if there are no labels.
 
     Parameters
     ----------

@@ -201,7 +201,7 @@ def block_levels(
     values: FloatArray, weights: FloatArray, runs: IntArray
 ) -> Iterator[tuple[FloatArray, FloatArray]]:
     """The same data in fewer and longer blocks: as given, merged by pairs as long as enough
-    blocks are left, and by runs where there are enough of them.
+    blocks are left, and by runs if there are enough of them.
 
     Where blocks are independent all levels give the same standard error; where slow motion
     correlates neighbours the later ones give a larger one.

@@ -28,7 +28,7 @@ def run_names(runs: Sequence[Run], names: Sequence[str] = ()) -> Sequence[str]:
 
 
 def pieces_of(run: Run) -> Iterator[AnyArray]:
-    """Pieces of a run that fit into the memory beside it."""
+    """Pieces of a run that are small beside it in memory."""
     if not isinstance(run, np.ndarray):
         yield from run
         return

@@ -14,7 +14,7 @@ from aptnn_md.spectra.analysis.bands import Reference, find_bands
 from aptnn_md.spectra.analysis.experiment import ReferenceCurve
 from aptnn_md.spectra.estimation.power import PowerBlocks, integration_weights
 from aptnn_md.spectra.infrared.report import (
-    bands_beside_experiments,
+    bands_and_experiments,
     bands_within,
     describe_quantum,
 )
@@ -113,7 +113,7 @@ def comparison_report(
     if not wanted:
         return lines
     found = {name: find_bands(spectrum, wanted, baseline) for name, spectrum in spectra.items()}
-    lines += ["", *bands_beside_experiments(found, reference, wanted, curves, baseline)]
+    lines += ["", *bands_and_experiments(found, reference, wanted, curves, baseline)]
     if differences and len(spectra) > 1:
         lines += ["", *_integral_differences(spectra, wanted)]
     return lines

@@ -33,7 +33,7 @@ class InfraredStreams(StreamSignal[InfraredSpectrum, InfraredOptions, Part]):
         return run.reader.rate_name(self.options.estimator)
 
     def _new_accumulator(self) -> LagAccumulator[Part]:
-        # where there are no labels the frames have one group
+        # without labels, frames have one group
         return infrared_accumulator(self.plan, len(self.labels) or 1, self.labels, self.molecules)
 
     def density(self) -> PowerBlocks:

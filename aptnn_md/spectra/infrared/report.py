@@ -1,4 +1,4 @@
-"""A spectrum in a few lines of text, beside experiments where there are any."""
+"""An infrared spectrum in a few lines of text, compared with experiments on request."""
 
 from __future__ import annotations
 
@@ -45,13 +45,13 @@ def report(
     wanted = bands_within(spectrum.wavenumber[-1], reference, ranges)
     if wanted:
         found = {"simulation": find_bands(spectrum, wanted, baseline)}
-        lines += ["", *bands_beside_experiments(found, reference, wanted, curves, baseline)]
+        lines += ["", *bands_and_experiments(found, reference, wanted, curves, baseline)]
     if wanted and spectrum.parts:
         lines += ["", *part_table(spectrum, wanted)]
     return lines
 
 
-def bands_beside_experiments(
+def bands_and_experiments(
     found: Mapping[str, Sequence[Band]],
     reference: Reference | None,
     ranges: Mapping[str, tuple[float, float]],

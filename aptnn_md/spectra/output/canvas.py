@@ -23,7 +23,7 @@ LINE, BAND, EXPERIMENT = "#0b4f8a", "#8fbce6", "#c8501e"
 """Colours of a spectrum, its error band, and experiments."""
 
 COLOURS = ("#0b4f8a", "#009e73", "#cc3d75", "#e69f00", "#56b4e9", "#7a5195", "#8c6d31", "#444444")
-"""Colours of several curves, for all kinds of eyes."""
+"""Colours of several curves, which colour-blind readers can tell apart."""
 
 _VISIBLE = 0.02
 _WAVENUMBER = "wavenumber  $\\tilde{\\nu}$  (cm$^{-1}$)"
@@ -111,7 +111,7 @@ def draw_band(
 
 
 def legend(axes: Axes, **more: object) -> None:
-    """A legend without a frame, where there is something to explain."""
+    """A legend without a frame, if any curve has a label."""
     if axes.get_legend_handles_labels()[0]:
         axes.legend(frameon=False, fontsize=8.5, loc="best", **more)
 
@@ -145,7 +145,7 @@ def describe_runs(spectrum: OfRuns, volume: float | None = None) -> str:
 
 
 def title(axes: Axes, text: str) -> None:
-    """A title that does not shout."""
+    """A small grey title."""
     axes.set_title(text, fontsize=9.5, color="0.25")
 
 

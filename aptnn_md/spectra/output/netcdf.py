@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import tempfile
 from pathlib import Path
@@ -34,10 +35,9 @@ def save_dataset(path: str | os.PathLike[str], dataset: xarray.Dataset) -> None:
     InputError
         h5netcdf is not installed, or the file cannot be written.
     """
+    if importlib.util.find_spec("h5netcdf") is None:
+        raise InputError("NetCDF", "h5netcdf", "not installed", _INSTALL)
     with tempfile.TemporaryDirectory() as folder:
         partial = Path(folder) / "spectrum.nc"
-        try:
-            dataset.to_netcdf(partial, engine="h5netcdf")
-        except (ImportError, ValueError) as error:
-            raise InputError("NetCDF", "h5netcdf", "not installed", _INSTALL) from error
+        dataset.to_netcdf(partial, engine="h5netcdf")
         write_output(Path(path), partial.read_bytes())

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 
 def with_error(value: float, error: float) -> str:
-    """``12.3 ± 0.4``: as many digits as the error has, no error where there is none."""
+    """``12.3 ± 0.4``: as many digits as the error justifies; no error if it is unknown."""
     if math.isnan(value):
         return "-"
     if math.isnan(error) or error <= 0.0:

@@ -51,7 +51,7 @@ class RamanStreams(StreamSignal[RamanSpectrum, RamanOptions, ChannelTerm]):
         return name
 
     def _new_accumulator(self) -> LagAccumulator[ChannelTerm]:
-        # where there are no labels the frames have one group
+        # without labels, frames have one group
         return raman_accumulator(self.plan, len(self.labels) or 1, self.labels, self.options)
 
     def _signal(self, piece: FloatArray) -> FloatArray:

@@ -128,7 +128,7 @@ class StreamRun:
 
     @property
     def f_sum(self) -> float | None:
-        """Mean of f_sum of all atoms, e²/amu: groups add up, for velocities of atoms are
+        """Mean of f_sum of all atoms, e²/amu: groups add up, because velocities of atoms are
         independent."""
         mean = self.mean("f_sum")
         return None if mean is None else float(mean.sum())

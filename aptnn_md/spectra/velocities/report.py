@@ -33,6 +33,6 @@ def report_velocities(spectrum: VelocitySpectrum) -> list[str]:
 
 
 def named_curves(spectrum: VelocitySpectrum) -> list[tuple[str, PowerBlocks]]:
-    """The total, and the groups where there are several."""
+    """The total, and the groups if there are several."""
     groups = list(spectrum.groups.items())
     return [(TOTAL_NAME, spectrum.total), *(groups if len(groups) > 1 else ())]

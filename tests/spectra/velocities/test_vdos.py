@@ -15,7 +15,9 @@ from aptnn_md.cli import main
 from aptnn_md.engines.ase.calculator import APTCalculator
 from aptnn_md.engines.ase.md import MDSettings, run_md
 from aptnn_md.errors import InputError
+from aptnn_md.spectra.options import VelocityOptions
 from aptnn_md.spectra.velocities.of_streams import velocity_spectrum_of_streams
+from aptnn_md.spectra.velocities.spectrum import velocity_spectrum
 from aptnn_md.spectra.velocities.table import write_velocities
 from aptnn_md.stream import StreamHeader, StreamWriter
 
@@ -149,6 +151,45 @@ def test_run_of_molecules(tmp_path, capsys, monkeypatch):
     assert freedom.expected == pytest.approx(3 * 18 - 3)
     assert freedom.found == pytest.approx(freedom.expected, rel=0.25)
     assert (tmp_path / "v.png").stat().st_size > 10_000
+
+
+def test_arrays_give_what_streams_give(tmp_path):
+    """Whole runs or pieces of them; groups by the labels of atoms."""
+    atoms, velocities = oscillating(3000)
+    path = write(tmp_path / "s", atoms, velocities)
+    known = velocity_spectrum_of_streams([path], 40.0, by="element", window="gaussian")
+    single = velocities.astype(np.float32).astype(float)  # as streams hold them
+    symbols, masses = atoms.get_chemical_symbols(), atoms.get_masses()
+    options = VelocityOptions(resolution=40.0, window="gaussian")
+    pieces = [single[:700], single[700:]]
+    for run in (single, pieces):
+        found = velocity_spectrum([run], SPACING, masses, 300.0, options=options, labels=symbols)
+        np.testing.assert_allclose(found.total.mean, known.total.mean, rtol=1e-12)
+        assert found.total_freedom.n_atoms == 8
+        for label, curve in known.groups.items():
+            np.testing.assert_allclose(found.groups[label].mean, curve.mean, rtol=1e-12)
+            assert found.freedom[label].found == pytest.approx(
+                known.freedom[label].found, rel=1e-12
+            )
+            assert found.freedom[label].expected == known.freedom[label].expected
+    whole = velocity_spectrum([single], SPACING, masses, 300.0, 40.0, window="gaussian")
+    assert list(whole.groups) == ["all"]
+    np.testing.assert_allclose(whole.groups["all"].mean, whole.total.mean, rtol=1e-12)
+
+
+def test_arrays_that_are_refused():
+    run = np.zeros((400, 2, 3))
+    for change, message in [
+        ({"masses": [1.0]}, r"velocity: found shape \(400, 2, 3\), expected \(frames, 1, 3\)"),
+        ({"masses": [1.0, -1.0]}, "masses: found"),
+        ({"labels": ["a"]}, "labels: found 1, expected 2, one for each atom"),
+        ({"temperature": 0.0}, "temperature: found 0.0"),
+        ({"skip": 1.0}, "skip: found 1.0, expected 0.0: arrays are used as they are"),
+        ({"by": "element"}, "by: found 'element'"),
+    ]:
+        arguments = {"masses": [1.0, 2.0], "temperature": 300.0, "resolution": 100.0, **change}
+        with pytest.raises(InputError, match=message):
+            velocity_spectrum([run], SPACING, **arguments)
 
 
 def test_what_is_refused(tmp_path):
