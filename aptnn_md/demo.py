@@ -1,4 +1,4 @@
-"""The whole way on what is bundled: water, MACE potential, APT network, stream, spectrum."""
+"""The main job on bundled files: water, MACE potential, APT network, stream, spectrum."""
 
 from __future__ import annotations
 
@@ -112,8 +112,8 @@ def water_box() -> Atoms:
 def _best_threads(atoms: Atoms) -> Iterator[int]:
     """Let torch use all its threads or one, whichever gives forces of ``atoms`` sooner.
 
-    The tensors of 192 atoms are small: on an idle machine a second thread helps, beside other
-    work the threads wait for each other ten times as long as they compute.
+    The tensors of 192 atoms are small: on an idle machine a second thread helps, with other
+    work running, threads wait for each other ten times as long as they compute.
     """
     import torch
 
@@ -186,10 +186,10 @@ def _analyse(place: DemoFiles, say: Callable[[str], None]) -> None:
     for line in report(spectrum, WATER):
         say(line)
     say("")
-    say(f"± is one standard error; {picoseconds:.2g} ps of one box are little: a longer run")
+    say(f"± is one standard error; {picoseconds:.2g} ps of one box is little: a longer run")
     say("(--ps 20) in the same directory continues this one and makes the error smaller")
     if resolution > _NARROWEST_BAND:
-        say("bands narrower than the resolution, as the bend, come out too low and too broad")
+        say("bands narrower than the resolution, such as the bend, come out too low and too broad")
     say("")
     size = sum(file.stat().st_size for file in place.stream.rglob("*") if file.is_file())
     say(

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def add_convergence_options(parser: argparse.ArgumentParser) -> None:
-    """--until-converged and what it means."""
+    """Add ``--until-converged`` and its settings."""
     add = parser.add_argument
     add(
         "--until-converged",
@@ -44,12 +44,12 @@ def add_convergence_options(parser: argparse.ArgumentParser) -> None:
         type=float,
         default=_DEFAULT.skip,
         metavar="PS",
-        help="time at the beginning that does not count, ps (%(default)s)",
+        help="time to leave out at the beginning, ps (%(default)s)",
     )
 
 
 def convergence_monitor(arguments: argparse.Namespace, stream: Path) -> Monitor | None:
-    """What tells whether the run that writes ``stream`` may stop; None: no such option."""
+    """The monitor of the run that writes ``stream``; None without ``--until-converged``."""
     if arguments.until_converged is None:
         return None
     from aptnn_md.spectra.convergence.monitor import Monitor

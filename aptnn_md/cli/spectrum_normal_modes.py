@@ -67,7 +67,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--pgt", metavar="FILE", help="polarizability gradients: extxyz with the array pgt, or .npy"
     )
     add("--total-charge", type=float, default=0.0, metavar="E", help="e (%(default)s)")
-    add("--relax", action="store_true", help="go to the energy minimum first; the cell stays")
+    add("--relax", action="store_true", help="relax to the energy minimum first; the cell is kept")
     add(
         "--fmax",
         type=float,
@@ -151,7 +151,7 @@ def _hessian(arguments: argparse.Namespace, atoms: Atoms) -> FloatArray:
     print(f"Hessian: {checkpoint}, asymmetry up to {found.asymmetry:.2g} eV/Å²")
     print(f"largest force: {found.largest_force:.2g} eV/Å")
     if found.largest_force > LARGE_FORCE:
-        print("warning: this is no energy minimum, where modes mean little; --relax goes to one")
+        print("warning: this is not an energy minimum, so the modes mean little; --relax finds one")
     return found.matrix
 
 
@@ -192,7 +192,7 @@ def _gradients(path: str | None, atoms: Atoms) -> FloatArray | None:
 def _notes(modes: NormalModes) -> list[str]:
     notes = []
     if modes.imaginary:
-        notes.append(f"{modes.imaginary} imaginary mode(s): this is no energy minimum")
+        notes.append(f"{modes.imaginary} imaginary mode(s): this is not an energy minimum")
     rigid = float(abs(modes.rigid).max(initial=0.0))
     if rigid > SMALL_RIGID:
         notes.append(

@@ -1,4 +1,4 @@
-"""Options of ``aptnn-md spectrum`` for what is made of a spectrum, and the making of it."""
+"""Options of ``aptnn-md spectrum`` for tables, pictures and quantities, and their output."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def add_band_arguments(parser: argparse.ArgumentParser) -> None:
         default=[],
         metavar="FILE",
         help="experimental curve to compare with: columns wavenumber and one of n_alpha, alpha "
-        "and n, k and n, epsilon_imag; may be given again",
+        "and n, k and n, epsilon_imag; may be repeated",
     )
     bands.add_argument(
         "--reference-n",

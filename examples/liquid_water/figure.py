@@ -22,8 +22,8 @@ from aptnn_md.spectra import (
     spectrum_of_streams,
 )
 from aptnn_md.spectra.estimation.parts import is_cross
+from aptnn_md.spectra.infrared.axes import draw_references, label_absorption, mark_bands
 from aptnn_md.spectra.infrared.comparison import comparison_report
-from aptnn_md.spectra.infrared.experiments import draw_references, label_absorption, mark_bands
 from aptnn_md.spectra.output.canvas import (
     COLOURS,
     Scale,

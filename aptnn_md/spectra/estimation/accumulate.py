@@ -194,7 +194,7 @@ class LagAccumulator(Generic[Key]):
         return free // self.plan.hop + 1 if free >= 0 else 0
 
     def _advance(self, state: _Run, buffer: FloatArray) -> None:
-        """Add as many segments as there are and as one block and the memory for it take."""
+        """Add as many of the available segments as fit into one block and into memory."""
         if not state.blocks or state.blocks[-1].count >= self._group:
             self._open_block(state)
         block = state.blocks[-1]
@@ -288,7 +288,7 @@ def _chosen(components: Components) -> slice | list[int]:
 
 
 def _joined(run: _Run) -> FloatArray:
-    """All frames that are kept, in one array."""
+    """All frames kept, in one array."""
     if len(run.pieces) > 1:
         run.pieces = [np.concatenate(run.pieces)]
     return run.pieces[0]

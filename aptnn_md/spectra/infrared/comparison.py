@@ -55,7 +55,7 @@ def difference(first: InfraredSpectrum, second: InfraredSpectrum) -> Difference:
     Raises
     ------
     InputError
-        Resolutions differ by more than 2 %: what differs would be the resolution.
+        Resolutions differ by more than 2 %, which alone would make spectra differ.
     """
     _check_resolutions(first, second)
     if (pair := _pair(first, second)) is not None:
@@ -94,13 +94,13 @@ def comparison_report(
     baseline: bool = False,
     differences: bool = False,
 ) -> list[str]:
-    """What each spectrum is, and a table of the bands of all.
+    """What each spectrum is, and a table of all their bands.
 
     Parameters
     ----------
     spectra : name -> spectrum
     reference, ranges, curves, baseline : see :func:`aptnn_md.spectra.infrared.report.report`
-    differences : also how much the integrals of bands differ from those of the first spectrum
+    differences : also the differences of integrals of bands from those of the first spectrum
     """
     lines = []
     for name, spectrum in spectra.items():

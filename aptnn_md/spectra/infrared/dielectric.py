@@ -1,8 +1,8 @@
 """Optical constants from n(ν̃)α(ν̃): permittivity, refractive index, absorption coefficient.
 
 Absorption gives ε″ = n·α/(2πν̃) without any further knowledge, because α = 4πν̃κ and ε″ = 2nκ;
-then ε′ follows by Kramers–Kronig, (n + iκ)² = ε′ + iε″, and α = 4πν̃κ alone. With e^{-iωt}, ε″ and κ are
-positive where light is absorbed.
+then ε′ follows by Kramers–Kronig, (n + iκ)² = ε′ + iε″, and α = 4πν̃κ alone. With e^{-iωt}, ε″ and
+κ are positive where light is absorbed.
 
 A simulation does not resolve what is slower than the inverse resolution. Below the ``lowest``
 wavenumber, which is the resolution, absorption is taken as growing like ν̃², as it does in all

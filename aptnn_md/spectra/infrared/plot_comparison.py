@@ -10,8 +10,8 @@ from matplotlib.axes import Axes
 from aptnn_md.errors import InputError
 from aptnn_md.spectra.analysis.bands import Reference
 from aptnn_md.spectra.analysis.experiment import ReferenceCurve
+from aptnn_md.spectra.infrared.axes import draw_references, label_absorption, mark_bands
 from aptnn_md.spectra.infrared.comparison import Difference
-from aptnn_md.spectra.infrared.experiments import draw_references, label_absorption, mark_bands
 from aptnn_md.spectra.infrared.spectrum import InfraredSpectrum
 from aptnn_md.spectra.output.canvas import (
     COLOURS,
