@@ -15,6 +15,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -24,7 +25,8 @@ from aptnn_md.spectra.estimation.correlation import correlations
 from aptnn_md.spectra.estimation.parts import MAX_PAIRED
 from aptnn_md.spectra.estimation.runs import Run, pieces_of
 from aptnn_md.spectra.estimation.terms import TOTAL, Pair, Term
-from aptnn_md.spectra.raman.of_streams import HOW_TO_GET
+from aptnn_md.spectra.options import RateOptions, chosen
+from aptnn_md.spectra.raman.of_streams import polarizability_array
 from aptnn_md.spectra.raman.polarizability import COMPONENTS
 from aptnn_md.spectra.sources.merging import merge_groups
 from aptnn_md.spectra.sources.streams import StreamRun, opened_runs
@@ -117,11 +119,8 @@ def polarizability_dipole(
 def polarizability_dipole_of_streams(
     paths: Sequence[str | os.PathLike[str]],
     max_time: float,
-    *,
-    estimator: str | None = None,
-    skip: float = 0.0,
-    merge: Sequence[str] = (),
-    groups: bool = True,
+    options: RateOptions | None = None,
+    **changes: Any,
 ) -> dict[tuple[str, ...], PolarizabilityDipole]:
     """⟨ȧ(t) Ṁ(0)⟩ of streams that are independent runs of one system.
 
@@ -129,11 +128,8 @@ def polarizability_dipole_of_streams(
     ----------
     paths : stream directories, with polarizability rates
     max_time : longest time, fs
-    estimator : of both rates; default: the streams' first one
-    skip : time to leave out at the beginning of each stream, ps
-    merge : rules by which groups are merged; see
-        :func:`aptnn_md.spectra.sources.merging.merge_groups`
-    groups : give the parts of groups, too
+    options : what of the streams is used: ``estimator``, ``skip``, ``merge``, ``parts``
+    changes : fields of the options, e.g. ``skip=5.0``
 
     Raises
     ------
@@ -141,19 +137,22 @@ def polarizability_dipole_of_streams(
         Streams without polarizability rates, or that do not belong together, and what
         :func:`polarizability_dipole` raises.
     """
-    runs = opened_runs(paths, skip)
+    settings = chosen(RateOptions, options, None, changes)
+    runs = opened_runs(paths, settings.skip)
     header = runs[0].reader.header
     if header.rate == "difference":
         expected = "rates: the increments of both are means over a frame"
         raise InputError(runs[0].name, "rate", "differences", expected)
-    merged = merge_groups(header.groups, merge) if merge else None
-    labels = (merged.labels if merged else header.groups) if groups else ()
+    merged = merge_groups(header.groups, settings.merge) if settings.merge else None
+    labels = (merged.labels if merged else header.groups) if settings.parts else ()
 
     def pieces(run: StreamRun) -> Iterator[FloatArray]:
-        for a, m in run.together(_names(run, estimator)):
+        estimator = settings.estimator
+        arrays = polarizability_array(run, estimator), run.reader.rate_name(estimator)
+        for a, m in run.together(arrays):
             joint = joined(a, m)
             joint = merged(joint) if merged else joint
-            yield joint if groups else joint.sum(axis=1, keepdims=True)
+            yield joint if settings.parts else joint.sum(axis=1, keepdims=True)
 
     several = labels if len(labels) > 1 else ()
     names = [run.name for run in runs]
@@ -165,15 +164,6 @@ def polarizability_dipole_of_streams(
 def joined(polarizability_rate: AnyArray, dipole_rate: AnyArray) -> FloatArray:
     """(..., 6) ȧ followed by (..., 3) Ṁ, (..., 9)."""
     return np.concatenate([polarizability_rate, dipole_rate], axis=-1)
-
-
-def _names(run: StreamRun, estimator: str | None) -> tuple[str, str]:
-    """Arrays of ȧ and Ṁ of an estimator."""
-    dipole = run.reader.rate_name(estimator)
-    name = f"polarizability_rate/{dipole.rpartition('/')[2]}"
-    if name not in run.reader.arrays:
-        raise InputError(run.name, name, "none in the stream", HOW_TO_GET)
-    return name, dipole
 
 
 def _weights(groups: FloatArray, component: int) -> FloatArray:

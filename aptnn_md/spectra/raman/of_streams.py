@@ -23,7 +23,7 @@ from aptnn_md.spectra.raman.spectrum import (
 )
 from aptnn_md.spectra.sources.streams import StreamRun, StreamSignal
 
-HOW_TO_GET = (
+_HOW_TO_GET = (
     "polarizability rates: run md or ipi with a model that knows polarizability gradients too, "
     "e.g. --model water-apt,water-pgt"
 )
@@ -43,12 +43,7 @@ class RamanStreams(StreamSignal[RamanSpectrum, RamanOptions, ChannelTerm]):
     """
 
     def _array_of(self, run: StreamRun) -> str:
-        rate = run.reader.rate_name(self.options.estimator)
-        name = f"polarizability_rate/{rate.rpartition('/')[2]}"
-        # a stream without any frame yet has no arrays at all
-        if run.reader.arrays and name not in run.reader.arrays:
-            raise InputError(run.name, name, "none in the stream", HOW_TO_GET)
-        return name
+        return polarizability_array(run, self.options.estimator)
 
     def _new_accumulator(self) -> LagAccumulator[ChannelTerm]:
         # without labels, frames have one group
@@ -79,6 +74,21 @@ class RamanStreams(StreamSignal[RamanSpectrum, RamanOptions, ChannelTerm]):
             estimator=self.estimator,
             n_beads=self.header.n_beads,
         )
+
+
+def polarizability_array(run: StreamRun, estimator: str | None) -> str:
+    """Name of the array of ȧ of an estimator.
+
+    Raises
+    ------
+    InputError
+        The stream has no such estimator, or no polarizability rates.
+    """
+    name = f"polarizability_rate/{run.reader.rate_name(estimator).rpartition('/')[2]}"
+    # a stream without any frame yet has no arrays at all
+    if run.reader.arrays and name not in run.reader.arrays:
+        raise InputError(run.name, name, "none in the stream", _HOW_TO_GET)
+    return name
 
 
 def raman_of_streams(

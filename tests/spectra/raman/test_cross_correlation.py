@@ -104,7 +104,7 @@ def test_streams_give_what_arrays_give(tmp_path: Path) -> None:
     for name, curve in expected.items():
         np.testing.assert_allclose(found[name].values, curve.values, atol=1e-20)
         np.testing.assert_allclose(found[name].standard_error, curve.standard_error, atol=1e-20)
-    for options in ({"merge": ("kind",)}, {"groups": False}):
+    for options in ({"merge": ("kind",)}, {"parts": False}):
         merged = polarizability_dipole_of_streams([paths[0]], 40.0, skip=0.2, **options)
         assert list(merged) == [()]
         np.testing.assert_allclose(merged[()].values, expected[()].values, atol=1e-20)
