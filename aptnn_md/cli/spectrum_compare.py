@@ -10,7 +10,7 @@ from aptnn_md.cli import spectrum_options, spectrum_output
 from aptnn_md.errors import InputError
 from aptnn_md.progress import log
 from aptnn_md.provenance import command_line
-from aptnn_md.spectra.options import InfraredOptions
+from aptnn_md.spectra.options import CORRECTIONS, InfraredOptions
 
 if TYPE_CHECKING:
     from aptnn_md.spectra import Difference, InfraredSpectrum
@@ -99,7 +99,7 @@ def _spectrum(text: str, arguments: argparse.Namespace) -> InfraredSpectrum:
         InfraredOptions, arguments, estimator=(paths and estimator) or None, parts=False
     )
     spectrum = spectrum_of_streams(streams, options=options)
-    if spectrum.n_beads > 1 and arguments.quantum != "harmonic":
+    if spectrum.n_beads > 1 and arguments.quantum != CORRECTIONS[0]:
         log.info(
             "%s: --quantum %s is not applied, because a path integral of %d beads needs no "
             "quantum correction",

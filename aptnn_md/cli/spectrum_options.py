@@ -126,14 +126,14 @@ def add_resolution_arguments(parser: argparse.ArgumentParser) -> None:
         "--method",
         default=_DEFAULT.method,
         metavar="NAME",
-        help=f"{_listed(METHODS, _DEFAULT.method)}; the lengths of segments or lags follow from "
+        help=f"{listed(METHODS, _DEFAULT.method)}; the lengths of segments or lags follow from "
         "the resolution and are reported",
     )
     parser.add_argument(
         "--window",
         default=_DEFAULT.window,
         metavar="NAME",
-        help=_listed(WINDOWS, _DEFAULT.window),
+        help=listed(WINDOWS, _DEFAULT.window),
     )
     parser.add_argument(
         "--biased",
@@ -144,7 +144,7 @@ def add_resolution_arguments(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def _listed(names: Iterable[str], default: str) -> str:
+def listed(names: Iterable[str], default: str) -> str:
     """Names for a help text, the default marked."""
     *first, last = [f"{name} (default)" if name == default else name for name in names]
     return f"{', '.join(first)} or {last}"

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from aptnn_md.cli import spectrum_options
 from aptnn_md.errors import InputError
 from aptnn_md.provenance import command_line
-from aptnn_md.spectra.options import CONVERGENCE_RANGE, InfraredOptions
+from aptnn_md.spectra.options import CONVERGENCE_RANGE, CORRECTIONS, InfraredOptions
 
 if TYPE_CHECKING:
     from aptnn_md.spectra import InfraredSpectrum, Quantity, Reference, ReferenceCurve
@@ -37,10 +37,10 @@ def add_quantum_argument(parser: argparse._ActionsContainer) -> None:
     """The quantum correction."""
     parser.add_argument(
         "--quantum",
-        default="harmonic",
+        default=CORRECTIONS[0],
         metavar="NAME",
-        help="quantum correction of classical nuclei: harmonic (default), standard, schofield, "
-        "mixed, egelstaff",
+        help="quantum correction of classical nuclei: "
+        + spectrum_options.listed(CORRECTIONS, CORRECTIONS[0]),
     )
 
 

@@ -43,7 +43,6 @@ if TYPE_CHECKING:
     )
     from aptnn_md.spectra.analysis.experiment import ReferenceCurve, read_reference
     from aptnn_md.spectra.analysis.kramers_kronig import kramers_kronig
-    from aptnn_md.spectra.analysis.quantum import CORRECTIONS
     from aptnn_md.spectra.estimation.correlation import Correlation, correlations
     from aptnn_md.spectra.estimation.plan import SpectralPlan, plan_spectrum
     from aptnn_md.spectra.estimation.power import PowerBlocks
@@ -62,7 +61,7 @@ if TYPE_CHECKING:
     from aptnn_md.spectra.infrared.report import report
     from aptnn_md.spectra.infrared.spectrum import InfraredSpectrum, SumRule, infrared_spectrum
     from aptnn_md.spectra.infrared.table import write_table
-    from aptnn_md.spectra.options import InfraredOptions, RamanOptions, VelocityOptions
+    from aptnn_md.spectra.options import CORRECTIONS, InfraredOptions, RamanOptions, VelocityOptions
     from aptnn_md.spectra.output.band_table import band_table, part_table
     from aptnn_md.spectra.output.columns import read_table
     from aptnn_md.spectra.raman.cross_correlation import (
@@ -82,7 +81,7 @@ if TYPE_CHECKING:
     from aptnn_md.spectra.velocities.table import write_velocities
 
 _MODULE_OF = {
-    "CORRECTIONS": "analysis.quantum",
+    "CORRECTIONS": "options",
     "QUANTITIES": "infrared.dielectric",
     "REFERENCES": "analysis.bands",
     "WATER": "analysis.bands",

@@ -21,6 +21,9 @@ WINDOWS = ("hann", "gaussian", "blackman-harris", "none")
 GROUPINGS = ("groups", "element")
 """How velocity spectra group atoms: by the stream's groups, or by element."""
 
+CORRECTIONS = ("harmonic", "standard", "schofield", "mixed", "egelstaff")
+"""Quantum corrections; the first one is in every spectrum as it is computed."""
+
 CONVERGENCE_RANGE = (0.0, 4000.0)
 """Range over which convergence is judged unless another is given, cm⁻¹."""
 

@@ -38,10 +38,8 @@ from scipy.special import j0
 from aptnn_md.arrays import AnyArray, FloatArray
 from aptnn_md.errors import InputError
 from aptnn_md.spectra.estimation.power import PowerBlocks
+from aptnn_md.spectra.options import CORRECTIONS
 from aptnn_md.units import KELVIN_PER_WAVENUMBER
-
-CORRECTIONS = ("harmonic", "standard", "schofield", "mixed", "egelstaff")
-"""Names of the corrections; the first one is always in the spectrum."""
 
 _CHUNK = 128
 
@@ -77,7 +75,7 @@ def correct(
 
     Parameters
     ----------
-    correction : one of :data:`CORRECTIONS`
+    correction : one of :data:`aptnn_md.spectra.options.CORRECTIONS`
     wavenumber : (n,) cm⁻¹, uniform from 0 on
     absorption : (..., n), cm⁻¹
     temperature : K

@@ -11,12 +11,12 @@ from helpers.oscillators import AMU, BOLTZMANN, LIGHT_SPEED, angular_frequency
 from aptnn_md.errors import InputError
 from aptnn_md.spectra import InfraredSpectrum, infrared_spectrum
 from aptnn_md.spectra.analysis.quantum import (
-    CORRECTIONS,
     correct,
     quantum_factor,
 )
 from aptnn_md.spectra.infrared.corrections import corrected
 from aptnn_md.spectra.infrared.report import describe_quantum
+from aptnn_md.spectra.options import CORRECTIONS
 
 PLANCK = 6.62607015e-34
 T = 300.0
