@@ -1,4 +1,4 @@
-"""The whole way on what is bundled: water, MACE potential, APT network, stream, spectrum."""
+"""The main job on bundled files: water, MACE potential, APT network, stream, spectrum."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _SHORTEST = 0.2
 _FINEST_RESOLUTION = 20.0
 # cm⁻¹: full width of the bend in experiment
 _NARROWEST_BAND = 82.0
-# cm⁻¹ ps: five segments that overlap by half, so that there is something to tell errors from
+# cm⁻¹ ps: five segments that overlap by half, enough to estimate errors from
 _RESOLUTION_TIMES_LENGTH = 150.0
 
 
@@ -69,7 +69,7 @@ def run_demo(
 ) -> DemoFiles:
     """Simulate the bundled water box and make its infrared spectrum.
 
-    In a directory where the demo was before, the run goes on where it ended.
+    In a directory of an earlier demo, the run continues where it ended.
 
     Parameters
     ----------
@@ -85,9 +85,9 @@ def run_demo(
     Raises
     ------
     InputError
-        The length is too short, the directory cannot be written, or a file in it is in the way.
+        The length is too short, the directory cannot be written, or another file is in the way.
     RunError
-        The run cannot go on, e.g. full disk.
+        The run cannot continue, e.g. because the disk is full.
     """
     if not picoseconds >= _SHORTEST:
         raise InputError("demo", "ps", picoseconds, f"at least {_SHORTEST}, to tell bands apart")
@@ -112,8 +112,8 @@ def water_box() -> Atoms:
 def _best_threads(atoms: Atoms) -> Iterator[int]:
     """Let torch use all its threads or one, whichever gives forces of ``atoms`` sooner.
 
-    The tensors of 192 atoms are small: on an idle machine a second thread helps, beside other
-    work the threads wait for each other ten times as long as they compute.
+    The tensors of 192 atoms are small: on an idle machine a second thread helps, with other
+    work running, threads wait for each other ten times as long as they compute.
     """
     import torch
 
@@ -186,10 +186,10 @@ def _analyse(place: DemoFiles, say: Callable[[str], None]) -> None:
     for line in report(spectrum, WATER):
         say(line)
     say("")
-    say(f"± is one standard error; {picoseconds:.2g} ps of one box are little: a longer run")
-    say("(--ps 20) in the same directory goes on and makes it smaller")
+    say(f"± is one standard error; {picoseconds:.2g} ps of one box is little: a longer run")
+    say("(--ps 20) in the same directory continues this one and makes the error smaller")
     if resolution > _NARROWEST_BAND:
-        say("bands narrower than the resolution, as the bend, come out too low and too broad")
+        say("bands narrower than the resolution, such as the bend, come out too low and too broad")
     say("")
     size = sum(file.stat().st_size for file in place.stream.rglob("*") if file.is_file())
     say(
@@ -203,5 +203,5 @@ def _make_directory(directory: Path) -> None:
     try:
         directory.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        expected = "a directory that can be made or is there"
+        expected = "a directory that exists or can be made"
         raise InputError(directory, "out", error.strerror or error, expected) from error

@@ -30,12 +30,24 @@ FLOORS: tuple[tuple[str, ...], ...] = (
 )
 """Rooms from the ground up."""
 
+SPECTRA_FLOORS: tuple[tuple[str, ...], ...] = (
+    ("options",),
+    ("estimation",),
+    ("sources",),
+    ("analysis",),
+    ("output",),
+    ("infrared", "raman", "velocities"),
+    ("convergence",),
+)
+"""Rooms inside ``spectra``, from the ground up."""
+
 FOUNDATION = {
     "_version", "arrays", "bundled", "callables", "errors", "files", "locks", "progress",
     "provenance", "settings", "structures", "targets", "tensors", "units",
 }  # fmt: skip
 """Modules at the top of the package that belong to the room ``foundation``."""
 
+SPECTRA_FLOOR_OF = {room: n for n, rooms in enumerate(SPECTRA_FLOORS) for room in rooms}
 FLOOR_OF = {room: floor for floor, rooms in enumerate(FLOORS) for room in rooms}
 WITHOUT_TORCH = {"foundation", "atoms", "stream", "labels", "spectra", "normal_modes"}
 OWN_MODULE = {
@@ -65,6 +77,12 @@ def room(module: str) -> str:
     """Room of a module by its dotted name."""
     first = module.split(".")[1]
     return "foundation" if first in FOUNDATION else first
+
+
+def spectra_room(module: str) -> str | None:
+    """Room inside ``spectra`` of a module by its dotted name; None outside and at its door."""
+    parts = module.split(".")
+    return parts[2] if parts[1:2] == ["spectra"] and len(parts) > 2 else None
 
 
 def imports(path: Path, everywhere: bool = True, for_types: bool = False) -> Iterator[str]:
@@ -107,6 +125,21 @@ def test_imports_go_downward(path: Path) -> None:
         assert module in NAMES, f"{shown(path)} imports from {module}, the face of the package"
         there = room(module)
         assert there == here or FLOOR_OF[there] < FLOOR_OF[here], f"{shown(path)} -> {module}"
+
+
+def test_spectra_are_built_from_the_ground_up() -> None:
+    """Rooms inside ``spectra``, imports for type checkers included; never through the door."""
+    inside = {name: spectra_room(name) for name in NAMES if spectra_room(name)}
+    assert set(inside.values()) == set(SPECTRA_FLOOR_OF)
+    for path in MODULES:
+        here = inside.get(module_name(path))
+        if here is None:
+            continue
+        for module in imports(path, for_types=True):
+            assert module != "aptnn_md.spectra", f"{shown(path)} imports through the door"
+            there = spectra_room(module)
+            downward = there in (None, here) or SPECTRA_FLOOR_OF[there] < SPECTRA_FLOOR_OF[here]
+            assert downward, f"{shown(path)} -> {module}"
 
 
 def test_there_is_no_circle() -> None:

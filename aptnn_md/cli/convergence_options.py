@@ -6,12 +6,16 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from aptnn_md.spectra.options import CONVERGENCE_RANGE, InfraredOptions
+
+_DEFAULT = InfraredOptions()
+
 if TYPE_CHECKING:
-    from aptnn_md.spectra.analysis.convergence import Monitor
+    from aptnn_md.spectra.convergence.monitor import Monitor
 
 
 def add_convergence_options(parser: argparse.ArgumentParser) -> None:
-    """--until-converged and what it means."""
+    """Add ``--until-converged`` and its settings."""
     add = parser.add_argument
     add(
         "--until-converged",
@@ -24,33 +28,34 @@ def add_convergence_options(parser: argparse.ArgumentParser) -> None:
         "--converge-range",
         type=float,
         nargs=2,
-        default=(0.0, 4000.0),
+        default=CONVERGENCE_RANGE,
         metavar=("LOW", "HIGH"),
-        help="cm⁻¹ (default: 0 4000)",
+        help="cm⁻¹ (default: {:g} {:g})".format(*CONVERGENCE_RANGE),
     )
     add(
         "--converge-resolution",
         type=float,
-        default=20.0,
+        default=_DEFAULT.resolution,
         metavar="CM",
         help="of that spectrum, cm⁻¹ (%(default)s)",
     )
     add(
         "--converge-skip",
         type=float,
-        default=0.0,
+        default=_DEFAULT.skip,
         metavar="PS",
-        help="time at the beginning that does not count, ps (%(default)s)",
+        help="time to leave out at the beginning, ps (%(default)s)",
     )
 
 
 def convergence_monitor(arguments: argparse.Namespace, stream: Path) -> Monitor | None:
-    """What tells whether the run that writes ``stream`` may stop; None: no such option."""
+    """The monitor of the run that writes ``stream``; None without ``--until-converged``."""
     if arguments.until_converged is None:
         return None
-    from aptnn_md.spectra.analysis.convergence import Monitor
-    from aptnn_md.spectra.infrared.of_streams import StreamOptions
+    from aptnn_md.spectra.convergence.monitor import Monitor
 
     low, high = arguments.converge_range
-    options = StreamOptions(resolution=arguments.converge_resolution, skip=arguments.converge_skip)
+    options = InfraredOptions(
+        resolution=arguments.converge_resolution, skip=arguments.converge_skip
+    )
     return Monitor(stream, arguments.until_converged, (low, high), options)

@@ -1,4 +1,4 @@
-"""What to type next, behind a run that wrote streams."""
+"""What to type next, after a run that wrote streams."""
 
 from __future__ import annotations
 

@@ -12,7 +12,7 @@ HELP = "Spectra with absolute units and error bars from streams of rates."
 KINDS = {
     "ir": "infrared absorption",
     "raman": "Raman scattering, polarised and depolarised",
-    "compare": "several infrared spectra beside each other",
+    "compare": "several infrared spectra side by side",
     "vdos": "velocity spectra of groups of atoms",
     "normal-modes": "harmonic vibrations, their infrared and Raman intensities",
 }

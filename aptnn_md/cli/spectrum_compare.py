@@ -1,4 +1,4 @@
-"""``aptnn-md spectrum compare``: several infrared spectra beside each other."""
+"""``aptnn-md spectrum compare``: several infrared spectra side by side."""
 
 from __future__ import annotations
 
@@ -8,16 +8,19 @@ from typing import TYPE_CHECKING
 
 from aptnn_md.cli import spectrum_options, spectrum_output
 from aptnn_md.errors import InputError
+from aptnn_md.progress import log
 from aptnn_md.provenance import command_line
+from aptnn_md.spectra.options import CORRECTIONS, InfraredOptions
 
 if TYPE_CHECKING:
     from aptnn_md.spectra import Difference, InfraredSpectrum
 
 HELP = """\
-Infrared spectra of different systems, methods or estimators beside each other, with their bands
-and the differences to the first one, all with standard errors. Each RUN is STREAM[,STREAM...] for
-independent runs that belong together, and @ESTIMATOR behind it for another estimator of Ṁ than
-the first one of the stream."""
+Infrared spectra of different systems, methods or estimators side by side, with their bands and the
+differences from the first one, all with standard errors. Each RUN is STREAM[,STREAM...] for
+independent runs that belong together, followed by @ESTIMATOR for another estimator of Ṁ than the
+first one of the stream. --quantum applies to classical nuclei; path integrals need no
+correction."""
 
 EXAMPLE = """\
   aptnn-md spectrum compare classical.zarr trpmd.zarr --names classical TRPMD \\
@@ -32,7 +35,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--names", nargs="+", metavar="NAME", help="of the runs; default: as they are given"
     )
     parser.add_argument(
-        "--difference", action="store_true", help="also the differences to the first spectrum"
+        "--difference", action="store_true", help="also the differences from the first spectrum"
     )
     spectrum_options.add_selection_arguments(parser)
     spectrum_options.add_resolution_arguments(parser)
@@ -43,7 +46,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> None:
     """Make the spectra, print their bands, write what was asked for."""
-    from aptnn_md.spectra.analysis.comparison import comparison_report, write_comparison
+    from aptnn_md.spectra.infrared.comparison import comparison_report, write_comparison
 
     names = _names(arguments)
     spectra = {
@@ -66,7 +69,7 @@ def run(arguments: argparse.Namespace) -> None:
         write_comparison(arguments.out, spectra, differences, wavenumbers, provenance)
         print(f"table: {arguments.out}")
     if arguments.plot:
-        from aptnn_md.spectra.output.plot_comparison import draw_comparison
+        from aptnn_md.spectra.infrared.plot_comparison import draw_comparison
 
         draw_comparison(
             arguments.plot,
@@ -88,23 +91,24 @@ def _names(arguments: argparse.Namespace) -> list[str]:
 
 
 def _spectrum(text: str, arguments: argparse.Namespace) -> InfraredSpectrum:
-    from aptnn_md import spectra
-    from aptnn_md.spectra.infrared.of_streams import StreamOptions
+    from aptnn_md.spectra import corrected, spectrum_of_streams
 
     paths, _, estimator = (text, "", "") if Path(text).exists() else text.rpartition("@")
     streams = [path for path in (paths or estimator).split(",") if path]
-    options = StreamOptions(
-        resolution=arguments.resolution,
-        temperature=arguments.temperature,
-        volume=arguments.volume,
-        estimator=(paths and estimator) or None,
-        skip=arguments.skip,
-        parts=False,
-        **spectrum_options.method(arguments),
+    options = spectrum_options.options_of(
+        InfraredOptions, arguments, estimator=(paths and estimator) or None, parts=False
     )
-    spectrum = spectra.spectrum_of_streams(streams, arguments.resolution, options)
-    # a path integral needs no correction
-    return spectra.corrected(spectrum, arguments.quantum if spectrum.n_beads == 1 else "harmonic")
+    spectrum = spectrum_of_streams(streams, options=options)
+    if spectrum.n_beads > 1 and arguments.quantum != CORRECTIONS[0]:
+        log.info(
+            "%s: --quantum %s is not applied, because a path integral of %d beads needs no "
+            "quantum correction",
+            text,
+            arguments.quantum,
+            spectrum.n_beads,
+        )
+        return spectrum
+    return corrected(spectrum, arguments.quantum)
 
 
 def _differences(spectra: dict[str, InfraredSpectrum]) -> dict[str, Difference]:

@@ -1,35 +1,35 @@
-"""``--follow``: spectra of runs that go on."""
+"""``--follow``: spectra of runs that continue."""
 
 from __future__ import annotations
 
 import argparse
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
 from aptnn_md.cli import spectrum_options
 from aptnn_md.errors import InputError
+from aptnn_md.spectra.options import CONVERGENCE_RANGE
 
 if TYPE_CHECKING:
-    from aptnn_md.spectra.sources.stream_signal import HasBlocks, StreamSignal
-
-    Spectrum = TypeVar("Spectrum", bound=HasBlocks)
+    from aptnn_md.spectra.estimation.terms import Key
+    from aptnn_md.spectra.sources.streams import Options, Spectrum, StreamSignal
 
 
 def followed(
-    arguments: argparse.Namespace, streams: StreamSignal[Spectrum], integral: str
+    arguments: argparse.Namespace, streams: StreamSignal[Spectrum, Options, Key], integral: str
 ) -> Spectrum:
-    """The last spectrum of runs that go on; a line for each one before.
+    """The last spectrum of runs that continue; a line is printed for each one before.
 
     Parameters
     ----------
     integral : name of the integral over all wavenumbers, with its unit
     """
-    from aptnn_md.spectra.analysis.convergence import RANGE, follow_streams
+    from aptnn_md.spectra.convergence.monitor import follow_streams
 
     if not arguments.follow >= 0.0:
         raise InputError("--follow", "seconds", arguments.follow, "0 or more")
-    wavenumbers = spectrum_options.wavenumber_range(arguments) or RANGE
+    wavenumbers = spectrum_options.wavenumber_range(arguments) or CONVERGENCE_RANGE
     low, high = wavenumbers
-    print(f"relative standard error at {low:g}-{high:g} cm⁻¹ while the run goes on")
+    print(f"relative standard error at {low:g}-{high:g} cm⁻¹ while the run continues")
     print(f"length (ps)   blocks   error (%)   {integral}", flush=True)
     spectrum = None
     try:

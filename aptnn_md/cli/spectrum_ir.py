@@ -6,11 +6,12 @@ import argparse
 
 from aptnn_md.cli import spectrum_options, spectrum_output
 from aptnn_md.cli.spectrum_follow import followed
+from aptnn_md.spectra.options import InfraredOptions
 
 HELP = """\
 Infrared absorption n(ν̃)α(ν̃) in cm⁻¹: neperian absorption coefficient times refractive index.
 Several streams are independent runs of one system; longer ones weigh more. Standard errors come
-from blocks of the runs, and from the runs where there are enough of them."""
+from blocks of the runs, and from the runs if there are enough of them."""
 
 EXAMPLE = (
     "  aptnn-md spectrum ir run1.stream run2.stream --out ir.csv --plot ir.png --experiment water"
@@ -27,13 +28,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> None:
     """Make the spectrum, print what was found, write what was asked for."""
-    from aptnn_md import spectra
-    from aptnn_md.spectra.infrared.of_streams import StreamSpectrum
+    from aptnn_md.spectra.infrared.of_streams import InfraredStreams, spectrum_of_streams
 
-    options = spectrum_options.stream_options(arguments)
+    options = spectrum_options.options_of(InfraredOptions, arguments)
     if arguments.follow is None:
-        spectrum = spectra.spectrum_of_streams(arguments.streams, arguments.resolution, options)
+        spectrum = spectrum_of_streams(arguments.streams, options=options)
     else:
-        streams = StreamSpectrum(arguments.streams, options)
+        streams = InfraredStreams(arguments.streams, options)
         spectrum = followed(arguments, streams, "integral of n·α (cm⁻²)")
     spectrum_output.show(spectrum, arguments, options)

@@ -22,8 +22,8 @@ HELP = """\
 Harmonic vibrations of a molecule, a cluster or a crystal at Γ: wavenumbers from a Hessian,
 infrared intensities (km/mol) from polar tensors, and Raman activities (Å⁴/amu) and depolarisation
 ratios from polarizability gradients where the model or the file knows them. The Hessian comes from
-a file or from differences of forces, which resume where they were interrupted when the command is
-repeated."""
+a file or from differences of forces, which continue where they were interrupted when the command is
+given again."""
 
 EXAMPLE = """\
   aptnn-md spectrum normal-modes water.xyz --potential water-mace --relax --plot modes.png
@@ -67,7 +67,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--pgt", metavar="FILE", help="polarizability gradients: extxyz with the array pgt, or .npy"
     )
     add("--total-charge", type=float, default=0.0, metavar="E", help="e (%(default)s)")
-    add("--relax", action="store_true", help="go to the energy minimum first; the cell stays")
+    add("--relax", action="store_true", help="relax to the energy minimum first; the cell is kept")
     add(
         "--fmax",
         type=float,
@@ -99,7 +99,7 @@ def run(arguments: argparse.Namespace) -> None:
     from aptnn_md.cli.md import read_structure
 
     atoms = read_structure(arguments.start)
-    # a module of the user beside the input; last, so that it hides nothing
+    # for a user's module in the working directory; last, so that it hides nothing
     sys.path.append(os.getcwd())
     hessian = _hessian(arguments, atoms)
     modes = harmonic.normal_modes(hessian, atoms.get_masses(), atoms.positions, atoms.pbc)
@@ -151,7 +151,7 @@ def _hessian(arguments: argparse.Namespace, atoms: Atoms) -> FloatArray:
     print(f"Hessian: {checkpoint}, asymmetry up to {found.asymmetry:.2g} eV/Å²")
     print(f"largest force: {found.largest_force:.2g} eV/Å")
     if found.largest_force > LARGE_FORCE:
-        print("warning: this is no energy minimum, where modes mean little; --relax goes to one")
+        print("warning: this is not an energy minimum, so the modes mean little; --relax finds one")
     return found.matrix
 
 
@@ -190,7 +190,7 @@ def _gradients(path: str | None, atoms: Atoms) -> FloatArray | None:
 def _notes(modes: NormalModes) -> list[str]:
     notes = []
     if modes.imaginary:
-        notes.append(f"{modes.imaginary} imaginary mode(s): this is no energy minimum")
+        notes.append(f"{modes.imaginary} imaginary mode(s): this is not an energy minimum")
     rigid = float(abs(modes.rigid).max(initial=0.0))
     if rigid > SMALL_RIGID:
         notes.append(

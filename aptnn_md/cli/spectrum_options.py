@@ -3,10 +3,20 @@
 from __future__ import annotations
 
 import argparse
-from typing import TYPE_CHECKING, TypedDict
+from collections.abc import Iterable
+from dataclasses import fields
+from typing import Any
 
-if TYPE_CHECKING:
-    from aptnn_md.spectra.sources.stream_signal import StreamOptions
+from aptnn_md.spectra.options import (
+    METHODS,
+    WINDOWS,
+    Options,
+    RateOptions,
+    SpectrumOptions,
+)
+
+_DEFAULT = SpectrumOptions()
+_RATE_DEFAULT = RateOptions()
 
 
 def add_stream_arguments(parser: argparse.ArgumentParser, volume: bool = True) -> None:
@@ -20,19 +30,23 @@ def add_selection_arguments(parser: argparse.ArgumentParser, volume: bool = True
     parser.add_argument(
         "--skip",
         type=float,
-        default=0.0,
+        default=_DEFAULT.skip,
         metavar="PS",
-        help="time to leave out at the beginning of each stream, ps (default: 0)",
+        help=f"time to leave out at the beginning of each stream, ps (default: {_DEFAULT.skip:g})",
     )
     parser.add_argument(
-        "--temperature", type=float, metavar="K", help="default: what the streams say"
+        "--temperature",
+        type=float,
+        default=_DEFAULT.temperature,
+        metavar="K",
+        help="default: as in the streams",
     )
     if volume:
         parser.add_argument(
             "--volume",
             type=float,
             metavar="A3",
-            help="volume of the cell, Å³; default: as the streams",
+            help="volume of the cell, Å³; default: as in the streams",
         )
 
 
@@ -45,13 +59,14 @@ def add_signal_arguments(parser: argparse.ArgumentParser, quantity: str) -> None
     """
     parser.add_argument(
         "--estimator",
+        default=_RATE_DEFAULT.estimator,
         metavar="NAME",
         help=f"estimator of {quantity}; default: the first one",
     )
     parser.add_argument(
         "--merge",
         nargs="+",
-        default=(),
+        default=_DEFAULT.merge,
         metavar="RULE",
         help="merge groups by their labels: motion, group, kind, all, or NAME=PATTERN, "
         "e.g. 'ions=Cl*'",
@@ -59,11 +74,14 @@ def add_signal_arguments(parser: argparse.ArgumentParser, quantity: str) -> None
     parser.add_argument(
         "--molecules",
         action="store_true",
+        default=_RATE_DEFAULT.molecules,
         help="intramolecular and intermolecular parts, of streams with molecules as groups",
     )
     parser.add_argument(
         "--mix-conditions",
         action="store_true",
+        dest="mix",
+        default=_RATE_DEFAULT.mix,
         help="accept streams at different temperatures or volumes; each counts with its own",
     )
     parser.add_argument(
@@ -72,26 +90,26 @@ def add_signal_arguments(parser: argparse.ArgumentParser, quantity: str) -> None
         nargs="?",
         const=10.0,
         metavar="SECONDS",
-        help="compute again every so many seconds (default: 10) while the runs go on and print "
-        "how the error falls, over --range or 0-4000 cm⁻¹; then, or on Ctrl-C, the rest",
+        help="compute again every so many seconds (default: 10) while the runs continue, and "
+        "print how the error falls, over --range or 0-4000 cm⁻¹; at the end, or on Ctrl-C, "
+        "print and write everything else",
     )
 
 
-def stream_options(arguments: argparse.Namespace) -> StreamOptions:
-    """What of the streams is used, and how."""
-    from aptnn_md.spectra.sources.stream_signal import StreamOptions
+def options_of(kind: type[Options], arguments: argparse.Namespace, **changes: Any) -> Options:
+    """The settings of a spectrum that the command line gives.
 
-    return StreamOptions(
-        resolution=arguments.resolution,
-        temperature=arguments.temperature,
-        volume=getattr(arguments, "volume", None),
-        estimator=arguments.estimator,
-        skip=arguments.skip,
-        merge=tuple(arguments.merge),
-        molecules=arguments.molecules,
-        mix=arguments.mix_conditions,
-        **method(arguments),
-    )
+    Parameters
+    ----------
+    kind : of the settings; arguments have the names of its fields
+    changes : other fields by name
+    """
+    given = {
+        field.name: getattr(arguments, field.name)
+        for field in fields(kind)
+        if hasattr(arguments, field.name)
+    }
+    return kind(**{**given, **changes})
 
 
 def add_resolution_arguments(parser: argparse.ArgumentParser) -> None:
@@ -99,41 +117,37 @@ def add_resolution_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--resolution",
         type=float,
-        default=20.0,
+        default=_DEFAULT.resolution,
         metavar="CM",
-        help="full width at half maximum of a line without width, cm⁻¹ (default: 20)",
+        help="full width at half maximum of an infinitely narrow line, cm⁻¹ "
+        f"(default: {_DEFAULT.resolution:g})",
     )
     parser.add_argument(
         "--method",
-        default="welch",
+        default=_DEFAULT.method,
         metavar="NAME",
-        help="welch (default) or blackman-tukey; the lengths of segments or lags follow from the "
-        "resolution and are reported",
+        help=f"{listed(METHODS, _DEFAULT.method)}; the lengths of segments or lags follow from "
+        "the resolution and are reported",
     )
     parser.add_argument(
         "--window",
-        default="hann",
+        default=_DEFAULT.window,
         metavar="NAME",
-        help="hann (default), gaussian, blackman-harris or none",
+        help=listed(WINDOWS, _DEFAULT.window),
     )
     parser.add_argument(
         "--biased",
-        action="store_true",
+        action="store_false",
+        dest="unbiased",
+        default=_DEFAULT.unbiased,
         help="blackman-tukey: divide correlations by the number of frames, not of their terms",
     )
 
 
-class Method(TypedDict):
-    """How a spectrum is computed; see :class:`aptnn_md.spectra.estimation.plan.SpectralPlan`."""
-
-    method: str
-    window: str
-    unbiased: bool
-
-
-def method(arguments: argparse.Namespace) -> Method:
-    """What ``--method``, ``--window`` and ``--biased`` say."""
-    return Method(method=arguments.method, window=arguments.window, unbiased=not arguments.biased)
+def listed(names: Iterable[str], default: str) -> str:
+    """Names for a help text, the default marked."""
+    *first, last = [f"{name} (default)" if name == default else name for name in names]
+    return f"{', '.join(first)} or {last}"
 
 
 def add_output_arguments(parser: argparse.ArgumentParser) -> None:
@@ -150,7 +164,8 @@ def add_output_arguments(parser: argparse.ArgumentParser) -> None:
         nargs=2,
         metavar=("LOW", "HIGH"),
         dest="wavenumbers",
-        help="wavenumbers to write and draw, cm⁻¹; default: all there are, all that absorb",
+        help="wavenumbers to write and draw, cm⁻¹; default: all of them in tables, those that "
+        "absorb in pictures",
     )
 
 

@@ -1,4 +1,4 @@
-"""Options of ``aptnn-md spectrum`` for what is made of a spectrum, and the making of it."""
+"""Options of ``aptnn-md spectrum`` for tables, pictures and quantities, and their output."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 from aptnn_md.cli import spectrum_options
 from aptnn_md.errors import InputError
 from aptnn_md.provenance import command_line
+from aptnn_md.spectra.options import CONVERGENCE_RANGE, CORRECTIONS, InfraredOptions
 
 if TYPE_CHECKING:
     from aptnn_md.spectra import InfraredSpectrum, Quantity, Reference, ReferenceCurve
-    from aptnn_md.spectra.infrared.of_streams import StreamOptions
 
 _ALL = "all"
 
@@ -37,15 +37,15 @@ def add_quantum_argument(parser: argparse._ActionsContainer) -> None:
     """The quantum correction."""
     parser.add_argument(
         "--quantum",
-        default="harmonic",
+        default=CORRECTIONS[0],
         metavar="NAME",
-        help="quantum correction of classical nuclei: harmonic (default), standard, schofield, "
-        "mixed, egelstaff",
+        help="quantum correction of classical nuclei: "
+        + spectrum_options.listed(CORRECTIONS, CORRECTIONS[0]),
     )
 
 
 def add_band_arguments(parser: argparse.ArgumentParser) -> None:
-    """Bands, and experiments beside them."""
+    """Bands, and experiments to compare them with."""
     bands = parser.add_argument_group("bands and experiments")
     bands.add_argument(
         "--experiment",
@@ -64,7 +64,7 @@ def add_band_arguments(parser: argparse.ArgumentParser) -> None:
         default=[],
         metavar="FILE",
         help="experimental curve to compare with: columns wavenumber and one of n_alpha, alpha "
-        "and n, k and n, epsilon_imag; may be given again",
+        "and n, k and n, epsilon_imag; may be repeated",
     )
     bands.add_argument(
         "--reference-n",
@@ -96,7 +96,9 @@ def _add_quantity_arguments(parser: argparse.ArgumentParser) -> None:
     add_quantum_argument(quantities)
 
 
-def show(spectrum: InfraredSpectrum, arguments: argparse.Namespace, options: StreamOptions) -> None:
+def show(
+    spectrum: InfraredSpectrum, arguments: argparse.Namespace, options: InfraredOptions
+) -> None:
     """Print the report of a spectrum and write what was asked for.
 
     Parameters
@@ -137,25 +139,25 @@ def _draw_more(
     spectrum: InfraredSpectrum,
     quantities: list[Quantity],
     arguments: argparse.Namespace,
-    options: StreamOptions,
+    options: InfraredOptions,
 ) -> None:
     """Pictures of parts, quantities and convergence."""
     wavenumbers = spectrum_options.wavenumber_range(arguments)
     if arguments.plot_parts:
-        from aptnn_md.spectra.infrared.plot_parts import draw_parts
+        from aptnn_md.spectra.infrared.plot import draw_parts
 
         draw_parts(arguments.plot_parts, spectrum, wavenumbers=wavenumbers)
         print(f"picture: {arguments.plot_parts}")
     if arguments.plot_quantities:
-        from aptnn_md.spectra.infrared.plot_parts import draw_quantities
+        from aptnn_md.spectra.infrared.plot import draw_quantities
 
         draw_quantities(arguments.plot_quantities, spectrum, quantities, wavenumbers=wavenumbers)
         print(f"picture: {arguments.plot_quantities}")
     if arguments.plot_convergence:
-        from aptnn_md.spectra.analysis.convergence import RANGE, history
-        from aptnn_md.spectra.output.plot_convergence import draw_convergence
+        from aptnn_md.spectra.convergence.monitor import history
+        from aptnn_md.spectra.convergence.plot import draw_convergence
 
-        low, high = wavenumbers or RANGE
+        low, high = wavenumbers or CONVERGENCE_RANGE
         points = history(arguments.streams, options, (low, high))
         subject = f"{low:g} to {high:g} cm$^{{-1}}$"
         draw_convergence(arguments.plot_convergence, {"simulation": points}, subject=subject)

@@ -9,6 +9,7 @@ from aptnn_md.cli import spectrum_options, spectrum_output
 from aptnn_md.cli.spectrum_follow import followed
 from aptnn_md.errors import InputError
 from aptnn_md.provenance import command_line
+from aptnn_md.spectra.options import RamanOptions
 
 if TYPE_CHECKING:
     from aptnn_md.spectra.raman.spectrum import RamanSpectrum
@@ -28,13 +29,17 @@ EXAMPLE = """\
   aptnn-md spectrum raman crystal.stream --components zz,xy --resolution 5"""
 
 
+_DEFAULT = RamanOptions()
+
+
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of Raman spectra."""
     spectrum_options.add_stream_arguments(parser, volume=False)
     spectrum_options.add_signal_arguments(parser, "ȧ")
     parser.add_argument(
         "--components",
-        default="",
+        type=_names,
+        default=_DEFAULT.components,
         metavar="LIST",
         help="single components for oriented samples, e.g. zz,xy: 45 times the square of one "
         "element, in the frame of the stream",
@@ -42,9 +47,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--n-molecules",
         type=float,
-        default=1.0,
+        default=_DEFAULT.n_molecules,
         metavar="N",
-        help="divide by the number of molecules in the system (default: 1)",
+        help=f"divide by the number of molecules in the system (default: {_DEFAULT.n_molecules:g})",
     )
     light = parser.add_argument_group("measured form")
     light.add_argument(
@@ -68,8 +73,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> None:
     """Make the spectrum, print what was found, write what was asked for."""
-    from aptnn_md.spectra.raman.output import report_raman, write_raman, write_raman_netcdf
-    from aptnn_md.spectra.raman.scattering import corrected_raman, laser_wavenumber, measured
+    from aptnn_md.spectra.raman.netcdf import write_raman_netcdf
+    from aptnn_md.spectra.raman.report import report_raman
+    from aptnn_md.spectra.raman.scattering import (
+        corrected_raman,
+        cross_sections,
+        laser_wavenumber,
+    )
+    from aptnn_md.spectra.raman.table import write_raman
 
     if arguments.photon_counting and not arguments.laser:
         raise InputError("--photon-counting", "laser", "none", "--laser, e.g. --laser 532nm")
@@ -77,7 +88,7 @@ def run(arguments: argparse.Namespace) -> None:
     ranges = spectrum_output.band_ranges(arguments)
     spectrum = corrected_raman(_reduced(arguments), arguments.quantum)
     if laser is not None:
-        spectrum = measured(spectrum, laser, arguments.photon_counting)
+        spectrum = cross_sections(spectrum, laser, arguments.photon_counting)
     for line in report_raman(spectrum, ranges):
         print(line)
     wavenumbers = spectrum_options.wavenumber_range(arguments)
@@ -102,12 +113,14 @@ def run(arguments: argparse.Namespace) -> None:
 def _reduced(arguments: argparse.Namespace) -> RamanSpectrum:
     from aptnn_md.spectra.raman.of_streams import RamanStreams
 
-    options = spectrum_options.stream_options(arguments)
-    components = [name for name in arguments.components.split(",") if name]
-    streams = RamanStreams(
-        arguments.streams, options, components=components, n_molecules=arguments.n_molecules
-    )
+    options = spectrum_options.options_of(RamanOptions, arguments)
+    streams = RamanStreams(arguments.streams, options)
     if arguments.follow is not None:
         return followed(arguments, streams, "integral of 45a² + 7γ² (Å⁴/amu)")
     streams.read()
     return streams.spectrum()
+
+
+def _names(text: str) -> tuple[str, ...]:
+    """Names between commas."""
+    return tuple(name for name in text.split(",") if name)

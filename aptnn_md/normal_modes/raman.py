@@ -10,7 +10,11 @@ from aptnn_md.arrays import FloatArray
 from aptnn_md.errors import InputError
 from aptnn_md.normal_modes.broadening import broadened
 from aptnn_md.normal_modes.modes import NormalModes
-from aptnn_md.spectra.raman.polarizability import ANISOTROPIC, ISOTROPIC, coordinates
+from aptnn_md.spectra.raman.polarizability import (
+    ANISOTROPIC_COORDINATES,
+    ISOTROPIC_COORDINATES,
+    coordinates,
+)
 from aptnn_md.spectra.raman.scattering import cross_section_factor
 from aptnn_md.tensors import to_voigt
 
@@ -31,12 +35,12 @@ class RamanModes:
     @property
     def isotropic(self) -> FloatArray:
         """(n_modes,) 45 a'², Å⁴/amu, with the mean a' = tr(∂a/∂Q)/3."""
-        return self._sum(ISOTROPIC)
+        return self._sum(ISOTROPIC_COORDINATES)
 
     @property
     def anisotropic(self) -> FloatArray:
         """(n_modes,) γ'², Å⁴/amu; see :mod:`aptnn_md.spectra.raman.polarizability`."""
-        return self._sum(ANISOTROPIC)
+        return self._sum(ANISOTROPIC_COORDINATES)
 
     @property
     def activity(self) -> FloatArray:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import json
 import os
 from pathlib import Path
@@ -15,6 +14,7 @@ from aptnn_md.arrays import FloatArray
 from aptnn_md.files import write_output
 from aptnn_md.normal_modes.infrared import InfraredModes
 from aptnn_md.normal_modes.raman import RamanModes
+from aptnn_md.spectra.output.columns import write_columns
 
 _COLUMNS = ("wavenumber (cm^-1)", "intensity (km/mol)", "dMx/dQ", "dMy/dQ", "dMz/dQ (e/sqrt(amu))")
 
@@ -82,7 +82,8 @@ def write_modes(
         columns += [raman.activity, raman.depolarisation, raman.isotropic, raman.anisotropic]
         names += list(_RAMAN_COLUMNS)
     head = ["Normal modes by aptnn_md; imaginary wavenumbers are negative"]
-    write_output(file, _csv(columns, names, [*head, *_origin(atoms, provenance)]))
+    table_of = dict(zip(names, columns, strict=True))
+    write_columns(file, table_of, [*head, *_origin(atoms, provenance)])
 
 
 def write_broadened(
@@ -104,19 +105,13 @@ def write_broadened(
     if raman is not None:
         columns.append(raman.broadened(wavenumber, width, shape))
         names.append("Raman activity (A^4/amu per cm^-1)")
-    write_output(Path(path), _csv(columns, names, [*head, *_origin(atoms, provenance)]))
+    table_of = dict(zip(names, columns, strict=True))
+    write_columns(path, table_of, [*head, *_origin(atoms, provenance)])
 
 
 def _origin(atoms: Atoms, provenance: str) -> list[str]:
     lines = [f"formula: {atoms.get_chemical_formula()}"]
     return lines + ([f"provenance: {' '.join(provenance.split())}"] if provenance else [])
-
-
-def _csv(columns: list[FloatArray], names: list[str], head: list[str]) -> bytes:
-    text = io.StringIO()
-    header = "\n".join([*head, ",".join(names)])
-    np.savetxt(text, np.column_stack(columns), fmt="%.10g", delimiter=",", header=header)
-    return text.getvalue().encode()
 
 
 def _facts(infrared: InfraredModes, atoms: Atoms, provenance: str) -> dict[str, Any]:

@@ -21,22 +21,20 @@ from aptnn_md.spectra import (
     read_reference,
     spectrum_of_streams,
 )
-from aptnn_md.spectra.analysis.band_table import aligned, with_error
-from aptnn_md.spectra.analysis.comparison import comparison_report
 from aptnn_md.spectra.estimation.parts import is_cross
+from aptnn_md.spectra.infrared.axes import draw_references, label_absorption, mark_bands
+from aptnn_md.spectra.infrared.comparison import comparison_report
 from aptnn_md.spectra.output.canvas import (
     COLOURS,
     Scale,
     draw_band,
-    draw_references,
-    label_absorption,
     legend,
-    mark_bands,
     new_figure,
     save,
     style,
     title,
 )
+from aptnn_md.spectra.output.text import aligned, with_error
 from aptnn_md.stream import StreamReader
 
 HERE = Path(__file__).parent

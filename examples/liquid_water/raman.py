@@ -24,7 +24,7 @@ from aptnn_md.spectra.output.canvas import (
     style,
     title,
 )
-from aptnn_md.spectra.raman.output import report_raman
+from aptnn_md.spectra.raman.report import report_raman
 
 HERE = Path(__file__).parent
 LIMITS = (0.0, 4200.0)

@@ -179,11 +179,12 @@ print(time.process_time() - began, {_PEAK} / 1024)
 def test_cross_density_of_many_signals() -> None:
     """All pairs of 20 signals cost far less than 190 spectra."""
     from aptnn_md.spectra.estimation.plan import plan_spectrum
-    from aptnn_md.spectra.estimation.power import power_blocks
+    from aptnn_md.spectra.estimation.runs import power_blocks
+    from aptnn_md.spectra.options import SpectrumOptions
 
     n_signals = 20
     x = np.random.default_rng(1).normal(size=(50_000, n_signals, 1))
-    unit, plan = np.eye(n_signals), plan_spectrum(60.0, SPACING)
+    unit, plan = np.eye(n_signals), plan_spectrum(SpectrumOptions(resolution=60.0), SPACING)
     pairs = {f"{i}-{j}": Pair(unit[i], unit[j]) for i, j in combinations(range(n_signals), 2)}
     one = seconds(lambda: power_blocks([x[:, :1]], plan, ONE))
     many = seconds(lambda: power_blocks([x], plan, pairs), 1)

@@ -76,7 +76,7 @@ def test_method_window_and_follow(
     words += ["--follow", "0.1", "--mix-conditions"]
     assert main(["spectrum", "ir", *streams, *words, "--out", str(tables[1])]) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert lines[0] == "relative standard error at 0-4000 cm⁻¹ while the run goes on"
+    assert lines[0] == "relative standard error at 0-4000 cm⁻¹ while the run continues"
     assert lines[1].split()[:2] == ["length", "(ps)"]
     assert lines[2].split()[0] == "20"
     assert 1 < float(lines[2].split()[2]) < 50

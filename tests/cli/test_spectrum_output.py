@@ -125,7 +125,7 @@ def test_merged_groups(streams: dict[str, str], tmp_path: Path) -> None:
     np.testing.assert_allclose(sums, total, atol=1e-7 * total.max())
 
 
-def test_runs_beside_each_other(
+def test_runs_side_by_side(
     streams: dict[str, str], measured: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     table, picture = tmp_path / "c.csv", tmp_path / "c.png"
@@ -145,6 +145,23 @@ def test_runs_beside_each_other(
     assert "TRPMD - classical standard error (cm^-1)" in columns
     assert any(line.startswith("centroid: estimator: apt-at-centroid") for line in header)
     assert picture.read_bytes().startswith(b"\x89PNG")
+
+
+def test_quantum_corrections_of_a_comparison_spare_path_integrals(
+    streams: dict[str, str], capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    """Classical spectra are corrected; of a path integral one line says that it is not."""
+    words = ["spectrum", "compare", streams["classical"], streams["trpmd"], "--resolution", "40"]
+    with caplog.at_level("INFO", logger="aptnn_md"):
+        assert main([*words, "--quantum", "standard"]) == 0
+    (line,) = caplog.messages
+    assert line.startswith(f"{streams['trpmd']}: --quantum standard is not applied, because a path")
+    printed = capsys.readouterr().out
+    assert "classical nuclei with the quantum correction 'standard'" in printed
+    caplog.clear()
+    with caplog.at_level("INFO", logger="aptnn_md"):
+        assert main(words) == 0
+    assert caplog.messages == []
 
 
 @pytest.mark.parametrize(

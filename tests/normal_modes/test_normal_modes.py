@@ -365,7 +365,7 @@ def test_command(here, capsys):
         "helpers.toy_molecules:Potential",
     ]
     assert main([*common, "--apt", "apt.npy", "--checkpoint", "unrelaxed.npz"]) == 0
-    assert "no energy minimum" in capsys.readouterr().out
+    assert "not an energy minimum" in capsys.readouterr().out
     options = ["--relax", "--fmax", "1e-5", "--apt", "apt.npy", "--width", "15"]
     outputs = ["--out", "m.csv", "--broadened", "b.csv", "--plot", "m.png"]
     assert main([*common, *options, *outputs]) == 0

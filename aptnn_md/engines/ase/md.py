@@ -28,8 +28,8 @@ from aptnn_md.engines.ase.observer import StreamObserver
 from aptnn_md.engines.ase.restart import Checkpoint, DynamicsState
 from aptnn_md.errors import InputError, RunError
 from aptnn_md.progress import Progress, log
-from aptnn_md.spectra.analysis.convergence import Monitor
-from aptnn_md.spectra.analysis.stopping import ConvergenceStop
+from aptnn_md.spectra.convergence.monitor import Monitor
+from aptnn_md.spectra.convergence.stopping import ConvergenceStop
 from aptnn_md.stream import StreamReader, stream_exists
 
 THERMOSTATS = ("bussi", "langevin", "none")

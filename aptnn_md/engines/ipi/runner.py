@@ -21,8 +21,8 @@ from aptnn_md.engines.ipi.watch import ForceWatch
 from aptnn_md.errors import InputError, RunError
 from aptnn_md.prediction.loading import ModelSource, as_model
 from aptnn_md.progress import Progress, log
-from aptnn_md.spectra.analysis.convergence import Monitor
-from aptnn_md.spectra.analysis.stopping import ConvergenceStop
+from aptnn_md.spectra.convergence.monitor import Monitor
+from aptnn_md.spectra.convergence.stopping import ConvergenceStop
 
 
 @dataclass(frozen=True)

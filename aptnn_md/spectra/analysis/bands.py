@@ -12,13 +12,15 @@ from scipy.ndimage import gaussian_filter1d
 from aptnn_md.arrays import FloatArray, IntArray
 from aptnn_md.errors import InputError
 from aptnn_md.spectra.analysis.experiment import ReferenceCurve
-from aptnn_md.spectra.estimation.errors_of_mean import jackknife
-from aptnn_md.spectra.estimation.power import PowerBlocks, integration_weights
-from aptnn_md.spectra.infrared.spectrum import InfraredSpectrum
+from aptnn_md.spectra.estimation.power import (
+    HasBlocks,
+    PowerBlocks,
+    integration_weights,
+    jackknife,
+)
 
 _SMOOTHING = 0.1
 _NOISY_COPIES = 100
-_CURVE_POINTS = 2001
 _CURVE_POINTS = 2001
 _FWHM_PER_SIGMA = 2.3548200450309493
 
@@ -30,7 +32,7 @@ class ReferenceBand:
     Attributes
     ----------
     name : of the band
-    low, high : range in which it is looked for, cm⁻¹
+    low, high : range in which it is searched for, cm⁻¹
     position, position_error : cm⁻¹
     height, height_error : cm⁻¹
     width : full width at half maximum, cm⁻¹; NaN where the curve does not fall to half
@@ -63,7 +65,7 @@ class Reference:
         return f"{self.substance}; {self.citation}"
 
     def band(self, name: str) -> ReferenceBand | None:
-        """The band of a name; None where there is none."""
+        """The band of that name, or None."""
         return next((band for band in self.bands if band.name == name), None)
 
     @property
@@ -97,13 +99,13 @@ class Band:
     Attributes
     ----------
     name : of the band
-    low, high : range in which it was looked for, cm⁻¹
+    low, high : range in which it was searched for, cm⁻¹
     position, position_error : of the maximum, cm⁻¹
     height, height_error : absorption there, cm⁻¹
     width, width_error : full width at half maximum, cm⁻¹; NaN where the curve does not fall to
         half of its maximum on both sides within the range
     integral, integral_error : over the range, cm⁻²
-    at_edge : the largest value is at the edge of the range: there is no maximum in it
+    at_edge : the largest value is at the edge of the range, which has no maximum inside
     """
 
     name: str
@@ -121,7 +123,7 @@ class Band:
 
 
 def find_bands(
-    spectrum: InfraredSpectrum, ranges: Mapping[str, tuple[float, float]], baseline: bool = False
+    spectrum: HasBlocks, ranges: Mapping[str, tuple[float, float]], baseline: bool = False
 ) -> list[Band]:
     """The largest maximum in each range.
 
@@ -129,8 +131,8 @@ def find_bands(
     half maximum is a tenth of the range, so that single noise spikes do not decide; the height is
     the value of the spectrum itself there; the width is the length of the parts of the range in
     which the spectrum is above half of the height. Standard errors of these are the larger of two:
-    from the jackknife over blocks, which knows how the blocks differ but not much where there are
-    few of them, and from what noise of the spectrum's standard error does to the maximum.
+    from the jackknife over blocks, which measures how the blocks differ but is uncertain when they
+    are few, and from what noise of the spectrum's standard error does to the maximum.
 
     Parameters
     ----------
@@ -228,7 +230,7 @@ class _Measure:
         self.weights = integration_weights(wavenumber, low, high)
 
     def __call__(self, curve: FloatArray) -> FloatArray:
-        """(4,) numbers; a width of NaN where there is none."""
+        """(4,) numbers; the width is NaN where the curve has none."""
         if self.baseline:
             ends = np.interp([self.low, self.high], self.wavenumber, curve)
             slope = (ends[1] - ends[0]) / (self.high - self.low)

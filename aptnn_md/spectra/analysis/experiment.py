@@ -1,4 +1,4 @@
-"""Experimental curves n(ν̃)α(ν̃) from a table of the user."""
+"""Experimental curves n(ν̃)α(ν̃) from a user's table."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def read_reference(
 
     Columns are separated by commas, semicolons or blanks. The header is the last line before the
     numbers, with or without ``#``; units in brackets or at the end of a name are left out of it.
-    Understood are, in this order: ``n_alpha``; ``epsilon_imag`` (n·α = 2πν̃ε″); ``alpha`` and
+    Columns are understood in this order: ``n_alpha``; ``epsilon_imag`` (n·α = 2πν̃ε″); ``alpha`` and
     ``n``; ``k`` and ``n`` (α = 4πν̃k). Without a column ``n``, it comes from k by Kramers–Kronig
     where ``n_infinity`` is given. Tables by ``aptnn-md spectrum`` are understood.
 
@@ -74,7 +74,7 @@ def read_reference(
     Raises
     ------
     InputError
-        No such file, no such columns, or lines that are no numbers.
+        No such file, missing columns, or lines that are not numbers.
     """
     source = Path(path)
     columns, header = _read_columns(source)

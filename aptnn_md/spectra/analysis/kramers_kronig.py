@@ -56,7 +56,7 @@ def kramers_kronig(wavenumber: AnyArray, imaginary: AnyArray) -> FloatArray:
 
 
 def check_grid(wavenumber: AnyArray, values: AnyArray) -> tuple[FloatArray, FloatArray]:
-    """Both as floats; InputError where they are no curve over increasing wavenumbers."""
+    """Both as floats; InputError unless they are a curve over increasing wavenumbers."""
     grid, curve = np.asarray(wavenumber, dtype=np.float64), np.asarray(values, dtype=np.float64)
     if grid.ndim != 1 or len(grid) < 3 or curve.shape[-1:] != grid.shape:
         found = f"{grid.shape} wavenumbers, {curve.shape} values"
@@ -65,7 +65,7 @@ def check_grid(wavenumber: AnyArray, values: AnyArray) -> tuple[FloatArray, Floa
     if not (grid[0] >= 0.0 and rising.all()):
         bad = int(np.argmin(rising))
         found = f"{grid[bad + 1]:g} after {grid[bad]:g}" if grid[0] >= 0.0 else f"{grid[0]:g}"
-        raise InputError("curve", "wavenumber", found, "increasing, from 0 on")
+        raise InputError("curve", "wavenumber", found, "increasing, none negative")
     return grid, curve
 
 

@@ -25,13 +25,12 @@ on the correlation function in time; here it is that of Ṁ, whose spectrum is f
 
 Path integral dynamics (RPMD, TRPMD, CMD) approximate the Kubo-transformed correlation function, for
 which the harmonic factor holds exactly: S = x / (1 - e^{-x}) · C. So nothing is left to correct,
-and :func:`corrected` refuses to.
+and :func:`refuse_second` says so.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 
 import numpy as np
 from scipy.special import j0
@@ -39,11 +38,8 @@ from scipy.special import j0
 from aptnn_md.arrays import AnyArray, FloatArray
 from aptnn_md.errors import InputError
 from aptnn_md.spectra.estimation.power import PowerBlocks
-from aptnn_md.spectra.infrared.spectrum import InfraredSpectrum
+from aptnn_md.spectra.options import CORRECTIONS
 from aptnn_md.units import KELVIN_PER_WAVENUMBER
-
-CORRECTIONS = ("harmonic", "standard", "schofield", "mixed", "egelstaff")
-"""Names of the corrections; the first one is always in the spectrum."""
 
 _CHUNK = 128
 
@@ -54,7 +50,7 @@ def quantum_factor(correction: str, x: AnyArray) -> FloatArray:
     Raises
     ------
     InputError
-        A correction that does not exist.
+        An unknown correction.
     """
     x = np.asarray(x, dtype=np.float64)
     if correction == "standard":
@@ -79,7 +75,7 @@ def correct(
 
     Parameters
     ----------
-    correction : one of :data:`CORRECTIONS`
+    correction : one of :data:`aptnn_md.spectra.options.CORRECTIONS`
     wavenumber : (n,) cm⁻¹, uniform from 0 on
     absorption : (..., n), cm⁻¹
     temperature : K
@@ -91,7 +87,7 @@ def correct(
     Raises
     ------
     InputError
-        No such correction, or one that is larger than any number at this temperature.
+        An unknown correction, or one that is larger than any number at this temperature.
     """
     if correction == "harmonic":
         return np.array(absorption)
@@ -109,29 +105,6 @@ def _ratio(correction: str, wavenumber: FloatArray, temperature: float) -> Float
         found = f"{temperature:g} K with a spectrum up to {wavenumber[-1]:.0f} cm⁻¹"
         raise InputError(f"quantum correction '{correction}'", "temperature", found, "a higher one")
     return np.asarray(ratio)
-
-
-def corrected(spectrum: InfraredSpectrum, correction: str) -> InfraredSpectrum:
-    """A spectrum of classical nuclei with another correction than the harmonic one.
-
-    Standard errors, blocks and groups are corrected, too.
-
-    Raises
-    ------
-    InputError
-        The spectrum is one of a path integral, or has been corrected already.
-    """
-    if correction == "harmonic":
-        return spectrum
-    refuse_second(correction, spectrum.n_beads, spectrum.quantum)
-    operator = correction_of(correction, spectrum.wavenumber, spectrum.temperature)
-    result = spectrum.mapped(operator)
-    rule, notes = spectrum.sum_rule, spectrum.notes
-    if rule.ratio is not None:
-        notes = (*notes, f"f-sum rule before the quantum correction: ratio {rule.ratio:.4f}")
-    return replace(
-        result, quantum=correction, notes=notes, sum_rule=replace(result.sum_rule, expected=None)
-    )
 
 
 def refuse_second(correction: str, n_beads: int, quantum: str) -> None:
@@ -164,7 +137,7 @@ def correction_of(
     Raises
     ------
     InputError
-        No such correction, or one that is larger than any number at this temperature.
+        An unknown correction, or one that is larger than any number at this temperature.
     """
     ratio = _ratio(correction, wavenumber, temperature)
 
@@ -174,19 +147,6 @@ def correction_of(
         return blocks.scaled(ratio)
 
     return curve
-
-
-def describe(spectrum: InfraredSpectrum) -> str:
-    """What was done about quantum mechanics, in one sentence."""
-    if spectrum.n_beads > 1:
-        return (
-            f"path integral of {spectrum.n_beads} beads, estimator '{spectrum.estimator}': "
-            "Eq. 2 is exact for the Kubo-transformed correlation function, which it approximates; "
-            "nothing to correct"
-        )
-    if spectrum.quantum == "harmonic":
-        return "classical nuclei with the harmonic quantum correction, which is built into Eq. 2"
-    return f"classical nuclei with the quantum correction '{spectrum.quantum}'"
 
 
 def egelstaff_times(wavenumber: FloatArray, density: FloatArray, temperature: float) -> FloatArray:

@@ -1,4 +1,4 @@
-"""Correlation of signals that come piece by piece, in blocks and in bounded memory.
+"""Correlation of signals that arrive piece by piece, in blocks and in bounded memory.
 
 Each run is cut into segments (:class:`aptnn_md.spectra.estimation.plan.SpectralPlan`); what they
 give is summed in blocks of consecutive segments. When there are too many blocks, neighbours are
@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Generic
 
 import numpy as np
 from scipy.fft import irfft, next_fast_len, rfft
@@ -17,7 +18,7 @@ from scipy.fft import irfft, next_fast_len, rfft
 from aptnn_md.arrays import AnyArray, FloatArray, IntArray
 from aptnn_md.errors import InputError
 from aptnn_md.spectra.estimation.plan import SpectralPlan
-from aptnn_md.spectra.estimation.terms import Components, Term, rows_of
+from aptnn_md.spectra.estimation.terms import Components, Key, Term, rows_of
 
 MAX_BLOCKS, MIN_BLOCKS = 64, 16
 """At most that many blocks of all runs; the smaller number where they would fill the memory."""
@@ -61,13 +62,13 @@ class _Run:
     blocks: list[_Block] = field(default_factory=list)
 
 
-class LagAccumulator:
+class LagAccumulator(Generic[Key]):
     """Sums of lagged products of one or more runs that grow.
 
     Parameters
     ----------
     plan : lengths and taper
-    terms : what is asked for
+    terms : what is asked for, by keys of the caller's choice
     n_signals : number of signals
     quantity : what the signals are, for messages
     """
@@ -75,7 +76,7 @@ class LagAccumulator:
     def __init__(
         self,
         plan: SpectralPlan,
-        terms: Mapping[str, Term],
+        terms: Mapping[Key, Term],
         n_signals: int,
         quantity: str = "signal",
     ) -> None:
@@ -86,19 +87,19 @@ class LagAccumulator:
         curves = max(self.rows.n_rows, len(terms))
         affordable = _BLOCK_VALUES // (curves * (plan.n_fft // 2 + 1))
         self._max_blocks = int(np.clip(affordable, MIN_BLOCKS, MAX_BLOCKS))
-        # negative lags down to 1 - segment are behind the last lag that is wanted
+        # negative lags down to 1 - segment come after the last lag that is wanted
         self._n_fft = int(next_fast_len(plan.segment + plan.n_lags - 1, real=True))
 
     def add_run(self, name: str) -> int:
-        """A further run; its index.
+        """Begin another run; its index.
 
         Raises
         ------
         InputError
-            There is one of that name.
+            Another run has that name.
         """
         if name in self.run_frames:
-            raise InputError(name, "run", "another one of that name", "each run once")
+            raise InputError(name, "run", "the same name twice", "each run once")
         self._runs.append(_Run(name))
         return len(self._runs) - 1
 
@@ -124,7 +125,7 @@ class LagAccumulator:
         signal = self._checked(state, piece)
         if not len(signal):
             return
-        # copied, for the caller may go on to use the array
+        # copied, for the caller may use the array for something else
         state.pieces.append(self._mixed(signal).copy())
         state.n_frames += len(signal)
         if self._available(state) == 0:
@@ -143,7 +144,7 @@ class LagAccumulator:
         Raises
         ------
         InputError
-            A run is too short for the plan, or there is none.
+            A run is too short for the plan, or no run was added.
         """
         if not self._runs:
             raise InputError("spectrum", "runs", "none", "one or more")
@@ -171,7 +172,12 @@ class LagAccumulator:
         finite = np.isfinite(signal).all(axis=(1, 2))
         if not finite.all():
             frame = state.n_frames + int(np.argmin(finite))
-            raise InputError(f"{state.name}, frame {frame}", self.quantity, "no number", "numbers")
+            raise InputError(
+                f"{state.name}, frame {frame}",
+                self.quantity,
+                "a value that is not finite",
+                "finite numbers",
+            )
         return signal
 
     def _mixed(self, signal: FloatArray) -> FloatArray:
@@ -183,12 +189,12 @@ class LagAccumulator:
         return np.concatenate([mixed, signal], axis=1) if len(self.rows.alone) else mixed
 
     def _available(self, state: _Run) -> int:
-        """Number of segments whose frames are all there."""
+        """Number of segments whose frames have all come."""
         free = state.n_frames - state.next_start - self.plan.needed
         return free // self.plan.hop + 1 if free >= 0 else 0
 
     def _advance(self, state: _Run, buffer: FloatArray) -> None:
-        """Add as many segments as there are and as one block and the memory for it take."""
+        """Add as many of the available segments as fit into one block and into memory."""
         if not state.blocks or state.blocks[-1].count >= self._group:
             self._open_block(state)
         block = state.blocks[-1]
@@ -213,7 +219,7 @@ class LagAccumulator:
             state.blocks.append(_Block(np.zeros((self.rows.n_rows, self.plan.n_lags)), 0.0, 0))
 
     def _with_tail(self, run: _Run) -> list[_Block]:
-        """Blocks of a run, with the frames behind the last whole segment."""
+        """Blocks of a run, with the frames after the last whole segment."""
         blocks = [_Block(block.sums, block.segments, block.count) for block in run.blocks]
         plan = self.plan
         if plan.reach == 0:
@@ -282,7 +288,7 @@ def _chosen(components: Components) -> slice | list[int]:
 
 
 def _joined(run: _Run) -> FloatArray:
-    """All frames that are kept, in one array."""
+    """All frames kept, in one array."""
     if len(run.pieces) > 1:
         run.pieces = [np.concatenate(run.pieces)]
     return run.pieces[0]

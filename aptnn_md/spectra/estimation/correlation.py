@@ -14,10 +14,11 @@ import numpy as np
 from aptnn_md.arrays import FloatArray
 from aptnn_md.errors import InputError
 from aptnn_md.spectra.estimation.accumulate import LagAccumulator, LagSums
-from aptnn_md.spectra.estimation.errors_of_mean import standard_error
-from aptnn_md.spectra.estimation.plan import check_positive, plan_correlation
+from aptnn_md.spectra.estimation.plan import plan_correlation
+from aptnn_md.spectra.estimation.power import standard_error
 from aptnn_md.spectra.estimation.runs import Run, feed_runs
-from aptnn_md.spectra.estimation.terms import Pair, Term
+from aptnn_md.spectra.estimation.terms import Key, Pair, Term
+from aptnn_md.spectra.options import check_positive
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,11 +40,11 @@ def correlations(
     runs: Sequence[Run],
     spacing: float,
     max_time: float,
-    terms: Mapping[str, Term],
+    terms: Mapping[Key, Term],
     *,
     unbiased: bool = True,
     names: Sequence[str] = (),
-) -> dict[str, Correlation]:
+) -> dict[Key, Correlation]:
     """Correlation functions of independent runs of one system.
 
     Parameters
@@ -51,7 +52,7 @@ def correlations(
     runs : signals (frames, n_signals, n_components), or iterables of pieces of them
     spacing : time between frames, fs
     max_time : longest time, fs
-    terms : name -> what is asked for; components are summed
+    terms : key -> what is asked for; components are summed
     unbiased : divide the sum at a time by the number of its terms, not by that of frames, which
         makes it too small by the factor 1 - t/length
     names : of the runs, for messages; default ``"run 1"`` and so on
@@ -79,7 +80,11 @@ def correlations(
 
 
 def _correlation(
-    accumulator: LagAccumulator, sums: LagSums, weights: FloatArray, name: str, unbiased: bool
+    accumulator: LagAccumulator[Key],
+    sums: LagSums,
+    weights: FloatArray,
+    name: Key,
+    unbiased: bool,
 ) -> Correlation:
     plan, rows = accumulator.plan, accumulator.rows.of_term[name]
     lags = np.arange(plan.n_lags)

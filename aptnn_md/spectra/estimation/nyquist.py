@@ -1,4 +1,4 @@
-"""Whether frames are close enough for the fastest vibration that there may be."""
+"""Whether frames are close enough for the fastest vibration that is possible."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def fastest_vibration(masses: Mapping[str, Sequence[float]]) -> float | None:
 
     Returns
     -------
-    4510 where there is hydrogen, 3190 where it is heavy; None where no masses are known
+    4510 with hydrogen, 3190 with deuterium; None if no masses are known
     """
     atoms = [(symbol, mass) for symbol, found in masses.items() for mass in found]
     return max(

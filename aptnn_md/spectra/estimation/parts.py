@@ -3,7 +3,7 @@
 With Ṁ = Σ_g Ṁ_g the spectrum is the sum of the groups' own ones and of the cross terms
 ⟨Ṁ_g(0)·Ṁ_h(t)⟩ + ⟨Ṁ_h(0)·Ṁ_g(t)⟩, which may be negative. The same holds for ȧ and Raman spectra.
 
-* Up to :data:`MAX_PAIRED` groups: each group alone, and each pair (``"O × H"``).
+* Up to :data:`MAX_PAIRED` groups: each group alone, and each pair (``("O", "H")``).
 * Up to :data:`MAX_GROUPS` groups: each group alone, and all pairs together
   (:data:`BETWEEN`).
 * More: all groups alone together (:data:`WITHIN`) and all pairs together.
@@ -15,21 +15,12 @@ With Ṁ = Σ_g Ṁ_g the spectrum is the sum of the groups' own ones and of the
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 
 from aptnn_md.errors import InputError
-from aptnn_md.spectra.estimation.power import PowerBlocks
-from aptnn_md.spectra.estimation.terms import (
-    TOTAL,
-    Alone,
-    Auto,
-    Term,
-    group_terms,
-    pair_name,
-    total,
-)
+from aptnn_md.spectra.estimation.terms import Alone, Auto, Part, Term, group_terms, total
 
 MAX_PAIRED, MAX_GROUPS = 8, 32
 WITHIN, BETWEEN = "within groups", "between groups"
@@ -40,8 +31,8 @@ _MOLECULE = re.compile(r"(?P<kind>.+)-\d+")
 
 def part_terms(
     n_groups: int, group_labels: Sequence[str] = (), molecules: bool = False
-) -> dict[str, Term]:
-    """What must be computed for the parts; the total only where there are no labels.
+) -> dict[Part, Term]:
+    """What must be computed for the parts; only the total if there are no labels.
 
     Parameters
     ----------
@@ -65,30 +56,17 @@ def part_terms(
     return terms | {WITHIN: Alone(np.ones(n_groups))}
 
 
-def decompose(
-    curves: Mapping[str, PowerBlocks], group_labels: Sequence[str] = ()
-) -> dict[str, PowerBlocks]:
-    """Parts that add up to the total, from the curves of :func:`part_terms`."""
-    parts = {
-        name: curve.both_orders() if np.iscomplexobj(curve.values) else curve
-        for name, curve in curves.items()
-        if name != TOTAL
-    }
-    molecular = any(name.endswith(INTRAMOLECULAR) for name in parts)
-    if not parts or (2 <= len(group_labels) <= MAX_PAIRED and not molecular):
-        return parts
-    rest = curves[TOTAL]
-    for part in parts.values():
-        rest = rest.minus(part)
-    return parts | {INTERMOLECULAR if molecular else BETWEEN: rest}
+def is_cross(part: Part) -> bool:
+    """Whether a part is a cross term of groups."""
+    return part in (BETWEEN, INTERMOLECULAR) or (isinstance(part, tuple) and len(part) == 2)
 
 
-def is_cross(name: str) -> bool:
-    """Whether a part of that name is a cross term of groups."""
-    return name in (BETWEEN, INTERMOLECULAR) or pair_name("", "") in name
+def part_name(part: Part) -> str:
+    """Name of a part in reports, tables and files, e.g. ``"O × H"``; of the whole, ``""``."""
+    return part if isinstance(part, str) else " × ".join(part)
 
 
-def _molecular(labels: Sequence[str]) -> dict[str, Term]:
+def _molecular(labels: Sequence[str]) -> dict[Part, Term]:
     """The molecules of each kind alone."""
     matches = [_MOLECULE.fullmatch(label) for label in labels]
     wrong = [label for label, match in zip(labels, matches, strict=True) if match is None]

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Literal
 
 import numpy as np
 from scipy.fft import fft, next_fast_len
@@ -14,16 +13,13 @@ from scipy.fft import fft, next_fast_len
 from aptnn_md.arrays import FloatArray
 from aptnn_md.errors import InputError
 from aptnn_md.spectra.estimation.windows import (
-    check_window,
     lag_window,
     lag_window_width,
     taper,
     taper_width,
 )
+from aptnn_md.spectra.options import SpectrumOptions, check_positive
 from aptnn_md.units import LIGHT_SPEED_CM_PER_FS
-
-METHODS = {"welch": "Welch", "blackman-tukey": "Blackman-Tukey"}
-"""Name of a method -> who it is named after."""
 
 _POINTS_PER_RESOLUTION = 10
 _MIN_LENGTH = 16
@@ -34,7 +30,7 @@ class SpectralPlan:
     """Both methods in terms of one computation.
 
     A signal is cut into *segments*, one every ``hop`` frames. Each is correlated with the signal
-    from its own beginning to ``reach`` frames behind its end, both padded with zeros, so nothing
+    from its own beginning to ``reach`` frames after its end, both padded with zeros, so nothing
     is circular. The sums over segments, as a function of the lag, are multiplied by
     ``lag_window`` and Fourier transformed.
 
@@ -43,16 +39,13 @@ class SpectralPlan:
 
     Attributes
     ----------
-    method : of :data:`METHODS`
-    window : of :data:`aptnn_md.spectra.estimation.windows.WINDOWS`
+    method, window, unbiased : see :class:`aptnn_md.spectra.options.SpectrumOptions`
     length : Welch: frames in a segment; Blackman-Tukey: the longest lag in frames
     spacing : time between frames, fs
-    resolution : full width at half maximum of a line without width, cm⁻¹
-    unbiased : Blackman-Tukey: divide the sum at a lag by the number of terms in it, not by the
-        number of frames
+    resolution : full width at half maximum of an infinitely narrow line, cm⁻¹
     """
 
-    method: Literal["welch", "blackman-tukey"]
+    method: str
     window: str
     length: int
     spacing: float
@@ -71,7 +64,7 @@ class SpectralPlan:
 
     @property
     def reach(self) -> int:
-        """Frames behind a segment with which it is correlated."""
+        """Frames after a segment with which it is correlated."""
         return 0 if self.method == "welch" else self.length
 
     @property
@@ -169,42 +162,29 @@ class SpectralPlan:
                 raise InputError(name, "length", found, expected)
 
 
-def plan_spectrum(
-    resolution: float,
-    spacing: float,
-    method: str = "welch",
-    window: str = "hann",
-    *,
-    unbiased: bool = True,
-) -> SpectralPlan:
-    """The plan that gives a resolution.
+def plan_spectrum(options: SpectrumOptions, spacing: float) -> SpectralPlan:
+    """The plan that gives the resolution of ``options``.
 
     Parameters
     ----------
-    resolution : full width at half maximum of a line without width, cm⁻¹
+    options : resolution, method, window, unbiased
     spacing : time between frames, fs
-    method : of :data:`METHODS`
-    window : of :data:`aptnn_md.spectra.estimation.windows.WINDOWS`
-    unbiased : see :class:`SpectralPlan`
 
     Raises
     ------
     InputError
-        A number that is not positive and finite, an unknown method or window, or frames too far
-        apart for the resolution.
+        A spacing that is not positive and finite, or frames too far apart for the resolution.
     """
-    for field, value in {"spacing": spacing, "resolution": resolution}.items():
-        check_positive(field, value)
-    if method not in METHODS:
-        raise InputError("spectrum", "method", method, "one of " + ", ".join(METHODS))
-    check_window(window)
+    check_positive("spacing", spacing)
+    method, window, resolution = options.method, options.window, options.resolution
     # the coarsest resolution is that of the shortest length, and resolution times length is fixed
     times_length = _MIN_LENGTH * coarsest_resolution(method, window, spacing)
     length = round(times_length / resolution)
     if length < _MIN_LENGTH:
         expected = f"at most {times_length / _MIN_LENGTH:.3g} cm⁻¹ with frames {spacing:g} fs apart"
         raise InputError("spectrum", "resolution", f"{resolution:g} cm⁻¹", expected)
-    return SpectralPlan(method, window, length, spacing, times_length / length, unbiased)  # type: ignore[arg-type]
+    found = times_length / length
+    return SpectralPlan(method, window, length, spacing, found, options.unbiased)
 
 
 def plan_correlation(length: int, spacing: float) -> SpectralPlan:
@@ -222,35 +202,3 @@ def coarsest_resolution(method: str, window: str, spacing: float) -> float:
 def nyquist_wavenumber(spacing: float) -> float:
     """Highest wavenumber that frames ``spacing`` fs apart can tell from others, cm⁻¹."""
     return 0.5 / (LIGHT_SPEED_CM_PER_FS * spacing)
-
-
-def check_positive(field: str, value: float | None) -> None:
-    """Refuse what is not a positive finite number.
-
-    Raises
-    ------
-    InputError
-    """
-    if value is None or not math.isfinite(value) or value <= 0:
-        found = "nothing" if value is None else value
-        raise InputError("spectrum", field, found, "a positive number")
-
-
-def of_each_run(
-    field: str, value: float | Sequence[float], n_runs: int, zero: bool = False
-) -> tuple[float, ...]:
-    """One positive value for each run, from one for all or one for each.
-
-    Raises
-    ------
-    InputError
-    """
-    if value is None or np.ndim(value) == 0:
-        value = (value,) * n_runs  # type: ignore[assignment]
-    values = tuple(value)  # type: ignore[arg-type]
-    if len(values) != n_runs:
-        raise InputError("spectrum", field, f"{len(values)} values", f"one, or {n_runs}")
-    for one in values:
-        if not (zero and one == 0.0):
-            check_positive(field, one)
-    return values

@@ -1,31 +1,25 @@
-"""Power spectral densities ∫dt e^{-iωt} ⟨x(0)·y(t)⟩ of signals of any length, in blocks.
+"""A spectral density in blocks of the data: mean, standard errors, integrals, ratios.
 
-One computation serves both methods, Welch's and that of Blackman and Tukey; see
-:class:`aptnn_md.spectra.estimation.plan.SpectralPlan`. No mean is subtracted: a mean of Ṁ is a
-current, and its power at ω = 0 belongs to the spectrum. Densities of Welch are positive but for
-rounding; those of Blackman and Tukey may become negative by noise and beside sharp lines.
+Standard errors are those of a mean over blocks that may still be correlated.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import Protocol
 
 import numpy as np
-from scipy.fft import rfft
+from scipy.ndimage import convolve1d
+from scipy.special import stdtrit
 
 from aptnn_md.arrays import AnyArray, FloatArray, IntArray
-from aptnn_md.spectra.estimation.accumulate import LagAccumulator, LagSums
-from aptnn_md.spectra.estimation.errors_of_mean import (
-    jackknife,
-    spectrum_standard_error,
-    standard_error,
-)
 from aptnn_md.spectra.estimation.plan import SpectralPlan
-from aptnn_md.spectra.estimation.runs import Run, feed_runs
-from aptnn_md.spectra.estimation.terms import Pair, Term
 
+_ENOUGH_BLOCKS = 8
+_ENOUGH_RUNS = 4
+_TWO_SIGMA = 0.977249868051821  # normal probability of less than two standard deviations
 _POOLED_WIDTHS = 6
 
 
@@ -55,8 +49,13 @@ class PowerBlocks:
 
     @property
     def resolution(self) -> float:
-        """Full width at half maximum of a line without width, cm⁻¹."""
+        """Full width at half maximum of an infinitely narrow line, cm⁻¹."""
         return self.plan.resolution
+
+    @property
+    def spacing(self) -> float:
+        """Time between frames, fs."""
+        return self.plan.spacing
 
     @property
     def gaussian_variance(self) -> FloatArray:
@@ -178,53 +177,12 @@ class PowerBlocks:
         )
 
 
-def power_blocks(
-    runs: Sequence[Run],
-    plan: SpectralPlan,
-    terms: Mapping[str, Term],
-    *,
-    names: Sequence[str] = (),
-    factors: Sequence[float] = (),
-) -> dict[str, PowerBlocks]:
-    """Densities of independent runs of one system; longer runs weigh more.
+class HasBlocks(Protocol):
+    """A spectrum that has a curve with its statistics."""
 
-    Parameters
-    ----------
-    runs : signals, or iterables of pieces of them
-    plan : method, window, lengths
-    terms : name -> density that is asked for
-    names : of the runs, for messages; default ``"run 1"`` and so on
-    factors : what the densities of each run are multiplied by; default 1
-
-    Raises
-    ------
-    InputError
-        Shapes do not belong together, a value is not finite, or a run is too short.
-    """
-    return densities(feed_runs(runs, plan, terms, names), factors)
-
-
-def densities(accumulator: LagAccumulator, factors: Sequence[float] = ()) -> dict[str, PowerBlocks]:
-    """Densities of what an accumulator has been fed; see :func:`power_blocks`."""
-    sums, plan = accumulator.result(), accumulator.plan
-    weights, scale = _weights(sums, plan)
-    if len(factors):
-        scale = scale * np.asarray(factors, dtype=np.float64)[sums.runs][:, None]
-    correlation = sums.sums * (scale * plan.lag_window)[:, None, :]
-    found: dict[str, PowerBlocks] = {}
-    for name, term in accumulator.terms.items():
-        rows = accumulator.rows.of_term[name]
-        values = _transform(plan, correlation, rows)
-        found[name] = PowerBlocks(
-            wavenumber=plan.wavenumber,
-            values=values,
-            weights=weights,
-            runs=sums.runs,
-            shape=_shape(plan, term, weights, values, correlation, rows),
-            plan=plan,
-            n_segments=_n_segments(sums, plan),
-        )
-    return found
+    @property
+    def blocks(self) -> PowerBlocks:
+        """The curve."""
 
 
 def integration_weights(wavenumber: FloatArray, low: float, high: float) -> FloatArray:
@@ -239,55 +197,153 @@ def integration_weights(wavenumber: FloatArray, low: float, high: float) -> Floa
     return np.asarray(step * (above - below))
 
 
-def _weights(sums: LagSums, plan: SpectralPlan) -> tuple[FloatArray, FloatArray]:
-    """(n_blocks,) weights, and (n_blocks, n_lags) what makes the sums of a block a mean."""
-    total = sums.run_frames.sum()
-    if plan.method == "welch":
-        segments = np.bincount(sums.runs, sums.segments)
-        weights = (sums.run_frames / total / segments)[sums.runs] * sums.segments
-        return weights, np.repeat(1.0 / sums.segments[:, None], plan.n_lags, axis=1)
-    lags = np.arange(plan.n_lags)
-    # the terms of all runs in the sum at each lag; the blocks' shares then add up to the mean
-    terms = (sums.run_frames[:, None] - lags * plan.unbiased).sum(axis=0)
-    weights = sums.segments / total
-    return weights, (total / terms)[None, :] / sums.segments[:, None]
+def block_levels(
+    values: FloatArray, weights: FloatArray, runs: IntArray
+) -> Iterator[tuple[FloatArray, FloatArray]]:
+    """The same data in fewer and longer blocks: as given, merged by pairs as long as enough
+    blocks are left, and by runs if there are enough of them.
+
+    Where blocks are independent all levels give the same standard error; where slow motion
+    correlates neighbours the later ones give a larger one.
+
+    Parameters
+    ----------
+    values : (n_blocks, ...)
+    weights : (n_blocks,) with sum 1
+    runs : (n_blocks,) index of the run that a block belongs to; only blocks of a run are merged
+    """
+    n_runs = len(np.unique(runs))
+    level_values, level_weights, level_runs = values, weights, runs
+    while True:
+        yield level_values, level_weights
+        order = np.arange(len(level_runs)) - np.searchsorted(level_runs, level_runs)
+        label = np.cumsum(order % 2 == 0) - 1
+        n_merged = int(label[-1]) + 1
+        if n_merged < _ENOUGH_BLOCKS or n_merged in (len(level_runs), n_runs):
+            break
+        level_values, level_weights = merged(level_values, level_weights, label)
+        level_runs = level_runs[order % 2 == 0]
+    if _ENOUGH_RUNS <= n_runs < len(level_runs):
+        yield merged(values, weights, np.unique(runs, return_inverse=True)[1])
 
 
-def _n_segments(sums: LagSums, plan: SpectralPlan) -> int:
-    segments = sums.segments if plan.method == "welch" else sums.segments / plan.segment
-    return max(len(sums.runs), round(float(segments.sum())))
+def merged(
+    values: FloatArray, weights: FloatArray, label: IntArray
+) -> tuple[FloatArray, FloatArray]:
+    """Weighted means of the blocks that share a label, and their weights."""
+    new_weights: FloatArray = np.bincount(label, weights).astype(np.float64)
+    share = np.zeros((len(new_weights), len(weights)))
+    share[label, np.arange(len(weights))] = weights / new_weights[label]
+    return np.tensordot(share, values, axes=1), new_weights
 
 
-def _transform(plan: SpectralPlan, correlation: FloatArray, rows: tuple[int, ...]) -> AnyArray:
-    """(n_blocks, n_fft // 2 + 1) density of rows that belong to one term."""
-    forward = _half_transform(plan, correlation[:, rows[0]])
-    if len(rows) == 1:
-        return np.asarray(2.0 * forward.real)
-    return np.asarray(forward + _half_transform(plan, correlation[:, rows[1]]).conj())
+def variance_of_mean(values: FloatArray, weights: FloatArray) -> FloatArray:
+    """Variance of Σ w x for independent blocks x whose variances go like 1/w.
+
+    Σ w² (x - x̄)² / (1 - Σ w²), which is without bias; s²/n for equal weights.
+    """
+    mean = np.tensordot(weights, values, axes=1)
+    return np.asarray(
+        np.tensordot(weights**2, (values - mean) ** 2, axes=1) / (1.0 - np.sum(weights**2))
+    )
 
 
-def _half_transform(plan: SpectralPlan, lags: FloatArray) -> AnyArray:
-    """Sum over lags from 0 on, with half the weight of lag 0, times the spacing."""
-    halved = lags * np.where(np.arange(plan.n_lags) == 0, 0.5, 1.0)
-    return np.asarray(plan.spacing * rfft(halved, plan.n_fft, axis=1))
+def standard_error(
+    values: FloatArray, weights: FloatArray, runs: IntArray, overlap: float = 1.0
+) -> FloatArray:
+    """Standard error of Σ w x: the largest one of all block levels, times :func:`few_blocks`.
+
+    Parameters
+    ----------
+    values : (n_blocks, ...)
+    weights, runs : (n_blocks,)
+    overlap : variance of the mean of the blocks over what it were if they were independent
+    """
+    levels = block_levels(values, weights, runs)
+    variance = np.max([variance_of_mean(*level) for level in levels], axis=0)
+    return np.asarray(few_blocks(weights) * np.sqrt(overlap * variance))
 
 
-def _shape(
-    plan: SpectralPlan,
-    term: Term,
+def few_blocks(weights: FloatArray, pooled: float = 1.0) -> float:
+    """Factor that widens a standard error from few blocks, so that two of them hold 95 %.
+
+    The scatter of few blocks is poorly known: deviations in units of it follow Student's
+    distribution, whose tails are longer than those of the normal distribution.
+
+    Parameters
+    ----------
+    weights : (n_blocks,) with sum 1
+    pooled : number of independent values whose variance is pooled
+    """
+    freedom = pooled * (1.0 / np.sum(weights**2) - 1.0)
+    return float(stdtrit(max(freedom, 1.0), _TWO_SIGMA) / 2.0)
+
+
+def spectrum_standard_error(
+    values: FloatArray,
     weights: FloatArray,
-    values: AnyArray,
-    correlation: FloatArray,
-    rows: tuple[int, ...],
-) -> AnyArray:
-    mean = weights @ values
-    if not isinstance(term, Pair):
-        return np.asarray(mean**2 * plan.gaussian_variance)
-    mean_correlation = np.tensordot(weights, correlation, axes=1)[None]
-    left, right = (_transform(plan, mean_correlation, (row,))[0] for row in rows[2:])
-    # variances of the parts of a cross periodogram of Gaussian signals
-    product, difference = left * right, mean.real**2 - mean.imag**2
-    both = 0.5 * ((product + difference) + 1j * (product - difference))
-    floor = 1e-12 * np.abs(product)
-    real, imaginary = np.maximum(both.real, floor), np.maximum(both.imag, floor)
-    return np.asarray((real + 1j * imaginary) * plan.gaussian_variance)
+    runs: IntArray,
+    shape: FloatArray,
+    pooled_points: int,
+    pooled_widths: float,
+    overlap: float = 1.0,
+) -> FloatArray:
+    """Standard error of a mean spectrum.
+
+    The scatter of a few blocks at one wavenumber is poorly known, but how the variance depends on
+    the wavenumber is known for a Gaussian signal, up to the number of independent samples. So the
+    variance is pooled over neighbouring wavenumbers in units of it.
+
+    Parameters
+    ----------
+    values : (n_blocks, n)
+    weights, runs : (n_blocks,)
+    shape : (n,) variance for a Gaussian signal, up to a factor
+    pooled_points : number of neighbouring wavenumbers to pool
+    pooled_widths : number of independent values among them
+    overlap : variance of the mean of the blocks over what it were if they were independent
+
+    Returns
+    -------
+    (n,)
+    """
+
+    def pooled(quantity: FloatArray) -> FloatArray:
+        # summed directly: a running sum would lose small values after a large line
+        return np.asarray(convolve1d(quantity, np.ones(pooled_points), mode="mirror"))
+
+    below = np.maximum(pooled(shape), np.finfo(float).tiny)
+    levels = block_levels(values, weights, runs)
+    relative = [pooled(variance_of_mean(*level)) / below for level in levels]
+    factor = few_blocks(weights, pooled_widths)
+    return np.asarray(factor * np.sqrt(overlap * np.max(relative, axis=0) * shape))
+
+
+def jackknife(
+    estimate: Callable[[FloatArray], FloatArray],
+    values: FloatArray,
+    weights: FloatArray,
+    runs: IntArray,
+) -> FloatArray:
+    """Standard error of ``estimate(mean spectrum)`` by leaving out one block after another, times
+    :func:`few_blocks`.
+
+    Parameters
+    ----------
+    estimate : (n,) -> (m,)
+    values, weights, runs : blocks; they are merged into the longest ones of which there are enough
+
+    Returns
+    -------
+    (m,)
+    """
+    levels = list(block_levels(values, weights, runs))
+    enough = [level for level in levels if len(level[1]) >= _ENOUGH_BLOCKS]
+    values, weights = (enough or levels[:1])[-1]
+    mean = np.tensordot(weights, values, axes=1)
+    full = estimate(mean)
+    left_out = [estimate((mean - w * x) / (1.0 - w)) for w, x in zip(weights, values, strict=True)]
+    # for a linear estimate this is variance_of_mean, also with unequal weights
+    deviations = (1.0 - weights)[:, None] * (np.array(left_out) - full)
+    variance = (deviations**2).sum(axis=0) / (1.0 - np.sum(weights**2))
+    return np.asarray(few_blocks(weights) * np.sqrt(variance))

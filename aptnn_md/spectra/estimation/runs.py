@@ -10,8 +10,11 @@ import numpy as np
 from aptnn_md.arrays import AnyArray, FloatArray
 from aptnn_md.errors import InputError
 from aptnn_md.spectra.estimation.accumulate import LagAccumulator
+from aptnn_md.spectra.estimation.densities import densities
 from aptnn_md.spectra.estimation.plan import SpectralPlan
-from aptnn_md.spectra.estimation.terms import Pair, Term
+from aptnn_md.spectra.estimation.power import PowerBlocks
+from aptnn_md.spectra.estimation.terms import Key, Pair, Term
+from aptnn_md.spectra.options import check_positive
 
 Run: TypeAlias = AnyArray | Iterable[AnyArray]
 """A signal (frames, n_signals, n_components), or an iterable of pieces of it in order."""
@@ -19,8 +22,13 @@ Run: TypeAlias = AnyArray | Iterable[AnyArray]
 _PIECE_VALUES = 2**20
 
 
+def run_names(runs: Sequence[Run], names: Sequence[str] = ()) -> Sequence[str]:
+    """Names of runs, for messages; by default ``"run 1"`` and so on."""
+    return names or [f"run {number}" for number in range(1, len(runs) + 1)]
+
+
 def pieces_of(run: Run) -> Iterator[AnyArray]:
-    """Pieces of a run that fit into the memory beside it."""
+    """Pieces of a run that are small beside it in memory."""
     if not isinstance(run, np.ndarray):
         yield from run
         return
@@ -33,27 +41,51 @@ def pieces_of(run: Run) -> Iterator[AnyArray]:
 
 
 def feed_runs(
-    runs: Sequence[Run], plan: SpectralPlan, terms: Mapping[str, Term], names: Sequence[str] = ()
-) -> LagAccumulator:
-    """An accumulator that has been fed whole runs; see
-    :func:`aptnn_md.spectra.estimation.power.power_blocks`."""
-    names = names or [f"run {number}" for number in range(1, len(runs) + 1)]
+    runs: Sequence[Run], plan: SpectralPlan, terms: Mapping[Key, Term], names: Sequence[str] = ()
+) -> LagAccumulator[Key]:
+    """An accumulator that has been fed whole runs; see :func:`power_blocks`."""
     accumulator = LagAccumulator(plan, terms, _n_signals(terms))
-    for name, run in zip(names, runs, strict=True):
+    for name, run in zip(run_names(runs, names), runs, strict=True):
         index = accumulator.add_run(name)
         for piece in pieces_of(run):
             accumulator.feed(index, piece)
     return accumulator
 
 
+def power_blocks(
+    runs: Sequence[Run],
+    plan: SpectralPlan,
+    terms: Mapping[Key, Term],
+    *,
+    names: Sequence[str] = (),
+    factors: Sequence[float] = (),
+) -> dict[Key, PowerBlocks]:
+    """Densities of independent runs of one system; longer runs weigh more.
+
+    Parameters
+    ----------
+    runs : signals, or iterables of pieces of them
+    plan : method, window, lengths
+    terms : key -> density that is asked for
+    names : of the runs, for messages; default ``"run 1"`` and so on
+    factors : what the densities of each run are multiplied by; default 1
+
+    Raises
+    ------
+    InputError
+        Shapes do not belong together, a value is not finite, or a run is too short.
+    """
+    return densities(feed_runs(runs, plan, terms, names), factors)
+
+
 def feed_rates(
     runs: Sequence[Run],
     quantity: str,
     n_components: int,
-    make: Callable[[int], LagAccumulator],
+    make: Callable[[int], LagAccumulator[Key]],
     signals: Callable[[FloatArray], FloatArray] = lambda rates: rates,
     names: Sequence[str] = (),
-) -> LagAccumulator:
+) -> LagAccumulator[Key]:
     """An accumulator that has been fed the rates of whole runs, by groups or without.
 
     Parameters
@@ -70,8 +102,8 @@ def feed_rates(
     InputError
         Other shapes, no frames at all, or what the accumulator refuses.
     """
-    names = names or [f"run {number}" for number in range(1, len(runs) + 1)]
-    accumulator: LagAccumulator | None = None
+    names = run_names(runs, names)
+    accumulator: LagAccumulator[Key] | None = None
     for number, (name, run) in enumerate(zip(names, runs, strict=True)):
         for piece in pieces_of(run):
             rates = _by_group(name, quantity, n_components, piece)
@@ -87,6 +119,26 @@ def feed_rates(
     return accumulator
 
 
+def of_each_run(
+    field: str, value: float | Sequence[float], n_runs: int, zero: bool = False
+) -> tuple[float, ...]:
+    """One positive value for each run, from one for all or one for each.
+
+    Raises
+    ------
+    InputError
+    """
+    if value is None or np.ndim(value) == 0:
+        value = (value,) * n_runs  # type: ignore[assignment]
+    values = tuple(value)  # type: ignore[arg-type]
+    if len(values) != n_runs:
+        raise InputError("spectrum", field, f"{len(values)} values", f"one, or {n_runs}")
+    for one in values:
+        if not (zero and one == 0.0):
+            check_positive(field, one)
+    return values
+
+
 def _by_group(name: str, quantity: str, n_components: int, piece: AnyArray) -> FloatArray:
     rates = np.asarray(piece, dtype=np.float64)
     rates = rates[:, None, :] if rates.ndim == 2 else rates
@@ -96,7 +148,7 @@ def _by_group(name: str, quantity: str, n_components: int, piece: AnyArray) -> F
     return rates
 
 
-def _n_signals(terms: Mapping[str, Term]) -> int:
+def _n_signals(terms: Mapping[Key, Term]) -> int:
     """Number of signals that the terms are for."""
     for term in terms.values():
         return len(term.left if isinstance(term, Pair) else term.weights)

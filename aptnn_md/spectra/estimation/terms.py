@@ -6,19 +6,24 @@ of a polarizability. The components of a term, by default all of them, are summe
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Hashable, Mapping, Sequence
+from dataclasses import dataclass
 from itertools import combinations
-from typing import TypeAlias
+from typing import Generic, TypeAlias, TypeVar
 
 import numpy as np
 
 from aptnn_md.arrays import FloatArray
 from aptnn_md.errors import InputError
 
-TOTAL = ""
-"""Name of the term that is the whole signal."""
+Part: TypeAlias = str | tuple[str, ...]
+"""A part of a spectrum: of a group its label, of the cross term of two groups both labels."""
 
+TOTAL: tuple[str, ...] = ()
+"""The whole signal; no label of a group can be equal to it."""
+
+Key = TypeVar("Key", bound=Hashable)
+"""Of a term; whoever asks for terms chooses their keys."""
 
 Components: TypeAlias = tuple[int, ...] | None
 """Numbers of the components that are summed; None: all."""
@@ -70,18 +75,13 @@ class Alone:
 Term: TypeAlias = Auto | Pair | Alone
 
 
-def total(n_signals: int) -> dict[str, Term]:
+def total(n_signals: int) -> dict[Part, Term]:
     """The sum of all signals only."""
     return {TOTAL: Auto(np.ones(n_signals))}
 
 
-def pair_name(first: str, second: str) -> str:
-    """Name of the cross term of two groups."""
-    return f"{first} × {second}"
-
-
-def group_terms(labels: Sequence[str]) -> dict[str, Term]:
-    """The total, each group, and each pair of groups.
+def group_terms(labels: Sequence[str]) -> dict[Part, Term]:
+    """The total, each group by its label, and each pair of groups by both labels.
 
     The total is the sum of the groups' densities and, for each pair, of 2 Re of its density.
     """
@@ -89,17 +89,12 @@ def group_terms(labels: Sequence[str]) -> dict[str, Term]:
     terms = total(len(labels))
     terms |= {label: Auto(unit[k]) for k, label in enumerate(labels)}
     for i, j in combinations(range(len(labels)), 2):
-        terms[pair_name(labels[i], labels[j])] = Pair(unit[i], unit[j])
+        terms[labels[i], labels[j]] = Pair(unit[i], unit[j])
     return terms
 
 
-def restricted(terms: Mapping[str, Term], components: Sequence[int]) -> dict[str, Term]:
-    """The same terms of some components only."""
-    return {name: replace(term, components=tuple(components)) for name, term in terms.items()}
-
-
 @dataclass(frozen=True, eq=False)
-class Rows:
+class Rows(Generic[Key]):
     """What is to be correlated so that all terms can be made.
 
     Attributes
@@ -108,14 +103,14 @@ class Rows:
     pairs : (n_pairs, 2) which of them are correlated with which: Σ_t first(t)·second(t + τ)
     alone : (n_alone, n_signals) weights of the sums of signals alone
     components : (n_pairs + n_alone) components that are summed
-    of_term : name -> its rows in the sums: those of pairs, then those of ``alone``
+    of_term : key -> its rows in the sums: those of pairs, then those of ``alone``
     """
 
     mix: FloatArray
     pairs: tuple[tuple[int, int], ...]
     alone: FloatArray
     components: tuple[Components, ...]
-    of_term: Mapping[str, tuple[int, ...]]
+    of_term: Mapping[Key, tuple[int, ...]]
 
     @property
     def n_rows(self) -> int:
@@ -123,7 +118,7 @@ class Rows:
         return len(self.pairs) + len(self.alone)
 
 
-def rows_of(terms: Mapping[str, Term], n_signals: int) -> Rows:
+def rows_of(terms: Mapping[Key, Term], n_signals: int) -> Rows[Key]:
     """Correlation functions that are needed, each of them once.
 
     ``of_term`` holds for an :class:`Auto` its row, for an :class:`Alone` its row, and for a
@@ -156,21 +151,21 @@ def rows_of(terms: Mapping[str, Term], n_signals: int) -> Rows:
     def row(first: int, second: int, components: Components) -> int:
         return pairs.setdefault((first, second, components), len(pairs))
 
-    of_term: dict[str, tuple[int, ...]] = {}
-    for name, term in terms.items():
+    of_term: dict[Key, tuple[int, ...]] = {}
+    for key, term in terms.items():
         of = term.components
         if isinstance(term, Auto):
             a = index(term.weights)
-            of_term[name] = (row(a, a, of),)
+            of_term[key] = (row(a, a, of),)
         elif isinstance(term, Pair):
             a, b = index(term.left), index(term.right)
-            of_term[name] = (row(a, b, of), row(b, a, of), row(a, a, of), row(b, b, of))
+            of_term[key] = (row(a, b, of), row(b, a, of), row(a, a, of), row(b, b, of))
         else:
-            of_term[name] = (-1 - len(alone),)
+            of_term[key] = (-1 - len(alone),)
             alone.append((checked(term.weights), of))
     of_term = {
-        name: tuple(r if r >= 0 else len(pairs) - 1 - r for r in found)
-        for name, found in of_term.items()
+        key: tuple(r if r >= 0 else len(pairs) - 1 - r for r in found)
+        for key, found in of_term.items()
     }
     return Rows(
         np.array(vectors).reshape(-1, n_signals),

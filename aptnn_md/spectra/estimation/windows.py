@@ -1,9 +1,9 @@
-"""Windows, and the width that each gives to a line without width.
+"""Windows, and the width that each gives to an infinitely narrow line.
 
 A window is a function w(u), even, 1 at u = 0 and used for -1 <= u <= 1. Welch's method multiplies
 pieces of the signal by it (a taper); the method of Blackman and Tukey multiplies the correlation
-function by it (a lag window). A line without width then looks like |ŵ|² or like ŵ, where ŵ is the
-Fourier transform of w, so the two methods differ in the width that one window gives.
+function by it (a lag window). An infinitely narrow line then looks like |ŵ|² or like ŵ, where ŵ is
+the Fourier transform of w, so the two methods differ in the width that one window gives.
 """
 
 from __future__ import annotations
@@ -15,7 +15,6 @@ import numpy as np
 from scipy.optimize import brentq
 
 from aptnn_md.arrays import FloatArray
-from aptnn_md.errors import InputError
 
 _GAUSSIAN_CUT = 3.5
 _POINTS = 4096
@@ -40,36 +39,24 @@ def _none(u: FloatArray) -> FloatArray:
     return np.ones_like(u)
 
 
-WINDOWS: Mapping[str, Callable[[FloatArray], FloatArray]] = {
+FUNCTIONS: Mapping[str, Callable[[FloatArray], FloatArray]] = {
     "hann": _hann,
     "gaussian": _gaussian,
     "blackman-harris": _blackman_harris,
     "none": _none,
 }
-"""Name -> w(u)."""
-
-
-def check_window(name: str) -> None:
-    """Refuse a window that there is not.
-
-    Raises
-    ------
-    InputError
-        The name is none of :data:`WINDOWS`.
-    """
-    if name not in WINDOWS:
-        raise InputError("spectrum", "window", name, "one of " + ", ".join(WINDOWS))
+"""Name, of :data:`aptnn_md.spectra.options.WINDOWS` -> w(u)."""
 
 
 def taper(name: str, length: int) -> FloatArray:
     """(length,) window over a piece of signal, its squares' sum 1."""
-    values = WINDOWS[name]((2.0 * np.arange(length) + 1.0 - length) / length)
+    values = FUNCTIONS[name]((2.0 * np.arange(length) + 1.0 - length) / length)
     return np.asarray(values / np.sqrt(np.sum(values**2)))
 
 
 def lag_window(name: str, length: int) -> FloatArray:
     """(length + 1,) window over lags 0 to ``length``."""
-    return WINDOWS[name](np.arange(length + 1) / length)
+    return FUNCTIONS[name](np.arange(length + 1) / length)
 
 
 @functools.cache
@@ -87,7 +74,7 @@ def lag_window_width(name: str) -> float:
 def _width(name: str, level: float) -> float:
     """Full width of ŵ where it is ``level`` of its maximum, for a half length of 1."""
     u = (np.arange(_POINTS) + 0.5) / _POINTS
-    values = WINDOWS[name](u)
+    values = FUNCTIONS[name](u)
 
     def above(frequency: float) -> float:
         transform = np.sum(values * np.cos(2.0 * np.pi * frequency * u)) / np.sum(values)

@@ -1,8 +1,8 @@
 """Optical constants from n(ν̃)α(ν̃): permittivity, refractive index, absorption coefficient.
 
-Absorption gives ε″ = n·α/(2πν̃) without any further knowledge, for α = 4πν̃κ and ε″ = 2nκ; then ε′
-follows by Kramers–Kronig, (n + iκ)² = ε′ + iε″, and α = 4πν̃κ alone. With e^{-iωt}, ε″ and κ are
-positive where light is absorbed.
+Absorption gives ε″ = n·α/(2πν̃) without any further knowledge, because α = 4πν̃κ and ε″ = 2nκ;
+then ε′ follows by Kramers–Kronig, (n + iκ)² = ε′ + iε″, and α = 4πν̃κ alone. With e^{-iωt}, ε″ and
+κ are positive where light is absorbed.
 
 A simulation does not resolve what is slower than the inverse resolution. Below the ``lowest``
 wavenumber, which is the resolution, absorption is taken as growing like ν̃², as it does in all
@@ -90,10 +90,12 @@ def optical_constants(
     Raises
     ------
     InputError
-        ε∞ below 1, or arrays that are no curve.
+        ε∞ below 1, or arrays that are not a curve.
     """
     if not (math.isfinite(epsilon_infinity) and epsilon_infinity >= 1.0):
-        raise InputError("optical constants", "ε∞", f"{epsilon_infinity:g}", "a number from 1 on")
+        raise InputError(
+            "optical constants", "ε∞", f"{epsilon_infinity:g}", "a number of at least 1"
+        )
     imaginary = permittivity_imag(wavenumber, absorption, lowest)
     real = epsilon_infinity + kramers_kronig(wavenumber, imaginary)
     return OpticalConstants(np.asarray(wavenumber, dtype=np.float64), real + 1j * imaginary)
@@ -107,7 +109,7 @@ class Quantity:
     ----------
     name : on the command line and in files, ASCII
     symbol : for people
-    unit : in the notation of files; empty where there is none
+    unit : in the notation of files; empty if it has none
     values, standard_error : (n,)
     """
 
@@ -169,7 +171,7 @@ def quantities(
     Raises
     ------
     InputError
-        A name that does not exist, or no number of molecules where it is needed.
+        An unknown name, or a missing number of molecules.
     """
     kinds = {name: _kind(name, spectrum.volume, n_molecules) for name in names}
 

@@ -1,26 +1,22 @@
-"""A spectrum as an xarray dataset, and as a NetCDF file."""
+"""An infrared spectrum as an xarray dataset, and as a NetCDF file."""
 
 from __future__ import annotations
 
 import os
-import tempfile
 from collections.abc import Sequence
-from pathlib import Path
-from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from aptnn_md.errors import InputError
-from aptnn_md.files import write_output
+from aptnn_md.spectra.estimation.parts import part_name
 from aptnn_md.spectra.infrared.dielectric import Quantity
 from aptnn_md.spectra.infrared.spectrum import InfraredSpectrum
-from aptnn_md.spectra.infrared.table import describe, in_range
+from aptnn_md.spectra.infrared.table import describe
+from aptnn_md.spectra.output.columns import in_range
+from aptnn_md.spectra.output.netcdf import imported_xarray, save_dataset
 
 if TYPE_CHECKING:
     import xarray
-
-_INSTALL = "xarray and h5netcdf: pip install 'aptnn_md[netcdf]'"
 
 
 def to_dataset(
@@ -55,7 +51,7 @@ def to_dataset(
     coordinates: dict[str, Any] = {"wavenumber": (curve, spectrum.wavenumber, per_length)}
     if spectrum.parts:
         parts = spectrum.parts.values()
-        coordinates["part"] = (("part",), list(spectrum.parts))
+        coordinates["part"] = (("part",), [part_name(part) for part in spectrum.parts])
         over = ("part", *curve)
         variables["part_n_alpha"] = (over, np.array([p.mean for p in parts]), per_length)
         errors = np.array([p.standard_error for p in parts])
@@ -68,15 +64,6 @@ def to_dataset(
     attributes = _attributes(spectrum, provenance)
     dataset: xarray.Dataset = library.Dataset(variables, coords=coordinates, attrs=attributes)
     return dataset
-
-
-def imported_xarray() -> ModuleType:
-    """The module, which is optional; InputError where it is not installed."""
-    try:
-        import xarray
-    except ImportError as error:
-        raise InputError("NetCDF", "xarray", "not installed", _INSTALL) from error
-    return xarray
 
 
 def write_netcdf(
@@ -92,7 +79,7 @@ def write_netcdf(
     ----------
     wavenumbers : the range to write, cm⁻¹; default: all
     provenance : command line
-    quantities : more variables, by :func:`aptnn_md.spectra.infrared.dielectric.quantities`
+    quantities : further variables, by :func:`aptnn_md.spectra.infrared.dielectric.quantities`
 
     Raises
     ------
@@ -102,23 +89,6 @@ def write_netcdf(
     """
     dataset = to_dataset(spectrum, provenance, quantities)
     save_dataset(path, dataset.isel(wavenumber=in_range(spectrum, wavenumbers)))
-
-
-def save_dataset(path: str | os.PathLike[str], dataset: xarray.Dataset) -> None:
-    """Write a dataset to a NetCDF 4 file.
-
-    Raises
-    ------
-    InputError
-        h5netcdf is not installed, or the file cannot be written.
-    """
-    with tempfile.TemporaryDirectory() as folder:
-        partial = Path(folder) / "spectrum.nc"
-        try:
-            dataset.to_netcdf(partial, engine="h5netcdf")
-        except (ImportError, ValueError) as error:
-            raise InputError("NetCDF", "h5netcdf", "not installed", _INSTALL) from error
-        write_output(Path(path), partial.read_bytes())
 
 
 def _attributes(spectrum: InfraredSpectrum, provenance: str) -> dict[str, Any]:

@@ -5,32 +5,36 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 from aptnn_md.spectra.estimation.accumulate import LagAccumulator
-from aptnn_md.spectra.estimation.increments import rate_densities
+from aptnn_md.spectra.estimation.densities import rate_densities
 from aptnn_md.spectra.estimation.power import PowerBlocks
-from aptnn_md.spectra.estimation.terms import TOTAL
+from aptnn_md.spectra.estimation.terms import TOTAL, Part
 from aptnn_md.spectra.infrared.spectrum import (
     Conditions,
     InfraredSpectrum,
     infrared_accumulator,
     infrared_of,
 )
-from aptnn_md.spectra.sources.stream_runs import StreamRun
-from aptnn_md.spectra.sources.stream_signal import StreamOptions as StreamOptions
-from aptnn_md.spectra.sources.stream_signal import StreamSignal
+from aptnn_md.spectra.options import InfraredOptions, chosen
+from aptnn_md.spectra.sources.streams import StreamRun, StreamSignal
 
 
-class StreamSpectrum(StreamSignal[InfraredSpectrum]):
-    """Infrared spectrum of streams, which may still grow."""
+class InfraredStreams(StreamSignal[InfraredSpectrum, InfraredOptions, Part]):
+    """Infrared spectrum of streams, which may still grow.
+
+    Parameters
+    ----------
+    paths, options : see :class:`aptnn_md.spectra.sources.streams.StreamSignal`
+    """
 
     def _array_of(self, run: StreamRun) -> str:
         return run.reader.rate_name(self.options.estimator)
 
-    def _new_accumulator(self) -> LagAccumulator:
-        # where there are no labels the frames have one group
-        molecules = self.options.molecules and self.options.parts
-        return infrared_accumulator(self.plan, len(self.labels) or 1, self.labels, molecules)
+    def _new_accumulator(self) -> LagAccumulator[Part]:
+        # without labels, frames have one group
+        return infrared_accumulator(self.plan, len(self.labels) or 1, self.labels, self.molecules)
 
     def density(self) -> PowerBlocks:
         """Power spectral density of Ṁ; see :meth:`StreamSignal.density`."""
@@ -48,12 +52,14 @@ class StreamSpectrum(StreamSignal[InfraredSpectrum]):
         known = [run.f_sum for run in self.runs]
         f_sum = tuple(value for value in known if value is not None)
         conditions = Conditions(
-            self.conditions("temperature"),
-            self.conditions("volume"),
+            self.conditions("temperature", self.options.temperature),
+            self.conditions("volume", self.options.volume),
             f_sum if len(f_sum) == len(known) else None,
             self.difference,
+            self.labels,
+            self.molecules,
         )
-        found = infrared_of(self.accumulator, conditions, self.labels)
+        found = infrared_of(self.accumulator, conditions)
         return replace(
             found,
             notes=self.notes + found.notes,
@@ -64,17 +70,18 @@ class StreamSpectrum(StreamSignal[InfraredSpectrum]):
 
 def spectrum_of_streams(
     paths: Sequence[str | os.PathLike[str]],
-    resolution: float = 20.0,
-    options: StreamOptions | None = None,
-    **changes: object,
+    resolution: float | None = None,
+    options: InfraredOptions | None = None,
+    **changes: Any,
 ) -> InfraredSpectrum:
     """Infrared spectrum of streams that are independent runs of one system.
 
     Parameters
     ----------
     paths : stream directories
-    resolution : full width at half maximum of a line without width, cm⁻¹
-    options : what of the streams is used, and how; see :class:`StreamOptions`
+    resolution : full width at half maximum of an infinitely narrow line, cm⁻¹; default: that of
+        the options
+    options : what of the streams is used, and how
     changes : fields of the options, e.g. ``skip=5.0``
 
     Raises
@@ -84,7 +91,6 @@ def spectrum_of_streams(
         model; times do not fit the time step; and what
         :func:`aptnn_md.spectra.infrared.spectrum.infrared_spectrum` raises.
     """
-    chosen = replace(options or StreamOptions(), resolution=resolution, **changes)  # type: ignore[arg-type]
-    streams = StreamSpectrum(paths, chosen)
+    streams = InfraredStreams(paths, chosen(InfraredOptions, options, resolution, changes))
     streams.read()
     return streams.spectrum()

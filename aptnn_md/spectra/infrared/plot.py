@@ -1,4 +1,4 @@
-"""The picture of one spectrum."""
+"""Pictures of an infrared spectrum, of its parts, and of what follows from it."""
 
 from __future__ import annotations
 
@@ -7,25 +7,27 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from aptnn_md.errors import InputError
 from aptnn_md.spectra.analysis.bands import Reference
 from aptnn_md.spectra.analysis.experiment import ReferenceCurve
+from aptnn_md.spectra.infrared.axes import draw_references, label_absorption, mark_bands
+from aptnn_md.spectra.infrared.dielectric import Quantity
 from aptnn_md.spectra.infrared.spectrum import InfraredSpectrum
-from aptnn_md.spectra.infrared.table import in_range
 from aptnn_md.spectra.output.canvas import (
     BAND,
+    COLOURS,
     Scale,
     describe_runs,
     draw_band,
-    draw_references,
     end_of_absorption,
-    label_absorption,
     legend,
-    mark_bands,
     new_figure,
     save,
     style,
     title,
 )
+from aptnn_md.spectra.output.columns import in_range
+from aptnn_md.spectra.output.plot_parts import DrawnParts, draw_parts_of
 
 
 def draw_spectrum(
@@ -76,6 +78,61 @@ def draw_spectrum(
     axes.set_ylim(0.0, 1.06 * axes.get_ylim()[1])
     label_absorption(axes, scale)
     style(axes)
-    title(axes, describe_runs(spectrum))
+    title(axes, describe_runs(spectrum, spectrum.volume))
     legend(axes)
+    save(figure, path)
+
+
+def draw_parts(
+    path: str | os.PathLike[str],
+    spectrum: InfraredSpectrum,
+    *,
+    wavenumbers: tuple[float, float] | None = None,
+) -> None:
+    """Draw the groups alone above, the cross terms below, both beside the total.
+
+    Raises
+    ------
+    InputError
+        The spectrum has no parts, or what :func:`draw_spectrum` raises.
+    """
+    name = describe_runs(spectrum, spectrum.volume)
+    limits = wavenumbers or (0.0, end_of_absorption(spectrum.wavenumber, spectrum.absorption))
+    drawn = DrawnParts(spectrum.blocks, spectrum.parts, label_absorption, name)
+    draw_parts_of(path, drawn, limits)
+
+
+def draw_quantities(
+    path: str | os.PathLike[str],
+    spectrum: InfraredSpectrum,
+    quantities: Sequence[Quantity],
+    *,
+    wavenumbers: tuple[float, float] | None = None,
+) -> None:
+    """Draw each quantity in a panel of its own.
+
+    Raises
+    ------
+    InputError
+        No quantities, or what :func:`draw_spectrum` raises.
+    """
+    if not quantities:
+        raise InputError("spectrum", "quantities", "none", "one or more to draw")
+    limits = wavenumbers or (0.0, end_of_absorption(spectrum.wavenumber, spectrum.absorption))
+    inside = in_range(spectrum, limits)
+    figure, panels = new_figure(path, len(quantities), height=1.2 + 1.8 * len(quantities))
+    for number, (axes, quantity) in enumerate(zip(panels, quantities, strict=True)):
+        draw_band(
+            axes,
+            spectrum.wavenumber[inside],
+            quantity.values[inside],
+            quantity.standard_error[inside],
+            color=COLOURS[number % len(COLOURS)],
+        )
+        unit = quantity.unit.replace("^-1", "$^{-1}$")
+        axes.set_ylabel(f"{quantity.symbol}  ({unit})" if unit else quantity.symbol)
+        style(axes, None)
+    panels[-1].set_xlim(*limits)
+    style(panels[-1])
+    title(panels[0], describe_runs(spectrum, spectrum.volume))
     save(figure, path)

@@ -1,14 +1,13 @@
-"""A spectrum in a few lines of text, beside experiments where there are any."""
+"""An infrared spectrum in a few lines of text, compared with experiments on request."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from aptnn_md.spectra.analysis.band_table import band_table, part_table
 from aptnn_md.spectra.analysis.bands import Band, Reference, bands_of_curve, find_bands
 from aptnn_md.spectra.analysis.experiment import ReferenceCurve
-from aptnn_md.spectra.analysis.quantum import describe
 from aptnn_md.spectra.infrared.spectrum import InfraredSpectrum
+from aptnn_md.spectra.output.band_table import band_table, part_table
 
 
 def report(
@@ -40,19 +39,19 @@ def report(
         f"{spectrum.blocks.plan.text}, {spectrum.n_segments} segments",
         f"integral of n·α: {rule.found:.4g} ± {rule.standard_error:.1g} cm⁻²; "
         + _sum_rule(spectrum),
-        describe(spectrum),
+        describe_quantum(spectrum),
     ]
     lines += [f"note: {note}" for note in spectrum.notes]
     wanted = bands_within(spectrum.wavenumber[-1], reference, ranges)
     if wanted:
         found = {"simulation": find_bands(spectrum, wanted, baseline)}
-        lines += ["", *bands_beside_experiments(found, reference, wanted, curves, baseline)]
+        lines += ["", *bands_and_experiments(found, reference, wanted, curves, baseline)]
     if wanted and spectrum.parts:
         lines += ["", *part_table(spectrum, wanted)]
     return lines
 
 
-def bands_beside_experiments(
+def bands_and_experiments(
     found: Mapping[str, Sequence[Band]],
     reference: Reference | None,
     ranges: Mapping[str, tuple[float, float]],
@@ -85,6 +84,19 @@ def bands_within(
     return {name: limits for name, limits in known.items() if limits[1] <= highest} | dict(
         ranges or {}
     )
+
+
+def describe_quantum(spectrum: InfraredSpectrum) -> str:
+    """How quantum effects were treated, in one sentence."""
+    if spectrum.n_beads > 1:
+        return (
+            f"path integral of {spectrum.n_beads} beads, estimator '{spectrum.estimator}': "
+            "Eq. 2 is exact for the Kubo-transformed correlation function, which it approximates; "
+            "nothing to correct"
+        )
+    if spectrum.quantum == "harmonic":
+        return "classical nuclei with the harmonic quantum correction, which is built into Eq. 2"
+    return f"classical nuclei with the quantum correction '{spectrum.quantum}'"
 
 
 def _sum_rule(spectrum: InfraredSpectrum) -> str:

@@ -4,24 +4,30 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 
 from aptnn_md.arrays import FloatArray
 from aptnn_md.spectra.estimation.accumulate import LagAccumulator
-from aptnn_md.spectra.estimation.increments import increments_note, rate_densities
-from aptnn_md.spectra.estimation.notes import notes_of
-from aptnn_md.spectra.estimation.parts import decompose, part_terms
-from aptnn_md.spectra.estimation.plan import SpectralPlan, of_each_run, plan_spectrum
+from aptnn_md.spectra.estimation.densities import (
+    decompose,
+    increments_note,
+    notes_of,
+    rate_densities,
+)
+from aptnn_md.spectra.estimation.parts import part_terms
+from aptnn_md.spectra.estimation.plan import SpectralPlan, plan_spectrum
 from aptnn_md.spectra.estimation.power import PowerBlocks
-from aptnn_md.spectra.estimation.runs import Run, feed_rates
-from aptnn_md.spectra.estimation.terms import TOTAL
+from aptnn_md.spectra.estimation.runs import Run, feed_rates, of_each_run
+from aptnn_md.spectra.estimation.terms import TOTAL, Part
+from aptnn_md.spectra.options import InfraredOptions, chosen_for_arrays
 from aptnn_md.units import F_SUM_PREFACTOR, IR_PREFACTOR
 
 
 @dataclass(frozen=True)
 class SumRule:
-    """∫ n(ν̃)α(ν̃) dν̃ over all wavenumbers, and what it must be.
+    """∫ n(ν̃)α(ν̃) dν̃ over all wavenumbers, and what it should be.
 
     Attributes
     ----------
@@ -49,15 +55,16 @@ class InfraredSpectrum:
     wavenumber : (n,) cm⁻¹, from 0 to the Nyquist wavenumber
     absorption : (n,) n(ν̃)α(ν̃), cm⁻¹: neperian absorption coefficient times refractive index
     standard_error : (n,) of the absorption, cm⁻¹
-    resolution : full width at half maximum of a line without width, cm⁻¹
+    resolution : full width at half maximum of an infinitely narrow line, cm⁻¹
     temperature, volume : K, Å³
     spacing : time between frames, fs
     run_lengths : (n_runs,) fs
     n_segments : number of (half overlapping) segments that were averaged
     sum_rule : the integral
     blocks : the absorption with its statistics
-    parts : name -> absorption of a part, with its statistics; parts that overlap in no way and
-        add up to the total: see :mod:`aptnn_md.spectra.estimation.parts`
+    parts : absorption of each part, with its statistics: of a group by its label, of a pair of
+        groups by both labels; they add up to the total: see
+        :mod:`aptnn_md.spectra.estimation.parts`
     notes : what the reader of the spectrum should know, one sentence each
     sources : names of the runs
     estimator : estimator of Ṁ
@@ -76,7 +83,7 @@ class InfraredSpectrum:
     n_segments: int
     sum_rule: SumRule
     blocks: PowerBlocks
-    parts: Mapping[str, PowerBlocks] = field(default_factory=dict)
+    parts: Mapping[Part, PowerBlocks] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
     sources: tuple[str, ...] = ()
     estimator: str = ""
@@ -115,12 +122,16 @@ class Conditions:
     temperature, volume : K, Å³
     f_sum : ⟨Σᵢ Σ_αβ apt²/(3 mᵢ)⟩ of all atoms, e²/amu, for the f-sum rule; None where unknown
     difference : frames hold increments of M over one spacing, divided by the spacing
+    labels : of groups whose parts are wanted
+    molecules : the groups are molecules: intra- and intermolecular parts
     """
 
     temperature: tuple[float, ...]
     volume: tuple[float, ...]
     f_sum: tuple[float, ...] | None = None
     difference: bool = False
+    labels: tuple[str, ...] = ()
+    molecules: bool = False
 
 
 def infrared_spectrum(
@@ -128,16 +139,14 @@ def infrared_spectrum(
     spacing: float,
     temperature: float | Sequence[float],
     volume: float | Sequence[float],
-    resolution: float = 20.0,
+    resolution: float | None = None,
+    options: InfraredOptions | None = None,
     *,
-    method: str = "welch",
-    window: str = "hann",
-    unbiased: bool = True,
     f_sum: float | Sequence[float] | None = None,
     group_labels: Sequence[str] = (),
-    molecules: bool = False,
     difference: bool = False,
     names: Sequence[str] = (),
+    **changes: Any,
 ) -> InfraredSpectrum:
     """Infrared spectrum of independent runs of one system.
 
@@ -151,13 +160,15 @@ def infrared_spectrum(
         such pieces in order; the total is the sum over groups; longer runs weigh more
     spacing : time between frames, fs
     temperature, volume : K, Å³; of all runs, or of each
-    resolution : full width at half maximum of a line without width, cm⁻¹
-    method, window, unbiased : see :class:`aptnn_md.spectra.estimation.plan.SpectralPlan`
+    resolution : full width at half maximum of an infinitely narrow line, cm⁻¹; default: that of
+        the options
+    options : how the spectrum is estimated; settings that belong to streams are refused
     f_sum : ⟨Σᵢ Σ_αβ apt²/(3 mᵢ)⟩ of all atoms, e²/amu, for the f-sum rule; of all runs, or of each
-    group_labels : give the parts of the spectrum, too; see :mod:`aptnn_md.spectra.estimation.parts`
-    molecules : the labels are those of molecules: intra- and intermolecular parts
+    group_labels : of the groups: give the parts of the spectrum, too; see
+        :mod:`aptnn_md.spectra.estimation.parts`
     difference : frames hold (M(t) - M(t - spacing))/spacing; their damping is divided out
     names : of the runs, for messages; default ``"run 1"`` and so on
+    changes : fields of the options, e.g. ``method="blackman-tukey"``
 
     Raises
     ------
@@ -165,22 +176,25 @@ def infrared_spectrum(
         Values that are not positive or not finite, shapes that do not belong together, a run too
         short or frames too far apart for the resolution.
     """
-    n_runs = len(dipole_rates)
+    settings = chosen_for_arrays(InfraredOptions, options, resolution, changes)
+    n_runs, labels = len(dipole_rates), tuple(group_labels) if settings.parts else ()
     conditions = Conditions(
         of_each_run("temperature", temperature, n_runs),
         of_each_run("volume", volume, n_runs),
         None if f_sum is None else of_each_run("f_sum", f_sum, n_runs, zero=True),
         difference,
+        labels,
+        settings.molecules and settings.parts,
     )
-    plan = plan_spectrum(resolution, spacing, method, window, unbiased=unbiased)
+    plan = plan_spectrum(settings, spacing)
     accumulator = feed_rates(
         dipole_rates,
         "dipole rate",
         3,
-        lambda n: infrared_accumulator(plan, len(group_labels) or n, group_labels, molecules),
+        lambda n: infrared_accumulator(plan, len(labels) or n, labels, conditions.molecules),
         names=names,
     )
-    return infrared_of(accumulator, conditions, group_labels)
+    return infrared_of(accumulator, conditions)
 
 
 def infrared_accumulator(
@@ -188,15 +202,13 @@ def infrared_accumulator(
     n_groups: int,
     group_labels: Sequence[str] = (),
     molecules: bool = False,
-) -> LagAccumulator:
+) -> LagAccumulator[Part]:
     """An accumulator of Ṁ that :func:`infrared_of` turns into a spectrum."""
     terms = part_terms(n_groups, group_labels, molecules)
     return LagAccumulator(plan, terms, n_groups, "dipole rate")
 
 
-def infrared_of(
-    accumulator: LagAccumulator, conditions: Conditions, group_labels: Sequence[str] = ()
-) -> InfraredSpectrum:
+def infrared_of(accumulator: LagAccumulator[Part], conditions: Conditions) -> InfraredSpectrum:
     """Spectrum of what an accumulator was fed; see :func:`infrared_spectrum`."""
     temperature, volume = np.array(conditions.temperature), np.array(conditions.volume)
     plan = accumulator.plan
@@ -221,7 +233,7 @@ def infrared_of(
         n_segments=blocks.n_segments,
         sum_rule=SumRule(*blocks.integral(0.0, blocks.wavenumber[-1]), expected),
         blocks=blocks,
-        parts=decompose(curves, group_labels),
+        parts=decompose(curves, conditions.labels, conditions.molecules),
         notes=(*notes, *notes_of(blocks, "absorption")),
         sources=tuple(accumulator.run_frames),
     )

@@ -7,27 +7,23 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
-from matplotlib.patheffects import withStroke
 from matplotlib.ticker import AutoMinorLocator
 
 from aptnn_md.arrays import AnyArray, FloatArray
 from aptnn_md.errors import InputError
 from aptnn_md.files import write_output
-from aptnn_md.spectra.analysis.bands import Reference
-from aptnn_md.spectra.analysis.experiment import ReferenceCurve
-from aptnn_md.spectra.infrared.spectrum import InfraredSpectrum
-from aptnn_md.spectra.raman.spectrum import RamanSpectrum
 
 LINE, BAND, EXPERIMENT = "#0b4f8a", "#8fbce6", "#c8501e"
 """Colours of a spectrum, its error band, and experiments."""
 
 COLOURS = ("#0b4f8a", "#009e73", "#cc3d75", "#e69f00", "#56b4e9", "#7a5195", "#8c6d31", "#444444")
-"""Colours of several curves, for all kinds of eyes."""
+"""Colours of several curves, which colour-blind readers can tell apart."""
 
 _VISIBLE = 0.02
 _WAVENUMBER = "wavenumber  $\\tilde{\\nu}$  (cm$^{-1}$)"
@@ -60,7 +56,7 @@ def save(figure: Figure, path: str | os.PathLike[str]) -> None:
 
 
 def style(axes: Axes, x_label: str | None = _WAVENUMBER) -> None:
-    """Ticks and the label below."""
+    """Draw the ticks, and the label of the x axis."""
     if x_label is not None:
         axes.set_xlabel(x_label)
     for axis in (axes.xaxis, axes.yaxis):
@@ -82,19 +78,13 @@ class Scale:
 
     @property
     def factor(self) -> float:
-        """What values are divided by."""
+        """Divisor of values."""
         return 10.0**self.power
 
     @property
     def unit(self) -> str:
         """Of absorption, with the power."""
         return "cm$^{-1}$" if self.power == 0 else f"$10^{{{self.power}}}$ cm$^{{-1}}$"
-
-
-def label_absorption(axes: Axes, scale: Scale, prefix: str = "") -> None:
-    """Name the y axis n·α."""
-    name = f"{prefix}$n(\\tilde{{\\nu}})\\,\\alpha(\\tilde{{\\nu}})$"
-    axes.set_ylabel(f"{name}  ({scale.unit})")
 
 
 def draw_band(
@@ -112,7 +102,7 @@ def draw_band(
 
     Parameters
     ----------
-    positive : values below 0 make no sense: cut the band there
+    positive : values cannot be negative: cut the band at 0
     """
     low = np.maximum(y - error, 0.0) if positive else y - error
     light = {"color": band} if band else {"color": color, "alpha": 0.22}
@@ -120,88 +110,49 @@ def draw_band(
     axes.plot(x, y, color=color, linewidth=1.2, label=label)
 
 
-def draw_references(
-    axes: Axes,
-    references: Sequence[ReferenceCurve],
-    scale: Scale,
-    wavenumbers: tuple[float, float],
-) -> None:
-    """Experimental curves, the first one in the colour of experiments."""
-    dashes = ("-", (0, (5, 2)), (0, (1, 1.5)), (0, (5, 2, 1, 2)))
-    for number, curve in enumerate(references):
-        inside = (curve.wavenumber >= wavenumbers[0]) & (curve.wavenumber <= wavenumbers[1])
-        axes.plot(
-            curve.wavenumber[inside],
-            curve.absorption[inside] / scale.factor,
-            color=EXPERIMENT,
-            linewidth=1.1,
-            linestyle=dashes[number % len(dashes)],
-            label=curve.name,
-        )
-
-
-def mark_bands(
-    axes: Axes, reference: Reference, scale: Scale, wavenumbers: tuple[float, float]
-) -> None:
-    """Experimental maxima with their errors, and lines that lead the eye to the axis."""
-    bands = [b for b in reference.bands if wavenumbers[0] <= b.position <= wavenumbers[1]]
-    position = np.array([band.position for band in bands])
-    height = np.array([band.height for band in bands]) / scale.factor
-    axes.vlines(position, 0.0, height, color=EXPERIMENT, linewidth=0.8, linestyle=(0, (4, 3)))
-    axes.errorbar(
-        position,
-        height,
-        xerr=[band.position_error for band in bands],
-        yerr=np.array([band.height_error for band in bands]) / scale.factor,
-        fmt="D",
-        markersize=4.5,
-        markerfacecolor="white",
-        markeredgewidth=1.2,
-        color=EXPERIMENT,
-        elinewidth=1.0,
-        capsize=2,
-        zorder=3,
-        label=f"maxima of {reference.substance}:\n{reference.citation}",
-    )
-    for band, x in zip(bands, position, strict=True):
-        axes.annotate(
-            f"{band.position:.0f}",
-            (x, (band.height + band.height_error) / scale.factor),
-            xytext=(0, 3),
-            textcoords="offset points",
-            ha="center",
-            fontsize=7.5,
-            color=EXPERIMENT,
-            path_effects=[withStroke(linewidth=2.5, foreground="white")],
-        )
-
-
 def legend(axes: Axes, **more: object) -> None:
-    """A legend without a frame, where there is something to explain."""
+    """A legend without a frame, if any curve has a label."""
     if axes.get_legend_handles_labels()[0]:
         axes.legend(frameon=False, fontsize=8.5, loc="best", **more)
 
 
-def describe_runs(spectrum: InfraredSpectrum | RamanSpectrum) -> str:
-    """Conditions and lengths, for a title."""
+class OfRuns(Protocol):
+    """A spectrum of runs."""
+
+    @property
+    def temperature(self) -> float:
+        """K."""
+
+    @property
+    def run_lengths(self) -> tuple[float, ...]:
+        """(n_runs,) fs."""
+
+    @property
+    def resolution(self) -> float:
+        """Full width at half maximum of an infinitely narrow line, cm⁻¹."""
+
+
+def describe_runs(spectrum: OfRuns, volume: float | None = None) -> str:
+    """Conditions and lengths, for a title; the volume (Å³) where it matters."""
     n_runs = len(spectrum.run_lengths)
     runs = f"{n_runs} runs, " if n_runs > 1 else ""
-    volume = f"{spectrum.volume:.5g} Å³,  " if isinstance(spectrum, InfraredSpectrum) else ""
+    size = "" if volume is None else f"{volume:.5g} Å³,  "
+    length = 1e-3 * sum(spectrum.run_lengths)
     return (
-        f"{spectrum.temperature:.4g} K,  {volume}{runs}{1e-3 * spectrum.length:.4g} ps,  "
+        f"{spectrum.temperature:.4g} K,  {size}{runs}{length:.4g} ps,  "
         f"resolution {spectrum.resolution:.3g} cm$^{{-1}}$"
     )
 
 
 def title(axes: Axes, text: str) -> None:
-    """A title that does not shout."""
+    """A small grey title."""
     axes.set_title(text, fontsize=9.5, color="0.25")
 
 
 def end_of_absorption(
     wavenumber: FloatArray, curve: AnyArray, positions: Sequence[float] = ()
 ) -> float:
-    """Wavenumber beyond which there is nothing to see, with some room, rounded up.
+    """Wavenumber beyond which nothing is visible, with some room, rounded up.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Correlation of polarizability and dipole, ⟨ȧ_αβ(t) Ṁ_γ(0)⟩: of it sum-frequency spectra are made.
+"""Correlation of polarizability and dipole, ⟨ȧ_αβ(t) Ṁ_γ(0)⟩, for sum-frequency spectra.
 
 The resonant susceptibility of vibrational sum-frequency generation follows by a one-sided Fourier
 transform (A. Morita and J. T. Hynes, J. Phys. Chem. B 106, 673 (2002); by rates of change: T. Ohto,
@@ -7,7 +7,7 @@ rank three, so it vanishes in a liquid without a surface, and both surfaces of a
 groups on one side only.
 
 Order of time: **at positive times the polarizability is the later one**. Both signs of t are given,
-for the function is neither even nor odd where it is of groups.
+because between groups the function is neither even nor odd.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -23,11 +24,12 @@ from aptnn_md.errors import InputError
 from aptnn_md.spectra.estimation.correlation import correlations
 from aptnn_md.spectra.estimation.parts import MAX_PAIRED
 from aptnn_md.spectra.estimation.runs import Run, pieces_of
-from aptnn_md.spectra.estimation.terms import TOTAL, Pair, Term, pair_name
-from aptnn_md.spectra.raman.of_streams import HOW_TO_GET
+from aptnn_md.spectra.estimation.terms import TOTAL, Pair, Term
+from aptnn_md.spectra.options import RateOptions, chosen
+from aptnn_md.spectra.raman.of_streams import polarizability_array
 from aptnn_md.spectra.raman.polarizability import COMPONENTS
 from aptnn_md.spectra.sources.merging import merge_groups
-from aptnn_md.spectra.sources.stream_runs import StreamRun, check_same_system
+from aptnn_md.spectra.sources.streams import StreamRun, opened_runs
 
 _SIX, _THREE = len(COMPONENTS), 3
 _ALL = _SIX + _THREE
@@ -56,7 +58,7 @@ def polarizability_dipole(
     group_labels: Sequence[str] = (),
     unbiased: bool = True,
     names: Sequence[str] = (),
-) -> dict[str, PolarizabilityDipole]:
+) -> dict[tuple[str, ...], PolarizabilityDipole]:
     """⟨ȧ(t) Ṁ(0)⟩ of independent runs of one system.
 
     Parameters
@@ -71,9 +73,9 @@ def polarizability_dipole(
 
     Returns
     -------
-    ``""`` -> the total; with labels also ``"A × B"`` -> of ȧ of A at t with Ṁ of B at 0, for each
-    ordered pair of groups, A = B included. All pairs together are the total. Standard errors come
-    from blocks of the runs.
+    ``()`` -> the total; with labels also ``("A", "B")`` -> of ȧ of A at t with Ṁ of B at 0, for
+    each ordered pair of groups, A = B included. All pairs together are the total. Standard errors
+    come from blocks of the runs.
 
     Raises
     ------
@@ -85,29 +87,30 @@ def polarizability_dipole(
     if n_groups > MAX_PAIRED:
         expected = f"at most {MAX_PAIRED}; merge them"
         raise InputError("correlation", "groups", n_groups, expected)
-    pairs = {TOTAL: (np.ones(n_groups), np.ones(n_groups))}
+    whole = np.ones(n_groups)
+    pairs: dict[tuple[str, ...], tuple[FloatArray, FloatArray]] = {TOTAL: (whole, whole)}
     unit = np.eye(n_groups)
     if group_labels:
         pairs |= {
-            pair_name(first, second): (unit[a], unit[b])
+            (first, second): (unit[a], unit[b])
             for a, first in enumerate(group_labels)
             for b, second in enumerate(group_labels)
         }
-    terms: dict[str, Term] = {}
-    for name, (of_a, of_m) in pairs.items():
+    terms: dict[tuple[tuple[str, ...], int, int], Term] = {}
+    for pair, (of_a, of_m) in pairs.items():
         for k in range(_SIX):
             for c in range(_THREE):
                 # the left one is at time 0
                 left, right = _weights(of_m, _SIX + c), _weights(of_a, k)
-                terms[f"{name}|{k}|{c}"] = Pair(left, right)
+                terms[pair, k, c] = Pair(left, right)
     signals = [_signals(run, len(group_labels)) for run in rates]
     found = correlations(signals, spacing, max_time, terms, unbiased=unbiased, names=names)
     result = {}
-    for name in pairs:
-        grid = [[found[f"{name}|{k}|{c}"] for c in range(_THREE)] for k in range(_SIX)]
+    for pair in pairs:
+        grid = [[found[pair, k, c] for c in range(_THREE)] for k in range(_SIX)]
         values = np.array([[one.values for one in row] for row in grid])
         errors = np.array([[one.standard_error for one in row] for row in grid])
-        result[name] = PolarizabilityDipole(
+        result[pair] = PolarizabilityDipole(
             grid[0][0].time, np.moveaxis(values, -1, 0), np.moveaxis(errors, -1, 0)
         )
     return result
@@ -116,23 +119,17 @@ def polarizability_dipole(
 def polarizability_dipole_of_streams(
     paths: Sequence[str | os.PathLike[str]],
     max_time: float,
-    *,
-    estimator: str | None = None,
-    skip: float = 0.0,
-    merge: Sequence[str] = (),
-    groups: bool = True,
-) -> dict[str, PolarizabilityDipole]:
+    options: RateOptions | None = None,
+    **changes: Any,
+) -> dict[tuple[str, ...], PolarizabilityDipole]:
     """⟨ȧ(t) Ṁ(0)⟩ of streams that are independent runs of one system.
 
     Parameters
     ----------
     paths : stream directories, with polarizability rates
     max_time : longest time, fs
-    estimator : of both rates; default: the streams' first one
-    skip : time to leave out at the beginning of each stream, ps
-    merge : rules by which groups are merged; see
-        :func:`aptnn_md.spectra.sources.merging.merge_groups`
-    groups : give the parts of groups, too
+    options : what of the streams is used: ``estimator``, ``skip``, ``merge``, ``parts``
+    changes : fields of the options, e.g. ``skip=5.0``
 
     Raises
     ------
@@ -140,22 +137,22 @@ def polarizability_dipole_of_streams(
         Streams without polarizability rates, or that do not belong together, and what
         :func:`polarizability_dipole` raises.
     """
-    if not paths:
-        raise InputError("correlation", "streams", "none", "one or more")
-    runs = [StreamRun(path, skip) for path in paths]
-    check_same_system(runs)
+    settings = chosen(RateOptions, options, None, changes)
+    runs = opened_runs(paths, settings.skip)
     header = runs[0].reader.header
     if header.rate == "difference":
         expected = "rates: the increments of both are means over a frame"
         raise InputError(runs[0].name, "rate", "differences", expected)
-    merged = merge_groups(header.groups, merge) if merge else None
-    labels = (merged.labels if merged else header.groups) if groups else ()
+    merged = merge_groups(header.groups, settings.merge) if settings.merge else None
+    labels = (merged.labels if merged else header.groups) if settings.parts else ()
 
     def pieces(run: StreamRun) -> Iterator[FloatArray]:
-        for a, m in run.together(_names(run, estimator)):
+        estimator = settings.estimator
+        arrays = polarizability_array(run, estimator), run.reader.rate_name(estimator)
+        for a, m in run.together(arrays):
             joint = joined(a, m)
             joint = merged(joint) if merged else joint
-            yield joint if groups else joint.sum(axis=1, keepdims=True)
+            yield joint if settings.parts else joint.sum(axis=1, keepdims=True)
 
     several = labels if len(labels) > 1 else ()
     names = [run.name for run in runs]
@@ -165,17 +162,8 @@ def polarizability_dipole_of_streams(
 
 
 def joined(polarizability_rate: AnyArray, dipole_rate: AnyArray) -> FloatArray:
-    """(..., 6) ȧ and (..., 3) Ṁ behind each other, (..., 9)."""
+    """(..., 6) ȧ followed by (..., 3) Ṁ, (..., 9)."""
     return np.concatenate([polarizability_rate, dipole_rate], axis=-1)
-
-
-def _names(run: StreamRun, estimator: str | None) -> tuple[str, str]:
-    """Arrays of ȧ and Ṁ of an estimator."""
-    dipole = run.reader.rate_name(estimator)
-    name = f"polarizability_rate/{dipole.rpartition('/')[2]}"
-    if name not in run.reader.arrays:
-        raise InputError(run.name, name, "none in the stream", HOW_TO_GET)
-    return name, dipole
 
 
 def _weights(groups: FloatArray, component: int) -> FloatArray:

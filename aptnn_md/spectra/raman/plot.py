@@ -7,10 +7,6 @@ import os
 import numpy as np
 from matplotlib.axes import Axes
 
-from aptnn_md.errors import InputError
-from aptnn_md.spectra.estimation.power import PowerBlocks
-from aptnn_md.spectra.infrared.plot_parts import draw_parts_of
-from aptnn_md.spectra.infrared.table import in_range
 from aptnn_md.spectra.output.canvas import (
     COLOURS,
     Scale,
@@ -23,6 +19,8 @@ from aptnn_md.spectra.output.canvas import (
     style,
     title,
 )
+from aptnn_md.spectra.output.columns import in_range
+from aptnn_md.spectra.output.plot_parts import DrawnParts, draw_parts_of
 from aptnn_md.spectra.raman.spectrum import RamanSpectrum
 
 _DRAWN = {
@@ -41,7 +39,7 @@ def draw_raman(
     wavenumbers: tuple[float, float] | None = None,
 ) -> None:
     """Draw VV, VH and the isotropic spectrum above, the depolarisation ratio below; in a third
-    panel single components where there are any. Bands are one standard error.
+    panel single components, if any. Bands are one standard error.
 
     Parameters
     ----------
@@ -92,23 +90,19 @@ def draw_raman_parts(
     InputError
         The spectrum has no parts, or what :func:`draw_raman` raises.
     """
-    if not spectrum.parts:
-        raise InputError("spectrum", "parts", "none", "streams with two groups or more")
-    parts: dict[str, PowerBlocks] = {
-        name: curves.unpolarised for name, curves in spectrum.parts.items()
-    }
 
     def label(axes: Axes, scale: Scale) -> None:
         _label(axes, spectrum, scale)
 
-    limits = _limits(spectrum, wavenumbers)
-    draw_parts_of(path, spectrum, spectrum.blocks.mean, parts, label, limits)
+    parts = {part: curves.unpolarised for part, curves in spectrum.parts.items()}
+    drawn = DrawnParts(spectrum.blocks, parts, label, describe_runs(spectrum))
+    draw_parts_of(path, drawn, _limits(spectrum, wavenumbers))
 
 
 def _draw_ratio(
     axes: Axes, spectrum: RamanSpectrum, inside: np.ndarray[tuple[int], np.dtype[np.bool_]]
 ) -> None:
-    """ρ where there is scattering enough for one."""
+    """ρ where the scattering is strong enough for one."""
     ratio, error = spectrum.total.depolarisation()
     polarised = spectrum.total.polarised.mean
     seen = inside & (polarised > _VISIBLE * polarised[inside].max(initial=0.0))

@@ -27,16 +27,16 @@ from aptnn_md.tensors import VOIGT
 COMPONENTS = tuple("".join("xyz"[k] for k in pair) for pair in VOIGT)
 """Names of the components xx, yy, zz, yz, xz, xy in the order of :data:`VOIGT`."""
 
-ISOTROPIC, ANISOTROPIC = (0,), (1, 2, 3, 4, 5)
+ISOTROPIC_COORDINATES, ANISOTROPIC_COORDINATES = (0,), (1, 2, 3, 4, 5)
 """Coordinates whose squares make 45 ā² and γ²."""
 
-MEAN_45 = math.sqrt(45.0)
+ROOT_45 = math.sqrt(45.0)
 """What single components are multiplied by, so that of freely turning molecules xx is VV, xy VH."""
 
 _ROOT_3, _HALF = math.sqrt(3.0), 0.5 * math.sqrt(3.0)
 _INVARIANTS = np.array(
     [
-        [MEAN_45 / 3.0, MEAN_45 / 3.0, MEAN_45 / 3.0, 0, 0, 0],
+        [ROOT_45 / 3.0, ROOT_45 / 3.0, ROOT_45 / 3.0, 0, 0, 0],
         [-0.5, -0.5, 1.0, 0, 0, 0],
         [_HALF, -_HALF, 0, 0, 0, 0],
         [0, 0, 0, _ROOT_3, 0, 0],
@@ -52,7 +52,7 @@ def component_index(name: str) -> int:
     Raises
     ------
     InputError
-        There is no such component.
+        An unknown component.
     """
     for written in (name, name[::-1]):
         if written in COMPONENTS:
@@ -61,7 +61,7 @@ def component_index(name: str) -> int:
 
 
 def coordinates(tensors: AnyArray, components: Sequence[str] = ()) -> FloatArray:
-    """Coordinates u of symmetric tensors, and behind them √45 times some components.
+    """Coordinates u of symmetric tensors, followed by √45 times some components.
 
     Parameters
     ----------
@@ -72,5 +72,5 @@ def coordinates(tensors: AnyArray, components: Sequence[str] = ()) -> FloatArray
     -------
     (..., 6 + n_components)
     """
-    single = [MEAN_45 * np.eye(6)[component_index(name)] for name in components]
+    single = [ROOT_45 * np.eye(6)[component_index(name)] for name in components]
     return np.asarray(tensors @ np.array([*_INVARIANTS, *single]).T)

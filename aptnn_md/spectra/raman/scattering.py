@@ -1,4 +1,4 @@
-"""Measured Raman spectra: cross sections of Stokes scattering for a laser and a temperature.
+"""Raman cross sections of Stokes scattering for a laser and a temperature.
 
 A line of the activity S (Å⁴/amu) at ν̃ scatters light of a laser at ν̃₀ with the differential cross
 section (J. Neugebauer, M. Reiher, C. Kind and B. A. Hess, J. Comput. Chem. 23, 895 (2002); D. A.
@@ -29,11 +29,11 @@ import numpy as np
 from aptnn_md.arrays import FloatArray
 from aptnn_md.errors import InputError
 from aptnn_md.spectra.analysis.quantum import correction_of, refuse_second
-from aptnn_md.spectra.estimation.plan import check_positive
-from aptnn_md.spectra.raman.spectrum import REDUCED_UNIT, RamanSpectrum
+from aptnn_md.spectra.options import check_positive
+from aptnn_md.spectra.raman.spectrum import RamanSpectrum
 from aptnn_md.units import CROSS_SECTION_PREFACTOR, KELVIN_PER_WAVENUMBER
 
-MEASURED_UNIT = "cm²/sr per cm⁻¹"
+CROSS_SECTION_UNIT = "cm²/sr per cm⁻¹"
 
 _LASER = re.compile(r"\s*(?P<number>[-+.\deE]*[\d.])\s*(?P<unit>nm|cm-1|cm\^-1|cm⁻¹)\s*")
 
@@ -79,10 +79,10 @@ def cross_section_factor(
     return np.asarray(CROSS_SECTION_PREFACTOR / 45.0 * light / (wavenumber * bose))
 
 
-def measured(spectrum: RamanSpectrum, laser: float, counting: bool = False) -> RamanSpectrum:
-    """The measured form of a reduced spectrum, d²σ/(dΩ dν̃) in cm²/sr per cm⁻¹.
+def cross_sections(spectrum: RamanSpectrum, laser: float, counting: bool = False) -> RamanSpectrum:
+    """The spectrum that an instrument would measure, d²σ/(dΩ dν̃) in cm²/sr per cm⁻¹.
 
-    It begins one resolution above 0, for what the window moves to 0 would be divided by ν̃², and
+    It begins one resolution above 0, because what the window moves to 0 would be divided by ν̃², and
     ends below the laser.
 
     Parameters
@@ -93,7 +93,7 @@ def measured(spectrum: RamanSpectrum, laser: float, counting: bool = False) -> R
     Raises
     ------
     InputError
-        The spectrum is a measured one, or the laser's wavenumber is not above the resolution.
+        The spectrum has this form already, or the laser's wavenumber is not above the resolution.
     """
     check_positive("laser", laser)
     if spectrum.laser is not None:
@@ -105,7 +105,7 @@ def measured(spectrum: RamanSpectrum, laser: float, counting: bool = False) -> R
         raise InputError("Raman spectrum", "laser", f"{laser:.6g} cm⁻¹", expected)
     factor = cross_section_factor(inside.wavenumber, laser, spectrum.temperature, counting)
     found = inside.mapped(lambda curve: curve.scaled(factor))
-    return replace(found, laser=laser, counting=counting, unit=MEASURED_UNIT)
+    return replace(found, laser=laser, counting=counting, unit=CROSS_SECTION_UNIT)
 
 
 def corrected_raman(spectrum: RamanSpectrum, correction: str) -> RamanSpectrum:
@@ -114,7 +114,7 @@ def corrected_raman(spectrum: RamanSpectrum, correction: str) -> RamanSpectrum:
     Raises
     ------
     InputError
-        No such correction, a spectrum of a path integral, a measured one, or one that has been
+        An unknown correction, a spectrum of a path integral, a measured one, or one that has been
         corrected already.
     """
     if correction == "harmonic":
@@ -124,34 +124,3 @@ def corrected_raman(spectrum: RamanSpectrum, correction: str) -> RamanSpectrum:
         raise InputError("quantum correction", "form", "a measured one", "the reduced one")
     operator = correction_of(correction, spectrum.wavenumber, spectrum.temperature)
     return replace(spectrum.mapped(operator), quantum=correction)
-
-
-def describe_form(spectrum: RamanSpectrum) -> str:
-    """What the curves are, in one sentence."""
-    whose = "the system"
-    if spectrum.n_molecules != 1.0:
-        whose = f"each of {spectrum.n_molecules:g} molecules"
-    if spectrum.laser is None:
-        return f"reduced form, {REDUCED_UNIT} of {whose}: 2c/(k_B T) times the spectrum of ȧ"
-    light = "ν̃₀(ν̃₀ − ν̃)³, photons" if spectrum.counting else "(ν̃₀ − ν̃)⁴, energy"
-    return (
-        f"measured form, {MEASURED_UNIT} of {whose}: Stokes cross section for a laser at "
-        f"{spectrum.laser:.6g} cm⁻¹ ({1e7 / spectrum.laser:.5g} nm), {light}; 1/ν̃ and Bose factor "
-        f"1/(1 − e^(−βħω)) at {spectrum.temperature:.4g} K"
-    )
-
-
-def describe_quantum(spectrum: RamanSpectrum) -> str:
-    """What was done about quantum mechanics, in one sentence."""
-    if spectrum.n_beads > 1:
-        return (
-            f"path integral of {spectrum.n_beads} beads, estimator '{spectrum.estimator}': the "
-            "harmonic factor βħω/(1 − e^(−βħω)) of the measured form is exact for the "
-            "Kubo-transformed correlation function, which it approximates; nothing to correct"
-        )
-    if spectrum.quantum == "harmonic":
-        return (
-            "classical nuclei; the harmonic quantum correction βħω/(1 − e^(−βħω)) is built into "
-            "the measured form"
-        )
-    return f"classical nuclei with the quantum correction '{spectrum.quantum}'"

@@ -30,29 +30,31 @@ Kubo-transformed correlation that path integrals approximate;
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
+from typing import Any, TypeAlias
 
 import numpy as np
 
 from aptnn_md.arrays import FloatArray
 from aptnn_md.errors import InputError
 from aptnn_md.spectra.estimation.accumulate import LagAccumulator
-from aptnn_md.spectra.estimation.increments import increments_note, rate_densities
-from aptnn_md.spectra.estimation.notes import notes_of
-from aptnn_md.spectra.estimation.parts import decompose, part_terms
-from aptnn_md.spectra.estimation.plan import (
-    SpectralPlan,
-    check_positive,
-    of_each_run,
-    plan_spectrum,
+from aptnn_md.spectra.estimation.densities import (
+    decompose,
+    increments_note,
+    notes_of,
+    rate_densities,
 )
-from aptnn_md.spectra.estimation.power import PowerBlocks, integration_weights
-from aptnn_md.spectra.estimation.runs import Run, feed_rates
-from aptnn_md.spectra.estimation.terms import TOTAL, Term, restricted
+from aptnn_md.spectra.estimation.parts import part_terms
+from aptnn_md.spectra.estimation.plan import SpectralPlan, plan_spectrum
+from aptnn_md.spectra.estimation.power import PowerBlocks
+from aptnn_md.spectra.estimation.runs import Run, feed_rates, of_each_run
+from aptnn_md.spectra.estimation.terms import TOTAL, Part
+from aptnn_md.spectra.options import RamanOptions, chosen_for_arrays
+from aptnn_md.spectra.raman.curves import ANISOTROPIC, ISOTROPIC, RamanCurves
 from aptnn_md.spectra.raman.polarizability import (
-    ANISOTROPIC,
+    ANISOTROPIC_COORDINATES,
     COMPONENTS,
-    ISOTROPIC,
+    ISOTROPIC_COORDINATES,
     component_index,
     coordinates,
 )
@@ -60,69 +62,8 @@ from aptnn_md.units import RAMAN_PREFACTOR
 
 REDUCED_UNIT = "Å⁴/amu per cm⁻¹"
 
-_ISOTROPIC, _ANISOTROPIC = "isotropic", "anisotropic"
-_SEPARATOR = "|"
-
-
-@dataclass(frozen=True, eq=False)
-class RamanCurves:
-    """The Raman spectrum of a system or of a part of it, in one unit.
-
-    Attributes
-    ----------
-    isotropic : 45 ā², with its statistics
-    anisotropic : γ²
-    components : name -> 45 times a single component, of oriented samples
-    """
-
-    isotropic: PowerBlocks
-    anisotropic: PowerBlocks
-    components: Mapping[str, PowerBlocks] = field(default_factory=dict)
-
-    @property
-    def polarised(self) -> PowerBlocks:
-        """VV, 45 ā² + 4 γ²."""
-        return self.isotropic.plus(self.anisotropic.scaled(4.0))
-
-    @property
-    def depolarised(self) -> PowerBlocks:
-        """VH, 3 γ²."""
-        return self.anisotropic.scaled(3.0)
-
-    @property
-    def unpolarised(self) -> PowerBlocks:
-        """VV + VH, 45 ā² + 7 γ²."""
-        return self.isotropic.plus(self.anisotropic.scaled(7.0))
-
-    @property
-    def named(self) -> dict[str, PowerBlocks]:
-        """All of them by name."""
-        return {
-            _ISOTROPIC: self.isotropic,
-            _ANISOTROPIC: self.anisotropic,
-            "VV": self.polarised,
-            "VH": self.depolarised,
-            "unpolarised": self.unpolarised,
-            **self.components,
-        }
-
-    def depolarisation(self) -> tuple[FloatArray, FloatArray]:
-        """ρ = 3γ²/(45ā² + 4γ²) at each wavenumber and its standard error, (n,) each."""
-        return self.depolarised.ratio(self.polarised)
-
-    def band_depolarisation(self, low: float, high: float) -> tuple[float, float]:
-        """ρ of the integrals from ``low`` to ``high`` (cm⁻¹), and its standard error."""
-        weights = integration_weights(self.isotropic.wavenumber, low, high)[:, None]
-        value, error = self.depolarised.ratio(self.polarised, weights)
-        return float(value[0]), float(error[0])
-
-    def mapped(self, operator: Callable[[PowerBlocks], PowerBlocks]) -> RamanCurves:
-        """A linear operator applied to all curves."""
-        return RamanCurves(
-            operator(self.isotropic),
-            operator(self.anisotropic),
-            {name: operator(curve) for name, curve in self.components.items()},
-        )
+ChannelTerm: TypeAlias = tuple[str, Part]
+"""Key of a term: isotropic, anisotropic or the name of a component, and a part."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -132,8 +73,8 @@ class RamanSpectrum:
     Attributes
     ----------
     total : of the whole system
-    parts : name -> of a part; parts add up to the total: see
-        :mod:`aptnn_md.spectra.estimation.parts`
+    parts : of a group by its label, of a pair of groups by both labels; parts add up to the
+        total: see :mod:`aptnn_md.spectra.estimation.parts`
     temperature : K
     spacing : time between frames, fs
     run_lengths : (n_runs,) fs
@@ -149,7 +90,7 @@ class RamanSpectrum:
     """
 
     total: RamanCurves
-    parts: Mapping[str, RamanCurves]
+    parts: Mapping[Part, RamanCurves]
     temperature: float
     spacing: float
     run_lengths: tuple[float, ...]
@@ -180,7 +121,7 @@ class RamanSpectrum:
 
     @property
     def resolution(self) -> float:
-        """Full width at half maximum of a line without width, cm⁻¹."""
+        """Full width at half maximum of an infinitely narrow line, cm⁻¹."""
         return self.plan.resolution
 
     @property
@@ -195,25 +136,39 @@ class RamanSpectrum:
 
     def mapped(self, operator: Callable[[PowerBlocks], PowerBlocks]) -> RamanSpectrum:
         """A linear operator applied to all curves."""
-        parts = {name: curves.mapped(operator) for name, curves in self.parts.items()}
+        parts = {part: curves.mapped(operator) for part, curves in self.parts.items()}
         return replace(self, total=self.total.mapped(operator), parts=parts)
+
+
+@dataclass(frozen=True)
+class RamanConditions:
+    """Under which conditions runs were made, and what is asked of them.
+
+    Attributes
+    ----------
+    temperature : K, of each run
+    difference : frames hold increments of the polarizability over one spacing, divided by it
+    labels : of groups whose parts are wanted
+    options : molecules, components, number of molecules
+    """
+
+    temperature: tuple[float, ...]
+    difference: bool
+    labels: tuple[str, ...]
+    options: RamanOptions
 
 
 def raman_spectrum(
     polarizability_rates: Sequence[Run],
     spacing: float,
     temperature: float | Sequence[float],
-    resolution: float = 20.0,
+    resolution: float | None = None,
+    options: RamanOptions | None = None,
     *,
-    method: str = "welch",
-    window: str = "hann",
-    unbiased: bool = True,
-    components: Sequence[str] = (),
-    n_molecules: float = 1.0,
     group_labels: Sequence[str] = (),
-    molecules: bool = False,
     difference: bool = False,
     names: Sequence[str] = (),
+    **changes: Any,
 ) -> RamanSpectrum:
     """Reduced Raman spectrum of independent runs of one system; see
     :mod:`aptnn_md.spectra.raman.spectrum`.
@@ -224,14 +179,13 @@ def raman_spectrum(
         yy, zz, yz, xz, xy, or iterables of such pieces in order; longer runs weigh more
     spacing : time between frames, fs
     temperature : K; of all runs, or of each
-    resolution : full width at half maximum of a line without width, cm⁻¹
-    method, window, unbiased : see :class:`aptnn_md.spectra.estimation.plan.SpectralPlan`
-    components : single components to give, too, e.g. ``("zz", "xy")``
-    n_molecules : divide by this number of molecules in the system
+    resolution : full width at half maximum of an infinitely narrow line, cm⁻¹; default: that of
+        the options
+    options : how the spectrum is estimated; settings that belong to streams are refused
     group_labels : give the parts of the spectrum, too; see :mod:`aptnn_md.spectra.estimation.parts`
-    molecules : the labels are those of molecules: intra- and intermolecular parts
     difference : frames hold (a(t) - a(t - spacing))/spacing; their damping is divided out
     names : of the runs, for messages; default ``"run 1"`` and so on
+    changes : fields of the options, e.g. ``components=("zz", "xy")``
 
     Raises
     ------
@@ -239,102 +193,91 @@ def raman_spectrum(
         Values that are not positive or not finite, shapes that do not belong together, an unknown
         component, a run too short or frames too far apart for the resolution.
     """
-    n_runs = len(polarizability_rates)
-    temperatures = of_each_run("temperature", temperature, n_runs)
-    plan = plan_spectrum(resolution, spacing, method, window, unbiased=unbiased)
+    settings = chosen_for_arrays(RamanOptions, options, resolution, changes)
+    labels = tuple(group_labels) if settings.parts else ()
+    temperatures = of_each_run("temperature", temperature, len(polarizability_rates))
+    plan = plan_spectrum(settings, spacing)
     accumulator = feed_rates(
         polarizability_rates,
         "polarizability rate",
         len(COMPONENTS),
-        lambda n: raman_accumulator(
-            plan, len(group_labels) or n, group_labels, molecules, components
-        ),
-        lambda rates: coordinates(rates, components),
+        lambda n: raman_accumulator(plan, len(labels) or n, labels, settings),
+        lambda rates: coordinates(rates, settings.components),
         names,
     )
-    return raman_of(
-        accumulator,
-        temperatures,
-        group_labels,
-        components,
-        n_molecules=n_molecules,
-        difference=difference,
-    )
+    return raman_of(accumulator, RamanConditions(temperatures, difference, labels, settings))
 
 
 def raman_accumulator(
-    plan: SpectralPlan,
-    n_groups: int,
-    group_labels: Sequence[str] = (),
-    molecules: bool = False,
-    components: Sequence[str] = (),
-) -> LagAccumulator:
+    plan: SpectralPlan, n_groups: int, group_labels: Sequence[str], options: RamanOptions
+) -> LagAccumulator[ChannelTerm]:
     """An accumulator of :func:`aptnn_md.spectra.raman.polarizability.coordinates` of ȧ, which
     :func:`raman_of` turns into a spectrum."""
-    parts = part_terms(n_groups, group_labels, molecules)
-    terms: dict[str, Term] = {}
-    for channel, numbers in _channels(components).items():
-        terms |= {
-            f"{channel}{_SEPARATOR}{name}": term
-            for name, term in restricted(parts, numbers).items()
-        }
+    parts = part_terms(n_groups, group_labels, options.molecules and options.parts)
+    terms = {
+        (channel, part): replace(term, components=numbers)
+        for channel, numbers in _channels(options.components).items()
+        for part, term in parts.items()
+    }
     return LagAccumulator(plan, terms, n_groups, "polarizability rate")
 
 
 def raman_of(
-    accumulator: LagAccumulator,
-    temperatures: Sequence[float],
-    group_labels: Sequence[str] = (),
-    components: Sequence[str] = (),
-    *,
-    n_molecules: float = 1.0,
-    difference: bool = False,
+    accumulator: LagAccumulator[ChannelTerm], conditions: RamanConditions
 ) -> RamanSpectrum:
     """Spectrum of what an accumulator was fed; see :func:`raman_spectrum`."""
-    check_positive("number of molecules", n_molecules)
-    factors = RAMAN_PREFACTOR / (n_molecules * np.array(temperatures))
-    curves = raman_densities(accumulator, components, factors, difference=difference)
-    channels = {name: decompose(found, group_labels) for name, found in curves.items()}
+    options, temperatures = conditions.options, conditions.temperature
+    factors = RAMAN_PREFACTOR / (options.n_molecules * np.array(temperatures))
+    curves = raman_densities(
+        accumulator, options.components, factors, difference=conditions.difference
+    )
+    molecules = options.molecules and options.parts
+    channels = {
+        name: decompose(found, conditions.labels, molecules) for name, found in curves.items()
+    }
     frames = np.array(list(accumulator.run_frames.values()))
     total = _curves({name: found[TOTAL] for name, found in curves.items()})
-    notes = (increments_note(accumulator.plan, "polarizability"),) if difference else ()
+    plan = accumulator.plan
+    notes = (increments_note(plan, "polarizability"),) if conditions.difference else ()
     return RamanSpectrum(
         total=total,
         parts={
             part: _curves({name: found[part] for name, found in channels.items()})
-            for part in channels[_ISOTROPIC]
+            for part in channels[ISOTROPIC]
         },
         temperature=float(np.average(temperatures, weights=frames)),
-        spacing=accumulator.plan.spacing,
-        run_lengths=tuple(float(n) * accumulator.plan.spacing for n in frames),
-        n_molecules=n_molecules,
+        spacing=plan.spacing,
+        run_lengths=tuple(float(n) * plan.spacing for n in frames),
+        n_molecules=options.n_molecules,
         notes=(*notes, *notes_of(total.unpolarised, "activity")),
         sources=tuple(accumulator.run_frames),
     )
 
 
 def raman_densities(
-    accumulator: LagAccumulator,
+    accumulator: LagAccumulator[ChannelTerm],
     components: Sequence[str] = (),
     factors: Sequence[float] | FloatArray = (),
     *,
     difference: bool = False,
-) -> dict[str, dict[str, PowerBlocks]]:
-    """Densities of what an accumulator was fed: isotropic, anisotropic, components -> term ->
+) -> dict[str, dict[Part, PowerBlocks]]:
+    """Densities of what an accumulator was fed: isotropic, anisotropic, components -> part ->
     density, times a factor for each run."""
-    found = rate_densities(accumulator, tuple(factors), difference=difference)
-    channels: dict[str, dict[str, PowerBlocks]] = {}
+    found = rate_densities(accumulator, factors, difference=difference)
+    channels: dict[str, dict[Part, PowerBlocks]] = {}
     for channel, numbers in _channels(components).items():
         # variances of sums of squares: each of n equal ones tells the same, so 1/n of them is left
         channels[channel] = {
-            name.partition(_SEPARATOR)[2]: replace(curve, shape=curve.shape / len(numbers))
-            for name, curve in found.items()
-            if name.partition(_SEPARATOR)[0] == channel
+            part: replace(curve, shape=curve.shape / len(numbers))
+            for (of, part), curve in found.items()
+            if of == channel
         }
     return channels
 
 
-def unpolarised_density(accumulator: LagAccumulator, *, difference: bool = False) -> PowerBlocks:
+def unpolarised_density(
+    accumulator: LagAccumulator[ChannelTerm], *, difference: bool = False
+) -> PowerBlocks:
     """Density of 45 ā̇² + 7 γ̇², Å⁶/fs, of what an accumulator was fed."""
     curves = raman_densities(accumulator, difference=difference)
     return _curves({name: found[TOTAL] for name, found in curves.items()}).unpolarised
@@ -342,7 +285,7 @@ def unpolarised_density(accumulator: LagAccumulator, *, difference: bool = False
 
 def _channels(components: Sequence[str]) -> dict[str, tuple[int, ...]]:
     """Name -> numbers of the coordinates."""
-    found = {_ISOTROPIC: ISOTROPIC, _ANISOTROPIC: ANISOTROPIC}
+    found = {ISOTROPIC: ISOTROPIC_COORDINATES, ANISOTROPIC: ANISOTROPIC_COORDINATES}
     for number, name in enumerate(components, start=len(COMPONENTS)):
         component_index(name)
         if name in found:
@@ -352,5 +295,5 @@ def _channels(components: Sequence[str]) -> dict[str, tuple[int, ...]]:
 
 
 def _curves(channels: Mapping[str, PowerBlocks]) -> RamanCurves:
-    single = {n: c for n, c in channels.items() if n not in (_ISOTROPIC, _ANISOTROPIC)}
-    return RamanCurves(channels[_ISOTROPIC], channels[_ANISOTROPIC], single)
+    single = {n: c for n, c in channels.items() if n not in (ISOTROPIC, ANISOTROPIC)}
+    return RamanCurves(channels[ISOTROPIC], channels[ANISOTROPIC], single)

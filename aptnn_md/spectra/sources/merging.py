@@ -51,13 +51,13 @@ def merge_groups(labels: Sequence[str], rules: Sequence[str]) -> Merge:
     Parameters
     ----------
     labels : of the groups of a stream
-    rules : one of :data:`MERGES`, or any number of ``NAME=PATTERN``: groups whose label fits the
-        shell pattern of the first rule that does are called NAME, all others keep their label
+    rules : one of :data:`MERGES`, or any number of ``NAME=PATTERN``: groups are called by
+        the NAME of the first rule whose shell pattern matches their label; others keep theirs
 
     Raises
     ------
     InputError
-        A rule that is not understood or fits no label, or labels without what it keeps.
+        A rule that is not understood or matches no label, or labels without what it keeps.
     """
     if len(rules) == 1 and rules[0] in MERGES:
         new = [_kept(label, rules[0]) for label in labels]
@@ -85,7 +85,12 @@ def _by_patterns(labels: Sequence[str], rules: Sequence[str]) -> list[str]:
             raise InputError("groups", "merge", repr(rule), _EXPECTED)
         if not any(fnmatchcase(label, pattern) for label in labels):
             shown = ", ".join(labels[:8]) + (", ..." if len(labels) > 8 else "")
-            raise InputError("groups", f"merge {rule}", "no group", f"one that fits: {shown}")
+            raise InputError(
+                "groups",
+                f"merge {rule}",
+                "no group that matches",
+                f"a pattern that matches one of {shown}",
+            )
     return [
         next((name for name, _, pattern in pairs if fnmatchcase(label, pattern)), label)
         for label in labels

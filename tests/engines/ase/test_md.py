@@ -28,9 +28,9 @@ from aptnn_md.errors import InputError, RunError
 from aptnn_md.models.tensor_network import fresh_model
 from aptnn_md.prediction.model_file import ModelFile, write_model_file
 from aptnn_md.prediction.predictor import Predictor
-from aptnn_md.spectra.analysis.convergence import Monitor
-from aptnn_md.spectra.analysis.stopping import ConvergenceStop
-from aptnn_md.spectra.infrared.of_streams import StreamOptions
+from aptnn_md.spectra.convergence.monitor import Monitor
+from aptnn_md.spectra.convergence.stopping import ConvergenceStop
+from aptnn_md.spectra.options import InfraredOptions
 from aptnn_md.stream import StreamReader
 
 
@@ -120,7 +120,7 @@ def test_run_until_the_spectrum_has_converged(tmp_path, monkeypatch):
     """It stops when the stream itself says so, and says it again on restart."""
     # looks more often than by default
     monkeypatch.setattr(ConvergenceStop.__init__, "__defaults__", (0.5,))
-    options = StreamOptions(resolution=300.0)
+    options = InfraredOptions(resolution=300.0)
     files = {"checkpoint": tmp_path / "c.npz"}
     stream = tmp_path / "s"
     monitor = Monitor(stream, 0.1, (0.0, 2000.0), options)

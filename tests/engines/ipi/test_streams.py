@@ -27,8 +27,8 @@ from aptnn_md.engines.ipi.state import _numbers
 from aptnn_md.engines.ipi.streaming import StreamSettings
 from aptnn_md.engines.ipi.version import check_version
 from aptnn_md.errors import InputError, RunError
-from aptnn_md.spectra.analysis.convergence import Monitor
-from aptnn_md.spectra.infrared.of_streams import StreamOptions
+from aptnn_md.spectra.convergence.monitor import Monitor
+from aptnn_md.spectra.options import InfraredOptions
 from aptnn_md.stream import StreamReader
 
 pytestmark = [pytest.mark.ipi, pytest.mark.filterwarnings("ignore::DeprecationWarning:ipi")]
@@ -402,7 +402,7 @@ def test_stops_when_converged(tmp_path, monkeypatch):
     )
     monkeypatch.chdir(tmp_path)
     write_input(".", steps=100_000, checkpoint=100_000, stride=100_000, timestep=0.5)
-    options = StreamOptions(resolution=500.0)
+    options = InfraredOptions(resolution=500.0)
 
     def until(path):
         return Monitor(path, 0.9, (500.0, 4000.0), options)

@@ -11,12 +11,12 @@ from helpers.oscillators import AMU, BOLTZMANN, LIGHT_SPEED, angular_frequency
 from aptnn_md.errors import InputError
 from aptnn_md.spectra import InfraredSpectrum, infrared_spectrum
 from aptnn_md.spectra.analysis.quantum import (
-    CORRECTIONS,
     correct,
-    corrected,
-    describe,
     quantum_factor,
 )
+from aptnn_md.spectra.infrared.corrections import corrected
+from aptnn_md.spectra.infrared.report import describe_quantum
+from aptnn_md.spectra.options import CORRECTIONS
 
 PLANCK = 6.62607015e-34
 T = 300.0
@@ -137,9 +137,9 @@ def test_everything_in_a_spectrum_is_corrected(spectrum: InfraredSpectrum, corre
         )
     if correction == "harmonic":
         assert found is spectrum
-        assert "built into Eq. 2" in describe(found)
+        assert "built into Eq. 2" in describe_quantum(found)
     else:
-        assert correction in describe(found)
+        assert correction in describe_quantum(found)
         assert found.sum_rule.expected is None
         assert "before the quantum correction" in found.notes[-1]
 
@@ -151,5 +151,5 @@ def test_nothing_is_corrected_twice(spectrum: InfraredSpectrum) -> None:
     with pytest.raises(InputError, match="'standard' for a path integral of 8 beads, expected non"):
         corrected(beads, "standard")
     assert corrected(beads, "harmonic") is beads
-    assert "path integral of 8 beads, estimator 'bead'" in describe(beads)
-    assert "nothing to correct" in describe(beads)
+    assert "path integral of 8 beads, estimator 'bead'" in describe_quantum(beads)
+    assert "nothing to correct" in describe_quantum(beads)

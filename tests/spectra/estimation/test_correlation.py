@@ -10,8 +10,9 @@ from scipy.signal import csd
 from aptnn_md.errors import InputError
 from aptnn_md.spectra.estimation.correlation import correlations
 from aptnn_md.spectra.estimation.plan import plan_spectrum
-from aptnn_md.spectra.estimation.power import power_blocks
-from aptnn_md.spectra.estimation.terms import Alone, Auto, Pair, group_terms, pair_name
+from aptnn_md.spectra.estimation.runs import power_blocks
+from aptnn_md.spectra.estimation.terms import Alone, Auto, Pair, group_terms
+from aptnn_md.spectra.options import SpectrumOptions
 
 RUNS = [np.random.default_rng(1).normal(size=(n, 3, 2)) + 0.2 for n in (157, 90)]
 A, B = np.array([1.0, 2.0, 0.0]), np.array([0.0, -1.0, 0.5])
@@ -82,7 +83,7 @@ def test_cross_density_of_a_delay(method: str) -> None:
     x = np.random.default_rng(3).normal(size=(100_000, 1))
     y = 0.5 * np.roll(x, 5, axis=0)
     signal = np.stack([x, y], axis=1)
-    plan = plan_spectrum(100.0, 2.0, method)
+    plan = plan_spectrum(SpectrumOptions(resolution=100.0, method=method), 2.0)
     unit = np.eye(2)
     found = power_blocks([signal], plan, {"xy": Pair(*unit), "yx": Pair(unit[1], unit[0])})
     cross = found["xy"]
@@ -99,10 +100,10 @@ def test_cross_density_of_a_delay(method: str) -> None:
 def test_welch_is_that_of_scipy() -> None:
     signal = np.random.default_rng(6).normal(size=(5000, 2, 1))
     signal[:, 1] += np.roll(signal[:, 0], 2, axis=0)
-    plan = plan_spectrum(120.0, 2.0)
+    plan = plan_spectrum(SpectrumOptions(resolution=120.0), 2.0)
     length = plan.length
     signal = signal[: length + (plan.hop * ((5000 - length) // plan.hop))]
-    found = power_blocks([signal], plan, group_terms(["x", "y"]))[pair_name("x", "y")]
+    found = power_blocks([signal], plan, group_terms(["x", "y"]))["x", "y"]
     taper = np.sin(np.pi * (np.arange(length) + 0.5) / length) ** 2
     x, y = signal[..., 0].T
     _, expected = csd(
@@ -115,7 +116,7 @@ def test_welch_is_that_of_scipy() -> None:
 def test_memory_does_not_grow_and_blocks_do_not_lose() -> None:
     """Many more segments than blocks: the mean is that of few and long blocks."""
     x = np.random.default_rng(7).normal(size=(60_000, 1, 1))
-    plan = plan_spectrum(500.0, 2.0)
+    plan = plan_spectrum(SpectrumOptions(resolution=500.0), 2.0)
     found = power_blocks([x, x[:30_001]], plan, {"x": Auto(np.ones(1))})["x"]
     assert found.n_segments == sum(2 * n // plan.length - 1 for n in (60_000, 30_001))
     assert 16 <= len(found.weights) <= 64
@@ -149,7 +150,7 @@ def test_bad_signals() -> None:
     broken = RUNS[0].copy()
     broken[33, 1, 0] = np.nan
     pieces = [broken[:20], broken[20:]]
-    with pytest.raises(InputError, match="a, frame 33: signal: found no number"):
+    with pytest.raises(InputError, match="a, frame 33: signal: found a value that is not finite"):
         correlations([pieces], 2.0, 30.0, TERMS, names=["a"])
     with pytest.raises(InputError, match=r"term: found weights of shape \(2,\), expected \(3,\)"):
         correlations(RUNS, 2.0, 30.0, TERMS | {"x": Auto(np.ones(2))})

@@ -10,14 +10,13 @@ from scipy.signal import windows
 from aptnn_md import units
 from aptnn_md.errors import InputError
 from aptnn_md.spectra import infrared_spectrum
-from aptnn_md.spectra.estimation.plan import METHODS, plan_spectrum
 from aptnn_md.spectra.estimation.windows import (
-    WINDOWS,
     lag_window,
     lag_window_width,
     taper,
     taper_width,
 )
+from aptnn_md.spectra.options import METHODS, WINDOWS, SpectrumOptions
 
 T, V = 300.0, 1000.0
 
@@ -74,8 +73,8 @@ def test_a_line_has_the_width_that_was_asked_for(method: str, window: str) -> No
 
 def test_plans_that_make_no_sense() -> None:
     with pytest.raises(InputError, match="method: found fft, expected one of welch, blackman"):
-        plan_spectrum(20.0, 1.0, "fft")
+        SpectrumOptions(method="fft")
     with pytest.raises(InputError, match="window: found kaiser, expected one of hann, gaussian"):
-        plan_spectrum(20.0, 1.0, window="kaiser")
+        SpectrumOptions(window="kaiser")
     with pytest.raises(InputError, match="resolution: found nan"):
-        plan_spectrum(np.nan, 1.0)
+        SpectrumOptions(resolution=np.nan)

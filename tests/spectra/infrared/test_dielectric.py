@@ -148,6 +148,6 @@ def test_what_cannot_be_computed(spectrum: InfraredSpectrum) -> None:
         quantities(spectrum, ["molar-absorption"], n_molecules=-1)
     with pytest.raises(InputError, match="quantity: found 'beta', expected one of epsilon-real"):
         quantities(spectrum, ["beta"])
-    with pytest.raises(InputError, match=r"ε∞: found 0.5, expected a number from 1"):
+    with pytest.raises(InputError, match=r"ε∞: found 0.5, expected a number of at least 1"):
         quantities(spectrum, ["n"], epsilon_infinity=0.5)
     assert quantities(spectrum, []) == []

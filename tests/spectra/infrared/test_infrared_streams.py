@@ -54,7 +54,7 @@ def test_constants_come_from_the_streams(tmp_path: Path) -> None:
         [RATES, RATES[:1600]], 2.0, 300.0, 1000.0, 30.0, f_sum=1.0, group_labels=["O", "H"]
     )
     np.testing.assert_allclose(spectrum.absorption, by_hand.absorption, rtol=1e-12)
-    assert list(spectrum.parts) == ["O", "H", "O × H"]
+    assert list(spectrum.parts) == ["O", "H", ("O", "H")]
     for name, part in spectrum.parts.items():
         np.testing.assert_allclose(part.mean, by_hand.parts[name].mean, rtol=1e-12)
     assert spectrum.sum_rule.found == pytest.approx(by_hand.sum_rule.found)
@@ -149,7 +149,10 @@ def test_volumes_that_differ(tmp_path: Path) -> None:
 def test_unknown_constants(tmp_path: Path, field: str) -> None:
     frame = {name: value for name, value in FRAME.items() if name != field}
     path = stream(tmp_path / "a", 2500, frame, **{field: None})
-    with pytest.raises(InputError, match=f"a: {field}: found none in the stream, expected one, or"):
+    with pytest.raises(
+        InputError,
+        match=f"a: {field}: found none in the stream, expected one; give the {field} by hand",
+    ):
         spectrum_of_streams([path], 30.0)
     with pytest.raises(InputError, match=f"{field}: found -2"):
         spectrum_of_streams([path], 30.0, **{field: -2.0})  # type: ignore[arg-type]
@@ -163,7 +166,7 @@ def test_a_stream_given_twice(tmp_path: Path) -> None:
         InputError, match=r"b/\.\./a: stream: found the same as .*a, expected indep"
     ):
         spectrum_of_streams([path, tmp_path / "b" / ".." / "a"], 40.0)
-    with pytest.raises(InputError, match="x: run: found another one of that name"):
+    with pytest.raises(InputError, match="x: run: found the same name twice"):
         infrared_spectrum([RATES, RATES], 2.0, 300.0, 1000.0, 40.0, names=["x", "x"])
 
 

@@ -11,7 +11,7 @@ from aptnn_md.cli import main
 from aptnn_md.errors import InputError
 from aptnn_md.spectra import infrared_spectrum, spectrum_of_streams
 from aptnn_md.spectra.estimation.parts import INTERMOLECULAR, is_cross
-from aptnn_md.spectra.infrared.of_streams import StreamOptions
+from aptnn_md.spectra.options import InfraredOptions
 from aptnn_md.stream import StreamHeader, StreamWriter
 
 MOLECULES = ("H2O-1", "CH4O-1", "H2O-2", "Na-1", "H2O-3")
@@ -60,7 +60,7 @@ def test_motions_of_molecules_are_taken_together(tmp_path):
     with StreamWriter(tmp_path / "s", header) as writer:
         for step, rate in enumerate(values):
             writer.append(step, 2.0 * step, {"bead": rate})
-    options = StreamOptions(molecules=True)
+    options = InfraredOptions(molecules=True)
     found = spectrum_of_streams([tmp_path / "s"], 60.0, options)
     merged = values.reshape(3000, 5, 3, 3).sum(axis=2)
     expected = spectrum(merged, group_labels=MOLECULES, molecules=True)

@@ -17,11 +17,10 @@ from aptnn_md.spectra import (
     infrared_spectrum,
     quantities,
 )
-from aptnn_md.spectra.analysis.convergence import Convergence
-from aptnn_md.spectra.infrared.plot import draw_spectrum
-from aptnn_md.spectra.infrared.plot_parts import draw_parts, draw_quantities
-from aptnn_md.spectra.output.plot_comparison import draw_comparison
-from aptnn_md.spectra.output.plot_convergence import draw_convergence
+from aptnn_md.spectra.convergence.monitor import Convergence
+from aptnn_md.spectra.convergence.plot import draw_convergence
+from aptnn_md.spectra.infrared.plot import draw_parts, draw_quantities, draw_spectrum
+from aptnn_md.spectra.infrared.plot_comparison import draw_comparison
 
 RATES = np.random.default_rng(5).normal(size=(2500, 12, 3)) * 0.01
 NU = np.linspace(1.0, 5000.0, 300)

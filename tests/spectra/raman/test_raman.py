@@ -20,13 +20,18 @@ from scipy.spatial.transform import Rotation
 
 from aptnn_md import units
 from aptnn_md.errors import InputError
-from aptnn_md.spectra import corrected_raman, measured, raman_spectrum
-from aptnn_md.spectra.raman.polarizability import ANISOTROPIC, COMPONENTS, ISOTROPIC, coordinates
+from aptnn_md.spectra import corrected_raman, cross_sections, raman_spectrum
+from aptnn_md.spectra.raman.polarizability import (
+    ANISOTROPIC_COORDINATES,
+    COMPONENTS,
+    ISOTROPIC_COORDINATES,
+    coordinates,
+)
 from aptnn_md.spectra.raman.scattering import cross_section_factor, laser_wavenumber
 from aptnn_md.spectra.raman.spectrum import RamanSpectrum
 
 T, POSITION, WIDTH = 300.0, 1000.0, 100.0
-ISOTROPIC_TENSOR = 0.7 * np.eye(3)
+ISOTROPIC_COORDINATES_TENSOR = 0.7 * np.eye(3)
 TRACELESS = np.array([[0.4, -0.3, 0.2], [-0.3, 0.5, 0.1], [0.2, 0.1, -0.9]])
 MIXED = np.array([[1.4, -0.3, 0.2], [-0.3, 0.1, 0.6], [0.2, 0.6, -0.4]])
 
@@ -49,8 +54,12 @@ def test_invariants_of_a_tensor() -> None:
     turns = Rotation.random(20_000, rng=np.random.default_rng(2)).as_matrix()
     turned = turns @ tensor @ turns.transpose(0, 2, 1)
     squares = coordinates(six(turned)) ** 2
-    np.testing.assert_allclose(squares[:, list(ISOTROPIC)].sum(axis=1), expected[0], rtol=1e-9)
-    np.testing.assert_allclose(squares[:, list(ANISOTROPIC)].sum(axis=1), expected[1], rtol=1e-9)
+    np.testing.assert_allclose(
+        squares[:, list(ISOTROPIC_COORDINATES)].sum(axis=1), expected[0], rtol=1e-9
+    )
+    np.testing.assert_allclose(
+        squares[:, list(ANISOTROPIC_COORDINATES)].sum(axis=1), expected[1], rtol=1e-9
+    )
     single = coordinates(six(turned), COMPONENTS)[:, 6:] ** 2
     polarised, depolarised = expected[0] + 4 * expected[1], 3 * expected[1]
     for name, values in zip(COMPONENTS, single.T, strict=True):
@@ -61,7 +70,7 @@ def test_invariants_of_a_tensor() -> None:
 
 
 @pytest.mark.parametrize(
-    ("tensor", "ratio"), [(ISOTROPIC_TENSOR, 0.0), (TRACELESS, 0.75), (MIXED, None)]
+    ("tensor", "ratio"), [(ISOTROPIC_COORDINATES_TENSOR, 0.0), (TRACELESS, 0.75), (MIXED, None)]
 )
 def test_line_of_an_oscillator(tensor: np.ndarray, ratio: float | None) -> None:
     """The curve, the area, both invariants and ρ of a damped oscillator."""
@@ -114,7 +123,7 @@ def two_oscillators(n: int, n_frames: int, seed: int = 11) -> list[np.ndarray]:
         for k in range(2)
     )
     return [
-        first[:, k, None] * six(ISOTROPIC_TENSOR) + second[:, k, None] * six(TRACELESS)
+        first[:, k, None] * six(ISOTROPIC_COORDINATES_TENSOR) + second[:, k, None] * six(TRACELESS)
         for k in range(n)
     ]
 
@@ -122,7 +131,7 @@ def two_oscillators(n: int, n_frames: int, seed: int = 11) -> list[np.ndarray]:
 def test_errors_hold_95_percent() -> None:
     """Points, integrals, and both kinds of depolarisation ratio: integrals and at wavenumbers."""
     isotropic, anisotropic = (
-        mean_and_anisotropy(ISOTROPIC_TENSOR)[0],
+        mean_and_anisotropy(ISOTROPIC_COORDINATES_TENSOR)[0],
         mean_and_anisotropy(TRACELESS)[1],
     )
     inside: dict[str, list[np.ndarray]] = {}
@@ -262,7 +271,7 @@ def test_cross_sections_by_hand() -> None:
 def test_measured_form_is_the_reduced_one_times_a_function() -> None:
     reduced = raman_spectrum(two_oscillators(1, 3000), 4.0, T, 25.0, components=("zz",))
     laser = laser_wavenumber("514.5 nm")
-    found = measured(reduced, laser)
+    found = cross_sections(reduced, laser)
     assert found.wavenumber[0] >= reduced.resolution
     kept = np.searchsorted(reduced.wavenumber, found.wavenumber)
     factor = cross_section_factor(found.wavenumber, laser, T)
@@ -276,12 +285,15 @@ def test_measured_form_is_the_reduced_one_times_a_function() -> None:
     ratio = [s.total.depolarisation()[0] for s in (reduced, found)]
     np.testing.assert_allclose(ratio[1], ratio[0][kept], rtol=1e-9)
     # another correction: 2x/(1 + e^-x) instead of x/(1 - e^-x), by hand at the line
-    standard = measured(corrected_raman(reduced, "standard"), laser)
+    standard = cross_sections(corrected_raman(reduced, "standard"), laser)
     x = units.KELVIN_PER_WAVENUMBER * found.wavenumber / T
     quotient = 2 / (1 + np.exp(-x)) / (x / (1 - np.exp(-x)))
     np.testing.assert_allclose(standard.blocks.mean, quotient * found.blocks.mean, rtol=1e-9)
     assert standard.quantum == "standard"
-    for change in (lambda: measured(found, laser), lambda: corrected_raman(found, "standard")):
+    for change in (
+        lambda: cross_sections(found, laser),
+        lambda: corrected_raman(found, "standard"),
+    ):
         with pytest.raises(InputError, match="form: found a measured one"):
             change()
     with pytest.raises(InputError, match="'standard' on top of 'standard'"):
@@ -303,7 +315,10 @@ def test_laser() -> None:
         (([], 1.0, T), "polarizability rates: found no runs"),
         (([np.zeros((900, 3))], 1.0, T), r"found shape \(900, 3\), expected \(frames, 6\)"),
         (([np.zeros((900, 2, 9))], 1.0, T), r"found shape \(900, 2, 9\)"),
-        (([np.full((900, 6), np.nan)], 1.0, T), "polarizability rate: found no number"),
+        (
+            ([np.full((900, 6), np.nan)], 1.0, T),
+            "polarizability rate: found a value that is not finite",
+        ),
         (([np.zeros((900, 6))], 1.0, -T), "temperature: found -300"),
         (([np.zeros((900, 6))], 1.0, (T, T)), "temperature: found 2 values"),
         (([np.zeros((90, 6))], 1.0, T), "length: found 90 frames"),

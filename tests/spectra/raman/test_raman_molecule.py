@@ -116,10 +116,10 @@ def test_stream_has_the_intensities_of_the_normal_modes(trajectories) -> None:  
 
 
 def test_measured_bands_are_cross_sections_of_modes(trajectories) -> None:  # type: ignore[no-untyped-def]
-    from aptnn_md.spectra import measured
+    from aptnn_md.spectra import cross_sections
 
     paths, raman = trajectories
-    spectrum = measured(raman_of_streams(paths, 12.0, window="blackman-harris"), 18797.0)
+    spectrum = cross_sections(raman_of_streams(paths, 12.0, window="blackman-harris"), 18797.0)
     expected = raman.cross_section(18797.0, T)
     for numbers, low, high in bands(raman.modes.wavenumber):
         found = spectrum.blocks.integral(low, high)[0]

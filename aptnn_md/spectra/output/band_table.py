@@ -1,12 +1,16 @@
-"""Tables of bands: spectra beside each other and beside experiments, and bands by parts."""
+"""Tables of bands of n·α: spectra and experiments side by side, and integrals by parts."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from typing import Protocol
 
 from aptnn_md.spectra.analysis.bands import Band, Reference
-from aptnn_md.spectra.infrared.spectrum import InfraredSpectrum
+from aptnn_md.spectra.estimation.parts import part_name
+from aptnn_md.spectra.estimation.power import PowerBlocks
+from aptnn_md.spectra.estimation.terms import Part
+from aptnn_md.spectra.output.text import aligned, with_error
 
 _ROWS = (
     ("position (cm⁻¹)", "position", 1.0),
@@ -17,15 +21,16 @@ _ROWS = (
 _EXPERIMENT = "experiment"
 
 
-def with_error(value: float, error: float) -> str:
-    """``12.3 ± 0.4``: as many digits as the error has, no error where there is none."""
-    if math.isnan(value):
-        return "-"
-    if math.isnan(error) or error <= 0.0:
-        return f"{value:.4g}" if abs(value) < 1e4 else f"{value:.0f}"
-    # one digit of the error, two where the first one is 1 or 2
-    digits = max(0, -math.floor(math.log10(error / 3.0)))
-    return f"{value:.{digits}f} ± {error:.{digits}f}"
+class InParts(Protocol):
+    """A spectrum with its parts."""
+
+    @property
+    def blocks(self) -> PowerBlocks:
+        """The whole of it."""
+
+    @property
+    def parts(self) -> Mapping[Part, PowerBlocks]:
+        """What adds up to it."""
 
 
 def band_table(
@@ -36,8 +41,8 @@ def band_table(
     Parameters
     ----------
     columns : name -> its bands, by :func:`aptnn_md.spectra.analysis.bands.find_bands` or
-        :func:`aptnn_md.spectra.analysis.bands.bands_of_curve`; the first column says which bands
-        there are
+        :func:`aptnn_md.spectra.analysis.bands.bands_of_curve`; the first column says which
+        bands
     reference : experiment; its bands of the same names come last
     """
     first = next(iter(columns.values()))
@@ -55,7 +60,7 @@ def band_table(
     return aligned(rows)
 
 
-def part_table(spectrum: InfraredSpectrum, ranges: Mapping[str, tuple[float, float]]) -> list[str]:
+def part_table(spectrum: InParts, ranges: Mapping[str, tuple[float, float]]) -> list[str]:
     """Integrals of the parts of a spectrum over ranges, and of the total, which is their sum.
 
     Parameters
@@ -63,23 +68,11 @@ def part_table(spectrum: InfraredSpectrum, ranges: Mapping[str, tuple[float, flo
     ranges : name -> (low, high), cm⁻¹
     """
     rows = [["integral (10³ cm⁻²)", *ranges]]
-    for name, part in {**spectrum.parts, "total": spectrum.blocks}.items():
-        values = [part.integral(low, high) for low, high in ranges.values()]
+    named = {part_name(part): curve for part, curve in spectrum.parts.items()}
+    for name, curve in {**named, "total": spectrum.blocks}.items():
+        values = [curve.integral(low, high) for low, high in ranges.values()]
         rows.append([name, *(with_error(value / 1e3, error / 1e3) for value, error in values)])
     return aligned(rows)
-
-
-def aligned(rows: Sequence[Sequence[str]]) -> list[str]:
-    """Lines whose columns begin below each other; rows may be short."""
-    n_columns = max(map(len, rows))
-    full = [row for row in rows if len(row) == n_columns]
-    widths = [max(len(row[k]) for row in full) for k in range(n_columns)]
-    return [
-        "   ".join(
-            cell.ljust(width) for cell, width in zip(row, widths[: len(row)], strict=True)
-        ).rstrip()
-        for row in rows
-    ]
 
 
 def _cell(band: Band, field: str, unit: float) -> str:

@@ -1,4 +1,4 @@
-"""Several spectra beside each other: their bands, and differences between two, with errors."""
+"""Infrared spectra side by side: their bands, and differences between two, with errors."""
 
 from __future__ import annotations
 
@@ -10,14 +10,18 @@ import numpy as np
 
 from aptnn_md.arrays import FloatArray
 from aptnn_md.errors import InputError
-from aptnn_md.spectra.analysis.band_table import aligned, with_error
 from aptnn_md.spectra.analysis.bands import Reference, find_bands
 from aptnn_md.spectra.analysis.experiment import ReferenceCurve
-from aptnn_md.spectra.analysis.quantum import describe
 from aptnn_md.spectra.estimation.power import PowerBlocks, integration_weights
-from aptnn_md.spectra.infrared import table
-from aptnn_md.spectra.infrared.report import bands_beside_experiments, bands_within
+from aptnn_md.spectra.infrared.report import (
+    bands_and_experiments,
+    bands_within,
+    describe_quantum,
+)
 from aptnn_md.spectra.infrared.spectrum import InfraredSpectrum
+from aptnn_md.spectra.infrared.table import describe
+from aptnn_md.spectra.output.columns import in_range, write_columns
+from aptnn_md.spectra.output.text import aligned, with_error
 
 _SAME_RESOLUTION = 0.02
 
@@ -51,7 +55,7 @@ def difference(first: InfraredSpectrum, second: InfraredSpectrum) -> Difference:
     Raises
     ------
     InputError
-        Resolutions differ by more than 2 %: what differs would be the resolution.
+        Resolutions differ by more than 2 %, which alone would make spectra differ.
     """
     _check_resolutions(first, second)
     if (pair := _pair(first, second)) is not None:
@@ -90,17 +94,17 @@ def comparison_report(
     baseline: bool = False,
     differences: bool = False,
 ) -> list[str]:
-    """What each spectrum is, and a table of the bands of all.
+    """What each spectrum is, and a table of all their bands.
 
     Parameters
     ----------
     spectra : name -> spectrum
     reference, ranges, curves, baseline : see :func:`aptnn_md.spectra.infrared.report.report`
-    differences : also how much the integrals of bands differ from those of the first spectrum
+    differences : also the differences of integrals of bands from those of the first spectrum
     """
     lines = []
     for name, spectrum in spectra.items():
-        lines.append(f"{name}: {1e-3 * spectrum.length:.4g} ps, {describe(spectrum)}")
+        lines.append(f"{name}: {1e-3 * spectrum.length:.4g} ps, {describe_quantum(spectrum)}")
         if spectrum.sum_rule.ratio is not None:
             lines.append(f"  f-sum rule: ratio {spectrum.sum_rule.ratio:.3f}")
         lines += [f"  note: {note}" for note in spectrum.notes]
@@ -109,7 +113,7 @@ def comparison_report(
     if not wanted:
         return lines
     found = {name: find_bands(spectrum, wanted, baseline) for name, spectrum in spectra.items()}
-    lines += ["", *bands_beside_experiments(found, reference, wanted, curves, baseline)]
+    lines += ["", *bands_and_experiments(found, reference, wanted, curves, baseline)]
     if differences and len(spectra) > 1:
         lines += ["", *_integral_differences(spectra, wanted)]
     return lines
@@ -135,7 +139,7 @@ def write_comparison(
     """
     first = next(iter(spectra.values()))
     highest = min(float(spectrum.wavenumber[-1]) for spectrum in spectra.values())
-    inside = table.in_range(first, wavenumbers) & (first.wavenumber <= highest)
+    inside = in_range(first, wavenumbers) & (first.wavenumber <= highest)
     grid = first.wavenumber[inside]
     columns, lines = {"wavenumber (cm^-1)": grid}, list[str]()
     curves: dict[str, InfraredSpectrum | Difference] = {**spectra, **differences}
@@ -143,10 +147,10 @@ def write_comparison(
         for suffix, values in (("", curve.absorption), (" standard error", curve.standard_error)):
             columns[f"{name}{suffix} (cm^-1)"] = np.interp(grid, curve.wavenumber, values)
     for name, spectrum in spectra.items():
-        lines += [f"{name}: {line}" for line in table.describe(spectrum)]
+        lines += [f"{name}: {line}" for line in describe(spectrum)]
     if provenance:
         lines.append(f"provenance: {provenance}")
-    table.write_columns(path, columns, lines)
+    write_columns(path, columns, lines)
 
 
 def _integral_differences(

@@ -14,13 +14,14 @@ import pytest
 from aptnn_md.cli import main
 from aptnn_md.errors import InputError
 from aptnn_md.spectra import infrared_spectrum, spectrum_of_streams
-from aptnn_md.spectra.analysis.convergence import Monitor, follow, history, relative_error
-from aptnn_md.spectra.infrared.of_streams import StreamOptions, StreamSpectrum
+from aptnn_md.spectra.convergence.monitor import Monitor, follow, history, relative_error
+from aptnn_md.spectra.infrared.of_streams import InfraredStreams
+from aptnn_md.spectra.options import InfraredOptions
 from aptnn_md.stream import StreamHeader, StreamReader, StreamWriter
 
 HEADER = StreamHeader(timestep=2.0, groups=("O", "H"), temperature=300.0, volume=1000.0)
 RATES = np.random.default_rng(8).normal(size=(40_000, 2, 3)) * 0.01
-OPTIONS = StreamOptions(resolution=60.0)
+OPTIONS = InfraredOptions(resolution=60.0)
 
 
 def append(writer: StreamWriter, start: int, stop: int) -> None:
@@ -131,7 +132,7 @@ def test_bad_tolerance_and_range(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="begin of the range: found 9000 cm⁻¹, expected less than"):
         Monitor(whole(tmp_path, 10), 0.1, (9000.0, 9500.0)).look()
     with pytest.raises(InputError, match="resolution"):
-        Monitor(whole(tmp_path, 2000), 0.1, options=StreamOptions(resolution=1e6)).look()
+        Monitor(whole(tmp_path, 2000), 0.1, options=InfraredOptions(resolution=1e6)).look()
 
 
 def test_history_falls_like_the_root_of_the_length(tmp_path: Path) -> None:
@@ -151,7 +152,7 @@ def test_growing_streams_give_what_whole_ones_give(tmp_path: Path) -> None:
     paths = [tmp_path / "a", tmp_path / "b"]
     options = replace(OPTIONS, skip=0.3)
     with StreamWriter(paths[0], HEADER) as one, StreamWriter(paths[1], HEADER) as two:
-        streams = StreamSpectrum(paths, options)
+        streams = InfraredStreams(paths, options)
         for start in range(0, 4000, 313):
             append(one, start, start + 313)
             append(two, start, start + 313 if start < 2000 else start)
@@ -197,7 +198,7 @@ def test_ctrl_c_ends_following_and_writes_what_there_is(
     def interrupt(_seconds: float) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("aptnn_md.spectra.analysis.convergence.time.sleep", interrupt)
+    monkeypatch.setattr("aptnn_md.spectra.convergence.monitor.time.sleep", interrupt)
     path, table = tmp_path / "run", tmp_path / "ir.csv"
     words = ["spectrum", "ir", str(path), "--follow", "--resolution", "60", "--out", str(table)]
     with StreamWriter(path, HEADER) as writer:

@@ -25,8 +25,9 @@ from aptnn_md.spectra import (
     read_table,
     report,
 )
-from aptnn_md.spectra.analysis.band_table import with_error
-from aptnn_md.spectra.analysis.comparison import comparison_report, write_comparison
+from aptnn_md.spectra.estimation.parts import part_name
+from aptnn_md.spectra.infrared.comparison import comparison_report, write_comparison
+from aptnn_md.spectra.output.text import with_error
 
 T, V = 300.0, 1000.0
 
@@ -152,7 +153,10 @@ def test_parts_add_up_in_the_table() -> None:
         rtol=1e-9,
     )
     lines = part_table(spectrum, {"low": (0.0, 1000.0), "high": (1000.0, 8000.0)})
-    assert [line.split("   ")[0] for line in lines[1:]] == [*spectrum.parts, "total"]
+    assert [line.split("   ")[0] for line in lines[1:]] == [
+        *map(part_name, spectrum.parts),
+        "total",
+    ]
     values = np.array([[float(cell.split()[0]) for cell in line.split("   ") if "±" in cell]
                        for line in lines[1:]])  # fmt: skip
     np.testing.assert_allclose(values[:-1].sum(axis=0), values[-1], rtol=0.03)

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from aptnn_md.errors import InputError
-from aptnn_md.spectra.analysis.convergence import Convergence
+from aptnn_md.spectra.convergence.monitor import Convergence
 from aptnn_md.spectra.output.canvas import COLOURS, legend, new_figure, save, style, title
 
 
@@ -24,7 +24,7 @@ def draw_convergence(
     Parameters
     ----------
     path : file whose suffix says the format
-    histories : name -> by :func:`aptnn_md.spectra.analysis.convergence.history`
+    histories : name -> by :func:`aptnn_md.spectra.convergence.monitor.history`
     tolerance : where a run may stop
     subject : for the title
 

@@ -7,13 +7,13 @@ from typing import Protocol
 
 from aptnn_md.errors import InputError
 from aptnn_md.progress import log
-from aptnn_md.spectra.analysis.convergence import Monitor
+from aptnn_md.spectra.convergence.monitor import Monitor
 from aptnn_md.spectra.estimation.plan import nyquist_wavenumber
 from aptnn_md.stream import StreamWriter
 
 
 class StreamSource(Protocol):
-    """What writes a stream beside a run."""
+    """Whatever writes the stream of a run."""
 
     @property
     def writer(self) -> StreamWriter:
@@ -24,7 +24,7 @@ class StreamSource(Protocol):
 
 
 class ConvergenceStop:
-    """Looks from time to time whether the spectrum of a run is good enough.
+    """Checks from time to time whether the spectrum of a run is good enough.
 
     Parameters
     ----------
@@ -34,13 +34,13 @@ class ConvergenceStop:
 
     Attributes
     ----------
-    reached : whether it is
-    text : what was seen last
+    reached : whether the spectrum is good enough
+    text : result of the last look
 
     Raises
     ------
     InputError
-        The monitor's range is beyond what the stream's frames can tell.
+        The monitor's range begins beyond the Nyquist wavenumber of the frames.
     """
 
     def __init__(self, monitor: Monitor, observer: StreamSource, seconds: float = 10.0) -> None:
@@ -54,7 +54,7 @@ class ConvergenceStop:
         self._next = time.monotonic() + seconds
 
     def __call__(self) -> bool:
-        """Look if it is time."""
+        """Look, if it is time to; whether the run may stop."""
         return time.monotonic() >= self._next and self.now()
 
     def now(self) -> bool:
@@ -68,7 +68,7 @@ class ConvergenceStop:
         return self.reached
 
     def final_text(self) -> str:
-        """What the whole run gives."""
+        """Result for the whole run."""
         if not self.reached:
             self.now()
         return self.text

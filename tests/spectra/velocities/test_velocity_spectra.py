@@ -15,8 +15,10 @@ from aptnn_md.cli import main
 from aptnn_md.engines.ase.calculator import APTCalculator
 from aptnn_md.engines.ase.md import MDSettings, run_md
 from aptnn_md.errors import InputError
-from aptnn_md.spectra.velocities.output import write_velocities
-from aptnn_md.spectra.velocities.vdos import velocity_spectrum
+from aptnn_md.spectra.options import VelocityOptions
+from aptnn_md.spectra.velocities.of_streams import velocity_spectrum_of_streams
+from aptnn_md.spectra.velocities.spectrum import velocity_spectrum
+from aptnn_md.spectra.velocities.table import write_velocities
 from aptnn_md.stream import StreamHeader, StreamWriter
 from aptnn_md.stream.frame import atom_fields
 
@@ -59,7 +61,7 @@ def line(nu, position, width):
 def test_lines_and_degrees_of_freedom(tmp_path):
     atoms, velocities = oscillating()
     path = write(tmp_path / "s", atoms, velocities)
-    found = velocity_spectrum([path], 15.0, by="element")
+    found = velocity_spectrum_of_streams([path], 15.0, by="element")
     assert list(found.groups) == ["H", "O", "Cl"]
     numbers = {"H": 4, "O": 2, "Cl": 2}
     for label, curve in found.groups.items():
@@ -75,7 +77,7 @@ def test_lines_and_degrees_of_freedom(tmp_path):
         assert curve.mean[near].max() == pytest.approx(known[near].max(), rel=0.25)
     total = sum(curve.mean for curve in found.groups.values())
     np.testing.assert_allclose(found.total.mean, total, rtol=1e-9, atol=1e-12)
-    whole = found.freedom[""]
+    whole = found.total_freedom
     assert whole.found == pytest.approx(found.total.integral(0, 1e9)[0])
     assert whole.expected == 24
 
@@ -87,8 +89,8 @@ def test_memory_does_not_change_the_result(tmp_path):
         atoms, velocities = oscillating(3000 + 500 * seed, seed)
         paths.append(write(tmp_path / f"{seed}", atoms, velocities, "element"))
     options = {"skip": 0.2, "method": "blackman-tukey", "window": "gaussian"}
-    whole = velocity_spectrum(paths, 30.0, **options)
-    pieces = velocity_spectrum(paths, 30.0, pass_values=8000, **options)
+    whole = velocity_spectrum_of_streams(paths, 30.0, **options)
+    pieces = velocity_spectrum_of_streams(paths, 30.0, pass_values=8000, **options)
     assert whole.run_lengths == pieces.run_lengths == (6800.0, 7800.0)
     for label, curve in whole.groups.items():
         np.testing.assert_allclose(pieces.groups[label].mean, curve.mean, rtol=1e-9, atol=1e-14)
@@ -96,13 +98,13 @@ def test_memory_does_not_change_the_result(tmp_path):
             pieces.groups[label].standard_error, curve.standard_error, rtol=1e-6
         )
     np.testing.assert_allclose(pieces.total.mean, whole.total.mean, rtol=1e-9, atol=1e-14)
-    assert pieces.freedom[""].found == pytest.approx(whole.freedom[""].found, rel=1e-9)
+    assert pieces.total_freedom.found == pytest.approx(whole.total_freedom.found, rel=1e-9)
     # float32 on disk is exact enough: against the same velocities in double precision
     frames = velocities[100:]
     squares = (atoms.get_masses()[:, None] * frames**2).sum((1, 2)).mean()
-    last = velocity_spectrum(paths[1:], 30.0, skip=0.2)
+    last = velocity_spectrum_of_streams(paths[1:], 30.0, skip=0.2)
     k_over_amu = 1.380649e-23 / 1.66053906660e-27 * 1e-10
-    assert last.freedom[""].found == pytest.approx(squares / (k_over_amu * 300.0), rel=0.01)
+    assert last.total_freedom.found == pytest.approx(squares / (k_over_amu * 300.0), rel=0.01)
 
 
 def test_centre_of_mass_at_rest(tmp_path):
@@ -112,12 +114,12 @@ def test_centre_of_mass_at_rest(tmp_path):
     drift = np.tensordot(velocities, masses, axes=(1, 0)) / masses.sum()
     resting = velocities - drift[:, None]
     path = write(tmp_path / "s", atoms, resting, "molecule")
-    found = velocity_spectrum([path], 30.0)
+    found = velocity_spectrum_of_streams([path], 30.0)
     assert len(found.groups) == 8
-    freedom = found.freedom[""]
+    freedom = found.total_freedom
     assert freedom.expected == pytest.approx(21.0)
-    assert "centre of mass rests" in found.notes[-1]
-    merged = velocity_spectrum([path], 30.0, merge=["kind"])
+    assert "centre of mass is at rest" in found.notes[-1]
+    merged = velocity_spectrum_of_streams([path], 30.0, merge=["kind"])
     assert list(merged.groups) == ["Cl", "O", "H"]
     chlorine = merged.freedom["Cl"]
     assert chlorine.expected == pytest.approx(3 * (2 - 70.9 / masses.sum()), rel=1e-3)
@@ -137,8 +139,8 @@ def test_run_of_molecules(tmp_path, capsys, monkeypatch):
     )
     out = capsys.readouterr().out
     assert "degrees of freedom" in out
-    assert "centre of mass rests" in out
-    found = velocity_spectrum(["s"], 120.0)
+    assert "centre of mass is at rest" in out
+    found = velocity_spectrum_of_streams(["s"], 120.0)
     assert found.groups.keys() == {"H", "O", "Cl"}
     table = np.loadtxt("v.csv", delimiter=",")
     assert table.shape == (len(found.wavenumber), 9)
@@ -146,10 +148,49 @@ def test_run_of_molecules(tmp_path, capsys, monkeypatch):
     high = abs(found.wavenumber - 1250) < 150
     share = found.groups["H"].mean[high].sum() / found.total.mean[high].sum()
     assert 0.8 < share < 0.97
-    freedom = found.freedom[""]
+    freedom = found.total_freedom
     assert freedom.expected == pytest.approx(3 * 18 - 3)
     assert freedom.found == pytest.approx(freedom.expected, rel=0.25)
     assert (tmp_path / "v.png").stat().st_size > 10_000
+
+
+def test_arrays_give_what_streams_give(tmp_path):
+    """Whole runs or pieces of them; groups by the labels of atoms."""
+    atoms, velocities = oscillating(3000)
+    path = write(tmp_path / "s", atoms, velocities)
+    known = velocity_spectrum_of_streams([path], 40.0, by="element", window="gaussian")
+    single = velocities.astype(np.float32).astype(float)  # as streams hold them
+    symbols, masses = atoms.get_chemical_symbols(), atoms.get_masses()
+    options = VelocityOptions(resolution=40.0, window="gaussian")
+    pieces = [single[:700], single[700:]]
+    for run in (single, pieces):
+        found = velocity_spectrum([run], SPACING, masses, 300.0, options=options, labels=symbols)
+        np.testing.assert_allclose(found.total.mean, known.total.mean, rtol=1e-12)
+        assert found.total_freedom.n_atoms == 8
+        for label, curve in known.groups.items():
+            np.testing.assert_allclose(found.groups[label].mean, curve.mean, rtol=1e-12)
+            assert found.freedom[label].found == pytest.approx(
+                known.freedom[label].found, rel=1e-12
+            )
+            assert found.freedom[label].expected == known.freedom[label].expected
+    whole = velocity_spectrum([single], SPACING, masses, 300.0, 40.0, window="gaussian")
+    assert list(whole.groups) == ["all"]
+    np.testing.assert_allclose(whole.groups["all"].mean, whole.total.mean, rtol=1e-12)
+
+
+def test_arrays_that_are_refused():
+    run = np.zeros((400, 2, 3))
+    for change, message in [
+        ({"masses": [1.0]}, r"velocity: found shape \(400, 2, 3\), expected \(frames, 1, 3\)"),
+        ({"masses": [1.0, -1.0]}, "masses: found"),
+        ({"labels": ["a"]}, "labels: found 1, expected 2, one for each atom"),
+        ({"temperature": 0.0}, "temperature: found 0.0"),
+        ({"skip": 1.0}, "skip: found 1.0, expected 0.0: arrays are used as they are"),
+        ({"by": "element"}, "by: found 'element'"),
+    ]:
+        arguments = {"masses": [1.0, 2.0], "temperature": 300.0, "resolution": 100.0, **change}
+        with pytest.raises(InputError, match=message):
+            velocity_spectrum([run], SPACING, **arguments)
 
 
 def test_what_is_refused(tmp_path):
@@ -159,13 +200,18 @@ def test_what_is_refused(tmp_path):
     with StreamWriter(plain, StreamHeader.for_atoms(atoms, timestep=SPACING)) as writer:
         writer.append(0, 0.0, {"bead": np.zeros((1, 3))})
     for call, message in [
-        (lambda: velocity_spectrum([]), "streams"),
-        (lambda: velocity_spectrum([plain]), "found none in the stream, expected velocities"),
-        (lambda: velocity_spectrum([path], 1.0), "length: found 600 frames"),
-        (lambda: velocity_spectrum([path], 40.0, by="colour"), "by: found 'colour'"),
-        (lambda: velocity_spectrum([path], 40.0, temperature=-1.0), "temperature"),
+        (lambda: velocity_spectrum_of_streams([]), "streams"),
         (
-            lambda: write_velocities(tmp_path / "t", velocity_spectrum([path], 60.0), (5.0, 1.0)),
+            lambda: velocity_spectrum_of_streams([plain]),
+            "found none in the stream, expected velocities",
+        ),
+        (lambda: velocity_spectrum_of_streams([path], 1.0), "length: found 600 frames"),
+        (lambda: velocity_spectrum_of_streams([path], 40.0, by="colour"), "by: found colour"),
+        (lambda: velocity_spectrum_of_streams([path], 40.0, temperature=-1.0), "temperature"),
+        (
+            lambda: write_velocities(
+                tmp_path / "t", velocity_spectrum_of_streams([path], 60.0), (5.0, 1.0)
+            ),
             "range: found 5 to 1",
         ),
     ]:

@@ -1,4 +1,4 @@
-"""Pictures of several spectra: beside each other, and the differences between two."""
+"""Pictures of several infrared spectra: side by side, and the differences between two."""
 
 from __future__ import annotations
 
@@ -9,24 +9,22 @@ from matplotlib.axes import Axes
 
 from aptnn_md.errors import InputError
 from aptnn_md.spectra.analysis.bands import Reference
-from aptnn_md.spectra.analysis.comparison import Difference
 from aptnn_md.spectra.analysis.experiment import ReferenceCurve
+from aptnn_md.spectra.infrared.axes import draw_references, label_absorption, mark_bands
+from aptnn_md.spectra.infrared.comparison import Difference
 from aptnn_md.spectra.infrared.spectrum import InfraredSpectrum
-from aptnn_md.spectra.infrared.table import in_range
 from aptnn_md.spectra.output.canvas import (
     COLOURS,
     Scale,
     draw_band,
-    draw_references,
     end_of_absorption,
-    label_absorption,
     legend,
-    mark_bands,
     new_figure,
     save,
     style,
     title,
 )
+from aptnn_md.spectra.output.columns import in_range
 
 
 def draw_comparison(
@@ -43,7 +41,7 @@ def draw_comparison(
     Parameters
     ----------
     spectra : name -> spectrum
-    differences : name -> difference, by :func:`aptnn_md.spectra.analysis.comparison.difference`
+    differences : name -> difference, by :func:`aptnn_md.spectra.infrared.comparison.difference`
     reference : experiment whose maxima are marked
     curves : experimental curves
     wavenumbers : the range to draw, cm⁻¹; default: from 0 to where the absorption ends

@@ -1,4 +1,4 @@
-"""How far a spectrum has converged, after a run or while it goes on.
+"""How far a spectrum has converged, after a run or while it continues.
 
 The measure is the *relative standard error* over a range of wavenumbers,
 
@@ -6,7 +6,7 @@ The measure is the *relative standard error* over a range of wavenumbers,
 
 σ being the standard error of the absorption at ν̃ and at the resolution of the spectrum. It is what
 the error band looks like, on average over the absorption, and falls like 1/√length. (The error of
-the integral itself is much smaller, for noise at different wavenumbers cancels in it.) It needs
+the integral itself is much smaller, because noise at different wavenumbers cancels in it.) It needs
 neither temperature nor volume.
 """
 
@@ -24,12 +24,11 @@ import numpy as np
 from aptnn_md.errors import InputError
 from aptnn_md.spectra.estimation.plan import nyquist_wavenumber
 from aptnn_md.spectra.estimation.power import PowerBlocks, integration_weights
-from aptnn_md.spectra.infrared.of_streams import StreamSpectrum
+from aptnn_md.spectra.estimation.terms import Key
+from aptnn_md.spectra.infrared.of_streams import InfraredStreams
 from aptnn_md.spectra.infrared.spectrum import InfraredSpectrum
-from aptnn_md.spectra.sources.stream_signal import Spectrum, StreamOptions, StreamSignal
-
-RANGE = (0.0, 4000.0)
-"""Where convergence is looked at unless a range is given, cm⁻¹."""
+from aptnn_md.spectra.options import CONVERGENCE_RANGE, InfraredOptions
+from aptnn_md.spectra.sources.streams import Options, Spectrum, StreamSignal
 
 MIN_BLOCKS = 8
 """With fewer blocks an error is not known well enough to stop a run by it."""
@@ -53,18 +52,20 @@ class Convergence:
     n_blocks: int
 
 
-def relative_error(blocks: PowerBlocks, wavenumbers: tuple[float, float] = RANGE) -> float:
+def relative_error(
+    blocks: PowerBlocks, wavenumbers: tuple[float, float] = CONVERGENCE_RANGE
+) -> float:
     """∫σ dν̃ / ∫nα dν̃ of a spectrum, in units of 1.
 
     Parameters
     ----------
     blocks : the spectrum with its statistics, in any unit
-    wavenumbers : the range, cm⁻¹; beyond the Nyquist wavenumber there is nothing
+    wavenumbers : the range, cm⁻¹; a spectrum ends at the Nyquist wavenumber
 
     Raises
     ------
     InputError
-        There is nothing in the range.
+        The range is not valid, or begins beyond the Nyquist wavenumber.
     """
     _check_range(wavenumbers, blocks.plan.spacing)
     weights = integration_weights(blocks.wavenumber, *wavenumbers)
@@ -73,7 +74,7 @@ def relative_error(blocks: PowerBlocks, wavenumbers: tuple[float, float] = RANGE
 
 
 class Monitor:
-    """Says of a run that goes on whether its spectrum is good enough.
+    """Tells whether the spectrum of a growing run is good enough.
 
     Frames are read once, however often it is asked. Whatever a restart drops is dropped here.
 
@@ -87,22 +88,22 @@ class Monitor:
     Raises
     ------
     InputError
-        The tolerance or the range is none.
+        The tolerance or the range is not valid.
     """
 
     def __init__(
         self,
         path: str | os.PathLike[str],
         tolerance: float,
-        wavenumbers: tuple[float, float] = RANGE,
-        options: StreamOptions | None = None,
+        wavenumbers: tuple[float, float] = CONVERGENCE_RANGE,
+        options: InfraredOptions | None = None,
     ) -> None:
         if not (math.isfinite(tolerance) and tolerance > 0):
             raise InputError("convergence", "tolerance", tolerance, "a positive number")
         _check_range(wavenumbers)
         self.path, self.tolerance, self.wavenumbers = Path(path), tolerance, wavenumbers
-        self._options = replace(options or StreamOptions(), parts=False)
-        self._streams: StreamSpectrum | None = None
+        self._options = replace(options or InfraredOptions(), parts=False)
+        self._streams: InfraredStreams | None = None
         self._last: Convergence | None = None
 
     def look(self) -> Convergence | None:
@@ -116,15 +117,15 @@ class Monitor:
         if self._streams is None:
             if not (self.path / "zarr.json").exists():
                 return None
-            streams = StreamSpectrum([self.path], self._options)
-            # now, and not when the run is long enough for a spectrum
+            streams = InfraredStreams([self.path], self._options)
+            # at once, not only when the run is long enough for a spectrum
             _check_range(self.wavenumbers, streams.plan.spacing)
             self._streams = streams
         self._streams.read()
         if not self._streams.long_enough:
             return None
         length = self._streams.length
-        # a look costs some time, and a little more data tells little
+        # a look costs time, and a little more data changes little
         if self._last is None or not self._last.length <= length < _GROWTH * self._last.length:
             self._last = convergence_of(self._streams, self.wavenumbers)
         return self._last
@@ -155,7 +156,7 @@ class Monitor:
 
 
 def convergence_of(
-    streams: StreamSpectrum, wavenumbers: tuple[float, float] = RANGE
+    streams: InfraredStreams, wavenumbers: tuple[float, float] = CONVERGENCE_RANGE
 ) -> Convergence:
     """How far the spectrum of what has been read of streams has converged."""
     blocks = streams.density()
@@ -164,8 +165,8 @@ def convergence_of(
 
 def history(
     paths: Sequence[str | os.PathLike[str]],
-    options: StreamOptions | None = None,
-    wavenumbers: tuple[float, float] = RANGE,
+    options: InfraredOptions | None = None,
+    wavenumbers: tuple[float, float] = CONVERGENCE_RANGE,
     n_points: int = 20,
 ) -> list[Convergence]:
     """How the error fell with the length of the runs, in equal steps of its logarithm.
@@ -175,7 +176,7 @@ def history(
     InputError
         See :func:`aptnn_md.spectra.infrared.of_streams.spectrum_of_streams`.
     """
-    streams = StreamSpectrum(paths, replace(options or StreamOptions(), parts=False))
+    streams = InfraredStreams(paths, replace(options or InfraredOptions(), parts=False))
     plan = streams.plan
     longest = max(run.reader.n_frames - run.first for run in streams.runs) * plan.spacing
     shortest = max(plan.needed, plan.segment + plan.hop) * plan.spacing
@@ -188,14 +189,13 @@ def history(
 
 def follow(
     paths: Sequence[str | os.PathLike[str]],
-    options: StreamOptions | None = None,
-    wavenumbers: tuple[float, float] = RANGE,
+    options: InfraredOptions | None = None,
+    wavenumbers: tuple[float, float] = CONVERGENCE_RANGE,
     every: float = 10.0,
 ) -> Iterator[tuple[InfraredSpectrum, Convergence]]:
-    """Spectrum and convergence of streams that grow, each time there are new frames.
+    """Spectrum and convergence of streams that grow, each time new frames have come.
 
-    It ends when no stream is being written any more. Where the file system does not tell, it
-    does not end.
+    It ends when no stream is being written any more; never, where the file system cannot tell.
 
     Parameters
     ----------
@@ -206,27 +206,29 @@ def follow(
     Raises
     ------
     InputError
-        See there; runs that are too short as yet are waited for.
+        See there; runs that are still too short are waited for.
     """
-    yield from follow_streams(StreamSpectrum(paths, options), wavenumbers, every)
+    yield from follow_streams(
+        InfraredStreams(paths, options or InfraredOptions()), wavenumbers, every
+    )
 
 
 def follow_streams(
-    streams: StreamSignal[Spectrum],
-    wavenumbers: tuple[float, float] = RANGE,
+    streams: StreamSignal[Spectrum, Options, Key],
+    wavenumbers: tuple[float, float] = CONVERGENCE_RANGE,
     every: float = 10.0,
 ) -> Iterator[tuple[Spectrum, Convergence]]:
     """:func:`follow` for spectra of any kind."""
     shown = math.nan
     while True:
         # asked before reading, so that nothing is missed between the last frames and the end
-        going_on = any(run.reader.being_written is not False for run in streams.runs)
+        growing = any(run.reader.being_written is not False for run in streams.runs)
         streams.read()
-        if streams.length != shown and (streams.long_enough or not going_on):
+        if streams.length != shown and (streams.long_enough or not growing):
             spectrum, shown = streams.spectrum(), streams.length
             error = relative_error(spectrum.blocks, wavenumbers)
             yield spectrum, Convergence(shown, error, len(spectrum.blocks.weights))
-        if not going_on:
+        if not growing:
             return
         time.sleep(every)
 

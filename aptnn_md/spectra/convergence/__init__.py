@@ -1,0 +1,1 @@
+"""Whether runs are long enough yet: errors of their spectra as they grow."""
