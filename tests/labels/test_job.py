@@ -247,14 +247,12 @@ def test_mpi_gives_the_same_file(tmp_path):
 
 
 def test_two_runs_in_one_directory_are_refused(tmp_path):
-    from aptnn_md.locks import lock
+    from aptnn_md.locks import DirectoryLock
 
     work = tmp_path / "work"
     work.mkdir()
-    descriptor = lock(work)
-    with pytest.raises(InputError, match="another run at work"):
+    with DirectoryLock(work), pytest.raises(InputError, match="another run at work"):
         label(tmp_path, frames(1, 1), work=work)
-    os.close(descriptor)
 
 
 def test_engines_that_cannot_do_it(tmp_path):

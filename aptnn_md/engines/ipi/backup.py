@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import socket
 import stat
 from pathlib import Path
@@ -28,12 +27,9 @@ def set_aside(path: Path) -> None:
     """
     if not path.is_dir() or not any(path.iterdir()):
         return
-    descriptor = lock_directory(path)
-    try:
+    with lock_directory(path):
         backup = next_backup(path)
         path.rename(backup)
-    finally:
-        os.close(descriptor)
     log.info("%s: the run starts from step 0; the stream that was there is now %s", path, backup)
 
 
