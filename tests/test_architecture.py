@@ -31,8 +31,8 @@ FLOORS: tuple[tuple[str, ...], ...] = (
 """Rooms from the ground up."""
 
 FOUNDATION = {
-    "_version", "arrays", "bundled", "callables", "errors", "files", "locks", "progress",
-    "provenance", "structures", "targets", "tensors", "units",
+    "_version", "arrays", "atomic_units", "bundled", "callables", "errors", "files", "locks",
+    "progress", "provenance", "signals", "structures", "targets", "tensors", "units",
 }  # fmt: skip
 """Modules at the top of the package that belong to the room ``foundation``."""
 

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import numpy as np
 
+from aptnn_md.atomic_units import FIELD
 from aptnn_md.errors import InputError, RunError
 from aptnn_md.files import PARTIAL, write_output
-from aptnn_md.labels.atomic_units import FIELD
 from aptnn_md.labels.checks import LIMITS
 from aptnn_md.labels.engines.interface import Engine, load_engine
 from aptnn_md.labels.labelled_file import FrameToLabel, Summary, check_and_format

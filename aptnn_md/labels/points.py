@@ -11,7 +11,7 @@ import numpy as np
 from ase import Atoms
 
 from aptnn_md.arrays import FloatArray
-from aptnn_md.labels.atomic_units import FIELD
+from aptnn_md.atomic_units import FIELD
 
 RUN_PREFIX = "run-"
 """Begins the names of directories in which a program is at work on a point."""

@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 from test_client_servers import Talk
 
+from aptnn_md.atomic_units import IPI
 from aptnn_md.bundled import bundled_path
 from aptnn_md.cli import main
 from aptnn_md.engines.ase.calculator import APTCalculator
-from aptnn_md.engines.ipi.atomic_units import IPI
 from aptnn_md.potentials.loading import load_potential
 from aptnn_md.prediction.predictor import Predictor
 from aptnn_md.stream import StreamReader

@@ -58,7 +58,10 @@ def make_input(directory, steps, dynamics, with_plugin, sleep):
 
 
 def start(directory, command):
-    environment = os.environ | {"PYTHONPATH": str(TESTS), "OMP_NUM_THREADS": "1"}
+    environment = os.environ | {
+        "PYTHONPATH": os.pathsep.join([str(TESTS), *sys.path]),
+        "OMP_NUM_THREADS": "1",
+    }
     return subprocess.Popen(
         command,
         cwd=directory,

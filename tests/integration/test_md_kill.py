@@ -49,7 +49,11 @@ sys.exit(0 if summary.finished else 130)
 
 
 def launch(directory, *options):
-    environment = {**os.environ, "PYTHONPATH": str(TESTS), "OMP_NUM_THREADS": "1"}
+    environment = {
+        **os.environ,
+        "PYTHONPATH": os.pathsep.join([str(TESTS), *sys.path]),
+        "OMP_NUM_THREADS": "1",
+    }
     command = [sys.executable, "-c", PROGRAM, str(directory), *options]
     return subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True)
 

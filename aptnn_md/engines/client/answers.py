@@ -19,10 +19,10 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from aptnn_md.arrays import FloatArray
+from aptnn_md.atomic_units import IPI, AtomicUnits
 from aptnn_md.engines.client.dipole_change import DipoleChange
 from aptnn_md.engines.client.evaluator import Results
 from aptnn_md.engines.client.extras import driven_extras, tensor_extras, to_text
-from aptnn_md.engines.ipi.atomic_units import IPI, AtomicUnits
 from aptnn_md.errors import InputError
 
 EXTRAS = ("none", "tensors", "bec")
@@ -93,7 +93,7 @@ class Answers:
             if self.efield is not None:
                 energy = energy - float(dipoles[n] @ self.efield)
                 forces = forces + field_forces(results.mean_apt[n], self.efield)
-            text = to_text(self._extras(results, n, dipoles))
+            text = to_text(self._extras(results, n, dipoles, atomic_units.bohr))
             virial = results.virial[n] / hartree
             answers.append(
                 Answer(float(energy / hartree), forces / atomic_units.force, virial, text)
@@ -108,13 +108,15 @@ class Answers:
         each = zip(cells, positions, results.mean_apt, strict=True)
         return [self._dipole_change(*one) for one in each]
 
-    def _extras(self, results: Results, n: int, dipoles: Sequence[FloatArray]) -> dict[str, Any]:
+    def _extras(
+        self, results: Results, n: int, dipoles: Sequence[FloatArray], bohr: float
+    ) -> dict[str, Any]:
         if self.extras == "tensors":
             assert results.apt is not None
             pgt = None if results.pgt is None else results.pgt[n]
             return tensor_extras(results.apt[n], self.model, self.sha256, pgt)
         if self.extras == "bec":
-            return driven_extras(results.mean_apt[n], dipoles[n])
+            return driven_extras(results.mean_apt[n], dipoles[n], bohr)
         return {}
 
 

@@ -16,11 +16,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from aptnn_md.arrays import FloatArray
+from aptnn_md.atomic_units import CODATA, IPI
 from aptnn_md.engines.client.answers import Answers
 from aptnn_md.engines.client.evaluator import Results
 from aptnn_md.engines.client.increments import IncrementStream
 from aptnn_md.engines.client.protocol import SERVERS, Connection, ConnectionLost, Request
-from aptnn_md.engines.ipi.atomic_units import CODATA, IPI
 from aptnn_md.errors import InputError, RunError
 from aptnn_md.progress import log
 

@@ -11,24 +11,22 @@ from __future__ import annotations
 import numpy as np
 
 from aptnn_md.arrays import FloatArray
+from aptnn_md.atoms.frame import nearest_images
 
 
 def nearest_image(displacements: FloatArray, cell: FloatArray) -> FloatArray:
-    """Displacements (..., 3) modulo lattice vectors, the small ones.
+    """Displacements without the jumps by lattice vectors that a server makes between two steps.
 
-    Right where they are far smaller than the cell, as those of one step are; a server may wrap
-    positions into the cell in between.
+    It may wrap positions into the cell, along every lattice vector, whatever the structure's own
+    periodic directions are.
 
     Parameters
     ----------
     displacements : (..., 3), Å
     cell : (3, 3), rows, Å; without a volume nothing is done
     """
-    if abs(np.linalg.det(cell)) == 0.0:
-        return displacements
-    fractions = displacements @ np.linalg.inv(cell)
-    whole = np.round(fractions)
-    return displacements - whole @ cell if whole.any() else displacements
+    wraps = abs(np.linalg.det(cell)) > 0.0
+    return nearest_images(displacements, cell, (wraps, wraps, wraps))
 
 
 class DipoleChange:

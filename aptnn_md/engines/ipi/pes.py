@@ -30,9 +30,9 @@ import numpy as np
 from ase.calculators.calculator import Calculator
 from ipi.pes.dummy import Dummy_driver
 
+from aptnn_md.atomic_units import IPI
 from aptnn_md.engines.client.answers import Answer, Answers
 from aptnn_md.engines.client.evaluator import Evaluator, read_template
-from aptnn_md.engines.ipi.atomic_units import IPI
 from aptnn_md.errors import InputError
 from aptnn_md.potentials.loading import load_potential
 from aptnn_md.prediction.interface import as_predictor

@@ -14,11 +14,11 @@ from ase.calculators.socketio import SocketIOCalculator
 from ase.md.verlet import VelocityVerlet
 from helpers import toy_molecules
 
+from aptnn_md.atomic_units import CODATA
 from aptnn_md.engines.client.answers import Answers
 from aptnn_md.engines.client.client import Address, Client
 from aptnn_md.engines.client.evaluator import Evaluator
 from aptnn_md.engines.client.increments import IncrementSettings, IncrementStream
-from aptnn_md.engines.ipi.atomic_units import CODATA
 from aptnn_md.errors import InputError, RunError
 from aptnn_md.stream import StreamReader
 

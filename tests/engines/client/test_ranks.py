@@ -41,7 +41,7 @@ def mpirun(*command, directory=TESTS, **options):
         # cores are shared with other work, perhaps another mpirun
         "OMPI_MCA_hwloc_base_binding_policy": "none",
         "OMPI_MCA_mpi_yield_when_idle": "1",
-        "PYTHONPATH": str(TESTS),
+        "PYTHONPATH": os.pathsep.join([str(TESTS), *sys.path]),
         "OMP_NUM_THREADS": "1",
     }
     environment.pop("PYTHONSAFEPATH", None)
