@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import argparse
-import os
-import signal
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from aptnn_md.cli.settings_options import option_adder, settings_from
+from aptnn_md.signals import interrupted
 
 if TYPE_CHECKING:
     from aptnn_md.engines.client.evaluator import Evaluator
@@ -30,11 +30,13 @@ EXAMPLE = """\
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Describe the arguments of the command."""
-    add = parser.add_argument
+    from aptnn_md.engines.client.settings import PREFIX, SERVERS, ClientSettings
+
+    add, setting = parser.add_argument, option_adder(parser, ClientSettings)
     add("--address", required=True, help="HOST or HOST:PORT, or the name or path of a Unix socket")
     add("--unix", action="store_true", help="--address is that of a Unix socket")
     add("--port", type=int, help="if not in --address")
-    add("--prefix", default="/tmp/ipi_", help="in front of the name of a Unix socket (%(default)s)")
+    add("--prefix", default=PREFIX, help="in front of the name of a Unix socket (%(default)s)")
     add(
         "--template",
         required=True,
@@ -67,17 +69,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     add("--efield", type=float, nargs=3, metavar=("EX", "EY", "EZ"), help="electric field, V/Å")
     add("--total-charge", type=float, default=0.0, metavar="E", help="e (%(default)s)")
-    add("--connections", type=int, default=1, help="to one server, answered together (%(default)s)")
-    add(
-        "--server",
-        choices=("auto", "ipi", "ase", "cp2k"),
-        default="auto",
-        help="what speaks there, if it cannot be told from what it says (%(default)s)",
+    setting("connections", help="to one server, answered together (%(default)s)")
+    setting(
+        "server",
+        choices=SERVERS,
+        help="which program it is, if it cannot be told from what it says (%(default)s)",
     )
-    add(
-        "--wait",
-        type=float,
-        default=60.0,
+    setting(
+        "wait",
         metavar="S",
         help="seconds to wait for the server, at first and when it is gone (%(default)s)",
     )
@@ -129,8 +128,6 @@ def _evaluator(arguments: argparse.Namespace, device: str) -> Evaluator:
 
     template = read_template(arguments.template)
     options: dict[str, Any] = {"device": device, "dtype": arguments.dtype}
-    # a module of the user beside the input; last, so that it hides nothing
-    sys.path.append(os.getcwd())
     potential = predictor = None
     if arguments.potential is not None:
         potential = load_potential(arguments.potential, **options)
@@ -145,6 +142,7 @@ def _serve(arguments: argparse.Namespace, evaluator: Evaluator, evaluate: Any) -
     from aptnn_md.engines.client.answers import Answers
     from aptnn_md.engines.client.client import Address, Client
     from aptnn_md.engines.client.increments import IncrementSettings, IncrementStream
+    from aptnn_md.engines.client.settings import ClientSettings
 
     name, sha256 = evaluator.model_name, evaluator.model_sha256
     stream = None
@@ -169,13 +167,11 @@ def _serve(arguments: argparse.Namespace, evaluator: Evaluator, evaluate: Any) -
         evaluate,
         Answers(arguments.extras, arguments.efield, arguments.beads, name, sha256),
         stream,
-        n_connections=arguments.connections,
-        server=arguments.server,
-        wait=arguments.wait,
+        settings_from(arguments, ClientSettings),
     )
     # as Ctrl-C: connections are closed in order and the stream is committed
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
-    summary = client.run()
+    with interrupted():
+        summary = client.run()
     print(f"{summary.n_structures} structures in {summary.n_calls} calls")
     if stream is not None:
         print(f"stream: {stream.settings.path}, {stream.n_steps} steps")

@@ -27,7 +27,8 @@ import sys
 import time
 import helpers.toy_molecules as toy
 from aptnn_md.engines.ase.calculator import APTCalculator
-from aptnn_md.engines.ase.md import MDSettings, run_md
+from aptnn_md.engines.ase.md import run_md
+from aptnn_md.engines.ase.settings import MDSettings
 
 class Potential(toy.Potential):
     def calculate(self, *arguments):

@@ -2,13 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
-import math
 import os
 import secrets
-import signal
-import threading
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -26,77 +21,13 @@ from aptnn_md.atoms.motion import MotionGroups
 from aptnn_md.engines.ase.energy_monitor import EnergyMonitor
 from aptnn_md.engines.ase.observer import StreamObserver
 from aptnn_md.engines.ase.restart import Checkpoint, DynamicsState
+from aptnn_md.engines.ase.settings import MDSettings
 from aptnn_md.errors import InputError, RunError
 from aptnn_md.progress import Progress, log
+from aptnn_md.signals import stop_requested
 from aptnn_md.spectra.analysis.convergence import Monitor
 from aptnn_md.spectra.analysis.stopping import ConvergenceStop
 from aptnn_md.stream import StreamReader
-
-THERMOSTATS = ("bussi", "langevin", "none")
-"""Ways to keep the temperature; see :class:`MDSettings`."""
-
-
-@dataclass(frozen=True)
-class MDSettings:
-    """How to run.
-
-    Parameters
-    ----------
-    picoseconds : length of the whole run, ps
-    timestep : fs
-    stride : steps between frames of the stream
-    temperature : K; of the thermostat, and of initial velocities where the start has none
-    thermostat : ``"bussi"``: stochastic velocity rescaling (Bussi, Donadio, Parrinello 2007), which
-        samples the canonical ensemble by one factor for all velocities, so the dynamics that make
-        a spectrum are hardly disturbed; ``"langevin"``: friction and noise on each atom, for
-        equilibration, which broadens bands by about the friction; ``"none"``: constant energy
-    tau : time constant of ``"bussi"``, fs
-    friction : of ``"langevin"``, 1/ps
-    seed : of velocities and thermostat; None: a new one for each run
-    checkpoint_seconds : wall-clock time between checkpoints
-
-    Raises
-    ------
-    InputError
-        A number that is not positive and finite, or another thermostat.
-    """
-
-    picoseconds: float
-    timestep: float = 0.5
-    stride: int = 4
-    temperature: float = 300.0
-    thermostat: str = "bussi"
-    tau: float = 1000.0
-    friction: float = 1.0
-    seed: int | None = None
-    checkpoint_seconds: float = 60.0
-
-    def __post_init__(self) -> None:
-        for name in ("picoseconds", "timestep", "stride", "temperature", "tau", "friction"):
-            value = getattr(self, name)
-            if not (math.isfinite(value) and value > 0):
-                raise InputError("molecular dynamics", name, value, "a positive number")
-        if self.thermostat not in THERMOSTATS:
-            raise InputError(
-                "molecular dynamics",
-                "thermostat",
-                repr(self.thermostat),
-                f"one of {', '.join(THERMOSTATS)}",
-            )
-
-    @property
-    def n_steps(self) -> int:
-        """Steps of the whole run."""
-        return round(1000.0 * self.picoseconds / self.timestep)
-
-    @property
-    def ensemble(self) -> str:
-        """What the stream says of the run."""
-        return {
-            "bussi": f"NVT, stochastic velocity rescaling, {self.tau:g} fs",
-            "langevin": f"NVT, Langevin, {self.friction:g} /ps",
-            "none": "NVE",
-        }[self.thermostat]
 
 
 @dataclass(frozen=True)
@@ -270,7 +201,7 @@ def _steps(
 ) -> None:
     """Run with progress until the end, a signal or convergence."""
     first_step = dynamics.nsteps
-    with _stop_signals() as stop, Progress(n_steps, "molecular dynamics") as progress:
+    with stop_requested() as stop, Progress(n_steps, "molecular dynamics") as progress:
         try:
             for _ in dynamics.irun(n_steps):
                 done = dynamics.nsteps - first_step
@@ -283,24 +214,3 @@ def _steps(
             if np.isfinite(dynamics.atoms.positions).all():
                 raise
             raise RunError(f"step {dynamics.nsteps + 1}: positions blew up: {error}") from error
-
-
-@contextlib.contextmanager
-def _stop_signals() -> Iterator[threading.Event]:
-    """Event that SIGINT and SIGTERM set, so that a run ends behind a complete step."""
-    stop = threading.Event()
-    if threading.current_thread() is not threading.main_thread():
-        yield stop
-        return
-
-    def request(number: int, frame: object) -> None:
-        if stop.is_set():  # asked twice: at once
-            raise KeyboardInterrupt
-        stop.set()
-
-    before = {number: signal.signal(number, request) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield stop
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

@@ -20,12 +20,10 @@ from aptnn_md.atomic_units import CODATA, IPI
 from aptnn_md.engines.client.answers import Answers
 from aptnn_md.engines.client.evaluator import Results
 from aptnn_md.engines.client.increments import IncrementStream
-from aptnn_md.engines.client.protocol import SERVERS, Connection, ConnectionLost, Request
+from aptnn_md.engines.client.protocol import Connection, ConnectionLost, Request
+from aptnn_md.engines.client.settings import PREFIX, ClientSettings
 from aptnn_md.errors import InputError, RunError
 from aptnn_md.progress import log
-
-PREFIX = "/tmp/ipi_"
-"""In front of the names of Unix sockets; i-PI's default, and ASE's."""
 
 _GATHER = 2e-3
 """Seconds without a new request after which those that are there are evaluated."""
@@ -125,9 +123,7 @@ class Client:
         it
     answers : what is sent back
     stream : what is written, if anything
-    n_connections : several make batches of what i-PI sends one by one
-    server : one of :data:`aptnn_md.engines.client.protocol.SERVERS`
-    wait : seconds to wait for the server, at first and whenever it is gone without ``EXIT``
+    settings : how to connect
     """
 
     def __init__(
@@ -136,18 +132,10 @@ class Client:
         evaluate: Evaluate,
         answers: Answers,
         stream: IncrementStream | None = None,
-        *,
-        n_connections: int = 1,
-        server: str = "auto",
-        wait: float = 60.0,
+        settings: ClientSettings | None = None,
     ) -> None:
-        if server not in SERVERS:
-            raise InputError("client", "server", repr(server), f"one of {', '.join(SERVERS)}")
-        if n_connections < 1:
-            raise InputError("client", "connections", n_connections, "at least 1")
         self.address, self.evaluate, self.answers = address, evaluate, answers
-        self.stream, self.n_connections = stream, n_connections
-        self.server, self.wait = server, wait
+        self.stream, self.settings = stream, settings or ClientSettings()
         self.summary = ClientSummary()
         self._arrived = threading.Event()
 
@@ -169,7 +157,7 @@ class Client:
                 if any(connection.server == "ase" for connection in connections):
                     log.info("%s: the connection was closed, which is how ASE ends", self.address)
                     return self.summary
-                log.info("%s: %s; waiting %g s for it", self.address, error, self.wait)
+                log.info("%s: %s; waiting %g s for it", self.address, error, self.settings.wait)
             finally:
                 for connection in connections:
                     connection.close()
@@ -178,8 +166,8 @@ class Client:
 
     def _connect(self) -> list[Connection]:
         sockets: list[socket.socket] = []
-        end, told = time.monotonic() + self.wait, False
-        while len(sockets) < self.n_connections:
+        end, told = time.monotonic() + self.settings.wait, False
+        while len(sockets) < self.settings.connections:
             try:
                 sockets.append(self.address.connect())
             except OSError as error:
@@ -196,7 +184,8 @@ class Client:
                 time.sleep(0.05)
         log.info("connected to %s", self.address)
         identify = self.stream is not None
-        return [Connection(sock, self._arrived, self.server, identify) for sock in sockets]
+        server = self.settings.server
+        return [Connection(sock, self._arrived, server, identify) for sock in sockets]
 
     def _serve(self, connections: Sequence[Connection]) -> None:
         pending: dict[int, Request] = {}

@@ -36,8 +36,6 @@ from aptnn_md.engines.client.answers import Answer
 from aptnn_md.errors import RunError
 
 HEADER = 12
-SERVERS = ("auto", "ipi", "ase", "cp2k")
-"""Servers that are known; ``auto`` finds out from the text of ``INIT``."""
 
 
 class ConnectionLost(RunError):
@@ -69,7 +67,7 @@ class Connection:
     ----------
     sock : connected socket, which belongs to this object from now on
     arrived : set when something was received
-    server : one of :data:`SERVERS`
+    server : one of :data:`aptnn_md.engines.client.settings.SERVERS`
     identify : learn the number of the replica of every request, where the server can tell
 
     Attributes

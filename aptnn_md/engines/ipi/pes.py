@@ -22,8 +22,6 @@ which :class:`DrivenDriver` gives what it needs; a force component does not know
 
 from __future__ import annotations
 
-import os
-import sys
 from typing import Any
 
 import numpy as np
@@ -177,9 +175,6 @@ class FieldDriver(_TensorDriver):
 
 
 def _potential(text: str, device: str, dtype: str | None) -> Calculator:
-    # a module of the user beside the input; last, so that it hides nothing
-    if os.getcwd() not in sys.path:
-        sys.path.append(os.getcwd())
     return load_potential(text, device=device, dtype=dtype)
 
 

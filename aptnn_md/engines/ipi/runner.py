@@ -20,6 +20,7 @@ from aptnn_md.engines.ipi.streaming import StreamSettings, SystemStream, one_str
 from aptnn_md.errors import InputError, RunError
 from aptnn_md.prediction.interface import PolarTensorPredictor, as_predictor
 from aptnn_md.progress import Progress
+from aptnn_md.signals import hangup_terminates
 from aptnn_md.spectra.analysis.convergence import Monitor
 from aptnn_md.spectra.analysis.stopping import ConvergenceStop
 
@@ -133,9 +134,20 @@ def _load(path: Path, prepare: Callable[[Any], None], verbosity: str | None) -> 
         found = f"no such file ({error.filename})"
         raise InputError(path, "i-PI input", found, "the files it needs") from error
     except (Exception, SystemExit) as error:
-        # i-PI says what is wrong in exceptions of many kinds
+        # i-PI says what is wrong in exceptions of many kinds; one that begins here is a fault here
+        if _raised_here(error):
+            raise
         message = " ".join(str(error).split()) or type(error).__name__
         raise InputError(path, "i-PI input", message, "an input that i-PI accepts") from error
+
+
+def _raised_here(error: BaseException) -> bool:
+    """Whether an exception was raised by a line of this package, not by one that it called."""
+    trace = error.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    name = "" if trace is None else str(trace.tb_frame.f_globals.get("__name__"))
+    return name.partition(".")[0] == __name__.partition(".")[0]
 
 
 def _run(
@@ -146,7 +158,7 @@ def _run(
     first = int(simulation.step)
     total = int(simulation.tsteps)
     stops = _stop_when_converged(simulation, streams, until)
-    with _progress(simulation, streams):
+    with _progress(simulation, streams), hangup_terminates():
         try:
             simulation.run()
         except SystemExit:

@@ -20,9 +20,10 @@ from aptnn_md.atoms.neighbours import build_graph
 from aptnn_md.atoms.rates import dipole_rate
 from aptnn_md.cli import main
 from aptnn_md.engines.ase.calculator import APTCalculator
-from aptnn_md.engines.ase.md import THERMOSTATS, MDSettings, make_dynamics, run_md
+from aptnn_md.engines.ase.md import make_dynamics, run_md
 from aptnn_md.engines.ase.observer import StreamObserver
 from aptnn_md.engines.ase.restart import Checkpoint, DynamicsState
+from aptnn_md.engines.ase.settings import THERMOSTATS, MDSettings
 from aptnn_md.errors import InputError, RunError
 from aptnn_md.models.tensor_network import fresh_model
 from aptnn_md.prediction.model_file import Checkpoint as ModelCheckpoint
@@ -308,7 +309,9 @@ def test_command_runs_and_goes_on(tmp_path, model_file, capsys):
 def test_calculator_from_a_module_beside_the_input(tmp_path, model_file, capsys, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "path", list(sys.path))
-    (tmp_path / "my_calculators.py").write_text("from toy_molecules import Potential as Mine\n")
+    (tmp_path / "my_calculators.py").write_text(
+        "from helpers.toy_molecules import Potential as Mine\n"
+    )
     ase.io.write("start.xyz", toy.structure(3, pbc=True))
     command = ["md", "start.xyz", "--potential", "my_calculators:Mine", "--stream", "s"]
     command += ["--ps", "0.005", "--model", str(model_file)]

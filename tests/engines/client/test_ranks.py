@@ -89,7 +89,7 @@ def test_everything_is_evaluated_once(n_structures, n_members, n_ranks):
 
 @needs_mpirun
 def test_ranks_give_what_one_process_gives():
-    output = finished(mpirun("-n", 3, sys.executable, "ipi_toy_ranks.py", "compare"))
+    output = finished(mpirun("-n", 3, sys.executable, "helpers/ipi_toy_ranks.py", "compare"))
     assert "told: rank 2: an atom is far away" in output
     assert "3 ranks agree" in output
 
@@ -112,7 +112,7 @@ def kill_root(process, path, n_bytes):
 @needs_mpirun
 @pytest.mark.parametrize("n_kills", [1, pytest.param(6, marks=pytest.mark.slow)])
 def test_a_stream_from_two_ranks_whose_root_is_killed(tmp_path, n_kills):
-    command = ("-n", 2, sys.executable, "ipi_toy_ranks.py", "client")
+    command = ("-n", 2, sys.executable, "helpers/ipi_toy_ranks.py", "client")
     path, steps = tmp_path / "s.zarr", 40
     options = {"n_beads": 4, "mode": "nvt", "thermostat": PILE, "batch_size": 4}
     with Server(tmp_path, steps=steps, **options) as server:
