@@ -129,8 +129,8 @@ def interrupt(directory, with_plugin, how, rng):
     time.sleep(rng.uniform(0.0, 0.02))
     if how == "SIGKILL":
         process.kill()
-    elif how == "SIGTERM":
-        process.send_signal(signal.SIGTERM)
+    elif how in ("SIGTERM", "SIGHUP"):
+        process.send_signal(signal.Signals[how])
     else:
         (directory / "EXIT").touch()
     output = process.communicate(timeout=300)[0]
@@ -151,7 +151,7 @@ def interrupt_and_compare(directory, monkeypatch, dynamics, with_plugin, stops, 
 
 
 def test_stopped_runner_goes_on(tmp_path, monkeypatch):
-    stops = ("SIGKILL", "SIGTERM")
+    stops = ("SIGKILL", "SIGTERM", "SIGHUP")
     interrupt_and_compare(tmp_path, monkeypatch, CLASSICAL, False, stops, seed=1)
 
 

@@ -145,6 +145,20 @@ def test_killed_run_equals_an_unbroken_one(tmp_path, thermostat, n_steps, number
     np.testing.assert_array_equal(ends[0].positions, ends[1].positions)
 
 
+def test_a_hangup_leaves_stream_and_checkpoint_of_the_last_step(tmp_path):
+    directory = tmp_path / "hung up"
+    directory.mkdir()
+    process = launch(directory, "bussi", "20000")
+    assert wait_for_the_run(process, directory, 0)
+    time.sleep(0.2)
+    process.send_signal(signal.SIGHUP)
+    error = process.communicate(timeout=60)[1]
+    assert process.returncode == 130, error
+    n_frames, state = check_contiguous(directory), DynamicsState.read(directory / "run.npz")
+    assert 0 < state.step < 20000
+    assert n_frames == state.step // STRIDE + 1
+
+
 @pytest.mark.slow
 def test_killed_command_with_the_bundled_networks(tmp_path):
     """``aptnn-md md`` on water with water-mace and water-apt."""
