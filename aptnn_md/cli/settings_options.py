@@ -55,7 +55,7 @@ def settings_from(arguments: argparse.Namespace, settings: type[Settings]) -> Se
 
 def _type(hint: Any) -> type:
     """The type of a value that is given: ``X`` of ``X`` and of ``X | None``."""
-    if isinstance(hint, types.UnionType):
+    if isinstance(hint, types.UnionType) or typing.get_origin(hint) is typing.Union:
         (hint,) = (part for part in typing.get_args(hint) if part is not type(None))
     assert isinstance(hint, type)
     return hint
