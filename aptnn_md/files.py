@@ -9,7 +9,7 @@ from pathlib import Path
 from aptnn_md.errors import InputError
 
 PARTIAL = ".partial"
-"""Suffix of files that are being written; what a killed process leaves has it too."""
+"""Suffix of files that are being written; a killed process leaves files with it, too."""
 
 
 def write_whole(path: Path, data: bytes, *, durable: bool = True) -> None:

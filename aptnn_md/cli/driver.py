@@ -13,13 +13,13 @@ if TYPE_CHECKING:
     from aptnn_md.engines.client.evaluator import Evaluator
 
 HELP = """\
-Serve forces to a server of the i-PI protocol (i-PI, ASE, CP2K), and beside them what the APT
-network knows: increments of the dipole (and polarizability) as a stream, tensors or Born effective
-charges as extras, the force of an electric field. Started by mpirun, beads and committee members
-are divided over the ranks.
+Serve forces to a server of the i-PI protocol (i-PI, ASE, CP2K), and with them what the APT network
+knows: increments of the dipole (and polarizability) as a stream, tensors or Born effective charges
+as extras, the force of an electric field. Under mpirun, beads and committee members are divided
+among the ranks.
 
-The protocol has no velocities. Where i-PI itself can be started as "aptnn-md ipi", or with
-drivers/aptnn_md_stream.py, streams are exact and this is not needed for them."""
+The protocol has no velocities. If i-PI itself can be started as "aptnn-md ipi", or with
+drivers/aptnn_md_stream.py, streams are exact and do not need this command."""
 EXAMPLE = """\
   aptnn-md driver --address water --unix --template start.xyz --potential water-mace \\
     --model water-apt --stream water.zarr --timestep 0.5
@@ -46,10 +46,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--potential", help="as for aptnn-md md; without it energy and forces are zero")
     add(
         "--model",
-        help="APT model: file or bundled name; with a model of polarizability gradients behind a "
-        "comma (water-apt,water-pgt) increments of the polarizability are streamed, too",
+        help="APT model: file or bundled name; followed by a comma and a model of polarizability "
+        "gradients (water-apt,water-pgt) it streams increments of the polarizability, too",
     )
-    add("--stream", metavar="DIR", help="stream to write, or to go on with; needs --model")
+    add("--stream", metavar="DIR", help="stream to write or to continue; needs --model")
     add(
         "--timestep",
         type=float,
@@ -64,7 +64,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--extras",
         choices=("none", "tensors", "bec"),
         default="none",
-        help="what to send beside forces: tensors for aptnn_md in i-PI, or BEC and dipole for "
+        help="what to send with the forces: tensors for aptnn_md in i-PI, or BEC and dipole for "
         "i-PI's driven dynamics (%(default)s)",
     )
     add("--efield", type=float, nargs=3, metavar=("EX", "EY", "EZ"), help="electric field, V/Å")
@@ -78,7 +78,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     setting(
         "wait",
         metavar="S",
-        help="seconds to wait for the server, at first and when it is gone (%(default)s)",
+        help="seconds to wait for the server, at first and when it goes (%(default)s)",
     )
     add("--device", default="cpu", help="where model and potential run (%(default)s)")
     add("--dtype", choices=("float32", "float64"), help="precision of model and potential")

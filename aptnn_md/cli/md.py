@@ -14,13 +14,14 @@ if TYPE_CHECKING:
     from ase import Atoms
 
 HELP = """\
-Run molecular dynamics with any ASE calculator and an APT network beside it, and write the dipole
-rate, and the polarizability rate where the model knows it, to a stream. No trajectory is stored.
-The run can be killed at any moment and goes on with --restart, without a duplicate or missing
-frame."""
+Run molecular dynamics with any ASE calculator, evaluate an APT network along the way, and write the
+dipole rate (and the polarizability rate, if the model gives it) to a stream. No trajectory is
+stored. The run can be killed at any moment and resumes with --restart, without a duplicate or
+missing frame. A MACE model file is a pickle: reading it runs the code in it, so use only files from
+sources that you trust."""
 EXAMPLE = """\
   aptnn-md md start.xyz --potential water-mace --model water-apt --stream water.zarr --ps 20
-  (the same with --restart goes on)
+  (the same with --restart resumes)
   aptnn-md md start.xyz --potential 'ase.calculators.lj:LennardJones {"sigma": 3.4}' ..."""
 
 
@@ -33,14 +34,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add(
         "--potential",
         required=True,
-        help="water-mace, a MACE model file, or module:callable of an installed package or of this "
-        "directory, followed by keyword arguments in JSON if there are any",
+        help="water-mace, a MACE model file, or module:callable (also module:Class.method) of an "
+        "installed package or of this directory, followed by keyword arguments in JSON if there "
+        "are any",
     )
     add(
         "--model",
         default="water-apt",
-        help="APT model: file or bundled name; with a model of polarizability gradients behind a "
-        "comma (water-apt,water-pgt) polarizability rates are streamed, too (%(default)s)",
+        help="APT model: file or bundled name; followed by a comma and a model of polarizability "
+        "gradients (water-apt,water-pgt) it streams polarizability rates, too (%(default)s)",
     )
     add("--stream", required=True, metavar="DIR", help="stream to write")
     setting("picoseconds", "--ps", metavar="PS", help="length of the whole run, ps")
@@ -58,8 +60,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--groups",
         default="all",
         help="parts of the dipole rate kept apart: all, element, molecule, molecule-kind, a "
-        "selection (index:0-2,7, element:O, within:3.5:index:0, the last with +each-step behind it "
-        "in each frame), or a file with a label for each atom; with +motion behind it also by "
+        "selection (index:0-2,7, element:O, within:3.5:index:0, the last with +each-step added "
+        "anew in each frame), or a file with a label for each atom; with +motion added also by "
         "translation, libration and vibration of molecules, with +motion-each-step of molecules "
         "found anew in each frame (%(default)s)",
     )
@@ -80,7 +82,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="seconds between checkpoints (%(default)s)",
     )
     add_convergence_options(parser)
-    add("--restart", action="store_true", help="go on from the checkpoint, or begin without one")
+    add(
+        "--restart",
+        action="store_true",
+        help="resume from the checkpoint, or begin if there is none",
+    )
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -120,7 +126,7 @@ def run(arguments: argparse.Namespace) -> int:
     print(f"stream: {stream}")
     print(f"checkpoint: {checkpoint}")
     if not summary.finished:
-        print(f"stopped before step {settings.n_steps}; the same command with --restart goes on")
+        print(f"stopped before step {settings.n_steps}; the same command with --restart resumes")
         return 130
     print_next_spectra([stream])
     return 0

@@ -1,1 +1,1 @@
-"""Potentials by name or file, and MACE behind the interface of an ASE calculator."""
+"""Potentials by name or file, and MACE as an ASE calculator."""

@@ -38,9 +38,9 @@ class MDSummary:
     ----------
     first_step, last_step : steps of this part of the run
     mean_temperature : K, over the frames
-    drift : of the conserved energy, meV per atom and ps; NaN where there is none (Langevin, field)
-    finished : False where a signal ended it early
-    convergence : how far the spectrum has converged, where the run was to stop by that
+    drift : of the conserved energy, meV per atom and ps; NaN where none is (Langevin, field)
+    finished : False if a signal ended it early
+    convergence : how well the spectrum has converged, if the run is to stop by it
     """
 
     first_step: int
@@ -73,10 +73,10 @@ def run_md(
     settings : how to run
     model, groups, velocities, header : see :class:`aptnn_md.engines.ase.observer.StreamObserver`
     checkpoint : file for restarts; default: none is written
-    restart : go on from ``checkpoint``, or from the start where there is none yet; a stream
-        that exists is gone on with. Groups and molecules are those of ``atoms`` as given, so give
-        the same start as before
-    until : stop before the end when this says of ``stream`` that its spectrum has converged
+    restart : resume from ``checkpoint``, or begin if there is none yet; an existing stream is
+        continued. Groups and molecules are those of ``atoms`` as given, so give the same start as
+        before
+    until : stop before the end when this finds that the spectrum of ``stream`` has converged
 
     Returns
     -------
@@ -85,12 +85,12 @@ def run_md(
     Raises
     ------
     InputError
-        Stream or checkpoint exist already, or are of another run.
+        Stream or checkpoint already exist, or belong to another run.
     RunError
-        The run cannot go on, e.g. full disk; stream and checkpoint on disk are whole.
+        The run cannot continue, e.g. full disk; stream and checkpoint on disk are whole.
     """
     if isinstance(groups, str):
-        # from the start, also when the run goes on from where molecules may have changed
+        # those of the start, also when the run resumes from where molecules may have changed
         groups = parse_groups(groups, atoms)
     state = _saved_state(stream, checkpoint, restart)
     dynamics = make_dynamics(atoms, settings)
@@ -116,7 +116,7 @@ def run_md(
 def _saved_state(
     stream: str | os.PathLike[str], checkpoint: str | os.PathLike[str] | None, restart: bool
 ) -> DynamicsState | None:
-    """State to go on from; None to begin. Nothing that exists is begun anew by mistake."""
+    """State to resume from; None to begin. Nothing that exists is overwritten by mistake."""
     saved = checkpoint is not None and Path(checkpoint).exists()
     if not restart:
         if saved:
@@ -177,7 +177,7 @@ def _run(
         if first_step == 0:
             checkpoint.write_start()
     if n_left <= 0:
-        log.info("the run is at step %s of %s already", first_step, settings.n_steps)
+        log.info("the run is already at step %s of %s", first_step, settings.n_steps)
     elif stop is None or first_step == 0 or not stop.now():
         _steps(dynamics, n_left, settings.stride, monitor, stop)
         if checkpoint is not None:
@@ -210,7 +210,7 @@ def _steps(
                 if stop.is_set() or (converged is not None and converged()):
                     break
         except InputError as error:
-            # the input was checked by the first forces: these positions the run has made
+            # the first forces checked the input, so these positions come from the run
             if np.isfinite(dynamics.atoms.positions).all():
                 raise
             raise RunError(f"step {dynamics.nsteps + 1}: positions blew up: {error}") from error

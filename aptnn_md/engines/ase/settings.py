@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from aptnn_md.errors import InputError
 
 THERMOSTATS = ("bussi", "langevin", "none")
-"""Ways to keep the temperature; see :class:`MDSettings`."""
+"""Ways to control the temperature; see :class:`MDSettings`."""
 
 
 @dataclass(frozen=True)
@@ -20,11 +20,11 @@ class MDSettings:
     picoseconds : length of the whole run, ps
     timestep : fs
     stride : steps between frames of the stream
-    temperature : K; of the thermostat, and of initial velocities where the start has none
+    temperature : K; of the thermostat, and of initial velocities if the start has none
     thermostat : ``"bussi"``: stochastic velocity rescaling (Bussi, Donadio, Parrinello 2007), which
-        samples the canonical ensemble by one factor for all velocities, so the dynamics that make
-        a spectrum are hardly disturbed; ``"langevin"``: friction and noise on each atom, for
-        equilibration, which broadens bands by about the friction; ``"none"``: constant energy
+        samples the canonical ensemble by one factor for all velocities and hardly disturbs the
+        dynamics; ``"langevin"``: friction and noise on each atom, for equilibration, which broadens
+        bands by about the friction; ``"none"``: constant energy
     tau : time constant of ``"bussi"``, fs
     friction : of ``"langevin"``, 1/ps
     seed : of velocities and thermostat; None: a new one for each run
@@ -33,7 +33,7 @@ class MDSettings:
     Raises
     ------
     InputError
-        A number that is not positive and finite, or another thermostat.
+        A number that is not positive and finite, or an unknown thermostat.
     """
 
     picoseconds: float
@@ -47,13 +47,21 @@ class MDSettings:
     checkpoint_seconds: float = 60.0
 
     def __post_init__(self) -> None:
+        where = "molecular dynamics"
         for name in ("picoseconds", "timestep", "stride", "temperature", "tau", "friction"):
             value = getattr(self, name)
             if not (math.isfinite(value) and value > 0):
-                raise InputError("molecular dynamics", name, value, "a positive number")
+                raise InputError(where, name, value, "a positive number")
+        if self.stride != int(self.stride):
+            raise InputError(where, "stride", self.stride, "a whole number")
+        if self.seed is not None and (self.seed < 0 or self.seed != int(self.seed)):
+            raise InputError(where, "seed", self.seed, "a whole number, zero or more")
+        if not self.checkpoint_seconds >= 0.0:
+            expected = "a number, zero or more"
+            raise InputError(where, "checkpoint_seconds", self.checkpoint_seconds, expected)
         if self.thermostat not in THERMOSTATS:
             raise InputError(
-                "molecular dynamics",
+                where,
                 "thermostat",
                 repr(self.thermostat),
                 f"one of {', '.join(THERMOSTATS)}",
@@ -66,7 +74,7 @@ class MDSettings:
 
     @property
     def ensemble(self) -> str:
-        """What the stream says of the run."""
+        """Description of the ensemble for the stream's header."""
         return {
             "bussi": f"NVT, stochastic velocity rescaling, {self.tau:g} fs",
             "langevin": f"NVT, Langevin, {self.friction:g} /ps",

@@ -1,8 +1,8 @@
 """A client for servers of the i-PI protocol: i-PI, ASE, CP2K.
 
 It answers with forces, extras and the force of a field, and can stream increments of the dipole
-(:mod:`aptnn_md.engines.client.increments`). It may have several connections to one server; what
-comes on them at the same time is evaluated in one call.
+(:mod:`aptnn_md.engines.client.increments`). It may have several connections to one server;
+requests that come on them at the same time are evaluated in one call.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ class Address:
         Raises
         ------
         InputError
-            No port, two of them, or none that there is.
+            No port, two of them, or an impossible one.
         """
         if unix:
             return cls(path=text if text.startswith("/") else prefix + text)
@@ -81,7 +81,7 @@ class Address:
         Raises
         ------
         OSError
-            Nobody listens there.
+            No server listens there.
         """
         if self.path:
             sock = socket.socket(socket.AF_UNIX)
@@ -93,15 +93,15 @@ class Address:
             return sock
         sock = socket.create_connection((self.host, self.port))
         sock.settimeout(None)
-        # without it small messages wait for each other
+        # otherwise small messages wait for each other
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         return sock
 
     def complaint(self, error: OSError) -> str:
-        """Why there is no connection, for people."""
+        """Say why there is no connection."""
         text = f"no server at {self} ({error.strerror or error})"
         if self.path and isinstance(error, ConnectionRefusedError):
-            text += "; the socket file is left over from one that was killed: remove it"
+            text += "; the socket file was left by a server that was killed: remove it"
         return text
 
 
@@ -122,7 +122,7 @@ class Client:
     evaluate : an :class:`aptnn_md.engines.client.evaluator.Evaluator`, or the pool of ranks around
         it
     answers : what is sent back
-    stream : what is written, if anything
+    stream : what is written; None: nothing
     settings : how to connect
     """
 
@@ -145,8 +145,8 @@ class Client:
         Raises
         ------
         RunError
-            There is no server, it was gone for too long, or something else went wrong. Whatever
-            it is, what was streamed is on disk and connections are closed in order.
+            There is no server, it was away for too long, or something else failed. In every case
+            the stream is on disk and connections are closed in order.
         """
         while True:
             connections = self._connect()

@@ -1,4 +1,4 @@
-"""The dipole's change since a first geometry, for what i-PI asks for beside forces.
+"""The dipole's change since a first geometry, for the extras that i-PI asks for.
 
 Polar tensors are derivatives of the dipole, so they give M(r) - M(r₀) and not M(r₀); under periodic
 boundaries M is defined only up to a multiple of e times a lattice vector anyway. Between two
@@ -32,7 +32,7 @@ def nearest_image(displacements: FloatArray, cell: FloatArray) -> FloatArray:
 class DipoleChange:
     """Follows the dipole of one structure or of the beads of a ring polymer.
 
-    A new geometry is joined to the nearest of those before, whichever bead that was: M is a
+    A new geometry is joined to the nearest earlier one, whichever bead that was: M is a
     function of the geometry, so identities are not needed and beads may come in any order.
 
     Parameters

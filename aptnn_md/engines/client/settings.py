@@ -22,7 +22,7 @@ class ClientSettings:
     ----------
     connections : to one server; several make batches of what i-PI sends one by one
     server : one of :data:`SERVERS`
-    wait : seconds to wait for the server, at first and whenever it is gone without ``EXIT``
+    wait : seconds to wait for the server, at first and whenever it goes without ``EXIT``
 
     Raises
     ------

@@ -1,6 +1,6 @@
-"""Every step of a client on disk before it is answered, so that a restart finds where to resume.
+"""Every step of a client, on disk before it is answered, so that a restart finds where to resume.
 
-A client is never told which step it is at. So beside the stream it keeps a directory with
+A client is never told which step it is at. So next to the stream it keeps a directory with
 
 * ``steps``: for each geometry a fingerprint and the values of its frame, appended;
 * ``last``: the positions of the last two geometries, in two slots that take turns.
@@ -52,7 +52,7 @@ class StepGeometry:
 
 
 class Trail:
-    """The files; made where they are not there.
+    """The files of a trail, which are created if they do not exist.
 
     Parameters
     ----------
@@ -145,7 +145,7 @@ class Trail:
         os.ftruncate(self._steps_file, self._n_steps * self._step.itemsize)
 
     def last(self) -> list[StepGeometry]:
-        """The last geometry and the one before where they are still known, oldest first."""
+        """The last geometry and the one before it, as far as they are known, oldest first."""
         slots = np.frombuffer(_read(self._last_file), dtype=np.uint8)
         size = self._slot.itemsize
         known = []

@@ -1,7 +1,7 @@
 """i-PI's checkpoint files, written whole or not at all.
 
 i-PI writes its ``<checkpoint>`` and RESTART in place, so a process that is killed meanwhile
-leaves a file that cannot be read. Here they are written beside their place, to the disk, and moved
+leaves a file that cannot be read. Here they are written next to their place, to the disk, and moved
 there; a file of an earlier run is kept as ``#NAME#0#`` first, as i-PI does.
 """
 
@@ -26,7 +26,7 @@ def write_whole_checkpoints(simulation: Any) -> None:
 
 
 def next_backup(path: Path) -> Path:
-    """``#NAME#0#``, or with the first number that is free: names of i-PI for older files."""
+    """``#NAME#0#``, or with the first free number: i-PI's names for older files."""
     number = 0
     while (backup := path.with_name(f"#{path.name}#{number}#")).exists():
         number += 1

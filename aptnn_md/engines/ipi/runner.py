@@ -1,4 +1,4 @@
-"""Run i-PI in this process with streams beside it: what ``aptnn-md ipi`` does."""
+"""Run i-PI in this process and stream from it: what ``aptnn-md ipi`` does."""
 
 from __future__ import annotations
 
@@ -34,8 +34,8 @@ class IPISummary:
     first_step, last_step : steps of this part of the run
     total_steps : steps that i-PI was asked for
     streams : the streams that were written
-    convergence : for each of them how far its spectrum has, where the run was to stop by that
-    converged : the run ended because all of them have
+    convergence : for each stream, how well its spectrum has converged, if the run is to stop by it
+    converged : the run ended because all spectra have converged
     """
 
     first_step: int
@@ -47,7 +47,7 @@ class IPISummary:
 
     @property
     def finished(self) -> bool:
-        """False where a signal, an EXIT file or i-PI's time limit ended it early."""
+        """False if a signal, an EXIT file or i-PI's time limit ended it early."""
         return self.converged or self.last_step >= self.total_steps
 
 
@@ -63,7 +63,7 @@ def run_ipi(
     total_steps: int | None = None,
     until: Callable[[Path], Monitor | None] | None = None,
 ) -> IPISummary:
-    """Run an i-PI input, or go on from one of its checkpoints, and stream dipole rates.
+    """Run an i-PI input, or resume from one of its checkpoints, and stream dipole rates.
 
     Parameters
     ----------
@@ -77,15 +77,15 @@ def run_ipi(
     device, total_charge : for a model that is loaded here
     verbosity : of i-PI; default: what the input says
     total_steps : in place of the input's ``<total_steps>``
-    until : gives for a stream what tells whether its spectrum has converged; the run stops when
-        all have
+    until : gives, for a stream, the monitor of its spectrum's convergence; the run stops when all
+        have converged
 
     Raises
     ------
     InputError
-        i-PI refuses the input, or a stream cannot be of this run.
+        i-PI refuses the input, or an existing stream is of another run.
     RunError
-        The run cannot go on, e.g. full disk; stream and checkpoints on disk are whole.
+        The run cannot continue, e.g. full disk; stream and checkpoints on disk are whole.
     """
     predictor = None
     if not tensors:
@@ -188,7 +188,7 @@ def _stop_when_converged(
     streams: list[SystemStream],
     until: Callable[[Path], Monitor | None] | None,
 ) -> list[ConvergenceStop]:
-    """Look before steps whether all spectra are good enough, and then ask for a soft exit."""
+    """Before each step, ask for a soft exit if all spectra have converged."""
     monitors = [] if until is None else [until(stream.settings.path) for stream in streams]
     stops = []
     for monitor, stream in zip(monitors, streams, strict=False):
@@ -198,7 +198,7 @@ def _stop_when_converged(
     run_step = simulation.run_step
 
     def run_step_unless_converged(step: int) -> None:
-        # behind the last step everything is written and the state for RESTART is stored
+        # after the last step everything is written and the state for RESTART is stored
         for stop in stops:
             stop()
         if all(stop.reached for stop in stops):
@@ -211,13 +211,13 @@ def _stop_when_converged(
 
 
 def _steps_done(simulation: Any) -> int:
-    """Steps that RESTART is behind."""
+    """Steps that are done in the state of RESTART."""
     return min(int(simulation.chk.status.step.fetch()), int(simulation.tsteps))
 
 
 @contextlib.contextmanager
 def _progress(simulation: Any, streams: list[SystemStream]) -> Iterator[None]:
-    """Show the steps that were done, on stderr."""
+    """Show on stderr how many steps are done."""
     write = simulation.write_outputs
     with Progress(int(simulation.tsteps) - int(simulation.step), "i-PI") as progress:
 

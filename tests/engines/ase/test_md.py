@@ -225,7 +225,7 @@ def test_checkpoint_before_the_frame_of_its_step_is_refused(tmp_path):
     with StreamObserver(dyn, tmp_path / "s") as observer:
         dyn.attach(Checkpoint(dyn, tmp_path / "c.npz", observer, seconds=0.0))
         dyn.attach(observer)
-        with pytest.raises(RunError, match="attach the checkpoint behind the StreamObserver"):
+        with pytest.raises(RunError, match="attach the checkpoint after the StreamObserver"):
             dyn.run(4)
     assert not (tmp_path / "c.npz").exists()
 
@@ -246,6 +246,9 @@ def test_what_cannot_be_checkpointed_is_refused_at_once(tmp_path):
     ("options", "message"),
     [
         ({"timestep": 0.0}, "timestep: found 0.0, expected a positive number"),
+        ({"stride": 1.5}, "stride: found 1.5, expected a whole number"),
+        ({"seed": -1}, "seed: found -1, expected a whole number, zero or more"),
+        ({"checkpoint_seconds": float("nan")}, "checkpoint_seconds: found nan, expected a number"),
         ({"picoseconds": math.nan}, "picoseconds: found nan"),
         ({"stride": -1}, "stride: found -1"),
         ({"thermostat": "nose"}, "thermostat: found 'nose', expected one of bussi, langevin, none"),
