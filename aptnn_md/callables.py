@@ -19,6 +19,8 @@ _CALLABLE = re.compile(
     re.DOTALL,
 )
 
+_UNEXPECTED = re.compile(r"unexpected keyword argument '(?P<name>\w+)'")
+
 
 def is_callable_name(text: str) -> bool:
     """Whether ``text`` has the form ``package.module:callable {...}``."""
@@ -54,7 +56,15 @@ def call_by_name(kind: str, text: str, expected: str) -> Any:
         maker = _resolved(where, match["module"], match["name"], expected)
         _check_keywords(where, maker, keywords, match["name"])
         with _blamed_on_the_user(where):
-            return maker(**keywords)
+            try:
+                return maker(**keywords)
+            except TypeError as error:
+                # one that takes any keyword and hands it on
+                refused = _UNEXPECTED.search(str(error))
+                if refused is None or refused["name"] not in keywords:
+                    raise
+                expected = f"those of {match['name']}"
+                raise InputError(where, "keyword arguments", error, expected) from error
 
 
 @contextlib.contextmanager

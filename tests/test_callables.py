@@ -26,6 +26,9 @@ class Maker:
 def with_an_error(number):
     return number + "text"
 
+def hands_on(**keywords):
+    return with_an_error(**keywords)
+
 def fails():
     raise ValueError("two\\n lines")
 
@@ -67,6 +70,8 @@ def test_whose_fault_it_is(module: str) -> None:
         call(f'{module}:Maker.make {{"size_": 2}}')
     with pytest.raises(InputError, match="missing a required argument: 'number'"):
         call(f"{module}:with_an_error")
+    with pytest.raises(InputError, match=r"keyword arguments: found .*'wrong', expected those of"):
+        call(f'{module}:hands_on {{"wrong": 1}}')
     # a TypeError inside the callable has nothing to do with the names of its arguments
     with pytest.raises(RunError, match=r"it raised TypeError: unsupported operand") as raised:
         call(f'{module}:with_an_error {{"number": 1}}')

@@ -212,7 +212,7 @@ def test_a_client_that_fails_reads_what_is_sent_and_says_why():
 
 
 def test_what_is_no_server():
-    for message, words in ((b"HTTP/1.1 200", "HTTP/1.1 200.*not of the i-PI protocol"),):
+    for message, words in ((b"HTTP/1.1 200", "HTTP/1.1 200.*not in the i-PI protocol"),):
         talk = Talk()
         thread = in_thread(toy_client(talk.address))
         talk.accept()
@@ -252,7 +252,7 @@ def test_no_server(tmp_path, caplog):
     # what a killed server leaves
     with socket.socket(socket.AF_UNIX) as sock:
         sock.bind(str(tmp_path / "old"))
-    with pytest.raises(RunError, match="socket file is left over from one that was killed: rem"):
+    with pytest.raises(RunError, match="socket file was left by a server that was killed: remove"):
         toy_client(Address(path=str(tmp_path / "old")), wait=0.0).run()
     with pytest.raises(InputError, match=r"host: found no server at no\.such\.host\.invalid:4000"):
         toy_client(Address("no.such.host.invalid", 4000), wait=0.0).run()
