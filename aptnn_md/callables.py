@@ -1,15 +1,25 @@
-"""Objects by name: ``package.module:callable`` with keyword arguments in JSON behind it."""
+"""Objects by name: ``package.module:callable``, then keyword arguments in JSON if there are any."""
 
 from __future__ import annotations
 
+import contextlib
 import importlib
+import inspect
 import json
+import os
 import re
+import sys
+from collections.abc import Callable, Iterator
 from typing import Any
 
-from aptnn_md.errors import InputError
+from aptnn_md.errors import InputError, RunError
 
-_CALLABLE = re.compile(r"(?P<module>[A-Za-z_][\w.]*):(?P<name>[A-Za-z_]\w*)\s*(?P<json>\{.*\})?\s*")
+_CALLABLE = re.compile(
+    r"(?P<module>[A-Za-z_][\w.]*):(?P<name>[A-Za-z_]\w*(\.[A-Za-z_]\w*)*)\s*(?P<json>\{.*\})?\s*",
+    re.DOTALL,
+)
+
+_UNEXPECTED = re.compile(r"unexpected keyword argument '(?P<name>\w+)'")
 
 
 def is_callable_name(text: str) -> bool:
@@ -18,32 +28,59 @@ def is_callable_name(text: str) -> bool:
 
 
 def call_by_name(kind: str, text: str, expected: str) -> Any:
-    """What the callable returns.
+    """Return what a callable returns that is named by a text.
+
+    The module may be installed or lie in the working directory, which can be imported from as long
+    as the callable runs.
 
     Parameters
     ----------
     kind : what it is to be, for messages, e.g. ``"potential"``
-    text : ``package.module:callable``, with keyword arguments in JSON behind it if there are any
+    text : ``package.module:callable``, where the callable may be an attribute of a class
+        (``module:Class.method``), followed by keyword arguments in JSON if there are any
     expected : for messages, the texts that would do
 
     Raises
     ------
     InputError
-        Nothing of this name, or keyword arguments that are none of its.
+        Nothing has this name, or the keyword arguments are not those of the callable.
+    RunError
+        The user's module or callable raised an error of its own.
     """
     match = _CALLABLE.fullmatch(text)
     if match is None:
         raise InputError(kind, "name", repr(text), expected)
     where = f"{kind} {text}"
-    try:
-        maker = getattr(importlib.import_module(match["module"]), match["name"])
-    except (ImportError, AttributeError) as error:
-        raise InputError(where, "callable", error, expected) from error
     keywords = json_object(where, match["json"])
+    with working_directory_importable():
+        maker = _resolved(where, match["module"], match["name"], expected)
+        _check_keywords(where, maker, keywords, match["name"])
+        with _blamed_on_the_user(where):
+            try:
+                return maker(**keywords)
+            except TypeError as error:
+                # one that takes any keyword and hands it on
+                refused = _UNEXPECTED.search(str(error))
+                if refused is None or refused["name"] not in keywords:
+                    raise
+                expected = f"those of {match['name']}"
+                raise InputError(where, "keyword arguments", error, expected) from error
+
+
+@contextlib.contextmanager
+def working_directory_importable() -> Iterator[None]:
+    """Import from the working directory, too; it comes last, so that it hides nothing."""
+    directory = os.getcwd()
+    if directory in sys.path:
+        yield
+        return
+    sys.path.append(directory)
     try:
-        return maker(**keywords)
-    except TypeError as error:
-        raise InputError(where, "keyword arguments", error, f"those of {match['name']}") from error
+        yield
+    finally:
+        # once, and only ours: what was imported may have changed the list
+        with contextlib.suppress(ValueError):
+            sys.path.remove(directory)
 
 
 def json_object(where: str, text: str | None) -> dict[str, Any]:
@@ -52,12 +89,55 @@ def json_object(where: str, text: str | None) -> dict[str, Any]:
     Raises
     ------
     InputError
-        It is no JSON object.
+        It is not a JSON object.
     """
     try:
         keywords = json.loads(text) if text else {}
-        if not isinstance(keywords, dict):
-            raise ValueError(f"{type(keywords).__name__}")
     except ValueError as error:
         raise InputError(where, "keyword arguments", error, "a JSON object") from error
+    if not isinstance(keywords, dict):
+        raise InputError(where, "keyword arguments", type(keywords).__name__, "a JSON object")
     return keywords
+
+
+def _resolved(where: str, module: str, name: str, expected: str) -> Callable[..., Any]:
+    try:
+        with _blamed_on_the_user(where):
+            found: Any = importlib.import_module(module)
+    except ImportError as error:
+        raise InputError(where, "callable", error, expected) from error
+    for part in name.split("."):
+        try:
+            found = getattr(found, part)
+        except AttributeError as error:
+            raise InputError(where, "callable", error, expected) from error
+    if not callable(found):
+        raise InputError(where, "callable", f"{name} of type {type(found).__name__}", expected)
+    return found  # type: ignore[no-any-return]
+
+
+def _check_keywords(
+    where: str, maker: Callable[..., Any], keywords: dict[str, Any], name: str
+) -> None:
+    """Compare with the signature, so that an error inside the callable is not taken for this."""
+    try:
+        signature = inspect.signature(maker)
+    except (TypeError, ValueError):
+        return  # some callables of C have none
+    try:
+        signature.bind(**keywords)
+    except TypeError as error:
+        expected = f"those of {name}{signature}"
+        raise InputError(where, "keyword arguments", error, expected) from error
+
+
+@contextlib.contextmanager
+def _blamed_on_the_user(where: str) -> Iterator[None]:
+    """Say whose error it is that the user's own code raises."""
+    try:
+        yield
+    except (InputError, RunError, ImportError):
+        raise
+    except Exception as error:  # users raise whatever they like
+        message = " ".join(str(error).split())
+        raise RunError(f"{where}: it raised {type(error).__name__}: {message}") from error

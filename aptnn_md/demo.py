@@ -13,8 +13,9 @@ import ase.io
 from ase import Atoms
 
 from aptnn_md.bundled import bundled_path
-from aptnn_md.engines.ase.md import MDSettings, run_md
+from aptnn_md.engines.ase.md import run_md
 from aptnn_md.engines.ase.restart import DynamicsState
+from aptnn_md.engines.ase.settings import MDSettings
 from aptnn_md.errors import InputError
 from aptnn_md.progress import log
 

@@ -1,4 +1,4 @@
-"""Files are written whole or not at all."""
+"""Files are written whole or not at all, whatever is killed and wherever the power fails."""
 
 from __future__ import annotations
 
@@ -9,11 +9,18 @@ from pathlib import Path
 from aptnn_md.errors import InputError
 
 PARTIAL = ".partial"
-"""Suffix of files that are being written; what a killed process leaves has it too."""
+"""Suffix of files that are being written; a killed process leaves files with it, too."""
 
 
-def write_whole(path: Path, data: bytes) -> None:
+def write_whole(path: Path, data: bytes, *, durable: bool = True) -> None:
     """Put ``data`` into ``path`` in one step, or leave what is there untouched.
+
+    Parameters
+    ----------
+    path : file
+    data : its content
+    durable : wait for the disk, so that it also holds if the power fails; else only if the process
+        is killed
 
     Raises
     ------
@@ -22,12 +29,29 @@ def write_whole(path: Path, data: bytes) -> None:
     """
     partial = path.with_name(f".{path.name}.{os.getpid()}{PARTIAL}")
     try:
-        partial.write_bytes(data)
+        with partial.open("wb") as file:
+            file.write(data)
+            if durable:
+                file.flush()
+                os.fsync(file.fileno())
         partial.replace(path)
     except BaseException:
         with contextlib.suppress(OSError):
             partial.unlink()
         raise
+    if durable:
+        sync_directory(path.parent)
+
+
+def sync_directory(path: Path) -> None:
+    """Wait until the names of the files in a directory are on the disk, where that is possible."""
+    # directories cannot be opened on some systems, and cannot be synchronised on some file systems
+    with contextlib.suppress(OSError):
+        descriptor = os.open(path, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
 
 
 def write_output(path: Path, data: bytes) -> None:

@@ -20,7 +20,7 @@ class Progress:
     total : number of units of work
     title : what is being done
     unit : name of a unit, e.g. ``"step"``
-    every : seconds between log lines when stderr is no terminal
+    every : seconds between log lines when stderr is not a terminal
     """
 
     def __init__(self, total: int, title: str, unit: str = "step", every: float = 15.0) -> None:
@@ -33,7 +33,7 @@ class Progress:
         self._bar = tqdm(total=total, desc=title, unit=unit) if interactive else None
 
     def update(self, n: int = 1, note: str = "") -> None:
-        """Record ``n`` more units; ``note`` is shown behind the count."""
+        """Record ``n`` more units; ``note`` is shown after the count."""
         self.done += n
         self._note = note or self._note
         if self._bar is not None:

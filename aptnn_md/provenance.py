@@ -1,4 +1,4 @@
-"""The command that makes what is written."""
+"""The command that made an output, as it is recorded there."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _commands: list[str] = []
 
 @contextlib.contextmanager
 def running(command: Sequence[str]) -> Iterator[None]:
-    """Say that a command of this package runs, be it from the shell or from Python."""
+    """Record that a command of this package runs, from the shell or from Python."""
     _commands.append(shlex.join(command))
     try:
         yield
@@ -22,7 +22,7 @@ def running(command: Sequence[str]) -> Iterator[None]:
 
 
 def command_line() -> str:
-    """The command of this package that runs, else the script, without its directory."""
+    """Return the running command of this package, or else the script without its directory."""
     if _commands:
         return _commands[-1]
     program, *arguments = sys.argv or [""]

@@ -26,7 +26,7 @@ COMMANDS = {
     "driver": "forces, tensors and streams for a server of the i-PI protocol",
     "ipi": "i-PI simulation (classical or path integral) with the dipole rate streamed to disk",
     "spectrum": "streams to infrared spectra",
-    "info": "say what a model file or a stream is",
+    "info": "describe a model file or a stream",
 }
 """Command name -> one line of help."""
 
@@ -41,7 +41,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         prog="aptnn-md", description="Infrared spectra from machine-learned molecular dynamics."
     )
     parser.add_argument("--debug", action="store_true", help="show tracebacks")
-    parser.add_argument("--version", action="store_true", help="print the version and end")
+    parser.add_argument("--version", action="store_true", help="print the version and exit")
     subparsers = parser.add_subparsers(dest="command", metavar="COMMAND")
     chosen = next((word for word in arguments if word in COMMANDS), None)
     for name, help_line in COMMANDS.items():

@@ -6,8 +6,8 @@ import argparse
 
 HELP = """\
 Molecular dynamics of 64 water molecules with the bundled MACE potential and the bundled APT
-network beside it; the dipole rate is streamed to disk and becomes an infrared spectrum with error
-bars. About five minutes on two cores. Run again in the same directory, it goes on."""
+network; the dipole rate is streamed to disk and becomes an infrared spectrum with error bars.
+About five minutes on two cores. Run again in the same directory, it resumes."""
 EXAMPLE = "  aptnn-md demo --ps 1.0 --out aptnn-demo"
 
 

@@ -3,23 +3,23 @@
 from __future__ import annotations
 
 import argparse
-import os
-import signal
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from aptnn_md.cli.settings_options import option_adder, settings_from
+from aptnn_md.signals import interrupted
 
 if TYPE_CHECKING:
     from aptnn_md.engines.client.evaluator import Evaluator
 
 HELP = """\
-Serve forces to a server of the i-PI protocol (i-PI, ASE, CP2K), and beside them what the APT
-model knows: increments of the dipole (and polarizability) as a stream, tensors or Born effective
-charges as extras, the force of an electric field. Started by mpirun, beads and committee members
-are divided over the ranks.
+Serve forces to a server of the i-PI protocol (i-PI, ASE, CP2K), and with them what the APT network
+knows: increments of the dipole (and polarizability) as a stream, tensors or Born effective charges
+as extras, the force of an electric field. Under mpirun, beads and committee members are divided
+among the ranks.
 
-The protocol has no velocities. Where i-PI itself can be started as "aptnn-md ipi", or with
-drivers/aptnn_md_stream.py, streams are exact and this is not needed for them."""
+The protocol has no velocities. If i-PI itself can be started as "aptnn-md ipi", or with
+drivers/aptnn_md_stream.py, streams are exact and do not need this command."""
 EXAMPLE = """\
   aptnn-md driver --address water --unix --template start.xyz --potential water-mace \\
     --model water-apt --stream water.zarr --timestep 0.5
@@ -30,11 +30,13 @@ EXAMPLE = """\
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Describe the arguments of the command."""
-    add = parser.add_argument
+    from aptnn_md.engines.client.settings import PREFIX, SERVERS, ClientSettings
+
+    add, setting = parser.add_argument, option_adder(parser, ClientSettings)
     add("--address", required=True, help="HOST or HOST:PORT, or the name or path of a Unix socket")
     add("--unix", action="store_true", help="--address is that of a Unix socket")
     add("--port", type=int, help="if not in --address")
-    add("--prefix", default="/tmp/ipi_", help="in front of the name of a Unix socket (%(default)s)")
+    add("--prefix", default=PREFIX, help="in front of the name of a Unix socket (%(default)s)")
     add(
         "--template",
         required=True,
@@ -44,8 +46,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--potential", help="as for aptnn-md md; without it energy and forces are zero")
     add(
         "--model",
-        help="APT model: file or bundled name; with a model of polarizability gradients after a "
-        "comma (water-apt,water-pgt) increments of the polarizability are streamed, too",
+        help="APT model: file or bundled name; followed by a comma and a model of polarizability "
+        "gradients (water-apt,water-pgt) it streams increments of the polarizability, too",
     )
     add("--stream", metavar="DIR", help="stream to write or to continue; needs --model")
     add(
@@ -62,24 +64,21 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--extras",
         choices=("none", "tensors", "bec"),
         default="none",
-        help="what to send beside forces: tensors for aptnn_md in i-PI, or BEC and dipole for "
+        help="what to send with the forces: tensors for aptnn_md in i-PI, or BEC and dipole for "
         "i-PI's driven dynamics (%(default)s)",
     )
     add("--efield", type=float, nargs=3, metavar=("EX", "EY", "EZ"), help="electric field, V/Å")
     add("--total-charge", type=float, default=0.0, metavar="E", help="e (%(default)s)")
-    add("--connections", type=int, default=1, help="to one server, answered together (%(default)s)")
-    add(
-        "--server",
-        choices=("auto", "ipi", "ase", "cp2k"),
-        default="auto",
-        help="what speaks there, if it cannot be told from what it says (%(default)s)",
+    setting("connections", help="to one server, answered together (%(default)s)")
+    setting(
+        "server",
+        choices=SERVERS,
+        help="which program it is, if it cannot be told from what it says (%(default)s)",
     )
-    add(
-        "--wait",
-        type=float,
-        default=60.0,
+    setting(
+        "wait",
         metavar="S",
-        help="seconds to wait for the server, at first and when it is gone (%(default)s)",
+        help="seconds to wait for the server, at first and when it goes (%(default)s)",
     )
     add("--device", default="cpu", help="where model and potential run (%(default)s)")
     add("--dtype", choices=("float32", "float64"), help="precision of model and potential")
@@ -130,8 +129,6 @@ def _evaluator(arguments: argparse.Namespace, device: str) -> Evaluator:
 
     template = read_template(arguments.template)
     options: dict[str, Any] = {"device": device, "dtype": arguments.dtype}
-    # a module of the user beside the input; last, so that it hides nothing
-    sys.path.append(os.getcwd())
     potential = model = None
     if arguments.potential is not None:
         potential = load_potential(arguments.potential, **options)
@@ -146,6 +143,7 @@ def _serve(arguments: argparse.Namespace, evaluator: Evaluator, evaluate: Any) -
     from aptnn_md.engines.client.answers import Answers
     from aptnn_md.engines.client.client import Address, Client
     from aptnn_md.engines.client.increments import IncrementSettings, IncrementStream
+    from aptnn_md.engines.client.settings import ClientSettings
 
     name, sha256 = evaluator.model_name, evaluator.model_sha256
     stream = None
@@ -169,13 +167,11 @@ def _serve(arguments: argparse.Namespace, evaluator: Evaluator, evaluate: Any) -
         evaluate,
         Answers(arguments.extras, arguments.efield, arguments.beads, name, sha256),
         stream,
-        n_connections=arguments.connections,
-        server=arguments.server,
-        wait=arguments.wait,
+        settings_from(arguments, ClientSettings),
     )
     # as Ctrl-C: connections are closed in order and the stream is committed
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
-    summary = client.run()
+    with interrupted():
+        summary = client.run()
     print(f"{summary.n_structures} structures in {summary.n_calls} calls")
     if stream is not None:
         print(f"stream: {stream.settings.path}, {stream.n_steps} steps")

@@ -11,11 +11,11 @@ from aptnn_md.cli.convergence_options import add_convergence_options, convergenc
 from aptnn_md.cli.next_spectra import print_next_spectra
 
 HELP = """\
-Run i-PI (classical, RPMD, TRPMD, CMD) with an APT model beside it, and write the dipole rate,
-and the polarizability rate where the model knows it, to a stream. Forces come from whatever the
-input says; velocities are i-PI's own; the model sees all beads in one call, at the stride only.
+Run i-PI (classical, RPMD, TRPMD, CMD), evaluate an APT network along the way, and write the dipole
+rate (and the polarizability rate, if the model gives it) to a stream. Forces come from the input's
+forcefields; velocities are i-PI's own; the network sees all beads in one call, at the stride only.
 To resume, give i-PI's RESTART or checkpoint in place of the input: no frame is missing or
-doubled."""
+duplicated."""
 EXAMPLE = """\
   aptnn-md ipi input.xml --model water-apt --stream water.zarr --stride 4 \\
       --estimator bead,centroid-apt,apt-at-centroid --groups element
@@ -25,12 +25,14 @@ EXAMPLE = """\
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Describe the arguments of the command."""
     add = parser.add_argument
-    add("input", metavar="INPUT", help="i-PI input (XML), or a RESTART or checkpoint to resume")
+    add(
+        "input", metavar="INPUT", help="i-PI input (XML), or a RESTART or checkpoint to resume from"
+    )
     add(
         "--model",
         default="water-apt",
-        help="APT model: file or bundled name; with a model of polarizability gradients after a "
-        "comma (water-apt,water-pgt) polarizability rates are streamed, too (%(default)s)",
+        help="APT model: file or bundled name; followed by a comma and a model of polarizability "
+        "gradients (water-apt,water-pgt) it streams polarizability rates, too (%(default)s)",
     )
     add("--stream", required=True, metavar="DIR", help="stream to write; of several systems one "
         "each, DIR_0, DIR_1, ... or by the prefix of the system")  # fmt: skip
@@ -40,7 +42,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default="bead",
         metavar="LIST",
         help="bead (exact for RPMD and TRPMD), centroid-apt, apt-at-centroid (one evaluation), or "
-        "several with commas between, the default of readers first (%(default)s)",
+        "several separated by commas, the default of readers first (%(default)s)",
     )
     add(
         "--groups",
@@ -53,7 +55,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default="",
         metavar="LIST",
         help="in place of --model: forcefields of the input whose clients "
-        "(drivers/aptnn_md_tensors.py) send the tensors, with commas between",
+        "(drivers/aptnn_md_tensors.py) send the tensors, separated by commas",
     )
     add("--velocities", action="store_true", help="also write the centroid velocities of all atoms")
     add("--beads-too", action="store_true", help="also write the dipole rate of every bead")
@@ -133,7 +135,7 @@ def run(arguments: argparse.Namespace) -> int:
     for stream in summary.streams:
         print(f"stream: {stream}")
     if not summary.finished:
-        print("stopped early; the same command with RESTART in place of the input resumes the run")
+        print("stopped early; the same command with RESTART in place of the input resumes")
         return 130
     print_next_spectra(summary.streams)
     return 0

@@ -104,7 +104,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> None:
     """Label and say what came out."""
-    from aptnn_md.labels.atomic_units import FIELD
+    from aptnn_md.atomic_units import FIELD
     from aptnn_md.labels.checks import parse_limits
     from aptnn_md.labels.job import LabelJob, run_labels
 

@@ -3,69 +3,65 @@
 from __future__ import annotations
 
 import argparse
-import os
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from aptnn_md.cli.convergence_options import add_convergence_options, convergence_monitor
 from aptnn_md.cli.next_spectra import print_next_spectra
+from aptnn_md.cli.settings_options import option_adder, settings_from
 
 if TYPE_CHECKING:
     from ase import Atoms
 
 HELP = """\
-Run molecular dynamics with any ASE calculator and an APT network beside it, and write the dipole
-rate, and the polarizability rate where the model knows it, to a stream. No trajectory is stored.
-The run can be killed at any moment and goes on with --restart, without a duplicate or missing
-frame."""
+Run molecular dynamics with any ASE calculator, evaluate an APT network along the way, and write the
+dipole rate (and the polarizability rate, if the model gives it) to a stream. No trajectory is
+stored. The run can be killed at any moment and resumes with --restart, without a duplicate or
+missing frame. A MACE model file is a pickle: reading it runs the code in it, so use only files from
+sources that you trust."""
 EXAMPLE = """\
   aptnn-md md start.xyz --potential water-mace --model water-apt --stream water.zarr --ps 20
-  (the same with --restart goes on)
+  (the same with --restart resumes)
   aptnn-md md start.xyz --potential 'ase.calculators.lj:LennardJones {"sigma": 3.4}' ..."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Describe the arguments of the command."""
-    add = parser.add_argument
+    from aptnn_md.engines.ase.settings import THERMOSTATS, MDSettings
+
+    add, setting = parser.add_argument, option_adder(parser, MDSettings)
     add("start", metavar="START", help="structure, in any format of ASE; of several the last one")
     add(
         "--potential",
         required=True,
-        help="water-mace, a MACE model file, or module:callable of an installed package or of this "
-        "directory, followed by keyword arguments in JSON if there are any",
+        help="water-mace, a MACE model file, or module:callable (also module:Class.method) of an "
+        "installed package or of this directory, followed by keyword arguments in JSON if there "
+        "are any",
     )
     add(
         "--model",
         default="water-apt",
-        help="APT model: file or bundled name; with a model of polarizability gradients behind a "
-        "comma (water-apt,water-pgt) polarizability rates are streamed, too (%(default)s)",
+        help="APT model: file or bundled name; followed by a comma and a model of polarizability "
+        "gradients (water-apt,water-pgt) it streams polarizability rates, too (%(default)s)",
     )
     add("--stream", required=True, metavar="DIR", help="stream to write")
-    add("--ps", type=float, required=True, help="length of the whole run, ps")
-    add("--timestep", type=float, default=0.5, metavar="FS", help="fs (%(default)s)")
-    add("--stride", type=int, default=4, help="steps between frames of the stream (%(default)s)")
-    add("--temperature", type=float, default=300.0, metavar="K", help="K (%(default)s)")
-    add(
-        "--thermostat",
-        choices=("bussi", "langevin", "none"),
-        default="bussi",
+    setting("picoseconds", "--ps", metavar="PS", help="length of the whole run, ps")
+    setting("timestep", metavar="FS", help="fs (%(default)s)")
+    setting("stride", help="steps between frames of the stream (%(default)s)")
+    setting("temperature", metavar="K", help="K (%(default)s)")
+    setting(
+        "thermostat",
+        choices=THERMOSTATS,
         help="bussi hardly disturbs the dynamics, langevin broadens bands (%(default)s)",
     )
-    add("--tau", type=float, default=1000.0, metavar="FS", help="of bussi, fs (%(default)s)")
-    add(
-        "--friction",
-        type=float,
-        default=1.0,
-        metavar="PER_PS",
-        help="of langevin, 1/ps (%(default)s)",
-    )
+    setting("tau", metavar="FS", help="of bussi, fs (%(default)s)")
+    setting("friction", metavar="PER_PS", help="of langevin, 1/ps (%(default)s)")
     add(
         "--groups",
         default="all",
         help="parts of the dipole rate kept apart: all, element, molecule, molecule-kind, a "
-        "selection (index:0-2,7, element:O, within:3.5:index:0, the last with +each-step behind it "
-        "in each frame), or a file with a label for each atom; with +motion behind it also by "
+        "selection (index:0-2,7, element:O, within:3.5:index:0, the last with +each-step added "
+        "anew in each frame), or a file with a label for each atom; with +motion added also by "
         "translation, libration and vibration of molecules, with +motion-each-step of molecules "
         "found anew in each frame (%(default)s)",
     )
@@ -77,39 +73,31 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--efield", type=float, nargs=3, metavar=("EX", "EY", "EZ"), help="electric field, V/Å")
     add("--total-charge", type=float, default=0.0, metavar="E", help="e (%(default)s)")
     add("--device", default="cpu", help="where model and potential run (%(default)s)")
-    add("--seed", type=int, help="of velocities and thermostat; default: a new one each time")
+    setting("seed", help="of velocities and thermostat; default: a new one each time")
     add("--checkpoint", metavar="FILE", help="default: STREAM with the suffix .checkpoint.npz")
-    add(
+    setting(
+        "checkpoint_seconds",
         "--checkpoint-every",
-        type=float,
-        default=60.0,
         metavar="S",
         help="seconds between checkpoints (%(default)s)",
     )
     add_convergence_options(parser)
-    add("--restart", action="store_true", help="go on from the checkpoint, or begin without one")
+    add(
+        "--restart",
+        action="store_true",
+        help="resume from the checkpoint, or begin if there is none",
+    )
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Run the command."""
     from aptnn_md.engines.ase.calculator import APTCalculator
-    from aptnn_md.engines.ase.md import MDSettings, run_md
+    from aptnn_md.engines.ase.md import run_md
+    from aptnn_md.engines.ase.settings import MDSettings
     from aptnn_md.potentials.loading import load_potential
 
-    settings = MDSettings(
-        picoseconds=arguments.ps,
-        timestep=arguments.timestep,
-        stride=arguments.stride,
-        temperature=arguments.temperature,
-        thermostat=arguments.thermostat,
-        tau=arguments.tau,
-        friction=arguments.friction,
-        seed=arguments.seed,
-        checkpoint_seconds=arguments.checkpoint_every,
-    )
+    settings = settings_from(arguments, MDSettings)
     atoms = read_structure(arguments.start)
-    # a module of the user beside the input; last, so that it hides nothing
-    sys.path.append(os.getcwd())
     atoms.calc = APTCalculator(
         arguments.model,
         load_potential(arguments.potential, device=arguments.device),
@@ -138,7 +126,7 @@ def run(arguments: argparse.Namespace) -> int:
     print(f"stream: {stream}")
     print(f"checkpoint: {checkpoint}")
     if not summary.finished:
-        print(f"stopped before step {settings.n_steps}; the same command with --restart goes on")
+        print(f"stopped before step {settings.n_steps}; the same command with --restart resumes")
         return 130
     print_next_spectra([stream])
     return 0

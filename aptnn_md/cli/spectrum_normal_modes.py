@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import os
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -99,8 +97,6 @@ def run(arguments: argparse.Namespace) -> None:
     from aptnn_md.cli.md import read_structure
 
     atoms = read_structure(arguments.start)
-    # for a user's module in the working directory; last, so that it hides nothing
-    sys.path.append(os.getcwd())
     hessian = _hessian(arguments, atoms)
     modes = harmonic.normal_modes(hessian, atoms.get_masses(), atoms.positions, atoms.pbc)
     volume = float(atoms.get_volume()) if atoms.pbc.all() else None

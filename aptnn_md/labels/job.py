@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import os
 import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -11,9 +10,9 @@ from pathlib import Path
 
 import numpy as np
 
+from aptnn_md.atomic_units import FIELD
 from aptnn_md.errors import InputError, RunError
 from aptnn_md.files import PARTIAL, write_output
-from aptnn_md.labels.atomic_units import FIELD
 from aptnn_md.labels.checks import LIMITS
 from aptnn_md.labels.engines.interface import Engine, load_engine
 from aptnn_md.labels.labelled_file import FrameToLabel, Summary, check_and_format
@@ -27,6 +26,7 @@ from aptnn_md.labels.work import (
     run_tasks,
     workers,
 )
+from aptnn_md.locks import DirectoryLock
 from aptnn_md.progress import Progress
 
 
@@ -79,7 +79,7 @@ def run_labels(job: LabelJob) -> Summary:
     engine = load_engine(job.engine)
     scheme = make_scheme(job, engine)
     work = job.work or job.out.with_name(job.out.name + ".work")
-    descriptor = _lock(work)
+    lock = _lock(work)
     try:
         tasks = [
             Task(
@@ -97,7 +97,7 @@ def run_labels(job: LabelJob) -> Summary:
             _calculate(job, engine, tasks)
         summary, text = _put_together(job, engine, scheme, tasks)
     finally:
-        os.close(descriptor)
+        lock.release()
     write_output(job.out, text.encode())
     if not summary.n_labelled:
         raise RunError(f"{job.out}: no frame labelled; the first: {summary.failures[0]}")
@@ -221,18 +221,14 @@ def _put_together(
     return check_and_format(job.frames, found, job.properties, job.limits, about)
 
 
-def _lock(work: Path) -> int:
-    from aptnn_md.locks import lock
-
+def _lock(work: Path) -> DirectoryLock:
     try:
         work.mkdir(parents=True, exist_ok=True)
-        descriptor = lock(work)
-    except InputError:
-        raise InputError(work, "work directory", "another run at work", "none") from None
+        lock = DirectoryLock(work, "work directory", "another run")
     except OSError as error:
         raise InputError(work, "work directory", error.strerror, "a writable place") from error
     for left_over in work.glob(f"*/.*{PARTIAL}*"):
         left_over.unlink(missing_ok=True)
     for left_over in work.glob(f"*/{RUN_PREFIX}*"):
         shutil.rmtree(left_over, ignore_errors=True)
-    return descriptor
+    return lock

@@ -1,4 +1,4 @@
-"""Single points: what is calculated, and what comes out."""
+"""Single points: what is calculated, and the results."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ import numpy as np
 from ase import Atoms
 
 from aptnn_md.arrays import FloatArray
-from aptnn_md.labels.atomic_units import FIELD
+from aptnn_md.atomic_units import FIELD
 
 RUN_PREFIX = "run-"
-"""Begins the names of directories in which a program is at work on a point."""
+"""Prefix of the directories in which a program calculates a point."""
 
 
 class PointFailure(Exception):
-    """A single point that gave nothing, e.g. an SCF that did not converge; says why.
+    """A single point that failed, e.g. an SCF that did not converge; says why.
 
-    It costs its frame, not the run.
+    Its frame is left out, and the run continues.
     """
 
 
@@ -31,7 +31,7 @@ class Point:
     Parameters
     ----------
     field : electric field, V/Å
-    displacement : atom, direction (0, 1, 2) and how far it is moved, Å; None: none is
+    displacement : atom, direction (0, 1, 2) and how far it is moved, Å; None: no atom is moved
     """
 
     field: tuple[float, float, float] = (0.0, 0.0, 0.0)
@@ -67,7 +67,7 @@ class PointResult:
 
     Attributes
     ----------
-    energy : eV, with the field's part; None where the engine has none
+    energy : eV, with the field's part; None if the engine gives none
     forces : (n_atoms, 3), eV/Å, with the field's part; None where the engine has none
     dipole : (3,), e Å, induced part included; in a periodic cell only up to whole lattice vectors
         times e; None where the engine has none
@@ -80,7 +80,7 @@ class PointResult:
     polarizability: FloatArray | None = None
 
     def check(self, n_atoms: int, needed: Sequence[str]) -> None:
-        """Raise :class:`PointFailure` unless all in ``needed`` is there and numbers are finite."""
+        """Raise :class:`PointFailure` unless all of ``needed`` is there and finite."""
         shapes = {"forces": (n_atoms, 3), "dipole": (3,), "polarizability": (3, 3)}
         for name, shape in shapes.items():
             value = getattr(self, name)
@@ -102,12 +102,12 @@ class PointResult:
 
 
 def read_point(text: str) -> PointResult | PointFailure:
-    """What a point's file holds.
+    """Parse the text of a point's file.
 
     Raises
     ------
     ValueError, KeyError, TypeError
-        It is no such file.
+        It is not the text of such a file.
     """
     content: dict[str, Any] = json.loads(text)
     if "failure" in content:

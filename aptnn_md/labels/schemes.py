@@ -22,8 +22,8 @@ import numpy as np
 from ase import Atoms
 
 from aptnn_md.arrays import AnyArray, FloatArray
+from aptnn_md.atomic_units import VOLT_ANGSTROM
 from aptnn_md.atoms.snapshot import Snapshot, nearest_images
-from aptnn_md.labels.atomic_units import VOLT_ANGSTROM
 from aptnn_md.labels.points import Point, PointResult
 
 Results: TypeAlias = Mapping[Point, PointResult]

@@ -1,8 +1,8 @@
-"""Units of work: single points, each calculated once, its result a file written whole.
+"""Units of work: single points, each calculated once, with its result in a file written whole.
 
-A point's file lies in a directory named by a hash of all that decides its numbers (engine,
-settings, structure, charge), so a run that was stopped goes on, and a run with more frames or more
-properties calculates only what is new.
+A point's file lies in a directory named by a hash of everything that determines its numbers
+(engine, settings, structure, charge), so a run that was stopped can resume, and a run with more
+frames or more properties calculates only what is new.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ class Task:
     atoms, charge : the structure and its charge, e
     directory : where the points' files are
     points : the first one is calculated before the others, which may begin from it
-    needed : property without which a point is of no use
+    needed : property that every point must have
     """
 
     atoms: Atoms
@@ -60,7 +60,7 @@ class Task:
         return self.directory / f"{point.name}.json"
 
     def read(self, point: Point) -> PointResult | PointFailure | None:
-        """What is known of a point; None: nothing yet."""
+        """Result or failure of a point; None: not calculated yet."""
         try:
             return read_point(self.path(point).read_text())
         except FileNotFoundError:
@@ -93,7 +93,7 @@ def _engine(spec: str) -> Engine:
 
 
 def run_point(spec: str, task: Task, point: Point) -> bool:
-    """Calculate a point and write its file; whether it gave something."""
+    """Calculate a point and write its file; True unless it failed."""
     try:
         result = _calculate(_engine(spec), task, point)
     except PointFailure as failure:
@@ -130,7 +130,7 @@ def run_tasks(
     n_workers: int,
     done: Callable[[int], None],
 ) -> None:
-    """Calculate all points that are not there yet.
+    """Calculate all points that have no file yet.
 
     A frame's other points follow its first one; once one has failed, the frame's rest is left out.
 
@@ -139,8 +139,8 @@ def run_tasks(
     spec : of the engine
     tasks : each directory once
     executor : None: in this process
-    n_workers : points to keep at work
-    done : called with the number of points that need no more work
+    n_workers : points to calculate at the same time
+    done : called with the number of points that are finished
 
     Raises
     ------
@@ -195,7 +195,7 @@ def run_tasks(
                 success = future.result()
             except BrokenProcessPool as error:
                 raise RunError(
-                    "label: a process died (memory?); the same command goes on where it stopped"
+                    "label: a process died (memory?); the same command resumes where it stopped"
                 ) from error
             ended(*item, success)
 
@@ -203,7 +203,7 @@ def run_tasks(
 def _open_points(
     tasks: Sequence[Task], done: Callable[[int], None]
 ) -> Iterator[list[tuple[int, Point]]]:
-    """For each task what can be begun: its first point, or all that are left when that is there."""
+    """For each task, what can be started: its first point, or after that all the others."""
     for number, task in enumerate(tasks):
         task.directory.mkdir(parents=True, exist_ok=True)
         first = task.read(task.points[0])
@@ -272,7 +272,7 @@ def _begin_worker(jobs: int) -> None:
 
 
 def _end_with_parent() -> None:
-    """End this process when its parent is gone, however it went."""
+    """End this process when its parent has ended, for whatever reason."""
     parent = multiprocessing.parent_process()
     assert parent is not None
 

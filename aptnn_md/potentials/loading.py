@@ -24,7 +24,7 @@ _EXPECTED = (
 def load_potential(
     spec: str | os.PathLike[str], *, device: str = "cpu", dtype: str | None = None
 ) -> Calculator:
-    """Make an ASE calculator from a short text.
+    """Make an ASE calculator from its name, file or callable.
 
     Parameters
     ----------
@@ -34,17 +34,18 @@ def load_potential(
         * ``NAME.json``, a potential stored by :func:`aptnn_md.potentials.mace.write_potential`;
         * another file: a MACE model as ``mace_run_train`` writes it, run by mace-torch. Such a
           file is a pickle, and reading it runs what is in it: take it from those you trust;
-        * ``package.module:callable``, followed by keyword arguments in JSON if there are any,
-          e.g. ``ase.calculators.lj:LennardJones {"sigma": 3.4, "epsilon": 0.01}``.
+        * ``module:callable`` or ``module:Class.method``, followed by keyword arguments in JSON if
+          there are any, e.g.
+          ``ase.calculators.lj:LennardJones {"sigma": 3.4, "epsilon": 0.01}``.
     device, dtype : for MACE; by default the CPU, single precision for the bundled potential and a
         model file's own precision
 
     Raises
     ------
     InputError
-        Nothing of this name, or a file that is no model.
+        Nothing has this name, or the file is not a model.
     RunError
-        mace-torch is needed and not installed.
+        mace-torch is needed and not installed, or the user's callable raised an error.
     """
     text = os.fspath(spec)
     if text in BUNDLED:

@@ -1,7 +1,7 @@
 """The small MACE potential that comes with the package: two files and an ASE calculator.
 
 ``NAME.json`` holds the configuration (the arguments of ``mace.modules.ScaleShiftMACE``), repulsive
-walls at distances outside of the training data, the model card and the SHA-256 of the weights;
+walls at distances outside the training data, the model card and the SHA-256 of the weights;
 ``NAME.pt`` holds the weights (a ``state_dict``, read with ``weights_only=True``: no code is in it).
 
 The network itself is mace-torch's. The calculator differs from mace-torch's own in that it takes
@@ -91,7 +91,7 @@ class MACEPotential(Calculator):
     name : shown in messages
     card : model card
     device, dtype : where and in which precision ("float32" or "float64") the network runs;
-        neighbour list and sums over atoms are made in double precision in any case
+        neighbour list and sums over atoms are always in double precision
 
     Attributes
     ----------
@@ -132,7 +132,7 @@ class MACEPotential(Calculator):
     def from_file(
         cls, path: str | os.PathLike[str], *, device: str = "cpu", dtype: str = "float32"
     ) -> MACEPotential:
-        """Read ``NAME.json`` and the weights beside it."""
+        """Read ``NAME.json`` and the weights next to it."""
         header, weights = read_potential(path)
         network = build_network(path, header["configuration"], weights)
         name = str(header.get("name", Path(path).stem))
@@ -157,7 +157,7 @@ class MACEPotential(Calculator):
         Raises
         ------
         InputError
-            An element that the network does not know, or a structure without neighbour list.
+            An element that the network does not know, or a structure without a neighbour list.
         """
         size = BATCH_ATOMS.get(self.device.type, LARGE_BATCH_ATOMS)
         return [
@@ -259,7 +259,7 @@ def build_network(
     Raises
     ------
     InputError
-        A configuration that mace-torch does not take, or weights that do not belong to it.
+        A configuration that mace-torch refuses, or weights that do not belong to it.
     RunError
         mace-torch is not installed.
     """

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
@@ -14,7 +13,7 @@ from zarr.storage import LocalStore
 from aptnn_md.arrays import AnyArray
 from aptnn_md.errors import InputError
 from aptnn_md.files import PARTIAL
-from aptnn_md.locks import lock
+from aptnn_md.locks import DirectoryLock
 from aptnn_md.stream.header import StreamHeader
 from aptnn_md.stream.layout import (
     ArrayLayout,
@@ -97,7 +96,7 @@ class StreamDirectory:
 
     def close(self) -> None:
         """Unlock the directory."""
-        os.close(self._lock)
+        self._lock.release()
 
     def _create(self, first_step: int | None) -> None:
         # in one write: a group without these attributes would not be a stream
@@ -172,11 +171,11 @@ class StreamDirectory:
         }
 
 
-def lock_directory(path: Path) -> int:
-    """Make and lock a directory; the descriptor that holds the lock until it is closed."""
+def lock_directory(path: Path) -> DirectoryLock:
+    """Make and lock a directory for writing."""
     try:
         path.mkdir(parents=True, exist_ok=True)
-        return lock(path)
+        return DirectoryLock(path)
     except FileExistsError:
         raise InputError(path, "stream", "a file", "a directory or nothing") from None
     except OSError as error:

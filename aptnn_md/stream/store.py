@@ -85,4 +85,4 @@ class OrderedStore(WrapperStore[LocalStore]):
     def _write(self, key: str, value: Buffer) -> None:
         path = self._path(key)
         path.parent.mkdir(parents=True, exist_ok=True)
-        write_whole(path, value.to_bytes())
+        write_whole(path, value.to_bytes(), durable=False)

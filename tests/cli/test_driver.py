@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 from test_client_servers import Talk
 
+from aptnn_md.atomic_units import IPI
 from aptnn_md.bundled import bundled_path
 from aptnn_md.cli import main
 from aptnn_md.engines.ase.calculator import APTCalculator
-from aptnn_md.engines.ipi.atomic_units import IPI
 from aptnn_md.potentials.loading import load_potential
 from aptnn_md.prediction.predictor import Predictor
 from aptnn_md.stream import StreamReader
@@ -32,7 +32,8 @@ def water(tmp_path, monkeypatch):
 LENNARD_JONES = 'ase.calculators.lj:LennardJones {"sigma": 1.0, "epsilon": 0.01}'
 
 
-def test_forces_in_a_field_and_a_stream_until_a_signal(water, tmp_path):
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_forces_in_a_field_and_a_stream_until_a_signal(water, tmp_path, number):
     talk = Talk()
     talk.listener.settimeout(90)
     command = [
@@ -57,7 +58,7 @@ def test_forces_in_a_field_and_a_stream_until_a_signal(water, tmp_path):
         scaled.set_cell(water.cell * 0.5291772105638411 / IPI.bohr, scale_atoms=True)
         talk.say("POSDATA", talk.positions(scaled), b"GETFORCE    ")
         forces.append(talk.forces(6)[1] * IPI.force)
-    process.send_signal(signal.SIGTERM)
+    process.send_signal(number)
     assert process.wait(30) == 130
     predictor = Predictor.from_file("water-apt", dtype="float64")
     potential = load_potential(LENNARD_JONES)

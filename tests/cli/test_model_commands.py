@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import resource
 import subprocess
 import sys
 from pathlib import Path
@@ -211,6 +212,38 @@ def test_every_command_explains_itself(command, capsys):
     text = capsys.readouterr().out
     assert f"aptnn-md {command}" in text
     assert "example:" in text
+
+
+def test_the_command_line_answers_at_once():
+    """``aptnn-md --help`` in less than half a second, without what is large."""
+    code = "import sys; from aptnn_md.cli import main; main(['--help'])"
+    seconds = []
+    for _ in range(3):
+        before = resource.getrusage(resource.RUSAGE_CHILDREN)
+        subprocess.run([sys.executable, "-c", code], check=True, stdout=subprocess.DEVNULL)
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+        # of the processor: others may be at work on this machine
+        seconds.append(after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
+    assert min(seconds) < 0.5
+    imported = subprocess.run(
+        [sys.executable, "-X", "importtime", "-c", "import aptnn_md.cli"],
+        check=True,
+        capture_output=True,
+        text=True,
+    ).stderr
+    names = {line.rpartition("|")[2].strip().partition(".")[0] for line in imported.splitlines()}
+    assert "aptnn_md" in names
+    assert not {"torch", "ase", "numpy", "scipy", "zarr", "matplotlib"} & names
+
+
+@pytest.mark.parametrize("command", ["md", "driver", "ipi", "demo"])
+def test_help_of_a_command_does_not_import_torch(command):
+    code = (
+        "import sys; from aptnn_md.cli import main\n"
+        f"try: main([{command!r}, '--help'])\nexcept SystemExit: pass\n"
+        "assert not {'torch', 'ase', 'zarr', 'ipi'} & set(sys.modules)"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, stdout=subprocess.DEVNULL)
 
 
 def test_help_does_not_import_torch():

@@ -15,6 +15,7 @@ from aptnn_md.engines.client.answers import Answers
 from aptnn_md.engines.client.client import Address, Client
 from aptnn_md.engines.client.evaluator import Evaluator
 from aptnn_md.engines.client.increments import IncrementSettings, IncrementStream
+from aptnn_md.engines.client.settings import ClientSettings
 from helpers import toy_molecules
 from helpers.ipi_inputs import write_input
 
@@ -152,4 +153,10 @@ def toy_client(
             committee_sizes=evaluator.committee_sizes,
         )
     options.setdefault("wait", 20.0)
-    return Client(address, evaluate or evaluator, Answers(extras, model="toy"), writes, **options)
+    return Client(
+        address,
+        evaluate or evaluator,
+        Answers(extras, model="toy"),
+        writes,
+        ClientSettings(**options),
+    )

@@ -12,7 +12,7 @@ import time
 import numpy as np
 from ase.calculators.calculator import Calculator, all_changes
 
-from aptnn_md.labels.atomic_units import VOLT_ANGSTROM
+from aptnn_md.atomic_units import VOLT_ANGSTROM
 from helpers import toy_molecules
 
 # e Å²/V: along the first bond, the second, mixed, and how the mixed one depends on the angle

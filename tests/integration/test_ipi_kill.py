@@ -58,7 +58,10 @@ def make_input(directory, steps, dynamics, with_plugin, sleep):
 
 
 def start(directory, command):
-    environment = os.environ | {"PYTHONPATH": str(TESTS), "OMP_NUM_THREADS": "1"}
+    environment = os.environ | {
+        "PYTHONPATH": os.pathsep.join([str(TESTS), *sys.path]),
+        "OMP_NUM_THREADS": "1",
+    }
     return subprocess.Popen(
         command,
         cwd=directory,
@@ -126,8 +129,8 @@ def interrupt(directory, with_plugin, how, rng):
     time.sleep(rng.uniform(0.0, 0.02))
     if how == "SIGKILL":
         process.kill()
-    elif how == "SIGTERM":
-        process.send_signal(signal.SIGTERM)
+    elif how in ("SIGTERM", "SIGHUP"):
+        process.send_signal(signal.Signals[how])
     else:
         (directory / "EXIT").touch()
     output = process.communicate(timeout=300)[0]
@@ -148,7 +151,7 @@ def interrupt_and_compare(directory, monkeypatch, dynamics, with_plugin, stops, 
 
 
 def test_stopped_runner_goes_on(tmp_path, monkeypatch):
-    stops = ("SIGKILL", "SIGTERM")
+    stops = ("SIGKILL", "SIGTERM", "SIGHUP")
     interrupt_and_compare(tmp_path, monkeypatch, CLASSICAL, False, stops, seed=1)
 
 

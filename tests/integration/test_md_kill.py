@@ -27,7 +27,8 @@ import sys
 import time
 import helpers.toy_molecules as toy
 from aptnn_md.engines.ase.calculator import APTCalculator
-from aptnn_md.engines.ase.md import MDSettings, run_md
+from aptnn_md.engines.ase.md import run_md
+from aptnn_md.engines.ase.settings import MDSettings
 
 class Potential(toy.Potential):
     def calculate(self, *arguments):
@@ -49,7 +50,11 @@ sys.exit(0 if summary.finished else 130)
 
 
 def launch(directory, *options):
-    environment = {**os.environ, "PYTHONPATH": str(TESTS), "OMP_NUM_THREADS": "1"}
+    environment = {
+        **os.environ,
+        "PYTHONPATH": os.pathsep.join([str(TESTS), *sys.path]),
+        "OMP_NUM_THREADS": "1",
+    }
     command = [sys.executable, "-c", PROGRAM, str(directory), *options]
     return subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True)
 
@@ -138,6 +143,20 @@ def test_killed_run_equals_an_unbroken_one(tmp_path, thermostat, n_steps, number
         np.testing.assert_array_equal(found.read(name), expected.read(name))
     ends = [DynamicsState.read(tmp_path / which / "run.npz") for which in ("killed", "unbroken")]
     np.testing.assert_array_equal(ends[0].positions, ends[1].positions)
+
+
+def test_a_hangup_leaves_stream_and_checkpoint_of_the_last_step(tmp_path):
+    directory = tmp_path / "hung up"
+    directory.mkdir()
+    process = launch(directory, "bussi", "20000")
+    assert wait_for_the_run(process, directory, 0)
+    time.sleep(0.2)
+    process.send_signal(signal.SIGHUP)
+    error = process.communicate(timeout=60)[1]
+    assert process.returncode == 130, error
+    n_frames, state = check_contiguous(directory), DynamicsState.read(directory / "run.npz")
+    assert 0 < state.step < 20000
+    assert n_frames == state.step // STRIDE + 1
 
 
 @pytest.mark.slow

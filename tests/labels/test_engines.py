@@ -8,8 +8,8 @@ import pytest
 from ase import Atoms
 from helpers.engine_labels import engine_labels
 
+from aptnn_md.atomic_units import BOHR, DEBYE, FIELD, FORCE
 from aptnn_md.errors import RunError
-from aptnn_md.labels.atomic_units import BOHR, DEBYE, FIELD, FORCE
 from aptnn_md.labels.checks import figures
 from aptnn_md.labels.engines.cp2k import read_dipole, read_forces
 from aptnn_md.labels.engines.cp2k_input import make_input, read_template

@@ -14,9 +14,9 @@ import pytest
 from helpers import toy_field, toy_molecules
 from helpers.paths import TESTS
 
+from aptnn_md.atomic_units import FIELD
 from aptnn_md.cli import main
 from aptnn_md.errors import InputError, RunError
-from aptnn_md.labels.atomic_units import FIELD
 from aptnn_md.labels.checks import figures, parse_limits, pgt_rotational_sum, rotational_sum
 from aptnn_md.labels.engines.interface import load_engine
 from aptnn_md.labels.job import LabelJob, run_labels
@@ -197,7 +197,7 @@ def test_processes_killed_and_resumed_give_the_same_file(tmp_path):
     structures[2].positions[1] += 0.5 * (structures[2].positions[1] - structures[2].positions[0])
     ase.io.write(data, structures)
     engine = spec(log=str(log), delay=0.05, longest=1.3)
-    environment = {**os.environ, "PYTHONPATH": str(TESTS)}
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(TESTS), *sys.path])}
 
     def command(out):
         program = Path(sys.executable).parent / "aptnn-md"
@@ -241,20 +241,18 @@ def test_mpi_gives_the_same_file(tmp_path):
     command = ["mpirun", *root, "--oversubscribe", "-n", "2", sys.executable, "-m"]
     command += ["mpi4py.futures", program, "label", "--mpi", "--engine", ENGINE]
     command += ["--data", str(data), "--out", str(out), "--work", str(tmp_path / "work")]
-    environment = {**os.environ, "PYTHONPATH": str(TESTS)}
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(TESTS), *sys.path])}
     subprocess.run(command, env=environment, check=True)
     assert out.read_bytes() == expected
 
 
 def test_two_runs_in_one_directory_are_refused(tmp_path):
-    from aptnn_md.locks import lock
+    from aptnn_md.locks import DirectoryLock
 
     work = tmp_path / "work"
     work.mkdir()
-    descriptor = lock(work)
-    with pytest.raises(InputError, match="another run at work"):
+    with DirectoryLock(work), pytest.raises(InputError, match="another run at work"):
         label(tmp_path, frames(1, 1), work=work)
-    os.close(descriptor)
 
 
 def test_engines_that_cannot_do_it(tmp_path):

@@ -1,4 +1,4 @@
-"""What a run of molecular dynamics says of itself: temperature and conserved energy."""
+"""Temperature and conserved energy of a run of molecular dynamics."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from aptnn_md.errors import RunError
 class EnergyMonitor:
     """Observer of temperature and conserved energy in constant memory.
 
-    The conserved energy is E_pot + E_kin, less what a Bussi thermostat has put in.
+    The conserved energy is E_pot + E_kin less the energy that a Bussi thermostat has put in.
     """
 
     def __init__(self, dynamics: MolecularDynamics) -> None:
@@ -28,7 +28,7 @@ class EnergyMonitor:
         self._sum_temperature = 0.0
 
     def __call__(self) -> None:
-        """Look at the present step; called by ASE."""
+        """Record the present step; called by ASE."""
         atoms = self.dynamics.atoms
         now = temperature(atoms)
         potential = float(atoms.get_potential_energy())
@@ -46,12 +46,12 @@ class EnergyMonitor:
 
     @property
     def mean_temperature(self) -> float:
-        """Mean over what was seen, K; NaN before."""
+        """Mean over the recorded steps, K; NaN before the first."""
         return self._sum_temperature / self._sums[0] if self._sums[0] else math.nan
 
     @property
     def drift(self) -> float:
-        """Slope of the conserved energy, meV per atom and ps; NaN where there is none."""
+        """Slope of the conserved energy, meV per atom and ps; NaN where no energy is conserved."""
         n, x, y, xx, xy = self._sums
         spread = n * xx - x * x
         in_a_field = getattr(self.dynamics.atoms.calc, "efield", None) is not None

@@ -2,13 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
-import math
 import os
 import secrets
-import signal
-import threading
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -26,77 +21,13 @@ from aptnn_md.atoms.partition import Partition, parse_groups
 from aptnn_md.engines.ase.energy_monitor import EnergyMonitor
 from aptnn_md.engines.ase.observer import StreamObserver
 from aptnn_md.engines.ase.restart import Checkpoint, DynamicsState
+from aptnn_md.engines.ase.settings import MDSettings
 from aptnn_md.errors import InputError, RunError
 from aptnn_md.progress import Progress, log
+from aptnn_md.signals import stop_requested
 from aptnn_md.spectra.convergence.monitor import Monitor
 from aptnn_md.spectra.convergence.stopping import ConvergenceStop
 from aptnn_md.stream import StreamReader, stream_exists
-
-THERMOSTATS = ("bussi", "langevin", "none")
-"""Ways to keep the temperature; see :class:`MDSettings`."""
-
-
-@dataclass(frozen=True)
-class MDSettings:
-    """How to run.
-
-    Parameters
-    ----------
-    picoseconds : length of the whole run, ps
-    timestep : fs
-    stride : steps between frames of the stream
-    temperature : K; of the thermostat, and of initial velocities where the start has none
-    thermostat : ``"bussi"``: stochastic velocity rescaling (Bussi, Donadio, Parrinello 2007), which
-        samples the canonical ensemble by one factor for all velocities, so the dynamics that make
-        a spectrum are hardly disturbed; ``"langevin"``: friction and noise on each atom, for
-        equilibration, which broadens bands by about the friction; ``"none"``: constant energy
-    tau : time constant of ``"bussi"``, fs
-    friction : of ``"langevin"``, 1/ps
-    seed : of velocities and thermostat; None: a new one for each run
-    checkpoint_seconds : wall-clock time between checkpoints
-
-    Raises
-    ------
-    InputError
-        A number that is not positive and finite, or another thermostat.
-    """
-
-    picoseconds: float
-    timestep: float = 0.5
-    stride: int = 4
-    temperature: float = 300.0
-    thermostat: str = "bussi"
-    tau: float = 1000.0
-    friction: float = 1.0
-    seed: int | None = None
-    checkpoint_seconds: float = 60.0
-
-    def __post_init__(self) -> None:
-        for name in ("picoseconds", "timestep", "stride", "temperature", "tau", "friction"):
-            value = getattr(self, name)
-            if not (math.isfinite(value) and value > 0):
-                raise InputError("molecular dynamics", name, value, "a positive number")
-        if self.thermostat not in THERMOSTATS:
-            raise InputError(
-                "molecular dynamics",
-                "thermostat",
-                repr(self.thermostat),
-                f"one of {', '.join(THERMOSTATS)}",
-            )
-
-    @property
-    def n_steps(self) -> int:
-        """Steps of the whole run."""
-        return round(1000.0 * self.picoseconds / self.timestep)
-
-    @property
-    def ensemble(self) -> str:
-        """What the stream says of the run."""
-        return {
-            "bussi": f"NVT, stochastic velocity rescaling, {self.tau:g} fs",
-            "langevin": f"NVT, Langevin, {self.friction:g} /ps",
-            "none": "NVE",
-        }[self.thermostat]
 
 
 @dataclass(frozen=True)
@@ -107,9 +38,9 @@ class MDSummary:
     ----------
     first_step, last_step : steps of this part of the run
     mean_temperature : K, over the frames
-    drift : of the conserved energy, meV per atom and ps; NaN where there is none (Langevin, field)
-    finished : False where a signal ended it early
-    convergence : how far the spectrum has converged, where the run was to stop by that
+    drift : of the conserved energy, meV per atom and ps; NaN where none is (Langevin, field)
+    finished : False if a signal ended it early
+    convergence : how well the spectrum has converged, if the run is to stop by it
     """
 
     first_step: int
@@ -142,10 +73,10 @@ def run_md(
     settings : how to run
     model, groups, velocities, header : see :class:`aptnn_md.engines.ase.observer.StreamObserver`
     checkpoint : file for restarts; default: none is written
-    restart : go on from ``checkpoint``, or from the start where there is none yet; a stream
-        that exists is gone on with. Groups and molecules are those of ``atoms`` as given, so give
-        the same start as before
-    until : stop before the end when this says of ``stream`` that its spectrum has converged
+    restart : resume from ``checkpoint``, or begin if there is none yet; an existing stream is
+        continued. Groups and molecules are those of ``atoms`` as given, so give the same start as
+        before
+    until : stop before the end when this finds that the spectrum of ``stream`` has converged
 
     Returns
     -------
@@ -154,12 +85,12 @@ def run_md(
     Raises
     ------
     InputError
-        Stream or checkpoint exist already, or are of another run.
+        Stream or checkpoint already exist, or belong to another run.
     RunError
-        The run cannot go on, e.g. full disk; stream and checkpoint on disk are whole.
+        The run cannot continue, e.g. full disk; stream and checkpoint on disk are whole.
     """
     if isinstance(groups, str):
-        # from the start, also when the run goes on from where molecules may have changed
+        # those of the start, also when the run resumes from where molecules may have changed
         groups = parse_groups(groups, atoms)
     state = _saved_state(stream, checkpoint, restart)
     dynamics = make_dynamics(atoms, settings)
@@ -185,7 +116,7 @@ def run_md(
 def _saved_state(
     stream: str | os.PathLike[str], checkpoint: str | os.PathLike[str] | None, restart: bool
 ) -> DynamicsState | None:
-    """State to go on from; None to begin. Nothing that exists is begun anew by mistake."""
+    """State to resume from; None to begin. Nothing that exists is overwritten by mistake."""
     saved = checkpoint is not None and Path(checkpoint).exists()
     if not restart:
         if saved:
@@ -246,7 +177,7 @@ def _run(
         if first_step == 0:
             checkpoint.write_start()
     if n_left <= 0:
-        log.info("the run is at step %s of %s already", first_step, settings.n_steps)
+        log.info("the run is already at step %s of %s", first_step, settings.n_steps)
     elif stop is None or first_step == 0 or not stop.now():
         _steps(dynamics, n_left, settings.stride, monitor, stop)
         if checkpoint is not None:
@@ -270,7 +201,7 @@ def _steps(
 ) -> None:
     """Run with progress until the end, a signal or convergence."""
     first_step = dynamics.nsteps
-    with _stop_signals() as stop, Progress(n_steps, "molecular dynamics") as progress:
+    with stop_requested() as stop, Progress(n_steps, "molecular dynamics") as progress:
         try:
             for _ in dynamics.irun(n_steps):
                 done = dynamics.nsteps - first_step
@@ -286,24 +217,3 @@ def _steps(
                 where = f"step {dynamics.nsteps + 1}: the structure blew up"
                 raise RunError(f"{where}: {error}; a shorter time step may help") from error
             raise
-
-
-@contextlib.contextmanager
-def _stop_signals() -> Iterator[threading.Event]:
-    """Event that SIGINT and SIGTERM set, so that a run ends behind a complete step."""
-    stop = threading.Event()
-    if threading.current_thread() is not threading.main_thread():
-        yield stop
-        return
-
-    def request(number: int, frame: object) -> None:
-        if stop.is_set():  # asked twice: at once
-            raise KeyboardInterrupt
-        stop.set()
-
-    before = {number: signal.signal(number, request) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield stop
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

@@ -1,12 +1,12 @@
-"""Checkpoints of an ASE run with a stream, and going on from them.
+"""Checkpoints of an ASE run with a stream, and how to resume from them.
 
 A checkpoint holds what the next step depends on: positions, momenta, cell, step number, and the
-state of the thermostat with its random numbers. A run that goes on from one continues bit by bit
-where potential and integrator are deterministic.
+state of the thermostat with its random numbers. A run that resumes from one is the same,
+bit by bit, if potential and integrator are deterministic.
 
-The order is what keeps stream and checkpoint together: first the stream is committed, then the
-checkpoint replaces the old one in one move. So a checkpoint never knows more than the stream; a
-restart drops the frames behind the checkpoint and writes them again.
+Their order keeps stream and checkpoint consistent: first the stream is committed, then the
+checkpoint replaces the old one in one move. So a checkpoint is never ahead of the stream; a
+restart drops the frames after the checkpoint and writes them again.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ _STATE = {
     "Langevin": ("rng",),
     "Bussi": ("rng", "transferred_energy"),
 }
-"""What each integrator keeps beside the atoms; the others keep more than can be asked for."""
+"""State of each integrator besides the atoms; that of other integrators is not accessible."""
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,7 @@ class DynamicsState:
     positions, momenta : (n_atoms, 3), Å and ASE's unit
     cell : (3, 3), Å, rows
     numbers : (n_atoms,), atomic numbers
-    thermostat : what the integrator keeps beside the atoms
+    thermostat : state of the integrator besides the atoms
     """
 
     step: int
@@ -95,7 +95,7 @@ class DynamicsState:
         Raises
         ------
         InputError
-            No such file, not a checkpoint, or of a newer version.
+            The file is missing, not a checkpoint, or of a newer version.
         """
         expected = "a checkpoint of aptnn-md"
         try:
@@ -134,7 +134,7 @@ class DynamicsState:
             raise RunError(f"{path}: the checkpoint cannot be written ({reason})") from error
 
     def check_atoms(self, where: object, atoms: Atoms) -> None:
-        """Raise :class:`InputError` where ``atoms`` are others than those of the checkpoint."""
+        """Raise :class:`InputError` if ``atoms`` are not those of the checkpoint."""
         if not np.array_equal(atoms.numbers, self.numbers):
             found = str(Atoms(self.numbers).symbols)
             raise InputError(where, "atoms", found, f"{atoms.symbols}, as in this run")
@@ -155,7 +155,7 @@ class DynamicsState:
             if found != expected:
                 raise InputError(where, name, found, f"{expected}, as in this run")
         atoms = dynamics.atoms
-        # as they are: constraints would change the last bits
+        # without constraints, which would change the last bits
         atoms.set_cell(self.cell, scale_atoms=False, apply_constraint=False)
         atoms.set_positions(self.positions, apply_constraint=False)
         atoms.set_momenta(self.momenta, apply_constraint=False)
@@ -173,7 +173,7 @@ class Checkpoint:
     ::
 
         dyn.attach(observer, interval=4)        # a StreamObserver
-        dyn.attach(checkpoint, interval=4)      # behind it
+        dyn.attach(checkpoint, interval=4)      # after it
 
     Parameters
     ----------
@@ -202,7 +202,10 @@ class Checkpoint:
         DynamicsState.of(dynamics)
         if not self.path.parent.is_dir() or not os.access(self.path.parent, os.W_OK):
             raise InputError(
-                self.path, "checkpoint", "no such directory, or no permission", "a file to write"
+                self.path,
+                "checkpoint",
+                "a directory that is missing or not writable",
+                "a file to write",
             )
         # what a killed process left
         for partial in self.path.parent.glob(f".{self.path.name}.*{PARTIAL}"):
@@ -231,7 +234,7 @@ class Checkpoint:
         if observer.next_step <= step:
             raise RunError(
                 f"{self.path}: a checkpoint at step {step} before the stream's frame of step "
-                f"{observer.next_step}: attach the checkpoint behind the StreamObserver"
+                f"{observer.next_step}: attach the checkpoint after the StreamObserver"
             )
 
 

@@ -18,11 +18,11 @@ from typing import Any
 from numpy.typing import ArrayLike
 
 from aptnn_md.arrays import FloatArray
+from aptnn_md.atomic_units import IPI, AtomicUnits
 from aptnn_md.engines.client.dipole_change import DipoleChange
 from aptnn_md.engines.client.evaluator import Results
 from aptnn_md.engines.client.extras import driven_extras, tensor_extras, to_text
 from aptnn_md.engines.electric_field import checked_field, field_forces
-from aptnn_md.engines.ipi.atomic_units import IPI, AtomicUnits
 from aptnn_md.errors import InputError
 from aptnn_md.targets import APT
 
@@ -94,7 +94,7 @@ class Answers:
             if self.efield is not None:
                 energy = energy - float(dipoles[n] @ self.efield)
                 forces = forces + field_forces(results.mean(APT)[n], self.efield)
-            text = to_text(self._extras(results, n, dipoles))
+            text = to_text(self._extras(results, n, dipoles, atomic_units.bohr))
             virial = results.virial[n] / hartree
             answers.append(
                 Answer(float(energy / hartree), forces / atomic_units.force, virial, text)
@@ -109,10 +109,12 @@ class Answers:
         each = zip(cells, positions, results.mean(APT), strict=True)
         return [self._dipole_change(*one) for one in each]
 
-    def _extras(self, results: Results, n: int, dipoles: Sequence[FloatArray]) -> dict[str, Any]:
+    def _extras(
+        self, results: Results, n: int, dipoles: Sequence[FloatArray], bohr: float
+    ) -> dict[str, Any]:
         if self.extras == "tensors":
             tensors = {name: values[n] for name, values in results.tensors.items()}
             return tensor_extras(tensors, self.model, self.sha256)
         if self.extras == "bec":
-            return driven_extras(results.mean(APT)[n], dipoles[n])
+            return driven_extras(results.mean(APT)[n], dipoles[n], bohr)
         return {}

@@ -1,8 +1,8 @@
 """A client for servers of the i-PI protocol: i-PI, ASE, CP2K.
 
 It answers with forces, extras and the force of a field, and can stream increments of the dipole
-(:mod:`aptnn_md.engines.client.increments`). It may have several connections to one server; what
-comes on them at the same time is evaluated in one call.
+(:mod:`aptnn_md.engines.client.increments`). It may have several connections to one server;
+requests that come on them at the same time are evaluated in one call.
 """
 
 from __future__ import annotations
@@ -16,16 +16,14 @@ from dataclasses import dataclass
 import numpy as np
 
 from aptnn_md.arrays import FloatArray
+from aptnn_md.atomic_units import CODATA, IPI
 from aptnn_md.engines.client.answers import Answers
 from aptnn_md.engines.client.evaluator import Results
 from aptnn_md.engines.client.increments import IncrementStream
-from aptnn_md.engines.client.protocol import SERVERS, Connection, ConnectionLost, Request
-from aptnn_md.engines.ipi.atomic_units import CODATA, IPI
+from aptnn_md.engines.client.protocol import Connection, ConnectionLost, Request
+from aptnn_md.engines.client.settings import PREFIX, ClientSettings
 from aptnn_md.errors import InputError, RunError
 from aptnn_md.progress import log
-
-PREFIX = "/tmp/ipi_"
-"""In front of the names of Unix sockets; i-PI's default, and ASE's."""
 
 _GATHER = 2e-3
 """Seconds without a new request after which those that are there are evaluated."""
@@ -57,7 +55,7 @@ class Address:
         Raises
         ------
         InputError
-            No port, two of them, or none that there is.
+            No port, two of them, or an impossible one.
         """
         if unix:
             return cls(path=text if text.startswith("/") else prefix + text)
@@ -83,7 +81,7 @@ class Address:
         Raises
         ------
         OSError
-            Nobody listens there.
+            No server listens there.
         """
         if self.path:
             sock = socket.socket(socket.AF_UNIX)
@@ -95,15 +93,15 @@ class Address:
             return sock
         sock = socket.create_connection((self.host, self.port))
         sock.settimeout(None)
-        # without it small messages wait for each other
+        # otherwise small messages wait for each other
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         return sock
 
     def complaint(self, error: OSError) -> str:
-        """Why there is no connection, in a sentence for the user."""
+        """Say why there is no connection."""
         text = f"no server at {self} ({error.strerror or error})"
         if self.path and isinstance(error, ConnectionRefusedError):
-            text += "; the socket file is left over from one that was killed: remove it"
+            text += "; the socket file was left by a server that was killed: remove it"
         return text
 
 
@@ -124,10 +122,8 @@ class Client:
     evaluate : an :class:`aptnn_md.engines.client.evaluator.Evaluator`, or the pool of ranks around
         it
     answers : what is sent back
-    stream : what is written, if anything
-    n_connections : several make batches of what i-PI sends one by one
-    server : one of :data:`aptnn_md.engines.client.protocol.SERVERS`
-    wait : seconds to wait for the server, at first and after a connection that broke off
+    stream : what is written; None: nothing
+    settings : how to connect
     """
 
     def __init__(
@@ -136,18 +132,10 @@ class Client:
         evaluate: Evaluate,
         answers: Answers,
         stream: IncrementStream | None = None,
-        *,
-        n_connections: int = 1,
-        server: str = "auto",
-        wait: float = 60.0,
+        settings: ClientSettings | None = None,
     ) -> None:
-        if server not in SERVERS:
-            raise InputError("client", "server", repr(server), f"one of {', '.join(SERVERS)}")
-        if n_connections < 1:
-            raise InputError("client", "connections", n_connections, "at least 1")
         self.address, self.evaluate, self.answers = address, evaluate, answers
-        self.stream, self.n_connections = stream, n_connections
-        self.server, self.wait = server, wait
+        self.stream, self.settings = stream, settings or ClientSettings()
         self.summary = ClientSummary()
         self._arrived = threading.Event()
 
@@ -157,8 +145,8 @@ class Client:
         Raises
         ------
         RunError
-            There is no server, it was gone for too long, or something else went wrong. Whatever
-            it is, what was streamed is on disk and connections are closed in order.
+            There is no server, it was away for too long, or something else failed. In every case
+            the stream is on disk and connections are closed in order.
         """
         while True:
             connections = self._connect()
@@ -169,7 +157,7 @@ class Client:
                 if any(connection.server == "ase" for connection in connections):
                     log.info("%s: the connection was closed, which is how ASE ends", self.address)
                     return self.summary
-                log.info("%s: %s; waiting %g s for it", self.address, error, self.wait)
+                log.info("%s: %s; waiting %g s for it", self.address, error, self.settings.wait)
             finally:
                 for connection in connections:
                     connection.close()
@@ -178,8 +166,8 @@ class Client:
 
     def _connect(self) -> list[Connection]:
         sockets: list[socket.socket] = []
-        end, told = time.monotonic() + self.wait, False
-        while len(sockets) < self.n_connections:
+        end, told = time.monotonic() + self.settings.wait, False
+        while len(sockets) < self.settings.connections:
             try:
                 sockets.append(self.address.connect())
             except OSError as error:
@@ -196,7 +184,8 @@ class Client:
                 time.sleep(0.05)
         log.info("connected to %s", self.address)
         identify = self.stream is not None
-        return [Connection(sock, self._arrived, self.server, identify) for sock in sockets]
+        server = self.settings.server
+        return [Connection(sock, self._arrived, server, identify) for sock in sockets]
 
     def _serve(self, connections: Sequence[Connection]) -> None:
         pending: dict[int, Request] = {}

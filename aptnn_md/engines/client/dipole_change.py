@@ -1,4 +1,4 @@
-"""The dipole's change since a first geometry, for what i-PI asks for beside forces.
+"""The dipole's change since a first geometry, for the extras that i-PI asks for.
 
 Polar tensors are derivatives of the dipole, so they give M(r) - M(r₀) and not M(r₀); under periodic
 boundaries M is defined only up to a multiple of e times a lattice vector anyway. Between two
@@ -11,30 +11,28 @@ from __future__ import annotations
 import numpy as np
 
 from aptnn_md.arrays import FloatArray
+from aptnn_md.atoms.snapshot import nearest_images
 
 
 def nearest_image(displacements: FloatArray, cell: FloatArray) -> FloatArray:
-    """Displacements (..., 3) modulo lattice vectors, the small ones.
+    """Displacements without the jumps by lattice vectors that a server makes between two steps.
 
-    Right where they are far smaller than the cell, as those of one step are; a server may wrap
-    positions into the cell in between.
+    It may wrap positions into the cell, along every lattice vector, whatever the structure's own
+    periodic directions are.
 
     Parameters
     ----------
     displacements : (..., 3), Å
     cell : (3, 3), rows, Å; without a volume nothing is done
     """
-    if abs(np.linalg.det(cell)) == 0.0:
-        return displacements
-    fractions = displacements @ np.linalg.inv(cell)
-    whole = np.round(fractions)
-    return displacements - whole @ cell if whole.any() else displacements
+    wraps = abs(np.linalg.det(cell)) > 0.0
+    return nearest_images(displacements, cell, (wraps, wraps, wraps))
 
 
 class DipoleChange:
     """Follows the dipole of one structure or of the beads of a ring polymer.
 
-    A new geometry is joined to the nearest of those before, whichever bead that was: M is a
+    A new geometry is joined to the nearest earlier one, whichever bead that was: M is a
     function of the geometry, so identities are not needed and beads may come in any order.
 
     Parameters

@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from aptnn_md.arrays import AnyArray, FloatArray
+from aptnn_md.atomic_units import CODATA
 from aptnn_md.errors import InputError
 from aptnn_md.targets import APT, TARGETS, Tensors
 
@@ -106,24 +107,25 @@ def read_tensor_extras(extras: Mapping[str, Any]) -> Tensors:
     }
 
 
-def driven_extras(apt: FloatArray, dipole: FloatArray | None = None) -> dict[str, Any]:
+def driven_extras(
+    apt: FloatArray, dipole: FloatArray | None = None, bohr: float = CODATA.bohr
+) -> dict[str, Any]:
     """Extras for i-PI's driven dynamics (``eda-nve``, ``eda-nvt``).
 
     Parameters
     ----------
     apt : (n_atoms, 3, 3), e; i-PI stops where their sum over the atoms is not zero
     dipole : (3,), e Å
+    bohr : of the server, Å
 
     Returns
     -------
     ``BEC``, (3 n_atoms, 3) as nested lists: row 3 i + β belongs to the displacement of atom i
     along β, the column to the dipole, in e; and ``dipole``, (3,) in atomic units (e bohr).
     """
-    from ase import units
-
     extras: dict[str, Any] = {"BEC": apt.transpose(0, 2, 1).reshape(-1, 3).tolist()}
     if dipole is not None:
-        extras["dipole"] = (dipole / units.Bohr).tolist()
+        extras["dipole"] = (dipole / bohr).tolist()
     return extras
 
 

@@ -37,7 +37,7 @@ from aptnn_md.atoms.snapshot import Snapshot
 from aptnn_md.engines.client.bead_order import BeadOrder, Step
 from aptnn_md.engines.client.dipole_change import nearest_image
 from aptnn_md.engines.client.evaluator import Results
-from aptnn_md.engines.client.trail import Geometry, Trail
+from aptnn_md.engines.client.trail import StepGeometry, Trail
 from aptnn_md.errors import InputError, RunError
 from aptnn_md.progress import log
 from aptnn_md.stream import StreamHeader, StreamReader, StreamWriter, stream_exists
@@ -111,7 +111,7 @@ class IncrementStream:
         self.n_steps = 0
         self._shapes: dict[str, tuple[int, ...]] = {}
         self._order = BeadOrder(settings.n_beads)
-        self._last: tuple[Geometry, Tensors] | None = None
+        self._last: tuple[StepGeometry, Tensors] | None = None
         self._writer: StreamWriter | None = None
         self._trail: Trail | None = None
         if stream_exists(settings.path) and StreamReader(settings.path).n_frames > 0:
@@ -189,7 +189,7 @@ class IncrementStream:
         self._trail = trail = Trail(trail_path, (n_beads, n_atoms, 3), self._n_values)
         if len(trail) == 0:
             self._writer = self._writer or StreamWriter(path, header, 1)
-            geometry = Geometry(0, step.cell, step.positions)
+            geometry = StepGeometry(0, step.cell, step.positions)
             trail.append(geometry, np.zeros(self._n_values))
             self._last, self.n_steps = (geometry, step.tensors), 0
             return
@@ -209,7 +209,7 @@ class IncrementStream:
         self.n_steps = last
         log.info("%s: resumed after step %d", path, last)
         if found is not None:
-            geometry = Geometry(found, step.cell, step.positions)
+            geometry = StepGeometry(found, step.cell, step.positions)
             trail.cut(geometry)
             self._last = (geometry, step.tensors)
         else:
@@ -232,7 +232,7 @@ class IncrementStream:
         snapshot = self._snapshot(step)
         arrays = self.frame_rates.rates(Instant(velocities, snapshot, halfway))
         arrays |= self.frame_rates.strengths(Instant(velocities, snapshot, now))
-        geometry = Geometry(last.step + 1, step.cell, step.positions)
+        geometry = StepGeometry(last.step + 1, step.cell, step.positions)
         flat = np.concatenate([np.ravel(arrays[name]) for name in self._shapes])
         self._trail.append(geometry, flat)
         self._write(flat)
@@ -248,7 +248,7 @@ class IncrementStream:
         self._writer.append_frame(StreamFrame(step, step * self._spacing, arrays))
         self.n_steps = step
 
-    def _displacements(self, last: Geometry, step: Step) -> FloatArray:
+    def _displacements(self, last: StepGeometry, step: Step) -> FloatArray:
         """Displacements (n_beads, n_atoms, 3), Å, where they can be those of one step."""
         if np.abs(last.cell - step.cell).max() > _CELL_TOLERANCE:
             raise RunError(
@@ -265,7 +265,7 @@ class IncrementStream:
             )
         return displacements
 
-    def _follows(self, known: Sequence[Geometry], step: Step) -> bool:
+    def _follows(self, known: Sequence[StepGeometry], step: Step) -> bool:
         """Whether a geometry can be the one after the last that is known."""
         if np.abs(known[-1].cell - step.cell).max() > _CELL_TOLERANCE:
             return False

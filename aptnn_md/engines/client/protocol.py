@@ -3,7 +3,7 @@
 The server asks ``STATUS`` (answers: ``NEEDINIT``, ``READY``, ``HAVEDATA``), sends ``INIT`` with the
 number of a replica and a text, ``POSDATA`` with cell and positions, and ``GETFORCE``; at its end it
 sends ``EXIT``. Numbers are of the machine's own byte order, cell vectors stand in columns, all is
-in atomic units. What servers of this protocol do differently:
+in atomic units. Servers of this protocol differ:
 
 =======  =======================================================================================
 i-PI     names the replica (bead) of the request that comes next whenever a client says
@@ -36,12 +36,10 @@ from aptnn_md.engines.client.answers import Answer
 from aptnn_md.errors import RunError
 
 HEADER = 12
-SERVERS = ("auto", "ipi", "ase", "cp2k")
-"""Servers that are known; ``auto`` finds out from the text of ``INIT``."""
 
 
 class ConnectionLost(RunError):
-    """The server is gone without saying ``EXIT``."""
+    """The connection was closed without ``EXIT``."""
 
 
 @dataclass(frozen=True)
@@ -69,7 +67,7 @@ class Connection:
     ----------
     sock : connected socket, which belongs to this object from now on
     arrived : set when something was received
-    server : one of :data:`SERVERS`
+    server : one of :data:`aptnn_md.engines.client.settings.SERVERS`
     identify : learn the number of the replica of every request, where the server can tell
 
     Attributes
@@ -106,9 +104,9 @@ class Connection:
         Raises
         ------
         ConnectionLost
-            The server is gone.
+            The server closed the connection.
         RunError
-            It does not keep to the protocol.
+            The server violates the protocol.
         """
         if self.ended:
             return None
@@ -151,7 +149,7 @@ class Connection:
                 return
 
     def _take(self, n_bytes: int) -> Generator[None, None, bytes]:
-        """Exactly so many bytes, however they come in pieces."""
+        """Exactly so many bytes, in however many pieces they come."""
         while True:
             with self._lock:
                 if len(self._buffer) >= n_bytes:
@@ -159,7 +157,7 @@ class Connection:
                     del self._buffer[:n_bytes]
                     return taken
                 if self._lost:
-                    raise ConnectionLost("the server is gone without a word")
+                    raise ConnectionLost("the server closed the connection without EXIT")
             yield
 
     def _numbers(self, n: int) -> Generator[None, None, FloatArray]:
@@ -182,7 +180,7 @@ class Connection:
                 assert self._answers is not None, "a request was not answered"
             elif header == b"GETFORCE":
                 if self._answers is None:
-                    raise RunError("the server asks for forces before it sent positions")
+                    raise RunError("the server asks for forces before it has sent positions")
                 self._send(self._answers)
                 self._answers = None
                 if self.identify and self.server == "ipi":
@@ -191,7 +189,7 @@ class Connection:
                 self.ended = True
                 yield None
             else:
-                raise RunError(f"the server sends {header!r}, which is not of the i-PI protocol")
+                raise RunError(f"the server sends {header!r}, which is not in the i-PI protocol")
 
     def _status(self) -> str:
         if self._answers is not None:
@@ -217,14 +215,16 @@ class Connection:
             n_atoms = yield from self._integer()
             cells = (yield from self._numbers(18 * n)).reshape(n, 2, 3, 3)
         positions = (yield from self._numbers(3 * n_atoms * n)).reshape(n, n_atoms, 3)
-        # the inverse of each cell comes behind it
+        # the inverse of each cell follows it
         return Request(self, self._replica, cells[:, 0].copy(), positions.copy())
 
     def _send(self, data: bytes) -> None:
         try:
             self._socket.sendall(data)
         except OSError as error:
-            raise ConnectionLost(f"the server is gone ({error.strerror or error})") from error
+            raise ConnectionLost(
+                f"the server closed the connection ({error.strerror or error})"
+            ) from error
 
 
 def _message(text: str) -> bytes:

@@ -1,12 +1,26 @@
-"""Every step of a client on disk before it is answered, so that a restart finds where to go on.
+"""Every step of a client, on disk before it is answered, so that a restart finds where to resume.
 
-A client is never told which step it is at. So beside the stream it keeps a directory with
+A client is never told which step it is at. So next to the stream it keeps a directory with
 
 * ``steps``: for each geometry a fingerprint and the values of its frame, appended;
 * ``last``: the positions of the last two geometries, in two slots that take turns.
 
-Both are written by plain system calls before forces are handed out: whatever is killed, the server
-knows no step that is not here. Records carry checksums; a torn one at the end does not count.
+Both are written by plain system calls before forces are sent: whatever is killed, the server knows
+no step that is not here. Every record has a checksum. What an interrupted write leaves at the end
+(part of a record, or zeros after a power failure) does not count and is overwritten by the next
+step; a damaged record with others after it is an error, and the files stay as they are.
+
+A step takes 64 bytes and eight more for each value. None is dropped: the server may resume from
+any checkpoint of its own, however old.
+
+Why not SQLite: it has no checksum of what it stores. Of 300 random flips of a bit in a database of
+300 steps 256 gave other values without an error, and in a write-ahead log that a killed process
+left 298 of 300 dropped steps without a word, before anything could be refused; so records would
+need their own checksums there, too. A step costs 40 µs with ``journal_mode=persist,
+synchronous=off`` or 35 µs with ``wal, normal``, here 21 µs (192 atoms; for 32 beads of 3000 atoms
+12, 34 and 7 ms), and all but ``wal`` may lose the whole database to a power failure unless each
+step waits 8 ms for the disk, where a file that only grows loses its end. SQLite also wants locks
+from the file system, which those of some clusters do not have.
 """
 
 from __future__ import annotations
@@ -20,11 +34,7 @@ import numpy as np
 
 from aptnn_md.arrays import AnyArray, FloatArray
 from aptnn_md.errors import InputError, RunError
-
-try:
-    import fcntl
-except ImportError:  # no flock here: a second client goes unnoticed
-    fcntl = None  # type: ignore[assignment]
+from aptnn_md.locks import DirectoryLock
 
 FINGERPRINT = 6
 TOLERANCE = 1e-5
@@ -33,7 +43,7 @@ digits; those of neighbouring steps differ by far more."""
 
 
 @dataclass(frozen=True)
-class Geometry:
+class StepGeometry:
     """A step's geometry: number, cell (3, 3) in rows and positions (n_beads, n_atoms, 3) in Å."""
 
     step: int
@@ -42,7 +52,7 @@ class Geometry:
 
 
 class Trail:
-    """The files; made where they are not there.
+    """The files of a trail, which are created if they do not exist.
 
     Parameters
     ----------
@@ -53,7 +63,8 @@ class Trail:
     Raises
     ------
     InputError
-        A trail of another system, or one that another client writes.
+        A trail of another system, a damaged one, or one that another client writes. The files are
+        not changed.
     RunError
         The disk is full or not writable.
     """
@@ -74,15 +85,19 @@ class Trail:
         self._directions = _directions(int(np.prod(shape)))
         try:
             path.mkdir(parents=True, exist_ok=True)
-            flags = os.O_RDWR | os.O_CREAT
-            self._steps_file = os.open(path / "steps", flags, 0o666)
-            self._last_file = os.open(path / "last", flags, 0o666)
+            self._lock = DirectoryLock(path, "trail", "another client")
         except OSError as error:
-            found = error.strerror or error
-            raise InputError(path, "trail", found, "a writable directory") from error
-        self._lock()
-        self._n_steps = len(self._read_steps())
-        os.ftruncate(self._steps_file, self._n_steps * self._step.itemsize)
+            raise _unwritable(path, error) from error
+        self._steps_file = self._last_file = -1
+        try:
+            self._steps_file = self._open("steps")
+            self._last_file = self._open("last")
+            # read once, and forgotten as soon as there is a new step
+            self._known: AnyArray | None = self._read_steps()
+        except BaseException:
+            self.close()
+            raise
+        self._n_steps = len(self._known)
 
     def __len__(self) -> int:
         """Number of steps."""
@@ -90,9 +105,9 @@ class Trail:
 
     def values(self, start: int) -> FloatArray:
         """Values of the frames of steps from ``start`` on, (steps, n_values)."""
-        return np.array(self._read_steps()["values"][start:], dtype=np.float64)
+        return np.array(self._steps()["values"][start:], dtype=np.float64)
 
-    def append(self, geometry: Geometry, values: FloatArray) -> None:
+    def append(self, geometry: StepGeometry, values: FloatArray) -> None:
         """Add the next step.
 
         Raises
@@ -113,22 +128,24 @@ class Trail:
             words = f"step {step} cannot be written ({error.strerror or error})"
             raise RunError(f"{self.path}: {words}") from error
         self._n_steps += 1
+        self._known = None
 
     def find(self, positions: FloatArray) -> int | None:
         """The step that has this geometry, the last one if several have; None if none has."""
-        steps = self._read_steps()
+        steps = self._steps()
         distance = np.abs(steps["fingerprint"] - self._fingerprint(positions)).max(axis=1)
         found = np.flatnonzero(distance < TOLERANCE)
         return int(found[-1]) if len(found) else None
 
-    def cut(self, geometry: Geometry) -> None:
-        """Drop the steps behind that of a geometry, which is the last one then."""
+    def cut(self, geometry: StepGeometry) -> None:
+        """Drop the steps after that of a geometry, which becomes the last one."""
         self._write_last(geometry)
         self._n_steps = geometry.step + 1
+        self._known = None
         os.ftruncate(self._steps_file, self._n_steps * self._step.itemsize)
 
-    def last(self) -> list[Geometry]:
-        """The last geometry and the one before where they are still known, oldest first."""
+    def last(self) -> list[StepGeometry]:
+        """The last geometry and the one before it, as far as they are known, oldest first."""
         slots = np.frombuffer(_read(self._last_file), dtype=np.uint8)
         size = self._slot.itemsize
         known = []
@@ -136,49 +153,60 @@ class Trail:
             if len(raw) == size and _intact(raw.tobytes()):
                 slot = raw.view(self._slot)[0]
                 if len(self) - 2 <= slot["step"] < len(self):
-                    known.append(Geometry(int(slot["step"]), slot["cell"], slot["positions"]))
+                    known.append(StepGeometry(int(slot["step"]), slot["cell"], slot["positions"]))
         return sorted(known, key=lambda geometry: geometry.step)
 
     def close(self) -> None:
-        """Close the files."""
-        os.close(self._steps_file)
-        os.close(self._last_file)
+        """Close the files and let other clients write; nothing happens the second time."""
+        for descriptor in (self._steps_file, self._last_file):
+            if descriptor >= 0:
+                os.close(descriptor)
+        self._steps_file = self._last_file = -1
+        self._lock.release()
 
-    def _lock(self) -> None:
-        """Keep others out; the kernel lets them in when this process ends, however it does."""
-        if fcntl is None:
-            return
+    def _open(self, name: str) -> int:
         try:
-            fcntl.flock(self._steps_file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            self.close()
-            raise InputError(self.path, "trail", "another client at work", "none") from None
-        except OSError:
-            pass  # file systems without locks have no such protection
+            return os.open(self.path / name, os.O_RDWR | os.O_CREAT, 0o666)
+        except OSError as error:
+            raise _unwritable(self.path, error) from error
 
     def _fingerprint(self, positions: FloatArray) -> FloatArray:
         fingerprint: FloatArray = self._directions @ positions.reshape(-1)
         return fingerprint
 
-    def _write_last(self, geometry: Geometry) -> None:
+    def _write_last(self, geometry: StepGeometry) -> None:
         slot = np.zeros((), self._slot)
         slot["step"], slot["cell"] = geometry.step, geometry.cell
         slot["positions"] = geometry.positions
         _write(self._last_file, _sealed(slot), (geometry.step % 2) * self._slot.itemsize)
 
+    def _steps(self) -> AnyArray:
+        if self._known is None:
+            self._known = self._read_steps()
+        return self._known
+
     def _read_steps(self) -> AnyArray:
-        """Records up to the first that is torn or not in order."""
+        """All records, without what an interrupted write left after them."""
         raw, size = _read(self._steps_file), self._step.itemsize
-        n_good = 0
-        for start in range(0, len(raw) - size + 1, size):
-            record = raw[start : start + size]
-            step = int.from_bytes(record[:8], "little")
-            if step != n_good or not _intact(record):
-                break
+        n_good, n_whole = 0, len(raw) // size
+        while n_good < n_whole and _is_record(raw[n_good * size : (n_good + 1) * size], n_good):
             n_good += 1
-        if n_good == 0 and len(raw) >= 2 * size:
-            raise InputError(self.path, "trail", "other records", "those of this system")
+        rest = raw[n_good * size :]
+        if any(rest[size:]):
+            if n_good == 0:
+                expected = f"those of this system (or the file {self.path / 'steps'} is damaged)"
+                raise InputError(self.path, "trail", "other records", expected)
+            raise InputError(
+                self.path / "steps",
+                "trail",
+                f"a damaged record of step {n_good} with {len(rest) // size - 1} or more after it",
+                "a whole file; for a new run give another --stream",
+            )
         return np.frombuffer(raw[: n_good * size], dtype=self._step)
+
+
+def _unwritable(path: Path, error: OSError) -> InputError:
+    return InputError(path, "trail", error.strerror or error, "a writable directory")
 
 
 def _directions(size: int) -> FloatArray:
@@ -197,6 +225,10 @@ def _sealed(record: AnyArray) -> bytes:
 
 def _intact(data: bytes) -> bool:
     return int.from_bytes(data[-8:], "little") == zlib.crc32(data[:-8])
+
+
+def _is_record(data: bytes, step: int) -> bool:
+    return int.from_bytes(data[:8], "little") == step and _intact(data)
 
 
 def _write(descriptor: int, data: bytes, offset: int) -> None:

@@ -1,4 +1,4 @@
-"""Streams beside an i-PI simulation: opened when it is bound, safe before each checkpoint.
+"""Streams of an i-PI simulation: opened when it is bound, committed before each checkpoint.
 
 What i-PI runs is wrapped in these places. Only simulations with streams do anything else in them,
 whichever object runs: i-PI's ``InteractiveSimulation`` takes over all that the one that was bound
@@ -12,8 +12,8 @@ has.
 * where that commit fails (disk full), no RESTART is written, which would be ahead of the stream;
 * ``CheckpointOutput.write``: see :mod:`aptnn_md.engines.ipi.checkpoints`.
 
-The dipole M itself is no property: polar tensors are its derivative, and do not give its value.
-Where the force provider sends a dipole, i-PI writes it: ``<trajectory extra_type='dipole'> extras
+The dipole M itself is not a property: polar tensors are its derivative and do not give its value.
+If the force provider sends a dipole, i-PI writes it: ``<trajectory extra_type='dipole'> extras
 </trajectory>``.
 """
 
@@ -71,7 +71,7 @@ def bind_with_streams(simulation: Any, bind: Callable[..., None], make: MakeStre
     Raises
     ------
     InputError
-        A socket is in use, or what :class:`SystemStream` refuses.
+        A socket is in use, or :class:`SystemStream` refuses the run.
     """
     remove_stale_sockets(simulation)
     streams: list[SystemStream] = []
@@ -81,7 +81,7 @@ def bind_with_streams(simulation: Any, bind: Callable[..., None], make: MakeStre
     def bind_last_properties(system: Any) -> None:
         bind_properties(system)  # all systems are bound now, outputs are not yet
         streams.extend(make(simulation))
-        # where a system has two, the properties are those of the first
+        # if a system has two, the properties are those of the first
         for stream in reversed(streams):
             register_properties(stream)
 
@@ -92,7 +92,7 @@ def bind_with_streams(simulation: Any, bind: Callable[..., None], make: MakeStre
         for stream in streams:
             stream.open()
     except BaseException:
-        simulation.stop()  # forcefields are at work already, and have sockets
+        simulation.stop()  # forcefields already run, and have sockets
         raise
     write_whole_checkpoints(simulation)
     simulation.chk.write = functools.partial(_write_restart, streams, simulation.chk.write)
@@ -148,10 +148,10 @@ def _dipole_rate(
     if int(bead) >= 0:
         if estimator != "bead":
             name = property_name(DIPOLE, estimator)
-            raise InputError(name, "bead", bead, "none: it is of the centroid")
+            raise InputError(name, "bead", bead, "no bead, as it belongs to the centroid")
         of_beads = stream.bead_rates()
         if int(bead) >= len(of_beads):
-            raise InputError(DIPOLE, "bead", bead, f"less than {len(of_beads)}")
+            raise InputError(DIPOLE, "bead", bead, f"a number below {len(of_beads)}")
         rates = of_beads[int(bead)]
     return _of_group(rates, stream, property_name(DIPOLE, estimator), group) / VELOCITY
 
@@ -169,7 +169,7 @@ def _of_group(rates: FloatArray, stream: SystemStream, name: str, group: str) ->
 
 
 def warn_of_float_format() -> None:
-    """Say so where a RESTART will not keep every bit of the state."""
+    """Warn if a RESTART will not keep every bit of the state."""
     text = str(ipi_global_settings["floatformat"])
     samples = np.array([1.0 / 3.0, np.pi * 1e-9, 1.0 + 2.0**-52])
     if any(float(text % value) != value for value in samples):
@@ -233,13 +233,13 @@ def _refuse_jumps(simulation_class: Any, name: str) -> None:
 
 
 def _commit_before_restart(simulation: Any, streams: Sequence[SystemStream]) -> None:
-    """Commit; where that fails take care that no RESTART is written."""
+    """Commit; if that fails, see to it that no RESTART is written."""
     try:
         for stream in streams:
             stream.commit()
     except RunError as error:
         simulation.chk.write = types.MethodType(_no_restart, simulation.chk)
-        log.error("%s; no RESTART is written, resume from the last checkpoint", error)
+        log.error("%s; no RESTART is written; resume from the last checkpoint", error)
 
 
 def _no_restart(checkpoint: Any, store: bool = True) -> None:

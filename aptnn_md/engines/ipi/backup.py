@@ -1,8 +1,7 @@
-"""What is there already: streams of an earlier run, sockets that a killed i-PI left."""
+"""What an earlier run left: its streams, and the sockets of an i-PI that was killed."""
 
 from __future__ import annotations
 
-import os
 import socket
 import stat
 from pathlib import Path
@@ -17,7 +16,7 @@ from aptnn_md.stream.directory import lock_directory
 
 
 def set_aside(path: Path) -> None:
-    """Rename a stream that is in the way of a run from step 0, as i-PI does with its own files.
+    """Rename the stream of an earlier run before one from step 0, as i-PI does with its own files.
 
     ``water.zarr`` becomes ``#water.zarr#0#``, the next one ``#water.zarr#1#``.
 
@@ -28,22 +27,19 @@ def set_aside(path: Path) -> None:
     """
     if not path.is_dir() or not any(path.iterdir()):
         return
-    descriptor = lock_directory(path)
-    try:
+    with lock_directory(path):
         backup = next_backup(path)
         path.rename(backup)
-    finally:
-        os.close(descriptor)
-    log.info("%s: the run starts from step 0; the stream that was there is now %s", path, backup)
+    log.info("%s: the run starts from step 0; the earlier stream is now %s", path, backup)
 
 
 def remove_stale_sockets(simulation: Any) -> None:
-    """Remove unix sockets on which nobody listens, which would keep i-PI from starting.
+    """Remove Unix sockets on which no server listens; they would keep i-PI from starting.
 
     Raises
     ------
     InputError
-        Another process listens there, or it is no socket.
+        Another process listens there, or it is not a socket.
     """
     for forcefield in simulation.fflist.values():
         if isinstance(forcefield, FFSocket) and forcefield.socket.mode in ("unix", "shm"):
@@ -58,13 +54,15 @@ def _remove_if_stale(path: Path, name: str) -> None:
     except FileNotFoundError:
         return
     if not stat.S_ISSOCK(mode):
-        raise InputError(where, "address", f"{path}, which is no socket", "another address")
+        raise InputError(where, "address", f"{path}, which is not a socket", "another address")
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
         probe.settimeout(1.0)
         try:
             probe.connect(str(path))
         except ConnectionRefusedError:
-            log.info("%s: left by a run that was killed; nobody listens, so it is removed", path)
+            log.info(
+                "%s: left by a run that was killed; no server listens there, so it is removed", path
+            )
             path.unlink(missing_ok=True)
             return
         except OSError as error:

@@ -1,8 +1,8 @@
 """i-PI's checkpoint files, written whole or not at all.
 
 i-PI writes its ``<checkpoint>`` and RESTART in place, so a process that is killed meanwhile
-leaves a file that cannot be read. Here they are written beside their place and moved there; a
-file of an earlier run is kept as ``#NAME#0#`` first, as i-PI does.
+leaves a file that cannot be read. Here they are written next to their place, to the disk, and moved
+there; a file of an earlier run is kept as ``#NAME#0#`` first, as i-PI does.
 """
 
 from __future__ import annotations
@@ -15,18 +15,18 @@ from typing import Any
 
 from ipi.engine.outputs import CheckpointOutput
 
-from aptnn_md.files import PARTIAL
+from aptnn_md.files import PARTIAL, sync_directory
 
 
 def write_whole_checkpoints(simulation: Any) -> None:
-    """Make all checkpoint outputs of a bound simulation do so."""
+    """Make all checkpoint outputs of a bound simulation write their files whole."""
     for output in (*simulation.outputs, simulation.chk):
         if type(output) is CheckpointOutput:
             output.write = functools.partial(_write, output, output.write)
 
 
 def next_backup(path: Path) -> Path:
-    """``#NAME#0#``, or with the first number that is free: names of i-PI for older files."""
+    """``#NAME#0#``, or with the first free number: i-PI's names for older files."""
     number = 0
     while (backup := path.with_name(f"#{path.name}#{number}#")).exists():
         number += 1
@@ -50,10 +50,11 @@ def _write(output: Any, write: Callable[..., None], store: bool = True) -> None:
     if path.exists() and not (output.overwrite and continued):
         _back_up(path)
     written.replace(path)
+    sync_directory(path.parent)
 
 
 def _back_up(path: Path) -> None:
-    """Keep a file under another name; where links are possible it never is without its own."""
+    """Keep a file under another name; where links are possible it has its own name throughout."""
     backup = next_backup(path)
     try:
         os.link(path, backup)

@@ -22,17 +22,15 @@ which :class:`DrivenDriver` gives what it needs; a force component does not know
 
 from __future__ import annotations
 
-import os
-import sys
 from typing import Any
 
 import numpy as np
 from ase.calculators.calculator import Calculator
 from ipi.pes.dummy import Dummy_driver
 
+from aptnn_md.atomic_units import IPI
 from aptnn_md.engines.client.answers import Answer, Answers
 from aptnn_md.engines.client.evaluator import Evaluator, read_template
-from aptnn_md.engines.ipi.atomic_units import IPI
 from aptnn_md.errors import InputError
 from aptnn_md.potentials.loading import load_potential
 from aptnn_md.prediction.loading import as_model
@@ -180,9 +178,6 @@ class FieldDriver(_TensorDriver):
 
 
 def _potential(text: str, device: str, dtype: str | None) -> Calculator:
-    # a module of the user beside the input; last, so that it hides nothing
-    if os.getcwd() not in sys.path:
-        sys.path.append(os.getcwd())
     return load_potential(text, device=device, dtype=dtype)
 
 

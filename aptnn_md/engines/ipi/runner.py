@@ -1,4 +1,4 @@
-"""Run i-PI in this process with streams beside it: what ``aptnn-md ipi`` does."""
+"""Run i-PI in this process and stream from it: what ``aptnn-md ipi`` does."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from aptnn_md.engines.ipi import state as ipi_state
 from aptnn_md.engines.ipi.attach import bind_with_streams
 from aptnn_md.engines.ipi.remote_tensors import source_of
 from aptnn_md.engines.ipi.streaming import StreamSettings, SystemStream, one_stream_each
-from aptnn_md.engines.ipi.watch import ForceWatch
 from aptnn_md.errors import InputError, RunError
 from aptnn_md.prediction.loading import ModelSource, as_model
 from aptnn_md.progress import Progress, log
+from aptnn_md.signals import hangup_terminates
 from aptnn_md.spectra.convergence.monitor import Monitor
 from aptnn_md.spectra.convergence.stopping import ConvergenceStop
 
@@ -34,8 +34,8 @@ class IPISummary:
     first_step, last_step : steps of this part of the run
     total_steps : steps that i-PI was asked for
     streams : the streams that were written
-    convergence : for each of them how far its spectrum has, where the run was to stop by that
-    converged : the run ended because all of them have
+    convergence : for each stream, how well its spectrum has converged, if the run is to stop by it
+    converged : the run ended because all spectra have converged
     """
 
     first_step: int
@@ -47,7 +47,7 @@ class IPISummary:
 
     @property
     def finished(self) -> bool:
-        """False where a signal, an EXIT file or i-PI's time limit ended it early."""
+        """False if a signal, an EXIT file or i-PI's time limit ended it early."""
         return self.converged or self.last_step >= self.total_steps
 
 
@@ -77,17 +77,17 @@ def run_ipi(
     device, total_charge : for a model that is loaded here
     verbosity : of i-PI; default: what the input says
     total_steps : in place of the input's ``<total_steps>``
-    until : gives for a stream what tells whether its spectrum has converged; the run stops when
-        all have
+    until : gives, for a stream, the monitor of its spectrum's convergence; the run stops when all
+        have converged
     client_limit : end the run where a socket forcefield that waits for forces has been without a
         client for this time, s, after it has had one; 0: wait for ever
 
     Raises
     ------
     InputError
-        i-PI refuses the input, or a stream cannot be of this run.
+        i-PI refuses the input, or an existing stream is of another run.
     RunError
-        The run cannot go on, e.g. full disk, or forces that nobody gives any more; stream and
+        The run cannot continue, e.g. full disk, or no one to give forces any more; stream and
         checkpoints on disk are whole.
     """
     loaded = None
@@ -148,9 +148,20 @@ def _load(path: Path, prepare: Callable[[Any], None], verbosity: str | None) -> 
         found = f"no such file ({error.filename})"
         raise InputError(path, "i-PI input", found, "the files it needs") from error
     except (Exception, SystemExit) as error:
-        # i-PI says what is wrong in exceptions of many kinds
+        # i-PI says what is wrong in exceptions of many kinds; one that begins here is a fault here
+        if _raised_here(error):
+            raise
         message = " ".join(str(error).split()) or type(error).__name__
         raise InputError(path, "i-PI input", message, "an input that i-PI accepts") from error
+
+
+def _raised_here(error: BaseException) -> bool:
+    """Whether an exception was raised by a line of this package, not by one that it called."""
+    trace = error.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    name = "" if trace is None else str(trace.tb_frame.f_globals.get("__name__"))
+    return name.partition(".")[0] == __name__.partition(".")[0]
 
 
 def _run(
@@ -163,7 +174,7 @@ def _run(
     total = int(simulation.tsteps)
     stops = _stop_when_converged(simulation, streams, until)
     watch = ForceWatch(simulation, client_limit)
-    with _progress(simulation, streams), watch:
+    with _progress(simulation, streams), hangup_terminates(), watch:
         try:
             simulation.run()
         except SystemExit:
@@ -202,7 +213,7 @@ def _stop_when_converged(
     streams: list[SystemStream],
     until: Callable[[Path], Monitor | None] | None,
 ) -> list[ConvergenceStop]:
-    """Look before steps whether all spectra are good enough, and then ask for a soft exit."""
+    """Before each step, ask for a soft exit if all spectra have converged."""
     monitors = [] if until is None else [until(stream.settings.path) for stream in streams]
     stops = []
     for monitor, stream in zip(monitors, streams, strict=False):
@@ -231,7 +242,7 @@ def _steps_done(simulation: Any) -> int:
 
 @contextlib.contextmanager
 def _progress(simulation: Any, streams: list[SystemStream]) -> Iterator[None]:
-    """Show the steps that were done, on stderr."""
+    """Show on stderr how many steps are done."""
     write = simulation.write_outputs
     with Progress(int(simulation.tsteps) - int(simulation.step), "i-PI") as progress:
 

@@ -1,4 +1,4 @@
-"""The version of i-PI that is needed, and a sentence for those who have another."""
+"""The version of i-PI that is needed, and a message for users of an older one."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ is ahead of a stream."""
 
 
 def require_ipi() -> str:
-    """Version of the i-PI that is installed.
+    """Return the version of the installed i-PI.
 
     Raises
     ------
     RunError
-        There is none, or it is too old.
+        i-PI is not installed, or too old.
     """
     needed = ".".join(map(str, OLDEST))
     try:

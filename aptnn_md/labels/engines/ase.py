@@ -19,8 +19,8 @@ from ase import Atoms
 from ase.calculators.calculator import PropertyNotImplementedError
 
 from aptnn_md.arrays import FloatArray
+from aptnn_md.atomic_units import FIELD
 from aptnn_md.errors import InputError
-from aptnn_md.labels.atomic_units import FIELD
 from aptnn_md.labels.points import PointFailure, PointResult
 
 

@@ -23,8 +23,8 @@ import numpy as np
 from ase import Atoms
 
 from aptnn_md.arrays import FloatArray
+from aptnn_md.atomic_units import DEBYE, FIELD, FORCE, HARTREE
 from aptnn_md.errors import InputError, RunError
-from aptnn_md.labels.atomic_units import DEBYE, FIELD, FORCE, HARTREE
 from aptnn_md.labels.engines.cp2k_input import (
     DIPOLE_FILE,
     FORCES_FILE,

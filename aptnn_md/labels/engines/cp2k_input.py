@@ -9,8 +9,8 @@ from ase import Atoms
 from ase.calculators.cp2k import InputSection, parse_input
 
 from aptnn_md.arrays import FloatArray
+from aptnn_md.atomic_units import FIELD
 from aptnn_md.errors import InputError
-from aptnn_md.labels.atomic_units import FIELD
 
 PROJECT = "point"
 FORCES_FILE = "forces.txt"

@@ -16,7 +16,7 @@ from ase import Atoms
 from pyscf import dft, gto, scf
 
 from aptnn_md.arrays import AnyArray, FloatArray
-from aptnn_md.labels.atomic_units import BOHR, FIELD, FORCE, HARTREE
+from aptnn_md.atomic_units import BOHR, FIELD, FORCE, HARTREE
 from aptnn_md.labels.points import PointFailure, PointResult
 
 DENSITY = "zero.npy"

@@ -12,8 +12,8 @@ from cffi import FFI
 from tblite.interface import Calculator
 
 from aptnn_md.arrays import FloatArray
+from aptnn_md.atomic_units import BOHR, FIELD, FORCE, HARTREE
 from aptnn_md.errors import InputError
-from aptnn_md.labels.atomic_units import BOHR, FIELD, FORCE, HARTREE
 from aptnn_md.labels.points import PointFailure, PointResult
 
 BOLTZMANN_HARTREE = float(units.kB / units.Hartree)

@@ -20,8 +20,8 @@ import numpy as np
 from ase import Atoms
 
 from aptnn_md.arrays import FloatArray
+from aptnn_md.atomic_units import BOHR
 from aptnn_md.errors import InputError
-from aptnn_md.labels.atomic_units import BOHR
 from aptnn_md.labels.schemes import Labels
 from aptnn_md.tensors import from_voigt
 

@@ -21,8 +21,8 @@ from ase import Atoms
 from ase.data import atomic_numbers
 
 from aptnn_md.arrays import FloatArray
+from aptnn_md.atomic_units import BOHR
 from aptnn_md.errors import InputError
-from aptnn_md.labels.atomic_units import BOHR
 from aptnn_md.labels.schemes import Labels
 from aptnn_md.tensors import from_voigt
 

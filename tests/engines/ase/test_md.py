@@ -21,9 +21,10 @@ from aptnn_md.atoms.neighbours import build_graph
 from aptnn_md.atoms.rates import dipole_rate
 from aptnn_md.cli import main
 from aptnn_md.engines.ase.calculator import APTCalculator
-from aptnn_md.engines.ase.md import THERMOSTATS, MDSettings, make_dynamics, run_md
+from aptnn_md.engines.ase.md import make_dynamics, run_md
 from aptnn_md.engines.ase.observer import StreamObserver
 from aptnn_md.engines.ase.restart import Checkpoint, DynamicsState
+from aptnn_md.engines.ase.settings import THERMOSTATS, MDSettings
 from aptnn_md.errors import InputError, RunError
 from aptnn_md.models.tensor_network import fresh_model
 from aptnn_md.prediction.model_file import ModelFile, write_model_file
@@ -224,7 +225,7 @@ def test_checkpoint_before_the_frame_of_its_step_is_refused(tmp_path):
     with StreamObserver(dyn, tmp_path / "s") as observer:
         dyn.attach(Checkpoint(dyn, tmp_path / "c.npz", observer, seconds=0.0))
         dyn.attach(observer)
-        with pytest.raises(RunError, match="attach the checkpoint behind the StreamObserver"):
+        with pytest.raises(RunError, match="attach the checkpoint after the StreamObserver"):
             dyn.run(4)
     assert not (tmp_path / "c.npz").exists()
 
@@ -237,7 +238,7 @@ def test_what_cannot_be_checkpointed_is_refused_at_once(tmp_path):
     global_numbers = Bussi(atoms, toy.timestep(0.5), 300.0, 100 * units.fs)
     with pytest.raises(InputError, match=r"rng: found .*, expected rng=np.random.default_rng"):
         Checkpoint(global_numbers, tmp_path / "c.npz")
-    with pytest.raises(InputError, match="no such directory"):
+    with pytest.raises(InputError, match="a directory that is missing or not writable"):
         Checkpoint(VelocityVerlet(atoms, 1.0), tmp_path / "no" / "c.npz")
 
 
@@ -245,6 +246,9 @@ def test_what_cannot_be_checkpointed_is_refused_at_once(tmp_path):
     ("options", "message"),
     [
         ({"timestep": 0.0}, "timestep: found 0.0, expected a positive number"),
+        ({"stride": 1.5}, "stride: found 1.5, expected a whole number"),
+        ({"seed": -1}, "seed: found -1, expected a whole number, zero or more"),
+        ({"checkpoint_seconds": float("nan")}, "checkpoint_seconds: found nan, expected a number"),
         ({"picoseconds": math.nan}, "picoseconds: found nan"),
         ({"stride": -1}, "stride: found -1"),
         ({"thermostat": "nose"}, "thermostat: found 'nose', expected one of bussi, langevin, none"),

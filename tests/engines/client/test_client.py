@@ -73,7 +73,7 @@ def test_sum_of_increments_is_the_change_of_the_dipole(name, tmp_path):
     n_beads, connections = case.get("n_beads", 1), case.pop("connections", 1)
     with Server(tmp_path, steps=STEPS, **case) as server:
         client = toy_client(
-            server.address, tmp_path / "s.zarr", n_beads=n_beads, n_connections=connections
+            server.address, tmp_path / "s.zarr", n_beads=n_beads, connections=connections
         )
         summary = client.run()
         server.wait()

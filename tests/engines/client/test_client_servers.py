@@ -14,11 +14,12 @@ from ase.calculators.socketio import SocketIOCalculator
 from ase.md.verlet import VelocityVerlet
 from helpers import toy_molecules
 
+from aptnn_md.atomic_units import CODATA
 from aptnn_md.engines.client.answers import Answers
 from aptnn_md.engines.client.client import Address, Client
 from aptnn_md.engines.client.evaluator import Evaluator
 from aptnn_md.engines.client.increments import IncrementSettings, IncrementStream
-from aptnn_md.engines.ipi.atomic_units import CODATA
+from aptnn_md.engines.client.settings import ClientSettings
 from aptnn_md.errors import InputError, RunError
 from aptnn_md.stream import StreamReader
 
@@ -31,7 +32,7 @@ def toy_client(address, stream=None, atoms=None, extras="none", **options):
         settings = IncrementSettings(stream, 0.5, groups="molecule")
         writes = IncrementStream(settings, atoms, evaluator, model="toy")
     options.setdefault("wait", 10.0)
-    return Client(address, evaluator, Answers(extras), writes, **options)
+    return Client(address, evaluator, Answers(extras), writes, ClientSettings(**options))
 
 
 def in_thread(client):
@@ -211,7 +212,7 @@ def test_a_client_that_fails_reads_what_is_sent_and_says_why():
 
 
 def test_what_is_no_server():
-    for message, words in ((b"HTTP/1.1 200", "HTTP/1.1 200.*not of the i-PI protocol"),):
+    for message, words in ((b"HTTP/1.1 200", "HTTP/1.1 200.*not in the i-PI protocol"),):
         talk = Talk()
         thread = in_thread(toy_client(talk.address))
         talk.accept()
@@ -228,7 +229,9 @@ def test_beads_of_a_server_that_does_not_name_them(tmp_path):
     evaluator = Evaluator(atoms, None, toy_molecules.Tensors())
     settings = IncrementSettings(tmp_path / "s", 0.5, n_beads=4)
     stream = IncrementStream(settings, atoms, evaluator)
-    thread = in_thread(Client(talk.address, evaluator, Answers(), stream, server="ase"))
+    thread = in_thread(
+        Client(talk.address, evaluator, Answers(), stream, ClientSettings(server="ase"))
+    )
     talk.accept()
     assert talk.status() == "NEEDINIT"
     talk.say("INIT", struct.pack("ii", 0, 1), b"\0")
@@ -249,7 +252,7 @@ def test_no_server(tmp_path, caplog):
     # what a killed server leaves
     with socket.socket(socket.AF_UNIX) as sock:
         sock.bind(str(tmp_path / "old"))
-    with pytest.raises(RunError, match="socket file is left over from one that was killed: rem"):
+    with pytest.raises(RunError, match="socket file was left by a server that was killed: remove"):
         toy_client(Address(path=str(tmp_path / "old")), wait=0.0).run()
     with pytest.raises(InputError, match=r"host: found no server at no\.such\.host\.invalid:4000"):
         toy_client(Address("no.such.host.invalid", 4000), wait=0.0).run()
@@ -309,4 +312,4 @@ def test_bad_options():
     with pytest.raises(InputError, match="server: found 'vasp', expected one of auto, ipi, ase, c"):
         toy_client(Address(path="x"), server="vasp")
     with pytest.raises(InputError, match="connections: found 0"):
-        toy_client(Address(path="x"), n_connections=0)
+        toy_client(Address(path="x"), connections=0)

@@ -7,7 +7,7 @@ from helpers import toy_molecules
 
 from aptnn_md.engines.client.evaluator import Evaluator
 from aptnn_md.engines.client.increments import IncrementSettings, IncrementStream
-from aptnn_md.engines.client.trail import Geometry, Trail
+from aptnn_md.engines.client.trail import StepGeometry, Trail
 from aptnn_md.errors import InputError, RunError
 from aptnn_md.stream import StreamReader
 
@@ -241,7 +241,7 @@ def test_time_step_from_the_server_or_from_here(tmp_path):
 
 def test_torn_records_of_a_trail_do_not_count(tmp_path):
     rng = np.random.default_rng(2)
-    geometries = [Geometry(n, CELL, rng.normal(size=(2, 3, 3))) for n in range(5)]
+    geometries = [StepGeometry(n, CELL, rng.normal(size=(2, 3, 3))) for n in range(5)]
     trail = Trail(tmp_path / "t", (2, 3, 3), 4)
     for geometry in geometries:
         trail.append(geometry, np.full(4, float(geometry.step)))
@@ -263,6 +263,44 @@ def test_torn_records_of_a_trail_do_not_count(tmp_path):
         trail.close()
     with pytest.raises(InputError, match="trail: found other records"):
         Trail(tmp_path / "t", (2, 3, 3), 1)
+
+
+def test_a_damaged_trail_is_refused_and_left_as_it_is(tmp_path):
+    rng = np.random.default_rng(3)
+    trail = Trail(tmp_path / "t", (1, 2, 3), 2)
+    for step in range(6):
+        trail.append(StepGeometry(step, CELL, rng.normal(size=(1, 2, 3))), np.full(2, step))
+    trail.close()
+    steps = tmp_path / "t" / "steps"
+    whole = steps.read_bytes()
+    for byte in range(3, len(whole) * 5 // 6, 7):
+        damaged = bytearray(whole)
+        damaged[byte] ^= 1 << byte % 8
+        steps.write_bytes(damaged)
+        with pytest.raises(InputError, match=r"damaged"):
+            Trail(tmp_path / "t", (1, 2, 3), 2)
+        assert steps.read_bytes() == damaged
+
+
+def test_zeros_after_a_power_failure_are_overwritten(tmp_path):
+    geometries = [StepGeometry(n, CELL, np.full((1, 2, 3), float(n))) for n in range(4)]
+    trail = Trail(tmp_path / "t", (1, 2, 3), 2)
+    for geometry in geometries[:3]:
+        trail.append(geometry, np.zeros(2))
+    trail.close()
+    steps = tmp_path / "t" / "steps"
+    whole = steps.read_bytes()
+    steps.write_bytes(whole[:-9] + bytes(9 + 2 * len(whole)))
+    trail = Trail(tmp_path / "t", (1, 2, 3), 2)
+    assert len(trail) == 2
+    trail.append(geometries[2], np.zeros(2))
+    trail.append(geometries[3], np.ones(2))
+    trail.close()
+    again = Trail(tmp_path / "t", (1, 2, 3), 2)
+    assert len(again) == 4
+    np.testing.assert_array_equal(again.values(2), [[0, 0], [1, 1]])
+    assert again.find(geometries[3].positions) == 3
+    again.close()
 
 
 def test_no_space_for_the_trail(tmp_path):

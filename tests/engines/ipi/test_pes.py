@@ -14,14 +14,14 @@ pytest.importorskip("ipi")
 from ipi.pes import load_pes
 from ipi.utils.units import UnitMap
 
+from aptnn_md import atomic_units
+from aptnn_md.atomic_units import IPI
 from aptnn_md.engines.ase.calculator import APTCalculator
 from aptnn_md.engines.client.answers import Answers
 from aptnn_md.engines.client.dipole_change import DipoleChange, nearest_image
 from aptnn_md.engines.client.evaluator import Evaluator, read_template
 from aptnn_md.engines.client.extras import decode_tensor, tensor_key
 from aptnn_md.engines.electric_field import checked_field
-from aptnn_md.engines.ipi import atomic_units
-from aptnn_md.engines.ipi.atomic_units import IPI
 from aptnn_md.engines.ipi.pes import EvaluatorDriver
 from aptnn_md.errors import InputError
 from aptnn_md.prediction.predictor import Predictor

@@ -13,7 +13,8 @@ from helpers.oscillators import langevin_velocities
 from aptnn_md.atoms.partition import parse_groups
 from aptnn_md.cli import main
 from aptnn_md.engines.ase.calculator import APTCalculator
-from aptnn_md.engines.ase.md import MDSettings, run_md
+from aptnn_md.engines.ase.md import run_md
+from aptnn_md.engines.ase.settings import MDSettings
 from aptnn_md.errors import InputError
 from aptnn_md.spectra.options import VelocityOptions
 from aptnn_md.spectra.velocities.of_streams import velocity_spectrum_of_streams
