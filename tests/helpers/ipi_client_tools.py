@@ -1,7 +1,6 @@
 """i-PI as a server in a process of its own, and clients with the toy molecules for it."""
 
 import itertools
-import multiprocessing
 import os
 import socket
 import time
@@ -17,9 +16,8 @@ from aptnn_md.engines.client.evaluator import Evaluator
 from aptnn_md.engines.client.increments import IncrementSettings, IncrementStream
 from helpers import toy_molecules
 from helpers.ipi_inputs import write_input
+from helpers.processes import FORK
 
-# processes that need not import all again
-FORK = multiprocessing.get_context("fork")
 _numbers = itertools.count()
 
 
