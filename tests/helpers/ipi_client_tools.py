@@ -3,6 +3,7 @@
 import itertools
 import os
 import socket
+import sys
 import time
 from pathlib import Path
 
@@ -95,6 +96,8 @@ def _run_ipi(directory, source, prefix):
     softexit.__init__()
     # the threads of the one that was forked are not here, and OpenMP would wait for them
     torch.set_num_threads(1)
+    # i-PI finalizes MPI when it ends; that of the process that was forked would wait for ever
+    sys.modules.pop("mpi4py.MPI", None)
     with open(source) as file:
         simulation = Simulation.load_from_xml(file, request_banner=False, sockets_prefix=prefix)
     softexit.hard_exit = True

@@ -11,7 +11,7 @@ import ase.io
 import numpy as np
 import pytest
 from helpers import toy_molecules
-from helpers.paths import DRIVERS, ROOT
+from helpers.paths import DRIVERS
 
 pytest.importorskip("ipi")
 
@@ -21,6 +21,7 @@ from helpers.ipi_inputs import PILE, Checkpoint, write_input
 from helpers.processes import SCRIPTS, has_ended, needs_mpirun, start_mpirun, wait_for
 from helpers.socket_server import Talk
 
+from aptnn_md.bundled import bundled_path
 from aptnn_md.engines.client.extras import APT_KEY, decode_tensor
 from aptnn_md.engines.client.ranks import shares
 from aptnn_md.prediction.predictor import Predictor
@@ -99,7 +100,7 @@ def test_a_stream_from_two_ranks_whose_root_is_killed(tmp_path, n_kills):
 
 @needs_mpirun
 def test_tensors_of_the_command_are_the_predictors(tmp_path):
-    atoms = ase.io.read(ROOT / "aptnn_md/bundled/water64.extxyz")[:6]
+    atoms = ase.io.read(bundled_path("water64.extxyz"))[:6]
     ase.io.write(tmp_path / "start.xyz", atoms)
     talk = Talk()
     talk.listener.settimeout(60)
