@@ -8,6 +8,7 @@ of each other has its units and signs right, for no two of them have a unit in c
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -177,7 +178,7 @@ def _forces(result: PointResult) -> FloatArray:
 
 
 def _derivative(
-    pairs: list[tuple[float | FloatArray | None, float | FloatArray | None]], step: float
+    pairs: Sequence[tuple[float | FloatArray | None, float | FloatArray | None]], step: float
 ) -> FloatArray:
     """Central differences; the first axis is the direction."""
     values = [(np.asarray(f), np.asarray(b)) for f, b in pairs]

@@ -62,15 +62,16 @@ class Server:
             toy_force=toy_force,
             **options,
         )
-        self.process = None
-        self.start()
+        self.process = self.start()
 
     def start(self, source="input.xml"):
+        """Start i-PI; its process."""
         # what a killed server leaves
         Path(self.address.path or "/nowhere").unlink(missing_ok=True)
         arguments = (self.directory, source, self.prefix)
         self.process = FORK.Process(target=_run_ipi, args=arguments, daemon=True)
         self.process.start()
+        return self.process
 
     def wait(self, seconds=60):
         self.process.join(seconds)

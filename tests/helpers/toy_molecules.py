@@ -6,6 +6,8 @@ depends on both bonds and on the angle, so an index transposition changes every 
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 import numpy as np
 from ase import Atoms, units
 from ase.calculators.calculator import Calculator, all_changes
@@ -104,7 +106,7 @@ class Committee(Tensors):
 class Potential(Calculator):
     """The analytic potential; counts its calls."""
 
-    implemented_properties = ("energy", "free_energy", "forces", "stress")
+    implemented_properties: ClassVar = ["energy", "free_energy", "forces", "stress"]
 
     def __init__(self):
         super().__init__()
@@ -112,6 +114,7 @@ class Potential(Calculator):
 
     def calculate(self, atoms=None, properties=("energy",), system_changes=all_changes):
         super().calculate(atoms, properties, system_changes)
+        assert self.atoms is not None
         self.n_calls += 1
         energy, forces, virial = energy_forces_virial(self.atoms.positions)
         self.results = {"energy": energy, "free_energy": energy, "forces": forces}
