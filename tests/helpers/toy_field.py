@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import time
-from typing import ClassVar
 
 import numpy as np
 from ase.calculators.calculator import Calculator, all_changes
@@ -65,7 +64,7 @@ class FieldPotential(Calculator):
     delay : seconds a calculation takes
     """
 
-    implemented_properties: ClassVar = ["energy", "forces", "dipole"]
+    implemented_properties = ["energy", "forces", "dipole"]  # noqa: RUF012 as in ASE
 
     def __init__(self, hyper=0.0, longest=10.0, log=None, delay=0.0):
         super().__init__()

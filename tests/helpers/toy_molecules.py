@@ -6,8 +6,6 @@ depends on both bonds and on the angle, so an index transposition changes every 
 
 from __future__ import annotations
 
-from typing import ClassVar
-
 import numpy as np
 from ase import Atoms, units
 from ase.calculators.calculator import Calculator, all_changes
@@ -106,7 +104,7 @@ class Committee(Tensors):
 class Potential(Calculator):
     """The analytic potential; counts its calls."""
 
-    implemented_properties: ClassVar = ["energy", "free_energy", "forces", "stress"]
+    implemented_properties = ["energy", "free_energy", "forces", "stress"]  # noqa: RUF012 as in ASE
 
     def __init__(self):
         super().__init__()
