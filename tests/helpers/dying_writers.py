@@ -29,7 +29,9 @@ def write_for_ever(path: Path, checkpoint: Path, generation: int, ready: Event) 
     """An MD run: continues from its checkpoint, which it writes after a commit of the stream."""
     step = int(checkpoint.read_text()) if checkpoint.exists() else 0
     rng = np.random.default_rng(generation)
-    ready.set()
+    first_step = step
+    if generation % 5 == 4:
+        ready.set()
     with StreamWriter(path, HEADER, step, commit_frames=11, commit_seconds=1e9) as writer:
         while True:
             rate = rate_of(step, generation)
@@ -38,6 +40,9 @@ def write_for_ever(path: Path, checkpoint: Path, generation: int, ready: Event) 
                 step, 0.5 * step, {"bead": rate}, f_sum=[1.0] * 150, polarizability_rates=changes
             )
             step += STRIDE
+            # on a busy machine a start takes long, and most kills are to fall into writing
+            if step == first_step + 12 * STRIDE:
+                ready.set()
             if rng.random() < 0.02:
                 writer.commit()
                 partial = checkpoint.with_suffix(".partial")
