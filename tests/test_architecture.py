@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ast
 import importlib.util
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -16,6 +17,7 @@ import pytest
 import aptnn_md
 
 PACKAGE = Path(aptnn_md.__file__).parent
+TESTS = Path(__file__).parent
 
 FLOORS: tuple[tuple[str, ...], ...] = (
     ("foundation",),
@@ -190,3 +192,22 @@ def test_all_is_there() -> None:
         assert module.__doc__
         for name in getattr(module, "__all__", []):
             assert hasattr(module, name)
+
+
+def test_no_test_imports_another() -> None:
+    tests = {path.stem for path in TESTS.rglob("test_*.py")}
+    for path in TESTS.rglob("*.py"):
+        # what several share is in helpers, and programs in strings import it from there, too
+        found = set(re.findall(r"^\s*(?:from|import)\s+([\w.]+)", path.read_text("utf-8"), re.M))
+        names = {part for module in found for part in module.split(".")}
+        assert not names & tests, f"{path}: imports {names & tests}: move what is shared to helpers"
+
+
+def test_every_room_has_tests() -> None:
+    for name in FLOOR_OF:
+        places = [TESTS / name] if name not in {"foundation", "demo"} else [TESTS]
+        assert any(list(place.glob("**/test_*.py")) for place in places), f"tests/{name}: no tests"
+    for path in TESTS.rglob("test_*.py"):
+        folder = path.relative_to(TESTS).parts[0]
+        known = {*FLOOR_OF, "integration", "benchmarks", "examples"}
+        assert path.parent == TESTS or folder in known, f"{path}: the package has no room {folder}"

@@ -10,16 +10,25 @@ import importlib
 from typing import TYPE_CHECKING
 
 _HOME = {
+    "LabelTolerances": "aptnn_md.testing.labels",
     "assert_equivariant": "aptnn_md.testing.equivariance",
     "check_engine": "aptnn_md.testing.engines",
+    "check_label_engine": "aptnn_md.testing.labels",
     "check_tensor_model": "aptnn_md.testing.models",
 }
 
-__all__ = ["assert_equivariant", "check_engine", "check_tensor_model"]
+__all__ = [
+    "LabelTolerances",
+    "assert_equivariant",
+    "check_engine",
+    "check_label_engine",
+    "check_tensor_model",
+]
 
 if TYPE_CHECKING:
     from aptnn_md.testing.engines import check_engine
     from aptnn_md.testing.equivariance import assert_equivariant
+    from aptnn_md.testing.labels import LabelTolerances, check_label_engine
     from aptnn_md.testing.models import check_tensor_model
 
 
@@ -31,4 +40,4 @@ def __getattr__(name: str) -> object:
 
 
 def __dir__() -> list[str]:
-    return [*globals(), *__all__]
+    return sorted({*globals(), *__all__})

@@ -2,6 +2,9 @@ import numpy as np
 import pytest
 from ase import Atoms
 from ase.neighborlist import neighbor_list
+
+pytest.importorskip("torch")
+
 from helpers.systems import triclinic
 
 from aptnn_md.atoms import neighbours as module

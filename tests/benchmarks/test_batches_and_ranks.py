@@ -5,29 +5,22 @@ python -m pytest tests/benchmarks/test_batches_and_ranks.py -m benchmark -s
 
 import json
 import os
-import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from helpers.processes import mpirun_command, mpirun_environment, needs_mpirun
 
 pytestmark = [pytest.mark.benchmark, pytest.mark.ipi, pytest.mark.mace]
 
 
-@pytest.mark.skipif(shutil.which("mpirun") is None, reason="there is no mpirun")
+@needs_mpirun
 def test_two_ranks_beat_one():
     pytest.importorskip("mpi4py")
-    environment = os.environ | {
-        "OMP_NUM_THREADS": "1",
-        "OMPI_ALLOW_RUN_AS_ROOT": "1",
-        "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1",
-        "OMPI_MCA_hwloc_base_binding_policy": "none",
-    }
-    script = Path(__file__).with_name("mpi_beads.py")
     done = subprocess.run(
-        ["mpirun", "--oversubscribe", "-n", "2", sys.executable, str(script)],
-        env=environment,
+        mpirun_command("-n", 2, sys.executable, Path(__file__).with_name("mpi_beads.py")),
+        env=mpirun_environment(),
         capture_output=True,
         text=True,
         timeout=900,

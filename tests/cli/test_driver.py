@@ -9,7 +9,7 @@ from pathlib import Path
 import ase.io
 import numpy as np
 import pytest
-from test_client_servers import Talk
+from helpers.socket_server import Talk
 
 from aptnn_md.atomic_units import IPI
 from aptnn_md.bundled import bundled_path

@@ -11,7 +11,8 @@ pytest.importorskip("ipi")
 if importlib.util.find_spec("mace") is None:  # without importing it: that changes settings
     pytest.skip("needs mace-torch", allow_module_level=True)
 
-from test_ipi import ROOT, run_example
+from helpers.ipi_examples import run_example
+from helpers.paths import ROOT
 
 from aptnn_md.stream import StreamReader
 

@@ -32,4 +32,4 @@ def entered_files() -> Iterator[set[str]]:
         yield found
     finally:
         sys.setprofile(before)
-        threading.setprofile(None)  # type: ignore[arg-type]
+        threading.setprofile(None)

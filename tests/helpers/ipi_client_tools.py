@@ -1,9 +1,9 @@
 """i-PI as a server in a process of its own, and clients with the toy molecules for it."""
 
 import itertools
-import multiprocessing
 import os
 import socket
+import sys
 import time
 from pathlib import Path
 
@@ -18,9 +18,8 @@ from aptnn_md.engines.client.increments import IncrementSettings, IncrementStrea
 from aptnn_md.engines.client.settings import ClientSettings
 from helpers import toy_molecules
 from helpers.ipi_inputs import write_input
+from helpers.processes import FORK
 
-# processes that need not import all again
-FORK = multiprocessing.get_context("fork")
 _numbers = itertools.count()
 
 
@@ -64,15 +63,16 @@ class Server:
             toy_force=toy_force,
             **options,
         )
-        self.process = None
-        self.start()
+        self.process = self.start()
 
     def start(self, source="input.xml"):
+        """Start i-PI; its process."""
         # what a killed server leaves
         Path(self.address.path or "/nowhere").unlink(missing_ok=True)
         arguments = (self.directory, source, self.prefix)
         self.process = FORK.Process(target=_run_ipi, args=arguments, daemon=True)
         self.process.start()
+        return self.process
 
     def wait(self, seconds=60):
         self.process.join(seconds)
@@ -98,6 +98,8 @@ def _run_ipi(directory, source, prefix):
     softexit.__init__()
     # the threads of the one that was forked are not here, and OpenMP would wait for them
     torch.set_num_threads(1)
+    # i-PI finalizes MPI when it ends; that of the process that was forked would wait for ever
+    sys.modules.pop("mpi4py.MPI", None)
     with open(source) as file:
         simulation = Simulation.load_from_xml(file, request_banner=False, sockets_prefix=prefix)
     softexit.hard_exit = True

@@ -123,7 +123,7 @@ def go_on_toy(
     # i-PI looks for signals once a second, and waits for that when it ends
     monkeypatch.setattr(importlib.import_module("ipi.utils.softexit"), "SOFTEXITLATENCY", 0.05)
     settings = StreamSettings(
-        "run.zarr", estimators=estimators, groups=groups, **{"stride": 1, **stream}
+        Path("run.zarr"), estimators=estimators, groups=groups, **{"stride": 1, **stream}
     )
     assert run_ipi(source, settings, model or toy_molecules.Tensors()).finished
     paths = sorted(directory.glob("run.state_*"), key=lambda path: int(path.name.split("_")[1]))

@@ -5,6 +5,7 @@ python ipi_toy_run.py INPUT STREAM STRIDE ESTIMATORS [TOTAL_STEPS]
 
 import logging
 import sys
+from pathlib import Path
 
 from aptnn_md.engines.ipi.runner import run_ipi
 from aptnn_md.engines.ipi.streaming import StreamSettings
@@ -13,7 +14,7 @@ from helpers import toy_molecules
 if __name__ == "__main__":
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     source, stream, stride, estimators, *steps = sys.argv[1:]
-    settings = StreamSettings(stream, int(stride), tuple(estimators.split(",")), "element")
+    settings = StreamSettings(Path(stream), int(stride), tuple(estimators.split(",")), "element")
     summary = run_ipi(
         source, settings, toy_molecules.Tensors(), total_steps=int(steps[0]) if steps else None
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import cache
+from typing import Any
 
 import numpy as np
 import torch
@@ -57,7 +58,7 @@ def random_checkpoint(
     )
 
 
-def _balance(model: torch.nn.Module) -> None:
+def _balance(model: Any) -> None:
     """Give every irrep of every element unit rms on a sample and a mean of its own."""
     from aptnn_md.atoms.neighbours import build_graph
 

@@ -64,7 +64,7 @@ class FieldPotential(Calculator):
     delay : seconds a calculation takes
     """
 
-    implemented_properties = ("energy", "forces", "dipole")
+    implemented_properties = ["energy", "forces", "dipole"]  # noqa: RUF012 as in ASE
 
     def __init__(self, hyper=0.0, longest=10.0, log=None, delay=0.0):
         super().__init__()
@@ -76,6 +76,7 @@ class FieldPotential(Calculator):
 
     def calculate(self, atoms=None, properties=("energy",), system_changes=all_changes):
         super().calculate(atoms, properties, system_changes)
+        assert self.atoms is not None
         positions, field = self.atoms.positions, self.field
         first, _, _, _, alpha = _alpha(positions)
         if np.linalg.norm(first, axis=1).max() > self.longest:
@@ -102,8 +103,6 @@ class FieldPotential(Calculator):
 class DipolePotential(FieldPotential):
     """Knows no field."""
 
-    set_electric_field = None
-
     def __getattribute__(self, name):
         if name == "set_electric_field":
             raise AttributeError(name)
@@ -115,6 +114,7 @@ class PeriodicDipole(DipolePotential):
 
     def calculate(self, *arguments, **keywords):
         super().calculate(*arguments, **keywords)
+        assert self.atoms is not None
         fractions = self.results["dipole"] @ np.linalg.inv(self.atoms.cell.array)
         jumps = np.round(1e4 * self.atoms.positions[0]) % 3 - 1
         self.results["dipole"] = (fractions - np.round(fractions) + jumps) @ self.atoms.cell.array

@@ -104,7 +104,7 @@ class Committee(Tensors):
 class Potential(Calculator):
     """The analytic potential; counts its calls."""
 
-    implemented_properties = ("energy", "free_energy", "forces", "stress")
+    implemented_properties = ["energy", "free_energy", "forces", "stress"]  # noqa: RUF012 as in ASE
 
     def __init__(self):
         super().__init__()
@@ -112,6 +112,7 @@ class Potential(Calculator):
 
     def calculate(self, atoms=None, properties=("energy",), system_changes=all_changes):
         super().calculate(atoms, properties, system_changes)
+        assert self.atoms is not None
         self.n_calls += 1
         energy, forces, virial = energy_forces_virial(self.atoms.positions)
         self.results = {"energy": energy, "free_energy": energy, "forces": forces}

@@ -11,7 +11,8 @@ import pytest
 from helpers.die_at import run_and_die
 
 from aptnn_md.engines.ase.calculator import APTCalculator
-from aptnn_md.engines.ase.md import MDSettings, run_md
+from aptnn_md.engines.ase.md import run_md
+from aptnn_md.engines.ase.settings import MDSettings
 from aptnn_md.stream import StreamReader
 
 

@@ -1,7 +1,6 @@
 """i-PI killed at any moment and started again: each step once, every bit as in an unbroken run."""
 
 import contextlib
-import os
 import random
 import signal
 import subprocess
@@ -12,11 +11,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 from helpers import toy_molecules
-from helpers.paths import HELPERS, TESTS
+from helpers.paths import HELPERS
 
 pytest.importorskip("ipi")
 
 from helpers.ipi_inputs import PILE, SVR, write_input
+from helpers.processes import environment
 
 from aptnn_md.engines.ipi.runner import run_ipi
 from aptnn_md.engines.ipi.streaming import StreamSettings
@@ -58,14 +58,10 @@ def make_input(directory, steps, dynamics, with_plugin, sleep):
 
 
 def start(directory, command):
-    environment = os.environ | {
-        "PYTHONPATH": os.pathsep.join([str(TESTS), *sys.path]),
-        "OMP_NUM_THREADS": "1",
-    }
     return subprocess.Popen(
         command,
         cwd=directory,
-        env=environment,
+        env=environment(),
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,

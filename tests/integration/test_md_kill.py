@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import random
 import resource
 import signal
@@ -13,7 +12,7 @@ import time
 import ase.io
 import numpy as np
 import pytest
-from helpers.paths import TESTS
+from helpers.processes import environment
 
 from aptnn_md.demo import MODEL, water_box
 from aptnn_md.engines.ase.restart import DynamicsState
@@ -50,13 +49,8 @@ sys.exit(0 if summary.finished else 130)
 
 
 def launch(directory, *options):
-    environment = {
-        **os.environ,
-        "PYTHONPATH": os.pathsep.join([str(TESTS), *sys.path]),
-        "OMP_NUM_THREADS": "1",
-    }
     command = [sys.executable, "-c", PROGRAM, str(directory), *options]
-    return subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True)
+    return subprocess.Popen(command, env=environment(), stderr=subprocess.PIPE, text=True)
 
 
 def wait_for_the_run(process, directory, changed_after):
@@ -172,7 +166,7 @@ def test_killed_command_with_the_bundled_networks(tmp_path):
         program = "import sys; from aptnn_md.cli import main; sys.exit(main())"
         return subprocess.Popen(
             [sys.executable, "-c", program, *words],
-            env={**os.environ, "OMP_NUM_THREADS": "1"},
+            env=environment(),
             cwd=tmp_path,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,

@@ -17,6 +17,7 @@ from aptnn_md.labels.engines.interface import load_engine
 from aptnn_md.labels.job import LabelJob, run_labels
 from aptnn_md.labels.labelled_file import FrameToLabel
 from aptnn_md.labels.points import PointFailure
+from aptnn_md.testing import LabelTolerances, check_label_engine
 
 # no symmetry at all, so that every component of every tensor is one of its own
 WATER = Atoms("OHH", positions=[[0, 0, 0], [0.98, 0.10, 0.05], [-0.30, 0.91, 0.12]])
@@ -61,6 +62,18 @@ TEMPLATE = """
  &END
 &END
 """
+
+
+def test_conventions_of_tblite():
+    pytest.importorskip("tblite")
+    check_label_engine(load_engine("tblite"), HYPOCHLOROUS_ACID, atom=1)
+    hydroxide = Atoms("OH", positions=[[0, 0, 0], [0.70, 0.55, 0.35]])
+    check_label_engine(load_engine("tblite"), hydroxide, charge=-1.0)
+
+
+def test_conventions_of_pyscf():
+    pytest.importorskip("pyscf")
+    check_label_engine(load_engine(HARTREE_FOCK), WATER, atom=2)
 
 
 def label(tmp_path, spec, atoms, kind, *args, **settings):
@@ -270,6 +283,7 @@ def test_cp2k_periodic_field_equals_berry_phase(tmp_path):
     assert found["pgt_acoustic_sum"] < 0.01
     assert found["asymmetry"] < 0.01
     assert not list(Path(tmp_path).glob("*.wfn"))
+    check_label_engine(load_engine(spec), atoms, atom=1, tolerances=LabelTolerances(apt=5e-3))
     template.write_text(TEMPLATE.replace("MAX_SCF 60", "MAX_SCF 3"))
     engine = load_engine(spec)
     with pytest.raises(PointFailure, match="SCF did not converge"):

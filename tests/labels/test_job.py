@@ -1,18 +1,22 @@
 """Labels from single points, on an analytic engine through the protocol for ASE calculators."""
 
 import os
-import shutil
 import signal
 import subprocess
 import sys
 import time
-from pathlib import Path
 
 import ase.io
 import numpy as np
 import pytest
 from helpers import toy_field, toy_molecules
-from helpers.paths import TESTS
+from helpers.processes import (
+    SCRIPTS,
+    environment,
+    mpirun_command,
+    mpirun_environment,
+    needs_mpirun,
+)
 
 from aptnn_md.atomic_units import FIELD
 from aptnn_md.cli import main
@@ -197,17 +201,15 @@ def test_processes_killed_and_resumed_give_the_same_file(tmp_path):
     structures[2].positions[1] += 0.5 * (structures[2].positions[1] - structures[2].positions[0])
     ase.io.write(data, structures)
     engine = spec(log=str(log), delay=0.05, longest=1.3)
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(TESTS), *sys.path])}
 
     def command(out):
-        program = Path(sys.executable).parent / "aptnn-md"
         return [
-            str(program), "label", "--engine", engine, "--jobs", str(jobs),
+            str(SCRIPTS / "aptnn-md"), "label", "--engine", engine, "--jobs", str(jobs),
             "--data", str(data), "--out", str(out), "--property", "apt,pgt",
         ]  # fmt: skip
 
     out = tmp_path / "out.extxyz"
-    process = subprocess.Popen(command(out), env=environment)
+    process = subprocess.Popen(command(out), env=environment())
     while not log.exists() or len(log.read_text().splitlines()) < 20:
         assert process.poll() is None
         time.sleep(0.02)
@@ -218,7 +220,7 @@ def test_processes_killed_and_resumed_give_the_same_file(tmp_path):
     while settled != (settled := log.stat().st_size):
         time.sleep(0.5)  # the processes of a killed run end by themselves
     assert settled < 4 * 13 * len(log.read_text().splitlines()[0])
-    subprocess.run(command(out), env=environment, check=True)
+    subprocess.run(command(out), env=environment(), check=True)
     lines = log.read_text().splitlines()
     # a point that was at work when the run was killed has no file: only these are done again
     assert len(set(lines)) == 4 * 13
@@ -228,7 +230,7 @@ def test_processes_killed_and_resumed_give_the_same_file(tmp_path):
     assert out.read_bytes() == resumed
 
 
-@pytest.mark.skipif(shutil.which("mpirun") is None, reason="there is no mpirun")
+@needs_mpirun
 def test_mpi_gives_the_same_file(tmp_path):
     pytest.importorskip("mpi4py")
     data, out = tmp_path / "frames.extxyz", tmp_path / "out.extxyz"
@@ -236,13 +238,11 @@ def test_mpi_gives_the_same_file(tmp_path):
     label(tmp_path, ase.io.read(data, ":"))
     expected = out.read_bytes()
     out.unlink()
-    root = ["--allow-run-as-root"] if os.getuid() == 0 else []
-    program = str(Path(sys.executable).parent / "aptnn-md")
-    command = ["mpirun", *root, "--oversubscribe", "-n", "2", sys.executable, "-m"]
-    command += ["mpi4py.futures", program, "label", "--mpi", "--engine", ENGINE]
-    command += ["--data", str(data), "--out", str(out), "--work", str(tmp_path / "work")]
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(TESTS), *sys.path])}
-    subprocess.run(command, env=environment, check=True)
+    command = mpirun_command(
+        *("-n", 2, sys.executable, "-m", "mpi4py.futures", SCRIPTS / "aptnn-md", "label", "--mpi"),
+        *("--engine", ENGINE, "--data", data, "--out", out, "--work", tmp_path / "work"),
+    )
+    subprocess.run(command, env=mpirun_environment(), check=True)
     assert out.read_bytes() == expected
 
 

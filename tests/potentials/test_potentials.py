@@ -17,6 +17,7 @@ from ase.build import make_supercell
 from ase.calculators.lj import LennardJones
 from helpers.paths import ROOT
 
+from aptnn_md.bundled import bundled_path
 from aptnn_md.errors import InputError
 from aptnn_md.potentials.loading import load_potential
 from aptnn_md.potentials.mace import (
@@ -33,7 +34,7 @@ pytestmark = [
     pytest.mark.skipif(importlib.util.find_spec("mace") is None, reason="needs mace-torch"),
 ]
 
-BUNDLED = ROOT / "aptnn_md" / "bundled" / "water-mace.json"
+BUNDLED = bundled_path("water-mace.json")
 PACK = ROOT / "examples" / "water_mace" / "pack.py"
 TRICLINIC = np.array([[5.1, 0.3, -0.4], [1.7, 4.6, 0.2], [-0.6, 1.1, 4.9]])
 """Shorter than twice the cutoff: atoms see several images of each other and of themselves."""

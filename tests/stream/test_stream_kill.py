@@ -5,50 +5,16 @@ from __future__ import annotations
 import itertools
 import multiprocessing
 import shutil
+import signal
 import time
-from multiprocessing.synchronize import Event
 from pathlib import Path
 
 import numpy as np
-import pytest
+from helpers.dying_writers import HEADER, STRIDE, rate_of, write_for_ever
+from helpers.processes import FORK, die
 
-from aptnn_md.stream import StreamHeader, StreamReader, StreamWriter
+from aptnn_md.stream import StreamReader, StreamWriter
 from aptnn_md.stream import store as stream_store
-
-STRIDE = 3
-# large frames, so that chunks are short and restarts cut and drop many of them
-N_GROUPS = 150
-HEADER = StreamHeader(
-    timestep=0.5, stride=STRIDE, groups=tuple(f"molecule {i}" for i in range(N_GROUPS))
-)
-
-
-def rate_of(step: int, generation: int) -> np.ndarray:
-    """Ṁ that tells which process wrote it."""
-    group, axis = np.ogrid[:N_GROUPS, :3]
-    rate = np.sin(step + 3.0 * group + axis)
-    rate[0, 0] = generation
-    return rate
-
-
-def write_for_ever(path: Path, checkpoint: Path, generation: int, ready: Event) -> None:
-    """An MD run: goes on from its checkpoint, which it writes after a commit of the stream."""
-    step = int(checkpoint.read_text()) if checkpoint.exists() else 0
-    rng = np.random.default_rng(generation)
-    ready.set()
-    with StreamWriter(path, HEADER, step, commit_frames=11, commit_seconds=1e9) as writer:
-        while True:
-            rate = rate_of(step, generation)
-            changes = {"bead": np.concatenate([rate, -rate], axis=1)}
-            writer.append(
-                step, 0.5 * step, {"bead": rate}, f_sum=[1.0] * 150, polarizability_rates=changes
-            )
-            step += STRIDE
-            if rng.random() < 0.02:
-                writer.commit()
-                partial = checkpoint.with_suffix(".partial")
-                partial.write_text(str(step))
-                partial.replace(checkpoint)
 
 
 def check(path: Path, first_steps: list[int], checkpoint: int) -> int:
@@ -100,26 +66,15 @@ def test_kill_at_any_moment(tmp_path: Path) -> None:
     assert len(set(n_frames)) >= 4, "the kills did not fall into writing"
 
 
-class Died(BaseException):
-    """Stands for the end of the process."""
-
-
-def test_death_between_any_two_file_operations(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """A restart that cuts chunks and grows again, ended before each of its file operations."""
-    original, path = tmp_path / "original", tmp_path / "s"
-    with StreamWriter(original, HEADER, 0) as writer:
-        for step in range(0, 40 * STRIDE, STRIDE):
-            writer.append(step, 0.5 * step, {"bead": rate_of(step, 0)}, f_sum=[1.0] * 150)
-    first_step, checkpoint = 23 * STRIDE, 23 * STRIDE
+def rewrite(path: Path, first_step: int, n_operations: int) -> None:
+    """A restart that cuts chunks and grows again; it ends before its next file operation."""
     write_whole, unlink = stream_store.write_whole, Path.unlink
-    operations_left = 0
+    operations_left = n_operations
 
     def count() -> None:
         nonlocal operations_left
         if operations_left == 0:
-            raise Died
+            die()
         operations_left -= 1
 
     def counted_write(target: Path, data: bytes) -> None:
@@ -130,28 +85,31 @@ def test_death_between_any_two_file_operations(
         count()
         unlink(target, missing_ok)
 
+    stream_store.write_whole = counted_write
+    Path.unlink = counted_unlink  # type: ignore[method-assign]
+    with StreamWriter(path, HEADER, first_step) as writer:
+        for step in range(first_step, 30 * STRIDE, STRIDE):
+            writer.append(step, 0.5 * step, {"bead": rate_of(step, 1)}, f_sum=[1.0] * 150)
+            if step % 2 == 0:
+                writer.commit()
+
+
+def test_death_between_any_two_file_operations(tmp_path: Path) -> None:
+    """A process is killed before each of its file operations in turn."""
+    original, path = tmp_path / "original", tmp_path / "s"
+    with StreamWriter(original, HEADER, 0) as writer:
+        for step in range(0, 40 * STRIDE, STRIDE):
+            writer.append(step, 0.5 * step, {"bead": rate_of(step, 0)}, f_sum=[1.0] * 150)
+    first_step, checkpoint = 23 * STRIDE, 23 * STRIDE
     found = []
     for n_operations in itertools.count():
         shutil.rmtree(path, ignore_errors=True)
         shutil.copytree(original, path)
-        operations_left = n_operations
-        with monkeypatch.context() as patch:
-            patch.setattr(stream_store, "write_whole", counted_write)
-            patch.setattr(Path, "unlink", counted_unlink)
-            try:
-                writer = StreamWriter(path, HEADER, first_step)
-                for step in range(first_step, 30 * STRIDE, STRIDE):
-                    writer.append(step, 0.5 * step, {"bead": rate_of(step, 1)}, f_sum=[1.0] * 150)
-                    if step % 2 == 0:
-                        writer.commit()
-                writer.close()
-                died = False
-            except Died:
-                died = True
-        if died and "writer" in locals():
-            writer._buffer.clear()  # a dead process writes nothing more
-            writer.close()
-            del writer
+        process = FORK.Process(target=rewrite, args=(path, first_step, n_operations))
+        process.start()
+        process.join()
+        assert process.exitcode in (0, -signal.SIGKILL)
+        died = process.exitcode != 0
         found.append(check(path, [0, first_step], checkpoint))
         if not died:
             break

@@ -14,6 +14,7 @@ from ase.calculators.calculator import Calculator, all_changes
 from ase.md.bussi import Bussi
 from ase.md.nose_hoover_chain import NoseHooverChainNVT
 from ase.md.verlet import VelocityVerlet
+from helpers.observed_runs import settings, start
 from helpers.systems import SMALL_ACE
 
 from aptnn_md.atoms.groups import Groups
@@ -33,17 +34,6 @@ from aptnn_md.spectra.convergence.monitor import Monitor
 from aptnn_md.spectra.convergence.stopping import ConvergenceStop
 from aptnn_md.spectra.options import InfraredOptions
 from aptnn_md.stream import StreamReader
-
-
-def start(n_molecules=2, **options):
-    atoms = toy.structure(n_molecules, pbc=True, **options)
-    atoms.calc = APTCalculator(toy.Tensors(), toy.Potential())
-    return atoms
-
-
-def settings(n_steps, thermostat="none", **options):
-    known = {"timestep": 0.5, "stride": 3, "tau": 20.0, "friction": 20.0, "seed": 11}
-    return MDSettings(picoseconds=n_steps * 5e-4, thermostat=thermostat, **(known | options))
 
 
 def arrays_of(path):

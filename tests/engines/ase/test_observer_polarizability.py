@@ -8,9 +8,8 @@ import pytest
 from ase import units
 from ase.md.verlet import VelocityVerlet
 from helpers import toy_field
-from helpers.observed_runs import stream_run
+from helpers.observed_runs import settings, start, stream_run
 from helpers.toy_tensors import Both, BothCommittee
-from test_md import settings, start
 
 from aptnn_md.atoms.partition import parse_groups
 from aptnn_md.atoms.rates import polarizability_rate

@@ -10,8 +10,9 @@ import pytest
 
 pytest.importorskip("ipi")
 
-from helpers.ipi_client_tools import FORK, Server, toy_client
+from helpers.ipi_client_tools import Server, toy_client
 from helpers.ipi_inputs import PILE
+from helpers.processes import FORK
 
 from aptnn_md.stream import StreamReader
 

@@ -13,6 +13,7 @@ from ase import units
 from ase.calculators.socketio import SocketIOCalculator
 from ase.md.verlet import VelocityVerlet
 from helpers import toy_molecules
+from helpers.socket_server import Talk
 
 from aptnn_md.atomic_units import CODATA
 from aptnn_md.engines.client.answers import Answers
@@ -93,52 +94,6 @@ def test_extras_arrive_in_ase(tmp_path):
     thread.join(10)
     apt = toy_molecules.polar_tensors(atoms.positions)
     np.testing.assert_allclose(extras["BEC"], apt.transpose(0, 2, 1).reshape(-1, 3), atol=1e-9)
-
-
-class Talk:
-    """A server that sends what it is told to and reads exactly what it expects."""
-
-    def __init__(self):
-        self.listener = socket.socket()
-        self.listener.bind(("localhost", 0))
-        self.listener.listen(5)
-        self.address = Address("localhost", self.listener.getsockname()[1])
-
-    def accept(self):
-        self.sock = self.listener.accept()[0]
-        self.sock.settimeout(10)
-
-    def say(self, text, *data):
-        self.sock.sendall(text.ljust(12).encode() + b"".join(data))
-
-    def hear(self, n):
-        data = b""
-        while len(data) < n:
-            piece = self.sock.recv(n - len(data))
-            assert piece
-            data += piece
-        return data
-
-    def status(self):
-        self.say("STATUS")
-        return self.hear(12).decode().strip()
-
-    def positions(self, atoms):
-        cell = atoms.cell.array.T / CODATA.bohr
-        q = atoms.positions / CODATA.bohr
-        return cell.tobytes() + np.eye(3).tobytes() + struct.pack("i", len(atoms)) + q.tobytes()
-
-    def forces(self, n_atoms):
-        assert self.hear(12) == b"FORCEREADY  "
-        energy, n = struct.unpack("=di", self.hear(12))
-        assert n == n_atoms
-        forces = np.frombuffer(self.hear(24 * n)).reshape(n, 3)
-        self.hear(72)
-        return energy, forces, self.hear(struct.unpack("i", self.hear(4))[0])
-
-    def close(self):
-        self.sock.close()
-        self.listener.close()
 
 
 @pytest.mark.parametrize("with_init", [True, False], ids=["with INIT", "without"])

@@ -4,45 +4,14 @@ import numpy as np
 import pytest
 from ase import Atoms
 from helpers import toy_molecules
+from helpers.increment_streams import CELL, TEMPLATE, TIMESTEP, feed, feed_all, new, paths
+from helpers.processes import killed_after
 
 from aptnn_md.engines.client.evaluator import Evaluator
 from aptnn_md.engines.client.increments import IncrementSettings, IncrementStream
 from aptnn_md.engines.client.trail import StepGeometry, Trail
 from aptnn_md.errors import InputError, RunError
 from aptnn_md.stream import StreamReader
-
-TEMPLATE = toy_molecules.structure(2, seed=3, pbc=True)
-CELL = TEMPLATE.cell.array
-TIMESTEP = 0.5
-
-
-def paths(n_beads=1, n_steps=30):
-    """Positions (n_steps, n_beads, 6, 3) of beads that vibrate about different places."""
-    rng = np.random.default_rng(8)
-    amplitude, frequency = rng.normal(scale=0.08, size=(6, 3)), rng.uniform(0.02, 0.05, (6, 3))
-    offset = rng.normal(scale=0.02, size=(n_beads, 6, 3))
-    time = TIMESTEP * np.arange(n_steps)[:, None, None, None]
-    return TEMPLATE.positions + offset + amplitude * np.sin(2 * np.pi * frequency * time + 0.3)
-
-
-def new(path, n_beads=1, timestep=TIMESTEP, predictor=None, **options):
-    evaluator = Evaluator(TEMPLATE, None, predictor or toy_molecules.Tensors())
-    settings = IncrementSettings(path, timestep, n_beads, **options)
-    return IncrementStream(
-        settings,
-        TEMPLATE,
-        evaluator,
-        model="toy",
-        committee_sizes=evaluator.committee_sizes,
-    )
-
-
-def feed(stream, beads, order=None, first=0, cell=CELL, shift=0):
-    """Hand over a step."""
-    for k in range(len(beads)) if order is None else order:
-        results = stream.evaluate(cell[None], beads[k][None], True)
-        tensors = {name: values[0] for name, values in results.tensors.items()}
-        stream.add(first + k, cell, beads[k] + shift, tensors)
 
 
 def mean_dipole(beads):
@@ -95,15 +64,8 @@ def test_committee_gives_its_spread(tmp_path):
 @pytest.mark.parametrize("lost", [1, 4, 12])
 def test_restart_goes_on_where_the_server_does(tmp_path, lost):
     steps = paths(2)
-    stream = new(tmp_path / "s", 2)
-    for beads in steps[:20]:
-        feed(stream, beads)
-    # nothing is committed but by the trail: as after kill -9
-    stream._writer.commit()
-    for beads in steps[20:25]:
-        feed(stream, beads)
-    stream._writer._buffer.clear()
-    stream.close()
+    # the last five are in the trail only
+    killed_after(feed_all, tmp_path / "s", steps[:25], n_committed=20)
     assert StreamReader(tmp_path / "s").n_frames == 19
     again = new(tmp_path / "s", 2)
     # the server repeats steps from an older checkpoint, or asks again for what was not answered
@@ -115,12 +77,14 @@ def test_restart_goes_on_where_the_server_does(tmp_path, lost):
 
 def test_a_client_that_was_killed_takes_up_the_next_step(tmp_path):
     steps = paths(2)
-    first = new(tmp_path / "s", 2)
-    for beads in steps[:10]:
-        feed(first, beads)
-    feed(first, steps[10][:1])
-    first._writer._buffer.clear()
-    first.close()
+
+    def feed_a_part():
+        first = feed_all(tmp_path / "s", steps[:10])
+        feed(first, steps[10][:1])
+        return first
+
+    killed_after(feed_a_part)
+    assert StreamReader(tmp_path / "s").n_frames == 0
     second = new(tmp_path / "s", 2)
     for beads in steps[10:]:
         feed(second, beads)

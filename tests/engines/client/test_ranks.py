@@ -2,58 +2,31 @@
 
 import json
 import os
-import shutil
 import signal
 import struct
 import subprocess
 import sys
-import time
-from pathlib import Path
 
 import ase.io
 import numpy as np
 import pytest
 from helpers import toy_molecules
-from helpers.paths import DRIVERS, ROOT, TESTS
+from helpers.paths import DRIVERS
 
 pytest.importorskip("ipi")
 
+from helpers.increment_checks import check_increments, dipoles
 from helpers.ipi_client_tools import Server
 from helpers.ipi_inputs import PILE, Checkpoint, write_input
-from test_client import check_increments, dipoles
-from test_client_servers import Talk
+from helpers.processes import SCRIPTS, has_ended, needs_mpirun, start_mpirun, wait_for
+from helpers.socket_server import Talk
 
+from aptnn_md.bundled import bundled_path
 from aptnn_md.engines.client.extras import decode_tensor, tensor_key
 from aptnn_md.engines.client.ranks import shares
 from aptnn_md.prediction.predictor import Predictor
 
 pytestmark = pytest.mark.ipi
-SCRIPTS = Path(sys.executable).parent
-needs_mpirun = pytest.mark.skipif(shutil.which("mpirun") is None, reason="there is no mpirun")
-
-
-def mpirun(*command, directory=TESTS, **options):
-    """Start a program under mpirun."""
-    pytest.importorskip("mpi4py")
-    environment = os.environ | {
-        "OMPI_ALLOW_RUN_AS_ROOT": "1",
-        "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1",
-        # cores are shared with other work, perhaps another mpirun
-        "OMPI_MCA_hwloc_base_binding_policy": "none",
-        "OMPI_MCA_mpi_yield_when_idle": "1",
-        "PYTHONPATH": os.pathsep.join([str(TESTS), *sys.path]),
-        "OMP_NUM_THREADS": "1",
-    }
-    environment.pop("PYTHONSAFEPATH", None)
-    return subprocess.Popen(
-        ["mpirun", "--oversubscribe", *map(str, command)],
-        cwd=directory,
-        env=environment,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        **options,
-    )
 
 
 def finished(process, seconds=200):
@@ -91,24 +64,24 @@ def test_everything_is_evaluated_once(n_structures, n_members, n_ranks):
 
 @needs_mpirun
 def test_ranks_give_what_one_process_gives():
-    output = finished(mpirun("-n", 3, sys.executable, "helpers/ipi_toy_ranks.py", "compare"))
+    output = finished(start_mpirun("-n", 3, sys.executable, "helpers/ipi_toy_ranks.py", "compare"))
     assert "told: rank 2: an atom is far away" in output
     assert "3 ranks agree" in output
 
 
 def kill_root(process, path, n_bytes):
     """Kill -9 rank 0 as soon as the trail has grown; mpirun must end the other one."""
-    trail, end = path.with_name("s.zarr.trail") / "steps", time.monotonic() + 120
-    while not trail.exists() or trail.stat().st_size < n_bytes:
+    trail = path.with_name("s.zarr.trail") / "steps"
+
+    def has_grown():
         assert process.poll() is None
-        assert time.monotonic() < end
-        time.sleep(0.01)
-    os.kill(int(path.with_name("s.zarr.pid0").read_text()), signal.SIGKILL)
+        return trail.exists() and trail.stat().st_size >= n_bytes
+
+    wait_for(has_grown, 120, "the trail grows")
+    root, other = (int(path.with_name(f"s.zarr.pid{rank}").read_text()) for rank in range(2))
+    os.kill(root, signal.SIGKILL)
     assert process.wait(60) != 0
-    other = int(path.with_name("s.zarr.pid1").read_text())
-    while Path(f"/proc/{other}").exists():
-        assert time.monotonic() < end
-        time.sleep(0.01)
+    wait_for(lambda: has_ended(root) and has_ended(other), 60, "both ranks end")
 
 
 @needs_mpirun
@@ -119,9 +92,9 @@ def test_a_stream_from_two_ranks_whose_root_is_killed(tmp_path, n_kills):
     options = {"n_beads": 4, "mode": "nvt", "thermostat": PILE, "batch_size": 4}
     with Server(tmp_path, steps=steps, **options) as server:
         for n in range(n_kills):
-            process = mpirun(*command, server.address.path, path, 4, 0.02)
+            process = start_mpirun(*command, server.address.path, path, 4, 0.02)
             kill_root(process, path, 900 * (n + 1))
-        output = finished(mpirun(*command, server.address.path, path, 4))
+        output = finished(start_mpirun(*command, server.address.path, path, 4))
         server.wait()
     assert "ClientSummary" in output
     assert check_increments(path, dipoles(tmp_path)).n_frames == steps
@@ -129,11 +102,11 @@ def test_a_stream_from_two_ranks_whose_root_is_killed(tmp_path, n_kills):
 
 @needs_mpirun
 def test_tensors_of_the_command_are_the_predictors(tmp_path):
-    atoms = ase.io.read(ROOT / "aptnn_md/bundled/water64.extxyz")[:6]
+    atoms = ase.io.read(bundled_path("water64.extxyz"))[:6]
     ase.io.write(tmp_path / "start.xyz", atoms)
     talk = Talk()
     talk.listener.settimeout(60)
-    process = mpirun(
+    process = start_mpirun(
         *("-n", 2, SCRIPTS / "aptnn-md", "driver", "--address", str(talk.address)),
         *("--template", "start.xyz", "--model", "water-apt-committee", "--extras", "tensors"),
         *("--dtype", "float64", "--server", "ase"),
@@ -175,7 +148,7 @@ def test_ranks_that_i_pi_owns(tmp_path):
     )
     parameters = "potential=helpers.toy_molecules:Potential,template=start.xyz"
     output = finished(
-        mpirun(
+        start_mpirun(
             *("-n", 1, SCRIPTS / "i-pi", "input.xml"),
             *(":", "-n", 2, SCRIPTS / "i-pi-py_driver", "--mpi", "-m", "custom"),
             *("-P", pes, "-o", parameters),

@@ -4,7 +4,7 @@ import ase.io
 import numpy as np
 import pytest
 from helpers import toy_molecules
-from helpers.paths import DRIVERS, HELPERS, ROOT
+from helpers.paths import DRIVERS, HELPERS
 
 pytest.importorskip("ipi")
 
@@ -12,6 +12,7 @@ pytest.importorskip("ipi")
 from helpers.ipi_client_tools import run_ipi_input
 from helpers.ipi_inputs import BOHR, FS, Checkpoint, write_input
 
+from aptnn_md.bundled import bundled_path
 from aptnn_md.engines.electric_field import field_forces
 
 pytestmark = pytest.mark.ipi
@@ -100,7 +101,7 @@ def test_driven_dynamics_moves_as_the_field_says(tmp_path):
 
 def test_single_precision_passes_the_check_of_driven_dynamics(tmp_path):
     steps = 3
-    atoms = ase.io.read(ROOT / "aptnn_md/bundled/water64.extxyz")[:12]
+    atoms = ase.io.read(bundled_path("water64.extxyz"))[:12]
     pes = DRIVERS / "aptnn_md_bec.py"
     path = write_input(
         tmp_path,

@@ -15,7 +15,9 @@ from helpers.toy_tensors import Both, BothCommittee
 
 pytest.importorskip("ipi")
 
+from helpers.increment_streams import TIMESTEP, feed, feed_all, new, paths
 from helpers.ipi_client_tools import Server, toy_client
+from helpers.ipi_ensembles import CASES, WAVENUMBER
 from helpers.ipi_inputs import (
     BOHR,
     PILE,
@@ -25,9 +27,8 @@ from helpers.ipi_inputs import (
     run_toy,
     write_input,
 )
-from test_increments import TIMESTEP, feed, new, paths
-from test_streams import plugin, run_plain
-from test_truth import CASES, WAVENUMBER
+from helpers.ipi_plugins import plugin, run_plain
+from helpers.processes import killed_after
 
 from aptnn_md.engines.client.extras import decode_tensor, tensor_key
 from aptnn_md.engines.ipi.pes import DrivenDriver, FieldDriver, TensorDriver
@@ -217,19 +218,13 @@ def test_tensors_of_a_client_behind_a_socket(tmp_path):
 
 
 def test_increments_of_a_client(tmp_path):
-    """Σ Δa is the change of the mean polarizability; a client that was killed goes on."""
+    """Σ Δa is the change of the mean polarizability; a client that was killed continues."""
     steps = paths(2)
-    stream = new(tmp_path / "s", 2, predictor=Both(), groups="molecule+motion")
-    for beads in steps[:20]:
-        feed(stream, beads)
-    stream._writer.commit()
-    for beads in steps[20:25]:
-        feed(stream, beads)
-    # nothing of the last five is in the stream but all in the trail: as after kill -9
-    stream._writer._buffer.clear()
-    stream.close()
+    options = {"predictor": Both(), "groups": "molecule+motion"}
+    # the last five are in the trail only
+    killed_after(feed_all, tmp_path / "s", steps[:25], n_committed=20, **options)
     assert StreamReader(tmp_path / "s").n_frames == 19
-    again = new(tmp_path / "s", 2, predictor=Both(), groups="molecule+motion")
+    again = new(tmp_path / "s", 2, **options)
     for beads in steps[25:]:
         feed(again, beads)
     again.close()

@@ -7,7 +7,7 @@ import ase.io
 import helpers.toy_molecules as toy
 import numpy as np
 import pytest
-from helpers.paths import DRIVERS, ROOT
+from helpers.paths import DRIVERS
 
 pytest.importorskip("ipi")
 
@@ -16,6 +16,7 @@ from ipi.utils.units import UnitMap
 
 from aptnn_md import atomic_units
 from aptnn_md.atomic_units import IPI
+from aptnn_md.bundled import bundled_path
 from aptnn_md.engines.ase.calculator import APTCalculator
 from aptnn_md.engines.client.answers import Answers
 from aptnn_md.engines.client.dipole_change import DipoleChange, nearest_image
@@ -44,7 +45,7 @@ def in_ipi(atoms):
 def water(tmp_path_factory):
     """Three shaken copies of two water molecules in a triclinic cell, and a file of the first."""
     rng = np.random.default_rng(3)
-    atoms = ase.io.read(ROOT / "aptnn_md/bundled/water64.extxyz")[:6]
+    atoms = ase.io.read(bundled_path("water64.extxyz"))[:6]
     atoms.positions += [0.0, 0.0, 0.2] - atoms.get_center_of_mass()
     atoms.set_cell([[9.0, 0, 0], [1.0, 10.0, 0], [-1.0, 0.5, 11.0]])
     frames = []

@@ -18,8 +18,7 @@ from helpers.paths import HELPERS
 pytest.importorskip("ipi")
 
 from helpers.ipi_inputs import PILE, SVR, go_on_toy, run_toy, write_input
-from ipi.engine.simulation import Simulation
-from ipi.utils.softexit import softexit
+from helpers.ipi_plugins import plugin, run_plain
 
 from aptnn_md.atoms.partition import parse_groups
 from aptnn_md.engines.ipi.runner import run_ipi
@@ -37,27 +36,9 @@ TRPMD = {"n_beads": 4, "mode": "nvt", "thermostat": PILE}
 WEIGHTLESS = "<force forcefield='stream' weight='0.0'/>"
 
 
-def plugin(parameters, name="stream", file="ipi_toy_stream.py"):
-    return (
-        f"<ffdirect name='{name}'><pes>custom</pes><pes_path>{HELPERS / file}</pes_path>"
-        f"<parameters>{{{parameters}}}</parameters></ffdirect>"
-    )
-
-
 @pytest.fixture(autouse=True)
 def quick_end_of_ipi(monkeypatch):
     monkeypatch.setattr(importlib.import_module("ipi.utils.softexit"), "SOFTEXITLATENCY", 0.05)
-
-
-def run_plain(source):
-    """What the script ``i-pi`` does, but for the end of the process."""
-    try:
-        with open(source) as file:
-            simulation = Simulation.load_from_xml(file)
-        simulation.run()
-        softexit.cleanup(status=simulation.exit_status, message=simulation.exit_message)
-    finally:
-        softexit.reset()
 
 
 def test_plugin_and_runner_write_the_same(tmp_path, monkeypatch):

@@ -8,10 +8,9 @@ from helpers import toy_molecules
 
 pytest.importorskip("ipi")
 
+from helpers.ipi_ensembles import CASES, PA_CMD, WAVENUMBER
 from helpers.ipi_inputs import (
-    BAROSTAT,
     PILE,
-    SVR,
     ring_polymer_frequencies,
     run_toy,
 )
@@ -22,34 +21,6 @@ from aptnn_md.stream.frame import ESTIMATORS
 from aptnn_md.units import AMU_A2_PER_FS2_EV, BOLTZMANN_EV_PER_K
 
 pytestmark = [pytest.mark.ipi, pytest.mark.filterwarnings("ignore::DeprecationWarning:ipi")]
-WAVENUMBER = 4.5563353e-06  # cm⁻¹ as angular frequency in atomic units, by i-PI
-
-PA_CMD = (
-    "<normal_modes><frequencies style='pa-cmd' units='inversecm'> [5000] </frequencies>"
-    "</normal_modes>"
-)
-CASES = {
-    "classical NVE": {},
-    "classical NVT": {"mode": "nvt", "thermostat": SVR},
-    "classical NPT": {"mode": "npt", "thermostat": SVR, "barostat": BAROSTAT},
-    "RPMD": {"n_beads": 4},
-    "TRPMD": {"n_beads": 4, "mode": "nvt", "thermostat": PILE},
-    "TRPMD, odd": {"n_beads": 3, "mode": "nvt", "thermostat": PILE},
-    "PA-CMD": {"n_beads": 4, "mode": "nvt", "thermostat": PILE, "normal_modes": PA_CMD},
-    "path-integral NPT": {
-        "n_beads": 4,
-        "mode": "npt",
-        "thermostat": PILE,
-        "barostat": BAROSTAT,
-    },
-    "MTS": {
-        "n_beads": 4,
-        "mode": "nvt",
-        "thermostat": PILE,
-        "extra_dynamics": "<nmts>[1, 2]</nmts>",
-        "toy_force": "<force forcefield='toy'><mts_weights>[0.4, 0.6]</mts_weights></force>",
-    },
-}
 
 
 def bead_tensors(checkpoint):

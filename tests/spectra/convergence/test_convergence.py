@@ -10,6 +10,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from helpers.growing_streams import HEADER, RATES, append
+from helpers.paths import TESTS
 
 from aptnn_md.cli import main
 from aptnn_md.errors import InputError
@@ -17,17 +19,9 @@ from aptnn_md.spectra import infrared_spectrum, spectrum_of_streams
 from aptnn_md.spectra.convergence.monitor import Monitor, follow, history, relative_error
 from aptnn_md.spectra.infrared.of_streams import InfraredStreams
 from aptnn_md.spectra.options import InfraredOptions
-from aptnn_md.stream import StreamHeader, StreamReader, StreamWriter
+from aptnn_md.stream import StreamReader, StreamWriter
 
-HEADER = StreamHeader(timestep=2.0, groups=("O", "H"), temperature=300.0, volume=1000.0)
-RATES = np.random.default_rng(8).normal(size=(40_000, 2, 3)) * 0.01
 OPTIONS = InfraredOptions(resolution=60.0)
-
-
-def append(writer: StreamWriter, start: int, stop: int) -> None:
-    for k in range(start, stop):
-        writer.append(k, 2.0 * k, {"bead": RATES[k]})
-    writer.commit()
 
 
 def whole(tmp_path: Path, n_frames: int) -> Path:
@@ -168,8 +162,8 @@ def test_follow_ends_with_the_run(tmp_path: Path) -> None:
     path = tmp_path / "run"
     script = f"""
 import sys, time
-sys.path.insert(0, {str(Path(__file__).parent)!r})
-from test_convergence import HEADER, append
+sys.path.insert(0, {str(TESTS)!r})
+from helpers.growing_streams import HEADER, append
 from aptnn_md.stream import StreamWriter
 with StreamWriter({str(path)!r}, HEADER) as writer:
     append(writer, 0, 10)

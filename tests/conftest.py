@@ -1,0 +1,34 @@
+"""How the tests run: in parallel when all of them do, with one thread in each process."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+# before NumPy and torch are imported: threads of several processes are in each other's way
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+import pytest
+
+MOST_WORKERS = 8
+"""Each takes about a gigabyte of memory."""
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
+    """Workers of ``-n auto``, the default: the whole suite is distributed over the cores.
+
+    Chosen files and folders run in this process, and so does what is to print (``-s``).
+    """
+    chosen = config.args_source is pytest.Config.ArgsSource.ARGS
+    if chosen or config.option.capture == "no":
+        return 0
+    n_cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 1
+    return min(n_cores, MOST_WORKERS) if n_cores > 1 else 0
+
+
+def pytest_report_header() -> str:
+    """Which package is tested: the installed one, or a checkout."""
+    import aptnn_md
+
+    return f"aptnn_md {aptnn_md.__version__} in {Path(aptnn_md.__file__).parent}"
