@@ -5,8 +5,8 @@ from ase.md.verlet import VelocityVerlet
 
 import helpers.toy_molecules as toy
 from aptnn_md.engines.ase.calculator import APTCalculator
-from aptnn_md.engines.ase.settings import MDSettings
 from aptnn_md.engines.ase.observer import StreamObserver
+from aptnn_md.engines.ase.settings import MDSettings
 from aptnn_md.stream import StreamReader
 
 

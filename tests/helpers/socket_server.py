@@ -4,8 +4,8 @@ import socket
 import struct
 
 import numpy as np
-from aptnn_md.atomic_units import CODATA
 
+from aptnn_md.atomic_units import CODATA
 from aptnn_md.engines.client.client import Address
 
 
