@@ -32,7 +32,8 @@ FLOORS: tuple[tuple[str, ...], ...] = (
 
 FOUNDATION = {
     "_version", "arrays", "bundled", "callables", "errors", "files", "locks", "progress",
-    "provenance", "structures", "targets", "tensors", "units",
+    "ipi_xyz", "provenance", "structure_columns", "structure_files", "structure_labels",
+    "structures", "targets", "tensors", "units",
 }  # fmt: skip
 """Modules at the top of the package that belong to the room ``foundation``."""
 

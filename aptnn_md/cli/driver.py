@@ -123,11 +123,12 @@ def _check(arguments: argparse.Namespace) -> None:
 
 
 def _evaluator(arguments: argparse.Namespace, device: str) -> Evaluator:
-    from aptnn_md.engines.client.evaluator import Evaluator, read_template
+    from aptnn_md.engines.client.evaluator import Evaluator
     from aptnn_md.potentials.loading import load_potential
     from aptnn_md.prediction.interface import as_predictor
+    from aptnn_md.structure_files import read_structure
 
-    template = read_template(arguments.template)
+    template = read_structure(arguments.template, positions=False)
     options: dict[str, Any] = {"device": device, "dtype": arguments.dtype}
     # a module of the user beside the input; last, so that it hides nothing
     sys.path.append(os.getcwd())

@@ -6,13 +6,9 @@ import argparse
 import os
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from aptnn_md.cli.convergence_options import add_convergence_options, convergence_monitor
 from aptnn_md.cli.next_spectra import print_next_spectra
-
-if TYPE_CHECKING:
-    from ase import Atoms
 
 HELP = """\
 Run molecular dynamics with any ASE calculator and an APT network beside it, and write the dipole
@@ -95,6 +91,7 @@ def run(arguments: argparse.Namespace) -> int:
     from aptnn_md.engines.ase.calculator import APTCalculator
     from aptnn_md.engines.ase.md import MDSettings, run_md
     from aptnn_md.potentials.loading import load_potential
+    from aptnn_md.structure_files import read_structure
 
     settings = MDSettings(
         picoseconds=arguments.ps,
@@ -142,30 +139,3 @@ def run(arguments: argparse.Namespace) -> int:
         return 130
     print_next_spectra([stream])
     return 0
-
-
-def read_structure(path: str) -> Atoms:
-    """Last structure of a file.
-
-    Raises
-    ------
-    InputError
-        No such file, or none that ASE can read.
-    """
-    import ase.io
-    from ase import Atoms
-
-    from aptnn_md.errors import InputError
-
-    try:
-        atoms = ase.io.read(path)
-    except FileNotFoundError as error:
-        raise InputError(path, "structure", "no such file", "a file") from error
-    except Exception as error:
-        # the readers of ASE fail in many ways
-        message = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise InputError(path, "structure", message, "a file that ASE can read") from error
-    assert isinstance(atoms, Atoms)
-    if len(atoms) == 0:
-        raise InputError(path, "structure", "no atoms", "at least one")
-    return atoms

@@ -96,7 +96,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> None:
     """Find the modes, print them, write what was asked for."""
     from aptnn_md import normal_modes as harmonic
-    from aptnn_md.cli.md import read_structure
+    from aptnn_md.structure_files import read_structure
 
     atoms = read_structure(arguments.start)
     # a module of the user beside the input; last, so that it hides nothing

@@ -12,8 +12,10 @@ from ase.vibrations import VibrationsData
 from aptnn_md.arrays import FloatArray
 from aptnn_md.errors import InputError
 from aptnn_md.normal_modes.differences import read_differences
+from aptnn_md.structure_files import read_structures
+from aptnn_md.structure_labels import labels_in
 from aptnn_md.targets import TARGETS
-from aptnn_md.training.dataset import read_labelled, read_structures
+from aptnn_md.training.dataset import read_labelled
 
 _SAME_POSITIONS = 0.01
 _FORMATS = "numpy (.npy), aptnn_md (.npz), ASE Vibrations (.json) or phonopy's FORCE_CONSTANTS"
@@ -88,7 +90,7 @@ def read_polarizability_gradients(path: str | os.PathLike[str], atoms: Atoms) ->
 
 def has_target(path: str | os.PathLike[str], target: str) -> bool:
     """Whether a labelled file, not ``.npy``, has an array of that name in its last frame."""
-    return Path(path).suffix != ".npy" and target in read_structures(Path(path))[-1].arrays
+    return Path(path).suffix != ".npy" and labels_in(read_structures(path)[-1], target) is not None
 
 
 def _of_target(path: Path, atoms: Atoms, target: str) -> FloatArray:

@@ -19,7 +19,6 @@ from ase.outputs import Properties, all_outputs
 from numpy.typing import ArrayLike
 
 from aptnn_md.arrays import FloatArray
-from aptnn_md.atoms.neighbours import check_structure
 from aptnn_md.errors import InputError
 from aptnn_md.prediction.interface import (
     APT,
@@ -32,6 +31,7 @@ from aptnn_md.prediction.interface import (
     separate_models,
     targets,
 )
+from aptnn_md.structures import check_structure
 from aptnn_md.targets import Tensors
 
 RESULTS = {APT: "born_effective_charges", PGT: "polarizability_gradients"}
