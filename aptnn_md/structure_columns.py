@@ -15,7 +15,7 @@ Nothing is dropped: what cannot be taken over is an error that says what to do.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 import numpy as np
 from ase import Atoms, units
@@ -50,7 +50,7 @@ _PLAUSIBLE_MASS = (0.3, 5.0)
 _ELECTRON_MASS = float(units._me / units._amu)
 
 
-def take_over(where: str, atoms: Atoms, isotopes: Sequence[float] | None = None) -> str:
+def take_over(where: str, atoms: Atoms, isotopes: FloatArray | None = None) -> str:
     """Give ``atoms`` the masses and velocities that their columns hold; the columns go.
 
     Parameters
@@ -81,7 +81,7 @@ def kinetic_temperature(masses: FloatArray, velocities: FloatArray) -> float:
 # ---------------------------------------------------------------------- masses
 
 
-def _take_masses(where: str, atoms: Atoms, isotopes: Sequence[float] | None) -> str:
+def _take_masses(where: str, atoms: Atoms, isotopes: FloatArray | None) -> str:
     names = [name for name in _MASS_COLUMNS if name in atoms.arrays]
     if not names and isotopes is None:
         return ""

@@ -17,15 +17,17 @@ from typing import IO
 import ase.io
 import numpy as np
 from ase import Atoms, units
-from ase.io.formats import UnknownFileTypeError, filetype, open_with_compression, string2index
+from ase.io.formats import UnknownFileTypeError, filetype, open_with_compression
+from ase.utils import string2index
 
 from aptnn_md.arrays import FloatArray
 from aptnn_md.errors import InputError
 from aptnn_md.ipi_xyz import IpiComment, apply_comment, parse_comment
 from aptnn_md.progress import log
 from aptnn_md.structure_columns import ISOTOPE_MASSES, take_over
-from aptnn_md.structures import check_structure
+from aptnn_md.structures import check_structure, stated_charges
 
+_WHOLE_CHARGE = 1e-3
 EXPECTED = "a file that ASE can read, e.g. extxyz"
 
 
@@ -118,9 +120,10 @@ def _split(name: str, index: int | slice) -> tuple[str, int | slice]:
     if not at or not Path(base).exists():
         return name, index
     try:
-        return base, string2index(text)
+        chosen = string2index(text)
     except ValueError:
         return name, index
+    return (name, index) if isinstance(chosen, str) else (base, chosen)
 
 
 def _format(name: str) -> str:
@@ -156,6 +159,7 @@ def _finished(name: str, frames: list[_Read], positions: bool = True) -> list[At
         if positions and frame.comment is not None:
             apply_comment(where, atoms, frame.comment)
         _refuse_bare_types(where, atoms)
+        _warn_of_initial_charges(where, atoms)
         note = take_over(where, atoms, frame.isotopes)
         try:
             check_structure(atoms)
@@ -166,6 +170,17 @@ def _finished(name: str, frames: list[_Read], positions: bool = True) -> list[At
     for note in sorted(notes - {""}):
         log.info("%s: %s", name, note)
     return structures
+
+
+def _warn_of_initial_charges(where: str, atoms: Atoms) -> None:
+    """Some programs take the sum of the atoms' charges for the charge of the structure."""
+    total = float(atoms.get_initial_charges().sum())
+    if round(total) and abs(total - round(total)) < _WHOLE_CHARGE and not stated_charges(atoms):
+        log.warning(
+            "%s: the initial charges add up to %d e, which is not taken for the charge of the "
+            "structure; charge=%d in the comment line says it",
+            *(where, round(total), round(total)),
+        )
 
 
 def _refuse_bare_types(where: str, atoms: Atoms) -> None:

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -36,7 +35,6 @@ CHARGE_KEYS = ("charge", "totalcharge", "netcharge", "systemcharge", "totcharge"
 underscores: ``charge``, ``total_charge``, ``net_charge``, ..."""
 
 _SAME_CHARGE = 1e-6
-_WHOLE_CHARGE = 1e-3
 
 # ---------------------------------------------------------------------- charge
 
@@ -44,9 +42,9 @@ _WHOLE_CHARGE = 1e-3
 def charge_of(atoms: Atoms, default: float | None = None) -> float | None:
     """Charge of a structure, e, from what the structure itself says.
 
-    Sources, all of which must agree: entries of ``atoms.info`` named as in :data:`CHARGE_KEYS`, the
-    calculator's own charge (:func:`calculator_charge`), and initial charges of the atoms if they
-    add up to a whole number other than 0.
+    Sources, all of which must agree: entries of ``atoms.info`` named as in :data:`CHARGE_KEYS`, and
+    the calculator's own charge (:func:`calculator_charge`). Initial charges of atoms are parameters
+    of many a force field, and do not count.
 
     Parameters
     ----------
@@ -58,11 +56,14 @@ def charge_of(atoms: Atoms, default: float | None = None) -> float | None:
     InputError
         Sources that disagree, or a charge that is no finite number.
     """
-    found = list(_charges(atoms))
+    found = stated_charges(atoms)
+    of_calculator = calculator_charge(atoms.calc)
+    if of_calculator is not None:
+        found[f"the calculator {type(atoms.calc).__name__}"] = of_calculator
     if not found:
         return default
-    first_name, first = found[0]
-    for name, value in found[1:]:
+    first_name, first = next(iter(found.items()))
+    for name, value in found.items():
         if abs(value - first) > _SAME_CHARGE:
             raise InputError(
                 atoms.get_chemical_formula(),
@@ -111,22 +112,23 @@ def calculator_charge(calculator: Any) -> float | None:
     return None
 
 
-def _charges(atoms: Atoms) -> Iterator[tuple[str, float]]:
-    """Where a charge is given, and the charge."""
+def stated_charges(atoms: Atoms) -> dict[str, float]:
+    """Charges that a structure states, e, each by where it stands; the calculator's is not asked.
+
+    Raises
+    ------
+    InputError
+        A charge that is no finite number.
+    """
+    charges = {}
     for key, value in atoms.info.items():
         if re.sub("[^a-z]", "", str(key).lower()) in CHARGE_KEYS:
             number = _number(value)
             if number is None:
                 found, expected = repr(value), "a finite number, e"
                 raise InputError(atoms.get_chemical_formula(), str(key), found, expected)
-            yield f"'{key}' of the frame", number
-    of_calculator = calculator_charge(atoms.calc)
-    if of_calculator is not None:
-        yield f"the calculator {type(atoms.calc).__name__}", of_calculator
-    if atoms.has("initial_charges"):
-        total = float(atoms.get_initial_charges().sum())
-        if round(total) and abs(total - round(total)) < _WHOLE_CHARGE:
-            yield "the sum of the atoms' initial charges", float(round(total))
+            charges[f"'{key}' of the frame"] = number
+    return charges
 
 
 def _entry(parameters: Any, name: str) -> Any:
@@ -268,11 +270,11 @@ def _projector(constraint: Any, atoms: Atoms) -> FloatArray | None:
     if isinstance(constraint, FixAtoms):
         return np.zeros((3, 3))
     if isinstance(constraint, FixCartesian):
-        return np.diag(np.where(constraint.mask, 0.0, 1.0))
+        return np.asarray(np.diag(np.where(constraint.mask, 0.0, 1.0)))
     if isinstance(constraint, FixedPlane):
-        return np.eye(3) - np.outer(constraint.dir, constraint.dir)
+        return np.asarray(np.eye(3) - np.outer(constraint.dir, constraint.dir))
     if isinstance(constraint, FixedLine):
-        return np.outer(constraint.dir, constraint.dir)
+        return np.asarray(np.outer(constraint.dir, constraint.dir))
     if isinstance(constraint, FixScaled):
         free = atoms.cell.array[~np.asarray(constraint.mask, dtype=bool)]
         basis = np.linalg.qr(free.T)[0] if len(free) else np.zeros((3, 0))

@@ -75,6 +75,19 @@ def test_columns_without_a_name_are_named_in_a_warning(tmp_path, caplog):
     assert "the columns after the first 4 of 7 are not used" in caplog.text
 
 
+def test_initial_charges_that_look_like_a_charge_are_named(tmp_path, caplog):
+    water = molecule("OH")
+    water.set_initial_charges([-1.3, 0.3])
+    ase.io.write(tmp_path / "a.extxyz", water)
+    read_structure(tmp_path / "a.extxyz")
+    assert "the initial charges add up to -1 e, which is not taken" in caplog.text
+    caplog.clear()
+    water.info["charge"] = -1
+    ase.io.write(tmp_path / "a.extxyz", water)
+    read_structure(tmp_path / "a.extxyz")
+    assert not caplog.text
+
+
 def test_types_of_lammps_are_no_elements(tmp_path):
     lines = ["ITEM: TIMESTEP", "0", "ITEM: NUMBER OF ATOMS", "2", "ITEM: BOX BOUNDS pp pp pp"]
     box = ["0 9", "0 9", "0 9"]

@@ -45,10 +45,6 @@ def test_charge_where_the_frame_has_none():
     assert charge_of(atoms, 2.0) == 2.0
     assert total_charge(atoms) == 0.0
     assert total_charge(atoms, -1.0) == -1.0
-    atoms.set_initial_charges([-0.8, 0.3])  # point charges that add up to no charge of an ion
-    assert charge_of(atoms) is None
-    atoms.set_initial_charges([-1.3, 0.3])
-    assert charge_of(atoms) == -1.0
 
 
 def test_charge_of_the_calculator():

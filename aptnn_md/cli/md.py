@@ -71,7 +71,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="write the velocities of all atoms, too, for their power spectrum (spectrum vdos)",
     )
     add("--efield", type=float, nargs=3, metavar=("EX", "EY", "EZ"), help="electric field, V/Å")
-    add("--total-charge", type=float, default=0.0, metavar="E", help="e (%(default)s)")
+    add(
+        "--total-charge",
+        type=float,
+        metavar="E",
+        help="of a structure that does not give its own, e (default 0)",
+    )
     add("--device", default="cpu", help="where model and potential run (%(default)s)")
     add("--seed", type=int, help="of velocities and thermostat; default: a new one each time")
     add("--checkpoint", metavar="FILE", help="default: STREAM with the suffix .checkpoint.npz")

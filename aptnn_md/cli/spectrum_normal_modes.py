@@ -66,7 +66,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add(
         "--pgt", metavar="FILE", help="polarizability gradients: extxyz with the array pgt, or .npy"
     )
-    add("--total-charge", type=float, default=0.0, metavar="E", help="e (%(default)s)")
+    add(
+        "--total-charge",
+        type=float,
+        metavar="E",
+        help="of a structure that does not give its own, e (default 0)",
+    )
     add("--relax", action="store_true", help="go to the energy minimum first; the cell stays")
     add(
         "--fmax",

@@ -12,7 +12,7 @@ All of them take besides
 ``pbc``            ``False``: open boundaries in spite of the cell that i-PI always has
 ``device``         where networks run: ``cpu``, ``cuda``
 ``dtype``          ``float32`` or ``float64``; default: of the model
-``total_charge``   e, that APTs add up to
+``total_charge``   e, where the template gives none; APTs add up to it
 ``beads``          number of beads whose dipoles are followed (``bec``, ``field``)
 =================  ===============================================================================
 
@@ -116,7 +116,7 @@ class _TensorDriver(EvaluatorDriver):
         pbc: bool = True,
         device: str = "cpu",
         dtype: str | None = None,
-        total_charge: float = 0.0,
+        total_charge: float | None = None,
         beads: int = 1,
         **keywords: Any,
     ) -> None:

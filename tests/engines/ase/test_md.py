@@ -308,7 +308,9 @@ def test_command_runs_and_goes_on(tmp_path, model_file, capsys):
 def test_calculator_from_a_module_beside_the_input(tmp_path, model_file, capsys, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "path", list(sys.path))
-    (tmp_path / "my_calculators.py").write_text("from toy_molecules import Potential as Mine\n")
+    (tmp_path / "my_calculators.py").write_text(
+        "from helpers.toy_molecules import Potential as Mine\n"
+    )
     ase.io.write("start.xyz", toy.structure(3, pbc=True))
     command = ["md", "start.xyz", "--potential", "my_calculators:Mine", "--stream", "s"]
     command += ["--ps", "0.005", "--model", str(model_file)]
