@@ -165,8 +165,7 @@ def _serve(arguments: argparse.Namespace, evaluator: Evaluator, evaluate: Any) -
             evaluate,
             model=name,
             sha256=sha256,
-            n_members=evaluator.n_members,
-            n_pgt_members=evaluator.n_pgt_members,
+            committee_sizes={"apt": evaluator.n_members, "pgt": evaluator.n_pgt_members},
         )
     client = Client(
         Address.parse(

@@ -9,9 +9,9 @@ import numpy as np
 from ase import Atoms
 
 from aptnn_md.arrays import AnyArray, FloatArray
-from aptnn_md.atoms.frame import Frame
 from aptnn_md.atoms.molecules import Molecules, bonds
 from aptnn_md.atoms.neighbours import neighbour_pairs
+from aptnn_md.atoms.snapshot import Snapshot
 from aptnn_md.errors import InputError
 
 
@@ -54,8 +54,8 @@ def cut_clusters(
         Bonds that go on through the periodic boundaries: there are no molecules to cut out.
     """
     molecules = Molecules.of(atoms)
-    frame = Frame.of(atoms)
-    whole = molecules.whole(frame)
+    snapshot = Snapshot.of(atoms)
+    whole = molecules.whole(snapshot)
     name = atoms.get_chemical_formula()
     i, j, vectors = bonds(atoms)
     endless = np.abs(whole[j] - whole[i] - vectors).max(axis=1, initial=0.0) > 1e-6
