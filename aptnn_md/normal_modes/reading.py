@@ -14,6 +14,7 @@ from aptnn_md.errors import InputError
 from aptnn_md.normal_modes.differences import read_differences
 from aptnn_md.structure_files import read_structures
 from aptnn_md.structure_labels import labels_in
+from aptnn_md.structures import mobile
 from aptnn_md.targets import TARGETS
 from aptnn_md.training.dataset import read_labelled
 
@@ -120,9 +121,14 @@ def _of_ase(path: Path, atoms: Atoms) -> FloatArray:
     except Exception as error:  # ASE's reader raises whatever its parsing runs into
         raise InputError(path, "Hessian", error, "a file of ASE's VibrationsData") from error
     _check_atoms(path, data.get_atoms(), atoms)
-    if len(indices) != len(atoms):
-        raise InputError(path, "atoms that move", len(indices), f"all {len(atoms)}")
-    return np.asarray(hessian, dtype=np.float64)
+    moves = np.flatnonzero(mobile(atoms))
+    if not np.array_equal(np.sort(indices), moves):
+        found, expected = f"{len(indices)} atoms", f"the {len(moves)} that the structure lets move"
+        raise InputError(path, "atoms that move", found, f"{expected}: fix or free the others")
+    coordinates = (3 * np.asarray(indices)[:, None] + np.arange(3)).ravel()
+    full = np.zeros((3 * len(atoms), 3 * len(atoms)))
+    full[np.ix_(coordinates, coordinates)] = hessian
+    return full
 
 
 def _of_phonopy(path: Path) -> FloatArray:
