@@ -11,6 +11,7 @@ import numpy as np
 from ase import Atoms, units
 from ase.md.md import MolecularDynamics
 
+from aptnn_md.atoms.motion import MotionGroups
 from aptnn_md.atoms.partition import Partition, parse_groups
 from aptnn_md.atoms.snapshot import Snapshot
 from aptnn_md.engines.ase.calculator import RESULTS, APTCalculator
@@ -112,7 +113,7 @@ class StreamObserver:
             np.asarray(atoms.get_masses(), dtype=np.float64),
             velocities=velocities,
             variable_cell=periodic and variable_cell,
-            mobility=_mobility(atoms),
+            mobility=_mobility(atoms, self.groups),
         )
         self._next_step = self.first_step + _next_call(dynamics.nsteps, stride)
         constants = {
@@ -205,7 +206,7 @@ def temperature(atoms: Atoms) -> float:
     return 2.0 * kinetic / (freedom * units.kB)
 
 
-def _mobility(atoms: Atoms) -> Mobility | None:
+def _mobility(atoms: Atoms, groups: Partition) -> Mobility | None:
     """What the constraints of a run let move, said once in the log."""
     if not atoms.constraints:
         return None
@@ -218,6 +219,11 @@ def _mobility(atoms: Atoms) -> Mobility | None:
         )
     elif not mobility.is_free:
         log.info("%s: the f-sum is that of what can move", mobility.summary())
+        if isinstance(groups, MotionGroups):
+            log.warning(
+                "groups by motion: the f-sums of translation, libration and vibration are right "
+                "only where molecules are fixed as a whole; their sum is right in any case"
+            )
     return mobility
 
 
