@@ -122,7 +122,14 @@ def acoustic_sum(apt: FloatArray, total_charge: float = 0.0) -> FloatArray:
 
 
 def project_total_charge(apt: FloatArray, total_charge: float = 0.0) -> FloatArray:
-    """Take the mean residue out of every atom, so that Σᵢ Pᵢ = Q·1 holds, (n_atoms, 3, 3), e."""
+    """Take the mean residue out of every atom, so that Σᵢ Pᵢ = Q·1 holds, (n_atoms, 3, 3), e.
+
+    Every atom gets an equal share. On sulfate in six waters (12 frames held out of training, labels
+    by GFN2-xTB) the error is 0.01084 e without the correction, 0.01071 with equal shares, 0.01056
+    with shares by |Pᵢ|, 0.01064 with shares by the squared errors of the elements and 0.01083 with
+    all of it on the ion. No choice is clearly better, and where the network's sum is further off,
+    shares by |Pᵢ| are worse (0.0171 against 0.0107 e) while equal ones are as good as before.
+    """
     return apt - acoustic_sum(apt, total_charge) / len(apt)
 
 

@@ -98,8 +98,8 @@ def temperature(system: Any) -> float:
     return 2.0 * kinetic / (freedom * n_beads * KELVIN)
 
 
-def mobility(system: Any) -> Mobility:
-    """What i-PI's own ``fixatoms`` and ``fixcom`` let move.
+def mobility(system: Any) -> Mobility | None:
+    """What i-PI's own ``fixatoms`` and ``fixcom`` let move; None: everything.
 
     A centre of mass that is held is accounted for in classical runs; of path integrals it is the
     centroid's alone, and where Σᵢ Pᵢ = 0 it makes no difference.
@@ -111,6 +111,8 @@ def mobility(system: Any) -> Mobility:
     projectors = free.reshape(n_atoms, 3, 1) * np.eye(3)
     masses = dstrip(beads.m)
     held = bool(motion.fixcom) and free.all() and int(beads.nbeads) == 1
+    if free.all() and not held:
+        return None
     return Mobility(projectors, masses / masses.sum() if held else None, 0, ())
 
 
