@@ -231,7 +231,9 @@ class Mobility:
         apt : (..., n_atoms, 3, 3), e; row = dipole, column = displacement
         """
         if self.mass_fractions is not None:
-            return apt - self.mass_fractions[:, None, None] * apt.sum(axis=-3, keepdims=True)
+            total = apt.sum(axis=-3, keepdims=True)
+            relative: FloatArray = apt - self.mass_fractions[:, None, None] * total
+            return relative
         restricted: FloatArray = apt @ self.projectors
         return restricted
 

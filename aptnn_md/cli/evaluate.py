@@ -84,4 +84,11 @@ def table(result: Evaluation) -> str:
             f"sum rule, rms of a component: model {result.sum_rule_model:.2e}, "
             f"labels {result.sum_rule_labels:.2e}"
         )
+    if len(result.by_charge) > 1:
+        for charge, part in result.by_charge.items():
+            line = f"charge {charge} e: {part.n_frames} frames, RMSE {part.rmse:.5f}"
+            if part.sum_rule_model is not None and part.sum_rule_labels is not None:
+                line += f", sum rule: model {part.sum_rule_model:.2e}"
+                line += f", labels {part.sum_rule_labels:.2e}"
+            lines.append(line)
     return "\n".join(lines)

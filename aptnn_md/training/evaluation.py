@@ -51,6 +51,23 @@ class Errors:
 
 
 @dataclass(frozen=True)
+class ErrorsOfCharge:
+    """Errors and sums of frames of one charge.
+
+    Attributes
+    ----------
+    n_frames : number of frames
+    rmse : of components of labelled atoms
+    sum_rule_model, sum_rule_labels : as of :class:`Evaluation`
+    """
+
+    n_frames: int
+    rmse: float
+    sum_rule_model: float | None
+    sum_rule_labels: float | None
+
+
+@dataclass(frozen=True)
 class Evaluation:
     """Errors of one target; everything in its unit.
 
@@ -60,6 +77,7 @@ class Evaluation:
     rmse, mae, spread, relative : of all components of all labelled atoms, see :class:`Errors`
     n_frames, n_atoms : that were compared
     by_element, by_irrep : the same for parts; of an irrep the error of its Cartesian part
+    by_charge : charge of a frame, e.g. ``"-2"`` -> errors and sums of the frames of that charge
     sum_rule_model, sum_rule_labels : root mean square over components and fully labelled frames of
         Σᵢ Pᵢ − Q·1 or Σᵢ PGTᵢ, None where no frame is fully labelled; the model's is that of the
         predictor as it is, zero after the projection
@@ -76,6 +94,7 @@ class Evaluation:
     n_atoms: int
     by_element: dict[str, Errors]
     by_irrep: dict[str, Errors]
+    by_charge: dict[str, ErrorsOfCharge]
     sum_rule_model: float | None
     sum_rule_labels: float | None
     predicted: FloatArray
@@ -153,12 +172,40 @@ def _evaluation(
             for z in elements
         },
         by_irrep={name: Errors.of(*(part[name] for part in parts)) for name in parts[0]},
+        by_charge=_by_charge(target, tensors, frames, predictor.total_charge),
         sum_rule_model=_rms_of([residue(p, charge) for p, _, charge in complete]),
         sum_rule_labels=_rms_of([residue(label, charge) for _, label, charge in complete]),
         predicted=predicted,
         reference=reference,
         atomic_numbers=numbers,
     )
+
+
+def _by_charge(
+    target: str,
+    tensors: Sequence[FloatArray],
+    frames: Sequence[LabelledFrame],
+    option: float | None,
+) -> dict[str, ErrorsOfCharge]:
+    residue, found = TARGETS[target].residue, {}
+    charges = [total_charge(frame.atoms, option) for frame in frames]
+    for charge in sorted(set(charges)):
+        pairs = [
+            (p, frame.labels[target])
+            for p, frame, q in zip(tensors, frames, charges, strict=True)
+            if q == charge and frame.has_label(target).any()
+        ]
+        if not pairs:
+            continue
+        errors = np.concatenate([(p - label).ravel() for p, label in pairs])
+        complete = [(p, label) for p, label in pairs if np.isfinite(label).all()]
+        found[f"{charge:+g}" if charge else "0"] = ErrorsOfCharge(
+            n_frames=len(pairs),
+            rmse=float(np.sqrt(np.nanmean(errors**2))),
+            sum_rule_model=_rms_of([residue(p, charge) for p, _ in complete]),
+            sum_rule_labels=_rms_of([residue(label, charge) for _, label in complete]),
+        )
+    return found
 
 
 def _rms_of(residues: Sequence[FloatArray]) -> float | None:

@@ -96,6 +96,10 @@ def test_predict_and_evaluate_a_file_that_mixes_charges(tmp_path, model_file, ca
     assert figures["rmse"] < 1e-5
     assert figures["sum_rule_model"] < 1e-6
     assert figures["sum_rule_labels"] < 1e-6
+    assert {q: part["n_frames"] for q, part in figures["by_charge"].items()} == {"0": 1, "+1": 1}
+    assert all(part["sum_rule_labels"] < 1e-6 for part in figures["by_charge"].values())
+    assert not main(["evaluate", *arguments, str(predicted), "--plot", str(tmp_path / "p.png")])
+    assert "charge +1 e: 1 frames, RMSE 0.00000, sum rule: model" in capsys.readouterr().out
     assert main(["evaluate", *arguments, str(predicted), "--total-charge", "0"]) == 2
     assert "leave the option (--total-charge) out" in capsys.readouterr().err
 

@@ -207,14 +207,15 @@ class APTCalculator(Calculator):
         """What is known of a configuration after these models were asked, each of them once."""
         # charges of atoms and magnetic moments, which ASE compares as well, change nothing here
         ignored = {"initial_charges", "initial_magmoms"}
-        last = self._tensor_atoms
-        if last is None or set(_differences(last, atoms)) - ignored:
-            self._tensors, self._tensor_atoms = {}, atoms.copy()
-            self._tensor_atoms.calc = self.potential  # which may know the charge
+        structure = self._tensor_atoms
+        if structure is None or set(_differences(structure, atoms)) - ignored:
+            structure = atoms.copy()
+            structure.calc = self.potential  # which may know the charge
+            self._tensors, self._tensor_atoms = {}, structure
         for model in models:
             if not set(targets(model)) <= set(self._tensors):
                 self.n_evaluations += 1
-                self._tensors |= all_tensors(model, [self._tensor_atoms])[0]
+                self._tensors |= all_tensors(model, [structure])[0]
         return self._tensors
 
     def _ask(self, potential: BaseCalculator, properties: Sequence[str], atoms: Atoms) -> None:
