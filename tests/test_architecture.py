@@ -44,8 +44,9 @@ SPECTRA_FLOORS: tuple[tuple[str, ...], ...] = (
 """Rooms inside ``spectra``, from the ground up."""
 
 FOUNDATION = {
-    "_version", "arrays", "atomic_units", "bundled", "callables", "errors", "files", "locks",
-    "progress", "provenance", "settings", "signals", "structures", "targets", "tensors", "units",
+    "_version", "arrays", "atomic_units", "bundled", "callables", "errors", "files", "ipi_xyz",
+    "locks", "progress", "provenance", "settings", "signals", "structure_columns",
+    "structure_files", "structure_labels", "structures", "targets", "tensors", "units",
 }  # fmt: skip
 """Modules at the top of the package that belong to the room ``foundation``."""
 

@@ -68,7 +68,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "i-PI's driven dynamics (%(default)s)",
     )
     add("--efield", type=float, nargs=3, metavar=("EX", "EY", "EZ"), help="electric field, V/Å")
-    add("--total-charge", type=float, default=0.0, metavar="E", help="e (%(default)s)")
+    add(
+        "--total-charge",
+        type=float,
+        metavar="E",
+        help="of a structure that does not give its own, e (default 0)",
+    )
     setting("connections", help="to one server, answered together (%(default)s)")
     setting(
         "server",
@@ -122,12 +127,13 @@ def _check(arguments: argparse.Namespace) -> None:
 
 
 def _evaluator(arguments: argparse.Namespace, device: str) -> Evaluator:
-    from aptnn_md.engines.client.evaluator import Evaluator, read_template
+    from aptnn_md.engines.client.evaluator import Evaluator
     from aptnn_md.potentials.loading import load_potential
     from aptnn_md.prediction.loading import as_model
+    from aptnn_md.structure_files import read_structure
     from aptnn_md.targets import APT
 
-    template = read_template(arguments.template)
+    template = read_structure(arguments.template, positions=False)
     options: dict[str, Any] = {"device": device, "dtype": arguments.dtype}
     potential = model = None
     if arguments.potential is not None:

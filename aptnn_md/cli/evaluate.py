@@ -7,7 +7,7 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from aptnn_md.cli.model_options import add_model_options, model_of
+from aptnn_md.cli.model_options import add_label_options, add_model_options, model_of
 from aptnn_md.errors import InputError
 
 if TYPE_CHECKING:
@@ -28,6 +28,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Options of the command."""
     add_model_options(parser)
     parser.add_argument("--data", type=Path, required=True, help="labelled frames, extxyz")
+    add_label_options(parser)
     parser.add_argument("--target", help="apt or pgt (default: all that the model knows)")
     parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
     parser.add_argument(
@@ -40,6 +41,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> None:
     """Evaluate, print, draw."""
+    from aptnn_md.structure_labels import parse_keys
     from aptnn_md.training.dataset import read_labelled
     from aptnn_md.training.evaluation import draw_parity, evaluate_targets
 
@@ -47,7 +49,8 @@ def run(arguments: argparse.Namespace) -> None:
     if arguments.target not in {None, *model.targets}:
         raise InputError("options", "--target", arguments.target, " or ".join(model.targets))
     targets = (arguments.target,) if arguments.target else model.targets
-    frames = read_labelled(arguments.data, "+".join(targets))
+    keys = parse_keys(arguments.key or [])
+    frames = read_labelled(arguments.data, "+".join(targets), keys, arguments.transpose)
     results = evaluate_targets(model, frames, targets, arguments.total_charge)
     plot = arguments.plot or (None if arguments.json else Path("parity.png"))
     if plot is not None:
@@ -81,4 +84,11 @@ def table(result: Evaluation) -> str:
             f"sum rule, rms of a component: model {result.sum_rule_model:.2e}, "
             f"labels {result.sum_rule_labels:.2e}"
         )
+    if len(result.by_charge) > 1:
+        for charge, part in result.by_charge.items():
+            line = f"charge {charge} e: {part.n_frames} frames, RMSE {part.rmse:.5f}"
+            if part.sum_rule_model is not None and part.sum_rule_labels is not None:
+                line += f", sum rule: model {part.sum_rule_model:.2e}"
+                line += f", labels {part.sum_rule_labels:.2e}"
+            lines.append(line)
     return "\n".join(lines)

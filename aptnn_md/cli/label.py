@@ -180,7 +180,7 @@ def make_frames(arguments: argparse.Namespace) -> list[FrameToLabel]:
     from aptnn_md.atoms.selection import select_atoms
     from aptnn_md.labels.clusters import cut_clusters
     from aptnn_md.labels.labelled_file import FrameToLabel
-    from aptnn_md.training.dataset import read_structures
+    from aptnn_md.structure_files import read_structures
 
     structures = read_structures(arguments.data)
     if arguments.cluster is None:

@@ -64,8 +64,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add(
         "--pgt", metavar="FILE", help="polarizability gradients: extxyz with the array pgt, or .npy"
     )
-    add("--total-charge", type=float, default=0.0, metavar="E", help="e (%(default)s)")
-    add("--relax", action="store_true", help="relax to the energy minimum first; the cell is kept")
+    add(
+        "--total-charge",
+        type=float,
+        metavar="E",
+        help="of a structure that does not give its own, e (default 0)",
+    )
+    add("--relax", action="store_true", help="go to the energy minimum first; the cell stays")
     add(
         "--fmax",
         type=float,
@@ -94,11 +99,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> None:
     """Find the modes, print them, write what was asked for."""
     from aptnn_md import normal_modes as harmonic
-    from aptnn_md.cli.md import read_structure
+    from aptnn_md.structure_files import read_structure
+    from aptnn_md.structures import Mobility
 
     atoms = read_structure(arguments.start)
     hessian = _hessian(arguments, atoms)
-    modes = harmonic.normal_modes(hessian, atoms.get_masses(), atoms.positions, atoms.pbc)
+    mobility = Mobility.of(atoms)
+    if not mobility.is_free:
+        print(f"constraints: {mobility.summary()}")
+    modes = harmonic.normal_modes(hessian, atoms.get_masses(), atoms.positions, atoms.pbc, mobility)
     volume = float(atoms.get_volume()) if atoms.pbc.all() else None
     apt, pgt = _tensors(arguments, atoms)
     infrared = harmonic.infrared_modes(modes, apt, volume)

@@ -8,6 +8,7 @@ from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from aptnn_md.cli.model_options import add_label_options
 from aptnn_md.errors import InputError
 
 if TYPE_CHECKING:
@@ -61,6 +62,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     targets = f"{', '.join(TARGETS)} or {'+'.join(TARGETS)}"
     add("--target", help=f"what to learn: {targets} (default {job.target})")
+    add_label_options(parser)
     add("--out", type=Path, help="model file to write")
     add(
         "--network",
@@ -121,13 +123,14 @@ def make_job(arguments: argparse.Namespace) -> TrainingJob:
         Unknown keys, missing or impossible values.
     """
     from aptnn_md.settings import settings_from
+    from aptnn_md.structure_labels import parse_keys
     from aptnn_md.training.settings import TrainingJob, TrainingSettings
 
     source = str(arguments.config or "train")
     options, tables = _read_config(arguments.config)
     # the name of the network is network_name in files, where network is a table
-    names = {field.name for field in fields(TrainingJob)} | {"network_name"}
-    names -= {"network", "network_settings", "training", "card"}
+    names = {field.name for field in fields(TrainingJob)} | {"network_name", "key"}
+    names -= {"network", "network_settings", "training", "card", "keys"}
     unknown = sorted(set(options) - names)
     if unknown:
         expected = f"keys among {', '.join(sorted(names | set(TABLES)))}"
@@ -140,6 +143,8 @@ def make_job(arguments: argparse.Namespace) -> TrainingJob:
     for name in TRAINING_OPTIONS:
         if getattr(arguments, name) is not None:
             tables["training"][name] = getattr(arguments, name)
+    if "key" in options:
+        options["keys"] = parse_keys(options.pop("key"))
     if "network_name" in options:
         options["network"] = options.pop("network_name")
     for name in ("data", "out"):

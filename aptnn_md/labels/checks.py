@@ -20,7 +20,7 @@ from ase import Atoms
 from aptnn_md.arrays import FloatArray
 from aptnn_md.errors import InputError
 from aptnn_md.labels.schemes import Labels
-from aptnn_md.tensors import acoustic_sum, from_voigt
+from aptnn_md.tensors import LEVI_CIVITA, acoustic_sum, fitting_dipole, from_voigt, rotational_sum
 
 LIMITS = {
     "acoustic_sum": 0.02,
@@ -32,11 +32,6 @@ LIMITS = {
     "pgt_linearity": 0.05,
 }
 """Largest figures of a label that is used: e, e Å, Å², Å³, fraction, e, Å²."""
-
-LEVI_CIVITA = np.zeros((3, 3, 3))
-for _a, _b, _c in ((0, 1, 2), (1, 2, 0), (2, 0, 1)):
-    LEVI_CIVITA[_a, _b, _c] = 1.0
-    LEVI_CIVITA[_a, _c, _b] = -1.0
 
 
 def figures(labels: Labels, atoms: Atoms, charge: float) -> dict[str, float]:
@@ -79,21 +74,6 @@ def figures(labels: Labels, atoms: Atoms, charge: float) -> dict[str, float]:
     return found
 
 
-def rotational_sum(apt: FloatArray, positions: FloatArray, dipole: FloatArray) -> FloatArray:
-    """Σᵢ Pᵢ (ω × rᵢ) − ω × M for ω = x, y, z in the columns, (3, 3), e Å.
-
-    Parameters
-    ----------
-    apt : (n_atoms, 3, 3), e
-    positions : (n_atoms, 3), Å
-    dipole : (3,), e Å, with the same origin as the positions
-    """
-    turned_atoms = np.einsum("bkc,ic->ibk", LEVI_CIVITA, positions)
-    turned_dipole = np.einsum("akc,c->ak", LEVI_CIVITA, dipole)
-    residue: FloatArray = np.einsum("iab,ibk->ak", apt, turned_atoms) - turned_dipole
-    return residue
-
-
 def pgt_rotational_sum(
     pgt: FloatArray, positions: FloatArray, polarizability: FloatArray
 ) -> FloatArray:
@@ -111,13 +91,6 @@ def pgt_rotational_sum(
     turned = turned + np.einsum("ag,bgk->abk", polarizability, generator)
     residue: FloatArray = np.einsum("iabc,ick->abk", pgt, turned_atoms) - turned
     return residue
-
-
-def fitting_dipole(apt: FloatArray, positions: FloatArray) -> FloatArray:
-    """The dipole (3,), e Å, that leaves least of :func:`rotational_sum`."""
-    turned = rotational_sum(apt, positions, np.zeros(3))
-    dipole: FloatArray = 0.5 * np.einsum("akc,ak->c", LEVI_CIVITA, turned)
-    return dipole
 
 
 def fitting_polarizability(pgt: FloatArray, positions: FloatArray) -> FloatArray:

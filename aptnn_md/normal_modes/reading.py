@@ -12,8 +12,11 @@ from ase.vibrations import VibrationsData
 from aptnn_md.arrays import FloatArray
 from aptnn_md.errors import InputError
 from aptnn_md.normal_modes.differences import read_differences
+from aptnn_md.structure_files import read_structures
+from aptnn_md.structure_labels import labels_in
+from aptnn_md.structures import mobile
 from aptnn_md.targets import APT, PGT, Target
-from aptnn_md.training.dataset import read_labelled, read_structures
+from aptnn_md.training.dataset import read_labelled
 
 _SAME_POSITIONS = 0.01
 _FORMATS = "numpy (.npy), aptnn_md (.npz), ASE Vibrations (.json) or phonopy's FORCE_CONSTANTS"
@@ -87,8 +90,11 @@ def read_polarizability_gradients(path: str | os.PathLike[str], atoms: Atoms) ->
 
 
 def has_target(path: str | os.PathLike[str], target: Target) -> bool:
-    """Whether a labelled file, not ``.npy``, has an array of this target in its last frame."""
-    return Path(path).suffix != ".npy" and target.name in read_structures(Path(path))[-1].arrays
+    """Whether a labelled file, not ``.npy``, has an array of that name in its last frame."""
+    return (
+        Path(path).suffix != ".npy"
+        and labels_in(read_structures(path)[-1], target.name) is not None
+    )
 
 
 def _of_target(path: Path, atoms: Atoms, target: Target) -> FloatArray:
@@ -118,9 +124,14 @@ def _of_ase(path: Path, atoms: Atoms) -> FloatArray:
     except Exception as error:  # ASE's reader raises whatever its parsing runs into
         raise InputError(path, "Hessian", error, "a file of ASE's VibrationsData") from error
     _check_atoms(path, data.get_atoms(), atoms)
-    if len(indices) != len(atoms):
-        raise InputError(path, "atoms that move", len(indices), f"all {len(atoms)}")
-    return np.asarray(hessian, dtype=np.float64)
+    moves = np.flatnonzero(mobile(atoms))
+    if not np.array_equal(np.sort(indices), moves):
+        found, expected = f"{len(indices)} atoms", f"the {len(moves)} that the structure lets move"
+        raise InputError(path, "atoms that move", found, f"{expected}: fix or free the others")
+    coordinates = (3 * np.asarray(indices)[:, None] + np.arange(3)).ravel()
+    full = np.zeros((3 * len(atoms), 3 * len(atoms)))
+    full[np.ix_(coordinates, coordinates)] = hessian
+    return full
 
 
 def _of_phonopy(path: Path) -> FloatArray:

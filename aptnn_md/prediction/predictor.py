@@ -22,6 +22,8 @@ from aptnn_md.errors import InputError
 from aptnn_md.models.tensor_network import TensorNetwork
 from aptnn_md.prediction.calls import DirectCalls
 from aptnn_md.prediction.model_file import ModelFile, read_model_file
+from aptnn_md.progress import log
+from aptnn_md.structures import total_charge
 from aptnn_md.targets import TARGETS, Tensors
 
 # structures are joined to batches of about this many atoms
@@ -44,7 +46,8 @@ class Predictor(DirectCalls):
     name : how the model is called in headers and messages
     device : torch device, e.g. ``"cuda"``
     dtype : ``"float32"`` (default) or ``"float64"``
-    total_charge : Q of each structure, e
+    total_charge : Q, e, of structures that do not say their own
+        (:func:`aptnn_md.structures.charge_of`); None: 0
     neutral : take the mean out of the tensors so that Σᵢ Pᵢ = Q·1 and Σᵢ PGTᵢ = 0; switch it off
         to see what the network itself says, or for a fragment whose other atoms are not there
 
@@ -67,7 +70,7 @@ class Predictor(DirectCalls):
         name: str = "model",
         device: str = "cpu",
         dtype: str | None = None,
-        total_charge: float = 0.0,
+        total_charge: float | None = None,
         neutral: bool = True,
     ) -> None:
         if dtype is not None and dtype not in DTYPES:
@@ -75,6 +78,7 @@ class Predictor(DirectCalls):
         self.model_file, self.name = model_file, name
         self.target, self.sha256, self.card = model_file.target, model_file.sha256, model_file.card
         self.total_charge, self.neutral = total_charge, neutral
+        self._warned: set[float] = set()
         self.networks = [
             _network(model_file, weights).to(device, DTYPES[dtype or "float32"])
             for weights in model_file.members
@@ -95,7 +99,7 @@ class Predictor(DirectCalls):
         *,
         device: str = "cpu",
         dtype: str | None = None,
-        total_charge: float = 0.0,
+        total_charge: float | None = None,
         neutral: bool = True,
     ) -> Predictor:
         """Load a model file or a bundled model (``"water-apt"``, ``"water-pgt"``).
@@ -165,15 +169,34 @@ class Predictor(DirectCalls):
             for target, tensors in stacked.items()
         }
         return [
-            {target: self._projected(target, parts[target][k]) for target in self.targets}
-            for k in range(len(structures))
+            {target: self._projected(target, parts[target][k], atoms) for target in self.targets}
+            for k, atoms in enumerate(structures)
         ]
 
-    def _projected(self, target: str, members: FloatArray) -> FloatArray:
+    def _projected(self, target: str, members: FloatArray, atoms: Atoms) -> FloatArray:
         if not self.neutral or members.shape[1] == 0:
             return members
-        project = TARGETS[target].project
-        return np.stack([project(tensors, self.total_charge) for tensors in members])
+        charge, project = self._charge(atoms), TARGETS[target].project
+        return np.stack([project(tensors, charge) for tensors in members])
+
+    def _charge(self, atoms: Atoms) -> float:
+        """Charge of a structure, e; the first of its kind that the model was not trained on warns.
+
+        Raises
+        ------
+        InputError
+            The structure says another charge than the predictor.
+        """
+        charge = total_charge(atoms, self.total_charge)
+        trained = self.card.get("charges")
+        if trained and charge not in {*trained, *self._warned}:
+            self._warned.add(charge)
+            log.warning(
+                "model %s: a structure of charge %g e (%s); it was trained on charges %s",
+                *(self.name, charge, atoms.get_chemical_formula()),
+                ", ".join(f"{q:g}" for q in trained),
+            )
+        return charge
 
     def _check_elements(self, atoms: Atoms) -> None:
         unknown = sorted(set(atoms.numbers.tolist()) - set(self.elements))

@@ -14,6 +14,7 @@ from ase.data import chemical_symbols
 from aptnn_md.arrays import FloatArray, IntArray
 from aptnn_md.files import write_output
 from aptnn_md.prediction.interface import TensorModel
+from aptnn_md.structures import total_charge
 from aptnn_md.targets import TARGETS, Target, mean_of_members
 from aptnn_md.training.dataset import LabelledFrame
 
@@ -49,6 +50,23 @@ class Errors:
 
 
 @dataclass(frozen=True)
+class ErrorsOfCharge:
+    """Errors and sums of frames of one charge.
+
+    Attributes
+    ----------
+    n_frames : number of frames
+    rmse : of components of labelled atoms
+    sum_rule_model, sum_rule_labels : as of :class:`Evaluation`
+    """
+
+    n_frames: int
+    rmse: float
+    sum_rule_model: float | None
+    sum_rule_labels: float | None
+
+
+@dataclass(frozen=True)
 class Evaluation:
     """Errors of one target; everything in its unit.
 
@@ -58,6 +76,7 @@ class Evaluation:
     rmse, mae, spread, relative : of all components of all labelled atoms, see :class:`Errors`
     n_frames, n_atoms : that were compared
     by_element, by_irrep : the same for parts; of an irrep the error of its Cartesian part
+    by_charge : charge of a frame, e.g. ``"-2"`` -> errors and sums of the frames of that charge
     sum_rule_model, sum_rule_labels : root mean square over components and fully labelled frames of
         Σᵢ Pᵢ − Q·1 or Σᵢ PGTᵢ, None where no frame is fully labelled; the model's is that of the
         model as it is, zero after the projection
@@ -74,6 +93,7 @@ class Evaluation:
     n_atoms: int
     by_element: dict[str, Errors]
     by_irrep: dict[str, Errors]
+    by_charge: dict[str, ErrorsOfCharge]
     sum_rule_model: float | None
     sum_rule_labels: float | None
     predicted: FloatArray
@@ -97,7 +117,7 @@ def evaluate_targets(
     model: TensorModel,
     frames: Sequence[LabelledFrame],
     targets: Sequence[str] | None = None,
-    total_charge: float | None = None,
+    charge: float | None = None,
 ) -> dict[str, Evaluation]:
     """The same for several targets, all that the model knows by default.
 
@@ -110,9 +130,9 @@ def evaluate_targets(
     model : to judge
     frames : with labels
     targets : of the model; None: all of them
-    total_charge : of each frame, e, that the sum rule of APTs is compared with; None: 0
+    charge : of frames that do not give their own, e; None: 0
     """
-    wanted, charge = tuple(targets or model.targets), total_charge or 0.0
+    wanted = tuple(targets or model.targets)
     found = model.for_targets(wanted).evaluate([frame.atoms for frame in frames])
     means = [mean_of_members(tensors) for tensors in found]
     return {
@@ -125,7 +145,7 @@ def _evaluation(
     target: Target,
     tensors: Sequence[FloatArray],
     frames: Sequence[LabelledFrame],
-    total_charge: float,
+    charge: float | None,
 ) -> Evaluation:
     masks = [frame.has_label(target.name) for frame in frames]
     labels = [frame.labels[target.name] for frame in frames]
@@ -140,8 +160,8 @@ def _evaluation(
     overall = Errors.of(*triple)
     parts = [target.parts(tensors) for tensors in triple]
     complete = [
-        (p, label)
-        for p, label, mask in zip(tensors, labels, masks, strict=True)
+        (p, label, total_charge(frame.atoms, charge))
+        for p, label, mask, frame in zip(tensors, labels, masks, frames, strict=True)
         if mask.all() and len(mask)
     ]
     return Evaluation(
@@ -158,12 +178,40 @@ def _evaluation(
             for z in elements
         },
         by_irrep={name: Errors.of(*(part[name] for part in parts)) for name in parts[0]},
-        sum_rule_model=_rms_of([target.residue(p, total_charge) for p, _ in complete]),
-        sum_rule_labels=_rms_of([target.residue(label, total_charge) for _, label in complete]),
+        by_charge=_by_charge(target, tensors, frames, charge),
+        sum_rule_model=_rms_of([target.residue(p, q) for p, _, q in complete]),
+        sum_rule_labels=_rms_of([target.residue(label, q) for _, label, q in complete]),
         predicted=predicted,
         reference=reference,
         atomic_numbers=numbers,
     )
+
+
+def _by_charge(
+    target: Target,
+    tensors: Sequence[FloatArray],
+    frames: Sequence[LabelledFrame],
+    option: float | None,
+) -> dict[str, ErrorsOfCharge]:
+    residue, found = target.residue, {}
+    charges = [total_charge(frame.atoms, option) for frame in frames]
+    for charge in sorted(set(charges)):
+        pairs = [
+            (p, frame.labels[target.name])
+            for p, frame, q in zip(tensors, frames, charges, strict=True)
+            if q == charge and frame.has_label(target.name).any()
+        ]
+        if not pairs:
+            continue
+        errors = np.concatenate([(p - label).ravel() for p, label in pairs])
+        complete = [(p, label) for p, label in pairs if np.isfinite(label).all()]
+        found[f"{charge:+g}" if charge else "0"] = ErrorsOfCharge(
+            n_frames=len(pairs),
+            rmse=float(np.sqrt(np.nanmean(errors**2))),
+            sum_rule_model=_rms_of([residue(p, charge) for p, _ in complete]),
+            sum_rule_labels=_rms_of([residue(label, charge) for _, label in complete]),
+        )
+    return found
 
 
 def _rms_of(residues: Sequence[FloatArray]) -> float | None:

@@ -18,6 +18,7 @@ from aptnn_md.models.tensor_network import TensorNetwork, fresh_model
 from aptnn_md.prediction.model_file import ModelFile, read_model_file, write_model_file
 from aptnn_md.prediction.predictor import Predictor
 from aptnn_md.progress import Progress
+from aptnn_md.structures import total_charge
 from aptnn_md.targets import TARGETS, targets_of
 from aptnn_md.training.dataset import (
     LabelledFrame,
@@ -140,9 +141,10 @@ def _as_start(
 def _frames(job: TrainingJob) -> tuple[list[LabelledFrame], list[LabelledFrame]]:
     """Training and validation frames; frames without any label are left out."""
     targets = tuple(target.name for target in targets_of(job.target))
-    frames = [frame for frame in read_labelled(job.data, job.target) if frame.any_label]
+    found = read_labelled(job.data, job.target, job.keys, job.transpose)
+    frames = [frame for frame in found if frame.any_label]
     if job.valid is not None:
-        held_out = read_labelled(job.valid, job.target)
+        held_out = read_labelled(job.valid, job.target, job.keys, job.transpose)
         return frames, [frame for frame in held_out if frame.any_label]
     if len(frames) < 2 and job.valid_fraction > 0.0:
         raise InputError(
@@ -230,6 +232,7 @@ def _card(
         "training_data": job.data.name,
         "training_data_sha256": file_sha256(job.data),
         "training_frames": len(training),
+        "charges": sorted({total_charge(frame.atoms) for frame in training}),
         "training_atoms": _single(n_labelled),
         "start_from": (
             None if start is None else f"{Path(job.start_from).name} {start.sha256[:12]}"

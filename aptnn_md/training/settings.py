@@ -85,6 +85,7 @@ class TrainingJob:
     valid : frames for validation; without it ``valid_fraction`` of the frames of ``data``, and with
         a fraction of 0 nothing is held out and the last weights are kept
     target, network, network_settings : see :class:`~aptnn_md.models.tensor_network.TensorNetwork`
+    keys, transpose : see :func:`~aptnn_md.training.dataset.read_labelled`
     start_from : model file or bundled name whose weights the training begins with; it must have
         the same target and network. Several networks begin with its members in turn
     committee : networks to train, with seeds ``training.seed``, ``training.seed + 1``, ...
@@ -105,6 +106,8 @@ class TrainingJob:
     target: str = "apt"
     network: str = "ace"
     network_settings: Mapping[str, Any] = field(default_factory=dict)
+    keys: Mapping[str, str] = field(default_factory=dict)
+    transpose: bool | None = None
     start_from: str = ""
     committee: Annotated[int, Range(at_least=1)] = 1
     training: TrainingSettings = field(default_factory=TrainingSettings)

@@ -29,6 +29,8 @@ def fingerprint(job: TrainingJob) -> dict[str, Any]:
         "valid": file_sha256(job.valid) if job.valid else str(job.valid_fraction),
         "start_from": file_sha256(model_path(job.start_from)) if job.start_from else "",
         "target": job.target,
+        "keys": dict(job.keys),
+        "transpose": job.transpose,
         "network": job.network,
         "network_settings": dict(job.network_settings),
         "committee": job.committee,

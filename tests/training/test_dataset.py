@@ -1,10 +1,12 @@
 import ase.io
 import numpy as np
 import pytest
-from helpers.systems import triclinic
+from helpers.systems import ELEMENTS, SMALL_ACE, triclinic
 
 from aptnn_md.errors import InputError
-from aptnn_md.training.dataset import elements_of, read_labelled, split
+from aptnn_md.models.tensor_network import fresh_model
+from aptnn_md.training.dataset import LabelledFrame, elements_of, read_labelled, split
+from aptnn_md.training.samples import prepare
 
 
 def write(path, frames):
@@ -103,3 +105,25 @@ def test_gradients_in_another_order_of_indices_are_refused(tmp_path, order):
     with_gradients(atoms, order)
     with pytest.raises(InputError, match="not symmetric in the first two indices"):
         read_labelled(write(tmp_path / "a.extxyz", atoms), "pgt")
+
+
+def test_labels_of_whole_frames_obey_the_sum_rule_in_training(caplog):
+    model = fresh_model("ace", "apt", ELEMENTS, SMALL_ACE, 0)
+    labels = np.random.default_rng(0).normal(size=(17, 3, 3))
+    labels += (np.eye(3) - labels.sum(axis=0)) / 17.0  # a sum of 1
+    labels[0] += 0.01
+    ion, neutral = triclinic(), triclinic()
+    ion.info["charge"] = 1
+    partly = labels.copy()
+    partly[3] = np.nan
+    frames = [LabelledFrame(ion, {"apt": labels}), LabelledFrame(ion, {"apt": partly})]
+    whole, part = prepare(frames, model)
+    assert np.allclose(whole.labels["apt"].tensors.sum(0), np.eye(3), atol=1e-5)
+    assert np.allclose(whole.labels["apt"].tensors, labels - 0.01 / 17, atol=1e-5)
+    assert np.allclose(part.labels["apt"].tensors, np.delete(labels, 3, axis=0), atol=1e-6)
+    assert not caplog.text
+    # labels of an ion whose charge nobody said
+    (kept,) = prepare([LabelledFrame(neutral, {"apt": labels})], model)
+    assert np.allclose(kept.labels["apt"].tensors, labels, atol=1e-6)
+    assert "1 of 1 frames" in caplog.text
+    assert "for a charge of 0 e; is charge=... missing" in caplog.text

@@ -19,10 +19,10 @@ from ase.outputs import Properties, all_outputs
 from numpy.typing import ArrayLike
 
 from aptnn_md.arrays import FloatArray
-from aptnn_md.atoms.neighbours import check_structure
 from aptnn_md.engines.electric_field import checked_field, field_forces
 from aptnn_md.errors import InputError
 from aptnn_md.prediction.loading import ModelSource, as_model
+from aptnn_md.structures import check_structure, stated_charges
 from aptnn_md.targets import APT, TARGETS, Tensors
 
 STD = "_std"
@@ -58,8 +58,10 @@ class APTCalculator(Calculator):
         :func:`aptnn_md.potentials.loading.load_potential`); None: no energy and forces but the
         field's
     efield : (Ex, Ey, Ez), V/Å; None: no field. May be changed later
-    total_charge : charge of the structure, e, that the tensors add up to
-    device, dtype : where and in which precision the model runs; as ``total_charge`` only for a
+    total_charge : charge of structures that do not say their own, e; the tensors add up to it. A
+        structure's own (:func:`aptnn_md.structures.charge_of`) and the potential's, where it is
+        known, must agree with it
+    device, dtype : where and in which precision the network runs; as ``total_charge`` only for a
         model that is loaded here. A potential that is loaded here runs on ``device`` too
 
     Attributes
@@ -89,7 +91,7 @@ class APTCalculator(Calculator):
         model: ModelSource = "water-apt",
         potential: BaseCalculator | str | PathLike[str] | None = None,
         efield: ArrayLike | None = None,
-        total_charge: float = 0.0,
+        total_charge: float | None = None,
         device: str = "cpu",
         dtype: Any = None,
     ) -> None:
@@ -194,14 +196,17 @@ class APTCalculator(Calculator):
 
     def _evaluated(self, atoms: Atoms, targets: Sequence[str]) -> Tensors:
         """These targets of a configuration, each evaluated once, and what came with them."""
-        # charges and magnetic moments, which ASE compares as well, change nothing here
+        # charges of atoms and magnetic moments, which ASE compares as well, change nothing here
         ignored = {"initial_charges", "initial_magmoms"}
-        if self._tensor_atoms is None or set(_differences(self._tensor_atoms, atoms)) - ignored:
-            self._tensors, self._tensor_atoms = {}, atoms.copy()
+        structure = self._tensor_atoms
+        if structure is None or set(_differences(structure, atoms)) - ignored:
+            structure = atoms.copy()
+            structure.calc = self.potential  # which may know the charge
+            self._tensors, self._tensor_atoms = {}, structure
         for target in targets:
             if target not in self._tensors:
                 self.n_evaluations += 1
-                self._tensors |= self.model.for_targets((target,)).evaluate([atoms])[0]
+                self._tensors |= self.model.for_targets((target,)).evaluate([structure])[0]
         return self._tensors
 
     def _ask(self, potential: BaseCalculator, properties: Sequence[str], atoms: Atoms) -> None:
@@ -246,7 +251,7 @@ class APTCalculator(Calculator):
 
 
 def _differences(before: Atoms, after: Atoms) -> list[str]:
-    """Names among ASE's ``all_changes`` that are not the same."""
+    """Names among ASE's ``all_changes`` that are not the same, and ``"charge"``."""
     found = [
         name
         for name in ("positions", "numbers", "initial_charges", "initial_magmoms")
@@ -256,6 +261,8 @@ def _differences(before: Atoms, after: Atoms) -> list[str]:
         found.append("cell")
     if not np.array_equal(before.pbc, after.pbc):
         found.append("pbc")
+    if stated_charges(before) != stated_charges(after):
+        found.append("charge")
     return found
 
 

@@ -11,6 +11,7 @@ import numpy as np
 from ase import Atoms, units
 from ase.md.md import MolecularDynamics
 
+from aptnn_md.atoms.motion import MotionGroups
 from aptnn_md.atoms.partition import Partition, parse_groups
 from aptnn_md.atoms.snapshot import Snapshot
 from aptnn_md.engines.ase.calculator import APTCalculator
@@ -18,8 +19,10 @@ from aptnn_md.errors import InputError, RunError
 from aptnn_md.prediction.calculator_model import CalculatorModel
 from aptnn_md.prediction.interface import TensorModel
 from aptnn_md.prediction.loading import ModelSource, as_model
+from aptnn_md.progress import log
 from aptnn_md.stream import StreamWriter
 from aptnn_md.stream.frame import FrameRates, Instant
+from aptnn_md.structures import Mobility, degrees_of_freedom
 from aptnn_md.targets import APT, Tensors
 
 
@@ -106,6 +109,7 @@ class StreamObserver:
             np.asarray(atoms.get_masses(), dtype=np.float64),
             velocities=velocities,
             variable_cell=periodic and variable_cell,
+            mobility=_mobility(atoms, self.groups),
         )
         self._next_step = self.first_step + _next_call(dynamics.nsteps, stride)
         constants = {
@@ -186,15 +190,37 @@ def temperature(atoms: Atoms) -> float:
     """Instantaneous temperature, K, of the motion relative to the centre of mass.
 
     With N free atoms the centre of mass takes 3 of 3 N degrees of freedom, whether a thermostat
-    moves it or it rests, so 3 N - 3 remain. With constraints it is ASE's count.
+    moves it or it rests, so 3 N - 3 remain. With constraints it is what they leave
+    (:class:`aptnn_md.structures.Mobility`).
     """
     momenta = atoms.get_momenta()
     kinetic = 0.5 * float((momenta * atoms.get_velocities()).sum())
-    freedom = float(atoms.get_number_of_degrees_of_freedom())
+    freedom = degrees_of_freedom(atoms) if atoms.constraints else 3.0 * len(atoms)
     if not atoms.constraints and len(atoms) > 1:
         kinetic -= 0.5 * float((momenta.sum(axis=0) ** 2).sum()) / float(atoms.get_masses().sum())
         freedom -= 3.0
     return 2.0 * kinetic / (freedom * units.kB)
+
+
+def _mobility(atoms: Atoms, groups: Partition) -> Mobility | None:
+    """What the constraints of a run let move, said once in the log."""
+    if not atoms.constraints:
+        return None
+    mobility = Mobility.of(atoms)
+    if mobility.unaccounted:
+        log.warning(
+            "%s: the f-sum of what can move is not known, so the stream has none and spectra have "
+            "no f-sum rule",
+            ", ".join(mobility.unaccounted),
+        )
+    elif not mobility.is_free:
+        log.info("%s: the f-sum is that of what can move", mobility.summary())
+        if isinstance(groups, MotionGroups):
+            log.warning(
+                "groups by motion: the f-sums of translation, libration and vibration are right "
+                "only where molecules are fixed as a whole; their sum is right in any case"
+            )
+    return mobility
 
 
 def _next_call(n_steps: int, stride: int) -> int:

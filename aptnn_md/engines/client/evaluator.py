@@ -6,9 +6,7 @@ import copy
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 
-import ase.io
 import numpy as np
 from ase import Atoms
 from ase.calculators.calculator import BaseCalculator
@@ -210,28 +208,3 @@ class Evaluator:
         full = voigt_6_to_full_3x3_stress(np.asarray(stress, dtype=np.float64))
         virial: FloatArray = -full * atoms.get_volume()
         return virial
-
-
-def read_template(path: str | Path) -> Atoms:
-    """The atoms in the order of the server, from any structure file that ASE reads.
-
-    An ``xyz`` file of i-PI is one too: of it only the elements are taken in any case.
-
-    Raises
-    ------
-    InputError
-        No such file, or none that ASE reads.
-    """
-    try:
-        atoms = ase.io.read(path)
-    except FileNotFoundError as error:
-        expected = "a structure file with the atoms in the server's order"
-        raise InputError(path, "template", "no such file", expected) from error
-    except Exception as error:
-        # the readers of ASE fail in many ways
-        message = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise InputError(path, "template", message, "a file that ASE can read") from error
-    assert isinstance(atoms, Atoms)
-    if len(atoms) == 0:
-        raise InputError(path, "template", "no atoms", "at least one")
-    return atoms

@@ -67,7 +67,7 @@ class StreamPlugin(Dummy_driver):  # type: ignore[misc]  # i-PI has no types
         velocities: bool = False,
         device: str = "cpu",
         dtype: str | None = None,
-        total_charge: float = 0.0,
+        total_charge: float | None = None,
         **keywords: Any,
     ) -> None:
         require_ipi()

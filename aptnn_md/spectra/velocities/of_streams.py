@@ -115,4 +115,6 @@ def _atoms(where: str, header: StreamHeader, options: VelocityOptions) -> AtomGr
     if options.merge:
         merged = merge_groups(labels, options.merge)
         labels, index = merged.labels, merged.index[index]
-    return AtomGroups(np.array(header.atom_masses), labels, np.asarray(index, dtype=np.int64))
+    freedom = np.array(header.atom_freedom or (3.0,) * header.n_atoms)
+    masses = np.array(header.atom_masses)
+    return AtomGroups(masses, labels, np.asarray(index, dtype=np.int64), freedom)

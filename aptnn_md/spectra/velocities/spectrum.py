@@ -39,13 +39,14 @@ class Freedom:
     ----------
     n_atoms : number of atoms
     found, standard_error : integral of the spectrum
-    expected : 3 for each atom, less the share of a centre of mass at rest
+    expected : 3 for each atom, less what is fixed and the share of a centre of mass at rest; None
+        where constraints between atoms leave it unknown
     """
 
     n_atoms: int
     found: float
     standard_error: float
-    expected: float
+    expected: float | None
 
 
 @dataclass(frozen=True, eq=False)
@@ -99,11 +100,14 @@ class AtomGroups:
     masses : (n_atoms,) amu
     labels : of the groups
     index : (n_atoms,) number of the group of each atom
+    freedom : (n_atoms,) degrees of freedom of each atom, 3 where it is free, 0 where it is fixed;
+        negative where constraints between atoms leave them unknown
     """
 
     masses: FloatArray
     labels: tuple[str, ...]
     index: IntArray
+    freedom: FloatArray
 
 
 @dataclass(frozen=True)
@@ -235,13 +239,13 @@ def velocities_of(
     scaled = {key: curve.scaled(factor) for key, curve in curves.items()}
     resting = momentum < _AT_REST * runs.temperature
     held = 3.0 / atoms.masses.sum() if resting else 0.0
+    unknown = bool((atoms.freedom < 0.0).any())
 
     def freedom(curve: PowerBlocks, inside: AnyArray) -> Freedom:
-        expected = 3.0 * float(inside.sum()) - held * float(atoms.masses[inside].sum())
+        expected = float(atoms.freedom[inside].sum()) - held * float(atoms.masses[inside].sum())
         found = curve.integral(0.0, float(plan.wavenumber[-1]))
-        return Freedom(int(inside.sum()), *found, expected)
+        return Freedom(int(inside.sum()), *found, None if unknown else expected)
 
-    note = "the centre of mass is at rest: its three degrees of freedom are not expected"
     return VelocitySpectrum(
         wavenumber=plan.wavenumber,
         total=scaled[TOTAL],
@@ -254,9 +258,24 @@ def velocities_of(
         temperature=runs.temperature,
         plan=plan,
         run_lengths=tuple(n * plan.spacing for n in runs.n_frames),
-        notes=(note,) if resting else (),
+        notes=_notes(atoms, resting),
         sources=runs.names,
     )
+
+
+def _notes(atoms: AtomGroups, resting: bool) -> tuple[str, ...]:
+    """What the expected degrees of freedom leave out."""
+    notes = []
+    if (atoms.freedom < 0.0).any():
+        notes.append(
+            "rigid bonds or other constraints between atoms: the degrees of freedom that they "
+            "leave to each group are not known"
+        )
+    elif n_fixed := int((atoms.freedom == 0.0).sum()):
+        notes.append(f"{n_fixed} atoms are fixed: their degrees of freedom are not expected")
+    if resting:
+        notes.append("the centre of mass is at rest: its three degrees of freedom are not expected")
+    return tuple(notes)
 
 
 def _atom_groups(masses: Sequence[float] | FloatArray, labels: Sequence[str]) -> AtomGroups:
@@ -269,4 +288,5 @@ def _atom_groups(masses: Sequence[float] | FloatArray, labels: Sequence[str]) ->
         raise InputError("velocity spectrum", "labels", len(each), expected)
     order = tuple(dict.fromkeys(each))
     number = {label: k for k, label in enumerate(order)}
-    return AtomGroups(weights, order, np.array([number[label] for label in each], dtype=np.int64))
+    index = np.array([number[label] for label in each], dtype=np.int64)
+    return AtomGroups(weights, order, index, np.full(len(weights), 3.0))

@@ -346,9 +346,9 @@ def test_command_names_what_is_wrong(tmp_path, capsys):
         "--ps",
         "1",
     ]
-    assert "no.xyz: structure: found no such file" in error(tmp_path / "no.xyz", *common)
+    assert "no.xyz: file: found nothing" in error(tmp_path / "no.xyz", *common)
     (tmp_path / "bad.xyz").write_text("two\n\nH 0 0 0\n")
-    assert "bad.xyz: structure: found" in error(tmp_path / "bad.xyz", *common)
+    assert "bad.xyz: file: found" in error(tmp_path / "bad.xyz", *common)
     ase.io.write(tmp_path / "good.xyz", toy.structure())
     assert "timestep: found -1.0" in error(tmp_path / "good.xyz", *common, "--timestep", "-1")
     common[1] = "helpers.toy_molecules:Nothing"
