@@ -19,6 +19,11 @@ VOIGT = ((0, 0), (1, 1), (2, 2), (1, 2), (0, 2), (0, 1))
 """The six components of a symmetric tensor: xx, yy, zz, yz, xz, xy, as ASE orders stress. They are
 the tensor's own components: nothing is scaled by 2 or √2."""
 
+LEVI_CIVITA = np.zeros((3, 3, 3))
+for _a, _b, _c in ((0, 1, 2), (1, 2, 0), (2, 0, 1)):
+    LEVI_CIVITA[_a, _b, _c] = 1.0
+    LEVI_CIVITA[_a, _c, _b] = -1.0
+
 _ROWS = [row for row, _ in VOIGT]
 _COLUMNS = [column for _, column in VOIGT]
 
@@ -128,3 +133,27 @@ def project_translation(pgt: FloatArray) -> FloatArray:
     """
     projected: FloatArray = pgt - pgt.mean(axis=0)
     return projected
+
+
+def rotational_sum(apt: FloatArray, positions: FloatArray, dipole: FloatArray) -> FloatArray:
+    """Σᵢ Pᵢ (ω × rᵢ) − ω × M for ω = x, y, z in the columns, (3, 3), e Å.
+
+    Turning an isolated system turns its dipole, so it is zero.
+
+    Parameters
+    ----------
+    apt : (n_atoms, 3, 3), e
+    positions : (n_atoms, 3), Å
+    dipole : (3,), e Å, with the same origin as the positions
+    """
+    turned_atoms = np.einsum("bkc,ic->ibk", LEVI_CIVITA, positions)
+    turned_dipole = np.einsum("akc,c->ak", LEVI_CIVITA, dipole)
+    residue: FloatArray = np.einsum("iab,ibk->ak", apt, turned_atoms) - turned_dipole
+    return residue
+
+
+def fitting_dipole(apt: FloatArray, positions: FloatArray) -> FloatArray:
+    """The dipole (3,), e Å, that leaves least of :func:`rotational_sum`."""
+    turned = rotational_sum(apt, positions, np.zeros(3))
+    dipole: FloatArray = 0.5 * np.einsum("akc,ak->c", LEVI_CIVITA, turned)
+    return dipole

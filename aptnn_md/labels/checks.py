@@ -32,7 +32,7 @@ from aptnn_md.arrays import FloatArray
 from aptnn_md.errors import InputError
 from aptnn_md.labels.schemes import Labels
 from aptnn_md.targets import APT, PGT, TARGETS, Target
-from aptnn_md.tensors import from_voigt
+from aptnn_md.tensors import LEVI_CIVITA, fitting_dipole, from_voigt, rotational_sum
 
 LIMITS = {
     "acoustic_sum": 0.02,
@@ -51,12 +51,6 @@ fraction, e, Å², e, Å², e."""
 
 _SAME_AS_WHOLE_CHARGE = 0.1
 """e: how near a residue must be to a whole charge to be taken for one."""
-
-
-LEVI_CIVITA = np.zeros((3, 3, 3))
-for _a, _b, _c in ((0, 1, 2), (1, 2, 0), (2, 0, 1)):
-    LEVI_CIVITA[_a, _b, _c] = 1.0
-    LEVI_CIVITA[_a, _c, _b] = -1.0
 
 
 @dataclass(frozen=True)
@@ -129,21 +123,6 @@ def _other_charge(target: Target, tensors: FloatArray, charge: float) -> int:
     return whole if _largest(residue - whole * np.eye(3)) < _SAME_AS_WHOLE_CHARGE else 0
 
 
-def rotational_sum(apt: FloatArray, positions: FloatArray, dipole: FloatArray) -> FloatArray:
-    """Σᵢ Pᵢ (ω × rᵢ) − ω × M for ω = x, y, z in the columns, (3, 3), e Å.
-
-    Parameters
-    ----------
-    apt : (n_atoms, 3, 3), e
-    positions : (n_atoms, 3), Å
-    dipole : (3,), e Å, with the same origin as the positions
-    """
-    turned_atoms = np.einsum("bkc,ic->ibk", LEVI_CIVITA, positions)
-    turned_dipole = np.einsum("akc,c->ak", LEVI_CIVITA, dipole)
-    residue: FloatArray = np.einsum("iab,ibk->ak", apt, turned_atoms) - turned_dipole
-    return residue
-
-
 def pgt_rotational_sum(
     pgt: FloatArray, positions: FloatArray, polarizability: FloatArray
 ) -> FloatArray:
@@ -161,13 +140,6 @@ def pgt_rotational_sum(
     turned = turned + np.einsum("ag,bgk->abk", polarizability, generator)
     residue: FloatArray = np.einsum("iabc,ick->abk", pgt, turned_atoms) - turned
     return residue
-
-
-def fitting_dipole(apt: FloatArray, positions: FloatArray) -> FloatArray:
-    """The dipole (3,), e Å, that makes :func:`rotational_sum` smallest."""
-    turned = rotational_sum(apt, positions, np.zeros(3))
-    dipole: FloatArray = 0.5 * np.einsum("akc,ak->c", LEVI_CIVITA, turned)
-    return dipole
 
 
 def fitting_polarizability(pgt: FloatArray, positions: FloatArray) -> FloatArray:

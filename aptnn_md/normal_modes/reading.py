@@ -11,12 +11,36 @@ from ase.vibrations import VibrationsData
 
 from aptnn_md.arrays import FloatArray
 from aptnn_md.errors import InputError
+from aptnn_md.labels.importers.formats import first_lines
+from aptnn_md.labels.importers.gaussian_fchk import is_fchk, read_fchk
+from aptnn_md.labels.importers.molecule import Molecule
+from aptnn_md.labels.importers.orca_hess import is_hess, read_hess
+from aptnn_md.labels.importers.reading import ImportOptions, read_labels
 from aptnn_md.normal_modes.differences import read_differences
-from aptnn_md.targets import TARGETS
-from aptnn_md.training.dataset import read_labelled, read_structures
+from aptnn_md.targets import APT, PGT, TARGETS
 
 _SAME_POSITIONS = 0.01
-_FORMATS = "numpy (.npy), aptnn_md (.npz), ASE Vibrations (.json) or phonopy's FORCE_CONSTANTS"
+_FORMATS = (
+    "numpy (.npy), aptnn_md (.npz), ASE Vibrations (.json), phonopy's FORCE_CONSTANTS, or a "
+    "frequency run's .fchk (Gaussian) or .hess (ORCA)"
+)
+
+
+def read_molecule(path: str | os.PathLike[str]) -> Molecule | None:
+    """Structure, masses, Hessian and tensors from Gaussian's ``.fchk`` or ORCA's ``.hess``; None
+    for files of other programs.
+
+    Raises
+    ------
+    InputError
+        No such file, or one that is not complete.
+    """
+    file = Path(path)
+    lines = first_lines(file)
+    if is_fchk(file, lines):
+        return read_fchk(file, with_labels=False)
+    # the intensities of an ion are right, although its tensors do not sum to its charge
+    return read_hess(file, with_labels=False) if is_hess(file, lines) else None
 
 
 def read_hessian(path: str | os.PathLike[str], atoms: Atoms) -> FloatArray:
@@ -26,8 +50,9 @@ def read_hessian(path: str | os.PathLike[str], atoms: Atoms) -> FloatArray:
     ----------
     path : ``.npy`` with (3 N, 3 N) or (N, 3, N, 3) numbers; ``.npz`` of
         :func:`aptnn_md.normal_modes.finite_difference_hessian`; ``.json`` of
-        ``ase.vibrations.VibrationsData.write``; else the text file FORCE_CONSTANTS of phonopy
-        (eV/Å²), for all pairs of the supercell that ``atoms`` is
+        ``ase.vibrations.VibrationsData.write``; ``.fchk`` of Gaussian or ``.hess`` of ORCA; else
+        the text file FORCE_CONSTANTS of phonopy (eV/Å²), for all pairs of the supercell that
+        ``atoms`` is
     atoms : the structure, atoms in the same order
 
     Raises
@@ -43,13 +68,36 @@ def read_hessian(path: str | os.PathLike[str], atoms: Atoms) -> FloatArray:
         hessian = read_differences(file, atoms)
     elif file.suffix == ".json":
         hessian = _of_ase(file, atoms)
+    elif file.suffix == ".npy":
+        hessian = _of_numpy(file)
     else:
-        hessian = _of_numpy(file) if file.suffix == ".npy" else _of_phonopy(file)
-        if hessian.size != n * n or hessian.shape[0] not in (n, len(atoms)):
-            raise InputError(file, "Hessian", f"shape {hessian.shape}", f"({n}, {n})")
+        molecule = read_molecule(file)
+        hessian = _of_phonopy(file) if molecule is None else _of_molecule(file, molecule, atoms)
+    if hessian.size != n * n or hessian.shape[0] not in (n, len(atoms)):
+        raise InputError(file, "Hessian", f"shape {hessian.shape}", f"({n}, {n})")
     hessian = hessian.reshape(n, n)
     if not np.isfinite(hessian).all():
-        raise InputError(file, "Hessian", "values that are no numbers", "numbers, eV/Å²")
+        raise InputError(file, "Hessian", "values that are not finite", "finite numbers, eV/Å²")
+    return hessian
+
+
+def hessian_of(path: object, molecule: Molecule) -> FloatArray:
+    """The Hessian of a molecule's file, (3 n_atoms, 3 n_atoms), eV/Å².
+
+    Raises
+    ------
+    InputError
+        There is none in it.
+    """
+    if molecule.hessian is None:
+        expected = "that of a frequency run, or --hessian FILE, or --potential"
+        raise InputError(path, "Hessian", "none", expected)
+    return molecule.hessian
+
+
+def _of_molecule(path: Path, molecule: Molecule, atoms: Atoms) -> FloatArray:
+    hessian = hessian_of(path, molecule)
+    _check_atoms(path, molecule.atoms, atoms)
     return hessian
 
 
@@ -58,16 +106,15 @@ def read_polar_tensors(path: str | os.PathLike[str], atoms: Atoms) -> FloatArray
 
     Parameters
     ----------
-    path : ``.npy`` with (n_atoms, 3, 3) numbers, row = dipole, column = displacement; else
-        extxyz with the array ``apt`` (see :func:`aptnn_md.training.dataset.read_labelled`), last
-        frame
+    path : ``.npy`` with (n_atoms, 3, 3) numbers, row = dipole, column = displacement; else whatever
+        ``aptnn-md label --import`` reads (:mod:`aptnn_md.labels.importers.reading`), last frame
 
     Raises
     ------
     InputError
         The file cannot be read, or is of other atoms.
     """
-    return _of_target(Path(path), atoms, "apt")
+    return _of_target(Path(path), atoms, APT.name)
 
 
 def read_polarizability_gradients(path: str | os.PathLike[str], atoms: Atoms) -> FloatArray:
@@ -75,20 +122,29 @@ def read_polarizability_gradients(path: str | os.PathLike[str], atoms: Atoms) ->
 
     Parameters
     ----------
-    path : ``.npy`` with (n_atoms, 3, 3, 3) numbers, ``[i, α, β, γ] = ∂a_αβ/∂r_iγ``; else extxyz
-        with the array ``pgt``, last frame
+    path : ``.npy`` with (n_atoms, 3, 3, 3) numbers, ``[i, α, β, γ] = ∂a_αβ/∂r_iγ``; else as for
+        :func:`read_polar_tensors`
 
     Raises
     ------
     InputError
         The file cannot be read, or is of other atoms.
     """
-    return _of_target(Path(path), atoms, "pgt")
+    return _of_target(Path(path), atoms, PGT.name)
 
 
 def has_target(path: str | os.PathLike[str], target: str) -> bool:
-    """Whether a labelled file, not ``.npy``, has an array of that name in its last frame."""
-    return Path(path).suffix != ".npy" and target in read_structures(Path(path))[-1].arrays
+    """Whether a labelled file, not ``.npy``, has tensors of that target in its last frame."""
+    return Path(path).suffix != ".npy" and target in _last_frame(Path(path))[1]
+
+
+def _last_frame(path: Path) -> tuple[Atoms, dict[str, FloatArray]]:
+    """Structure and tensors of the last frame of a file with labels."""
+    molecule = read_molecule(path)
+    if molecule is not None:
+        return molecule.atoms, molecule.labels.tensors
+    atoms, labels = read_labels(path, ImportOptions()).frames[-1]
+    return atoms, labels.tensors
 
 
 def _of_target(path: Path, atoms: Atoms, target: str) -> FloatArray:
@@ -96,9 +152,12 @@ def _of_target(path: Path, atoms: Atoms, target: str) -> FloatArray:
     if path.suffix == ".npy":
         tensors = _of_numpy(path)
     else:
-        frame = read_labelled(path, target)[-1]
-        _check_atoms(path, frame.atoms, atoms)
-        tensors = frame.tensors
+        of_file, found = _last_frame(path)
+        _check_atoms(path, of_file, atoms)
+        if target not in found:
+            have = ", ".join(found) or "none"
+            raise InputError(path, target, f"no such tensors (there are: {have})", f"{target}")
+        tensors = found[target]
     if tensors.shape != shape or not np.isfinite(tensors).all():
         raise InputError(path, target, f"shape {tensors.shape}", f"{shape}, all finite")
     return tensors
@@ -108,7 +167,7 @@ def _of_numpy(path: Path) -> FloatArray:
     try:
         return np.asarray(np.load(path), dtype=np.float64)
     except (OSError, ValueError, TypeError, EOFError) as error:
-        raise InputError(path, "array", error, "numbers in numpy's format") from error
+        raise InputError(path, "array", error, "an array in numpy's format") from error
 
 
 def _of_ase(path: Path, atoms: Atoms) -> FloatArray:

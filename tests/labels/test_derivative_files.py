@@ -18,13 +18,9 @@ from helpers.engine_labels import engine_labels
 from scipy import constants
 
 from aptnn_md.cli import main
-from aptnn_md.labels.checks import (
-    fitting_dipole,
-    fitting_polarizability,
-    pgt_rotational_sum,
-    rotational_sum,
-)
+from aptnn_md.labels.checks import fitting_polarizability, pgt_rotational_sum
 from aptnn_md.labels.schemes import Labels
+from aptnn_md.tensors import fitting_dipole, rotational_sum
 
 BOHR = constants.physical_constants["Bohr radius"][0] * 1e10
 SUM_RULES = ("acoustic_sum", "rotational_sum", "pgt_acoustic_sum", "pgt_rotational_sum")

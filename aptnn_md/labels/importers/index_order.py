@@ -17,7 +17,8 @@ from ase import Atoms
 
 from aptnn_md.arrays import FloatArray
 from aptnn_md.errors import InputError
-from aptnn_md.labels.checks import LIMITS, fitting_dipole, rotational_sum, scale
+from aptnn_md.labels.checks import LIMITS, scale
+from aptnn_md.tensors import fitting_dipole, rotational_sum
 
 DIPOLE_FIRST, DISPLACEMENT_FIRST = "dipole-first", "displacement-first"
 ORDERS = (DIPOLE_FIRST, DISPLACEMENT_FIRST)

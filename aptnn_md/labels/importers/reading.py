@@ -28,7 +28,7 @@ from ase import Atoms
 
 from aptnn_md.arrays import FloatArray
 from aptnn_md.errors import InputError
-from aptnn_md.labels.checks import LIMITS, fitting_dipole, rotational_sum, scale
+from aptnn_md.labels.checks import LIMITS, scale
 from aptnn_md.labels.importers.formats import (
     first_lines,
     is_outcar,
@@ -47,6 +47,7 @@ from aptnn_md.labels.importers.orca_hess import is_hess, read_hess
 from aptnn_md.labels.schemes import Labels
 from aptnn_md.labels.structure_facts import charge_of
 from aptnn_md.targets import APT, PGT, TARGETS
+from aptnn_md.tensors import fitting_dipole, rotational_sum
 
 USUAL = ("born_charge", "bec", "REF_apt", *TARGETS)
 """Some names by which labels are found, for messages."""
