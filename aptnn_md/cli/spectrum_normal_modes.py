@@ -253,7 +253,7 @@ def _compare_printed(path: str, modes: NormalModes, molecule: Molecule) -> None:
     if printed is None or len(printed) != len(modes):
         return
     difference = float(abs(np.sort(printed) - np.sort(modes.wavenumber)).max())
-    print(f"wavenumbers printed in {path}: within {difference:.2g} cm⁻¹")
+    print(f"wavenumbers printed in {path}: within {difference:.3f} cm⁻¹")
     if difference > SAME_WAVENUMBER:
         print("warning: that is far; are masses or units of the file others than expected?")
 

@@ -15,14 +15,13 @@ import numpy as np
 import pytest
 from ase import Atoms
 from helpers.engine_labels import engine_labels
-from scipy import constants
+from helpers.frequency_files import write_fchk, write_hess
 
 from aptnn_md.cli import main
 from aptnn_md.labels.checks import fitting_polarizability, pgt_rotational_sum
 from aptnn_md.labels.schemes import Labels
 from aptnn_md.tensors import fitting_dipole, rotational_sum
 
-BOHR = constants.physical_constants["Bohr radius"][0] * 1e10
 SUM_RULES = ("acoustic_sum", "rotational_sum", "pgt_acoustic_sum", "pgt_rotational_sum")
 
 
@@ -46,66 +45,6 @@ def charged(atoms: Atoms, labels: Labels, charge: float) -> Labels:
         tensors={**labels.tensors, "apt": labels.tensors["apt"] + share[:, None, None] * np.eye(3)},
         dipole=labels.dipole + share @ atoms.positions,
     )
-
-
-def gaussian_array(name: str, kind: str, values: Sequence[float]) -> str:
-    """A field in the layout of Gaussian's manual: A40, 3X, A1, 3X, N=, I12; 6I12 or 5E16.8."""
-    per_line, form = {"I": (6, "{:12d}"), "R": (5, "{:16.8E}")}[kind]
-    cells = [form.format(value) for value in values]
-    rows = ["".join(cells[k : k + per_line]) for k in range(0, len(cells), per_line)]
-    return "\n".join([f"{name:40s}   {kind}   N={len(values):12d}", *rows]) + "\n"
-
-
-def write_fchk(path: Path, atoms: Atoms, labels: Labels, charge: int = 0) -> Path:
-    n = len(atoms)
-    apt, pgt, alpha = labels.tensors["apt"], labels.tensors.get("pgt"), labels.polarizability
-    text = f"{'a molecule':72s}\n{'Freq':10s}{'RHF':30s}{'STO-3G':>30s}\n"
-    for name, number in (("Number of atoms", n), ("Charge", charge), ("Multiplicity", 1)):
-        text += f"{name:40s}   I     {number:12d}\n"
-    text += gaussian_array("Atomic numbers", "I", atoms.numbers)
-    text += gaussian_array("Current cartesian coordinates", "R", (atoms.positions / BOHR).ravel())
-    text += f"{'Total Energy':40s}   R     {-149.0:22.15E}\n"
-    if labels.dipole is not None:
-        text += gaussian_array("Dipole Moment", "R", labels.dipole / BOHR)
-    numbers = [apt[i, m, d] for i in range(n) for d in range(3) for m in range(3)]
-    text += gaussian_array("Dipole Derivatives", "R", numbers)
-    lower = ((0, 0), (1, 0), (1, 1), (2, 0), (2, 1), (2, 2))
-    if alpha is not None:
-        numbers = [alpha[a, b] / BOHR**3 for a, b in lower]
-        text += gaussian_array("Polarizability", "R", numbers)
-    if pgt is not None:
-        numbers = [pgt[i, a, b, d] / BOHR**2 for i in range(n) for d in range(3) for a, b in lower]
-        text += gaussian_array("Polarizability Derivatives", "R", numbers)
-    text += gaussian_array("Dipole Derivatives num derivs", "R", [1.0] * 18)
-    path.write_text(text)
-    return path
-
-
-def write_hess(path: Path, atoms: Atoms, labels: Labels) -> Path:
-    apt, pgt = labels.tensors["apt"], labels.tensors.get("pgt")
-    text = (
-        "\n$orca_hessian_file\n\n$act_atom\n  0\n\n$multiplicity\n  1\n\n$hessian\n1\n 0\n 0 1.0\n"
-    )
-    text += f"\n#\n# The atoms: label  mass x y z (in bohrs)\n#\n$atoms\n{len(atoms)}\n"
-    for symbol, mass, position in zip(
-        atoms.get_chemical_symbols(), atoms.get_masses(), atoms.positions / BOHR, strict=True
-    ):
-        text += f" {symbol:3s}{mass:10.5f}" + "".join(f"{x:19.12f}" for x in position) + "\n"
-    text += f"\n$dipole_derivatives\n{3 * len(atoms)}\n"
-    for i in range(len(atoms)):
-        for d in range(3):
-            text += "".join(f"{apt[i, m, d]:20.10E}" for m in range(3)) + "\n"
-    if pgt is not None:
-        text += f"\n#\n# more\n#\n$polarizability_derivatives\n{3 * len(atoms)}\n"
-        for i in range(len(atoms)):
-            for d in range(3):
-                xx, yy, zz, xy, xz, yz = (
-                    pgt[i, a, b, d] / BOHR**2
-                    for a, b in ((0, 0), (1, 1), (2, 2), (0, 1), (0, 2), (1, 2))
-                )
-                text += "".join(f"{x:20.10E}" for x in (xx, yy, zz, xy, xz, yz)) + "\n"
-    path.write_text(text + "\n\n$end\n\n")
-    return path
 
 
 def label(files: Sequence[Path], out: Path, *options: str) -> list[Atoms]:
