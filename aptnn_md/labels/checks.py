@@ -15,8 +15,8 @@ mostly systematic (grids, k-points, basis sets): the same cell repeated eight ti
 the residue. Their limit is therefore per atom: the residue divided by the number of atoms is also
 what the sum rule, once it is imposed, takes out of each tensor. Rotational sums exist for isolated
 systems only, which are never repeated; there the independent errors of the atoms are what counts,
-and their sum grows with the square root of the number of atoms. A wrong total charge is seen at any
-size: tensors that sum to another whole charge than the frame's are refused.
+and their sum grows with the square root of the number of atoms. A wrong total charge of an isolated
+system is seen at any size: tensors that sum to another whole charge than the frame's are refused.
 """
 
 from __future__ import annotations
@@ -103,7 +103,7 @@ def figures(labels: Labels, atoms: Atoms, charge: float) -> dict[str, float]:
     for name, tensors in labels.tensors.items():
         if np.isfinite(tensors).any():
             found[f"{_prefix(name)}magnitude"] = float(np.nanmax(np.abs(tensors)))
-        other = _other_charge(TARGETS[name], tensors, charge)
+        other = _other_charge(TARGETS[name], tensors, atoms, charge)
         if other:
             found["charge_mismatch"] = abs(other)
     return found
@@ -113,10 +113,10 @@ def _prefix(target: str) -> str:
     return "" if target == APT.name else f"{target}_"
 
 
-def _other_charge(target: Target, tensors: FloatArray, charge: float) -> int:
+def _other_charge(target: Target, tensors: FloatArray, atoms: Atoms, charge: float) -> int:
     """The whole charge, e, by which the tensors' sum differs from that of the structure; 0 when it
-    is no whole charge."""
-    if target is not APT or not np.isfinite(tensors).all():
+    is no whole charge, and for crystals, where a large cell may have any residue."""
+    if target is not APT or any(atoms.pbc) or not np.isfinite(tensors).all():
         return 0
     residue = target.residue(tensors, charge)
     whole = round(float(np.trace(residue)) / 3.0)
@@ -185,7 +185,7 @@ def verdict(
     found : figures
     limits : as :data:`LIMITS`
     n_atoms : of the frame
-    places : name of a figure -> where in the frame it comes from, e.g. ``"on atom 3 (O)"``
+    places : name of a figure -> where in the frame it comes from, e.g. ``" on atom 3 (O)"``
     """
     reasons = []
     for name, value in found.items():
@@ -198,7 +198,7 @@ def verdict(
         elif name.endswith("rotational_sum"):
             text += f" times the root of {n_atoms} atoms"
         if places and name in places:
-            text += f" {places[name]}"
+            text += places[name]
         enough = value / factor
         if math.isfinite(enough):
             text += f" (--limit {name}={_rounded_up(enough)} accepts it)"
@@ -217,8 +217,8 @@ def places(labels: Labels, atoms: Atoms, charge: float) -> dict[str, str]:
             continue
         prefix = _prefix(name)
         size = np.where(finite, np.abs(tensors.reshape(len(atoms), -1)).max(axis=1), -1.0)
-        found[f"{prefix}magnitude"] = f"on {_named(atoms, int(size.argmax()))}"
-        other = _other_charge(TARGETS[name], tensors, charge)
+        found[f"{prefix}magnitude"] = f" on {_named(atoms, int(size.argmax()))}"
+        other = _other_charge(TARGETS[name], tensors, atoms, charge)
         if other:
             sum_of = f"the tensors sum to the charge {charge + other:g}, the frame has {charge:g}"
             found["charge_mismatch"] = f": {sum_of}; give it as charge in the frame or by --charge"
@@ -227,28 +227,28 @@ def places(labels: Labels, atoms: Atoms, charge: float) -> dict[str, str]:
             residue = rotational_sum(
                 transposed, atoms.positions, fitting_dipole(transposed, atoms.positions)
             )
-            if _largest(residue) <= LIMITS["rotational_sum"]:
-                found["rotational_sum"] = (
-                    ", which the transposed tensors obey: another index order?"
-                )
-        if not other and finite.all():
-            odd = _odd_one(tensors, atoms)
+            limit = LIMITS["rotational_sum"] * scale("rotational_sum", len(atoms))
+            if _largest(residue) <= limit:
+                found["rotational_sum"] = ", and the transposed tensors obey it: index order?"
+        if finite.all():
+            residue = TARGETS[name].residue(tensors, charge)
+            odd = _odd_one(tensors, atoms, 0.5 * _largest(residue))
             if odd is not None:
                 which = _named(atoms, odd)
                 found[f"{prefix}acoustic_sum"] = f", {which} departs most from its element's others"
     return found
 
 
-def _odd_one(tensors: FloatArray, atoms: Atoms) -> int | None:
-    """The atom that departs most from the median of its element; None where no element has three
-    atoms."""
+def _odd_one(tensors: FloatArray, atoms: Atoms, least: float) -> int | None:
+    """The atom that departs most, and more than ``least``, from the median of its element; None
+    where there is none, or no element has three atoms."""
     departure = np.zeros(len(atoms))
     for number in np.unique(atoms.numbers):
         of_element = atoms.numbers == number
         if of_element.sum() > 2:
             same = tensors[of_element].reshape(int(of_element.sum()), -1)
             departure[of_element] = np.abs(same - np.median(same, axis=0)).max(axis=1)
-    return int(departure.argmax()) if departure.any() else None
+    return int(departure.argmax()) if departure.max() > least else None
 
 
 def _named(atoms: Atoms, atom: int) -> str:
@@ -258,7 +258,7 @@ def _named(atoms: Atoms, atom: int) -> str:
 def _rounded_up(value: float) -> str:
     """A number of two digits that is not smaller."""
     step = 10.0 ** (math.floor(math.log10(value)) - 1)
-    return f"{math.ceil(value / step - 1e-9) * step:.3g}"
+    return f"{math.ceil(value / step) * step:.3g}"
 
 
 def parse_limits(texts: list[str]) -> dict[str, float]:

@@ -70,9 +70,22 @@ def settle_order(
     name : of the array in it
     frames : structure, APTs as they stand in the file, and dipole (3,), e Å, or None
     order : one of :data:`ORDERS` if the user says it
+
+    Raises
+    ------
+    InputError
+        The rule says that it is the other one.
     """
     apts = [apt for _, apt, _ in frames]
     if order is not None:
+        by_rule = detected_order(frames)
+        if by_rule not in (None, order):
+            raise InputError(
+                where,
+                f"{name}: order of the indices",
+                f"{by_rule} by the rotational sum rule",
+                f"{order}, as the options say: leave --index-order and --transpose out",
+            )
         return Ordered(turned(apts, order), f"{where}: {name} is {order}, as --index-order says")
     if all(_symmetric(apt) for apt in apts):
         return Ordered(apts, f"{where}: {name} is symmetric: its indices have no order")

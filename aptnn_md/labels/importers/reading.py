@@ -230,19 +230,26 @@ def _ordered(
         known = [(frames[k], array, find_dipole(frames[k])) for k, array in stored.items()]
         settled = settle_order(path, name, known, options.index_order)
         return dict(zip(stored, settled.apts, strict=True)), settled.note
-    if target == PGT.name and _displacement_is_first(list(stored.values())):
+    if target == PGT.name and _displacement_is_first(path, list(stored.values())):
         note = f"{path}: {name} is symmetric in its last two indices: displacement first; turned"
         return {k: np.moveaxis(array, 1, -1) for k, array in stored.items()}, note
     return stored, ""
 
 
-def _displacement_is_first(pgts: list[FloatArray]) -> bool:
+def _displacement_is_first(where: object, pgts: list[FloatArray]) -> bool:
     """Whether gradients of a symmetric tensor have their displacement in front."""
-    asymmetry = np.zeros(2)
-    for pgt in pgts:
-        for k, axes in enumerate(((1, 2), (2, 3))):
-            asymmetry[k] += np.nansum((pgt - np.swapaxes(pgt, *axes)) ** 2)
-    return bool(asymmetry[1] < 0.01 * asymmetry[0])
+    first, last, size = (
+        sum(float(np.nansum(part(pgt) ** 2)) for pgt in pgts)
+        for part in (
+            lambda pgt: pgt - np.swapaxes(pgt, 1, 2),
+            lambda pgt: pgt - np.swapaxes(pgt, 2, 3),
+            lambda pgt: pgt,
+        )
+    )
+    if min(first, last) > 0.01 * size:
+        found, expected = "symmetric in no two indices", "∂a_αβ/∂r_γ, row-major [α, β, γ]"
+        raise InputError(where, PGT.name, found, expected)
+    return last < 0.01 * first
 
 
 def _fitting(
