@@ -130,7 +130,8 @@ def _labelled_atoms(frame: FrameToLabel, labels: Labels, properties: tuple[str, 
             columns[frame.chosen] = tensors.reshape(len(atoms), -1)[frame.chosen]
         atoms.arrays[name] = columns
     if frame.charge or charge_of(atoms) is not None:
-        atoms.info["charge"] = frame.charge
+        # the second one is where MACE's trainer looks
+        atoms.info.update(charge=frame.charge, total_charge=frame.charge)
     if labels.polarizability is not None:
         symmetric = 0.5 * (labels.polarizability + labels.polarizability.T)
         atoms.info["polarizability"] = symmetric.ravel()  # nine numbers: any reader takes them
