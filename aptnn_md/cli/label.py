@@ -165,7 +165,7 @@ def _import(arguments: argparse.Namespace) -> None:
     from aptnn_md.labels.checks import parse_limits
     from aptnn_md.labels.importers.index_order import DISPLACEMENT_FIRST
     from aptnn_md.labels.importers.named_labels import parse_keys
-    from aptnn_md.labels.importers.reading import ImportOptions
+    from aptnn_md.labels.importers.options import ImportOptions
     from aptnn_md.labels.job import ImportJob, import_labels
 
     if arguments.engine or arguments.data:

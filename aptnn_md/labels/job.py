@@ -16,7 +16,8 @@ from aptnn_md.files import PARTIAL, write_output
 from aptnn_md.labels.atomic_units import FIELD
 from aptnn_md.labels.checks import LIMITS
 from aptnn_md.labels.engines.interface import Engine, load_engine
-from aptnn_md.labels.importers.reading import ImportOptions, read_labels
+from aptnn_md.labels.importers.options import ImportOptions
+from aptnn_md.labels.importers.reading import read_labels
 from aptnn_md.labels.labelled_file import FrameToLabel, Summary, check_and_format
 from aptnn_md.labels.points import RUN_PREFIX, PointFailure
 from aptnn_md.labels.schemes import FIELD_ORDER, Labels, Scheme
@@ -145,7 +146,8 @@ def import_labels(job: ImportJob) -> Summary:
     RunError
         None of them passes the checks.
     """
-    frames, labels, notes = [], [], []
+    frames, labels = [], []
+    notes: list[str] = []
     for path in job.files:
         read = read_labels(path, job.options)
         notes += read.notes

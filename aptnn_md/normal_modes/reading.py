@@ -15,7 +15,7 @@ from aptnn_md.labels.importers.formats import first_lines
 from aptnn_md.labels.importers.gaussian_fchk import is_fchk, read_fchk
 from aptnn_md.labels.importers.molecule import Molecule
 from aptnn_md.labels.importers.orca_hess import is_hess, read_hess
-from aptnn_md.labels.importers.reading import ImportOptions, read_labels
+from aptnn_md.labels.importers.reading import read_labels
 from aptnn_md.normal_modes.differences import read_differences
 from aptnn_md.targets import APT, PGT, TARGETS
 
@@ -143,7 +143,7 @@ def _last_frame(path: Path) -> tuple[Atoms, dict[str, FloatArray]]:
     molecule = read_molecule(path)
     if molecule is not None:
         return molecule.atoms, molecule.labels.tensors
-    atoms, labels = read_labels(path, ImportOptions()).frames[-1]
+    atoms, labels = read_labels(path).frames[-1]
     return atoms, labels.tensors
 
 

@@ -65,6 +65,8 @@ def test_every_atom_has_a_line(tmp_path: Path, capsys: Any) -> None:
 
     born(tmp_path / "BORN", tensors[:5])
     command = ["label", "--import", str(tmp_path / "BORN"), "--out", str(tmp_path / "o.extxyz")]
+    assert main(command) == 2
+    assert "--structure: found nothing with" in capsys.readouterr().err
     assert main([*command, "--structure", str(tmp_path / "POSCAR")]) == 2
     expected = "found 5 lines, expected 2 (atoms that symmetry does not make) or 8 (all)"
     assert expected in capsys.readouterr().err

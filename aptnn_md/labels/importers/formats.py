@@ -5,6 +5,7 @@ Names say little: ``vasprun.xml-born``, ``OUTCAR.3``, ``job1``. The first lines 
 
 from __future__ import annotations
 
+import math
 from itertools import islice
 from pathlib import Path
 
@@ -45,6 +46,20 @@ def is_outcar(lines: list[str]) -> bool:
 def is_phonopy_yaml(lines: list[str]) -> bool:
     """Whether a file that begins with these lines is one of phonopy's YAML files."""
     return any(line.rstrip() == "phonopy:" for line in lines)
+
+
+def is_born(lines: list[str]) -> bool:
+    """Whether a file that begins with these lines is phonopy's ``BORN``: nine numbers on each line
+    but the first."""
+    rows = [line.split() for line in lines[1:] if line.strip()]
+    return len(rows) > 1 and all(len(row) == 9 and _are_numbers(row) for row in rows)
+
+
+def _are_numbers(words: list[str]) -> bool:
+    try:
+        return all(math.isfinite(float(word)) for word in words)
+    except ValueError:
+        return False
 
 
 def read_frames(path: Path) -> list[Atoms]:

@@ -135,7 +135,7 @@ def _read_frequencies(
     if not lines or len(lines) != 1 + 3 * n:
         return None
     found = _numbers(path, FREQUENCIES, lines[:1], [words[1:2] for words in lines[1:]], 1)[:, 0]
-    return found[found != 0.0]
+    return np.asarray(found[found != 0.0])
 
 
 def _read_sections(path: Path) -> dict[str, list[list[str]]]:

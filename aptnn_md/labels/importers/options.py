@@ -1,0 +1,75 @@
+"""What files do not say about their labels, and what was read from them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+from ase import Atoms
+
+from aptnn_md.arrays import FloatArray
+from aptnn_md.labels.importers.index_order import check_order
+from aptnn_md.labels.schemes import Labels
+from aptnn_md.labels.structure_facts import charge_of
+
+
+@dataclass(frozen=True)
+class ImportOptions:
+    """What files do not say about their labels.
+
+    Parameters
+    ----------
+    structure : the primitive cell of a ``BORN`` file, in a format that ASE reads or phonopy's YAML
+    charge : e, of frames that do not say theirs
+    index_order : ``"dipole-first"`` (row = dipole) or ``"displacement-first"``, of Born charges and
+        of tensors under a name; None: as the format has it, or found out
+    keys : target -> its name in the file, where it is not a usual one
+
+    Raises
+    ------
+    InputError
+        Another order.
+    """
+
+    structure: Path | None = None
+    charge: float = 0.0
+    index_order: str | None = None
+    keys: Mapping[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        check_order(self.index_order)
+
+
+@dataclass(frozen=True)
+class ReadLabels:
+    """Labels of a file.
+
+    Attributes
+    ----------
+    frames : structures, with ``charge`` in their info, and their labels
+    notes : what was decided on the way, a sentence each
+    """
+
+    frames: list[tuple[Atoms, Labels]]
+    notes: tuple[str, ...] = ()
+
+
+def labels_of(
+    atoms: Atoms,
+    tensors: Mapping[str, FloatArray],
+    options: ImportOptions,
+    dipole: FloatArray | None = None,
+) -> tuple[Atoms, Labels]:
+    """The structure alone with its charge in its info, and its labels with energy and forces."""
+    bare: Atoms = atoms.copy()
+    bare.info["charge"] = charge_of(atoms, options.charge)
+    results = {} if atoms.calc is None else atoms.calc.results
+    energy, forces = results.get("energy"), results.get("forces")
+    return bare, Labels(
+        tensors=dict(tensors),
+        dipole=dipole,
+        energy=None if energy is None else float(energy),
+        forces=None if forces is None else np.array(forces, dtype=np.float64),
+    )
