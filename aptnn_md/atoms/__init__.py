@@ -1,1 +1,1 @@
-"""What is known of the atoms: neighbours, molecules, groups, motions, and the rates of a frame."""
+"""What is known of the atoms: neighbours, molecules, partitions into groups and motions, rates."""

@@ -1,32 +1,32 @@
-"""Groups of atoms whose dipole rates are kept apart.
+"""Groups of atoms whose rates are kept apart, and sums over them.
 
 Ṁ is a sum over atoms, so it can be streamed in parts: by element, by molecule, by kind of
 molecule or by labels of the user, and each of these by motion (:mod:`aptnn_md.atoms.motion`). Every
 atom is in exactly one group, so the parts add up to the total, and spectra get auto and cross terms
-without any trajectory.
+without any trajectory. :mod:`aptnn_md.atoms.partition` finds groups by the names of the command
+line.
 """
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 from ase import Atoms
 from ase.data import chemical_symbols
+from scipy.sparse import csc_matrix
 
-from aptnn_md.arrays import IntArray
-from aptnn_md.atoms.frame import Frame
+from aptnn_md.arrays import FloatArray, IntArray
 from aptnn_md.atoms.molecules import Molecules
-from aptnn_md.atoms.motion import MotionGroups
-from aptnn_md.atoms.selection import EXPECTED as SELECTIONS
-from aptnn_md.atoms.selection import is_selection, select_atoms
+from aptnn_md.atoms.selection import select_atoms
+from aptnn_md.atoms.snapshot import Snapshot
 from aptnn_md.errors import InputError
 
-KINDS = ("all", "element", "molecule", "molecule-kind")
-"""What :func:`parse_groups` understands besides selections and the name of a file."""
+Summation: TypeAlias = Any
+"""A sparse matrix of scipy, which has no types: :func:`summation`."""
 
 
 @dataclass(frozen=True)
@@ -68,11 +68,34 @@ class Groups:
         """Number of atoms."""
         return len(self.index)
 
-    def index_in(self, frame: Frame | None) -> IntArray:
-        """Group of each atom (n_atoms,) in a frame; it is always the same one but for
+    @property
+    def atom_groups(self) -> Groups:
+        """These groups: they are groups of atoms already."""
+        return self
+
+    def index_in(self, snapshot: Snapshot | None) -> IntArray:
+        """Group of each atom (n_atoms,) in a snapshot; always the same one, except for
         :class:`MovingSelection`.
         """
         return self.index
+
+    def rates(
+        self, rows: FloatArray, velocities: FloatArray, snapshot: Snapshot | None = None
+    ) -> FloatArray:
+        """Σᵢ rows[i] @ v[i] over the atoms of each group, (..., n_groups, k); see
+        :meth:`aptnn_md.atoms.partition.Partition.rates`.
+        """
+        self._check_atoms(rows.shape[-3])
+        of_atoms = np.einsum("...nab,...nb->...na", rows, velocities)
+        return group_sums(of_atoms, self._summation(snapshot))
+
+    def f_sums(
+        self, apt: FloatArray, masses: FloatArray, snapshot: Snapshot | None = None
+    ) -> FloatArray:
+        """Σᵢ Σ_αβ apt[i, α, β]² / (3 mᵢ) over the atoms of each group, (..., n_groups), e²/amu."""
+        self._check_atoms(apt.shape[-3])
+        of_atoms = np.einsum("...nab,...nab->...n", apt, apt) / (3.0 * masses)
+        return group_sums(of_atoms[..., None], self._summation(snapshot))[..., 0]
 
     @classmethod
     def all_atoms(cls, atoms: Atoms) -> Groups:
@@ -128,6 +151,17 @@ class Groups:
             raise InputError(f"groups {text}", "atoms", "all of them", "some, and a rest")
         return cls(("selected", "rest"), np.where(chosen, 0, 1).astype(np.int64))
 
+    def _summation(self, snapshot: Snapshot | None) -> Summation:
+        return self._at_start
+
+    @functools.cached_property
+    def _at_start(self) -> Summation:
+        return summation(self.index, len(self))
+
+    def _check_atoms(self, n_atoms: int) -> None:
+        if n_atoms != self.n_atoms:
+            raise InputError("groups", "atoms", self.n_atoms, f"{n_atoms} as in the structure")
+
 
 @dataclass(frozen=True)
 class MovingSelection(Groups):
@@ -152,82 +186,43 @@ class MovingSelection(Groups):
         start = Groups.by_selection(text, atoms)
         return cls(start.labels, start.index, text, np.array(atoms.numbers, dtype=np.int64))
 
-    def index_in(self, frame: Frame | None) -> IntArray:
+    def index_in(self, snapshot: Snapshot | None) -> IntArray:
         """0 for selected atoms, 1 for the rest, (n_atoms,)."""
-        if frame is None:
-            raise InputError(f"groups {self.text}", "frame", "None", "where the atoms are")
-        chosen = select_atoms(self.text, frame.centroid().atoms(self.numbers))
+        if snapshot is None:
+            raise InputError(f"groups {self.text}", "snapshot", "None", "where the atoms are")
+        chosen = select_atoms(self.text, snapshot.centroid().atoms(self.numbers))
         return np.where(chosen, 0, 1).astype(np.int64)
 
+    def _summation(self, snapshot: Snapshot | None) -> Summation:
+        return summation(self.index_in(snapshot), len(self))
 
-def parse_groups(text: str, atoms: Atoms) -> Groups | MotionGroups:
-    """Groups as the command line names them.
+
+def summation(index: IntArray, n_groups: int) -> Summation:
+    """What sums over groups are made with, (n_groups, n): a one for each in its group.
 
     Parameters
     ----------
-    text : one of :data:`KINDS`; a selection (:func:`aptnn_md.atoms.selection.select_atoms`), whose
-        groups are ``selected`` and ``rest``, at the start or, with ``+each-step`` behind it, in
-        each frame; or a text file with one label per atom, separated by blanks or line ends.
-        ``+motion`` behind it keeps translation, libration and vibration of
-        each group apart, with the molecules of ``atoms``; ``+motion-each-step`` finds molecules
-        anew in each frame, and with ``molecule-kind`` also the kinds. ``motion`` and
-        ``motion-each-step`` alone are those of all atoms
-    atoms : the structure
-
-    Raises
-    ------
-    InputError
-        No such file, or a number of labels that is not the number of atoms.
+    index : (n,), group of each
+    n_groups : number of groups
     """
-    base, each_step = text, False
-    for suffix in ("motion-each-step", "motion"):
-        if text == suffix or text.endswith(f"+{suffix}"):
-            base, each_step = text.removesuffix(suffix).rstrip("+") or "all", suffix != "motion"
-            break
-    else:
-        return _of_atoms(text, atoms)
-    if base == "molecule" and each_step:
-        expected = "molecule+motion or molecule-kind+motion-each-step"
-        raise InputError("groups", "name", f"{text!r}: molecules that may not last", expected)
-    return MotionGroups(
-        _of_atoms(base, atoms), atoms, each_step=each_step, by_kind=base == "molecule-kind"
-    )
+    n = len(index)
+    return csc_matrix((np.ones(n), index, np.arange(n + 1)), shape=(n_groups, n))
 
 
-def atom_fields(atoms: Atoms, groups: Groups | MotionGroups) -> dict[str, Any]:
-    """Fields of :class:`aptnn_md.stream.StreamHeader` that a stream with velocities needs."""
-    of_atoms = groups.groups if isinstance(groups, MotionGroups) else groups
-    return {
-        "atom_numbers": tuple(int(z) for z in atoms.numbers),
-        "atom_masses": tuple(float(m) for m in atoms.get_masses()),
-        "atom_groups": tuple(int(g) for g in of_atoms.index),
-        "atom_labels": of_atoms.labels,
-    }
+def group_sums(values: FloatArray, groups: Summation, tail: int = 1) -> FloatArray:
+    """Sums over the atoms of each group, or the parts of each molecule.
 
+    Parameters
+    ----------
+    values : (..., n, k) or, with two axes as ``tail`` of each atom, (..., n, k, l)
+    groups : (n_groups, n); see :func:`summation`
 
-def _of_atoms(text: str, atoms: Atoms) -> Groups:
-    """Groups by anything but motion."""
-    known = {
-        "all": Groups.all_atoms,
-        "element": Groups.by_element,
-        "molecule": Groups.by_molecule,
-        "molecule-kind": Groups.by_molecule_kind,
-    }
-    if text in known:
-        return known[text](atoms)
-    if is_selection(text):
-        selection = text.removesuffix("+each-step")
-        if selection != text:
-            return MovingSelection.of(selection, atoms)
-        return Groups.by_selection(text, atoms)
-    try:
-        labels = Path(text).read_text(encoding="utf-8").split()
-    except (OSError, UnicodeDecodeError) as error:
-        expected = (
-            f"one of {', '.join(KINDS)}, motion, a selection ({SELECTIONS}), "
-            "or a text file with one label per atom"
-        )
-        raise InputError("groups", "name", repr(text), expected) from error
-    if len(labels) != len(atoms):
-        raise InputError(text, "labels", len(labels), f"{len(atoms)}, one for each atom")
-    return Groups.by_labels(labels)
+    Returns
+    -------
+    (..., n_groups, k) or (..., n_groups, k, l)
+    """
+    n_groups, n = groups.shape
+    moved = np.moveaxis(values, -1 - tail, 0)
+    summed = (groups @ moved.reshape(n, -1)).reshape(n_groups, *moved.shape[1:])
+    result: FloatArray = np.moveaxis(summed, 0, -1 - tail)
+    return result

@@ -15,8 +15,8 @@ from scipy.sparse import coo_matrix, csr_matrix
 from scipy.sparse.csgraph import breadth_first_order, connected_components
 
 from aptnn_md.arrays import FloatArray, IntArray
-from aptnn_md.atoms.frame import Frame, nearest_images
 from aptnn_md.atoms.neighbours import neighbour_pairs
+from aptnn_md.atoms.snapshot import Snapshot, nearest_images
 
 BOND_FACTOR = 1.3
 """Two atoms are bonded when closer than this factor times the sum of their covalent radii: O-H up
@@ -62,7 +62,7 @@ class Molecules:
         first = np.unique(index, return_index=True)[1]
         parent = _tree(n_atoms, i, j, first)
         found = cls(index, parent, _levels(parent), np.zeros(len(first), dtype=np.int64))
-        whole = found.whole(Frame.of(atoms))
+        whole = found.whole(Snapshot.of(atoms))
         turns = _turns(whole, index)
         endless = np.abs(whole[j] - whole[i] - vectors).max(axis=1, initial=0.0) > 1e-6
         turns[index[i[endless]]] = 0
@@ -71,17 +71,17 @@ class Molecules:
     def __len__(self) -> int:
         return len(self.turns)
 
-    def whole(self, frame: Frame) -> FloatArray:
+    def whole(self, snapshot: Snapshot) -> FloatArray:
         """Positions (..., n_atoms, 3), Å, of molecules that no boundary cuts.
 
         Each atom is at the image nearest to its parent in the tree of bonds, so a molecule may
         be longer than the cell.
         """
-        positions = frame.positions
-        if not any(frame.pbc):
+        positions = snapshot.positions
+        if not any(snapshot.pbc):
             return positions
         bonds_to_parent = nearest_images(
-            positions - positions[..., self.parent, :], frame.cell, frame.pbc
+            positions - positions[..., self.parent, :], snapshot.cell, snapshot.pbc
         )
         whole = positions.copy()
         for atoms in self.levels:

@@ -18,19 +18,15 @@ velocities: their parts Σ P·v add up to the total. Imoto and Marx (J. Chem. Ph
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 from ase import Atoms
-from scipy.sparse import csr_matrix
 
 from aptnn_md.arrays import FloatArray, IntArray
-from aptnn_md.atoms.frame import Frame
+from aptnn_md.atoms.groups import Groups, Summation, group_sums, summation
 from aptnn_md.atoms.molecules import Molecules
+from aptnn_md.atoms.snapshot import Snapshot
 from aptnn_md.errors import InputError
-
-if TYPE_CHECKING:
-    from aptnn_md.atoms.groups import Groups
 
 MOTIONS = ("translation", "libration", "vibration")
 """The parts of a molecule's motion, in the order of the labels."""
@@ -77,7 +73,7 @@ class MotionGroups:
         self._numbers = np.array(atoms.numbers) if each_step else None
         self._by_kind = by_kind
         self._molecules = Molecules.of(atoms)
-        self._last: tuple[Frame, _Geometry] | None = None
+        self._last: tuple[Snapshot, _Decomposition] | None = None
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -87,73 +83,87 @@ class MotionGroups:
         """Number of atoms."""
         return self.groups.n_atoms
 
-    def rates(self, tensors: FloatArray, velocities: FloatArray, frame: Frame) -> FloatArray:
-        """Rates of each label, (..., n_labels, k); see :func:`aptnn_md.atoms.rates.dipole_rate`.
+    @property
+    def atom_groups(self) -> Groups:
+        """The groups of atoms whose motions these are."""
+        return self.groups
 
-        Parameters
-        ----------
-        tensors : (..., n_atoms, k, 3), gradients of k numbers: APTs give Ṁ, e Å/fs
-        velocities : (..., n_atoms, 3), Å/fs
-        frame : where the atoms are
+    def rates(
+        self, rows: FloatArray, velocities: FloatArray, snapshot: Snapshot | None = None
+    ) -> FloatArray:
+        """Rates of each label, (..., n_labels, k); see
+        :meth:`aptnn_md.atoms.partition.Partition.rates`.
         """
-        here = self._geometry(frame)
+        here = self._decomposed(snapshot)
         translation, rotation = here.rigid_motion(velocities)
-        charge, turn = here.moments(tensors)
+        charge, turn = here.moments(rows)
         of = here.molecule_of_part
-        of_atoms = np.einsum("...nab,...nb->...na", tensors, velocities)
-        total = here.by_group(of_atoms, here.group_of_atom)
+        of_atoms = np.einsum("...nab,...nb->...na", rows, velocities)
+        total = group_sums(of_atoms, here.by_group)
         moved = np.einsum("...pab,...pb->...pa", charge, translation[..., of, :])
         turned = np.einsum("...pab,...pb->...pa", turn, rotation[..., of, :])
-        moved = here.by_group(moved, here.group_of_part)
-        turned = here.by_group(turned, here.group_of_part)
+        moved = group_sums(moved, here.parts_by_group)
+        turned = group_sums(turned, here.parts_by_group)
         return _joined(moved, turned, total - moved - turned)
 
-    def f_sums(self, apt: FloatArray, frame: Frame) -> FloatArray:
+    def f_sums(
+        self, apt: FloatArray, masses: FloatArray, snapshot: Snapshot | None = None
+    ) -> FloatArray:
         """⟨|Ṁ|²⟩/(3 k_B T) of each label (..., n_labels), e²/amu.
 
         Thermal velocities of the centres of mass have the covariance k_B T / M, angular velocities
         k_B T I⁺, and the three motions are independent of each other.
+
+        Raises
+        ------
+        InputError
+            Other masses than those that the motions are found with, or no snapshot.
         """
-        here = self._geometry(frame)
+        if not np.allclose(masses, self.masses):
+            raise InputError("f-sum", "masses", masses, "those that the motions are found with")
+        here = self._decomposed(snapshot)
         charge, turn = here.moments(apt)
         of = here.molecule_of_part
         total = np.einsum("...nab,...nab->...n", apt, apt) / (3.0 * self.masses)
         moved = np.einsum("...pab,...pab->...p", charge, charge) / (3.0 * here.mass[of])
         turned = np.einsum("...pab,...pbc,...pac->...p", turn, here.inverse[..., of, :, :], turn)
-        total = here.by_group(total[..., None], here.group_of_atom)
-        moved = here.by_group(moved[..., None], here.group_of_part)
-        turned = here.by_group(turned[..., None] / 3.0, here.group_of_part)
+        total = group_sums(total[..., None], here.by_group)
+        moved = group_sums(moved[..., None], here.parts_by_group)
+        turned = group_sums(turned[..., None] / 3.0, here.parts_by_group)
         return _joined(moved, turned, total - moved - turned)[..., 0]
 
-    def velocity_parts(self, velocities: FloatArray, frame: Frame) -> FloatArray:
+    def velocity_parts(self, velocities: FloatArray, snapshot: Snapshot) -> FloatArray:
         """Velocities by :data:`MOTIONS`, (..., 3, n_atoms, 3), Å/fs; their sum is the velocity."""
-        here = self._geometry(frame)
+        here = self._decomposed(snapshot)
         translation, rotation = here.rigid_motion(velocities)
         molecule = here.molecules.index
         moved = np.broadcast_to(translation[..., molecule, :], velocities.shape)
         turned = np.cross(rotation[..., molecule, :], here.relative)
         return np.stack([moved, turned, velocities - moved - turned], axis=-3)
 
-    def _geometry(self, frame: Frame) -> _Geometry:
-        if self._last is not None and self._last[0] is frame:
+    def _decomposed(self, snapshot: Snapshot | None) -> _Decomposition:
+        if snapshot is None:
+            raise InputError("groups by motion", "snapshot", "None", "where the atoms are")
+        if self._last is not None and self._last[0] is snapshot:
             return self._last[1]
-        if frame.n_atoms != self.n_atoms:
-            raise InputError("groups", "atoms", self.n_atoms, f"{frame.n_atoms} as in the frame")
-        molecules, group = self._molecules, self.groups.index_in(frame)
+        if snapshot.n_atoms != self.n_atoms:
+            found = f"{snapshot.n_atoms} as in the snapshot"
+            raise InputError("groups", "atoms", self.n_atoms, found)
+        molecules, group = self._molecules, self.groups.index_in(snapshot)
         if self._numbers is not None:
-            molecules = Molecules.of(frame.centroid().atoms(self._numbers))
+            molecules = Molecules.of(snapshot.centroid().atoms(self._numbers))
             if self._by_kind:
                 number = {label: n for n, label in enumerate(self.groups.labels)}
                 kinds = molecules.formulas(self._numbers)
                 kind = np.array([number.get(k, len(number)) for k in kinds], dtype=np.int64)
                 group = kind[molecules.index]
-        geometry = _Geometry.of(molecules, group, len(self._base_labels), self.masses, frame)
-        self._last = (frame, geometry)
-        return geometry
+        now = _Decomposition.of(molecules, group, len(self._base_labels), self.masses, snapshot)
+        self._last = (snapshot, now)
+        return now
 
 
 @dataclass(frozen=True)
-class _Geometry:
+class _Decomposition:
     """Molecules at one time, and the parts of them that are in one group each.
 
     Attributes
@@ -161,8 +171,9 @@ class _Geometry:
     relative : (..., n_atoms, 3), positions relative to the molecule's centre of mass, Å
     inverse : (..., n_molecules, 3, 3), pseudo-inverse of the inertia tensor, 1/(amu Å²)
     mass : (n_molecules,), amu
-    group_of_atom, part_of_atom : (n_atoms,)
-    molecule_of_part, group_of_part : (n_parts,); a part is the atoms that molecule and group share
+    molecule_of_part : (n_parts,); a part is the atoms that molecule and group share
+    by_molecule, by_part, by_group : sums over the atoms of each
+    parts_by_group : sums over the parts of each group
     """
 
     molecules: Molecules
@@ -170,11 +181,11 @@ class _Geometry:
     mass: FloatArray
     relative: FloatArray
     inverse: FloatArray
-    n_groups: int
-    group_of_atom: IntArray
-    part_of_atom: IntArray
     molecule_of_part: IntArray
-    group_of_part: IntArray
+    by_molecule: Summation
+    by_part: Summation
+    by_group: Summation
+    parts_by_group: Summation
 
     @classmethod
     def of(
@@ -183,16 +194,17 @@ class _Geometry:
         group: IntArray,
         n_groups: int,
         masses: FloatArray,
-        frame: Frame,
-    ) -> _Geometry:
+        snapshot: Snapshot,
+    ) -> _Decomposition:
         pairs, part = np.unique(molecules.index * n_groups + group, return_inverse=True)
         mass: FloatArray = np.bincount(molecules.index, weights=masses).astype(np.float64)
-        whole = molecules.whole(frame)
-        centre = _sums(masses[:, None] * whole, molecules.index, len(mass)) / mass[:, None]
+        by_molecule = summation(molecules.index, len(mass))
+        whole = molecules.whole(snapshot)
+        centre = group_sums(masses[:, None] * whole, by_molecule) / mass[:, None]
         relative = whole - centre[..., molecules.index, :]
         weighted = masses[:, None] * relative
         products = weighted[..., :, None] * relative[..., None, :]
-        second = _sums(products, molecules.index, len(mass), tail=2)
+        second = group_sums(products, by_molecule, tail=2)
         trace = np.trace(second, axis1=-2, axis2=-1)[..., None, None]
         return cls(
             molecules=molecules,
@@ -200,20 +212,19 @@ class _Geometry:
             mass=mass,
             relative=relative,
             inverse=_inverse_inertia(trace * np.eye(3) - second, molecules.turns),
-            n_groups=n_groups,
-            group_of_atom=group,
-            part_of_atom=part,
             molecule_of_part=pairs // n_groups,
-            group_of_part=pairs % n_groups,
+            by_molecule=by_molecule,
+            by_part=summation(part, len(pairs)),
+            by_group=summation(group, n_groups),
+            parts_by_group=summation(pairs % n_groups, n_groups),
         )
 
     def rigid_motion(self, velocities: FloatArray) -> tuple[FloatArray, FloatArray]:
         """Velocity of the centre (Å/fs) and angular velocity (1/fs), each (..., n_molecules, 3)."""
         momenta = self.masses[:, None] * velocities
-        index, n_molecules = self.molecules.index, len(self.molecules)
-        centre = _sums(momenta, index, n_molecules) / self.mass[:, None]
+        centre = group_sums(momenta, self.by_molecule) / self.mass[:, None]
         # relative to the centre of mass, whose own momentum has no lever
-        angular = _sums(np.cross(self.relative, momenta), index, n_molecules)
+        angular = group_sums(np.cross(self.relative, momenta), self.by_molecule)
         return centre, np.einsum("...mab,...mb->...ma", self.inverse, angular)
 
     def moments(self, tensors: FloatArray) -> tuple[FloatArray, FloatArray]:
@@ -224,34 +235,9 @@ class _Geometry:
         Σ P and Σ P_αβ ε_βγδ r_δ for tensors (..., n_atoms, k, 3), each (..., n_parts, k, 3); for
         APTs e and e Å
         """
-        n_parts = len(self.molecule_of_part)
         # ω × r = -r × ω: row by row, P·(ω × r) = (r × P)·ω
         levers = np.cross(self.relative[..., :, None, :], tensors)
-        return (
-            _sums(tensors, self.part_of_atom, n_parts, tail=2),
-            _sums(levers, self.part_of_atom, n_parts, tail=2),
-        )
-
-    def by_group(self, values: FloatArray, index: IntArray) -> FloatArray:
-        """Sums (..., n_groups, k) of values (..., n, k) of atoms or parts."""
-        return _sums(values, index, self.n_groups)
-
-
-def _sums(values: FloatArray, index: IntArray, n_sums: int, tail: int = 1) -> FloatArray:
-    """Sums over the atoms of each molecule or group.
-
-    Parameters
-    ----------
-    values : (..., n, k) or, with two axes as ``tail`` of each atom, (..., n, k, l)
-    index : (n,), molecule or group of each atom
-    n_sums : length of the axis that takes the place of n
-    """
-    n = len(index)
-    moved = np.moveaxis(values, -1 - tail, 0)
-    matrix = csr_matrix((np.ones(n), (index, np.arange(n))), shape=(n_sums, n))
-    summed = (matrix @ moved.reshape(n, -1)).reshape(n_sums, *moved.shape[1:])
-    result: FloatArray = np.moveaxis(summed, 0, -1 - tail)
-    return result
+        return group_sums(tensors, self.by_part, tail=2), group_sums(levers, self.by_part, tail=2)
 
 
 def _inverse_inertia(inertia: FloatArray, turns: IntArray) -> FloatArray:

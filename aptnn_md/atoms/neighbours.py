@@ -13,7 +13,7 @@ import numpy as np
 from ase import Atoms
 
 from aptnn_md.arrays import AnyArray, FloatArray, IntArray
-from aptnn_md.errors import InputError
+from aptnn_md.structures import check_structure
 
 
 @dataclass(frozen=True)
@@ -98,27 +98,6 @@ def neighbour_pairs(atoms: Atoms, cutoff: float) -> tuple[IntArray, IntArray, Fl
     )
     # vesin counts in unsigned integers
     return i.view(np.int64), j.view(np.int64), vectors
-
-
-def check_structure(atoms: Atoms) -> None:
-    """Raise :class:`InputError` for a structure that no neighbour list exists for."""
-    name = atoms.get_chemical_formula()
-    bad = np.flatnonzero(~np.isfinite(atoms.positions).all(axis=1))
-    if len(bad):
-        raise InputError(
-            name, "positions", f"{atoms.positions[bad[0]]} at atom {bad[0]}", "finite numbers"
-        )
-    if not np.isfinite(atoms.cell.array).all():
-        raise InputError(name, "cell", atoms.cell.array.tolist(), "finite numbers")
-    periodic = np.asarray(atoms.pbc, dtype=bool)
-    vectors = atoms.cell.array[periodic]
-    if len(vectors) and np.linalg.matrix_rank(vectors) < len(vectors):
-        raise InputError(
-            name,
-            "cell",
-            f"pbc {periodic.tolist()} with cell {atoms.cell.array.tolist()}",
-            "a cell vector for every periodic direction, not in one plane",
-        )
 
 
 def _full_cell(atoms: Atoms, cutoff: float) -> FloatArray:

@@ -10,8 +10,8 @@ from ase import Atoms
 from ase.data import atomic_numbers
 from numpy.typing import NDArray
 
-from aptnn_md.atoms.frame import Frame, nearest_images
 from aptnn_md.atoms.molecules import molecules
+from aptnn_md.atoms.snapshot import Snapshot, nearest_images
 from aptnn_md.errors import InputError
 
 EXPECTED = "index:0-2,7, element:O,Na, or within:RADIUS:index:... or within:RADIUS:element:..."
@@ -82,10 +82,12 @@ def _within(text: str, rest: str, atoms: Atoms) -> NDArray[np.bool_]:
     if not (math.isfinite(radius) and radius > 0 and is_selection(around_text)):
         raise InputError("groups", "selection", repr(text), "within:RADIUS:index:0, radius in Å")
     around = select_atoms(around_text, atoms)
-    frame = Frame.of(atoms)
+    snapshot = Snapshot.of(atoms)
     near = around.copy()
     for centre in np.flatnonzero(around):
-        vectors = nearest_images(atoms.positions - atoms.positions[centre], frame.cell, frame.pbc)
+        vectors = nearest_images(
+            atoms.positions - atoms.positions[centre], snapshot.cell, snapshot.pbc
+        )
         near |= (vectors**2).sum(axis=1) <= radius**2
     molecule = molecules(atoms)
     return near | np.isin(molecule, molecule[near & ~around]) | around

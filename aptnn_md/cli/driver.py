@@ -66,7 +66,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "i-PI's driven dynamics (%(default)s)",
     )
     add("--efield", type=float, nargs=3, metavar=("EX", "EY", "EZ"), help="electric field, V/Å")
-    add("--total-charge", type=float, default=0.0, metavar="E", help="e (%(default)s)")
+    add(
+        "--total-charge",
+        type=float,
+        metavar="E",
+        help="of a structure that does not give its own, e (default 0)",
+    )
     add("--connections", type=int, default=1, help="to one server, answered together (%(default)s)")
     add(
         "--server",
@@ -123,11 +128,12 @@ def _check(arguments: argparse.Namespace) -> None:
 
 
 def _evaluator(arguments: argparse.Namespace, device: str) -> Evaluator:
-    from aptnn_md.engines.client.evaluator import Evaluator, read_template
+    from aptnn_md.engines.client.evaluator import Evaluator
     from aptnn_md.potentials.loading import load_potential
     from aptnn_md.prediction.interface import as_predictor
+    from aptnn_md.structure_files import read_structure
 
-    template = read_template(arguments.template)
+    template = read_structure(arguments.template, positions=False)
     options: dict[str, Any] = {"device": device, "dtype": arguments.dtype}
     # a module of the user beside the input; last, so that it hides nothing
     sys.path.append(os.getcwd())
@@ -159,8 +165,7 @@ def _serve(arguments: argparse.Namespace, evaluator: Evaluator, evaluate: Any) -
             evaluate,
             model=name,
             sha256=sha256,
-            n_members=evaluator.n_members,
-            n_pgt_members=evaluator.n_pgt_members,
+            committee_sizes={"apt": evaluator.n_members, "pgt": evaluator.n_pgt_members},
         )
     client = Client(
         Address.parse(

@@ -7,7 +7,7 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from aptnn_md.cli.model_options import add_model_options, load_predictor
+from aptnn_md.cli.model_options import add_label_options, add_model_options, load_predictor
 from aptnn_md.errors import InputError
 
 if TYPE_CHECKING:
@@ -28,6 +28,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Options of the command."""
     add_model_options(parser)
     parser.add_argument("--data", type=Path, required=True, help="labelled frames, extxyz")
+    add_label_options(parser)
     parser.add_argument("--target", help="apt or pgt (default: all that the model knows)")
     parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
     parser.add_argument(
@@ -40,6 +41,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> None:
     """Evaluate, print, draw."""
+    from aptnn_md.structure_labels import parse_keys
     from aptnn_md.training.dataset import read_labelled
     from aptnn_md.training.evaluation import draw_parity, evaluate_targets
 
@@ -47,7 +49,8 @@ def run(arguments: argparse.Namespace) -> None:
     if arguments.target not in {None, *predictor.targets}:
         raise InputError("options", "--target", arguments.target, " or ".join(predictor.targets))
     targets = (arguments.target,) if arguments.target else predictor.targets
-    frames = read_labelled(arguments.data, "+".join(targets))
+    keys = parse_keys(arguments.key or [])
+    frames = read_labelled(arguments.data, "+".join(targets), keys, arguments.transpose)
     results = evaluate_targets(predictor, frames, targets)
     plot = arguments.plot or (None if arguments.json else Path("parity.png"))
     if plot is not None:

@@ -55,7 +55,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     add("--velocities", action="store_true", help="also write the centroid velocities of all atoms")
     add("--beads-too", action="store_true", help="also write the dipole rate of every bead")
-    add("--total-charge", type=float, default=0.0, metavar="E", help="e (%(default)s)")
+    add(
+        "--total-charge",
+        type=float,
+        metavar="E",
+        help="of a system that i-PI knows no charge of, e (default 0)",
+    )
     add("--device", default="cpu", help="where the model runs (%(default)s)")
     add("--total-steps", type=int, metavar="N", help="in place of the input's total_steps")
     add_convergence_options(parser)

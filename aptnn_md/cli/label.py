@@ -163,10 +163,9 @@ def run(arguments: argparse.Namespace) -> None:
 
 def _import(arguments: argparse.Namespace) -> None:
     from aptnn_md.labels.checks import parse_limits
-    from aptnn_md.labels.importers.index_order import DISPLACEMENT_FIRST
-    from aptnn_md.labels.importers.named_labels import parse_keys
-    from aptnn_md.labels.importers.options import ImportOptions
+    from aptnn_md.labels.importers.options import DISPLACEMENT_FIRST, ImportOptions
     from aptnn_md.labels.job import ImportJob, import_labels
+    from aptnn_md.structure_labels import parse_keys
 
     if arguments.engine or arguments.data:
         raise InputError("options", "--import", "with --engine or --data", "one or the other")
@@ -186,8 +185,6 @@ def _import(arguments: argparse.Namespace) -> None:
 
 
 def _report(out: Path, summary: Summary) -> None:
-    for note in summary.notes:
-        print(note)
     n_frames = summary.n_labelled + len(summary.failures)
     print(
         f"{out}: {summary.n_labelled} of {n_frames} frames labelled"
@@ -206,7 +203,7 @@ def make_frames(arguments: argparse.Namespace) -> list[FrameToLabel]:
     InputError
         A file that cannot be read, a selection of no atoms, options that do not go together.
     """
-    from aptnn_md.training.dataset import read_structures
+    from aptnn_md.structure_files import read_structures
 
     structures = read_structures(arguments.data)
     if arguments.cluster is None:
@@ -226,7 +223,7 @@ def _whole_frames(arguments: argparse.Namespace, structures: Sequence[Atoms]) ->
 
     from aptnn_md.atoms.selection import select_atoms
     from aptnn_md.labels.labelled_file import FrameToLabel
-    from aptnn_md.labels.structure_facts import charge_of
+    from aptnn_md.structures import charge_of
 
     frames = []
     for number, atoms in enumerate(structures):

@@ -6,13 +6,9 @@ import argparse
 import os
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from aptnn_md.cli.convergence_options import add_convergence_options, convergence_monitor
 from aptnn_md.cli.next_spectra import print_next_spectra
-
-if TYPE_CHECKING:
-    from ase import Atoms
 
 HELP = """\
 Run molecular dynamics with any ASE calculator and an APT network beside it, and write the dipole
@@ -75,7 +71,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="write the velocities of all atoms, too, for their power spectrum (spectrum vdos)",
     )
     add("--efield", type=float, nargs=3, metavar=("EX", "EY", "EZ"), help="electric field, V/Å")
-    add("--total-charge", type=float, default=0.0, metavar="E", help="e (%(default)s)")
+    add(
+        "--total-charge",
+        type=float,
+        metavar="E",
+        help="of a structure that does not give its own, e (default 0)",
+    )
     add("--device", default="cpu", help="where model and potential run (%(default)s)")
     add("--seed", type=int, help="of velocities and thermostat; default: a new one each time")
     add("--checkpoint", metavar="FILE", help="default: STREAM with the suffix .checkpoint.npz")
@@ -95,6 +96,7 @@ def run(arguments: argparse.Namespace) -> int:
     from aptnn_md.engines.ase.calculator import APTCalculator
     from aptnn_md.engines.ase.md import MDSettings, run_md
     from aptnn_md.potentials.loading import load_potential
+    from aptnn_md.structure_files import read_structure
 
     settings = MDSettings(
         picoseconds=arguments.ps,
@@ -142,30 +144,3 @@ def run(arguments: argparse.Namespace) -> int:
         return 130
     print_next_spectra([stream])
     return 0
-
-
-def read_structure(path: str) -> Atoms:
-    """Last structure of a file.
-
-    Raises
-    ------
-    InputError
-        No such file, or none that ASE can read.
-    """
-    import ase.io
-    from ase import Atoms
-
-    from aptnn_md.errors import InputError
-
-    try:
-        atoms = ase.io.read(path)
-    except FileNotFoundError as error:
-        raise InputError(path, "structure", "no such file", "a file") from error
-    except Exception as error:
-        # the readers of ASE fail in many ways
-        message = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise InputError(path, "structure", message, "a file that ASE can read") from error
-    assert isinstance(atoms, Atoms)
-    if len(atoms) == 0:
-        raise InputError(path, "structure", "no atoms", "at least one")
-    return atoms

@@ -17,9 +17,31 @@ def add_model_options(parser: argparse.ArgumentParser) -> None:
         required=True,
         help="model file or bundled name; of models for different targets several, comma-separated",
     )
-    parser.add_argument("--total-charge", type=float, default=0.0, help="of a frame, e (default 0)")
+    parser.add_argument(
+        "--total-charge",
+        type=float,
+        metavar="E",
+        help="of frames that do not give their own, e (default 0)",
+    )
     parser.add_argument("--dtype", choices=["float32", "float64"], help="default float32")
     parser.add_argument("--device", default="cpu", help="torch device (default cpu)")
+
+
+def add_label_options(parser: argparse.ArgumentParser) -> None:
+    """--key and --transpose, for the commands that read labels."""
+    parser.add_argument(
+        "--key",
+        action="append",
+        metavar="TARGET=NAME",
+        help="name of the labels in the files, e.g. apt=born_charge; default: any usual name",
+    )
+    parser.add_argument(
+        "--transpose",
+        action="store_true",
+        default=None,
+        help="APTs stand in the files with the displacement first; default: found out where the "
+        "rotational sum rule tells, else the dipole first",
+    )
 
 
 def load_predictor(arguments: argparse.Namespace, neutral: bool = True) -> Predictor | Predictors:

@@ -31,7 +31,7 @@ def run(arguments: argparse.Namespace) -> None:
 
     from aptnn_md.files import write_output
     from aptnn_md.progress import Progress
-    from aptnn_md.training.dataset import read_structures
+    from aptnn_md.structure_files import read_structures
 
     predictor = load_predictor(arguments)
     text = io.StringIO()

@@ -85,7 +85,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="FILE",
         help="polarizability gradients: extxyz with the array pgt, .fchk, .hess or .npy",
     )
-    add("--total-charge", type=float, default=0.0, metavar="E", help="e (%(default)s)")
+    add(
+        "--total-charge",
+        type=float,
+        metavar="E",
+        help="of a structure that does not give its own, e (default 0)",
+    )
     add("--relax", action="store_true", help="go to the energy minimum first; the cell stays")
     add(
         "--fmax",
@@ -115,7 +120,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> None:
     """Find the modes, print them, write what was asked for."""
     from aptnn_md import normal_modes as harmonic
-    from aptnn_md.cli.md import read_structure
+    from aptnn_md.structure_files import read_structure
 
     molecule = harmonic.read_molecule(arguments.start)
     atoms = read_structure(arguments.start) if molecule is None else molecule.atoms

@@ -9,6 +9,7 @@ from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from aptnn_md.cli.model_options import add_label_options
 from aptnn_md.errors import InputError
 
 if TYPE_CHECKING:
@@ -44,6 +45,8 @@ TOP_LEVEL = (
     "valid",
     "valid_fraction",
     "target",
+    "key",
+    "transpose",
     "out",
     "network_name",
     "start_from",
@@ -64,6 +67,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--target", choices=["apt", "pgt", "apt+pgt"], help="what to learn (default apt)"
     )
+    add_label_options(parser)
     parser.add_argument("--out", type=Path, help="model file to write")
     parser.add_argument(
         "--network",
@@ -118,6 +122,7 @@ def make_job(arguments: argparse.Namespace) -> TrainingJob:
     InputError
         Unknown keys, missing or impossible values.
     """
+    from aptnn_md.structure_labels import parse_keys
     from aptnn_md.training.job import TrainingJob
     from aptnn_md.training.trainer import TrainingSettings
 
@@ -135,11 +140,13 @@ def make_job(arguments: argparse.Namespace) -> TrainingJob:
     known = {f.name for f in fields(TrainingSettings)}
     _refuse_unknown(source, "[training]", tables["training"], known)
     network = options.pop("network_name", "ace")
+    keys = parse_keys(options.pop("key", []))
     for key in ("data", "valid", "out"):
         if key in options:
             options[key] = Path(options[key])
     job = TrainingJob(
         **options,
+        keys=keys,
         network=network,
         network_settings=tables["network"],
         training=TrainingSettings(**tables["training"]),

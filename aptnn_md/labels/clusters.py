@@ -9,11 +9,11 @@ import numpy as np
 from ase import Atoms
 
 from aptnn_md.arrays import AnyArray, FloatArray
-from aptnn_md.atoms.frame import Frame
 from aptnn_md.atoms.molecules import Molecules, bonds
 from aptnn_md.atoms.neighbours import neighbour_pairs
+from aptnn_md.atoms.snapshot import Snapshot
 from aptnn_md.errors import InputError
-from aptnn_md.labels.structure_facts import charge_of
+from aptnn_md.structures import charge_of
 
 
 @dataclass(frozen=True)
@@ -61,8 +61,8 @@ def cut_clusters(
     if every < 1:
         raise InputError("label", "--every", every, "at least 1")
     molecules = Molecules.of(atoms)
-    frame = Frame.of(atoms)
-    whole = molecules.whole(frame)
+    snapshot = Snapshot.of(atoms)
+    whole = molecules.whole(snapshot)
     name = atoms.get_chemical_formula()
     i, j, vectors = bonds(atoms)
     endless = np.abs(whole[j] - whole[i] - vectors).max(axis=1, initial=0.0) > 1e-6

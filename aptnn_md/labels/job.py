@@ -147,13 +147,11 @@ def import_labels(job: ImportJob) -> Summary:
         None of them passes the checks.
     """
     frames, labels = [], []
-    notes: list[str] = []
     for path in job.files:
         read = read_labels(path, job.options)
-        notes += read.notes
-        for number, (atoms, found) in enumerate(read.frames):
+        for number, (atoms, found) in enumerate(read):
             atoms.info["source_file"] = path.name
-            name = path.name if len(read.frames) == 1 else f"{path.name}, frame {number}"
+            name = path.name if len(read) == 1 else f"{path.name}, frame {number}"
             every = np.ones(len(atoms), dtype=bool)
             frames.append(FrameToLabel(atoms, every, float(atoms.info.pop("charge")), name))
             labels.append(found)
@@ -162,7 +160,7 @@ def import_labels(job: ImportJob) -> Summary:
     summary, text = check_and_format(frames, labels, properties, job.limits, about)
     write_output(job.out, text.encode())
     _check_any(job.out, summary)
-    return replace(summary, notes=tuple(notes))
+    return summary
 
 
 def _check_any(out: Path, summary: Summary) -> None:

@@ -21,7 +21,7 @@ from aptnn_md.arrays import AnyArray
 from aptnn_md.labels.checks import figures, places, verdict
 from aptnn_md.labels.points import PointFailure
 from aptnn_md.labels.schemes import Labels
-from aptnn_md.labels.structure_facts import charge_of
+from aptnn_md.structures import charge_of
 from aptnn_md.targets import TARGETS
 
 DIPOLE = "REF_dipole"
@@ -59,14 +59,12 @@ class Summary:
     failures : number of a frame -> why it has none
     largest : name of a check -> its largest figure among the labelled frames
     names : number of a frame that failed -> its :attr:`FrameToLabel.name`
-    notes : what was decided on the way, a sentence each
     """
 
     n_labelled: int
     failures: Mapping[int, str]
     largest: Mapping[str, float]
     names: Mapping[int, str] = field(default_factory=dict)
-    notes: tuple[str, ...] = ()
 
 
 def check_and_format(

@@ -22,7 +22,7 @@ import numpy as np
 from ase import Atoms
 
 from aptnn_md.arrays import AnyArray, FloatArray
-from aptnn_md.atoms.frame import Frame, nearest_images
+from aptnn_md.atoms.snapshot import Snapshot, nearest_images
 from aptnn_md.errors import InputError
 from aptnn_md.labels.atomic_units import VOLT_ANGSTROM
 from aptnn_md.labels.points import Point, PointResult
@@ -294,8 +294,8 @@ def _dipole_change(atoms: Atoms, plus: PointResult, minus: PointResult) -> Float
     lattice vectors times e, the smallest one."""
     assert plus.dipole is not None
     assert minus.dipole is not None
-    frame = Frame.of(atoms)
-    return nearest_images(plus.dipole - minus.dipole, frame.cell, frame.pbc)
+    snapshot = Snapshot.of(atoms)
+    return nearest_images(plus.dipole - minus.dipole, snapshot.cell, snapshot.pbc)
 
 
 def _vector(strength: float, a: int, sign: int) -> tuple[float, float, float]:

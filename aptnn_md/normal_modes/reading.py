@@ -143,7 +143,7 @@ def _last_frame(path: Path) -> tuple[Atoms, dict[str, FloatArray]]:
     molecule = read_molecule(path)
     if molecule is not None:
         return molecule.atoms, molecule.labels.tensors
-    atoms, labels = read_labels(path).frames[-1]
+    atoms, labels = read_labels(path)[-1]
     return atoms, labels.tensors
 
 

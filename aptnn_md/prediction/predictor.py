@@ -21,6 +21,8 @@ from aptnn_md.atoms.neighbours import batches, build_graph
 from aptnn_md.errors import InputError
 from aptnn_md.models.tensor_network import TensorNetwork
 from aptnn_md.prediction.model_file import Checkpoint, load_checkpoint
+from aptnn_md.progress import log
+from aptnn_md.structures import total_charge
 from aptnn_md.targets import TARGETS
 from aptnn_md.tensors import project_total_charge, project_translation
 
@@ -44,7 +46,8 @@ class Predictor:
     name : how the model is called in headers and messages
     device : torch device, e.g. ``"cuda"``
     dtype : ``"float32"`` (default) or ``"float64"``
-    total_charge : Q of each structure, e
+    total_charge : Q, e, of structures that do not say their own
+        (:func:`aptnn_md.structures.charge_of`); None: 0
     neutral : take the mean out of the tensors so that Σᵢ Pᵢ = Q·1 and Σᵢ PGTᵢ = 0; switch it off
         to see what the network itself says, or for a fragment whose other atoms are not there
 
@@ -66,7 +69,7 @@ class Predictor:
         name: str = "model",
         device: str = "cpu",
         dtype: str | None = None,
-        total_charge: float = 0.0,
+        total_charge: float | None = None,
         neutral: bool = True,
     ) -> None:
         if dtype is not None and dtype not in DTYPES:
@@ -74,6 +77,7 @@ class Predictor:
         self.checkpoint, self.name = checkpoint, name
         self.target, self.sha256, self.card = checkpoint.target, checkpoint.sha256, checkpoint.card
         self.total_charge, self.neutral = total_charge, neutral
+        self._warned: set[float] = set()
         self.models = [
             _model(checkpoint, weights).to(device, DTYPES[dtype or "float32"])
             for weights in checkpoint.members
@@ -90,7 +94,7 @@ class Predictor:
         *,
         device: str = "cpu",
         dtype: str | None = None,
-        total_charge: float = 0.0,
+        total_charge: float | None = None,
         neutral: bool = True,
     ) -> Predictor:
         """Load a model file or a bundled model (``"water-apt"``, ``"water-pgt"``).
@@ -187,16 +191,36 @@ class Predictor:
             for target, tensors in stacked.items()
         }
         return [
-            {target: self._projected(target, parts[target][k]) for target in self.targets}
-            for k in range(len(structures))
+            {target: self._projected(target, parts[target][k], atoms) for target in self.targets}
+            for k, atoms in enumerate(structures)
         ]
 
-    def _projected(self, target: str, members: FloatArray) -> FloatArray:
+    def _projected(self, target: str, members: FloatArray, atoms: Atoms) -> FloatArray:
         if not self.neutral or members.shape[1] == 0:
             return members
         if target == "pgt":
             return np.stack([project_translation(pgt) for pgt in members])
-        return np.stack([project_total_charge(apt, self.total_charge) for apt in members])
+        charge = self._charge(atoms)
+        return np.stack([project_total_charge(apt, charge) for apt in members])
+
+    def _charge(self, atoms: Atoms) -> float:
+        """Charge of a structure, e; the first of its kind that the model was not trained on warns.
+
+        Raises
+        ------
+        InputError
+            The structure says another charge than the predictor.
+        """
+        charge = total_charge(atoms, self.total_charge)
+        trained = self.card.get("charges")
+        if trained and charge not in {*trained, *self._warned}:
+            self._warned.add(charge)
+            log.warning(
+                "model %s: a structure of charge %g e (%s); it was trained on charges %s",
+                *(self.name, charge, atoms.get_chemical_formula()),
+                ", ".join(f"{q:g}" for q in trained),
+            )
+        return charge
 
     def _check_elements(self, atoms: Atoms) -> None:
         unknown = sorted(set(atoms.numbers.tolist()) - set(self.elements))

@@ -1,4 +1,4 @@
-"""The committed part of a stream on disk: create, go on after a restart, extend."""
+"""The committed part of a stream on disk: create, resume after a restart, extend."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class StreamDirectory:
 
     Parameters
     ----------
-    path : directory; made where it is not there
+    path : directory; made where there is none
     header : constants of the run
     first_step : step of the next frame; frames from there on are dropped
 
@@ -120,7 +120,7 @@ class StreamDirectory:
         header, attributes = read_header(self.path)
         if first_step is None:
             found = f"a stream of {header.formula or 'another run'}"
-            raise InputError(self.path, "stream", found, "no such path, or a step to go on from")
+            raise InputError(self.path, "stream", found, "no such path, or a step to resume from")
         self.header.check_same_run(self.path, header)
         for partial in self.path.rglob(f".*{PARTIAL}"):
             partial.unlink(missing_ok=True)

@@ -12,30 +12,13 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from aptnn_md.errors import InputError
+from aptnn_md.targets import TARGETS
 
 FORMAT = "aptnn_md.stream"
 VERSION = 1
 
-_UNITS = {
-    "step": "1",
-    "time": "fs",
-    "dipole_rate": "e Å/fs",
-    "dipole_rate_beads": "e Å/fs",
-    "dipole_rate_std": "e Å/fs",
-    "extrapolation": "e",
-    "f_sum": "e²/amu",
-    "polarizability_rate": "Å³/fs",
-    "polarizability_rate_std": "Å³/fs",
-    "temperature": "K",
-    "velocity": "Å/fs",
-    "volume": "Å³",
-}
 RATES = ("instantaneous", "difference")
 """What a frame of a stream may hold; see :class:`StreamHeader`."""
-_INDEX_ORDER = (
-    "dipole_rate/<estimator>[frame, group, axis]; "
-    "polarizability_rate/<estimator>[frame, group, component], components xx, yy, zz, yz, xz, xy"
-)
 # what must be the same on both sides of a restart; the two floats may be unknown on one side
 _SAME = ("timestep", "stride", "rate", "estimators", "groups", "n_beads", "formula", "system")
 _SAME_IF_KNOWN = ("temperature", "volume")
@@ -153,8 +136,8 @@ class StreamHeader:
             "format": FORMAT,
             "version": VERSION,
             "package_version": __version__,
-            "units": _UNITS,
-            "index_order": _INDEX_ORDER,
+            "units": _units(),
+            "index_order": _index_order(),
             **asdict(self),
         }
 
@@ -212,6 +195,32 @@ class StreamHeader:
         mine, theirs = getattr(self, name), getattr(found, name)
         if mine != theirs:
             raise InputError(where, name, _shown(theirs), f"{_shown(mine)}, as {here}")
+
+
+def _units() -> dict[str, str]:
+    """Unit of each array that a stream may hold."""
+    units = {
+        "dipole_rate_beads": "e Å/fs",
+        "extrapolation": "e",
+        "f_sum": "e²/amu",
+        "temperature": "K",
+        "velocity": "Å/fs",
+        "volume": "Å³",
+    }
+    for target in TARGETS.values():
+        units |= dict.fromkeys((target.rate_name, f"{target.rate_name}_std"), target.rate_unit)
+    return {"step": "1", "time": "fs"} | dict(sorted(units.items()))
+
+
+def _index_order() -> str:
+    """Axes of the rates, for people; the components of an axis other than x, y, z are listed."""
+    texts = []
+    for target in TARGETS.values():
+        text = f"{target.rate_name}/<estimator>[frame, group, {target.rate_axis}]"
+        if target.rate_axis != "axis":
+            text += f", {target.rate_axis}s {', '.join(target.rate_components)}"
+        texts.append(text)
+    return "; ".join(texts)
 
 
 def _digest(numbers: ArrayLike, masses: ArrayLike) -> str:

@@ -8,25 +8,13 @@ from typing import Any, TypeAlias
 
 import numpy as np
 import zarr
+from numpy.typing import ArrayLike
 from zarr.codecs import Crc32cCodec
 
 from aptnn_md.arrays import AnyArray
 from aptnn_md.errors import InputError
 from aptnn_md.stream.header import StreamHeader
-
-OPTIONAL = (
-    "volume",
-    "temperature",
-    "f_sum",
-    "dipole_rate_std",
-    "extrapolation",
-    "dipole_rate_beads",
-    "polarizability_rate",
-    "polarizability_rate_std",
-    "velocity",
-)
-"""Arrays that a stream may hold beside ``step``, ``time`` and ``dipole_rate/<estimator>``;
-``polarizability_rate`` stands for one array for each estimator."""
+from aptnn_md.targets import APT, TARGETS
 
 _CHUNK_BYTES = 2**16
 _CHUNK_BYTES_PER_ATOM = 2**20  # else as many files as thousands of frames
@@ -55,38 +43,56 @@ class ArrayLayout:
         return int(2 ** np.clip(np.floor(np.log2(chunk_bytes / frame_bytes)), 3, 12))
 
 
+@dataclass(frozen=True)
+class StreamFrame:
+    """What a stream holds of one time.
+
+    Attributes
+    ----------
+    step : MD step
+    time : fs
+    arrays : name of each other array (:mod:`aptnn_md.stream`) -> its value in this frame
+    """
+
+    step: int
+    time: float
+    arrays: Mapping[str, ArrayLike]
+
+
+def optional_arrays() -> tuple[str, ...]:
+    """Arrays that a stream may hold besides ``step``, ``time`` and ``dipole_rate/<estimator>``, in
+    the order in which they are created. The name of another rate, ``polarizability_rate``, stands
+    for one array for each estimator.
+    """
+    others = [target.rate_name for target in TARGETS.values() if target is not APT]
+    of_others = [name for rate in others for name in (rate, f"{rate}_std")]
+    of_dipole = ("dipole_rate_std", "extrapolation", "dipole_rate_beads")
+    return ("volume", "temperature", "f_sum", *of_dipole, *of_others, "velocity")
+
+
 def layouts(header: StreamHeader, optional: Iterable[str]) -> dict[str, ArrayLayout]:
     """Arrays of a stream in the order in which they are created; ``step`` is the last."""
     n_groups = len(header.groups)
     scalar: _FrameShape = (("frame",), ())
-    per_group: _FrameShape = (("frame", "group"), (n_groups,))
-    vector: _FrameShape = (("frame", "group", "axis"), (n_groups, 3))
-    tensor: _FrameShape = (("frame", "group", "component"), (n_groups, 6))
-    per_bead: _FrameShape = (
-        ("frame", "bead", "group", "axis"),
-        (header.n_beads, n_groups, 3),
-    )
-    per_atom: _FrameShape = (("frame", "atom", "axis"), (header.n_atoms, 3))
-    shapes = {f"dipole_rate/{name}": vector for name in header.estimators}
-    others = {
-        "f_sum": per_group,
-        "dipole_rate_std": vector,
+    per_bead: _FrameShape = (("frame", "bead", "group", "axis"), (header.n_beads, n_groups, 3))
+    shapes = {
+        "f_sum": (("frame", "group"), (n_groups,)),
         "dipole_rate_beads": per_bead,
-        "polarizability_rate_std": tensor,
-        "velocity": per_atom,
+        "velocity": (("frame", "atom", "axis"), (header.n_atoms, 3)),
     }
-    # polarizability_rate/<estimator> is there for all estimators or none
-    chosen = {name.partition("/")[0] for name in optional}
-    for name in OPTIONAL:
-        if name in chosen and name == "polarizability_rate":
-            shapes |= {f"{name}/{estimator}": tensor for estimator in header.estimators}
-        elif name in chosen:
-            shapes[name] = others.get(name, scalar)
-    shapes["time"] = scalar
-    found = {
-        name: ArrayLayout(name, "float32" if name == "velocity" else "float64", *shape)
-        for name, shape in shapes.items()
-    }
+    rates = {target.rate_name: target for target in TARGETS.values()}
+    for name, target in rates.items():
+        dimensions = ("frame", "group", target.rate_axis)
+        shapes[name] = shapes[f"{name}_std"] = (dimensions, (n_groups, target.n_components))
+    # a rate is there for all estimators or none
+    chosen = {name.partition("/")[0] for name in optional} | {APT.rate_name}
+    found = {}
+    for name in (APT.rate_name, *optional_arrays(), "time"):
+        names = [f"{name}/{estimator}" for estimator in header.estimators]
+        if name in chosen or name == "time":
+            dtype = "float32" if name == "velocity" else "float64"
+            for each in names if name in rates else [name]:
+                found[each] = ArrayLayout(each, dtype, *shapes.get(name, scalar))
     found["step"] = ArrayLayout("step", "int64", *scalar)
     return found
 
@@ -112,7 +118,7 @@ def open_arrays(group: zarr.Group, header: StreamHeader) -> dict[str, zarr.Array
     """
     arrays: dict[str, zarr.Array[Any]] = {}
     # step first: its frame count is the last to grow, so the others read after it hold as many
-    for name in ("step", *layouts(header, OPTIONAL)):
+    for name in ("step", *layouts(header, optional_arrays())):
         found = group.get(name)
         if isinstance(found, zarr.Array):
             arrays[name] = found

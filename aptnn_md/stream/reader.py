@@ -15,7 +15,8 @@ from aptnn_md.arrays import AnyArray, FloatArray, IntArray
 from aptnn_md.errors import InputError
 from aptnn_md.locks import locked
 from aptnn_md.stream.header import StreamHeader
-from aptnn_md.stream.layout import committed_frames, open_arrays, read_array
+from aptnn_md.stream.layout import committed_frames, layouts, open_arrays, read_array
+from aptnn_md.targets import APT, PGT, TARGETS, Target
 
 _PIECE_FRAMES = 65536
 
@@ -55,7 +56,7 @@ class StreamReader:
 
     @property
     def n_restarts(self) -> int:
-        """How often a writer has gone on with the stream; it may have dropped frames then."""
+        """How often a writer has resumed the stream; it may have dropped frames then."""
         return self._n_restarts
 
     @property
@@ -83,20 +84,12 @@ class StreamReader:
         """(n_frames,) times, fs."""
         return self._read("time")
 
-    def dipole_rate(self, estimator: str | None = None) -> FloatArray:
-        """(n_frames, n_groups, 3) Ṁ of each group, e Å/fs.
+    def rate(self, target: Target, estimator: str | None = None) -> FloatArray:
+        """(n_frames, n_groups, n_components) rate of a target of each group, in its ``rate_unit``.
 
         Parameters
         ----------
-        estimator : default is the first one of the header
-        """
-        return self._read(self.rate_name(estimator))
-
-    def polarizability_rate(self, estimator: str | None = None) -> FloatArray:
-        """(n_frames, n_groups, 6) ȧ of each group, Å³/fs; components xx, yy, zz, yz, xz, xy.
-
-        Parameters
-        ----------
+        target : whose rate, e.g. ``aptnn_md.targets.PGT``
         estimator : default is the first one of the header
 
         Raises
@@ -104,7 +97,17 @@ class StreamReader:
         InputError
             The stream has none.
         """
-        return self._read(self.polarizability_rate_name(estimator))
+        return self._read(self.array_name(target, estimator))
+
+    def dipole_rate(self, estimator: str | None = None) -> FloatArray:
+        """(n_frames, n_groups, 3) Ṁ of each group, e Å/fs; see :meth:`rate`."""
+        return self.rate(APT, estimator)
+
+    def polarizability_rate(self, estimator: str | None = None) -> FloatArray:
+        """(n_frames, n_groups, 6) ȧ of each group, Å³/fs; components xx, yy, zz, yz, xz, xy; see
+        :meth:`rate`.
+        """
+        return self.rate(PGT, estimator)
 
     def blocks(
         self, n_frames: int, estimator: str | None = None, start: int = 0
@@ -141,29 +144,29 @@ class StreamReader:
         None where the stream has no such array."""
         return self._read(name, start, stop) if name in self._arrays else None
 
-    def rate_name(self, estimator: str | None = None) -> str:
-        """Name of the array of an estimator; default: the first one of the header.
+    def array_name(self, target: Target, estimator: str | None = None) -> str:
+        """Name of the array of a target's rate by an estimator; default: the first of the header.
 
         Raises
         ------
         InputError
-            The stream has no such estimator.
+            The stream has no such estimator, or no rates of this target.
         """
-        return f"dipole_rate/{self._estimator(estimator)}"
+        name = f"{target.rate_name}/{self._estimator(estimator)}"
+        if self._arrays and name not in self._arrays:
+            there = {array.partition("/")[0] for array in self._arrays}
+            rates = [_plural(each) for each in TARGETS.values() if each.rate_name in there]
+            expected = f"{_plural(target)}: a run with a model that gives {target.title}s, too"
+            raise InputError(self.path, "arrays", f"{' and '.join(rates)} only", expected)
+        return name
+
+    def rate_name(self, estimator: str | None = None) -> str:
+        """Name of the array of Ṁ by an estimator; see :meth:`array_name`."""
+        return self.array_name(APT, estimator)
 
     def polarizability_rate_name(self, estimator: str | None = None) -> str:
-        """Name of the array of ȧ of an estimator; default: the first one of the header.
-
-        Raises
-        ------
-        InputError
-            The stream has no such estimator, or no polarizability rates.
-        """
-        name = f"polarizability_rate/{self._estimator(estimator)}"
-        if self._arrays and name not in self._arrays:
-            expected = "polarizability rates: a run with a model that gives PGTs, too"
-            raise InputError(self.path, "arrays", "dipole rates only", expected)
-        return name
+        """Name of the array of ȧ by an estimator; see :meth:`array_name`."""
+        return self.array_name(PGT, estimator)
 
     def _estimator(self, name: str | None) -> str:
         name = self.header.estimators[0] if name is None else name
@@ -181,8 +184,8 @@ class StreamReader:
     def _read(self, name: str, start: int = 0, stop: int | None = None) -> AnyArray:
         stop = self._n_frames if stop is None else min(stop, self._n_frames)
         if name not in self._arrays:
-            width = {"dipole_rate": (3,), "polarizability_rate": (6,)}.get(name.partition("/")[0])
-            return np.empty((0,) if width is None else (0, len(self.header.groups), *width))
+            known = layouts(self.header, (name,)).get(name)
+            return np.empty((0, *(known.frame_shape if known else ())))
         values = read_array(self.path, self._arrays[name], start, stop)
         if values.dtype.kind == "f" and not np.isfinite(values).all():
             frame = start + int(
@@ -190,6 +193,10 @@ class StreamReader:
             )
             raise InputError(self.path, name, f"no value in frame {frame}", "finite values")
         return values
+
+
+def _plural(target: Target) -> str:
+    return target.rate_name.replace("_", " ") + "s"
 
 
 def read_header(path: Path) -> tuple[StreamHeader, dict[str, Any]]:

@@ -19,13 +19,14 @@ from aptnn_md.arrays import AnyArray
 from aptnn_md.errors import InputError, RunError
 from aptnn_md.stream.directory import StreamDirectory
 from aptnn_md.stream.header import StreamHeader
-from aptnn_md.stream.layout import ArrayLayout, layouts
+from aptnn_md.stream.layout import ArrayLayout, StreamFrame, layouts
+from aptnn_md.targets import APT, TARGETS
 
 
 class StreamWriter:
     """The one writer of a stream; a context manager.
 
-    Where ``path`` does not exist a stream is made. Where it does, the run goes on: frames from
+    Where ``path`` does not exist a stream is made. Where it does, the run is continued: frames from
     ``first_step`` on are dropped and new ones appended.
 
     Parameters
@@ -40,7 +41,7 @@ class StreamWriter:
     ------
     InputError
         ``path`` cannot be written, is no stream, is open in another writer, belongs to another
-        run, or has no frame at ``first_step - stride`` to go on from.
+        run, or has no frame at ``first_step - stride`` to continue from.
 
     Notes
     -----
@@ -84,16 +85,7 @@ class StreamWriter:
         step: int,
         time: float,
         rates: Mapping[str, ArrayLike],
-        *,
-        volume: float | None = None,
-        temperature: float | None = None,
-        f_sum: ArrayLike | None = None,
-        dipole_rate_std: ArrayLike | None = None,
-        extrapolation: float | None = None,
-        dipole_rate_beads: ArrayLike | None = None,
-        polarizability_rates: Mapping[str, ArrayLike] | None = None,
-        polarizability_rate_std: ArrayLike | None = None,
-        velocity: ArrayLike | None = None,
+        **optional: ArrayLike | Mapping[str, ArrayLike] | None,
     ) -> None:
         """Add a frame.
 
@@ -101,46 +93,37 @@ class StreamWriter:
         ----------
         step : MD step, the previous one plus the stride
         time : fs
-        rates : estimator -> (n_groups, 3) e Å/fs
-        volume : Å³
-        temperature : instantaneous, K
-        f_sum : (n_groups,) e²/amu; see :func:`aptnn_md.atoms.rates.f_sum`
-        dipole_rate_std : (n_groups, 3) e Å/fs, over a committee
-        extrapolation : largest committee standard deviation of an atom's APT, e
-        dipole_rate_beads : (n_beads, n_groups, 3) e Å/fs, of each bead
-        polarizability_rates : estimator -> (n_groups, 6) Å³/fs, components xx, yy, zz, yz, xz, xy;
-            for all estimators
-        polarizability_rate_std : (n_groups, 6) Å³/fs, over a committee
-        velocity : (n_atoms, 3) Å/fs, of the centroids for path integrals
-
-        What of the optional ones is given with the first frame must be given with every frame.
+        rates : estimator -> (n_groups, 3) Ṁ in e Å/fs
+        optional : any of the other arrays in the table of :mod:`aptnn_md.stream`, by name; rates
+            other than Ṁ in the plural, as mappings like ``rates``: ``polarizability_rates``. What
+            is given with the first frame must be given with every frame; None is not given
 
         Raises
         ------
         RunError
             The frame does not follow the last one, a value is not finite, or the disk is full.
         InputError
-            An estimator or an optional value is missing or too much, or a shape is wrong.
+            An estimator or an optional array is missing or unexpected, or a shape is wrong.
         """
+        by_estimator = {"rates": APT.rate_name} | {
+            f"{target.rate_name}s": target.rate_name for target in TARGETS.values()
+        }
+        arrays: dict[str, ArrayLike] = {}
+        for name, value in {"rates": rates, **optional}.items():
+            if isinstance(value, Mapping):
+                prefix = by_estimator.get(name, name)
+                arrays |= {f"{prefix}/{estimator}": each for estimator, each in value.items()}
+            elif value is not None:
+                arrays[name] = value
+        self.append_frame(StreamFrame(step, time, arrays))
+
+    def append_frame(self, frame: StreamFrame) -> None:
+        """Add a frame of :class:`aptnn_md.stream.frame.FrameRates`; see :meth:`append`."""
+        step, time = operator.index(frame.step), frame.time
         if self._closed:
             raise RunError(f"{self.path}: step {step}: the stream is closed")
-        step = operator.index(step)
         self._check_sequence(step, time)
-        optional = {
-            "volume": volume,
-            "temperature": temperature,
-            "f_sum": f_sum,
-            "dipole_rate_std": dipole_rate_std,
-            "extrapolation": extrapolation,
-            "dipole_rate_beads": dipole_rate_beads,
-            "polarizability_rate_std": polarizability_rate_std,
-            "velocity": velocity,
-        }
-        given: dict[str, ArrayLike] = {n: v for n, v in optional.items() if v is not None}
-        given |= {f"dipole_rate/{name}": rate for name, rate in rates.items()}
-        of_polarizability = polarizability_rates or {}
-        given |= {f"polarizability_rate/{name}": r for name, r in of_polarizability.items()}
-        given |= {"step": step, "time": time}
+        given = {**frame.arrays, "step": step, "time": time}
         planned = self._layouts or layouts(self.header, given)
         self._buffer.append(_checked(f"{self.path}, step {step}", planned, given))
         self._layouts, self._last = planned, (step, float(time))
@@ -218,7 +201,7 @@ class StreamWriter:
 def _checked(
     where: str, planned: Mapping[str, ArrayLayout], given: Mapping[str, ArrayLike]
 ) -> dict[str, AnyArray]:
-    """Copies of what the caller gave, for it may go on to use its arrays."""
+    """Copies of what the caller gave, who may keep using the arrays."""
     if given.keys() != planned.keys():
         raise InputError(where, "arrays", ", ".join(sorted(given)), ", ".join(sorted(planned)))
     frame: dict[str, AnyArray] = {}

@@ -8,13 +8,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
 
-import ase.io
 import numpy as np
 from ase import Atoms
 
 from aptnn_md.arrays import AnyArray, FloatArray
-from aptnn_md.atoms.neighbours import check_structure
 from aptnn_md.errors import InputError
+from aptnn_md.structure_files import read_structures
+from aptnn_md.structure_labels import FoundLabels, in_our_order, labels_in
 from aptnn_md.targets import TARGETS
 
 
@@ -54,72 +54,81 @@ class LabelledFrame:
         return cast(AnyArray, np.isfinite(flat).all(axis=1))
 
 
-def read_structures(path: str | Path) -> list[Atoms]:
-    """All frames of a file that ASE reads, or an :class:`InputError` that names it."""
-    if not Path(path).is_file():
-        raise InputError(path, "file", "nothing", "a file that ASE can read, e.g. extxyz")
-    try:
-        frames = ase.io.read(path, index=":")
-    except Exception as error:  # ASE's readers raise whatever their parsing runs into
-        raise InputError(
-            path,
-            "file",
-            f"{type(error).__name__}: {error}",
-            "a file that ASE can read, e.g. extxyz",
-        ) from error
-    if not frames:
-        raise InputError(path, "frames", "none", "at least one")
-    assert isinstance(frames, list)
-    for number, atoms in enumerate(frames):
-        try:
-            check_structure(atoms)
-        except InputError as error:
-            raise InputError(
-                f"{path}, frame {number}", error.field, error.found, error.expected
-            ) from None
-    return frames
+def read_labelled(
+    path: str | Path,
+    target: str = "apt",
+    keys: Mapping[str, str] | None = None,
+    transpose: bool | None = None,
+) -> list[LabelledFrame]:
+    """Frames with labels from an extxyz file, or another that ASE reads.
 
+    Labels are per-atom arrays, row-major, of 9 columns for APTs and 27 for PGTs, named as in
+    :mod:`aptnn_md.structure_labels`; NaN marks atoms without a label. Of several targets,
+    ``"apt+pgt"``, a frame may lack some; then it has NaN there.
 
-def read_labelled(path: str | Path, target: str = "apt") -> list[LabelledFrame]:
-    """Frames with labels from an extxyz file.
-
-    Labels are the per-atom array ``target``, (n_atoms, 9) for APTs and (n_atoms, 27) for PGTs,
-    row-major; NaN marks atoms without a label. Of several targets, ``"apt+pgt"``, a frame may lack
-    some; then it has NaN there.
+    Parameters
+    ----------
+    path : the file
+    target : name of a target, or several joined by ``+``
+    keys : target -> name of its array, where it has another name
+    transpose : whether APTs stand there with the displacement first; None: found out where it can
+        be, else not (:func:`aptnn_md.structure_labels.in_our_order`)
 
     Raises
     ------
     InputError
-        No such file, no such array in a frame, a wrong shape, or not a single finite label.
+        No such file, no such array in a frame, a wrong shape, frames with APTs in different
+        orders of indices, or not a single finite label.
     """
     targets = target.split("+")
+    structures = read_structures(path)
+    found = {name: _found(path, structures, name, (keys or {}).get(name)) for name in targets}
+    for number, atoms in enumerate(structures):
+        if all(labels[number] is None for labels in found.values()):
+            raise _no_labels(f"{path}, frame {number}", atoms, targets, keys or {})
+    tensors = {
+        name: in_our_order(path, structures, labels, transpose)
+        if name == "apt"
+        else [None if x is None else x.tensors for x in labels]
+        for name, labels in found.items()
+    }
     frames = []
-    for number, atoms in enumerate(read_structures(path)):
+    for number, atoms in enumerate(structures):
         where = f"{path}, frame {number}"
-        if not set(targets) & set(atoms.arrays):
-            present = ", ".join(sorted(set(atoms.arrays) - {"numbers", "positions"})) or "none"
-            raise InputError(
-                where,
-                " or ".join(targets),
-                f"no such array (arrays: {present})",
-                " or ".join(f"{TARGETS[name].n_columns}" for name in targets) + " columns an atom",
-            )
-        frames.append(LabelledFrame(atoms, {name: _labels(where, atoms, name) for name in targets}))
+        labels = {t: _labels(where, atoms, t, tensors[t][number]) for t in targets}
+        frames.append(LabelledFrame(atoms, labels))
     for name in targets:
         if not any(frame.has_label(name).any() for frame in frames):
             raise InputError(path, name, "NaN on every atom", "at least one labelled atom")
     return frames
 
 
-def _labels(where: str, atoms: Atoms, target: str) -> FloatArray:
-    """(n_atoms, 3, 3, ...), NaN if the array is not there."""
-    shape, n_columns = TARGETS[target].shape, TARGETS[target].n_columns
-    if target not in atoms.arrays:
-        return np.full((len(atoms), *shape), np.nan)
-    labels = np.asarray(atoms.arrays[target])
-    if labels.shape not in {(len(atoms), n_columns), (len(atoms), *shape)}:
-        raise InputError(where, target, f"shape {labels.shape}", (len(atoms), n_columns))
-    tensors: FloatArray = labels.astype(np.float64).reshape(len(atoms), *shape)
+def _found(
+    path: str | Path, structures: Sequence[Atoms], target: str, key: str | None
+) -> list[FoundLabels | None]:
+    return [
+        labels_in(atoms, target, key, f"{path}, frame {number}")
+        for number, atoms in enumerate(structures)
+    ]
+
+
+def _no_labels(
+    where: str, atoms: Atoms, targets: Sequence[str], keys: Mapping[str, str]
+) -> InputError:
+    present = ", ".join(sorted(set(atoms.arrays) - {"numbers", "positions"})) or "none"
+    columns = " or ".join(f"{TARGETS[name].n_columns}" for name in targets)
+    return InputError(
+        where,
+        " or ".join(keys.get(name, name) for name in targets),
+        f"no such array (arrays: {present})",
+        f"{columns} columns an atom, or --key {targets[0]}=NAME with the name of the array",
+    )
+
+
+def _labels(where: str, atoms: Atoms, target: str, tensors: FloatArray | None) -> FloatArray:
+    """(n_atoms, 3, 3, ...), NaN if there are none."""
+    if tensors is None:
+        return np.full((len(atoms), *TARGETS[target].shape), np.nan)
     if target == "pgt" and not _symmetric(tensors):
         raise InputError(
             where,

@@ -15,6 +15,7 @@ from aptnn_md.arrays import FloatArray, IntArray
 from aptnn_md.files import write_output
 from aptnn_md.prediction.predictor import Predictor
 from aptnn_md.prediction.predictors import Predictors
+from aptnn_md.structures import total_charge
 from aptnn_md.targets import TARGETS
 from aptnn_md.training.dataset import LabelledFrame
 
@@ -133,8 +134,8 @@ def _evaluation(
     overall = Errors.of(*triple)
     parts = [TARGETS[target].parts(tensors) for tensors in triple]
     complete = [
-        (p, label)
-        for p, label, mask in zip(tensors, labels, masks, strict=True)
+        (p, label, total_charge(frame.atoms, predictor.total_charge))
+        for p, label, mask, frame in zip(tensors, labels, masks, frames, strict=True)
         if mask.all() and len(mask)
     ]
     residue = TARGETS[target].residue
@@ -152,8 +153,8 @@ def _evaluation(
             for z in elements
         },
         by_irrep={name: Errors.of(*(part[name] for part in parts)) for name in parts[0]},
-        sum_rule_model=_rms_of([residue(p, predictor.total_charge) for p, _ in complete]),
-        sum_rule_labels=_rms_of([residue(label, predictor.total_charge) for _, label in complete]),
+        sum_rule_model=_rms_of([residue(p, charge) for p, _, charge in complete]),
+        sum_rule_labels=_rms_of([residue(label, charge) for _, label, charge in complete]),
         predicted=predicted,
         reference=reference,
         atomic_numbers=numbers,

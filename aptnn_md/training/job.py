@@ -43,6 +43,7 @@ class TrainingJob:
     valid : frames for validation; without it ``valid_fraction`` of the frames of ``data``, and with
         a fraction of 0 nothing is held out and the last weights are kept
     target, network, network_settings : see :class:`~aptnn_md.models.tensor_network.TensorNetwork`
+    keys, transpose : see :func:`~aptnn_md.training.dataset.read_labelled`
     start_from : model file or bundled name whose weights the training begins with; it must be of
         the same target and network. Several networks begin with its members in turn
     committee : networks to train, with seeds ``training.seed``, ``training.seed + 1``, ...
@@ -57,6 +58,8 @@ class TrainingJob:
     target: str = "apt"
     network: str = "ace"
     network_settings: Mapping[str, Any] = field(default_factory=dict)
+    keys: Mapping[str, str] = field(default_factory=dict)
+    transpose: bool | None = None
     start_from: str = ""
     committee: int = 1
     training: TrainingSettings = field(default_factory=TrainingSettings)
@@ -76,6 +79,8 @@ class TrainingJob:
             "valid": file_sha256(self.valid) if self.valid else str(self.valid_fraction),
             "start_from": file_sha256(model_path(self.start_from)) if self.start_from else "",
             "target": self.target,
+            "keys": dict(self.keys),
+            "transpose": self.transpose,
             "network": self.network,
             "network_settings": dict(self.network_settings),
             "committee": self.committee,
@@ -162,9 +167,10 @@ def _as_start(
 def _frames(job: TrainingJob) -> tuple[list[LabelledFrame], list[LabelledFrame]]:
     """Training and validation frames; frames without any label are left out."""
     targets = tuple(target.name for target in targets_of(job.target))
-    frames = [frame for frame in read_labelled(job.data, job.target) if frame.any_label]
+    found = read_labelled(job.data, job.target, job.keys, job.transpose)
+    frames = [frame for frame in found if frame.any_label]
     if job.valid is not None:
-        held_out = read_labelled(job.valid, job.target)
+        held_out = read_labelled(job.valid, job.target, job.keys, job.transpose)
         return frames, [frame for frame in held_out if frame.any_label]
     if len(frames) < 2 and job.valid_fraction > 0.0:
         raise InputError(

@@ -7,8 +7,9 @@ import pytest
 from ase import Atoms
 from ase.build import molecule
 
-from aptnn_md.atoms.groups import KINDS, Groups, parse_groups
+from aptnn_md.atoms.groups import Groups
 from aptnn_md.atoms.molecules import molecules
+from aptnn_md.atoms.partition import KINDS, parse_groups
 from aptnn_md.errors import InputError
 
 

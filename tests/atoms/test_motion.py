@@ -6,13 +6,16 @@ import numpy as np
 import pytest
 from ase import Atoms
 from ase.build import molecule
+from helpers.estimates import estimate
 
-from aptnn_md.atoms.frame import Frame, nearest_images
-from aptnn_md.atoms.groups import Groups, parse_groups
+from aptnn_md.atoms.groups import Groups
 from aptnn_md.atoms.molecules import Molecules, molecules
 from aptnn_md.atoms.motion import MOTIONS, MotionGroups
-from aptnn_md.atoms.rates import ESTIMATORS, dipole_rate, estimate, f_sum
+from aptnn_md.atoms.partition import parse_groups
+from aptnn_md.atoms.rates import dipole_rate, f_sum
+from aptnn_md.atoms.snapshot import Snapshot, nearest_images
 from aptnn_md.errors import InputError
+from aptnn_md.stream.frame import ESTIMATORS
 from aptnn_md.units import AMU_A2_PER_FS2_EV, BOLTZMANN_EV_PER_K
 
 SKEWED = np.array([[14.0, 0.0, 0.0], [6.0, 11.0, 0.0], [-5.0, 4.5, 9.0]])
@@ -39,7 +42,7 @@ def mixture(rng, shuffled=True) -> Atoms:
 def split(atoms, velocities, **options):
     """Velocities of translation, libration and vibration, and of which molecule atoms are."""
     groups = MotionGroups(Groups.all_atoms(atoms), atoms, **options)
-    return groups.velocity_parts(velocities, Frame.of(atoms)), molecules(atoms)
+    return groups.velocity_parts(velocities, Snapshot.of(atoms)), molecules(atoms)
 
 
 def inertia(masses, relative):
@@ -133,14 +136,14 @@ def test_rates_add_up_and_are_those_of_the_velocity_parts(rng, base):
     beads = atoms.positions + 0.03 * rng.normal(size=(4, n, 3))
     velocities, apt = rng.normal(size=(4, n, 3)), rng.normal(size=(2, 4, n, 3, 3))
     plain, groups = parse_groups(base, atoms), parse_groups(f"{base}+motion", atoms)
-    frame = Frame(beads, atoms.cell.array, (True, True, True))
-    found = dipole_rate(apt, velocities, groups, frame)
+    snapshot = Snapshot(beads, atoms.cell.array, (True, True, True))
+    found = dipole_rate(apt, velocities, groups, snapshot)
     assert found.shape == (2, 4, 3 * len(plain), 3)
     total = dipole_rate(apt, velocities, plain)
     np.testing.assert_allclose(
         found.reshape(2, 4, len(plain), 3, 3).sum(3), total, rtol=0, atol=1e-12
     )
-    parts = groups.velocity_parts(velocities, frame)
+    parts = groups.velocity_parts(velocities, snapshot)
     for number, label in enumerate(groups.labels):
         part = parts[:, MOTIONS.index(label.split()[-1])]
         group = plain.labels.index(label.rpartition(" ")[0] or "all")
@@ -167,12 +170,12 @@ def test_f_sum_is_the_mean_square_of_thermal_rates(rng, base):
     atoms = mixture(rng)
     masses, temperature, n_samples = atoms.get_masses(), 330.0, 40_000
     apt = rng.normal(size=(len(atoms), 3, 3))
-    groups, frame = parse_groups(f"{base}+motion", atoms), Frame.of(atoms)
-    strengths = f_sum(apt, masses, groups, frame)
+    groups, snapshot = parse_groups(f"{base}+motion", atoms), Snapshot.of(atoms)
+    strengths = f_sum(apt, masses, groups, snapshot)
     np.testing.assert_allclose(strengths.sum(), f_sum(apt, masses)[0], rtol=1e-12)
     width = np.sqrt(BOLTZMANN_EV_PER_K * temperature / (masses * AMU_A2_PER_FS2_EV))
     velocities = rng.normal(size=(n_samples, len(atoms), 3)) * width[:, None]
-    squares = (dipole_rate(apt, velocities, groups, frame) ** 2).sum(-1)
+    squares = (dipole_rate(apt, velocities, groups, snapshot) ** 2).sum(-1)
     thermal = 3 * BOLTZMANN_EV_PER_K * temperature / AMU_A2_PER_FS2_EV
     error = squares.std(0) / np.sqrt(n_samples) / thermal
     assert (error < 0.03 * strengths.sum()).all()
@@ -184,7 +187,7 @@ def test_cut_molecules_are_made_whole_in_a_triclinic_cell(rng):
     velocities, apt = rng.normal(size=(len(atoms), 3)), rng.normal(size=(len(atoms), 3, 3))
     expected, _ = split(atoms, velocities)
     masses = atoms.get_masses()
-    strengths = f_sum(apt, masses, parse_groups("element+motion", atoms), Frame.of(atoms))
+    strengths = f_sum(apt, masses, parse_groups("element+motion", atoms), Snapshot.of(atoms))
     n_cut = 0
     for _ in range(12):
         moved = atoms.copy()
@@ -194,10 +197,10 @@ def test_cut_molecules_are_made_whole_in_a_triclinic_cell(rng):
         moved.wrap()
         n_cut += len(set(molecules(Atoms(moved.numbers, moved.positions)))) > 6
         groups = parse_groups("element+motion", moved)
-        parts = groups.velocity_parts(velocities, Frame.of(moved))
+        parts = groups.velocity_parts(velocities, Snapshot.of(moved))
         np.testing.assert_allclose(parts, expected, atol=1e-12)
         np.testing.assert_allclose(
-            f_sum(apt, masses, groups, Frame.of(moved)), strengths, rtol=1e-11, atol=1e-13
+            f_sum(apt, masses, groups, Snapshot.of(moved)), strengths, rtol=1e-11, atol=1e-13
         )
     assert n_cut >= 4, "the cell must cut molecules, or the test tests nothing"
 
@@ -253,20 +256,23 @@ def test_molecules_that_react(rng):
     kinds = parse_groups("molecule-kind+motion-each-step", before)
     assert [name.split()[0] for name in kinds.labels[::3]] == ["H3O", "H2O", "other"]
     for atoms, of_oxonium in ((before, [0, 1, 2, 3]), (after, [4, 5, 6, 1])):
-        rates = dipole_rate(apt, velocities, kinds, Frame.of(atoms))
+        rates = dipole_rate(apt, velocities, kinds, Snapshot.of(atoms))
         alone = atoms[of_oxonium]
         expected = dipole_rate(
-            apt[of_oxonium], velocities[of_oxonium], parse_groups("motion", alone), Frame.of(alone)
+            apt[of_oxonium],
+            velocities[of_oxonium],
+            parse_groups("motion", alone),
+            Snapshot.of(alone),
         )
         np.testing.assert_allclose(rates[:3], expected, atol=1e-12)
         np.testing.assert_allclose(rates[6:], 0.0, atol=0)
         np.testing.assert_allclose(rates.sum(0), dipole_rate(apt, velocities)[0], atol=1e-12)
     apart = after.copy()
     apart.positions[1] = [1.3, 4.0, 0.0]
-    rates = dipole_rate(apt, velocities, kinds, Frame.of(apart))
+    rates = dipole_rate(apt, velocities, kinds, Snapshot.of(apart))
     np.testing.assert_allclose(rates[6], apt[1] @ velocities[1], atol=1e-13)
     fixed = parse_groups("molecule-kind+motion", before)
-    same = dipole_rate(apt, velocities, fixed, Frame.of(after))
+    same = dipole_rate(apt, velocities, fixed, Snapshot.of(after))
     chosen = [0, 1, 2, 3]
     np.testing.assert_allclose(
         same[:3].sum(0), dipole_rate(apt[chosen], velocities[chosen])[0], atol=1e-12
@@ -286,19 +292,19 @@ def test_path_integrals(rng, each_step):
     groups = parse_groups(f"element+motion{each_step}", atoms)
     # beads may lie in different cells
     shifts = rng.integers(-1, 2, (5, n, 3)) @ atoms.cell.array
-    frame = Frame(beads + shifts, atoms.cell.array, (True, True, True))
+    snapshot = Snapshot(beads + shifts, atoms.cell.array, (True, True, True))
     one_by_one = [
-        dipole_rate(a, v, groups, Frame(q, atoms.cell.array, (True, True, True)))
+        dipole_rate(a, v, groups, Snapshot(q, atoms.cell.array, (True, True, True)))
         for a, v, q in zip(apt, velocities, beads, strict=True)
     ]
-    mean = Frame(beads.mean(0), atoms.cell.array, (True, True, True))
+    mean = Snapshot(beads.mean(0), atoms.cell.array, (True, True, True))
     expected = {
         "bead": np.mean(one_by_one, axis=0),
         "centroid-apt": dipole_rate(apt.mean(0), velocities.mean(0), groups, mean),
         "apt-at-centroid": dipole_rate(at_centroid, velocities.mean(0), groups, mean),
     }
     for name in ESTIMATORS:
-        found = estimate(name, apt, velocities, at_centroid, groups, frame)
+        found = estimate(name, apt, velocities, at_centroid, groups, snapshot)
         np.testing.assert_allclose(found, expected[name], atol=1e-12, err_msg=name)
 
 
@@ -313,26 +319,26 @@ def test_solvation_shell_that_exchanges(rng):
     fixed = parse_groups("within:2.8:element:Na", atoms)
     moving = parse_groups("within:2.8:element:Na+each-step", atoms)
     for structure, expected in ((atoms, [0, 1, 2, 3]), (after, list(range(7)))):
-        frame = Frame.of(structure)
-        assert np.flatnonzero(fixed.index_in(frame) == 0).tolist() == [0, 1, 2, 3]
-        assert np.flatnonzero(moving.index_in(frame) == 0).tolist() == expected
-        found = dipole_rate(apt, velocities, moving, frame)
+        snapshot = Snapshot.of(structure)
+        assert np.flatnonzero(fixed.index_in(snapshot) == 0).tolist() == [0, 1, 2, 3]
+        assert np.flatnonzero(moving.index_in(snapshot) == 0).tolist() == expected
+        found = dipole_rate(apt, velocities, moving, snapshot)
         alone = dipole_rate(apt[expected], velocities[expected])[0]
         np.testing.assert_allclose(found[0], alone, atol=1e-13)
         np.testing.assert_allclose(found.sum(0), dipole_rate(apt, velocities)[0], atol=1e-13)
         masses = structure.get_masses()
         np.testing.assert_allclose(
-            f_sum(apt, masses, moving, frame)[0], f_sum(apt[expected], masses[expected])[0]
+            f_sum(apt, masses, moving, snapshot)[0], f_sum(apt[expected], masses[expected])[0]
         )
         parts = parse_groups("within:2.8:element:Na+each-step+motion", atoms)
         assert parts.labels[:3] == tuple(f"selected {motion}" for motion in MOTIONS)
-        by_motion = dipole_rate(apt, velocities, parts, frame)
+        by_motion = dipole_rate(apt, velocities, parts, snapshot)
         np.testing.assert_allclose(by_motion[:3].sum(0), found[0], atol=1e-12)
     beads = np.stack([atoms.positions, 2 * after.positions - atoms.positions])
-    frame = Frame(beads, atoms.cell.array, (True, True, True))
-    two = dipole_rate(np.stack([apt, apt]), np.stack([velocities] * 2), moving, frame)
+    snapshot = Snapshot(beads, atoms.cell.array, (True, True, True))
+    two = dipole_rate(np.stack([apt, apt]), np.stack([velocities] * 2), moving, snapshot)
     assert two.shape == (2, 2, 3)
-    with pytest.raises(InputError, match="frame: found None"):
+    with pytest.raises(InputError, match="snapshot: found None"):
         dipole_rate(apt, velocities, moving)
 
 
@@ -341,21 +347,21 @@ def test_what_does_not_fit_is_refused(rng):
     n = len(atoms)
     groups = parse_groups("motion", atoms)
     apt, velocities = np.ones((n, 3, 3)), np.ones((n, 3))
-    with pytest.raises(InputError, match="by motion: frame: found None"):
+    with pytest.raises(InputError, match="by motion: snapshot: found None"):
         dipole_rate(apt, velocities, groups)
-    with pytest.raises(InputError, match=f"found {n}, expected 3 as in the frame"):
-        dipole_rate(apt, velocities, groups, Frame(np.zeros((3, 3))))
+    with pytest.raises(InputError, match=f"found {n}, expected 3 as in the snapshot"):
+        dipole_rate(apt, velocities, groups, Snapshot(np.zeros((3, 3))))
     with pytest.raises(InputError, match="masses"):
-        f_sum(apt, np.ones(n), groups, Frame.of(atoms))
-    with pytest.raises(InputError, match="frame: cell: found None"):
-        Frame(atoms.positions, None, (True, False, False))
+        f_sum(apt, np.ones(n), groups, Snapshot.of(atoms))
+    with pytest.raises(InputError, match="snapshot: cell: found None"):
+        Snapshot(atoms.positions, None, (True, False, False))
     with pytest.raises(InputError, match="positions: found shape"):
-        Frame(np.zeros(3))
+        Snapshot(np.zeros(3))
 
 
-def test_a_frame_stays_what_it_is(rng):
+def test_a_snapshot_stays_what_it_is(rng):
     atoms = mixture(rng)
-    frame = Frame.of(atoms)
-    before = frame.positions.copy()
+    snapshot = Snapshot.of(atoms)
+    before = snapshot.positions.copy()
     atoms.positions += 1.0
-    np.testing.assert_array_equal(frame.positions, before)
+    np.testing.assert_array_equal(snapshot.positions, before)

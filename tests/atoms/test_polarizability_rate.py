@@ -5,12 +5,15 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from helpers import toy_field, toy_molecules
+from helpers.estimates import estimate
 
-from aptnn_md.atoms.frame import Frame
-from aptnn_md.atoms.groups import Groups, parse_groups
+from aptnn_md.atoms.groups import Groups
 from aptnn_md.atoms.motion import MOTIONS
-from aptnn_md.atoms.rates import ESTIMATORS, estimate, polarizability_rate
+from aptnn_md.atoms.partition import parse_groups
+from aptnn_md.atoms.rates import polarizability_rate
+from aptnn_md.atoms.snapshot import Snapshot
 from aptnn_md.errors import InputError
+from aptnn_md.stream.frame import ESTIMATORS
 
 COMPONENTS = ((0, 0), (1, 1), (2, 2), (1, 2), (0, 2), (0, 1))
 
@@ -71,10 +74,10 @@ def test_motions_are_those_of_the_velocities(atoms, rng):
     """Each part is the rate of the velocities that belong to that motion."""
     groups = parse_groups("element+motion", atoms)
     pgt, velocities = toy_field.gradients(atoms.positions), rng.normal(size=(9, 3))
-    frame = Frame.of(atoms)
-    parts = polarizability_rate(pgt, velocities, groups, frame)
+    snapshot = Snapshot.of(atoms)
+    parts = polarizability_rate(pgt, velocities, groups, snapshot)
     elements = Groups.by_element(atoms)
-    by_motion = groups.velocity_parts(velocities, frame)
+    by_motion = groups.velocity_parts(velocities, snapshot)
     for number, element in enumerate(elements.labels):
         for motion, name in enumerate(MOTIONS):
             expected = polarizability_rate(pgt, by_motion[motion], elements)[number]
@@ -101,10 +104,11 @@ def test_estimators(groups, atoms, rng):
     velocities = rng.normal(size=(4, 9, 3))
     pgt = np.array([toy_field.gradients(q) for q in beads])
     centroid = toy_field.gradients(beads.mean(0))
-    frame = Frame(beads, atoms.cell.array, (True, True, True))
+    snapshot = Snapshot(beads, atoms.cell.array, (True, True, True))
     parsed = parse_groups(groups, atoms)
     found = {
-        name: estimate(name, pgt, velocities, centroid, parsed, frame).sum(0) for name in ESTIMATORS
+        name: estimate(name, pgt, velocities, centroid, parsed, snapshot).sum(0)
+        for name in ESTIMATORS
     }
     mean = velocities.mean(0)
     expected = {

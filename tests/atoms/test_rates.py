@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from helpers.estimates import estimate
 
 from aptnn_md.atoms.groups import Groups
-from aptnn_md.atoms.rates import ESTIMATORS, dipole_rate, estimate, f_sum
+from aptnn_md.atoms.rates import dipole_rate, f_sum
 from aptnn_md.errors import InputError
+from aptnn_md.stream.frame import ESTIMATORS
 from aptnn_md.units import AMU_A2_PER_FS2_EV, BOLTZMANN_EV_PER_K
 
 

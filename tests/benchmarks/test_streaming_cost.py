@@ -11,9 +11,9 @@ import pytest
 from ase import units
 from ase.md.verlet import VelocityVerlet
 
-from aptnn_md.atoms.frame import Frame
-from aptnn_md.atoms.groups import parse_groups
+from aptnn_md.atoms.partition import parse_groups
 from aptnn_md.atoms.rates import dipole_rate, f_sum
+from aptnn_md.atoms.snapshot import Snapshot
 from aptnn_md.bundled import bundled_path
 from aptnn_md.engines.ase.observer import StreamObserver
 from aptnn_md.prediction.predictor import Predictor
@@ -60,9 +60,9 @@ def test_streaming_is_cheap_beside_the_network(tmp_path):
     apt, velocities = rng.normal(size=(32, 192, 3, 3)), rng.normal(size=(32, 192, 3))
 
     def contract():
-        frame = Frame(beads, water.cell.array, (True, True, True))
-        dipole_rate(apt, velocities, groups, frame)
-        f_sum(apt, water.get_masses(), groups, frame)
+        snapshot = Snapshot(beads, water.cell.array, (True, True, True))
+        dipole_rate(apt, velocities, groups, snapshot)
+        f_sum(apt, water.get_masses(), groups, snapshot)
 
     by_motion = cpu_seconds(contract, 5)
     print(

@@ -149,8 +149,7 @@ def toy_client(
             evaluator.template,
             evaluate or evaluator,
             model="toy",
-            n_members=evaluator.n_members,
-            n_pgt_members=evaluator.n_pgt_members,
+            committee_sizes={"apt": evaluator.n_members, "pgt": evaluator.n_pgt_members},
         )
     options.setdefault("wait", 20.0)
     return Client(address, evaluate or evaluator, Answers(extras, model="toy"), writes, **options)

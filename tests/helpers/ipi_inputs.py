@@ -7,10 +7,10 @@ from pathlib import Path
 import ase.io
 import numpy as np
 
-from aptnn_md.atoms.rates import ESTIMATORS
 from aptnn_md.engines.ipi.runner import run_ipi
 from aptnn_md.engines.ipi.streaming import StreamSettings
 from aptnn_md.stream import StreamReader
+from aptnn_md.stream.frame import ESTIMATORS
 from helpers import toy_molecules
 
 PES = Path(__file__).parent / "ipi_toy_pes.py"

@@ -5,8 +5,9 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 from aptnn_md.engines.client.answers import Answers
-from aptnn_md.engines.client.evaluator import Evaluator, read_template
+from aptnn_md.engines.client.evaluator import Evaluator
 from aptnn_md.engines.ipi.pes import EvaluatorDriver
+from aptnn_md.structure_files import read_structure
 from helpers import toy_molecules
 
 __DRIVER_NAME__ = "toy_field"
@@ -18,5 +19,7 @@ class ToyField(EvaluatorDriver):
 
     def __init__(self, template, extras="none", efield=None, beads=1, forces=False, **keywords):
         potential = toy_molecules.Potential() if forces else None
-        evaluator = Evaluator(read_template(template), potential, toy_molecules.Tensors())
+        evaluator = Evaluator(
+            read_structure(template, positions=False), potential, toy_molecules.Tensors()
+        )
         super().__init__(evaluator, Answers(extras, efield, beads), **keywords)

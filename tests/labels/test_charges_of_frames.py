@@ -54,7 +54,8 @@ def test_charges_that_disagree(tmp_path: Path, capsys: Any) -> None:
     data.write_text(HYDROXIDE.format(charge="charge=0 total_charge=-1"))
     assert label(data, engine=POTENTIAL) == (2, [])
     said = capsys.readouterr().err
-    assert "oh.extxyz, frame 0: charge: found charge=0 and total_charge=-1, expected one" in said
+    assert "oh.extxyz, frame 0: charge: found 0 e by" in said
+    assert "-1 e by 'total_charge' of the frame, expected one charge" in said
     data.write_text(HYDROXIDE.format(charge="charge=minus"))
     assert label(data, engine=POTENTIAL) == (2, [])
     assert "'minus', expected a finite number, e" in capsys.readouterr().err

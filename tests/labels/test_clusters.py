@@ -24,9 +24,9 @@ def wrapped_liquid():
 def brute_force(atoms, centre, radius):
     """Positions of the cluster's atoms, from a large supercell."""
     molecules = Molecules.of(atoms)
-    from aptnn_md.atoms.frame import Frame
+    from aptnn_md.atoms.snapshot import Snapshot
 
-    whole = molecules.whole(Frame.of(atoms))
+    whole = molecules.whole(Snapshot.of(atoms))
     own = whole[molecules.index == centre]
     found = []
     for shift in np.ndindex(7, 7, 7):

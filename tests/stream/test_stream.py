@@ -161,7 +161,7 @@ def test_restart_over_chunk_borders(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("first_step", "words"),
     [
-        (None, "a step to go on from"),
+        (None, "a step to resume from"),
         (404, "would be missing"),
         (202, "would be missing"),
         (-4, "where this run begins"),

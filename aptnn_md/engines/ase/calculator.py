@@ -19,7 +19,6 @@ from ase.outputs import Properties, all_outputs
 from numpy.typing import ArrayLike
 
 from aptnn_md.arrays import FloatArray
-from aptnn_md.atoms.neighbours import check_structure
 from aptnn_md.errors import InputError
 from aptnn_md.prediction.interface import (
     APT,
@@ -32,6 +31,7 @@ from aptnn_md.prediction.interface import (
     separate_models,
     targets,
 )
+from aptnn_md.structures import check_structure, stated_charges
 from aptnn_md.targets import Tensors
 
 RESULTS = {APT: "born_effective_charges", PGT: "polarizability_gradients"}
@@ -68,7 +68,9 @@ class APTCalculator(Calculator):
         :func:`aptnn_md.potentials.loading.load_potential`); None: no energy and forces but the
         field's
     efield : (Ex, Ey, Ez), V/Å; None: no field. May be changed later
-    total_charge : charge of the structure, e, that the tensors add up to
+    total_charge : charge of structures that do not say their own, e; the tensors add up to it. A
+        structure's own (:func:`aptnn_md.structures.charge_of`) and the potential's, where it is
+        known, must agree with it
     device, dtype : where and in which precision the network runs; as ``total_charge`` only for a
         model that is loaded here. A potential that is loaded here runs on ``device`` too
 
@@ -99,7 +101,7 @@ class APTCalculator(Calculator):
         model: str | PathLike[str] | PolarTensorPredictor = "water-apt",
         potential: BaseCalculator | str | PathLike[str] | None = None,
         efield: ArrayLike | None = None,
-        total_charge: float = 0.0,
+        total_charge: float | None = None,
         device: str = "cpu",
         dtype: Any = None,
     ) -> None:
@@ -203,14 +205,16 @@ class APTCalculator(Calculator):
 
     def _evaluated(self, atoms: Atoms, models: Sequence[Any]) -> Tensors:
         """What is known of a configuration after these models were asked, each of them once."""
-        # charges and magnetic moments, which ASE compares as well, change nothing here
+        # charges of atoms and magnetic moments, which ASE compares as well, change nothing here
         ignored = {"initial_charges", "initial_magmoms"}
-        if self._tensor_atoms is None or set(_differences(self._tensor_atoms, atoms)) - ignored:
+        last = self._tensor_atoms
+        if last is None or set(_differences(last, atoms)) - ignored:
             self._tensors, self._tensor_atoms = {}, atoms.copy()
+            self._tensor_atoms.calc = self.potential  # which may know the charge
         for model in models:
             if not set(targets(model)) <= set(self._tensors):
                 self.n_evaluations += 1
-                self._tensors |= all_tensors(model, [atoms])[0]
+                self._tensors |= all_tensors(model, [self._tensor_atoms])[0]
         return self._tensors
 
     def _ask(self, potential: BaseCalculator, properties: Sequence[str], atoms: Atoms) -> None:
@@ -251,7 +255,7 @@ class APTCalculator(Calculator):
 
 
 def _differences(before: Atoms, after: Atoms) -> list[str]:
-    """Names among ASE's ``all_changes`` that are not the same."""
+    """Names among ASE's ``all_changes`` that are not the same, and ``"charge"``."""
     found = [
         name
         for name in ("positions", "numbers", "initial_charges", "initial_magmoms")
@@ -261,6 +265,8 @@ def _differences(before: Atoms, after: Atoms) -> list[str]:
         found.append("cell")
     if not np.array_equal(before.pbc, after.pbc):
         found.append("pbc")
+    if stated_charges(before) != stated_charges(after):
+        found.append("charge")
     return found
 
 

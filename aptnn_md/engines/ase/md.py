@@ -21,8 +21,7 @@ from ase.md.langevin import Langevin
 from ase.md.md import MolecularDynamics
 from ase.md.verlet import VelocityVerlet
 
-from aptnn_md.atoms.groups import Groups, parse_groups
-from aptnn_md.atoms.motion import MotionGroups
+from aptnn_md.atoms.partition import Partition, parse_groups
 from aptnn_md.engines.ase.energy_monitor import EnergyMonitor
 from aptnn_md.engines.ase.observer import StreamObserver
 from aptnn_md.engines.ase.restart import Checkpoint, DynamicsState
@@ -126,7 +125,7 @@ def run_md(
     settings: MDSettings,
     *,
     model: Any = None,
-    groups: Groups | MotionGroups | str = "all",
+    groups: Partition | str = "all",
     velocities: bool = False,
     checkpoint: str | os.PathLike[str] | None = None,
     restart: bool = False,

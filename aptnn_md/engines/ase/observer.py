@@ -11,25 +11,20 @@ import numpy as np
 from ase import Atoms, units
 from ase.md.md import MolecularDynamics
 
-from aptnn_md.arrays import FloatArray
-from aptnn_md.atoms.frame import Frame
-from aptnn_md.atoms.groups import Groups, atom_fields, parse_groups
-from aptnn_md.atoms.motion import MotionGroups
-from aptnn_md.atoms.rates import dipole_rate, f_sum, polarizability_rate
+from aptnn_md.atoms.partition import Partition, parse_groups
+from aptnn_md.atoms.snapshot import Snapshot
 from aptnn_md.engines.ase.calculator import RESULTS, APTCalculator
 from aptnn_md.errors import InputError, RunError
 from aptnn_md.prediction.interface import (
     APT,
-    PGT,
     PolarTensorPredictor,
     all_tensors,
     as_predictor,
     predictor_name,
 )
-from aptnn_md.provenance import command_line
-from aptnn_md.stream import StreamHeader, StreamWriter
+from aptnn_md.stream import StreamWriter
+from aptnn_md.stream.frame import FrameRates, Instant
 from aptnn_md.targets import Tensors
-from aptnn_md.tensors import largest_deviation
 
 
 class StreamObserver:
@@ -42,10 +37,10 @@ class StreamObserver:
             dyn.attach(observer, interval=4)
             dyn.run(20_000)
 
-    ASE calls observers behind a complete step: forces are those of the new positions and the
+    ASE calls observers after a complete step: forces are those of the new positions and the
     second half of the velocity update is done. So positions and velocities belong to the same
     time, and Ṁ = Σᵢ apt[i] @ v[i] is the exact derivative of the dipole there, up to the
-    integrator's own error of second order in the time step; so is ȧ = Σᵢ pgt[i] @ v[i] that of the
+    integrator's own error of second order in the time step; likewise ȧ = Σᵢ pgt[i] @ v[i] for the
     polarizability, where the model gives its gradients, too. With a barostat the velocities are
     the peculiar ones, without the strain rate of the cell times the positions; that part would
     depend on the origin and is no current of the molecules.
@@ -60,12 +55,12 @@ class StreamObserver:
         :class:`aptnn_md.engines.ase.calculator.APTCalculator`, which evaluates them only once where
         its forces need them too
     stride : MD steps between frames, the ``interval`` of ``dynamics.attach``
-    groups : groups of atoms or motions, or a name for :func:`aptnn_md.atoms.groups.parse_groups`,
-        which finds them in the atoms as they are now. To go on with a stream in which molecules may
-        have changed, give the groups of the start
-    first_step : None: a new stream, ``path`` must not exist. To go on with a stream: the steps
-        that the run had done when ``dynamics.nsteps`` was 0; frames from the first new step on
-        are replaced, and a gap is an error
+    groups : groups of atoms or motions, or a name for
+        :func:`aptnn_md.atoms.partition.parse_groups`, which finds them in the atoms as they are
+        now. To resume a stream in which molecules may have changed, give the groups of the start
+    first_step : None: a new stream, ``path`` must not exist. To resume a stream: the steps that
+        the run had done when ``dynamics.nsteps`` was 0; frames from the first new step on are
+        replaced, and a gap is an error
     variable_cell : write the volume with every frame; default: where the class of ``dynamics``
         changes the cell
     velocities : also write the velocities of all atoms, for their power spectrum: as much data as
@@ -88,14 +83,13 @@ class StreamObserver:
         model: str | os.PathLike[str] | PolarTensorPredictor | None = None,
         *,
         stride: int = 1,
-        groups: Groups | MotionGroups | str = "all",
+        groups: Partition | str = "all",
         first_step: int | None = None,
         variable_cell: bool | None = None,
         velocities: bool = False,
         **header: Any,
     ) -> None:
         atoms = dynamics.atoms
-        self._with_velocities = velocities
         self.dynamics, self.stride = dynamics, stride
         self.first_step = 0 if first_step is None else first_step
         self._is_new = first_step is None
@@ -107,25 +101,27 @@ class StreamObserver:
         self._tensors, predictor = _source_of_tensors(atoms, model)
         periodic = bool(np.all(atoms.pbc))
         if variable_cell is None:
-            variable_cell = periodic and _changes_cell(dynamics)
-        self.variable_cell = variable_cell
-        self._masses = np.asarray(atoms.get_masses(), dtype=np.float64)
-        self._volume = float(atoms.get_volume()) if periodic else None
+            variable_cell = _changes_cell(dynamics)
+        self._constant_volume = None
+        if periodic and not variable_cell:
+            self._constant_volume = float(atoms.get_volume())
+        self.rates = FrameRates(
+            self.groups,
+            np.asarray(atoms.get_masses(), dtype=np.float64),
+            velocities=velocities,
+            variable_cell=periodic and variable_cell,
+        )
         self._next_step = self.first_step + _next_call(dynamics.nsteps, stride)
         constants = {
             "timestep": dynamics.dt / units.fs,
             "stride": stride,
-            "groups": self.groups.labels,
-            "volume": None if variable_cell else self._volume,
             "model": predictor_name(predictor),
             "model_sha256": getattr(predictor, "sha256", ""),
             "ensemble": type(dynamics).__name__,
-            "provenance": command_line(),
-            **(atom_fields(atoms, self.groups) if velocities else {}),
         }
         self.writer = StreamWriter(
             path,
-            StreamHeader.for_atoms(atoms, **(constants | header)),
+            self.rates.header(atoms, **(constants | header)),
             None if first_step is None else self._next_step,
         )
 
@@ -152,21 +148,11 @@ class StreamObserver:
                 f"a call at step {step} where {self._next_step} is next",
                 f"dynamics.attach(observer, interval={self.stride}), the stride of the stream",
             )
+        self._check_volume(atoms)
         velocities = atoms.get_velocities() * units.fs
-        frame = Frame.of(atoms)
-        tensors = self._tensors(atoms)
-        apt = tensors[APT].mean(axis=0)
-        self.writer.append(
-            step,
-            step * self.dynamics.dt / units.fs,
-            {"bead": dipole_rate(apt, velocities, self.groups, frame)},
-            volume=self._checked_volume(atoms),
-            temperature=temperature(atoms),
-            f_sum=f_sum(apt, self._masses, self.groups, frame),
-            velocity=velocities if self._with_velocities else None,
-            **self._polarizability(tensors, velocities, frame),
-            **self._committee(tensors[APT], velocities, frame),
-        )
+        instant = Instant(velocities, Snapshot.of(atoms), self._tensors(atoms))
+        time = step * self.dynamics.dt / units.fs
+        self.writer.append_frame(self.rates.frame(step, time, instant, temperature(atoms)))
         self._next_step = step + self.stride
 
     def commit(self) -> None:
@@ -188,40 +174,16 @@ class StreamObserver:
     ) -> None:
         self.writer.__exit__(kind, error, traceback)
 
-    def _polarizability(
-        self, tensors: Tensors, velocities: FloatArray, frame: Frame
-    ) -> dict[str, Any]:
-        """ȧ where its gradients are known, and its spread over a committee."""
-        if PGT not in tensors:
-            return {}
-        rates = polarizability_rate(tensors[PGT], velocities, self.groups, frame)
-        of_all: dict[str, Any] = {"polarizability_rates": {"bead": rates.mean(axis=0)}}
-        if len(rates) > 1:
-            of_all["polarizability_rate_std"] = rates.std(axis=0, ddof=1)
-        return of_all
-
-    def _committee(self, apt: FloatArray, velocities: FloatArray, frame: Frame) -> dict[str, Any]:
-        """What the members' APTs say of their uncertainty."""
-        if len(apt) == 1:
-            return {}
-        rates = dipole_rate(apt, velocities, self.groups, frame)
-        return {
-            "dipole_rate_std": rates.std(axis=0, ddof=1),
-            "extrapolation": largest_deviation(apt),
-        }
-
-    def _checked_volume(self, atoms: Atoms) -> float | None:
-        if self._volume is None:
-            return None
+    def _check_volume(self, atoms: Atoms) -> None:
+        constant = self._constant_volume
+        if constant is None:
+            return
         volume = float(atoms.get_volume())
-        if self.variable_cell:
-            return volume
-        if abs(volume - self._volume) > 1e-6 * self._volume:
+        if abs(volume - constant) > 1e-6 * constant:
             raise RunError(
-                f"{self.writer.path}: the volume changed from {self._volume} to {volume} Å³; "
+                f"{self.writer.path}: the volume changed from {constant} to {volume} Å³; "
                 "StreamObserver(..., variable_cell=True) writes it with every frame"
             )
-        return None
 
 
 def temperature(atoms: Atoms) -> float:

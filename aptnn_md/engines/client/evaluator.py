@@ -6,9 +6,7 @@ import copy
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 
-import ase.io
 import numpy as np
 from ase import Atoms
 from ase.calculators.calculator import Calculator
@@ -260,28 +258,3 @@ def _ask(potential: Calculator, atoms: Atoms) -> dict[str, FloatArray]:
     if "stress" in potential.implemented_properties and atoms.pbc.all():
         names.append("stress")
     return {name: potential.get_property(name, atoms) for name in names}
-
-
-def read_template(path: str | Path) -> Atoms:
-    """The atoms in the order of the server, from any structure file that ASE reads.
-
-    An ``xyz`` file of i-PI is one too: of it only the elements are taken in any case.
-
-    Raises
-    ------
-    InputError
-        No such file, or none that ASE reads.
-    """
-    try:
-        atoms = ase.io.read(path)
-    except FileNotFoundError as error:
-        expected = "a structure file with the atoms in the server's order"
-        raise InputError(path, "template", "no such file", expected) from error
-    except Exception as error:
-        # the readers of ASE fail in many ways
-        message = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise InputError(path, "template", message, "a file that ASE can read") from error
-    assert isinstance(atoms, Atoms)
-    if len(atoms) == 0:
-        raise InputError(path, "template", "no atoms", "at least one")
-    return atoms

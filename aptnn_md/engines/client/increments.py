@@ -7,7 +7,7 @@ and 32 beads they are off by 45 %), but with them the dipole's increment over a 
 
 the trapezoidal rule for the bead average, with an error of third order in the time step (10⁻⁴ of
 the dipole's range at 0.5 fs). Frame n of the stream holds ΔM/Δt of the step that ends at n, and
-Δa/Δt, found in the same way with PGTs, where the model knows them.
+likewise Δa/Δt, made of PGTs, where the model knows them.
 
 A spectrum of increments, once their damping sin(ωΔt/2)/(ωΔt/2) is divided out, is that of the
 derivative of M along the path. Velocities of velocity Verlet, which streams with rates are made of,
@@ -32,26 +32,23 @@ import numpy as np
 from ase import Atoms
 
 from aptnn_md.arrays import AnyArray, FloatArray
-from aptnn_md.atoms.frame import Frame
-from aptnn_md.atoms.groups import parse_groups
-from aptnn_md.atoms.rates import dipole_rate, f_sum, polarizability_rate
+from aptnn_md.atoms.partition import parse_groups
+from aptnn_md.atoms.snapshot import Snapshot
 from aptnn_md.engines.client.bead_order import BeadOrder, Step
 from aptnn_md.engines.client.dipole_change import nearest_image
 from aptnn_md.engines.client.evaluator import Results
 from aptnn_md.engines.client.trail import Geometry, Trail
 from aptnn_md.errors import InputError, RunError
-from aptnn_md.prediction.interface import APT, PGT
 from aptnn_md.progress import log
-from aptnn_md.provenance import command_line
-from aptnn_md.stream import StreamHeader, StreamWriter
-from aptnn_md.stream.reader import StreamReader
-from aptnn_md.targets import Tensors
+from aptnn_md.stream import StreamHeader, StreamReader, StreamWriter
+from aptnn_md.stream.frame import FrameRates, Instant
+from aptnn_md.stream.layout import StreamFrame, layouts
+from aptnn_md.targets import APT, Tensors
 
 LARGEST_STEP = 1.0
 """Å: an atom that moves farther in a step did not move by its velocity."""
 _CELL_TOLERANCE = 1e-6
 _GAP = 0.6
-_NAMES = {APT: "dipole_rate", PGT: "polarizability_rate"}
 
 
 @dataclass(frozen=True)
@@ -65,7 +62,7 @@ class IncrementSettings:
     timestep : time between two force evaluations of the server, fs; None: ``dt_fs`` in the
         parameters that the server sends
     n_beads : beads of a path integral
-    groups : name for :func:`aptnn_md.atoms.groups.parse_groups`
+    groups : name for :func:`aptnn_md.atoms.partition.parse_groups`
     header : other fields of :class:`aptnn_md.stream.StreamHeader`: ``temperature``, ``ensemble``
     """
 
@@ -91,7 +88,7 @@ class IncrementStream:
     evaluate : an :class:`aptnn_md.engines.client.evaluator.Evaluator` or a pool of them, for the
         geometry that a client which was killed had answered last
     model, sha256 : of the network
-    n_members, n_pgt_members : of its committees; no PGTs: 0
+    committee_sizes : name of each target that it gives -> number of members; default: one of APTs
     """
 
     def __init__(
@@ -102,16 +99,17 @@ class IncrementStream:
         *,
         model: str = "",
         sha256: str = "",
-        n_members: int = 1,
-        n_pgt_members: int = 0,
+        committee_sizes: Mapping[str, int] | None = None,
     ) -> None:
         self.settings, self.template, self.evaluate = settings, template, evaluate
-        self.groups = parse_groups(settings.groups, template)
+        masses = np.asarray(template.get_masses(), dtype=np.float64)
+        self.frames = FrameRates(parse_groups(settings.groups, template), masses)
         self.model, self.sha256 = model, sha256
-        self.n_members, self.n_pgt_members = n_members, n_pgt_members
+        sizes = committee_sizes or {APT.name: 1}
+        self.committee_sizes = {name: size for name, size in sizes.items() if size > 0}
         self.timestep = settings.timestep
         self.n_steps = 0
-        self._masses = np.asarray(template.get_masses(), dtype=np.float64)
+        self._shapes: dict[str, tuple[int, ...]] = {}
         self._order = BeadOrder(settings.n_beads)
         self._last: tuple[Geometry, Tensors] | None = None
         self._writer: StreamWriter | None = None
@@ -125,7 +123,7 @@ class IncrementStream:
         Raises
         ------
         InputError
-            It is no number, not the one that was given, or there is none at all.
+            It is not a number, not the one that was given, or missing altogether.
         """
         text = parameters.get("dt_fs")
         if text is not None:
@@ -158,7 +156,7 @@ class IncrementStream:
             self._advance(step)
 
     def interrupt(self) -> None:
-        """The connection is lost: commit, and find out with the next geometry where to go on."""
+        """The connection is lost: commit; the next geometry tells where to resume."""
         self._order.forget()
         self.close()
 
@@ -173,9 +171,12 @@ class IncrementStream:
             self._trail = None
 
     def _begin(self, step: Step) -> None:
-        """The first geometry of a connection: new, known, or one step behind the last one."""
+        """The first geometry of a connection: new, known, or one step after the last one."""
         path, trail_path = self.settings.path, self.settings.trail_path
         header, n_frames = self._header(step.cell), -1
+        names = self.frames.array_names(self.committee_sizes)
+        planned = layouts(header, names)
+        self._shapes = {name: planned[name].frame_shape for name in planned if name in names}
         if path.exists():
             reader = StreamReader(path)
             header.check_same_run(path, reader.header)
@@ -199,14 +200,14 @@ class IncrementStream:
                 path,
                 "first geometry of the server",
                 f"none of the {len(trail)} of this stream and not the next one",
-                "one to go on from; for a new run give another --stream",
+                "one to resume from; for a new run give another --stream",
             )
         last = len(trail) - 1 if found is None else found
         self._writer = StreamWriter(path, header, min(n_frames, last) + 1)
         for values in trail.values(min(n_frames, last) + 1)[: max(last - n_frames, 0)]:
             self._write(values)
         self.n_steps = last
-        log.info("%s: goes on behind step %d", path, last)
+        log.info("%s: resumed after step %d", path, last)
         if found is not None:
             geometry = Geometry(found, step.cell, step.positions)
             trail.cut(geometry)
@@ -222,49 +223,29 @@ class IncrementStream:
         assert self._last is not None
         assert self._trail is not None
         last, before = self._last
-        displacements = self._displacements(last, step)
-        assert self.timestep is not None
-        velocities = displacements / self.timestep
-        frame, now = self._frame(step), step.tensors
-        apt = now[APT].mean(axis=1)
-        values = {"f_sum": f_sum(apt, self._masses, self.groups, frame).mean(axis=0)}
-        for target, rate in ((APT, dipole_rate), (PGT, polarizability_rate)):
-            if target not in now:
-                continue
-            halfway = 0.5 * (before[target] + now[target])
-            name, members = _NAMES[target], range(halfway.shape[1])
-            mean = rate(halfway.mean(axis=1), velocities, self.groups, frame)
-            values[name] = mean.mean(axis=0)
-            if len(members) > 1:
-                of_members = [
-                    rate(halfway[:, m], velocities, self.groups, frame).mean(axis=0)
-                    for m in members
-                ]
-                values[f"{name}_std"] = np.std(of_members, axis=0, ddof=1)
-        if self.n_members > 1:
-            # of an atom: root mean square over the nine components
-            deviation = np.sqrt((now[APT].std(axis=1, ddof=1) ** 2).mean(axis=(-1, -2)))
-            values["extrapolation"] = deviation.max()
+        velocities = self._displacements(last, step) / self._spacing
+        # of each bead's tensors the members come first in an instant
+        now = {name: np.swapaxes(values, 0, 1) for name, values in step.tensors.items()}
+        halfway = {
+            name: 0.5 * (np.swapaxes(before[name], 0, 1) + values) for name, values in now.items()
+        }
+        snapshot = self._snapshot(step)
+        arrays = self.frames.rates(Instant(velocities, snapshot, halfway))
+        arrays |= self.frames.strengths(Instant(velocities, snapshot, now))
         geometry = Geometry(last.step + 1, step.cell, step.positions)
-        flat = np.concatenate([np.ravel(values[name]) for name in self._shapes])
+        flat = np.concatenate([np.ravel(arrays[name]) for name in self._shapes])
         self._trail.append(geometry, flat)
         self._write(flat)
-        self._last = (geometry, now)
+        self._last = (geometry, step.tensors)
 
     def _write(self, flat: FloatArray) -> None:
         """Append a frame to the stream from the values of a step."""
         assert self._writer is not None
-        assert self.timestep is not None
         ends = np.cumsum([int(np.prod(shape)) for shape in self._shapes.values()])[:-1]
-        named: dict[str, Any] = {
-            name: part.reshape(shape)
-            for (name, shape), part in zip(self._shapes.items(), np.split(flat, ends), strict=True)
-        }
-        rates = {"bead": named.pop(_NAMES[APT])}
-        if _NAMES[PGT] in named:
-            named["polarizability_rates"] = {"bead": named.pop(_NAMES[PGT])}
+        parts = zip(self._shapes.items(), np.split(flat, ends), strict=True)
+        arrays = {name: part.reshape(shape) for (name, shape), part in parts}
         step = 1 if self._writer.last_step is None else self._writer.last_step + 1
-        self._writer.append(step, step * self.timestep, rates, **named)
+        self._writer.append_frame(StreamFrame(step, step * self._spacing, arrays))
         self.n_steps = step
 
     def _displacements(self, last: Geometry, step: Step) -> FloatArray:
@@ -285,7 +266,7 @@ class IncrementStream:
         return displacements
 
     def _follows(self, known: Sequence[Geometry], step: Step) -> bool:
-        """Whether a geometry can be the one behind the last that is known."""
+        """Whether a geometry can be the one after the last that is known."""
         if np.abs(known[-1].cell - step.cell).max() > _CELL_TOLERANCE:
             return False
         now = nearest_image(step.positions - known[-1].positions, step.cell)
@@ -299,45 +280,36 @@ class IncrementStream:
         return bool(np.linalg.norm(now - before) < _GAP * np.linalg.norm(before))
 
     @property
-    def _shapes(self) -> dict[str, tuple[int, ...]]:
-        """Names and shapes of the values of a frame."""
-        n_groups = len(self.groups)
-        shapes: dict[str, tuple[int, ...]] = {_NAMES[APT]: (n_groups, 3), "f_sum": (n_groups,)}
-        if self.n_members > 1:
-            shapes |= {"dipole_rate_std": (n_groups, 3), "extrapolation": ()}
-        if self.n_pgt_members > 0:
-            shapes[_NAMES[PGT]] = (n_groups, 6)
-        if self.n_pgt_members > 1:
-            shapes["polarizability_rate_std"] = (n_groups, 6)
-        return shapes
-
-    @property
     def _n_values(self) -> int:
         return sum(int(np.prod(shape)) for shape in self._shapes.values())
 
-    def _frame(self, step: Step) -> Frame:
+    def _snapshot(self, step: Step) -> Snapshot:
         x, y, z = (bool(periodic) for periodic in self._periodic(step.cell))
-        return Frame(step.positions, step.cell, (x, y, z))
+        return Snapshot(step.positions, step.cell, (x, y, z))
 
     def _periodic(self, cell: FloatArray) -> AnyArray:
         pbc = np.asarray(self.template.pbc)
         return pbc if pbc.any() else np.full(3, abs(np.linalg.det(cell)) > 0.0)
 
-    def _header(self, cell: FloatArray) -> StreamHeader:
+    @property
+    def _spacing(self) -> float:
+        """Time between frames, fs."""
         if self.timestep is None:
             self.use_parameters({})
+        assert self.timestep is not None
+        return self.timestep
+
+    def _header(self, cell: FloatArray) -> StreamHeader:
         atoms = self.template.copy()
         atoms.cell[:], atoms.pbc = cell, self._periodic(cell)
         constants: dict[str, Any] = {
-            "timestep": self.timestep,
+            "timestep": self._spacing,
             "rate": "difference",
-            "groups": self.groups.labels,
             "n_beads": self.settings.n_beads,
             "model": self.model,
             "model_sha256": self.sha256,
-            "provenance": command_line(),
         }
-        return StreamHeader.for_atoms(atoms, **(constants | dict(self.settings.header or {})))
+        return self.frames.header(atoms, **(constants | dict(self.settings.header or {})))
 
     def _check_trail(self) -> None:
         if not (self.settings.trail_path / "steps").exists():

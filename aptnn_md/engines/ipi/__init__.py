@@ -16,7 +16,7 @@ either, and the network elsewhere   :mod:`aptnn_md.engines.ipi.remote_tensors`: 
 Where the server is not ours, :mod:`aptnn_md.engines.client.client` gives forces and streams
 increments.
 
-What the estimators of Ṁ, and those of ȧ by PGTs, (:mod:`aptnn_md.atoms.rates`) are worth, with P
+What the estimators of Ṁ, and those of ȧ by PGTs, (:mod:`aptnn_md.stream.frame`) are worth, with P
 beads:
 
 ===================  =============================  ====================  =========================

@@ -29,13 +29,13 @@ from ipi.utils.softexit import softexit
 from ipi.utils.units import UnitMap
 
 from aptnn_md.arrays import FloatArray
-from aptnn_md.atoms.rates import ESTIMATORS
 from aptnn_md.engines.ipi.backup import remove_stale_sockets
 from aptnn_md.engines.ipi.checkpoints import write_whole_checkpoints
 from aptnn_md.engines.ipi.state import ATOMIC_TIME, BOHR, VELOCITY
 from aptnn_md.engines.ipi.streaming import SystemStream
 from aptnn_md.errors import InputError, RunError
 from aptnn_md.progress import log
+from aptnn_md.stream.frame import ESTIMATORS
 
 EXACT_FORMAT = "%25.16e"
 """``floatformat`` of i-PI with which a RESTART keeps every bit."""

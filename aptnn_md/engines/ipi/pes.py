@@ -12,7 +12,7 @@ All of them take besides
 ``pbc``            ``False``: open boundaries in spite of the cell that i-PI always has
 ``device``         where networks run: ``cpu``, ``cuda``
 ``dtype``          ``float32`` or ``float64``; default: of the model
-``total_charge``   e, that APTs add up to
+``total_charge``   e, where the template gives none; APTs add up to it
 ``beads``          number of beads whose dipoles are followed (``bec``, ``field``)
 =================  ===============================================================================
 
@@ -31,11 +31,12 @@ from ase.calculators.calculator import Calculator
 from ipi.pes.dummy import Dummy_driver
 
 from aptnn_md.engines.client.answers import Answer, Answers
-from aptnn_md.engines.client.evaluator import Evaluator, read_template
+from aptnn_md.engines.client.evaluator import Evaluator
 from aptnn_md.engines.ipi.atomic_units import IPI
 from aptnn_md.errors import InputError
 from aptnn_md.potentials.loading import load_potential
 from aptnn_md.prediction.interface import as_predictor
+from aptnn_md.structure_files import read_structure
 
 
 class EvaluatorDriver(Dummy_driver):  # type: ignore[misc]  # i-PI has no types
@@ -97,7 +98,7 @@ class PotentialDriver(EvaluatorDriver):
         **keywords: Any,
     ) -> None:
         calculator = _potential(potential, device, dtype)
-        evaluator = Evaluator(read_template(template), calculator, periodic=pbc)
+        evaluator = Evaluator(read_structure(template, positions=False), calculator, periodic=pbc)
         super().__init__(evaluator, Answers(), **keywords)
 
 
@@ -115,7 +116,7 @@ class _TensorDriver(EvaluatorDriver):
         pbc: bool = True,
         device: str = "cpu",
         dtype: str | None = None,
-        total_charge: float = 0.0,
+        total_charge: float | None = None,
         beads: int = 1,
         **keywords: Any,
     ) -> None:
@@ -123,7 +124,11 @@ class _TensorDriver(EvaluatorDriver):
         predictor = as_predictor(model.replace(";", ","), **options)
         calculator = None if potential is None else _potential(potential, device, None)
         evaluator = Evaluator(
-            read_template(template), calculator, predictor, periodic=pbc, pgt=extras == "tensors"
+            read_structure(template, positions=False),
+            calculator,
+            predictor,
+            periodic=pbc,
+            pgt=extras == "tensors",
         )
         name, sha256 = evaluator.model_name, evaluator.model_sha256
         super().__init__(evaluator, Answers(extras, efield, beads, name, sha256), **keywords)

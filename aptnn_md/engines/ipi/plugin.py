@@ -47,7 +47,7 @@ class StreamPlugin(Dummy_driver):  # type: ignore[misc]  # i-PI has no types
     tensors : in place of ``model``: forcefields whose client sends the tensors, with ``+`` between
     stride : steps between frames
     estimators : one or several with ``+`` between, as i-PI's parameters hold no lists
-    groups : see :func:`aptnn_md.atoms.groups.parse_groups`; ``;`` stands for a comma
+    groups : see :func:`aptnn_md.atoms.partition.parse_groups`; ``;`` stands for a comma
     beads_too, velocities : see :class:`aptnn_md.engines.ipi.streaming.StreamSettings`
     device, dtype, total_charge : for a model that is loaded here
     """
@@ -65,7 +65,7 @@ class StreamPlugin(Dummy_driver):  # type: ignore[misc]  # i-PI has no types
         velocities: bool = False,
         device: str = "cpu",
         dtype: str | None = None,
-        total_charge: float = 0.0,
+        total_charge: float | None = None,
         **keywords: Any,
     ) -> None:
         require_ipi()

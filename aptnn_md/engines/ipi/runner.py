@@ -57,7 +57,7 @@ def run_ipi(
     *,
     tensors: Sequence[str] = (),
     device: str = "cpu",
-    total_charge: float = 0.0,
+    total_charge: float | None = None,
     verbosity: str | None = None,
     total_steps: int | None = None,
     until: Callable[[Path], Monitor | None] | None = None,

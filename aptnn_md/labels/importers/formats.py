@@ -13,6 +13,7 @@ import ase.io
 from ase import Atoms
 
 from aptnn_md.errors import InputError
+from aptnn_md.structure_files import read_structures
 
 N_LINES = 40
 """Lines at the beginning of a file that tell its format."""
@@ -63,7 +64,7 @@ def _are_numbers(words: list[str]) -> bool:
 
 
 def read_frames(path: Path) -> list[Atoms]:
-    """All frames of a file that ASE reads.
+    """All frames of a file that ASE reads, those of VASP whatever the file's name.
 
     Raises
     ------
@@ -72,6 +73,8 @@ def read_frames(path: Path) -> list[Atoms]:
     """
     lines = first_lines(path)
     known = "vasp-xml" if is_vasprun(lines) else "vasp-out" if is_outcar(lines) else None
+    if known is None:
+        return read_structures(path)
     try:
         frames = ase.io.read(path, index=":", format=known)
     except Exception as error:  # ASE's readers raise whatever their parsing runs into

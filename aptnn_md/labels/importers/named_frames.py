@@ -1,4 +1,7 @@
-"""Frames that carry labels under a name, in whatever ASE reads."""
+"""Frames that carry labels under a name, in whatever ASE reads.
+
+Which names, and which order their indices have: :mod:`aptnn_md.structure_labels`.
+"""
 
 from __future__ import annotations
 
@@ -12,9 +15,10 @@ from aptnn_md.arrays import FloatArray
 from aptnn_md.errors import InputError
 from aptnn_md.labels.checks import LIMITS, scale
 from aptnn_md.labels.importers.formats import read_frames
-from aptnn_md.labels.importers.index_order import settle_order
-from aptnn_md.labels.importers.named_labels import NAMES, find_dipole, find_label
-from aptnn_md.labels.importers.options import ImportOptions, ReadLabels, labels_of
+from aptnn_md.labels.importers.options import ImportOptions, labels_of
+from aptnn_md.labels.schemes import Labels
+from aptnn_md.progress import log
+from aptnn_md.structure_labels import NAMES, FoundLabels, dipole_of, in_our_order, labels_in
 from aptnn_md.targets import APT, PGT, TARGETS, Target
 from aptnn_md.tensors import fitting_dipole, rotational_sum
 
@@ -22,7 +26,7 @@ USUAL = ("born_charge", "bec", "REF_apt", *TARGETS)
 """Some names by which labels are found, for messages."""
 
 
-def read_named(path: Path, options: ImportOptions) -> ReadLabels:
+def read_named(path: Path, options: ImportOptions) -> list[tuple[Atoms, Labels]]:
     """Labels of all targets from the frames of a file; frames without are left out.
 
     Raises
@@ -31,64 +35,70 @@ def read_named(path: Path, options: ImportOptions) -> ReadLabels:
         No label at all, or one of another shape or order than the options say.
     """
     frames = read_frames(path)
-    notes: list[str] = []
     tensors: list[dict[str, FloatArray]] = [{} for _ in frames]
     used: set[str] = set()
     for target in TARGETS.values():
-        names, found, note = _of_target(path, frames, target, options)
-        used |= names
-        notes += [note] if note else []
-        for number, array in found.items():
-            tensors[number][target.name] = array
+        found = _found(path, frames, target, options)
+        used |= {labels.name for labels in found if labels is not None}
+        ordered = _ordered(path, frames, target, found, options)
+        for of_frame, array in zip(tensors, ordered, strict=True):
+            if array is not None:
+                of_frame[target.name] = array
     if not used:
-        present = sorted({name for atoms in frames for name in _names(atoms)})
         raise InputError(
             path,
             APT.ase_name,
-            f"none (there are: {', '.join(present) or 'no properties'})",
+            f"none (there are: {_present(frames)})",
             f"it, one of the names {', '.join(USUAL)}, or --key {APT.name}=NAME",
         )
     read = []
     for number, (atoms, of_frame) in enumerate(zip(frames, tensors, strict=True)):
         where = f"{path}, frame {number}"
         if not of_frame:
-            notes.append(f"{where}: no labels; left out")
+            log.warning("%s: no labels; it is left out", where)
             continue
-        dipole, note = _fitting(where, atoms, of_frame)
-        notes += [note] if note else []
+        dipole = _fitting_dipole(where, atoms, of_frame)
         bare, labels = labels_of(atoms, of_frame, options, dipole)
         for name in used:  # the labelled file has them in this package's order, and only so
             bare.arrays.pop(name, None)
             bare.info.pop(name, None)
         read.append((bare, labels))
-    return ReadLabels(read, tuple(notes))
+    return read
 
 
-def _of_target(
+def _found(
     path: Path, frames: Sequence[Atoms], target: Target, options: ImportOptions
-) -> tuple[set[str], dict[int, FloatArray], str]:
-    """Names of a target in the file, number of a frame -> its tensors, and a note."""
+) -> list[FoundLabels | None]:
+    """Labels of a target as they stand in each frame."""
     key = options.keys.get(target.name)
     if key is None and target.name not in NAMES:
-        return set(), {}, ""
-    found = {}
-    for number, atoms in enumerate(frames):
-        label = find_label(f"{path}, frame {number}", atoms, target, key)
-        if label is not None:
-            found[number] = label
-    names = {name for name, _ in found.values()}
-    stored = {number: tensors for number, (_, tensors) in found.items()}
-    if not stored:
-        return names, stored, ""
-    shown = ", ".join(sorted(names))
-    if target is APT:
-        known = [(frames[k], array, find_dipole(frames[k])) for k, array in stored.items()]
-        settled = settle_order(path, shown, known, options.index_order)
-        return names, dict(zip(stored, settled.apts, strict=True)), settled.note
-    if target is PGT and _displacement_is_first(path, list(stored.values())):
-        note = f"{path}: {shown} is symmetric in its last two indices: displacement first; turned"
-        return names, {k: np.moveaxis(array, 1, -1) for k, array in stored.items()}, note
-    return names, stored, ""
+        return [None] * len(frames)
+    found = [
+        labels_in(atoms, target.name, key, f"{path}, frame {number}")
+        for number, atoms in enumerate(frames)
+    ]
+    if key is not None and not any(found):
+        message = f"no {key!r} (there are: {_present(frames)})"
+        raise InputError(path, f"--key {target.name}", message, "a name of the file")
+    return found
+
+
+def _ordered(
+    path: Path,
+    frames: Sequence[Atoms],
+    target: Target,
+    found: Sequence[FoundLabels | None],
+    options: ImportOptions,
+) -> list[FloatArray | None]:
+    """Tensors with their dipole indices first."""
+    if target is APT and any(found):
+        return in_our_order(path, frames, found, options.transpose)
+    stored = [None if labels is None else labels.tensors for labels in found]
+    arrays = [array for array in stored if array is not None]
+    if target is PGT and arrays and _displacement_is_first(path, arrays):
+        log.warning("%s: %s has the displacement first; it is turned", path, target.name)
+        return [None if array is None else np.moveaxis(array, 1, -1) for array in stored]
+    return stored
 
 
 def _displacement_is_first(where: object, pgts: Sequence[FloatArray]) -> bool:
@@ -104,23 +114,30 @@ def _displacement_is_first(where: object, pgts: Sequence[FloatArray]) -> bool:
     return last < 0.01 * first
 
 
-def _fitting(
+def _fitting_dipole(
     where: str, atoms: Atoms, tensors: Mapping[str, FloatArray]
-) -> tuple[FloatArray | None, str]:
-    """The frame's dipole if it is that of its APTs, and a note if it is not."""
-    dipole, apt = find_dipole(atoms), tensors.get(APT.name)
+) -> FloatArray | None:
+    """The frame's dipole if it is that of its APTs; if it is not, a line in the log."""
+    dipole, apt = dipole_of(atoms), tensors.get(APT.name)
     if dipole is None or apt is None or any(atoms.pbc) or not np.isfinite(apt).all():
-        return dipole, ""
+        return dipole
     limit = LIMITS["rotational_sum"] * scale("rotational_sum", len(atoms))
     given, best = (
         float(np.abs(rotational_sum(apt, atoms.positions, moment)).max())
         for moment in (dipole, fitting_dipole(apt, atoms.positions))
     )
     if best <= limit < given:
-        return None, f"{where}: the dipole is not that of the tensors (unit or origin?); left out"
-    return dipole, ""
+        log.warning(
+            "%s: the dipole is not that of the tensors (unit or origin?); it is left out", where
+        )
+        return None
+    return dipole
 
 
-def _names(atoms: Atoms) -> set[str]:
-    results = {} if atoms.calc is None else atoms.calc.results
-    return {*atoms.arrays, *results, *map(str, atoms.info)} - {"numbers", "positions"}
+def _present(frames: Sequence[Atoms]) -> str:
+    """What the frames carry besides their structure."""
+    names: set[str] = set()
+    for atoms in frames:
+        results = {} if atoms.calc is None else atoms.calc.results
+        names |= {*atoms.arrays, *results, *map(str, atoms.info)}
+    return ", ".join(sorted(names - {"numbers", "positions"})) or "no properties"

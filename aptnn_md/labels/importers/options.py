@@ -1,4 +1,4 @@
-"""What files do not say about their labels, and what was read from them."""
+"""What files do not say about their labels, and frames as they are read."""
 
 from __future__ import annotations
 
@@ -10,9 +10,13 @@ import numpy as np
 from ase import Atoms
 
 from aptnn_md.arrays import FloatArray
-from aptnn_md.labels.importers.index_order import check_order
+from aptnn_md.errors import InputError
 from aptnn_md.labels.schemes import Labels
-from aptnn_md.labels.structure_facts import charge_of
+from aptnn_md.structures import charge_of
+
+DIPOLE_FIRST, DISPLACEMENT_FIRST = "dipole-first", "displacement-first"
+ORDERS = (DIPOLE_FIRST, DISPLACEMENT_FIRST)
+"""Row = dipole, column = displacement, as everywhere in this package; and the other way round."""
 
 
 @dataclass(frozen=True)
@@ -23,8 +27,8 @@ class ImportOptions:
     ----------
     structure : the primitive cell of a ``BORN`` file, in a format that ASE reads or phonopy's YAML
     charge : e, of frames that do not say theirs
-    index_order : ``"dipole-first"`` (row = dipole) or ``"displacement-first"``, of Born charges and
-        of tensors under a name; None: as the format has it, or found out
+    index_order : one of :data:`ORDERS`, of Born charges and of tensors under a name; None: as the
+        format has it, or found out
     keys : target -> its name in the file, where it is not a usual one
 
     Raises
@@ -39,21 +43,14 @@ class ImportOptions:
     keys: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        check_order(self.index_order)
+        if self.index_order not in (None, *ORDERS):
+            found = repr(self.index_order)
+            raise InputError("options", "--index-order", found, " or ".join(ORDERS))
 
-
-@dataclass(frozen=True)
-class ReadLabels:
-    """Labels of a file.
-
-    Attributes
-    ----------
-    frames : structures, with ``charge`` in their info, and their labels
-    notes : what was decided on the way, a sentence each
-    """
-
-    frames: list[tuple[Atoms, Labels]]
-    notes: tuple[str, ...] = ()
+    @property
+    def transpose(self) -> bool | None:
+        """Whether the displacement's index is the first one; None: nobody says."""
+        return None if self.index_order is None else self.index_order == DISPLACEMENT_FIRST
 
 
 def labels_of(

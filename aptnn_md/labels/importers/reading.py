@@ -14,7 +14,7 @@ Dipole and polarizability derivatives of molecules:
 * ORCA's ``.hess``: :mod:`aptnn_md.labels.importers.orca_hess`.
 
 Tensors under a name in whatever ASE reads (:mod:`aptnn_md.labels.importers.named_frames`): the
-order of their indices is found out (:mod:`aptnn_md.labels.importers.index_order`).
+order of their indices is found out (:mod:`aptnn_md.structure_labels`).
 """
 
 from __future__ import annotations
@@ -34,15 +34,15 @@ from aptnn_md.labels.importers.formats import (
     read_frames,
 )
 from aptnn_md.labels.importers.gaussian_fchk import is_fchk, read_fchk
-from aptnn_md.labels.importers.index_order import DIPOLE_FIRST, turned
 from aptnn_md.labels.importers.named_frames import read_named
-from aptnn_md.labels.importers.named_labels import find_label
-from aptnn_md.labels.importers.options import ImportOptions, ReadLabels, labels_of
+from aptnn_md.labels.importers.options import ImportOptions, labels_of
 from aptnn_md.labels.importers.orca_hess import is_hess, read_hess
+from aptnn_md.labels.schemes import Labels
+from aptnn_md.structure_labels import labels_in
 from aptnn_md.targets import APT
 
 
-def read_labels(path: Path, options: ImportOptions | None = None) -> ReadLabels:
+def read_labels(path: Path, options: ImportOptions | None = None) -> list[tuple[Atoms, Labels]]:
     """Frames and their labels from one file, whose format is recognised by its content.
 
     Parameters
@@ -67,7 +67,7 @@ def read_labels(path: Path, options: ImportOptions | None = None) -> ReadLabels:
         molecule = (
             read_fchk(path) if is_fchk(path, lines) else read_hess(path, charge=options.charge)
         )
-        return ReadLabels([(molecule.atoms, molecule.labels)])
+        return [(molecule.atoms, molecule.labels)]
     if options.structure is None and is_born(lines):
         expected = "the primitive cell of this BORN file: POSCAR or phonopy.yaml"
         raise InputError("options", "--structure", f"nothing with {path}", expected)
@@ -77,7 +77,9 @@ def read_labels(path: Path, options: ImportOptions | None = None) -> ReadLabels:
     return read_named(path, options)
 
 
-def _read_born_charges(path: Path, lines: list[str], options: ImportOptions) -> ReadLabels:
+def _read_born_charges(
+    path: Path, lines: list[str], options: ImportOptions
+) -> list[tuple[Atoms, Labels]]:
     """From formats in which row = dipole."""
     if options.structure is not None:
         from aptnn_md.labels.importers.phonopy_files import read_born
@@ -94,18 +96,18 @@ def _read_born_charges(path: Path, lines: list[str], options: ImportOptions) -> 
     else:
         found = []
         for number, atoms in enumerate(read_frames(path)):
-            label = find_label(f"{path}, frame {number}", atoms, APT)
-            if label is not None:
-                found.append((atoms, label[1]))
+            labels = labels_in(atoms, APT.name, where=f"{path}, frame {number}")
+            if labels is not None:
+                found.append((atoms, labels.tensors))
     if not found:
         raise InputError(path, APT.ase_name, "none", "an output of a run that calculated them")
     frames = []
     for atoms, stored in found:
-        (apt,) = turned([stored], options.index_order or DIPOLE_FIRST)
+        apt = stored.transpose(0, 2, 1) if options.transpose else stored
         if not np.isfinite(apt).all():
             raise InputError(path, APT.ase_name, "values that are not finite", "finite numbers")
         frames.append(labels_of(atoms, {APT.name: apt}, options))
-    return ReadLabels(frames)
+    return frames
 
 
 def _cells(structure: Path) -> list[Atoms]:

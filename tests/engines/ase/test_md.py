@@ -308,7 +308,9 @@ def test_command_runs_and_goes_on(tmp_path, model_file, capsys):
 def test_calculator_from_a_module_beside_the_input(tmp_path, model_file, capsys, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "path", list(sys.path))
-    (tmp_path / "my_calculators.py").write_text("from toy_molecules import Potential as Mine\n")
+    (tmp_path / "my_calculators.py").write_text(
+        "from helpers.toy_molecules import Potential as Mine\n"
+    )
     ase.io.write("start.xyz", toy.structure(3, pbc=True))
     command = ["md", "start.xyz", "--potential", "my_calculators:Mine", "--stream", "s"]
     command += ["--ps", "0.005", "--model", str(model_file)]
@@ -328,9 +330,9 @@ def test_command_names_what_is_wrong(tmp_path, capsys):
         "--ps",
         "1",
     ]
-    assert "no.xyz: structure: found no such file" in error(tmp_path / "no.xyz", *common)
+    assert "no.xyz: file: found nothing" in error(tmp_path / "no.xyz", *common)
     (tmp_path / "bad.xyz").write_text("two\n\nH 0 0 0\n")
-    assert "bad.xyz: structure: found" in error(tmp_path / "bad.xyz", *common)
+    assert "bad.xyz: file: found" in error(tmp_path / "bad.xyz", *common)
     ase.io.write(tmp_path / "good.xyz", toy.structure())
     assert "timestep: found -1.0" in error(tmp_path / "good.xyz", *common, "--timestep", "-1")
     common[1] = "helpers.toy_molecules:Nothing"

@@ -21,9 +21,10 @@ from ase.md.nvtberendsen import NVTBerendsen
 from ase.md.verlet import VelocityVerlet
 from helpers.observed_runs import stream_run
 
-from aptnn_md.atoms.frame import Frame
-from aptnn_md.atoms.groups import Groups, parse_groups
+from aptnn_md.atoms.groups import Groups
+from aptnn_md.atoms.partition import parse_groups
 from aptnn_md.atoms.rates import dipole_rate, f_sum
+from aptnn_md.atoms.snapshot import Snapshot
 from aptnn_md.engines.ase.calculator import APTCalculator
 from aptnn_md.engines.ase.observer import StreamObserver, temperature
 from aptnn_md.errors import InputError, RunError
@@ -88,7 +89,7 @@ def test_groups_by_motion(tmp_path, groups):
     assert labels[-3:] == parse_groups(groups, atoms).labels[-3:]
     apt = toy.polar_tensors(atoms.positions) * toy.Committee.factors.mean()
     velocities = atoms.get_velocities() * units.fs
-    expected = dipole_rate(apt, velocities, parse_groups(groups, atoms), Frame.of(atoms))
+    expected = dipole_rate(apt, velocities, parse_groups(groups, atoms), Snapshot.of(atoms))
     np.testing.assert_allclose(reader.dipole_rate()[-1], expected, rtol=1e-11, atol=1e-15)
     vibration = [n for n, label in enumerate(labels) if label.endswith("vibration")]
     assert np.abs(expected[vibration]).max() > 1e-4

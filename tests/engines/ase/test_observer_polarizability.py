@@ -12,9 +12,9 @@ from helpers.observed_runs import stream_run
 from helpers.toy_tensors import Both, BothCommittee
 from test_md import settings, start
 
-from aptnn_md.atoms.frame import Frame
-from aptnn_md.atoms.groups import parse_groups
+from aptnn_md.atoms.partition import parse_groups
 from aptnn_md.atoms.rates import polarizability_rate
+from aptnn_md.atoms.snapshot import Snapshot
 from aptnn_md.engines.ase.calculator import APTCalculator
 from aptnn_md.engines.ase.md import run_md
 from aptnn_md.engines.ase.observer import StreamObserver
@@ -65,10 +65,10 @@ def test_it_is_the_derivative_of_the_polarizability_along_the_run(tmp_path, swap
 def test_groups_and_motions(tmp_path, groups):
     atoms = toys(4, pbc=True)
     reader, _ = stream_run(tmp_path / "s", atoms, 0.5, 8, Both(), stride=2, groups=groups)
-    velocities, frame = atoms.get_velocities() * units.fs, Frame.of(atoms)
+    velocities, snapshot = atoms.get_velocities() * units.fs, Snapshot.of(atoms)
     pgt = toy_field.gradients(atoms.positions)
     parsed = parse_groups(groups, atoms)
-    expected = polarizability_rate(pgt, velocities, parsed, frame)
+    expected = polarizability_rate(pgt, velocities, parsed, snapshot)
     found = reader.polarizability_rate()
     assert found.shape == (5, len(parsed), 6)
     np.testing.assert_allclose(found[-1], expected, rtol=1e-11, atol=1e-14)

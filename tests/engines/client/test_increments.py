@@ -33,8 +33,7 @@ def new(path, n_beads=1, timestep=TIMESTEP, predictor=None, **options):
         TEMPLATE,
         evaluator,
         model="toy",
-        n_members=evaluator.n_members,
-        n_pgt_members=evaluator.n_pgt_members,
+        committee_sizes={"apt": evaluator.n_members, "pgt": evaluator.n_pgt_members},
     )
 
 

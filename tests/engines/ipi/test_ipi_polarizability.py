@@ -29,7 +29,6 @@ from test_increments import TIMESTEP, feed, new, paths
 from test_streams import plugin, run_plain
 from test_truth import CASES, WAVENUMBER
 
-from aptnn_md.atoms.rates import ESTIMATORS
 from aptnn_md.engines.client.extras import APT_KEY, PGT_KEY, decode_tensor
 from aptnn_md.engines.ipi.pes import DrivenDriver, FieldDriver, TensorDriver
 from aptnn_md.engines.ipi.plugin import StreamPlugin
@@ -41,6 +40,7 @@ from aptnn_md.errors import InputError
 from aptnn_md.prediction.model_file import save_checkpoint
 from aptnn_md.prediction.predictors import load_predictor
 from aptnn_md.stream import StreamReader
+from aptnn_md.stream.frame import ESTIMATORS
 from aptnn_md.tensors import to_voigt
 
 pytestmark = [pytest.mark.ipi, pytest.mark.filterwarnings("ignore::DeprecationWarning:ipi")]

@@ -17,13 +17,14 @@ from ipi.utils.units import UnitMap
 from aptnn_md.engines.ase.calculator import APTCalculator
 from aptnn_md.engines.client.answers import Answers, checked_field
 from aptnn_md.engines.client.dipole_change import DipoleChange, nearest_image
-from aptnn_md.engines.client.evaluator import Evaluator, read_template
+from aptnn_md.engines.client.evaluator import Evaluator
 from aptnn_md.engines.client.extras import APT_KEY, decode_tensor
 from aptnn_md.engines.ipi import atomic_units
 from aptnn_md.engines.ipi.atomic_units import IPI
 from aptnn_md.engines.ipi.pes import EvaluatorDriver
 from aptnn_md.errors import InputError
 from aptnn_md.prediction.predictor import Predictor
+from aptnn_md.structure_files import read_structure
 
 pytestmark = pytest.mark.ipi
 FIELD = np.array([0.02, -0.05, 0.03])
@@ -233,8 +234,8 @@ def test_bad_input_is_named(tmp_path):
     atoms = toy.structure(2)
     with pytest.raises(InputError, match=r"atoms: found 3, expected 6 as in the template.*active"):
         toy_driver(atoms)(np.zeros((3, 3)), np.zeros((3, 3)))
-    with pytest.raises(InputError, match=r"template: found no such file"):
-        read_template(tmp_path / "none.xyz")
+    with pytest.raises(InputError, match=r"file: found nothing"):
+        read_structure(tmp_path / "none.xyz", positions=False)
     with pytest.raises(InputError, match="three finite numbers"):
         checked_field("0 0.1")
     np.testing.assert_array_equal(checked_field("0 0.1 -2e-1"), [0, 0.1, -0.2])
@@ -250,4 +251,4 @@ def test_names_of_an_xyz_file_of_ipi(tmp_path):
         "3\n# CELL(abcABC):  35.2  35.2  35.2  90.0  90.0  90.0  cell{atomic_unit}  "
         "Traj: positions{atomic_unit} Step:  0  Bead:  0\nO 0 0 0\nH 0 0 1.8\nCl 3.0 0 0\n"
     )
-    assert read_template(path).get_chemical_symbols() == ["O", "H", "Cl"]
+    assert read_structure(path, positions=False).get_chemical_symbols() == ["O", "H", "Cl"]

@@ -21,7 +21,7 @@ from helpers.ipi_inputs import PILE, SVR, go_on_toy, run_toy, write_input
 from ipi.engine.simulation import Simulation
 from ipi.utils.softexit import softexit
 
-from aptnn_md.atoms.groups import parse_groups
+from aptnn_md.atoms.partition import parse_groups
 from aptnn_md.engines.ipi.runner import run_ipi
 from aptnn_md.engines.ipi.state import _numbers
 from aptnn_md.engines.ipi.streaming import StreamSettings

@@ -16,9 +16,9 @@ from helpers.ipi_inputs import (
     run_toy,
 )
 
-from aptnn_md.atoms.rates import ESTIMATORS
 from aptnn_md.engines.ase.observer import StreamObserver
 from aptnn_md.stream import StreamReader
+from aptnn_md.stream.frame import ESTIMATORS
 from aptnn_md.units import AMU_A2_PER_FS2_EV, BOLTZMANN_EV_PER_K
 
 pytestmark = [pytest.mark.ipi, pytest.mark.filterwarnings("ignore::DeprecationWarning:ipi")]

@@ -10,7 +10,7 @@ import pytest
 from ase import Atoms
 from helpers.oscillators import langevin_velocities
 
-from aptnn_md.atoms.groups import atom_fields, parse_groups
+from aptnn_md.atoms.partition import parse_groups
 from aptnn_md.cli import main
 from aptnn_md.engines.ase.calculator import APTCalculator
 from aptnn_md.engines.ase.md import MDSettings, run_md
@@ -18,6 +18,7 @@ from aptnn_md.errors import InputError
 from aptnn_md.spectra.velocities.output import write_velocities
 from aptnn_md.spectra.velocities.vdos import velocity_spectrum
 from aptnn_md.stream import StreamHeader, StreamWriter
+from aptnn_md.stream.frame import atom_fields
 
 SPACING = 2.0
 LINES = {"H": (2400.0, 80.0), "O": (900.0, 60.0), "Cl": (300.0, 90.0)}

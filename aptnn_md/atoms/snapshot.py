@@ -16,7 +16,7 @@ from aptnn_md.errors import InputError
 
 
 @dataclass(frozen=True)
-class Frame:
+class Snapshot:
     """Where the atoms are at one time.
 
     Parameters
@@ -36,22 +36,24 @@ class Frame:
     pbc: tuple[bool, bool, bool] = (False, False, False)
 
     def __post_init__(self) -> None:
-        # copies: the frame stays what it is while the simulation goes on
+        # copies: the snapshot stays what it is while the simulation goes on
         positions = np.array(self.positions, dtype=np.float64)
         if positions.ndim < 2 or positions.shape[-1] != 3:
-            raise InputError("frame", "positions", f"shape {positions.shape}", "(..., n_atoms, 3)")
+            raise InputError(
+                "snapshot", "positions", f"shape {positions.shape}", "(..., n_atoms, 3)"
+            )
         cell = None if self.cell is None else np.array(self.cell, dtype=np.float64)
         pbc = np.broadcast_to(np.asarray(self.pbc, dtype=bool), 3)
         if cell is None and pbc.any():
-            raise InputError("frame", "cell", "None", f"lattice vectors for pbc {pbc.tolist()}")
+            raise InputError("snapshot", "cell", "None", f"lattice vectors for pbc {pbc.tolist()}")
         if cell is not None and cell.shape != (3, 3):
-            raise InputError("frame", "cell", f"shape {cell.shape}", "(3, 3)")
+            raise InputError("snapshot", "cell", f"shape {cell.shape}", "(3, 3)")
         object.__setattr__(self, "positions", positions)
         object.__setattr__(self, "cell", cell)
         object.__setattr__(self, "pbc", tuple(bool(p) for p in pbc))
 
     @classmethod
-    def of(cls, atoms: Atoms) -> Frame:
+    def of(cls, atoms: Atoms) -> Snapshot:
         """Positions and cell of ``atoms``."""
         return cls(atoms.positions, atoms.cell.array, tuple(atoms.pbc))
 
@@ -60,16 +62,21 @@ class Frame:
         """Number of atoms."""
         return int(self.positions.shape[-2])
 
-    def centroid(self) -> Frame:
+    @property
+    def volume(self) -> float:
+        """Volume of the cell, Å³; 0 without a cell."""
+        return 0.0 if self.cell is None else abs(float(np.linalg.det(self.cell)))
+
+    def centroid(self) -> Snapshot:
         """Mean over all leading axes (beads), each bead at its image nearest to the first one."""
         if self.positions.ndim == 2:
             return self
         beads = self.positions.reshape(-1, self.n_atoms, 3)
         shifts = nearest_images(beads - beads[0], self.cell, self.pbc)
-        return Frame(beads[0] + shifts.mean(axis=0), self.cell, self.pbc)
+        return Snapshot(beads[0] + shifts.mean(axis=0), self.cell, self.pbc)
 
     def atoms(self, numbers: ArrayLike) -> Atoms:
-        """The frame as a structure of these atomic numbers; without leading axes."""
+        """The snapshot as a structure of these atomic numbers; without leading axes."""
         return Atoms(np.asarray(numbers), self.positions, cell=self.cell, pbc=self.pbc)
 
 

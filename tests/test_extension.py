@@ -1,0 +1,101 @@
+"""What the package does not know: a made-up target and a made-up engine give stream and spectrum.
+
+The engine is ``helpers.made_up_engine``, some twenty lines. The targets are gradients of a scalar
+and of five numbers, registered here in a few lines each.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import zarr
+from ase import Atoms
+from helpers import toy_molecules
+from helpers.made_up_engine import vibrate
+
+from aptnn_md.spectra.estimation.plan import plan_spectrum
+from aptnn_md.spectra.estimation.power import power_blocks
+from aptnn_md.spectra.estimation.terms import total
+from aptnn_md.stream import StreamReader
+from aptnn_md.targets import TARGETS, Target
+from aptnn_md.units import LIGHT_SPEED_CM_PER_FS
+
+WAVENUMBER, SPACING = 1600.0, 1.0
+
+
+def made_up(n_numbers: int) -> Target:
+    """Gradients of some numbers, one row of each atom's tensor for each."""
+    return Target(
+        name=f"made-up-{n_numbers}",
+        title=f"gradient of {n_numbers} numbers",
+        shape=(3,) if n_numbers == 1 else (n_numbers, 3),
+        unit="1/Å",
+        index_symmetry="i",
+        ase_name="made_up_gradients",
+        rate_name="made_up_rate",
+        rate_unit="1/fs",
+        rate_axis="number",
+        rate_components=tuple(f"n{k}" for k in range(n_numbers)),
+        rows=lambda tensors: (
+            tensors.reshape(*tensors.shape[:-1], 1, 3) if n_numbers == 1 else tensors
+        ),
+        project=lambda tensors, total_charge: tensors,
+        residue=lambda tensors, total_charge: tensors.sum(axis=0),
+        parts=lambda tensors: {"all": tensors},
+    )
+
+
+@pytest.mark.parametrize("n_numbers", [1, 5])
+def test_a_made_up_target_of_a_made_up_engine(tmp_path, monkeypatch, n_numbers):
+    target = made_up(n_numbers)
+    monkeypatch.setitem(TARGETS, target.name, target)
+    atoms = toy_molecules.structure(2, pbc=True)
+    rng = np.random.default_rng(0)
+    constant = rng.normal(size=(3, len(atoms), *target.shape))  # three members of a committee
+
+    def tensors_of(structure: Atoms):
+        apt = toy_molecules.polar_tensors(structure.positions)
+        return {"apt": apt[None], target.name: constant}
+
+    amplitudes = vibrate(
+        tmp_path / "s",
+        atoms,
+        tensors_of,
+        range(3000),
+        wavenumber=WAVENUMBER,
+        spacing=SPACING,
+        groups="element",
+    )
+    reader = StreamReader(tmp_path / "s")
+    rates = reader.rate(target)
+    assert rates.shape == (3000, 3, n_numbers)
+    assert reader.read("made_up_rate_std").shape == rates.shape
+    assert reader.dipole_rate().shape == (3000, 3, 3)
+
+    (density,) = power_blocks([rates], plan_spectrum(40.0, SPACING), total(3)).values()
+    peak = density.wavenumber[density.mean.argmax()]
+    assert abs(peak - WAVENUMBER) < 0.6 * (density.wavenumber[1] - density.wavenumber[0])
+    # ⟨Ẋ²⟩ from the velocities' own phases: ½ |Σ c·v exp(iφ)|² for each number
+    phases = np.random.default_rng(5)
+    phases.normal(size=(len(atoms), 3))
+    waves = amplitudes * np.exp(1j * phases.uniform(0.0, 2.0 * np.pi, size=(len(atoms), 3)))
+    rows = target.rows(constant.mean(axis=0))
+    mean_square = 0.5 * (np.abs(np.einsum("nkb,nb->k", rows, waves)) ** 2).sum()
+    found, _ = density.integral(WAVENUMBER - 120.0, WAVENUMBER + 120.0)
+    assert 2.0 * LIGHT_SPEED_CM_PER_FS * found == pytest.approx(mean_square, rel=5e-3)
+
+
+def test_other_programs_are_told_what_it_is(tmp_path, monkeypatch):
+    target = made_up(5)
+    monkeypatch.setitem(TARGETS, target.name, target)
+    atoms = toy_molecules.structure(1)
+    tensors = {"apt": np.ones((1, 3, 3, 3)), target.name: np.ones((1, 3, 5, 3))}
+    vibrate(tmp_path / "s", atoms, lambda _: tensors, range(3))
+    group = zarr.open_group(tmp_path / "s", mode="r")
+    assert group["made_up_rate/bead"].metadata.dimension_names == ("frame", "group", "number")
+    assert group.attrs["units"]["made_up_rate"] == "1/fs"
+    assert "made_up_rate/<estimator>[frame, group, number], numbers n0, n1" in str(
+        group.attrs["index_order"]
+    )
+    monkeypatch.delitem(TARGETS, target.name)
+    assert StreamReader(tmp_path / "s").dipole_rate().shape == (3, 1, 3)
