@@ -30,7 +30,7 @@ from ase import Atoms
 
 from aptnn_md.arrays import FloatArray
 from aptnn_md.errors import InputError
-from aptnn_md.labels.schemes import Labels
+from aptnn_md.labels.frame_labels import Labels
 from aptnn_md.targets import APT, PGT, TARGETS, Target
 from aptnn_md.tensors import LEVI_CIVITA, fitting_dipole, from_voigt, rotational_sum
 
@@ -59,7 +59,7 @@ class _Rotation:
 
     Attributes
     ----------
-    rotates : attribute of :class:`~aptnn_md.labels.schemes.Labels` that turns along
+    rotates : attribute of :class:`~aptnn_md.labels.frame_labels.Labels` that turns along
     residue : tensors, positions and it -> what is left over
     fitted : tensors and positions -> the one that fits best
     """

@@ -68,16 +68,7 @@ def cut_clusters(
     endless = np.abs(whole[j] - whole[i] - vectors).max(axis=1, initial=0.0) > 1e-6
     if endless.any():
         raise InputError(name, "bonds", "a network without end", "molecules to cut clusters from")
-    formulas = molecules.formulas(atoms.numbers)
-    molecule_charges = [float((charges or {}).get(formula, 0.0)) for formula in formulas]
-    total = charge_of(atoms, sum(molecule_charges))
-    if total is not None and abs(total - sum(molecule_charges)) > 1e-6:
-        raise InputError(
-            name,
-            "charge",
-            f"{total:g} in the frame, {sum(molecule_charges):g} in its molecules",
-            f"the same: give charges by --molecule-charges ({', '.join(sorted(set(formulas)))})",
-        )
+    molecule_charges = _charges(atoms, molecules, charges or {})
     i, j, vectors = neighbour_pairs(atoms, radius)
     # how far the molecule of atom j is moved from where it is whole, as seen from atom i's
     shifts = whole[i] + vectors - whole[j]
@@ -114,3 +105,18 @@ def _members(
         if key not in members:
             members[key] = (int(molecule[k]), shifts[k])
     return list(members.values())
+
+
+def _charges(atoms: Atoms, molecules: Molecules, charges: Mapping[str, float]) -> list[float]:
+    """The charge of each molecule, e; their sum must be the frame's charge, if that is known."""
+    formulas = molecules.formulas(atoms.numbers)
+    found = [float(charges.get(formula, 0.0)) for formula in formulas]
+    total = charge_of(atoms)
+    if total is not None and abs(total - sum(found)) > 1e-6:
+        raise InputError(
+            atoms.get_chemical_formula(),
+            "charge",
+            f"{total:g} in the frame, {sum(found):g} in its molecules",
+            f"the same: give charges by --molecule-charges ({', '.join(sorted(set(formulas)))})",
+        )
+    return found

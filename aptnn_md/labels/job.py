@@ -16,11 +16,12 @@ from aptnn_md.files import PARTIAL, write_output
 from aptnn_md.labels.atomic_units import FIELD
 from aptnn_md.labels.checks import LIMITS
 from aptnn_md.labels.engines.interface import Engine, load_engine
+from aptnn_md.labels.frame_labels import Labels
 from aptnn_md.labels.importers.options import ImportOptions
 from aptnn_md.labels.importers.reading import read_labels
 from aptnn_md.labels.labelled_file import FrameToLabel, Summary, check_and_format
 from aptnn_md.labels.points import RUN_PREFIX, PointFailure
-from aptnn_md.labels.schemes import FIELD_ORDER, Labels, Scheme
+from aptnn_md.labels.schemes import FIELD_ORDER, Scheme
 from aptnn_md.labels.work import (
     Task,
     forget_failures,
@@ -50,7 +51,7 @@ class LabelJob:
     work : directory of the single points; None: beside ``out``
     limits : largest figures of the checks: :data:`aptnn_md.labels.checks.LIMITS`
     retry : calculate points again that failed in an earlier run
-    collect : calculate nothing, write what there is
+    collect : calculate nothing, write what is known so far
 
     Raises
     ------
@@ -103,7 +104,7 @@ def run_labels(job: LabelJob) -> Summary:
     Raises
     ------
     InputError
-        Settings that do not go together, or another run at work in the same directory.
+        Settings that do not go together, or another run in the same directory.
     RunError
         No frame could be labelled, or a process died.
     """

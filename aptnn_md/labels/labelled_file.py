@@ -19,8 +19,8 @@ from ase.calculators.singlepoint import SinglePointCalculator
 
 from aptnn_md.arrays import AnyArray
 from aptnn_md.labels.checks import figures, places, verdict
+from aptnn_md.labels.frame_labels import Labels
 from aptnn_md.labels.points import PointFailure
-from aptnn_md.labels.schemes import Labels
 from aptnn_md.structures import charge_of
 from aptnn_md.targets import TARGETS
 

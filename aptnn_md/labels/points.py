@@ -14,7 +14,7 @@ from aptnn_md.arrays import FloatArray
 from aptnn_md.labels.atomic_units import FIELD
 
 RUN_PREFIX = "run-"
-"""Begins the names of directories in which a program is at work on a point."""
+"""How names of directories begin in which a program is running a point."""
 
 
 class PointFailure(Exception):

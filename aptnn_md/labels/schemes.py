@@ -15,7 +15,7 @@ Space scheme: central differences of dipole and polarizability between two posit
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TypeAlias
 
 import numpy as np
@@ -25,8 +25,9 @@ from aptnn_md.arrays import AnyArray, FloatArray
 from aptnn_md.atoms.snapshot import Snapshot, nearest_images
 from aptnn_md.errors import InputError
 from aptnn_md.labels.atomic_units import VOLT_ANGSTROM
+from aptnn_md.labels.frame_labels import Labels
 from aptnn_md.labels.points import Point, PointResult
-from aptnn_md.targets import APT, PGT, Tensors
+from aptnn_md.targets import APT, PGT
 
 Results: TypeAlias = Mapping[Point, PointResult]
 
@@ -137,28 +138,6 @@ class Scheme:
         if self.second_order and not self.direct_polarizability:
             points += self._axes(displacement)
         return points
-
-
-@dataclass(frozen=True)
-class Labels:
-    """Labels of a frame.
-
-    Attributes
-    ----------
-    tensors : name of a target -> (n_atoms, *shape) in the unit of the target; NaN where an atom has
-        no label. A target that is not there was not calculated
-    dipole : (3,), e Å, or None
-    polarizability : (3, 3), Å³, as it came, not symmetrised, or None
-    energy, forces : of the frame without a field, eV and eV/Å, or None
-    linearity : name of a target -> largest difference to half the field or step
-    """
-
-    tensors: Tensors = field(default_factory=dict)
-    dipole: FloatArray | None = None
-    polarizability: FloatArray | None = None
-    energy: float | None = None
-    forces: FloatArray | None = None
-    linearity: Mapping[str, float] = field(default_factory=dict)
 
 
 def _field_labels(scheme: Scheme, atoms: Atoms, results: Results) -> Labels:

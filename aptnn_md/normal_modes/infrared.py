@@ -92,12 +92,12 @@ def wavenumber_grid(
     Parameters
     ----------
     width : of the lines, cm⁻¹
-    wavenumbers : range; default: from 0 to behind the last mode
+    wavenumbers : range; default: from 0 to beyond the last mode
 
     Raises
     ------
     InputError
-        A range that is none, or a width that is not positive.
+        A range that is empty, or a width that is not positive.
     """
     if not width > 0:
         raise InputError("broadened spectrum", "width", width, "a positive number, cm⁻¹")

@@ -87,7 +87,7 @@ def hessian_of(path: object, molecule: Molecule) -> FloatArray:
     Raises
     ------
     InputError
-        There is none in it.
+        The file has none.
     """
     if molecule.hessian is None:
         expected = "that of a frequency run, or --hessian FILE, or --potential"

@@ -11,7 +11,7 @@ from ase import Atoms
 from scipy import constants
 
 from aptnn_md.arrays import FloatArray
-from aptnn_md.labels.schemes import Labels
+from aptnn_md.labels.frame_labels import Labels
 
 BOHR = constants.physical_constants["Bohr radius"][0] * 1e10
 HARTREE = constants.physical_constants["Hartree energy in eV"][0]

@@ -19,7 +19,7 @@ from helpers.frequency_files import write_fchk, write_hess
 
 from aptnn_md.cli import main
 from aptnn_md.labels.checks import fitting_polarizability, pgt_rotational_sum
-from aptnn_md.labels.schemes import Labels
+from aptnn_md.labels.frame_labels import Labels
 from aptnn_md.tensors import fitting_dipole, rotational_sum
 
 SUM_RULES = ("acoustic_sum", "rotational_sum", "pgt_acoustic_sum", "pgt_rotational_sum")

@@ -19,9 +19,9 @@ from aptnn_md.errors import InputError, RunError
 from aptnn_md.labels.atomic_units import FIELD
 from aptnn_md.labels.checks import figures, parse_limits, pgt_rotational_sum
 from aptnn_md.labels.engines.interface import load_engine
+from aptnn_md.labels.frame_labels import Labels
 from aptnn_md.labels.job import LabelJob, run_labels
 from aptnn_md.labels.labelled_file import FrameToLabel
-from aptnn_md.labels.schemes import Labels
 from aptnn_md.labels.work import workers
 from aptnn_md.tensors import rotational_sum
 from aptnn_md.training.dataset import read_labelled

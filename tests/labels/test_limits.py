@@ -16,7 +16,7 @@ from aptnn_md.arrays import FloatArray
 from aptnn_md.cli import main
 from aptnn_md.errors import InputError
 from aptnn_md.labels.checks import LIMITS, figures, parse_limits, places, scale, verdict
-from aptnn_md.labels.schemes import Labels
+from aptnn_md.labels.frame_labels import Labels
 
 
 def crystal(charges: dict[str, float], repeat: int = 1) -> tuple[Atoms, FloatArray]:

@@ -20,7 +20,7 @@ from scipy import constants
 
 from aptnn_md.cli import main
 from aptnn_md.errors import InputError
-from aptnn_md.labels.schemes import Labels
+from aptnn_md.labels.frame_labels import Labels
 from aptnn_md.normal_modes import normal_modes, raman_modes, read_hessian, read_molecule
 
 DEUTERIUM = 2.01410178

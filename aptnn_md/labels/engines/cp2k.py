@@ -51,7 +51,7 @@ class CP2K:
     Raises
     ------
     InputError
-        A template that is none.
+        A template that cannot be used.
     RunError
         No such program.
     """
@@ -111,7 +111,7 @@ class CP2K:
                     field,
                     charge,
                     with_forces,
-                    # the first point does not begin from what a killed run left
+                    # the first point does not start from what a killed run left
                     start if start.is_file() and not keep else None,
                 )
             )

@@ -124,8 +124,9 @@ def load_engine(spec: str) -> Engine:
         any, e.g. ``'pyscf {"xc": "pbe0", "basis": "def2-svp"}'``: the keyword arguments of
         :class:`~aptnn_md.labels.engines.tblite.TBLite`,
         :class:`~aptnn_md.labels.engines.pyscf.PySCF` and
-        :class:`~aptnn_md.labels.engines.cp2k.CP2K`; or ``package.module:callable``, likewise, that
-        gives an ASE calculator (:class:`~aptnn_md.labels.engines.ase.ASEEngine`)
+        :class:`~aptnn_md.labels.engines.cp2k.CP2K`; or ``package.module:callable``, with
+        settings in the same way, that gives an ASE calculator
+        (:class:`~aptnn_md.labels.engines.ase.ASEEngine`)
 
     Raises
     ------

@@ -26,8 +26,8 @@ from ase import Atoms
 from aptnn_md.arrays import FloatArray
 from aptnn_md.errors import InputError
 from aptnn_md.labels.atomic_units import BOHR
+from aptnn_md.labels.frame_labels import Labels
 from aptnn_md.labels.importers.molecule import HESSIAN_UNIT, Molecule, check_masses
-from aptnn_md.labels.schemes import Labels
 from aptnn_md.targets import APT, PGT
 from aptnn_md.tensors import from_voigt
 

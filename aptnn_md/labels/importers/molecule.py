@@ -10,7 +10,7 @@ from ase import Atoms
 from aptnn_md.arrays import FloatArray
 from aptnn_md.errors import InputError
 from aptnn_md.labels.atomic_units import BOHR, HARTREE
-from aptnn_md.labels.schemes import Labels
+from aptnn_md.labels.frame_labels import Labels
 
 HESSIAN_UNIT = HARTREE / BOHR**2
 """Hartree/bohr² in eV/Å²."""

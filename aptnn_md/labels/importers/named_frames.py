@@ -14,9 +14,9 @@ from ase import Atoms
 from aptnn_md.arrays import FloatArray
 from aptnn_md.errors import InputError
 from aptnn_md.labels.checks import LIMITS, scale
+from aptnn_md.labels.frame_labels import Labels
 from aptnn_md.labels.importers.formats import read_frames
 from aptnn_md.labels.importers.options import ImportOptions, labels_of
-from aptnn_md.labels.schemes import Labels
 from aptnn_md.progress import log
 from aptnn_md.structure_labels import NAMES, FoundLabels, dipole_of, in_our_order, labels_in
 from aptnn_md.targets import APT, PGT, TARGETS, Target

@@ -11,7 +11,7 @@ from ase import Atoms
 
 from aptnn_md.arrays import FloatArray
 from aptnn_md.errors import InputError
-from aptnn_md.labels.schemes import Labels
+from aptnn_md.labels.frame_labels import Labels
 from aptnn_md.structures import charge_of
 
 DIPOLE_FIRST, DISPLACEMENT_FIRST = "dipole-first", "displacement-first"

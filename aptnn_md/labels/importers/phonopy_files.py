@@ -135,7 +135,7 @@ def _independent_atoms(path: Path, cell: Atoms) -> list[int]:
 
     try:
         return [int(atom) for atom in Symmetry(atoms).get_independent_atoms()]
-    except Exception as error:  # spglib finds no symmetry in cells that are none
+    except Exception as error:  # spglib raises what it likes for cells that are no crystals
         raise InputError(path, "structure", str(error) or "no symmetry", "a crystal") from error
 
 
@@ -159,7 +159,7 @@ def _read_yaml(path: Path) -> Any:
     content = PhonopyYaml()
     try:
         content.read(str(path))
-    except Exception as error:  # whatever is wrong with a text that is none of phonopy's
+    except Exception as error:  # its reader raises whatever a wrong text makes it run into
         raise InputError(
             path, "file", f"{type(error).__name__}: {error}", "a YAML file of phonopy"
         ) from error

@@ -25,6 +25,7 @@ import numpy as np
 from ase import Atoms
 
 from aptnn_md.errors import InputError
+from aptnn_md.labels.frame_labels import Labels
 from aptnn_md.labels.importers.formats import (
     first_lines,
     is_born,
@@ -37,7 +38,6 @@ from aptnn_md.labels.importers.gaussian_fchk import is_fchk, read_fchk
 from aptnn_md.labels.importers.named_frames import read_named
 from aptnn_md.labels.importers.options import ImportOptions, labels_of
 from aptnn_md.labels.importers.orca_hess import is_hess, read_hess
-from aptnn_md.labels.schemes import Labels
 from aptnn_md.structure_labels import labels_in
 from aptnn_md.targets import APT
 
