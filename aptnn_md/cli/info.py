@@ -95,7 +95,8 @@ def stream_facts(source: str) -> dict[str, Any]:
         facts["steps"] = f"{int(stream.step[0])} to {int(stream.step[-1])}"
         facts["picoseconds"] = float(stream.time[-1] - stream.time[0]) / 1000.0
     # numbers of each atom say little, and what is not there says nothing
-    left_out = ("atom_numbers", "atom_masses", "atom_groups", "start_positions", "start_cell")
+    left_out = ("atom_numbers", "atom_masses", "atom_groups", "atom_freedom")
+    left_out += ("start_positions", "start_cell")
     header = {
         name: value
         for name, value in asdict(stream.header).items()

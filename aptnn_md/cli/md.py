@@ -97,6 +97,7 @@ def run(arguments: argparse.Namespace) -> int:
     from aptnn_md.engines.ase.md import MDSettings, run_md
     from aptnn_md.potentials.loading import load_potential
     from aptnn_md.structure_files import read_structure
+    from aptnn_md.structures import total_charge
 
     settings = MDSettings(
         picoseconds=arguments.ps,
@@ -119,6 +120,7 @@ def run(arguments: argparse.Namespace) -> int:
         total_charge=arguments.total_charge,
         device=arguments.device,
     )
+    total_charge(atoms, arguments.total_charge)  # refuses a conflict before anything is written
     stream = Path(arguments.stream)
     checkpoint = arguments.checkpoint or stream.with_suffix(".checkpoint.npz")
     summary = run_md(

@@ -121,13 +121,17 @@ def run(arguments: argparse.Namespace) -> None:
     """Find the modes, print them, write what was asked for."""
     from aptnn_md import normal_modes as harmonic
     from aptnn_md.structure_files import read_structure
+    from aptnn_md.structures import Mobility
 
     molecule = harmonic.read_molecule(arguments.start)
     atoms = read_structure(arguments.start) if molecule is None else molecule.atoms
     # a module of the user beside the input; last, so that it hides nothing
     sys.path.append(os.getcwd())
     hessian = _hessian(arguments, atoms, molecule)
-    modes = harmonic.normal_modes(hessian, atoms.get_masses(), atoms.positions, atoms.pbc)
+    mobility = Mobility.of(atoms)
+    if not mobility.is_free:
+        print(f"constraints: {mobility.summary()}")
+    modes = harmonic.normal_modes(hessian, atoms.get_masses(), atoms.positions, atoms.pbc, mobility)
     volume = float(atoms.get_volume()) if atoms.pbc.all() else None
     apt, pgt = _tensors(arguments, atoms, molecule)
     infrared = harmonic.infrared_modes(modes, apt, volume)

@@ -19,7 +19,8 @@ from numpy.typing import NDArray
 from aptnn_md.arrays import FloatArray
 from aptnn_md.errors import InputError, RunError
 from aptnn_md.files import write_output
-from aptnn_md.progress import Progress
+from aptnn_md.progress import Progress, log
+from aptnn_md.structures import Mobility, mobile
 
 _FORMAT = "aptnn_md.hessian"
 _WRITE_SECONDS = 20.0
@@ -57,10 +58,17 @@ class _Differences:
     potential: str
     # of no displacement, then of each coordinate: forwards, backwards; NaN where not yet known
     forces: FloatArray = field(default_factory=lambda: np.zeros(0))
+    # (n_atoms,), which atoms are displaced; empty in files of earlier versions: all
+    mobile: NDArray[np.bool_] = field(default_factory=lambda: np.zeros(0, dtype=bool))
+
+    def __post_init__(self) -> None:
+        if not len(self.mobile):
+            self.mobile = np.ones(len(self.numbers), dtype=bool)
 
     @classmethod
     def of(cls, atoms: Atoms, start: FloatArray, delta: float, potential: str) -> _Differences:
         return cls(
+            mobile=mobile(atoms),
             numbers=np.asarray(atoms.numbers, dtype=np.int64),
             positions=atoms.positions.copy(),
             start=start,
@@ -74,7 +82,8 @@ class _Differences:
     @property
     def open(self) -> list[int]:
         """Numbers of displacements that are not known."""
-        return [int(n) for n in np.flatnonzero(np.isnan(self.forces[:, 0, 0]))]
+        displaced = np.concatenate([[True], np.repeat(self.mobile, 6)])
+        return [int(n) for n in np.flatnonzero(np.isnan(self.forces[:, 0, 0]) & displaced)]
 
     def displaced(self, number: int) -> FloatArray:
         """Positions of a displacement."""
@@ -88,10 +97,14 @@ class _Differences:
         n = 3 * len(self.numbers)
         pairs = self.forces[1:].reshape(n, 2, n)
         matrix = (pairs[:, 1] - pairs[:, 0]) / (2.0 * self.delta)
+        moves = np.repeat(self.mobile, 3)
+        matrix = np.where(np.outer(moves, moves), matrix, 0.0)
         return Hessian(
             matrix=0.5 * (matrix + matrix.T),
             positions=self.positions,
-            largest_force=float(np.linalg.norm(self.forces[0], axis=1).max()),
+            largest_force=float(
+                np.linalg.norm(self.forces[0][self.mobile], axis=1).max(initial=0.0)
+            ),
             asymmetry=float(np.abs(matrix - matrix.T).max()),
         )
 
@@ -120,7 +133,7 @@ class _Differences:
 
     def check_same(self, path: Path, found: _Differences) -> None:
         """Refuse a file of another calculation."""
-        for name in ("numbers", "cell", "pbc", "start", "delta", "potential"):
+        for name in ("numbers", "cell", "pbc", "start", "delta", "potential", "mobile"):
             mine, theirs = getattr(self, name), getattr(found, name)
             if name in ("cell", "start", "delta"):
                 same = np.shape(mine) == np.shape(theirs)
@@ -128,7 +141,7 @@ class _Differences:
             else:
                 same = np.array_equal(mine, theirs)
             if not same:
-                what = "positions" if name == "start" else name
+                what = {"start": "positions", "mobile": "fixed atoms"}.get(name, name)
                 short = isinstance(mine, str | float)
                 raise InputError(
                     path,
@@ -139,7 +152,7 @@ class _Differences:
 
 
 def relaxed(atoms: Atoms, largest_force: float = 1e-3, max_steps: int = 1000) -> Atoms:
-    """A copy of ``atoms`` at the nearest minimum of its potential; the cell stays.
+    """A copy of ``atoms`` at the nearest minimum of its potential; cell and constraints stay.
 
     Parameters
     ----------
@@ -178,9 +191,14 @@ def finite_difference_hessian(
 ) -> Hessian:
     """Hessian from 6 N + 1 force evaluations, with central differences.
 
+    Fixed atoms are not displaced: their rows and columns are zero, which is the partial Hessian of
+    :func:`aptnn_md.normal_modes.normal_modes`.
+
     Parameters
     ----------
-    atoms : structure with a calculator; its constraints are ignored
+    atoms : structure with a calculator; the ``mobile`` atoms of it are displaced
+        (:func:`aptnn_md.structures.mobile`). Constraints between atoms, such as rigid bonds, are
+        ignored, which the log says
     delta : displacement, Å
     relax : go to the energy minimum first, to this largest force, eV/Å
     checkpoint : file for what is known so far; where it exists, only what is missing is computed,
@@ -197,19 +215,24 @@ def finite_difference_hessian(
     """
     if not (math.isfinite(delta) and delta > 0):
         raise InputError("finite differences", "displacement", delta, "a positive number, Å")
-    free = atoms.copy()
-    free.calc = atoms.calc
-    free.set_constraint()
+    start = atoms.copy()
+    start.calc = atoms.calc
+    ignored = [name for name in Mobility.of(atoms).unaccounted if "FixCom" not in name]
+    if ignored:
+        log.warning("normal modes: %s: ignored", ", ".join(ignored))
+        start.set_constraint([c for c in atoms.constraints if type(c).__name__ not in ignored])
     path = None if checkpoint is None else Path(checkpoint)
-    known = _Differences.of(free, free.positions.copy(), delta, potential)
+    known = _Differences.of(start, start.positions.copy(), delta, potential)
     if path is not None and path.exists():
         saved = _Differences.read(path)
         known.check_same(path, saved)
         known = saved
-        free.positions = known.positions
     elif relax is not None:
-        free = relaxed(free, relax)
-        known = _Differences.of(free, known.start, delta, potential)
+        known = _Differences.of(relaxed(start, relax), known.start, delta, potential)
+    free = start.copy()
+    free.calc = atoms.calc
+    free.set_constraint()
+    free.positions = known.positions
     _complete(known, free, path)
     return known.hessian()
 

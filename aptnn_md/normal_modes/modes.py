@@ -9,6 +9,7 @@ import numpy as np
 
 from aptnn_md.arrays import AnyArray, FloatArray
 from aptnn_md.errors import InputError
+from aptnn_md.structures import Mobility
 from aptnn_md.units import AMU_A2_PER_FS2_EV, WAVENUMBER_PER_ANGULAR_FREQUENCY
 
 _STRAIGHT = 1e-8
@@ -65,11 +66,14 @@ def normal_modes(
     masses: FloatArray,
     positions: FloatArray,
     pbc: Sequence[bool] | bool = False,
+    mobility: Mobility | None = None,
 ) -> NormalModes:
     """Normal modes of a Hessian.
 
     Translations are projected out, and without periodic boundaries rotations too: at the end
     there are 3 N - 6 modes of a molecule (3 N - 5 of a linear one), or 3 N - 3 of a crystal at Γ.
+    Fixed atoms stay where they are (partial Hessian): modes are of what can move, and only rigid
+    motions that the fixed atoms allow are projected out.
 
     Parameters
     ----------
@@ -77,6 +81,8 @@ def normal_modes(
     masses : (n_atoms,) amu
     positions : (n_atoms, 3) Å
     pbc : periodic directions; any makes it a crystal
+    mobility : what constraints let move; None: everything. Of a ``hessian`` only what concerns
+        that is used
 
     Raises
     ------
@@ -96,8 +102,12 @@ def normal_modes(
     root = np.repeat(np.sqrt(masses), 3)
     dynamical = 0.5 * (hessian + hessian.T) / np.outer(root, root)
     rigid = rigid_motions(masses, positions, rotations=not np.any(pbc))
-    # an orthonormal basis of all motions but these
-    inner = np.linalg.svd(rigid)[2][len(rigid) :]
+    allowed = np.eye(3 * n_atoms)
+    if mobility is not None and not mobility.is_free:
+        allowed = _allowed(mobility.projectors)
+        rigid = _within(rigid, allowed)
+    # an orthonormal basis of all motions that are allowed but these
+    inner = np.linalg.svd(rigid @ allowed.T)[2][len(rigid) :] @ allowed if len(rigid) else allowed
     values, vectors = np.linalg.eigh(inner @ dynamical @ inner.T)
     return NormalModes(
         _wavenumbers(values),
@@ -118,6 +128,25 @@ def rigid_motions(masses: FloatArray, positions: FloatArray, rotations: bool = T
     _, size, basis = np.linalg.svd(flat, full_matrices=False)
     # a straight molecule turns about two axes, an atom about none
     return np.asarray(basis[size > _STRAIGHT * size.max()])
+
+
+def _allowed(projectors: FloatArray) -> FloatArray:
+    """Orthonormal basis (n, 3 n_atoms) of the directions that projectors (n_atoms, 3, 3) keep."""
+    rows = []
+    for k, projector in enumerate(projectors):
+        values, vectors = np.linalg.eigh(projector)
+        for vector in vectors.T[values > 0.5]:
+            row = np.zeros((len(projectors), 3))
+            row[k] = vector
+            rows.append(row.ravel())
+    return np.array(rows).reshape(-1, 3 * len(projectors))
+
+
+def _within(rigid: FloatArray, allowed: FloatArray) -> FloatArray:
+    """Those combinations of orthonormal ``rigid`` motions that lie in the space of ``allowed``."""
+    outside = rigid - rigid @ allowed.T @ allowed
+    combinations, sizes, _ = np.linalg.svd(outside, full_matrices=False)
+    return np.asarray(combinations.T[sizes < np.sqrt(_STRAIGHT)] @ rigid)
 
 
 def _wavenumbers(squares: AnyArray) -> FloatArray:

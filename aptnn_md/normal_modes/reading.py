@@ -11,13 +11,17 @@ from ase.vibrations import VibrationsData
 
 from aptnn_md.arrays import FloatArray
 from aptnn_md.errors import InputError
-from aptnn_md.labels.importers.formats import first_lines
+from aptnn_md.labels.importers.formats import first_lines, is_of_program
 from aptnn_md.labels.importers.gaussian_fchk import is_fchk, read_fchk
 from aptnn_md.labels.importers.molecule import Molecule
 from aptnn_md.labels.importers.orca_hess import is_hess, read_hess
 from aptnn_md.labels.importers.reading import read_labels
 from aptnn_md.normal_modes.differences import read_differences
+from aptnn_md.structure_files import read_structures
+from aptnn_md.structure_labels import labels_in
+from aptnn_md.structures import mobile
 from aptnn_md.targets import APT, PGT, TARGETS
+from aptnn_md.training.dataset import read_labelled
 
 _SAME_POSITIONS = 0.01
 _FORMATS = (
@@ -28,14 +32,16 @@ _FORMATS = (
 
 def read_molecule(path: str | os.PathLike[str]) -> Molecule | None:
     """Structure, masses, Hessian and tensors from Gaussian's ``.fchk`` or ORCA's ``.hess``; None
-    for files of other programs.
+    for other files, and where there is none.
 
     Raises
     ------
     InputError
-        No such file, or one that is not complete.
+        A file that is not complete.
     """
     file = Path(path)
+    if not file.is_file():
+        return None  # also ASE's file@index
     lines = first_lines(file)
     if is_fchk(file, lines):
         return read_fchk(file, with_labels=False)
@@ -135,14 +141,23 @@ def read_polarizability_gradients(path: str | os.PathLike[str], atoms: Atoms) ->
 
 def has_target(path: str | os.PathLike[str], target: str) -> bool:
     """Whether a labelled file, not ``.npy``, has tensors of that target in its last frame."""
-    return Path(path).suffix != ".npy" and target in _last_frame(Path(path))[1]
+    file = Path(path)
+    if file.suffix == ".npy":
+        return False
+    of_program = _of_program(file)
+    if of_program is not None:
+        return target in of_program[1]
+    return labels_in(read_structures(file)[-1], target) is not None
 
 
-def _last_frame(path: Path) -> tuple[Atoms, dict[str, FloatArray]]:
-    """Structure and tensors of the last frame of a file with labels."""
+def _of_program(path: Path) -> tuple[Atoms, dict[str, FloatArray]] | None:
+    """Structure and tensors of the last frame of another program's output; None for frames that
+    carry tensors under a name."""
     molecule = read_molecule(path)
     if molecule is not None:
         return molecule.atoms, molecule.labels.tensors
+    if not path.is_file() or not is_of_program(first_lines(path)):
+        return None
     atoms, labels = read_labels(path)[-1]
     return atoms, labels.tensors
 
@@ -152,15 +167,24 @@ def _of_target(path: Path, atoms: Atoms, target: str) -> FloatArray:
     if path.suffix == ".npy":
         tensors = _of_numpy(path)
     else:
-        of_file, found = _last_frame(path)
+        of_file, tensors = _labelled(path, target)
         _check_atoms(path, of_file, atoms)
-        if target not in found:
-            have = ", ".join(found) or "none"
-            raise InputError(path, target, f"no such tensors (there are: {have})", f"{target}")
-        tensors = found[target]
     if tensors.shape != shape or not np.isfinite(tensors).all():
         raise InputError(path, target, f"shape {tensors.shape}", f"{shape}, all finite")
     return tensors
+
+
+def _labelled(path: Path, target: str) -> tuple[Atoms, FloatArray]:
+    """Structure and tensors of the last frame of a file with labels."""
+    of_program = _of_program(path)
+    if of_program is None:
+        frame = read_labelled(path, target)[-1]
+        return frame.atoms, frame.tensors
+    atoms, found = of_program
+    if target not in found:
+        have = ", ".join(found) or "none"
+        raise InputError(path, target, f"no such tensors (there are: {have})", target)
+    return atoms, found[target]
 
 
 def _of_numpy(path: Path) -> FloatArray:
@@ -177,9 +201,14 @@ def _of_ase(path: Path, atoms: Atoms) -> FloatArray:
     except Exception as error:  # ASE's reader raises whatever its parsing runs into
         raise InputError(path, "Hessian", error, "a file of ASE's VibrationsData") from error
     _check_atoms(path, data.get_atoms(), atoms)
-    if len(indices) != len(atoms):
-        raise InputError(path, "atoms that move", len(indices), f"all {len(atoms)}")
-    return np.asarray(hessian, dtype=np.float64)
+    moves = np.flatnonzero(mobile(atoms))
+    if not np.array_equal(np.sort(indices), moves):
+        found, expected = f"{len(indices)} atoms", f"the {len(moves)} that the structure lets move"
+        raise InputError(path, "atoms that move", found, f"{expected}: fix or free the others")
+    coordinates = (3 * np.asarray(indices)[:, None] + np.arange(3)).ravel()
+    full = np.zeros((3 * len(atoms), 3 * len(atoms)))
+    full[np.ix_(coordinates, coordinates)] = hessian
+    return full
 
 
 def _of_phonopy(path: Path) -> FloatArray:

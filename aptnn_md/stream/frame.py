@@ -32,6 +32,7 @@ from aptnn_md.errors import InputError
 from aptnn_md.provenance import command_line
 from aptnn_md.stream.header import StreamHeader
 from aptnn_md.stream.layout import StreamFrame
+from aptnn_md.structures import Mobility
 from aptnn_md.targets import APT, TARGETS, Target, Tensors
 from aptnn_md.tensors import largest_deviation
 
@@ -134,6 +135,8 @@ class FrameRates:
     beads_too : also the dipole rate of every bead
     velocities : also the velocities of all atoms, those of the centroids for path integrals
     variable_cell : also the volume of each frame
+    mobility : what constraints let move; ``f_sum`` is of that, and there is none where velocities
+        of atoms depend on each other in an unknown way. None: everything moves
     """
 
     partition: Partition
@@ -142,6 +145,12 @@ class FrameRates:
     beads_too: bool = False
     velocities: bool = False
     variable_cell: bool = False
+    mobility: Mobility | None = None
+
+    @property
+    def has_f_sum(self) -> bool:
+        """Whether what the constraints let move is known."""
+        return self.mobility is None or not self.mobility.unaccounted
 
     def needs(self, estimators: Collection[str] = ()) -> tuple[bool, bool]:
         """Whether tensors are needed at the beads, and at the centroid.
@@ -170,7 +179,7 @@ class FrameRates:
         if self.variable_cell:
             fields["volume"] = None
         if self.velocities:
-            fields |= atom_fields(atoms, self.partition)
+            fields |= atom_fields(atoms, self.partition, self.mobility)
         return StreamHeader.for_atoms(atoms, **(fields | constants))
 
     def frame(
@@ -212,9 +221,13 @@ class FrameRates:
         """Arrays that APTs give without velocities: ``f_sum``, and ``extrapolation`` of a
         committee.
         """
-        apt, _, snapshot = instant.seen_by(self.estimators[0], APT)
-        of_beads = self.partition.f_sums(apt.mean(axis=0), self.masses, snapshot)
-        arrays: dict[str, FloatArray] = {"f_sum": of_beads.mean(axis=0)}
+        arrays: dict[str, FloatArray] = {}
+        if self.has_f_sum:
+            members_apt, _, snapshot = instant.seen_by(self.estimators[0], APT)
+            apt = members_apt.mean(axis=0)
+            if self.mobility is not None:
+                apt = self.mobility.restrict(apt)
+            arrays["f_sum"] = self.partition.f_sums(apt, self.masses, snapshot).mean(axis=0)
         members = instant.tensors[APT.name]
         if len(members) > 1:
             arrays["extrapolation"] = np.asarray(largest_deviation(members))
@@ -232,7 +245,7 @@ class FrameRates:
         ----------
         committee_sizes : name of each target that the model gives -> number of its members
         """
-        names = ["f_sum"]
+        names = ["f_sum"] if self.has_f_sum else []
         for name, n_members in committee_sizes.items():
             rate_name = TARGETS[name].rate_name
             names += [f"{rate_name}/{estimator}" for estimator in self.estimators]
@@ -242,10 +255,18 @@ class FrameRates:
         return (*names, "dipole_rate_beads") if self.beads_too else tuple(names)
 
 
-def atom_fields(atoms: Atoms, partition: Partition) -> dict[str, Any]:
+def atom_fields(
+    atoms: Atoms, partition: Partition, mobility: Mobility | None = None
+) -> dict[str, Any]:
     """Fields of :class:`aptnn_md.stream.StreamHeader` that a stream with velocities needs."""
     groups = partition.atom_groups
+    freedom: tuple[float, ...] = ()
+    if mobility is not None and not mobility.is_free:
+        # of bonds and the like it is not known whose freedom they take
+        known = not mobility.unaccounted
+        freedom = tuple(mobility.atoms.tolist()) if known else (-1.0,) * len(atoms)
     return {
+        "atom_freedom": freedom,
         "atom_numbers": tuple(int(z) for z in atoms.numbers),
         "atom_masses": tuple(float(m) for m in atoms.get_masses()),
         "atom_groups": tuple(int(g) for g in groups.index),

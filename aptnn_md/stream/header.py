@@ -41,6 +41,8 @@ class StreamHeader:
     atom_numbers, atom_masses : of each atom, masses in amu; a stream with velocities has them
     atom_groups, atom_labels : group of each atom, counted from 0, and the groups' labels. Where
         ``groups`` are motions of groups of atoms these are the groups of atoms
+    atom_freedom : directions in which each atom can move, 0 to 3, in a stream with velocities;
+        empty where all can move in all, -1 where constraints between atoms leave it unknown
     start_positions, start_cell : (n_atoms, 3) and (3, 3), Å, of the structure in which groups were
         found, where a restart could not know it otherwise
     system : digest of atomic numbers and masses in order; see :meth:`for_atoms`
@@ -73,6 +75,7 @@ class StreamHeader:
     atom_masses: tuple[float, ...] = ()
     atom_groups: tuple[int, ...] = ()
     atom_labels: tuple[str, ...] = ()
+    atom_freedom: tuple[float, ...] = ()
     start_positions: tuple[tuple[float, ...], ...] = ()
     start_cell: tuple[tuple[float, ...], ...] = ()
     system: str = ""
@@ -154,11 +157,12 @@ class StreamHeader:
             expected = f"at most {VERSION}, the version aptnn_md {__version__} knows"
             raise InputError(where, "format version", _shown(version), expected)
         known = {f.name for f in fields(cls)}
+        fields_of_atoms = [name for name in known if name.startswith("atom_")]
         try:
             values = {name: value for name, value in attributes.items() if name in known}
             for name in ("estimators", "groups"):
                 values[name] = tuple(values[name])
-            for name in ("atom_numbers", "atom_masses", "atom_groups", "atom_labels"):
+            for name in fields_of_atoms:
                 values[name] = tuple(values.get(name, ()))
             for name in ("start_positions", "start_cell"):
                 values[name] = tuple(tuple(vector) for vector in values.get(name, ()))

@@ -19,6 +19,7 @@ from aptnn_md.models.tensor_network import TensorNetwork, fresh_model
 from aptnn_md.prediction.model_file import Checkpoint, load_checkpoint, model_path, save_checkpoint
 from aptnn_md.prediction.predictor import Predictor
 from aptnn_md.progress import Progress
+from aptnn_md.structures import total_charge
 from aptnn_md.targets import TARGETS, targets_of
 from aptnn_md.training.dataset import (
     LabelledFrame,
@@ -283,6 +284,7 @@ def _card(
         "training_data": job.data.name,
         "training_data_sha256": file_sha256(job.data),
         "training_frames": len(training),
+        "charges": sorted({total_charge(frame.atoms) for frame in training}),
         "training_atoms": _single(n_labelled),
         "start_from": (
             None if start is None else f"{Path(job.start_from).name} {start.sha256[:12]}"

@@ -49,6 +49,7 @@ def write_input(
     system_prefix="",
     after="",
     fixcom="True",
+    extra_motion="",
     stride=1,
     pbc=True,
     smotion="",
@@ -73,7 +74,7 @@ def write_input(
     <ensemble><temperature units='kelvin'> {temperature} </temperature>
       <pressure units='megapascal'> 10 </pressure></ensemble>
     <motion mode='dynamics'>
-      <fixcom> {fixcom} </fixcom>
+      <fixcom> {fixcom} </fixcom>{extra_motion}
       <dynamics mode='{mode}'>
         <timestep units='femtosecond'> {timestep} </timestep>
         {thermostat}{barostat}{extra_dynamics}

@@ -23,13 +23,14 @@ from ase.md.verlet import VelocityVerlet
 
 from aptnn_md.atoms.partition import Partition, parse_groups
 from aptnn_md.engines.ase.energy_monitor import EnergyMonitor
-from aptnn_md.engines.ase.observer import StreamObserver
+from aptnn_md.engines.ase.observer import StreamObserver, temperature
 from aptnn_md.engines.ase.restart import Checkpoint, DynamicsState
 from aptnn_md.errors import InputError, RunError
 from aptnn_md.progress import Progress, log
 from aptnn_md.spectra.analysis.convergence import Monitor
 from aptnn_md.spectra.analysis.stopping import ConvergenceStop
 from aptnn_md.stream import StreamReader
+from aptnn_md.structures import calculator_charge, charge_of
 
 THERMOSTATS = ("bussi", "langevin", "none")
 """Ways to keep the temperature; see :class:`MDSettings`."""
@@ -157,6 +158,9 @@ def run_md(
     RunError
         The run cannot go on, e.g. full disk; stream and checkpoint on disk are whole.
     """
+    charge = charge_of(atoms)  # of frame and potential, which must agree
+    if charge and calculator_charge(atoms.calc) is None:
+        log.info("charge %g e; the potential does not say which it is for", charge)
     if isinstance(groups, str):
         # from the start, also when the run goes on from where molecules may have changed
         groups = parse_groups(groups, atoms)
@@ -208,10 +212,12 @@ def make_dynamics(atoms: Atoms, settings: MDSettings) -> MolecularDynamics:
     if not atoms.constraints and len(atoms) > 1:
         atoms.set_constraint(FixCom())
     if not np.any(atoms.get_momenta()):
+        log.info("velocities drawn at random at %g K: the start has none", settings.temperature)
         width = np.sqrt(units.kB * settings.temperature * atoms.get_masses())
         atoms.set_momenta(rng.normal(size=(len(atoms), 3)) * width[:, None])
     else:
         atoms.set_momenta(atoms.get_momenta())  # through the constraint
+        log.info("velocities of the start, %.4g K", temperature(atoms))
     timestep = settings.timestep * units.fs
     if settings.thermostat == "bussi":
         return Bussi(atoms, timestep, settings.temperature, settings.tau * units.fs, rng=rng)

@@ -22,8 +22,10 @@ from aptnn_md.prediction.interface import (
     as_predictor,
     predictor_name,
 )
+from aptnn_md.progress import log
 from aptnn_md.stream import StreamWriter
 from aptnn_md.stream.frame import FrameRates, Instant
+from aptnn_md.structures import Mobility, degrees_of_freedom
 from aptnn_md.targets import Tensors
 
 
@@ -110,6 +112,7 @@ class StreamObserver:
             np.asarray(atoms.get_masses(), dtype=np.float64),
             velocities=velocities,
             variable_cell=periodic and variable_cell,
+            mobility=_mobility(atoms),
         )
         self._next_step = self.first_step + _next_call(dynamics.nsteps, stride)
         constants = {
@@ -190,15 +193,32 @@ def temperature(atoms: Atoms) -> float:
     """Instantaneous temperature, K, of the motion relative to the centre of mass.
 
     With N free atoms the centre of mass takes 3 of 3 N degrees of freedom, whether a thermostat
-    moves it or it rests, so 3 N - 3 remain. With constraints it is ASE's count.
+    moves it or it rests, so 3 N - 3 remain. With constraints it is what they leave
+    (:class:`aptnn_md.structures.Mobility`).
     """
     momenta = atoms.get_momenta()
     kinetic = 0.5 * float((momenta * atoms.get_velocities()).sum())
-    freedom = float(atoms.get_number_of_degrees_of_freedom())
+    freedom = degrees_of_freedom(atoms) if atoms.constraints else 3.0 * len(atoms)
     if not atoms.constraints and len(atoms) > 1:
         kinetic -= 0.5 * float((momenta.sum(axis=0) ** 2).sum()) / float(atoms.get_masses().sum())
         freedom -= 3.0
     return 2.0 * kinetic / (freedom * units.kB)
+
+
+def _mobility(atoms: Atoms) -> Mobility | None:
+    """What the constraints of a run let move, said once in the log."""
+    if not atoms.constraints:
+        return None
+    mobility = Mobility.of(atoms)
+    if mobility.unaccounted:
+        log.warning(
+            "%s: the f-sum of what can move is not known, so the stream has none and spectra have "
+            "no f-sum rule",
+            ", ".join(mobility.unaccounted),
+        )
+    elif not mobility.is_free:
+        log.info("%s: the f-sum is that of what can move", mobility.summary())
+    return mobility
 
 
 def _next_call(n_steps: int, stride: int) -> int:

@@ -22,6 +22,7 @@ from ipi.utils.units import Constants, UnitMap
 
 from aptnn_md.arrays import FloatArray, IntArray
 from aptnn_md.errors import InputError
+from aptnn_md.structures import Mobility
 
 # i-PI's own constants, so that what a user wrote in Å and fs comes back as it was written
 BOHR = 1.0 / float(UnitMap["length"]["angstrom"])
@@ -95,6 +96,22 @@ def temperature(system: Any) -> float:
         kinetic -= 0.5 * float((momentum**2 / mass).sum())
         freedom -= 3
     return 2.0 * kinetic / (freedom * n_beads * KELVIN)
+
+
+def mobility(system: Any) -> Mobility:
+    """What i-PI's own ``fixatoms`` and ``fixcom`` let move.
+
+    A centre of mass that is held is accounted for in classical runs; of path integrals it is the
+    centroid's alone, and where Σᵢ Pᵢ = 0 it makes no difference.
+    """
+    beads, motion = system.beads, dynamics(system)
+    n_atoms = int(beads.natoms)
+    free = np.ones(3 * n_atoms)
+    free[np.asarray(motion.fixatoms_dof, dtype=np.int64)] = 0.0
+    projectors = free.reshape(n_atoms, 3, 1) * np.eye(3)
+    masses = dstrip(beads.m)
+    held = bool(motion.fixcom) and free.all() and int(beads.nbeads) == 1
+    return Mobility(projectors, masses / masses.sum() if held else None, 0, ())
 
 
 def template(system: Any) -> Atoms:

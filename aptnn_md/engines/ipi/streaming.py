@@ -108,6 +108,7 @@ class SystemStream:
             settings.beads_too,
             settings.velocities,
             ipi_state.variable_cell(system),
+            ipi_state.mobility(system),
         )
         self.source = source(self.atoms, system)
         self.source.check(*self.frames.needs())

@@ -49,6 +49,12 @@ def is_phonopy_yaml(lines: list[str]) -> bool:
     return any(line.rstrip() == "phonopy:" for line in lines)
 
 
+def is_of_program(lines: list[str]) -> bool:
+    """Whether a file that begins with these lines is one of VASP or phonopy that may hold Born
+    effective charges by itself."""
+    return is_vasprun(lines) or is_outcar(lines) or is_phonopy_yaml(lines)
+
+
 def is_born(lines: list[str]) -> bool:
     """Whether a file that begins with these lines is phonopy's ``BORN``: nine numbers on each line
     but the first."""

@@ -29,9 +29,9 @@ from aptnn_md.labels.frame_labels import Labels
 from aptnn_md.labels.importers.formats import (
     first_lines,
     is_born,
+    is_of_program,
     is_outcar,
     is_phonopy_yaml,
-    is_vasprun,
     read_frames,
 )
 from aptnn_md.labels.importers.gaussian_fchk import is_fchk, read_fchk
@@ -71,8 +71,7 @@ def read_labels(path: Path, options: ImportOptions | None = None) -> list[tuple[
     if options.structure is None and is_born(lines):
         expected = "the primitive cell of this BORN file: POSCAR or phonopy.yaml"
         raise InputError("options", "--structure", f"nothing with {path}", expected)
-    by_program = is_vasprun(lines) or is_outcar(lines) or is_phonopy_yaml(lines)
-    if options.structure is not None or (by_program and not options.keys):
+    if options.structure is not None or (is_of_program(lines) and not options.keys):
         return _read_born_charges(path, lines, options)
     return read_named(path, options)
 

@@ -27,10 +27,11 @@ def report_velocities(spectrum: VelocitySpectrum) -> list[str]:
         lines.append(f"velocities of the centroids of {spectrum.n_beads} beads")
     lines.append("group                 atoms   degrees of freedom   expected    ratio")
     for label, freedom in spectrum.freedom.items():
+        expected = np.nan if freedom.expected is None else freedom.expected
         lines.append(
             f"{label or _TOTAL:<20s} {freedom.n_atoms:6d}   {freedom.found:9.2f} ± "
-            f"{freedom.standard_error:<6.2g} {freedom.expected:10.2f} "
-            f"{freedom.found / freedom.expected if freedom.expected else np.nan:8.4f}"
+            f"{freedom.standard_error:<6.2g} {expected:10.2f} "
+            f"{freedom.found / expected if expected else np.nan:8.4f}"
         )
     return [*lines, *(f"note: {note}" for note in spectrum.notes)]
 

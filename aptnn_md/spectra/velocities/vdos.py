@@ -41,13 +41,14 @@ class Freedom:
     ----------
     n_atoms : number of atoms
     found, standard_error : integral of the spectrum
-    expected : 3 for each atom, less the share of a centre of mass at rest
+    expected : 3 for each atom, less what is fixed and the share of a centre of mass at rest; None
+        where constraints between atoms leave it unknown
     """
 
     n_atoms: int
     found: float
     standard_error: float
-    expected: float
+    expected: float | None
 
 
 @dataclass(frozen=True, eq=False)
@@ -92,6 +93,7 @@ class _Atoms:
     masses: FloatArray
     labels: tuple[str, ...]
     index: IntArray
+    freedom: FloatArray
 
 
 def velocity_spectrum(
@@ -219,7 +221,8 @@ def _atoms(where: str, header: StreamHeader, by: str, merge: Sequence[str]) -> _
     if merge:
         merged = merge_groups(labels, merge)
         labels, index = merged.labels, merged.index[index]
-    return _Atoms(np.array(header.atom_masses), labels, np.asarray(index, dtype=np.int64))
+    freedom = np.array(header.atom_freedom or (3.0,) * header.n_atoms)
+    return _Atoms(np.array(header.atom_masses), labels, np.asarray(index, dtype=np.int64), freedom)
 
 
 def _result(
@@ -241,12 +244,23 @@ def _result(
     for number, label in [(-1, TOTAL), *enumerate(atoms.labels)]:
         inside = (atoms.index == number) | (number < 0)
         curve = scaled[TOTAL] if number < 0 else groups[label]
-        expected = 3.0 * float(inside.sum())
-        if resting:
-            expected -= 3.0 * float(atoms.masses[inside].sum() / total_mass)
+        expected: float | None = float(atoms.freedom[inside].sum())
+        if (atoms.freedom < 0.0).any():
+            expected = None
+        elif resting:
+            expected = atoms.freedom[inside].sum() - 3.0 * float(
+                atoms.masses[inside].sum() / total_mass
+            )
         integral = curve.integral(0.0, float(plan.wavenumber[-1]))
         freedom[label] = Freedom(int(inside.sum()), *integral, expected)
     notes = [stride_note(header.masses, plan.spacing)]
+    if (atoms.freedom < 0.0).any():
+        notes.append(
+            "rigid bonds or other constraints between atoms: the degrees of freedom that they "
+            "leave to each group are not known"
+        )
+    elif n_fixed := int((atoms.freedom == 0.0).sum()):
+        notes.append(f"{n_fixed} atoms are fixed: their degrees of freedom are not expected")
     if resting:
         notes.append("the centre of mass rests: its three degrees of freedom are not expected")
     return VelocitySpectrum(

@@ -190,3 +190,17 @@ def test_bead_estimator_obeys_the_sum_rule(tmp_path, monkeypatch):
     error = of_molecules.std(ddof=1) / len(of_molecules) ** 0.5
     assert error < 0.025
     assert abs(of_molecules.mean() - 1.0) < 4 * error
+
+
+@pytest.mark.parametrize("n_beads", [1, 3])
+def test_fixed_atoms_of_i_pi_are_not_in_the_f_sum(n_beads, tmp_path, monkeypatch):
+    options = {"mode": "nvt", "thermostat": PILE if n_beads > 1 else SVR, "fixcom": "False"}
+    options["extra_motion"] = "<fixatoms> [0, 1, 2] </fixatoms>"
+    stream, checkpoints = run_toy(
+        tmp_path, monkeypatch, ("bead",), n_beads=n_beads, steps=6, **options, groups="all"
+    )
+    masses = toy_molecules.structure(2).get_masses()
+    for frame, checkpoint in zip(stream.read("f_sum"), checkpoints, strict=True):
+        apt = bead_tensors(checkpoint)
+        moving = (apt**2 / masses[:, None, None])[:, 3:].sum() / (3.0 * n_beads)
+        assert frame[0] == pytest.approx(moving, rel=1e-5)

@@ -1,0 +1,94 @@
+"""Runs with constraints: f-sum, temperature and degrees of freedom are of what can move."""
+
+from __future__ import annotations
+
+import helpers.toy_molecules as toy
+import numpy as np
+import pytest
+from ase import units
+from ase.constraints import FixAtoms, FixBondLengths, FixCartesian
+
+from aptnn_md.engines.ase.calculator import APTCalculator
+from aptnn_md.engines.ase.md import MDSettings, run_md
+from aptnn_md.engines.ase.observer import temperature
+from aptnn_md.spectra.velocities.output import report_velocities
+from aptnn_md.spectra.velocities.vdos import velocity_spectrum
+from aptnn_md.stream import StreamReader
+from aptnn_md.units import AMU_A2_PER_FS2_EV, BOLTZMANN_EV_PER_K
+
+KELVIN = 300.0
+
+
+def run(path, *constraints, n_molecules=6, n_steps=7000, **options):
+    atoms = toy.structure(n_molecules, temperature=KELVIN, pbc=True)
+    atoms.calc = APTCalculator(toy.Tensors(), toy.Potential())
+    atoms.set_constraint(list(constraints))
+    settings = MDSettings(
+        picoseconds=n_steps * 5e-4, thermostat="langevin", friction=30.0, stride=3, seed=5
+    )
+    run_md(atoms, path, settings, **options)
+    return atoms
+
+
+def f_sum_ratio(path):
+    """⟨|Ṁ|²⟩ over what the f-sum says it is, and its standard error from 30 blocks."""
+    reader = StreamReader(path)
+    squares = (reader.dipole_rate().sum(axis=1) ** 2).sum(axis=1)
+    strength = reader.read("f_sum").sum(axis=1).mean()
+    scale = 3.0 * BOLTZMANN_EV_PER_K * KELVIN / AMU_A2_PER_FS2_EV * strength
+    blocks = np.array([block.mean() for block in np.array_split(squares[100:], 30)]) / scale
+    return blocks.mean(), blocks.std(ddof=1) / np.sqrt(len(blocks))
+
+
+@pytest.mark.parametrize(
+    "constraint",
+    [FixAtoms(range(9)), FixCartesian([0, 1, 3, 4, 7, 10, 13], (True, False, True))],
+    ids=["half the atoms fixed", "some directions fixed"],
+)
+def test_f_sum_is_of_what_can_move(tmp_path, constraint):
+    run(tmp_path / "s", constraint, groups="element")
+    ratio, error = f_sum_ratio(tmp_path / "s")
+    assert error < 0.1
+    assert abs(ratio - 1.0) < 4.0 * error
+
+
+def test_temperature_is_of_what_can_move(tmp_path):
+    atoms = run(tmp_path / "s", FixAtoms(range(9)), n_steps=6)
+    kinetic = 0.5 * (atoms.get_momenta() ** 2 / atoms.get_masses()[:, None]).sum()
+    assert temperature(atoms) == pytest.approx(2.0 * kinetic / (27 * units.kB))
+
+
+def test_a_held_centre_of_mass_is_accounted_for_in_a_charged_system(tmp_path):
+    class Ions:
+        name = "ions"
+
+        def __call__(self, atoms):
+            return toy.polar_tensors(atoms.positions) + np.eye(3) / 3.0  # a charge e a molecule
+
+    atoms = toy.structure(2, temperature=KELVIN, pbc=True)
+    atoms.calc = APTCalculator(Ions(), toy.Potential())
+    run_md(atoms, tmp_path / "s", MDSettings(picoseconds=0.003, stride=1, seed=1))
+    found = StreamReader(tmp_path / "s").read("f_sum")[-1, 0]
+    apt, masses = Ions()(atoms), atoms.get_masses()
+    free = (apt**2 / masses[:, None, None]).sum() / 3.0
+    assert found == pytest.approx(free - 2.0**2 / masses.sum(), rel=1e-5)  # Q²/M
+
+
+def test_rigid_bonds_have_no_f_sum_and_a_sentence_says_so(tmp_path, caplog):
+    bonds = FixBondLengths([[3 * k, 3 * k + 1] for k in range(6)])
+    run(tmp_path / "s", bonds, n_steps=1200, velocities=True)
+    assert "FixBondLengths: the f-sum of what can move is not known" in caplog.text
+    assert "f_sum" not in StreamReader(tmp_path / "s").arrays
+    spectrum = velocity_spectrum([tmp_path / "s"], resolution=300.0)
+    assert spectrum.freedom[""].expected is None
+    assert any("rigid bonds" in line for line in report_velocities(spectrum))
+
+
+def test_degrees_of_freedom_of_velocity_spectra(tmp_path):
+    run(tmp_path / "s", FixAtoms(range(9)), velocities=True, groups="element")
+    spectrum = velocity_spectrum([tmp_path / "s"], resolution=100.0)
+    found = spectrum.freedom[""]
+    assert found.expected == 27.0
+    assert abs(found.found - 27.0) < max(4.0 * found.standard_error, 0.05 * 27.0)
+    assert {spectrum.freedom[label].expected for label in ("H", "O", "Cl")} == {9.0}
+    assert "9 atoms are fixed: their degrees of freedom are not expected" in spectrum.notes

@@ -1,0 +1,175 @@
+"""The charge of each structure is its own: predictions, evaluation, calculator, streams."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+import ase.io
+import numpy as np
+import pytest
+from ase import units
+from ase.calculators.calculator import Calculator
+from ase.md.verlet import VelocityVerlet
+from helpers.paths import DATA
+from helpers.systems import random_checkpoint
+
+from aptnn_md.cli import main
+from aptnn_md.engines.ase.calculator import APTCalculator
+from aptnn_md.engines.ase.md import MDSettings, run_md
+from aptnn_md.engines.ase.observer import StreamObserver
+from aptnn_md.engines.client.evaluator import Evaluator
+from aptnn_md.errors import InputError
+from aptnn_md.prediction.model_file import save_checkpoint
+from aptnn_md.prediction.predictor import Predictor
+from aptnn_md.stream import StreamReader
+from aptnn_md.structure_files import read_structure, read_structures
+
+IONS = DATA / "structures" / "ions.extxyz"  # H3O+ with charge=1, H2O without
+HYDROXIDE = DATA / "structures" / "oh_minus_tc.extxyz"  # total_charge=-1
+
+
+def sums(tensors):
+    return [apt.sum(axis=0) for apt in tensors]
+
+
+def is_charge(residues, charges):
+    for found, charge in zip(residues, charges, strict=True):
+        assert found == pytest.approx(charge * np.eye(3), abs=1e-6)
+    return True
+
+
+class Still(Calculator):
+    """No forces, and a charge of its own if it is given one."""
+
+    implemented_properties = ("energy", "forces")
+
+    def __init__(self, **parameters):
+        super().__init__(**parameters)
+
+    def calculate(self, atoms=None, properties=("energy",), system_changes=()):
+        super().calculate(atoms, properties, system_changes)
+        self.results = {"energy": 0.0, "forces": np.zeros((len(self.atoms), 3))}
+
+
+@pytest.fixture
+def model_file(tmp_path):
+    save_checkpoint(tmp_path / "model.pt", random_checkpoint())
+    return tmp_path / "model.pt"
+
+
+def test_a_file_that_mixes_charges():
+    frames = [*read_structures(IONS), read_structure(HYDROXIDE)]
+    predictor = Predictor(random_checkpoint())
+    assert is_charge(sums(predictor(frames)), [1, 0, -1])
+    assert is_charge([predictor(frames[2]).sum(axis=0)], [-1])
+
+
+def test_the_option_is_for_frames_without_a_charge():
+    ion, water = read_structures(IONS)
+    predictor = Predictor(random_checkpoint(), total_charge=1.0)
+    assert is_charge(sums(predictor([ion, water])), [1, 1])
+    with pytest.raises(InputError, match="1 e in the structure and 0 e as total charge"):
+        Predictor(random_checkpoint(), total_charge=0.0)([water, ion])
+
+
+def test_a_charge_that_was_not_trained_on_warns_once(caplog):
+    checkpoint = replace(random_checkpoint(), card={"charges": [0.0, 1.0]})
+    predictor = Predictor(checkpoint, name="mine")
+    predictor([*read_structures(IONS)])
+    assert not caplog.text
+    for _ in range(3):
+        predictor(read_structure(HYDROXIDE))
+    assert caplog.text.count("mine: a structure of charge -1 e (HO); it was trained on char") == 1
+    assert "charges 0, 1" in caplog.text
+
+
+def test_predict_and_evaluate_a_file_that_mixes_charges(tmp_path, model_file, capsys):
+    predicted = tmp_path / "predicted.extxyz"
+    arguments = ["--model", str(model_file), "--data"]
+    assert not main(["predict", *arguments, str(IONS), "--out", str(predicted)])
+    frames = ase.io.read(predicted, ":")
+    assert is_charge([a.arrays["apt"].reshape(-1, 3, 3).sum(axis=0) for a in frames], [1, 0])
+    capsys.readouterr()
+    assert not main(["evaluate", *arguments, str(predicted), "--json"])
+    figures = json.loads(capsys.readouterr().out)
+    assert figures["rmse"] < 1e-5
+    assert figures["sum_rule_model"] < 1e-6
+    assert figures["sum_rule_labels"] < 1e-6
+    assert main(["evaluate", *arguments, str(predicted), "--total-charge", "0"]) == 2
+    assert "leave the option (--total-charge) out" in capsys.readouterr().err
+
+
+def test_calculator_takes_the_charge_of_frame_and_potential(model_file):
+    atoms = read_structure(HYDROXIDE)
+    atoms.calc = APTCalculator(model_file, Still())
+
+    def total():
+        return [atoms.calc.get_property("born_effective_charges", atoms).sum(axis=0)]
+
+    assert is_charge(total(), [-1])
+    atoms.info["total_charge"] = 1  # not among what ASE watches
+    assert is_charge(total(), [1])
+    del atoms.info["total_charge"]
+    assert is_charge(total(), [0])
+    atoms.calc = APTCalculator(model_file, Still(charge=-1))
+    assert is_charge(total(), [-1])
+    atoms.info["charge"] = -2
+    with pytest.raises(InputError, match="-2 e by 'charge' of the frame and -1 e by the calculato"):
+        total()
+    atoms.calc = APTCalculator(model_file, Still(), total_charge=-1.0)
+    with pytest.raises(InputError, match="-2 e in the structure and -1 e as total charge"):
+        total()
+
+
+def test_md_refuses_a_potential_of_another_charge(tmp_path, model_file):
+    atoms = read_structure(HYDROXIDE)
+    atoms.calc = APTCalculator(model_file, Still(charge=0))
+    with pytest.raises(InputError, match="-1 e by 'total_charge' of the frame and 0 e by the calc"):
+        run_md(atoms, tmp_path / "s", MDSettings(picoseconds=0.001))
+    assert not (tmp_path / "s").exists()
+
+
+def test_streams_of_ions(tmp_path, model_file):
+    rates = {}
+    for name, charge in (("own", None), ("neutral", 0)):
+        atoms = read_structure(HYDROXIDE)
+        if charge is not None:
+            atoms.info = {"charge": charge}
+        atoms.calc = Still()
+        atoms.set_momenta(np.ones((2, 3)))  # the ion as a whole moves
+        dynamics = VelocityVerlet(atoms, 0.1)
+        with StreamObserver(dynamics, tmp_path / name, model_file) as observer:
+            dynamics.attach(observer, interval=1)
+            dynamics.run(2)
+        rates[name] = StreamReader(tmp_path / name).dipole_rate().sum(axis=1)
+    # the charge of -1 moves with the mean velocity of the atoms
+    velocities = np.ones((2, 3)) / atoms.get_masses()[:, None] * units.fs
+    expected = -velocities.mean(axis=0)
+    assert rates["own"] - rates["neutral"] == pytest.approx(np.tile(expected, (3, 1)), abs=1e-6)
+
+
+def test_md_command_refuses_a_conflict_before_anything_is_written(tmp_path, model_file, capsys):
+    command = ["md", str(HYDROXIDE), "--potential", "ase.calculators.lj:LennardJones"]
+    command += ["--model", str(model_file), "--stream", str(tmp_path / "s"), "--ps", "0.002"]
+    assert main([*command, "--total-charge", "-2"]) == 2
+    assert "-1 e in the structure and -2 e as total charge" in capsys.readouterr().err
+    assert not (tmp_path / "s").exists()
+    assert not main([*command, "--total-charge", "-1"])
+
+
+def test_the_driver_takes_the_charge_of_its_template():
+    template = read_structure(HYDROXIDE)
+    evaluator = Evaluator(template, predictor=Predictor(random_checkpoint()))
+    cells, positions = np.zeros((1, 3, 3)), template.positions[None]
+    assert is_charge(sums(evaluator(cells, positions).mean_apt), [-1])
+
+
+def test_normal_modes_take_the_charge_of_the_structure(tmp_path, model_file, capsys):
+    np.save(tmp_path / "h.npy", np.eye(6))
+    command = ["spectrum", "normal-modes", str(HYDROXIDE), "--hessian", str(tmp_path / "h.npy")]
+    command += ["--model", str(model_file)]
+    assert not main(command)
+    assert not main([*command, "--total-charge", "-1"])
+    assert main([*command, "--total-charge", "1"]) == 2
+    assert "-1 e in the structure and 1 e as total charge" in capsys.readouterr().err
