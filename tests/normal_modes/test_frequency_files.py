@@ -16,12 +16,20 @@ import pytest
 from ase import Atoms
 from helpers.frequency_files import Frequencies, write_fchk, write_hess
 from helpers.paths import DATA
+from helpers.vasprun import CHARGES, vasprun
 from scipy import constants
 
 from aptnn_md.cli import main
 from aptnn_md.errors import InputError
 from aptnn_md.labels.frame_labels import Labels
-from aptnn_md.normal_modes import normal_modes, raman_modes, read_hessian, read_molecule
+from aptnn_md.normal_modes import (
+    normal_modes,
+    raman_modes,
+    read_hessian,
+    read_molecule,
+    read_polar_tensors,
+    read_polarizability_gradients,
+)
 
 DEUTERIUM = 2.01410178
 WRITERS = {"molecule.fchk": write_fchk, "molecule.hess": write_hess, "job1": write_fchk}
@@ -228,3 +236,16 @@ def test_the_intensities_of_an_ion_by_orca(molecule, tmp_path, capsys) -> None: 
     command = ["label", "--out", str(tmp_path / "o.extxyz"), "--import"]
     assert main([*command, str(tmp_path / "1.hess"), "--charge", "2"]) == 2
     assert "an origin that moves with the ion" in capsys.readouterr().err
+
+
+def test_tensors_from_outputs_of_crystals(tmp_path: Path) -> None:
+    """Whatever label --import reads without more options."""
+    path = tmp_path / "vasprun.xml-born"
+    path.write_text(vasprun())
+    atoms = ase.io.read(path, format="vasp-xml")
+    assert isinstance(atoms, Atoms)
+    np.testing.assert_allclose(read_polar_tensors(path, atoms), CHARGES)
+    with pytest.raises(InputError, match="pgt: found no such tensors"):
+        read_polarizability_gradients(path, atoms)
+    with pytest.raises(InputError, match="atoms: found"):
+        read_polar_tensors(path, atoms[:1])
