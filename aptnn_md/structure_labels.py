@@ -133,7 +133,7 @@ def rows_are_dipoles(atoms: Atoms, apt: FloatArray) -> bool | None:
     turned = apt.transpose(0, 2, 1)
     positions = atoms.positions
     dipoles = [(fitting_dipole(apt, positions), fitting_dipole(turned, positions))]
-    known = _dipole(atoms)
+    known = dipole_of(atoms)
     if known is not None:
         dipoles.insert(0, (known, known))
     for of_stored, of_turned in dipoles:
@@ -223,7 +223,8 @@ def _tensors(where: str, name: str, values: object, target: str, n_atoms: int) -
     return array.reshape(shape)
 
 
-def _dipole(atoms: Atoms) -> FloatArray | None:
+def dipole_of(atoms: Atoms) -> FloatArray | None:
+    """The dipole (3,), e Å, that a structure carries, or None."""
     results = getattr(atoms.calc, "results", None) or {}
     value = results.get("dipole", atoms.info.get("dipole", atoms.info.get("REF_dipole")))
     try:

@@ -58,7 +58,7 @@ OWN_MODULE = {
     "cffi": {"labels/engines/tblite.py"},
     "ipi": {"engines/ipi/"},
     "mace": {"potentials/mace.py", "potentials/mace_model.py", "potentials/quiet_mace.py"},
-    "phonopy": {"labels/importers/phonopy_born.py"},
+    "phonopy": {"labels/importers/phonopy_files.py"},
     "pyscf": {"labels/engines/pyscf.py"},
     "tblite": {"labels/engines/tblite.py"},
 }

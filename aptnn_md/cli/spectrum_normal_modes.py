@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from aptnn_md.cli import spectrum_options
+from aptnn_md.errors import InputError
 from aptnn_md.provenance import command_line
 from aptnn_md.targets import APT, PGT, mean_of_members
 
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     from ase import Atoms
 
     from aptnn_md.arrays import FloatArray
+    from aptnn_md.labels.importers.molecule import Molecule
     from aptnn_md.normal_modes import NormalModes
 
 HELP = """\
@@ -21,15 +23,25 @@ Harmonic vibrations of a molecule, a cluster or a crystal at Γ: wavenumbers fro
 infrared intensities (km/mol) from polar tensors, and Raman activities (Å⁴/amu) and depolarisation
 ratios from polarizability gradients where the model or the file knows them. The Hessian comes from
 a file or from differences of forces, which continue where they were interrupted when the command is
-given again."""
+given again. Gaussian's .fchk and ORCA's .hess of a frequency run hold structure, masses, Hessian
+and tensors: given as START they need no option."""
 
 EXAMPLE = """\
+  aptnn-md spectrum normal-modes molecule.fchk
   aptnn-md spectrum normal-modes water.xyz --potential water-mace --relax --plot modes.png
   aptnn-md spectrum normal-modes POSCAR --hessian FORCE_CONSTANTS --model my.pt --out modes.csv
   aptnn-md spectrum normal-modes methanol.xyz --hessian h.npy --apt labelled.extxyz --plot m.png"""
 
+DEFAULT_MODEL = "water-apt"
+
 LARGE_FORCE = 0.02
 """eV/Å: modes away from an energy minimum mean little."""
+
+SAME_MASS = 1e-3
+"""amu."""
+
+SAME_WAVENUMBER = 1.0
+"""cm⁻¹."""
 
 SMALL_RIGID = 60.0
 """cm⁻¹ that translations and rotations may have by noise."""
@@ -38,8 +50,12 @@ SMALL_RIGID = 60.0
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of harmonic spectra."""
     add = parser.add_argument
-    add("start", metavar="START", help="structure, in any format of ASE; of several the last one")
-    source = parser.add_mutually_exclusive_group(required=True)
+    add(
+        "start",
+        metavar="START",
+        help="structure, in any format of ASE, .fchk or .hess; of several the last one",
+    )
+    source = parser.add_mutually_exclusive_group()
     source.add_argument(
         "--potential", help="of the forces: as for aptnn-md md; double precision where it is MACE"
     )
@@ -47,22 +63,25 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--hessian",
         metavar="FILE",
         help="instead of forces: phonopy's FORCE_CONSTANTS, .npy (eV/Å²), .json of ASE's "
-        "vibrations, or .npz of this command",
+        "vibrations, .npz of this command, .fchk or .hess (default: START, if it is one of these)",
     )
     tensors = parser.add_mutually_exclusive_group()
     tensors.add_argument(
         "--model",
-        default="water-apt",
-        help="file or bundled name (%(default)s); with a model that knows pgt, or with two models "
+        help="file or bundled name (default: the tensors in START if it is .fchk or .hess, else "
+        f"{DEFAULT_MODEL}); with a model that knows pgt, or with two models "
         "as in water-apt,water-pgt, Raman activities too",
     )
     tensors.add_argument(
         "--apt",
         metavar="FILE",
-        help="instead of a model: extxyz with the array apt, and pgt for Raman, or .npy",
+        help="instead of a model: any file that label --import reads, e.g. extxyz with the array "
+        "apt, and pgt for Raman, or .npy",
     )
     add(
-        "--pgt", metavar="FILE", help="polarizability gradients: extxyz with the array pgt, or .npy"
+        "--pgt",
+        metavar="FILE",
+        help="polarizability gradients: extxyz with the array pgt, .fchk, .hess or .npy",
     )
     add(
         "--total-charge",
@@ -102,14 +121,15 @@ def run(arguments: argparse.Namespace) -> None:
     from aptnn_md.structure_files import read_structure
     from aptnn_md.structures import Mobility
 
-    atoms = read_structure(arguments.start)
-    hessian = _hessian(arguments, atoms)
+    molecule = harmonic.read_molecule(arguments.start)
+    atoms = read_structure(arguments.start) if molecule is None else molecule.atoms
+    hessian = _hessian(arguments, atoms, molecule)
     mobility = Mobility.of(atoms)
     if not mobility.is_free:
         print(f"constraints: {mobility.summary()}")
     modes = harmonic.normal_modes(hessian, atoms.get_masses(), atoms.positions, atoms.pbc, mobility)
     volume = float(atoms.get_volume()) if atoms.pbc.all() else None
-    apt, pgt = _tensors(arguments, atoms)
+    apt, pgt = _tensors(arguments, atoms, molecule)
     infrared = harmonic.infrared_modes(modes, apt, volume)
     raman = None if pgt is None else harmonic.raman_modes(modes, pgt)
     wavenumbers = spectrum_options.wavenumber_range(arguments)
@@ -118,6 +138,9 @@ def run(arguments: argparse.Namespace) -> None:
         print(line)
     for note in _notes(modes):
         print(f"warning: {note}")
+    own_hessian = not (arguments.potential or arguments.hessian)
+    if molecule is not None and own_hessian:
+        _compare_printed(arguments.start, modes, molecule)
     provenance = command_line()
     if arguments.out:
         harmonic.write_modes(arguments.out, infrared, atoms, provenance, raman)
@@ -136,13 +159,18 @@ def run(arguments: argparse.Namespace) -> None:
         print(f"picture: {arguments.plot}")
 
 
-def _hessian(arguments: argparse.Namespace, atoms: Atoms) -> FloatArray:
+def _hessian(arguments: argparse.Namespace, atoms: Atoms, molecule: Molecule | None) -> FloatArray:
     """The Hessian that was asked for; the positions of ``atoms`` become those where it is."""
     from aptnn_md import normal_modes as harmonic
     from aptnn_md.potentials.loading import load_potential
 
     if arguments.hessian:
-        return harmonic.read_hessian(arguments.hessian, atoms)
+        return _hessian_of_file(arguments, atoms)
+    if not arguments.potential:
+        if molecule is None:
+            expected = "--potential, --hessian, or a START with a Hessian (.fchk, .hess)"
+            raise InputError("options", "--hessian", "nothing", expected)
+        return harmonic.hessian_of(arguments.start, molecule)
     atoms.calc = load_potential(arguments.potential, device=arguments.device, dtype="float64")
     checkpoint = Path(arguments.checkpoint or f"{Path(arguments.start).stem}.hessian.npz")
     found = harmonic.finite_difference_hessian(
@@ -160,7 +188,27 @@ def _hessian(arguments: argparse.Namespace, atoms: Atoms) -> FloatArray:
     return found.matrix
 
 
-def _tensors(arguments: argparse.Namespace, atoms: Atoms) -> tuple[FloatArray, FloatArray | None]:
+def _hessian_of_file(arguments: argparse.Namespace, atoms: Atoms) -> FloatArray:
+    """The Hessian of ``--hessian``; masses in that file are taken where ``atoms`` has none."""
+    from aptnn_md import normal_modes as harmonic
+
+    hessian = harmonic.read_hessian(arguments.hessian, atoms)
+    binary = Path(arguments.hessian).suffix in (".npy", ".npz", ".json")
+    other = None if binary else harmonic.read_molecule(arguments.hessian)
+    if other is None or not other.atoms.has("masses"):
+        return hessian
+    masses = other.atoms.get_masses()
+    if not atoms.has("masses"):
+        atoms.set_masses(masses)
+        print(f"masses: those of {arguments.hessian}")
+    elif abs(masses - atoms.get_masses()).max() > SAME_MASS:
+        print(f"warning: masses of {arguments.hessian} differ; those of {arguments.start} are used")
+    return hessian
+
+
+def _tensors(
+    arguments: argparse.Namespace, atoms: Atoms, molecule: Molecule | None
+) -> tuple[FloatArray, FloatArray | None]:
     """APTs, and PGTs where file or model know them."""
     from aptnn_md import normal_modes as harmonic
     from aptnn_md.normal_modes.reading import has_target
@@ -171,10 +219,17 @@ def _tensors(arguments: argparse.Namespace, atoms: Atoms) -> tuple[FloatArray, F
         if pgt_file is None and has_target(arguments.apt, PGT):
             pgt_file = arguments.apt
         return apt, _gradients(pgt_file, atoms)
+    if molecule is not None and arguments.model is None:
+        tensors = molecule.labels.tensors
+        if APT.name not in tensors:
+            expected = "those of a frequency run, or --apt FILE, or --model NAME"
+            raise InputError(arguments.start, "dipole derivatives", "none", expected)
+        pgt = tensors.get(PGT.name) if pgt_file is None else _gradients(pgt_file, atoms)
+        return tensors[APT.name], pgt
     from aptnn_md.prediction.loading import as_model
 
     model = as_model(
-        arguments.model,
+        arguments.model or DEFAULT_MODEL,
         device=arguments.device,
         dtype="float64",
         total_charge=arguments.total_charge,
@@ -190,6 +245,19 @@ def _gradients(path: str | None, atoms: Atoms) -> FloatArray | None:
     from aptnn_md import normal_modes as harmonic
 
     return None if path is None else harmonic.read_polarizability_gradients(path, atoms)
+
+
+def _compare_printed(path: str, modes: NormalModes, molecule: Molecule) -> None:
+    """Say how far the wavenumbers are from those that the program printed, where it did."""
+    import numpy as np
+
+    printed = molecule.wavenumbers
+    if printed is None or len(printed) != len(modes):
+        return
+    difference = float(abs(np.sort(printed) - np.sort(modes.wavenumber)).max())
+    print(f"wavenumbers printed in {path}: within {difference:.3f} cm⁻¹")
+    if difference > SAME_WAVENUMBER:
+        print("warning: that is far; are masses or units of the file others than expected?")
 
 
 def _notes(modes: NormalModes) -> list[str]:

@@ -9,17 +9,23 @@ the energy in a field E is E₀ − M·E − ½ E·α·E.
 """
 
 from aptnn_md.labels.engines.interface import Engine, load_engine
-from aptnn_md.labels.job import LabelJob, run_labels
+from aptnn_md.labels.importers.options import ImportOptions
+from aptnn_md.labels.importers.reading import read_labels
+from aptnn_md.labels.job import ImportJob, LabelJob, import_labels, run_labels
 from aptnn_md.labels.labelled_file import FrameToLabel, Summary
 from aptnn_md.labels.points import PointFailure, PointResult
 
 __all__ = [
     "Engine",
     "FrameToLabel",
+    "ImportJob",
+    "ImportOptions",
     "LabelJob",
     "PointFailure",
     "PointResult",
     "Summary",
+    "import_labels",
     "load_engine",
+    "read_labels",
     "run_labels",
 ]

@@ -13,6 +13,7 @@ from aptnn_md.atoms.molecules import Molecules, bonds
 from aptnn_md.atoms.neighbours import neighbour_pairs
 from aptnn_md.atoms.snapshot import Snapshot
 from aptnn_md.errors import InputError
+from aptnn_md.structures import charge_of
 
 
 @dataclass(frozen=True)
@@ -51,8 +52,14 @@ def cut_clusters(
     Raises
     ------
     InputError
-        Bonds that go on through the periodic boundaries: there are no molecules to cut out.
+        Bonds that continue through the periodic boundaries, so that there are no molecules to cut
+        out; a charge of the frame that is not the sum of its molecules'; a radius or ``every`` that
+        is not positive.
     """
+    if not radius > 0.0:
+        raise InputError("label", "--cluster", radius, "a radius above 0, Å")
+    if every < 1:
+        raise InputError("label", "--every", every, "at least 1")
     molecules = Molecules.of(atoms)
     snapshot = Snapshot.of(atoms)
     whole = molecules.whole(snapshot)
@@ -61,9 +68,7 @@ def cut_clusters(
     endless = np.abs(whole[j] - whole[i] - vectors).max(axis=1, initial=0.0) > 1e-6
     if endless.any():
         raise InputError(name, "bonds", "a network without end", "molecules to cut clusters from")
-    charge_of = [
-        float((charges or {}).get(formula, 0.0)) for formula in molecules.formulas(atoms.numbers)
-    ]
+    molecule_charges = _charges(atoms, molecules, charges or {})
     i, j, vectors = neighbour_pairs(atoms, radius)
     # how far the molecule of atom j is moved from where it is whole, as seen from atom i's
     shifts = whole[i] + vectors - whole[j]
@@ -82,7 +87,7 @@ def cut_clusters(
         cluster = Atoms(np.concatenate(numbers), positions=np.concatenate(positions))
         cluster.arrays["source_atom"] = np.concatenate(source)
         central = np.arange(len(cluster)) < len(source[0])
-        charge = sum(charge_of[molecule] for molecule, _ in members)
+        charge = sum(molecule_charges[molecule] for molecule, _ in members)
         clusters.append(Cluster(cluster, central, charge))
     return clusters
 
@@ -100,3 +105,18 @@ def _members(
         if key not in members:
             members[key] = (int(molecule[k]), shifts[k])
     return list(members.values())
+
+
+def _charges(atoms: Atoms, molecules: Molecules, charges: Mapping[str, float]) -> list[float]:
+    """The charge of each molecule, e; their sum must be the frame's charge, if that is known."""
+    formulas = molecules.formulas(atoms.numbers)
+    found = [float(charges.get(formula, 0.0)) for formula in formulas]
+    total = charge_of(atoms)
+    if total is not None and abs(total - sum(found)) > 1e-6:
+        raise InputError(
+            atoms.get_chemical_formula(),
+            "charge",
+            f"{total:g} in the frame, {sum(found):g} in its molecules",
+            f"the same: give charges by --molecule-charges ({', '.join(sorted(set(formulas)))})",
+        )
+    return found

@@ -15,9 +15,12 @@ from aptnn_md.errors import InputError, RunError
 from aptnn_md.files import PARTIAL, write_output
 from aptnn_md.labels.checks import LIMITS
 from aptnn_md.labels.engines.interface import Engine, load_engine
+from aptnn_md.labels.frame_labels import Labels
+from aptnn_md.labels.importers.options import ImportOptions
+from aptnn_md.labels.importers.reading import read_labels
 from aptnn_md.labels.labelled_file import FrameToLabel, Summary, check_and_format
 from aptnn_md.labels.points import RUN_PREFIX, PointFailure
-from aptnn_md.labels.schemes import Labels, Scheme
+from aptnn_md.labels.schemes import FIELD_ORDER, Scheme
 from aptnn_md.labels.work import (
     Task,
     forget_failures,
@@ -28,6 +31,7 @@ from aptnn_md.labels.work import (
 )
 from aptnn_md.locks import DirectoryLock
 from aptnn_md.progress import Progress
+from aptnn_md.targets import TARGETS, targets_of
 
 
 @dataclass(frozen=True)
@@ -39,7 +43,7 @@ class LabelJob:
     frames : structures
     engine : text for :func:`aptnn_md.labels.engines.interface.load_engine`
     out : extxyz file to write
-    properties : of ``"apt"``, ``"pgt"``
+    properties : names of the targets, of :data:`aptnn_md.labels.schemes.FIELD_ORDER`
     scheme : ``"field"``, ``"space"``, or None: by field where the engine knows one
     field, step : V/Å and Å; None: the engine's
     linearity : calculate half the field too, as a check
@@ -47,7 +51,12 @@ class LabelJob:
     work : directory of the single points; None: beside ``out``
     limits : largest figures of the checks: :data:`aptnn_md.labels.checks.LIMITS`
     retry : calculate points again that failed in an earlier run
-    collect : calculate nothing, write what there is
+    collect : calculate nothing, write what is known so far
+
+    Raises
+    ------
+    InputError
+        A target that cannot be labelled, the same twice, or no process.
     """
 
     frames: Sequence[FrameToLabel]
@@ -65,6 +74,29 @@ class LabelJob:
     retry: bool = False
     collect: bool = False
 
+    def __post_init__(self) -> None:
+        targets_of(self.properties, "--property")
+        if self.jobs < 1:
+            raise InputError("label", "--jobs", self.jobs, "at least 1")
+
+
+@dataclass(frozen=True)
+class ImportJob:
+    """Labels to take from files of other programs.
+
+    Parameters
+    ----------
+    files : with Born effective charges, or derivatives of dipole and polarizability
+    out : extxyz file to write; with PGTs where any file has them
+    options : what the files do not say
+    limits : largest figures of the checks: :data:`aptnn_md.labels.checks.LIMITS`
+    """
+
+    files: Sequence[Path]
+    out: Path
+    options: ImportOptions = dataclasses.field(default_factory=ImportOptions)
+    limits: Mapping[str, float] = dataclasses.field(default_factory=lambda: dict(LIMITS))
+
 
 def run_labels(job: LabelJob) -> Summary:
     """Calculate what is missing, put labels together, check them and write them.
@@ -72,12 +104,14 @@ def run_labels(job: LabelJob) -> Summary:
     Raises
     ------
     InputError
-        Settings that do not go together, or another run at work in the same directory.
+        Settings that do not go together, or another run in the same directory.
     RunError
         No frame could be labelled, or a process died.
     """
     engine = load_engine(job.engine)
     scheme = make_scheme(job, engine)
+    if not job.collect:
+        _check_structures(job, engine)
     work = job.work or job.out.with_name(job.out.name + ".work")
     lock = _lock(work)
     try:
@@ -99,53 +133,51 @@ def run_labels(job: LabelJob) -> Summary:
     finally:
         lock.release()
     write_output(job.out, text.encode())
-    if not summary.n_labelled:
-        raise RunError(f"{job.out}: no frame labelled; the first: {summary.failures[0]}")
+    _check_any(job.out, summary)
     return summary
 
 
-def import_labels(
-    files: Sequence[Path],
-    structure: Path | None,
-    out: Path,
-    limits: Mapping[str, float],
-    charge: float = 0.0,
-    transpose: bool = False,
-) -> Summary:
+def import_labels(job: ImportJob) -> Summary:
     """Labels from files of other programs: :mod:`aptnn_md.labels.importers.reading`.
-
-    Parameters
-    ----------
-    files : with Born effective charges, or derivatives of dipole and polarizability
-    structure : for a ``BORN`` file
-    out : extxyz file to write; with PGTs where any file has them
-    limits : of the checks
-    charge : e, of files that do not say it
-    transpose : exchange the indices of Born effective charges
 
     Raises
     ------
     InputError
-        A file without such labels.
+        A file without labels.
     RunError
-        Not one of them passes the checks.
+        None of them passes the checks.
     """
-    from aptnn_md.labels.importers.reading import read_labels
-
     frames, labels = [], []
-    for path in files:
-        for atoms, found in read_labels(path, structure, charge, transpose):
+    for path in job.files:
+        read = read_labels(path, job.options)
+        for number, (atoms, found) in enumerate(read):
             atoms.info["source_file"] = path.name
+            name = path.name if len(read) == 1 else f"{path.name}, frame {number}"
             every = np.ones(len(atoms), dtype=bool)
-            frames.append(FrameToLabel(atoms, every, float(atoms.info.pop("charge"))))
+            frames.append(FrameToLabel(atoms, every, float(atoms.info.pop("charge")), name))
             labels.append(found)
-    properties = ("apt", "pgt") if any(found.pgt is not None for found in labels) else ("apt",)
+    properties = tuple(t for t in TARGETS if any(t in found.tensors for found in labels))
     about = {"label_scheme": "import"}
-    summary, text = check_and_format(frames, labels, properties, limits, about)
-    write_output(out, text.encode())
-    if not summary.n_labelled:
-        raise RunError(f"{out}: no frame labelled; the first: {summary.failures[0]}")
+    summary, text = check_and_format(frames, labels, properties, job.limits, about)
+    write_output(job.out, text.encode())
+    _check_any(job.out, summary)
     return summary
+
+
+def _check_any(out: Path, summary: Summary) -> None:
+    if not summary.n_labelled:
+        first = f"{summary.names[0]}, the first" if 0 in summary.names else "the first"
+        raise RunError(f"{out}: no frame labelled; {first}: {summary.failures[0]}")
+
+
+def _check_structures(job: LabelJob, engine: Engine) -> None:
+    """Refuse structures that the engine cannot calculate, before any point is tried."""
+    for number, frame in enumerate(job.frames):
+        try:
+            engine.check(frame.atoms, frame.charge)
+        except InputError as error:
+            where = frame.name or f"frame {number}"
+            raise InputError(where, error.field, error.found, error.expected) from None
 
 
 def make_scheme(job: LabelJob, engine: Engine) -> Scheme:
@@ -157,29 +189,26 @@ def make_scheme(job: LabelJob, engine: Engine) -> Scheme:
         The engine cannot do it.
     """
     kind = job.scheme or ("field" if engine.has_field else "space")
-    if kind == "field" and not engine.has_field:
-        raise InputError("options", "--scheme", "field", f"space: {engine.name} knows no field")
-    if "pgt" in job.properties and not (engine.has_field or engine.has_polarizability):
-        raise InputError(
-            "label",
-            "--property",
-            "pgt",
-            f"apt: {engine.name} knows no field and gives no polarizability",
-        )
-    strength = engine.field if job.field is None else job.field
-    step = engine.step if job.step is None else job.step
-    for name, value in (("--field", strength), ("--step", step)):
-        if not 0.0 < value < 10.0:
-            raise InputError("options", name, value, "more than 0, and small")
-    return Scheme(
+    scheme = Scheme(
         kind,
         job.properties,
-        strength,
-        step,
+        engine.field if job.field is None else job.field,
+        engine.step if job.step is None else job.step,
         job.linearity,
         engine.has_polarizability,
         engine.has_field,
     )
+    if kind == "field" and not engine.has_field:
+        raise InputError("options", "--scheme", "field", f"space: {engine.name} knows no field")
+    if scheme.second_order and not (engine.has_field or engine.has_polarizability):
+        first_order = [name for name, order in FIELD_ORDER.items() if order == 1]
+        raise InputError(
+            "label",
+            "--property",
+            ",".join(job.properties),
+            f"{','.join(first_order)}: {engine.name} knows no field and gives no polarizability",
+        )
+    return scheme
 
 
 def _calculate(job: LabelJob, engine: Engine, tasks: Sequence[Task]) -> None:

@@ -14,7 +14,7 @@ from aptnn_md.arrays import FloatArray
 from aptnn_md.atomic_units import FIELD
 
 RUN_PREFIX = "run-"
-"""Prefix of the directories in which a program calculates a point."""
+"""How names of directories begin in which a program is running a point."""
 
 
 class PointFailure(Exception):

@@ -17,7 +17,9 @@ from aptnn_md.normal_modes.infrared import (
 from aptnn_md.normal_modes.modes import NormalModes, normal_modes
 from aptnn_md.normal_modes.raman import RamanModes, raman_modes
 from aptnn_md.normal_modes.reading import (
+    hessian_of,
     read_hessian,
+    read_molecule,
     read_polar_tensors,
     read_polarizability_gradients,
 )
@@ -30,10 +32,12 @@ __all__ = [
     "NormalModes",
     "RamanModes",
     "finite_difference_hessian",
+    "hessian_of",
     "infrared_modes",
     "normal_modes",
     "raman_modes",
     "read_hessian",
+    "read_molecule",
     "read_polar_tensors",
     "read_polarizability_gradients",
     "relaxed",

@@ -97,7 +97,7 @@ def wavenumber_grid(
     Raises
     ------
     InputError
-        A range that is not valid, or a width that is not positive.
+        A range that is empty, or a width that is not positive.
     """
     if not width > 0:
         raise InputError("broadened spectrum", "width", width, "a positive number, cm⁻¹")

@@ -11,6 +11,11 @@ from ase.vibrations import VibrationsData
 
 from aptnn_md.arrays import FloatArray
 from aptnn_md.errors import InputError
+from aptnn_md.labels.importers.formats import first_lines, is_of_program
+from aptnn_md.labels.importers.gaussian_fchk import is_fchk, read_fchk
+from aptnn_md.labels.importers.molecule import Molecule
+from aptnn_md.labels.importers.orca_hess import is_hess, read_hess
+from aptnn_md.labels.importers.reading import read_labels
 from aptnn_md.normal_modes.differences import read_differences
 from aptnn_md.structure_files import read_structures
 from aptnn_md.structure_labels import labels_in
@@ -19,7 +24,29 @@ from aptnn_md.targets import APT, PGT, Target
 from aptnn_md.training.dataset import read_labelled
 
 _SAME_POSITIONS = 0.01
-_FORMATS = "numpy (.npy), aptnn_md (.npz), ASE Vibrations (.json) or phonopy's FORCE_CONSTANTS"
+_FORMATS = (
+    "numpy (.npy), aptnn_md (.npz), ASE Vibrations (.json), phonopy's FORCE_CONSTANTS, or a "
+    "frequency run's .fchk (Gaussian) or .hess (ORCA)"
+)
+
+
+def read_molecule(path: str | os.PathLike[str]) -> Molecule | None:
+    """Structure, masses, Hessian and tensors from Gaussian's ``.fchk`` or ORCA's ``.hess``; None
+    for other files, and where there is none.
+
+    Raises
+    ------
+    InputError
+        A file that is not complete.
+    """
+    file = Path(path)
+    if not file.is_file():
+        return None  # also ASE's file@index
+    lines = first_lines(file)
+    if is_fchk(file, lines):
+        return read_fchk(file, with_labels=False)
+    # the intensities of an ion are right, although its tensors do not sum to its charge
+    return read_hess(file, with_labels=False) if is_hess(file, lines) else None
 
 
 def read_hessian(path: str | os.PathLike[str], atoms: Atoms) -> FloatArray:
@@ -29,8 +56,9 @@ def read_hessian(path: str | os.PathLike[str], atoms: Atoms) -> FloatArray:
     ----------
     path : ``.npy`` with (3 N, 3 N) or (N, 3, N, 3) numbers; ``.npz`` of
         :func:`aptnn_md.normal_modes.finite_difference_hessian`; ``.json`` of
-        ``ase.vibrations.VibrationsData.write``; else the text file FORCE_CONSTANTS of phonopy
-        (eV/Å²), for all pairs of the supercell that ``atoms`` is
+        ``ase.vibrations.VibrationsData.write``; ``.fchk`` of Gaussian or ``.hess`` of ORCA; else
+        the text file FORCE_CONSTANTS of phonopy (eV/Å²), for all pairs of the supercell that
+        ``atoms`` is
     atoms : the structure, atoms in the same order
 
     Raises
@@ -46,13 +74,36 @@ def read_hessian(path: str | os.PathLike[str], atoms: Atoms) -> FloatArray:
         hessian = read_differences(file, atoms)
     elif file.suffix == ".json":
         hessian = _of_ase(file, atoms)
+    elif file.suffix == ".npy":
+        hessian = _of_numpy(file)
     else:
-        hessian = _of_numpy(file) if file.suffix == ".npy" else _of_phonopy(file)
-        if hessian.size != n * n or hessian.shape[0] not in (n, len(atoms)):
-            raise InputError(file, "Hessian", f"shape {hessian.shape}", f"({n}, {n})")
+        molecule = read_molecule(file)
+        hessian = _of_phonopy(file) if molecule is None else _of_molecule(file, molecule, atoms)
+    if hessian.size != n * n or hessian.shape[0] not in (n, len(atoms)):
+        raise InputError(file, "Hessian", f"shape {hessian.shape}", f"({n}, {n})")
     hessian = hessian.reshape(n, n)
     if not np.isfinite(hessian).all():
-        raise InputError(file, "Hessian", "values that are not finite", "numbers, eV/Å²")
+        raise InputError(file, "Hessian", "values that are not finite", "finite numbers, eV/Å²")
+    return hessian
+
+
+def hessian_of(path: object, molecule: Molecule) -> FloatArray:
+    """The Hessian of a molecule's file, (3 n_atoms, 3 n_atoms), eV/Å².
+
+    Raises
+    ------
+    InputError
+        The file has none.
+    """
+    if molecule.hessian is None:
+        expected = "that of a frequency run, or --hessian FILE, or --potential"
+        raise InputError(path, "Hessian", "none", expected)
+    return molecule.hessian
+
+
+def _of_molecule(path: Path, molecule: Molecule, atoms: Atoms) -> FloatArray:
+    hessian = hessian_of(path, molecule)
+    _check_atoms(path, molecule.atoms, atoms)
     return hessian
 
 
@@ -61,9 +112,8 @@ def read_polar_tensors(path: str | os.PathLike[str], atoms: Atoms) -> FloatArray
 
     Parameters
     ----------
-    path : ``.npy`` with (n_atoms, 3, 3) numbers, row = dipole, column = displacement; else
-        extxyz with the array ``apt`` (see :func:`aptnn_md.training.dataset.read_labelled`), last
-        frame
+    path : ``.npy`` with (n_atoms, 3, 3) numbers, row = dipole, column = displacement; else whatever
+        ``aptnn-md label --import`` reads (:mod:`aptnn_md.labels.importers.reading`), last frame
 
     Raises
     ------
@@ -78,8 +128,8 @@ def read_polarizability_gradients(path: str | os.PathLike[str], atoms: Atoms) ->
 
     Parameters
     ----------
-    path : ``.npy`` with (n_atoms, 3, 3, 3) numbers, ``[i, α, β, γ] = ∂a_αβ/∂r_iγ``; else extxyz
-        with the array ``pgt``, last frame
+    path : ``.npy`` with (n_atoms, 3, 3, 3) numbers, ``[i, α, β, γ] = ∂a_αβ/∂r_iγ``; else as for
+        :func:`read_polar_tensors`
 
     Raises
     ------
@@ -90,11 +140,26 @@ def read_polarizability_gradients(path: str | os.PathLike[str], atoms: Atoms) ->
 
 
 def has_target(path: str | os.PathLike[str], target: Target) -> bool:
-    """Whether a labelled file, not ``.npy``, has an array of that name in its last frame."""
-    return (
-        Path(path).suffix != ".npy"
-        and labels_in(read_structures(path)[-1], target.name) is not None
-    )
+    """Whether a labelled file, not ``.npy``, has tensors of that target in its last frame."""
+    file = Path(path)
+    if file.suffix == ".npy":
+        return False
+    of_program = _of_program(file)
+    if of_program is not None:
+        return target.name in of_program[1]
+    return labels_in(read_structures(file)[-1], target.name) is not None
+
+
+def _of_program(path: Path) -> tuple[Atoms, dict[str, FloatArray]] | None:
+    """Structure and tensors of the last frame of another program's output; None for frames that
+    carry tensors under a name."""
+    molecule = read_molecule(path)
+    if molecule is not None:
+        return molecule.atoms, molecule.labels.tensors
+    if not path.is_file() or not is_of_program(first_lines(path)):
+        return None
+    atoms, labels = read_labels(path)[-1]
+    return atoms, labels.tensors
 
 
 def _of_target(path: Path, atoms: Atoms, target: Target) -> FloatArray:
@@ -102,19 +167,31 @@ def _of_target(path: Path, atoms: Atoms, target: Target) -> FloatArray:
     if path.suffix == ".npy":
         tensors = _of_numpy(path)
     else:
-        frame = read_labelled(path, target.name)[-1]
-        _check_atoms(path, frame.atoms, atoms)
-        tensors = frame.tensors
+        of_file, tensors = _labelled(path, target.name)
+        _check_atoms(path, of_file, atoms)
     if tensors.shape != shape or not np.isfinite(tensors).all():
         raise InputError(path, target.name, f"shape {tensors.shape}", f"{shape}, all finite")
     return tensors
+
+
+def _labelled(path: Path, target: str) -> tuple[Atoms, FloatArray]:
+    """Structure and tensors of the last frame of a file with labels."""
+    of_program = _of_program(path)
+    if of_program is None:
+        frame = read_labelled(path, target)[-1]
+        return frame.atoms, frame.tensors
+    atoms, found = of_program
+    if target not in found:
+        have = ", ".join(found) or "none"
+        raise InputError(path, target, f"no such tensors (there are: {have})", target)
+    return atoms, found[target]
 
 
 def _of_numpy(path: Path) -> FloatArray:
     try:
         return np.asarray(np.load(path), dtype=np.float64)
     except (OSError, ValueError, TypeError, EOFError) as error:
-        raise InputError(path, "array", error, "numbers in numpy's format") from error
+        raise InputError(path, "array", error, "an array in numpy's format") from error
 
 
 def _of_ase(path: Path, atoms: Atoms) -> FloatArray:

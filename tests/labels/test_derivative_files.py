@@ -15,18 +15,13 @@ import numpy as np
 import pytest
 from ase import Atoms
 from helpers.engine_labels import engine_labels
-from scipy import constants
+from helpers.frequency_files import write_fchk, write_hess
 
 from aptnn_md.cli import main
-from aptnn_md.labels.checks import (
-    fitting_dipole,
-    fitting_polarizability,
-    pgt_rotational_sum,
-    rotational_sum,
-)
-from aptnn_md.labels.schemes import Labels
+from aptnn_md.labels.checks import fitting_polarizability, pgt_rotational_sum
+from aptnn_md.labels.frame_labels import Labels
+from aptnn_md.tensors import fitting_dipole, rotational_sum
 
-BOHR = constants.physical_constants["Bohr radius"][0] * 1e10
 SUM_RULES = ("acoustic_sum", "rotational_sum", "pgt_acoustic_sum", "pgt_rotational_sum")
 
 
@@ -44,75 +39,12 @@ def peroxide(tmp_path_factory: pytest.TempPathFactory) -> tuple[Atoms, Labels]:
 def charged(atoms: Atoms, labels: Labels, charge: float) -> Labels:
     """The same with point charges on the nuclei, which obey all rules by themselves."""
     share = charge * np.array([0.1, 0.4, 0.2, 0.3])
-    assert labels.apt is not None
     assert labels.dipole is not None
     return replace(
         labels,
-        apt=labels.apt + share[:, None, None] * np.eye(3),
+        tensors={**labels.tensors, "apt": labels.tensors["apt"] + share[:, None, None] * np.eye(3)},
         dipole=labels.dipole + share @ atoms.positions,
     )
-
-
-def gaussian_array(name: str, kind: str, values: Sequence[float]) -> str:
-    """A field in the layout of Gaussian's manual: A40, 3X, A1, 3X, N=, I12; 6I12 or 5E16.8."""
-    per_line, form = {"I": (6, "{:12d}"), "R": (5, "{:16.8E}")}[kind]
-    cells = [form.format(value) for value in values]
-    rows = ["".join(cells[k : k + per_line]) for k in range(0, len(cells), per_line)]
-    return "\n".join([f"{name:40s}   {kind}   N={len(values):12d}", *rows]) + "\n"
-
-
-def write_fchk(path: Path, atoms: Atoms, labels: Labels, charge: int = 0) -> Path:
-    n = len(atoms)
-    apt, pgt, alpha = labels.apt, labels.pgt, labels.polarizability
-    assert apt is not None
-    text = f"{'a molecule':72s}\n{'Freq':10s}{'RHF':30s}{'STO-3G':>30s}\n"
-    for name, number in (("Number of atoms", n), ("Charge", charge), ("Multiplicity", 1)):
-        text += f"{name:40s}   I     {number:12d}\n"
-    text += gaussian_array("Atomic numbers", "I", atoms.numbers)
-    text += gaussian_array("Current cartesian coordinates", "R", (atoms.positions / BOHR).ravel())
-    text += f"{'Total Energy':40s}   R     {-149.0:22.15E}\n"
-    if labels.dipole is not None:
-        text += gaussian_array("Dipole Moment", "R", labels.dipole / BOHR)
-    numbers = [apt[i, m, d] for i in range(n) for d in range(3) for m in range(3)]
-    text += gaussian_array("Dipole Derivatives", "R", numbers)
-    lower = ((0, 0), (1, 0), (1, 1), (2, 0), (2, 1), (2, 2))
-    if alpha is not None:
-        numbers = [alpha[a, b] / BOHR**3 for a, b in lower]
-        text += gaussian_array("Polarizability", "R", numbers)
-    if pgt is not None:
-        numbers = [pgt[i, a, b, d] / BOHR**2 for i in range(n) for d in range(3) for a, b in lower]
-        text += gaussian_array("Polarizability Derivatives", "R", numbers)
-    text += gaussian_array("Dipole Derivatives num derivs", "R", [1.0] * 18)
-    path.write_text(text)
-    return path
-
-
-def write_hess(path: Path, atoms: Atoms, labels: Labels) -> Path:
-    apt, pgt = labels.apt, labels.pgt
-    assert apt is not None
-    text = (
-        "\n$orca_hessian_file\n\n$act_atom\n  0\n\n$multiplicity\n  1\n\n$hessian\n1\n 0\n 0 1.0\n"
-    )
-    text += f"\n#\n# The atoms: label  mass x y z (in bohrs)\n#\n$atoms\n{len(atoms)}\n"
-    for symbol, mass, position in zip(
-        atoms.get_chemical_symbols(), atoms.get_masses(), atoms.positions / BOHR, strict=True
-    ):
-        text += f" {symbol:3s}{mass:10.5f}" + "".join(f"{x:19.12f}" for x in position) + "\n"
-    text += f"\n$dipole_derivatives\n{3 * len(atoms)}\n"
-    for i in range(len(atoms)):
-        for d in range(3):
-            text += "".join(f"{apt[i, m, d]:20.10E}" for m in range(3)) + "\n"
-    if pgt is not None:
-        text += f"\n#\n# more\n#\n$polarizability_derivatives\n{3 * len(atoms)}\n"
-        for i in range(len(atoms)):
-            for d in range(3):
-                xx, yy, zz, xy, xz, yz = (
-                    pgt[i, a, b, d] / BOHR**2
-                    for a, b in ((0, 0), (1, 1), (2, 2), (0, 1), (0, 2), (1, 2))
-                )
-                text += "".join(f"{x:20.10E}" for x in (xx, yy, zz, xy, xz, yz)) + "\n"
-    path.write_text(text + "\n\n$end\n\n")
-    return path
 
 
 def label(files: Sequence[Path], out: Path, *options: str) -> list[Atoms]:
@@ -127,9 +59,13 @@ def test_gaussian(peroxide, tmp_path) -> None:  # type: ignore[no-untyped-def]
     (atoms,) = label([write_fchk(tmp_path / "a.fchk", source, labels)], tmp_path / "o.extxyz")
     assert atoms.get_chemical_symbols() == ["O", "O", "H", "H"]
     np.testing.assert_allclose(atoms.positions, source.positions, atol=1e-7)
-    np.testing.assert_allclose(atoms.arrays["apt"].reshape(4, 3, 3), labels.apt, atol=1e-7)
-    np.testing.assert_allclose(atoms.arrays["pgt"].reshape(4, 3, 3, 3), labels.pgt, atol=1e-7)
-    np.testing.assert_allclose(atoms.get_dipole_moment(), labels.dipole, atol=1e-7)
+    np.testing.assert_allclose(
+        atoms.arrays["apt"].reshape(4, 3, 3), labels.tensors["apt"], atol=1e-7
+    )
+    np.testing.assert_allclose(
+        atoms.arrays["pgt"].reshape(4, 3, 3, 3), labels.tensors["pgt"], atol=1e-7
+    )
+    np.testing.assert_allclose(atoms.info["REF_dipole"], labels.dipole, atol=1e-7)
     alpha = 0.5 * (labels.polarizability + labels.polarizability.T)
     found = atoms.info["polarizability"].reshape(3, 3)
     np.testing.assert_allclose(found, alpha, atol=1e-3)
@@ -142,8 +78,12 @@ def test_orca(peroxide, tmp_path) -> None:  # type: ignore[no-untyped-def]
     source, labels = peroxide
     (atoms,) = label([write_hess(tmp_path / "a.hess", source, labels)], tmp_path / "o.extxyz")
     np.testing.assert_allclose(atoms.positions, source.positions, atol=1e-7)
-    np.testing.assert_allclose(atoms.arrays["apt"].reshape(4, 3, 3), labels.apt, atol=1e-7)
-    np.testing.assert_allclose(atoms.arrays["pgt"].reshape(4, 3, 3, 3), labels.pgt, atol=1e-7)
+    np.testing.assert_allclose(
+        atoms.arrays["apt"].reshape(4, 3, 3), labels.tensors["apt"], atol=1e-7
+    )
+    np.testing.assert_allclose(
+        atoms.arrays["pgt"].reshape(4, 3, 3, 3), labels.tensors["pgt"], atol=1e-7
+    )
     # no dipole and no polarizability there, and yet the rules are checked
     assert all(atoms.info[f"label_{name}"] < 2e-3 for name in SUM_RULES)
     assert atoms.calc is None
@@ -154,12 +94,16 @@ def test_orca(peroxide, tmp_path) -> None:  # type: ignore[no-untyped-def]
 def test_other_orders_are_not_used(write, peroxide, tmp_path, capsys) -> None:  # type: ignore[no-untyped-def]
     """A file that means the transposed tensors, or another order of the six components."""
     source, labels = peroxide
-    wrong = replace(labels, apt=labels.apt.transpose(0, 2, 1))
+    wrong = replace(
+        labels, tensors={**labels.tensors, "apt": labels.tensors["apt"].transpose(0, 2, 1)}
+    )
     file, out = write(tmp_path / "t.out", source, wrong), tmp_path / "o.extxyz"
     assert main(["label", "--import", str(file), "--out", str(out)]) == 1
     assert "first: rotational_sum" in capsys.readouterr().err
-    mixed = labels.pgt[:, [0, 2, 1]][:, :, [0, 2, 1]]
-    file = write(tmp_path / "m.out", source, replace(labels, pgt=mixed))
+    mixed = labels.tensors["pgt"][:, [0, 2, 1]][:, :, [0, 2, 1]]
+    file = write(
+        tmp_path / "m.out", source, replace(labels, tensors={**labels.tensors, "pgt": mixed})
+    )
     assert main(["label", "--import", str(file), "--out", str(out)]) == 1
     assert "first: pgt_rotational_sum" in capsys.readouterr().err
     assert np.isnan(ase.io.read(out).arrays["pgt"]).all()  # type: ignore[union-attr]
@@ -167,7 +111,7 @@ def test_other_orders_are_not_used(write, peroxide, tmp_path, capsys) -> None:  
 
 def test_several_files_recognised_by_content(peroxide, tmp_path) -> None:  # type: ignore[no-untyped-def]
     source, labels = peroxide
-    bare = Labels(apt=labels.apt)
+    bare = Labels({"apt": labels.tensors["apt"]})
     files = [
         write_hess(tmp_path / "job1", source, bare),
         write_fchk(tmp_path / "job2", source, labels),
@@ -269,7 +213,7 @@ def test_bad_hess(old, new, message, peroxide, tmp_path, capsys) -> None:  # typ
 
 def test_derivatives_that_orca_did_not_calculate(peroxide, tmp_path, capsys) -> None:  # type: ignore[no-untyped-def]
     source, labels = peroxide
-    file = write_hess(tmp_path / "a.hess", source, Labels(apt=0.0 * labels.apt))
+    file = write_hess(tmp_path / "a.hess", source, Labels({"apt": 0.0 * labels.tensors["apt"]}))
     assert main(["label", "--import", str(file), "--out", str(tmp_path / "o.extxyz")]) == 2
     assert "found zeros, expected a run that calculated them" in capsys.readouterr().err
 
@@ -283,13 +227,13 @@ def test_transposing_is_for_born_charges(peroxide, tmp_path, capsys) -> None:  #
 
 def test_rules_without_a_dipole_find_the_dipole(peroxide) -> None:  # type: ignore[no-untyped-def]
     atoms, labels = peroxide
-    dipole = fitting_dipole(labels.apt, atoms.positions)
+    dipole = fitting_dipole(labels.tensors["apt"], atoms.positions)
     np.testing.assert_allclose(dipole, labels.dipole, atol=1e-4)
-    assert np.abs(rotational_sum(labels.apt, atoms.positions, dipole)).max() < 1e-4
-    transposed = labels.apt.transpose(0, 2, 1)
+    assert np.abs(rotational_sum(labels.tensors["apt"], atoms.positions, dipole)).max() < 1e-4
+    transposed = labels.tensors["apt"].transpose(0, 2, 1)
     of_transposed = fitting_dipole(transposed, atoms.positions)
     assert np.abs(rotational_sum(transposed, atoms.positions, of_transposed)).max() > 0.05
-    alpha = fitting_polarizability(labels.pgt, atoms.positions)
+    alpha = fitting_polarizability(labels.tensors["pgt"], atoms.positions)
     traceless = labels.polarizability - np.trace(labels.polarizability) / 3 * np.eye(3)
     np.testing.assert_allclose(alpha, traceless, atol=2e-3)
-    assert np.abs(pgt_rotational_sum(labels.pgt, atoms.positions, alpha)).max() < 2e-3
+    assert np.abs(pgt_rotational_sum(labels.tensors["pgt"], atoms.positions, alpha)).max() < 2e-3

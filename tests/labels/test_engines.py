@@ -96,11 +96,14 @@ def test_tblite_field_equals_space(tmp_path, atoms, method):
     spec = f'tblite {{"method": "{method}"}}'
     by_field, found = label(tmp_path, spec, atoms, "field", ("apt", "pgt"), linearity=True)
     by_space, _ = label(tmp_path, spec, atoms, "space", ("apt", "pgt"))
-    assert antisymmetric(by_field.apt) > 0.03
-    assert np.abs(by_field.apt - by_space.apt).max() < 1e-4
-    largest = np.abs(by_field.pgt).max()
-    assert np.abs(by_field.pgt - by_field.pgt.transpose(0, 1, 3, 2)).max() > 0.1 * largest
-    assert np.abs(by_field.pgt - by_space.pgt).max() < 1e-3
+    assert antisymmetric(by_field.tensors["apt"]) > 0.03
+    assert np.abs(by_field.tensors["apt"] - by_space.tensors["apt"]).max() < 1e-4
+    largest = np.abs(by_field.tensors["pgt"]).max()
+    assert (
+        np.abs(by_field.tensors["pgt"] - by_field.tensors["pgt"].transpose(0, 1, 3, 2)).max()
+        > 0.1 * largest
+    )
+    assert np.abs(by_field.tensors["pgt"] - by_space.tensors["pgt"]).max() < 1e-3
     assert found["pgt_linearity"] < 3e-3  # at half the field the noise is four times larger
     assert found["rotational_sum"] < 1e-3
     assert found["pgt_rotational_sum"] < 1e-3
@@ -148,7 +151,7 @@ def test_pyscf_field_equals_analytic_derivatives(tmp_path):
     method.kernel()
     analytic = analytic_polar_tensors(method)
     assert antisymmetric(analytic) > 0.03
-    np.testing.assert_allclose(labels.apt, analytic, atol=3e-5)
+    np.testing.assert_allclose(labels.tensors["apt"], analytic, atol=3e-5)
     assert np.abs(labels.dipole - method.dip_moment(unit="AU", verbose=0) * BOHR).max() < 1e-7
     assert found["acoustic_sum"] < 1e-8
     assert found["rotational_sum"] < 1e-3
@@ -182,8 +185,11 @@ def test_pyscf_field_equals_space(tmp_path, settings):
     properties = ("apt", "pgt")
     by_field, found = label(tmp_path, spec, WATER, "field", properties, linearity=True)
     by_space, _ = label(tmp_path, spec, WATER, "space", properties, chosen, step=0.002)
-    assert np.abs(by_field.apt - by_space.apt)[1].max() < 1e-4
-    assert np.abs(by_field.pgt - by_space.pgt)[1].max() < 1e-3 + found["pgt_linearity"]
+    assert np.abs(by_field.tensors["apt"] - by_space.tensors["apt"])[1].max() < 1e-4
+    assert (
+        np.abs(by_field.tensors["pgt"] - by_space.tensors["pgt"])[1].max()
+        < 1e-3 + found["pgt_linearity"]
+    )
     assert found["rotational_sum"] < 1e-3
 
 
@@ -274,12 +280,12 @@ def test_cp2k_periodic_field_equals_berry_phase(tmp_path):
     chosen = np.array([False, True, False])
     by_space, _ = label(tmp_path, spec, atoms, "space", both, chosen=chosen, field=field, step=0.02)
     weaker, _ = label(tmp_path, spec, atoms, "field", both, field=0.6 * field)
-    assert antisymmetric(by_field.apt) > 0.03
-    assert np.abs(by_field.apt - by_space.apt)[1].max() < 2e-3
+    assert antisymmetric(by_field.tensors["apt"]) > 0.03
+    assert np.abs(by_field.tensors["apt"] - by_space.tensors["apt"])[1].max() < 2e-3
     # what the PGT's noise is, as measured: 0.0012 Å² at most, in both
-    assert np.abs(by_field.pgt - weaker.pgt).max() < 3e-3
-    assert np.abs(by_field.pgt - by_space.pgt)[1].max() < 3e-3
-    assert np.abs(by_field.pgt).max() > 1.0
+    assert np.abs(by_field.tensors["pgt"] - weaker.tensors["pgt"]).max() < 3e-3
+    assert np.abs(by_field.tensors["pgt"] - by_space.tensors["pgt"])[1].max() < 3e-3
+    assert np.abs(by_field.tensors["pgt"]).max() > 1.0
     assert found["pgt_acoustic_sum"] < 0.01
     assert found["asymmetry"] < 0.01
     assert not list(Path(tmp_path).glob("*.wfn"))

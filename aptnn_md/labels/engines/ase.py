@@ -62,6 +62,19 @@ class ASEEngine:
                 "one of them",
             )
 
+    def check(self, atoms: Atoms, charge: float) -> None:
+        """Refuse a charge other than the calculator's, where its parameters say it:
+        :meth:`aptnn_md.labels.engines.interface.Engine.check`."""
+        parameters = getattr(self.calculator, "parameters", None) or {}
+        own = parameters.get("charge", parameters.get("total_charge"))
+        if own is not None and float(own) != charge:
+            raise InputError(
+                atoms.get_chemical_formula(),
+                "charge",
+                f"{charge:g}, and {float(own):g} in the calculator {self.name}",
+                "the same charge: charge=... in the frame, --charge, or the calculator's settings",
+            )
+
     def calculate(
         self,
         atoms: Atoms,

@@ -2,7 +2,7 @@
 
 Each point is a run of CP2K in a directory of its own. The field is ``&PERIODIC_EFIELD`` (modern
 theory of polarization), the dipole the Berry phase's, known up to lattice vectors times e. Points
-begin from the wave function of the one without field.
+start from the wave function of the one without a field.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ from aptnn_md.labels.engines.cp2k_input import (
 from aptnn_md.labels.points import RUN_PREFIX, PointFailure, PointResult
 
 WAVE_FUNCTION = "zero.wfn"
-"""What the point without field leaves for the others."""
+"""What the point without a field leaves for the others."""
 
 
 class CP2K:
@@ -46,12 +46,12 @@ class CP2K:
     template : CP2K input with one ``&FORCE_EVAL`` for Quickstep. Cell, coordinates, field, guess,
         and what is printed are set for each point, the rest stays. Tighten ``EPS_SCF``: 1e-6 for
         APTs, 1e-7 or less and a field of about 5e-3 for PGTs
-    command : how to run it; ``-i INPUT -o OUTPUT`` is put behind
+    command : how to run it; ``-i INPUT -o OUTPUT`` is appended
 
     Raises
     ------
     InputError
-        A template that is none.
+        A template that cannot be used.
     RunError
         No such program.
     """
@@ -77,6 +77,18 @@ class CP2K:
         digest = hashlib.sha256(self.text.encode()).hexdigest()
         self.identity: dict[str, Any] = {"program": "cp2k", "template": digest}
 
+    def check(self, atoms: Atoms, charge: float) -> None:
+        """Refuse cells that are not periodic:
+        :meth:`aptnn_md.labels.engines.interface.Engine.check`."""
+        if not all(atoms.pbc):
+            raise InputError(
+                atoms.get_chemical_formula(),
+                "pbc",
+                "a structure that is not periodic in all directions",
+                'a cell with pbc="T T T", which CP2K\'s field needs, or an engine for molecules '
+                "(--engine tblite or pyscf)",
+            )
+
     def calculate(
         self,
         atoms: Atoms,
@@ -88,8 +100,7 @@ class CP2K:
         keep: bool,
     ) -> PointResult:
         """Calculate one point: :meth:`aptnn_md.labels.engines.interface.Engine.calculate`."""
-        if not all(atoms.pbc):
-            raise PointFailure("CP2K's field is for cells that are periodic in all directions")
+        self.check(atoms, charge)
         run = Path(tempfile.mkdtemp(prefix=RUN_PREFIX, dir=scratch))
         try:
             start = scratch / WAVE_FUNCTION
@@ -100,7 +111,7 @@ class CP2K:
                     field,
                     charge,
                     with_forces,
-                    # the first point does not begin from what a killed run left
+                    # the first point does not start from what a killed run left
                     start if start.is_file() and not keep else None,
                 )
             )

@@ -79,7 +79,7 @@ def make_input(
     field : (3,), V/Å
     charge : e
     with_forces : whether forces are wanted
-    start : file of a wave function to begin from
+    start : file of a wave function to start from
     """
     force_eval = root.get_subsection("FORCE_EVAL")
     dft = force_eval.get_subsection("DFT")

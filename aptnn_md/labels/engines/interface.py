@@ -28,7 +28,7 @@ class Engine(Protocol):
     identity : all that decides its numbers; points are calculated anew when it changes
     has_field : whether forces and dipole in an electric field can be had
     has_polarizability : whether it gives the polarizability itself
-    restarts : whether points of a frame begin from what the one without field left in ``scratch``
+    restarts : whether points of a frame start from what the one without a field left in ``scratch``
     field : default strength of the field, V/Å
     step : default displacement of atoms, Å
     """
@@ -40,6 +40,16 @@ class Engine(Protocol):
     restarts: bool
     field: float
     step: float
+
+    def check(self, atoms: Atoms, charge: float) -> None:
+        """Refuse a structure that cannot be calculated; called for all of them before any point.
+
+        Raises
+        ------
+        InputError
+            What is wrong with it, and the way out; e.g. a periodic cell for a code of molecules.
+        """
+        ...
 
     def calculate(
         self,
@@ -60,7 +70,7 @@ class Engine(Protocol):
         charge : e, of the whole structure
         with_forces : whether forces are wanted; the dipole always is
         scratch : a directory for this frame, where ``keep`` says to leave there what other points
-            of it begin from
+            of it start from
 
         Raises
         ------
@@ -82,17 +92,41 @@ _OWN = {
 """Name -> module, class, what it imports, and the extra that installs it."""
 
 
+def check_isolated(atoms: Atoms, name: str) -> None:
+    """Refuse a periodic structure, for engines of molecules and clusters.
+
+    Parameters
+    ----------
+    atoms : the structure
+    name : of the engine
+
+    Raises
+    ------
+    InputError
+        It is periodic.
+    """
+    if any(atoms.pbc):
+        raise InputError(
+            atoms.get_chemical_formula(),
+            "pbc",
+            f"a periodic cell, which {name} cannot put into a field",
+            "clusters cut from it (--cluster RADIUS), a periodic engine (--engine cp2k), or, for a "
+            'molecule in a box, pbc="F F F" in the file',
+        )
+
+
 def load_engine(spec: str) -> Engine:
     """Make an engine from a short text.
 
     Parameters
     ----------
-    spec : ``"tblite"``, ``"pyscf"`` or ``"cp2k"``, with settings in JSON behind it if there are
+    spec : ``"tblite"``, ``"pyscf"`` or ``"cp2k"``, with settings in JSON after it if there are
         any, e.g. ``'pyscf {"xc": "pbe0", "basis": "def2-svp"}'``: the keyword arguments of
         :class:`~aptnn_md.labels.engines.tblite.TBLite`,
         :class:`~aptnn_md.labels.engines.pyscf.PySCF` and
-        :class:`~aptnn_md.labels.engines.cp2k.CP2K`; or ``package.module:callable``, likewise, that
-        gives an ASE calculator (:class:`~aptnn_md.labels.engines.ase.ASEEngine`)
+        :class:`~aptnn_md.labels.engines.cp2k.CP2K`; or ``package.module:callable``, with
+        settings in the same way, that gives an ASE calculator
+        (:class:`~aptnn_md.labels.engines.ase.ASEEngine`)
 
     Raises
     ------

@@ -17,10 +17,11 @@ from pyscf import dft, gto, scf
 
 from aptnn_md.arrays import AnyArray, FloatArray
 from aptnn_md.atomic_units import BOHR, FIELD, FORCE, HARTREE
+from aptnn_md.labels.engines.interface import check_isolated
 from aptnn_md.labels.points import PointFailure, PointResult
 
 DENSITY = "zero.npy"
-"""Density matrix of the point without field, from which the others begin."""
+"""Density matrix of the point without a field, from which the others start."""
 
 
 class PySCF:
@@ -30,7 +31,7 @@ class PySCF:
     ----------
     xc : functional, or ``"hf"``
     basis : of all atoms, as PySCF names it
-    density_fit : Coulomb and exchange by density fitting: faster, error of it below 1e-4 e
+    density_fit : Coulomb and exchange by density fitting: faster, its error is below 1e-4 e
     grid : 0 to 9, of the density functional
     conv_tol, conv_tol_grad : of the SCF, Hartree and its gradient
     max_cycle : of the SCF
@@ -75,6 +76,10 @@ class PySCF:
             **self.scf,
         }
 
+    def check(self, atoms: Atoms, charge: float) -> None:
+        """Refuse periodic cells: :meth:`aptnn_md.labels.engines.interface.Engine.check`."""
+        check_isolated(atoms, "PySCF")
+
     def calculate(
         self,
         atoms: Atoms,
@@ -86,15 +91,14 @@ class PySCF:
         keep: bool,
     ) -> PointResult:
         """Calculate one point: :meth:`aptnn_md.labels.engines.interface.Engine.calculate`."""
-        if any(atoms.pbc):
-            raise PointFailure("PySCF is for molecules here: cut clusters (--cluster)")
+        self.check(atoms, charge)
         strength = np.asarray(field, dtype=np.float64) / FIELD
         method = self.method(atoms, charge)
         in_field(method, strength)
         start = scratch / DENSITY
-        # the first point does not begin from what a killed run left: it would differ a little
-        begin = start.is_file() and not keep
-        method.kernel(dm0=np.load(start) if begin else None)
+        # the first point does not start from what a killed run left: it would differ a little
+        restart = start.is_file() and not keep
+        method.kernel(dm0=np.load(start) if restart else None)
         if not method.converged:
             raise PointFailure(f"SCF did not converge in {self.scf['max_cycle']} cycles")
         density = method.make_rdm1()

@@ -14,6 +14,7 @@ from tblite.interface import Calculator
 from aptnn_md.arrays import FloatArray
 from aptnn_md.atomic_units import BOHR, FIELD, FORCE, HARTREE
 from aptnn_md.errors import InputError
+from aptnn_md.labels.engines.interface import check_isolated
 from aptnn_md.labels.points import PointFailure, PointResult
 
 BOLTZMANN_HARTREE = float(units.kB / units.Hartree)
@@ -69,6 +70,10 @@ class TBLite:
             **self.settings,
         }
 
+    def check(self, atoms: Atoms, charge: float) -> None:
+        """Refuse periodic cells: :meth:`aptnn_md.labels.engines.interface.Engine.check`."""
+        check_isolated(atoms, "tblite")
+
     def calculate(
         self,
         atoms: Atoms,
@@ -80,8 +85,15 @@ class TBLite:
         keep: bool,
     ) -> PointResult:
         """Calculate one point: :meth:`aptnn_md.labels.engines.interface.Engine.calculate`."""
-        if any(atoms.pbc):
-            raise PointFailure("tblite has no field in periodic cells: cut clusters (--cluster)")
+        self.check(atoms, charge)
+        electrons = int(atoms.numbers.sum()) - round(charge)
+        if (electrons - self.unpaired) % 2:
+            # tblite would spread half an electron over both spins and say nothing
+            raise PointFailure(
+                f"{electrons} electrons at charge {charge:g} cannot have {self.unpaired} unpaired: "
+                "give charge=... in the frame or --charge, or for a radical the engine's setting "
+                '{"unpaired": 1}'
+            )
         try:
             calculator = Calculator(
                 self.method, atoms.numbers, atoms.positions / BOHR, charge, self.unpaired

@@ -3,13 +3,16 @@
 All numbers are in atomic units:
 
 * ``$atoms``: symbol, mass (amu) and position;
+* ``$hessian``: Hartree/bohr², in blocks of some columns with their numbers above;
+* ``$vibrational_frequencies``: cm⁻¹, rigid motions with zero among them;
 * ``$dipole_derivatives``: a row per atom and displacement, columns the dipole's x, y, z;
 * ``$polarizability_derivatives`` (where Raman activities were calculated): the same rows, columns
   xx, yy, zz, xy, xz, yz.
 
 There is no dipole, no polarizability and no charge in it; the multiplicity says whether the charge
 is even or odd. The dipole of an ion is taken about an origin that moves with its atoms: the
-derivatives sum up to zero and not to the charge, and are refused.
+derivatives sum to zero and not to the charge. As labels they are refused; the intensities of
+vibrations, which do not move the centre of mass, are right.
 """
 
 from __future__ import annotations
@@ -23,13 +26,18 @@ from ase.data import atomic_numbers
 from aptnn_md.arrays import FloatArray
 from aptnn_md.atomic_units import BOHR
 from aptnn_md.errors import InputError
-from aptnn_md.labels.schemes import Labels
+from aptnn_md.labels.frame_labels import Labels
+from aptnn_md.labels.importers.molecule import HESSIAN_UNIT, Molecule, check_masses
+from aptnn_md.targets import APT, PGT
 from aptnn_md.tensors import from_voigt
 
 HEAD = "$orca_hessian_file"
 ATOMS, MULTIPLICITY = "$atoms", "$multiplicity"
 DIPOLE_DERIVATIVES = "$dipole_derivatives"
 POLARIZABILITY_DERIVATIVES = "$polarizability_derivatives"
+HESSIAN, FREQUENCIES = "$hessian", "$vibrational_frequencies"
+
+ISOTOPES = {"D": "H", "T": "H"}
 
 COLUMNS = [0, 1, 2, 5, 4, 3]
 """Where xx, yy, zz, yz, xz, xy (:data:`aptnn_md.tensors.VOIGT`) stand in a row."""
@@ -40,13 +48,15 @@ def is_hess(path: Path, first_lines: list[str]) -> bool:
     return any(line.strip() == HEAD for line in first_lines) or path.suffix.lower() == ".hess"
 
 
-def read_hess(path: Path, charge: float) -> tuple[Atoms, Labels]:
-    """The molecule, with ``charge`` in its info, and its labels.
+def read_hess(path: Path, charge: float | None = None, with_labels: bool = True) -> Molecule:
+    """The molecule with its masses, its labels and its Hessian.
 
     Parameters
     ----------
     path : the file
-    charge : of the molecule, e, for the file does not say
+    charge : of the molecule, e, for the file does not say; goes into ``charge`` in its info, and
+        tensors are checked to belong to it. None: it does not matter
+    with_labels : whether dipole derivatives must be there
 
     Raises
     ------
@@ -55,27 +65,77 @@ def read_hess(path: Path, charge: float) -> tuple[Atoms, Labels]:
     """
     sections = _read_sections(path)
     atoms = _read_atoms(path, sections)
-    atoms.info["charge"] = float(charge)
-    _check_electrons(path, sections, atoms, charge)
+    if charge is not None:
+        atoms.info["charge"] = float(charge)
+        _check_electrons(path, sections, atoms, charge)
     n = len(atoms)
-    if DIPOLE_DERIVATIVES not in sections:
+    tensors = {}
+    if DIPOLE_DERIVATIVES in sections:
+        tensors[APT.name] = _read_apt(path, sections, atoms, charge)
+    elif with_labels:
         raise InputError(path, DIPOLE_DERIVATIVES, "none", "a run with Freq or NumFreq")
-    apt = _read_rows(path, sections, DIPOLE_DERIVATIVES, n, 3).transpose(0, 2, 1)
+    if POLARIZABILITY_DERIVATIVES in sections:
+        rows = _read_rows(path, sections, POLARIZABILITY_DERIVATIVES, n, 6)
+        tensors[PGT.name] = from_voigt(rows[..., COLUMNS]).transpose(0, 2, 3, 1) * BOHR**2
+    return Molecule(
+        atoms,
+        Labels(tensors),
+        _read_hessian(path, sections, n),
+        _read_frequencies(path, sections, n),
+    )
+
+
+def _read_apt(
+    path: Path, sections: dict[str, list[list[str]]], atoms: Atoms, charge: float | None
+) -> FloatArray:
+    apt = _read_rows(path, sections, DIPOLE_DERIVATIVES, len(atoms), 3).transpose(0, 2, 1)
     if len(set(atoms.numbers.tolist())) > 1 and not apt.any():
         raise InputError(path, DIPOLE_DERIVATIVES, "zeros", "a run that calculated them")
     total = np.trace(apt.sum(axis=0)) / 3.0
-    if abs(total) < abs(total - charge):
+    if charge is not None and abs(total) < abs(total - charge):
         raise InputError(
             path,
             DIPOLE_DERIVATIVES,
             f"a sum of {total:.2g}",
             f"the charge, {charge:g}: ORCA's are about an origin that moves with the ion",
         )
-    pgt = None
-    if POLARIZABILITY_DERIVATIVES in sections:
-        rows = _read_rows(path, sections, POLARIZABILITY_DERIVATIVES, n, 6)
-        pgt = from_voigt(rows[..., COLUMNS]).transpose(0, 2, 3, 1) * BOHR**2
-    return atoms, Labels(apt=apt, pgt=pgt)
+    return apt
+
+
+def _read_hessian(path: Path, sections: dict[str, list[list[str]]], n: int) -> FloatArray | None:
+    lines = sections.get(HESSIAN)
+    if not lines:
+        return None
+    size = _integer(path, HESSIAN, lines[:1])
+    shape = f"{3 * n} rows of {3 * n} numbers in blocks of columns"
+    if size != 3 * n:
+        return None  # of another number of atoms: nothing that could be used
+    matrix = np.full((size, size), np.nan)
+    position = 1
+    try:
+        while position < len(lines):
+            columns = [int(word) for word in lines[position]]
+            for row in range(size):
+                number, *values = lines[position + 1 + row]
+                if int(number) != row or len(values) != len(columns):
+                    raise ValueError(f"row {number} of columns {columns}")
+                matrix[row, columns] = [float(value) for value in values]
+            position += 1 + size
+    except (ValueError, IndexError) as error:
+        raise InputError(path, HESSIAN, str(error), shape) from error
+    if not np.isfinite(matrix).all():
+        raise InputError(path, HESSIAN, "columns that are not there", shape)
+    return matrix * HESSIAN_UNIT
+
+
+def _read_frequencies(
+    path: Path, sections: dict[str, list[list[str]]], n: int
+) -> FloatArray | None:
+    lines = sections.get(FREQUENCIES)
+    if not lines or len(lines) != 1 + 3 * n:
+        return None
+    found = _numbers(path, FREQUENCIES, lines[:1], [words[1:2] for words in lines[1:]], 1)[:, 0]
+    return np.asarray(found[found != 0.0])
 
 
 def _read_sections(path: Path) -> dict[str, list[list[str]]]:
@@ -97,12 +157,13 @@ def _read_sections(path: Path) -> dict[str, list[list[str]]]:
 def _read_atoms(path: Path, sections: dict[str, list[list[str]]]) -> Atoms:
     lines = sections.get(ATOMS, [])
     symbols = [words[0].capitalize() for words in lines[1:]]
+    symbols = [ISOTOPES.get(symbol, symbol) for symbol in symbols]
     unknown = [symbol for symbol in symbols if symbol not in atomic_numbers]
     if unknown:
         raise InputError(path, ATOMS, unknown[0], "a chemical element")
-    rows = [words[2:] for words in lines[1:]]
-    positions = _numbers(path, ATOMS, lines[:1], rows, 3)
-    return Atoms(symbols, positions * BOHR)
+    table = _numbers(path, ATOMS, lines[:1], [words[1:] for words in lines[1:]], 4)
+    masses = check_masses(path, ATOMS, table[:, 0])
+    return Atoms(symbols, table[:, 1:] * BOHR, masses=masses)
 
 
 def _check_electrons(

@@ -181,7 +181,7 @@ def of_labels(atoms: Atoms, basis: str, scratch: Path) -> np.ndarray:
     targets, chosen = ("apt", "pgt"), np.ones(len(atoms), bool)
     assert len(Scheme("field", targets, 1.0, 1.0).points(chosen)) == 13
     spec = f'pyscf {{"xc": "hf", "basis": "{basis}"}}'
-    pgt = engine_labels(scratch, spec, atoms, "field", targets, chosen).pgt
+    pgt = engine_labels(scratch, spec, atoms, "field", targets, chosen).tensors["pgt"]
     assert pgt is not None
     return pgt
 
