@@ -71,7 +71,7 @@ def write_fchk(
         rest = np.zeros(12 * modes)
         rest[2 * modes : 3 * modes] = frequencies.intensities
         of_modes = np.concatenate([frequencies.wavenumbers, np.ones(modes), rest])
-        text += gaussian_array("Vib-E2", "R", of_modes)
+        text += gaussian_array("Vib-E2", "R", of_modes.tolist())
     for name, kind, values in fields:
         text += gaussian_array(name, kind, values)
     path.write_text(text)
