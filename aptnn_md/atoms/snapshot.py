@@ -68,7 +68,14 @@ class Snapshot:
         return 0.0 if self.cell is None else abs(float(np.linalg.det(self.cell)))
 
     def centroid(self) -> Snapshot:
-        """Mean over all leading axes (beads), each bead at its image nearest to the first one."""
+        """Mean over all leading axes (beads), each bead at its image nearest to the first one.
+
+        It is always the same object, so that what is found there is found once.
+        """
+        return self._centroid
+
+    @functools.cached_property
+    def _centroid(self) -> Snapshot:
         if self.positions.ndim == 2:
             return self
         beads = self.positions.reshape(-1, self.n_atoms, 3)
