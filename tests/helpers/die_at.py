@@ -6,8 +6,11 @@ import multiprocessing
 import os
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from functools import partial
 from pathlib import Path
+
+from helpers.short_runs import ShortRun, file_bytes
 
 FORK = multiprocessing.get_context("fork")
 
@@ -44,6 +47,43 @@ def run_and_die(work: Callable[[], object], directory: Path, operation: int = 0)
         process.kill()
         raise RuntimeError(f"exit code {process.exitcode}")
     return int(receiver.recv())
+
+
+def killed_at_operations(run: ShortRun, directory: Path, operations: Iterable[int]) -> int:
+    """Kill a run at each of these file operations and run it again: the same as unbroken.
+
+    Returns
+    -------
+    kills; fewer than asked for where there are no more operations
+
+    Raises
+    ------
+    AssertionError
+        Something else came out, or a file that is written in one step was there in part.
+    """
+    whole = _prepared(run, directory / "unbroken")
+    run.work(whole)  # in this process, so that the forked ones need not import anything
+    expected, complete = run.content(whole), file_bytes(whole, run.whole)
+    kills = 0
+    for number in operations:
+        broken = _prepared(run, directory / f"at-{number}")
+        work = partial(run.work, broken)
+        if run_and_die(work, broken, number):
+            break
+        kills += 1
+        for name, data in file_bytes(broken, run.whole).items():
+            assert data == complete[name], f"{name} in part, killed at operation {number}"
+        run_and_die(work, broken)
+        found = run.content(broken)
+        different = sorted(n for n in expected | found if expected.get(n) != found.get(n))
+        assert not different, f"{different} differ, killed at operation {number}"
+    return kills
+
+
+def _prepared(run: ShortRun, directory: Path) -> Path:
+    directory.mkdir(parents=True)
+    run.prepare(directory)
+    return directory
 
 
 def _work(work: Callable[[], object], directory: str, operation: int, sender: object) -> None:

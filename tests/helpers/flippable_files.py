@@ -1,0 +1,135 @@
+"""Small files of every kind that a run, a job or a user keeps, and what is made of them.
+
+Each function makes files in a directory; what uses them works on a copy where it would change them.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+from collections.abc import Callable
+from pathlib import Path
+
+from aptnn_md.engines.ase.restart import DynamicsState
+from aptnn_md.errors import RunError
+from aptnn_md.prediction.model_file import write_model_file
+from aptnn_md.prediction.predictor import Predictor
+from aptnn_md.training.state import StateFile, fingerprint
+from helpers import increment_streams, short_runs
+from helpers.flips import Flippable
+from helpers.processes import FORK
+from helpers.systems import random_checkpoint, triclinic
+
+
+def model(directory: Path) -> Flippable:
+    """A model file: tensors of a structure."""
+    path, atoms = directory / "model.pt", triclinic(1)
+    write_model_file(path, random_checkpoint("simple"))
+    return Flippable([path], lambda: Predictor(path, neutral=False)(atoms).tobytes())
+
+
+def stream(directory: Path) -> Flippable:
+    """All files of a stream: its header and arrays."""
+    short_runs.md(directory)
+    path = directory / "stream"
+    files = sorted(file for file in path.rglob("*") if file.is_file())
+    return Flippable(files, lambda: short_runs.stream_content(path))
+
+
+def training_state(directory: Path) -> Flippable:
+    """The state of a job whose second network is in training: all tensors and numbers."""
+    short_runs.prepare_training(directory)
+    job = short_runs.training_job(directory)
+    process = FORK.Process(target=_train_and_die, args=(directory,))
+    process.start()
+    process.join(60)
+    assert process.exitcode == -signal.SIGKILL
+    state = StateFile(job.state_path, fingerprint(job))
+    finished, unfinished = state.begin(restart=True)
+    assert len(finished) == 1
+    assert unfinished
+    return Flippable([job.state_path], lambda: short_runs.plain(state.begin(restart=True)))
+
+
+def _train_and_die(directory: Path) -> None:
+    write, written = StateFile.write, 0
+
+    def write_and_die(*arguments: object) -> None:
+        nonlocal written
+        write(*arguments)  # type: ignore[arg-type]
+        written += 1
+        # the first is empty; then three epochs and the end of the first network
+        if written == 6:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    StateFile.write = write_and_die  # type: ignore[method-assign, assignment]
+    short_runs.train(directory)
+
+
+def checkpoint(directory: Path) -> Flippable:
+    """A checkpoint of MD: the state to resume from."""
+    short_runs.md(directory)
+    path = directory / "run.npz"
+    return Flippable([path], lambda: short_runs.plain(vars(DynamicsState.read(path))))
+
+
+def trail(directory: Path) -> Flippable:
+    """The trail of a client that was killed: the stream of the run's continuation.
+
+    The server resumes from one of its last three steps, and a client that knows less of the run than
+    the server did refuses.
+    """
+    original = directory / "original"
+    steps = increment_streams.paths(1, 9)
+    process = FORK.Process(target=_stream_and_die, args=(original, steps[:7]))
+    process.start()
+    process.join(60)
+    assert process.exitcode == -signal.SIGKILL
+    copy = directory / "copy"
+
+    def resumed() -> object:
+        shutil.rmtree(copy, ignore_errors=True)
+        shutil.copytree(original, copy)
+        stream = increment_streams.new(copy / "s", groups="element")
+        try:
+            for beads in steps[6:]:
+                increment_streams.feed(stream, beads)
+        finally:
+            stream.close()
+        return short_runs.stream_content(copy / "s")
+
+    return Flippable([original / "s.trail" / name for name in ("steps", "last")], resumed)
+
+
+def _stream_and_die(directory: Path, steps: list[object]) -> None:
+    directory.mkdir()
+    increment_streams.feed_all(directory / "s", steps, n_committed=4, groups="element")
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def point(directory: Path) -> Flippable:
+    """Files of a frame's single points: the labelled file."""
+    short_runs.label(directory)
+    files = sorted((directory / "out.extxyz.work").glob("*/*.json"))
+    assert len(files) == 2 * 7
+
+    def labelled() -> object:
+        out = directory / "out.extxyz"
+        out.unlink()
+        short_runs.label(directory)
+        if "label_status=failed" in out.read_text():
+            raise RunError(f"{files[0].parent.name}: a frame failed, as the file says")
+        return out.read_bytes()
+
+    return Flippable(files[:1], labelled)
+
+
+FLIPPABLE: dict[str, Callable[[Path], Flippable]] = {
+    "model": model,
+    "stream": stream,
+    "training state": training_state,
+    "checkpoint": checkpoint,
+    "trail": trail,
+    "point": point,
+}

@@ -1,0 +1,218 @@
+"""Runs of a second or less that begin or resume in a directory, and what must be there in the end.
+
+Each takes a directory and is complete when it returns; called again after it was killed, it goes to
+the same end as a run that nobody disturbed.
+"""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import ase.io
+import numpy as np
+import torch
+
+from aptnn_md.cli import main
+from aptnn_md.engines.ase.calculator import APTCalculator
+from aptnn_md.engines.ase.md import run_md
+from aptnn_md.engines.ase.settings import MDSettings
+from aptnn_md.labels.job import LabelJob, run_labels
+from aptnn_md.labels.labelled_file import FrameToLabel
+from aptnn_md.prediction.model_file import read_model_file, write_model_file
+from aptnn_md.stream import StreamReader
+from aptnn_md.training.job import run_training
+from aptnn_md.training.settings import TrainingJob, TrainingSettings
+from helpers import increment_streams
+from helpers import toy_molecules as toy
+from helpers.systems import SMALL_SIMPLE, random_checkpoint, triclinic
+
+Content = dict[str, Any]
+"""Names -> what ``==`` compares: bytes, numbers, text."""
+
+
+@dataclass(frozen=True)
+class ShortRun:
+    """A run, what is compared, and files that are whole whenever they are there.
+
+    Attributes
+    ----------
+    work : begins or resumes in a directory
+    content : of the directory of a complete run
+    prepare : makes the input
+    whole : patterns of names of files that are written in one step
+    """
+
+    work: Callable[[Path], object]
+    content: Callable[[Path], Content]
+    prepare: Callable[[Path], object] = lambda directory: None
+    whole: tuple[str, ...] = ()
+
+
+def plain(value: Any) -> Any:
+    """Arrays and tensors in nested containers as bytes with dtype and shape."""
+    if isinstance(value, torch.Tensor):
+        value = value.detach().cpu().numpy()
+    if isinstance(value, np.ndarray):
+        return str(value.dtype), value.shape, value.tobytes()
+    if isinstance(value, dict):
+        return {name: plain(item) for name, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain(item) for item in value]
+    return repr(value)  # repr: NaN equals itself
+
+
+def stream_content(path: Path) -> Content:
+    """Header and all arrays of a stream."""
+    reader = StreamReader(path)
+    arrays = {name: reader.read(name) for name in ("step", "time", *reader.arrays)}
+    return {"header": repr(reader.header), **{name: plain(a) for name, a in arrays.items()}}
+
+
+# ---------------------------------------------------------------------- runs with a stream
+
+
+def md(directory: Path, n_steps: int = 30) -> None:
+    """MD with a checkpoint after every frame."""
+    atoms = toy.structure(2, pbc=True)
+    atoms.calc = APTCalculator(toy.Tensors(), toy.Potential())
+    settings = MDSettings(
+        picoseconds=n_steps * 5e-4,
+        stride=3,
+        thermostat="langevin",
+        seed=5,
+        checkpoint_seconds=0.0,
+    )
+    run_md(atoms, directory / "stream", settings, checkpoint=directory / "run.npz", restart=True)
+
+
+def increments(directory: Path, n_beads: int = 2, n_steps: int = 12) -> None:
+    """A client whose server takes up its last checkpoint, two steps before the last answer.
+
+    The server's own memory lies beside the directory, as operations on it are not the client's.
+    """
+    answered = directory.with_name(f"{directory.name}-answered")
+    done = int(answered.read_text()) if answered.exists() else 0
+    steps = increment_streams.paths(n_beads, n_steps)
+    stream = increment_streams.new(directory / "s", n_beads, groups="element")
+    for number, beads in enumerate(steps[max(0, done - 2) :], max(0, done - 2)):
+        increment_streams.feed(stream, beads)
+        answered.write_text(str(number))
+        if number % 4 == 3:
+            stream.interrupt()  # a lost connection, so that frames are committed
+    stream.close()
+
+
+# ---------------------------------------------------------------------- jobs
+
+
+def label(directory: Path) -> None:
+    """APTs of two molecules from an analytic engine in fields."""
+    atoms = [toy.structure(1, seed=seed) for seed in range(2)]
+    frames = [FrameToLabel(a, np.ones(len(a), bool)) for a in atoms]
+    engine = "helpers.toy_field:FieldPotential"
+    run_labels(LabelJob(frames, engine, directory / "out.extxyz"))
+
+
+def training_job(directory: Path, **settings: Any) -> TrainingJob:
+    """Two small networks of three epochs."""
+    return TrainingJob(
+        data=directory.parent / f"{directory.name}-train.extxyz",
+        out=directory / "model.pt",
+        network="simple",
+        network_settings=SMALL_SIMPLE,
+        committee=2,
+        training=TrainingSettings(**{"epochs": 3, "warmup_steps": 1, **settings}),
+    )
+
+
+def prepare_training(directory: Path) -> None:
+    """Labels for :func:`train`."""
+    rng, frames = np.random.default_rng(4), []
+    for seed in range(4):
+        atoms = triclinic(seed, n_atoms=8, size=5.0)
+        atoms.arrays["apt"] = rng.normal(size=(len(atoms), 9))
+        frames.append(atoms)
+    ase.io.write(training_job(directory).data, frames, format="extxyz")
+
+
+def train(directory: Path, **settings: Any) -> None:
+    """Train, or resume; nothing is left to do where the state is gone and the model there."""
+    job = training_job(directory, **settings)
+    if job.out.exists() and not job.state_path.exists():
+        return
+    run_training(job, restart=job.state_path.exists())
+
+
+def training_content(directory: Path) -> Content:
+    """Weights, and the log without its times."""
+    model = read_model_file(directory / "model.pt")
+    with (directory / "model.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    log = [[row[name] for name in ("member", "epoch", "train_rmse", "valid_rmse")] for row in rows]
+    return {"weights": plain([dict(member) for member in model.members]), "log": log}
+
+
+# ---------------------------------------------------------------------- commands with output
+
+
+def prepare_spectrum(directory: Path) -> None:
+    """A stream for :func:`spectrum`."""
+    md(input_of(directory), n_steps=1500)
+
+
+def input_of(directory: Path) -> Path:
+    """Directory of what a command reads; operations in it do not count."""
+    found = directory.with_name(f"input-{directory.name}")
+    found.mkdir(exist_ok=True)
+    return found
+
+
+def spectrum(directory: Path) -> None:
+    """``spectrum ir``: table, picture and netCDF."""
+    stream = str(input_of(directory) / "stream")
+    outputs = {"--out": "ir.csv", "--plot": "ir.png", "--netcdf": "ir.nc"}
+    words = [word for option, name in outputs.items() for word in (option, str(directory / name))]
+    command(["spectrum", "ir", stream, "--resolution", "200", "--temperature", "300", *words])
+
+
+def prepare_prediction(directory: Path) -> None:
+    """A model and frames for :func:`predict`."""
+    write_model_file(input_of(directory) / "model.pt", random_checkpoint("simple"))
+    ase.io.write(input_of(directory) / "frames.extxyz", [triclinic(1), triclinic(2)])
+
+
+def predict(directory: Path) -> None:
+    """``predict``: APTs of two frames."""
+    given = input_of(directory)
+    words = ["--model", given / "model.pt", "--data", given / "frames.extxyz"]
+    command(["predict", *map(str, words), "--out", str(directory / "out.extxyz")])
+
+
+def command(words: list[str]) -> None:
+    """A command that must succeed."""
+    code = main(words)
+    if code:
+        raise RuntimeError(f"{' '.join(words[:2])}: exit code {code}")
+
+
+def file_bytes(directory: Path, patterns: Iterable[str] = ("[!.]*",)) -> Content:
+    """Files of such names; by default all but hidden ones, which a killed process leaves."""
+    return {path.name: path.read_bytes() for p in patterns for path in directory.glob(p)}
+
+
+SHORT_RUNS = {
+    "md": ShortRun(md, lambda directory: stream_content(directory / "stream")),
+    "increments": ShortRun(increments, lambda directory: stream_content(directory / "s")),
+    "label": ShortRun(
+        label, partial(file_bytes, patterns=("*.extxyz",)), whole=("*.extxyz",)
+    ),
+    "train": ShortRun(train, training_content, prepare_training, whole=("model.pt",)),
+    "spectrum": ShortRun(spectrum, file_bytes, prepare_spectrum, whole=("ir.*",)),
+    "predict": ShortRun(predict, file_bytes, prepare_prediction, whole=("out.extxyz",)),
+}
+"""Killed at each of their file operations. Engines that come later are added here."""
