@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,6 +14,7 @@ from ase import Atoms
 from aptnn_md.arrays import FloatArray
 from aptnn_md.atomic_units import FIELD
 
+_SEAL = "sha256"
 RUN_PREFIX = "run-"
 """How names of directories begin in which a program is running a point."""
 
@@ -98,29 +100,40 @@ class PointResult:
             name: value if value is None or isinstance(value, float) else value.tolist()
             for name, value in vars(self).items()
         }
-        return json.dumps({"result": values})
+        return _sealed("result", values)
 
 
 def read_point(text: str) -> PointResult | PointFailure:
-    """Parse the text of a point's file.
+    """Parse the text of a point's file; those of version 0.1 have no checksum.
 
     Raises
     ------
     ValueError, KeyError, TypeError
-        It is not the text of such a file.
+        It is not the text of such a file, or a damaged one.
     """
     content: dict[str, Any] = json.loads(text)
-    if "failure" in content:
-        return PointFailure(str(content["failure"]))
-    values = content["result"]
-    energy = values.pop("energy")
+    kind = "failure" if "failure" in content else "result"
+    value = content[kind]
+    if set(content) - {kind, _SEAL}:
+        raise ValueError(f"unknown entries beside {kind}")
+    if _SEAL in content and _sealed(kind, value) != text:
+        raise ValueError("damaged: the checksum differs")
+    if kind == "failure":
+        return PointFailure(str(value))
+    energy = value.pop("energy")
     arrays = {
-        name: None if value is None else np.array(value, dtype=np.float64)
-        for name, value in values.items()
+        name: None if numbers is None else np.array(numbers, dtype=np.float64)
+        for name, numbers in value.items()
     }
     return PointResult(energy=energy, **arrays)
 
 
 def failure_json(failure: PointFailure) -> str:
     """Text of the file of a point that failed."""
-    return json.dumps({"failure": str(failure)})
+    return _sealed("failure", str(failure))
+
+
+def _sealed(kind: str, value: Any) -> str:
+    """Text of a point's file, with the SHA-256 of what it says."""
+    digest = hashlib.sha256(json.dumps({kind: value}).encode()).hexdigest()
+    return json.dumps({kind: value, _SEAL: digest})

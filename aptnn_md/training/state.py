@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import pickle
 import zipfile
@@ -19,7 +20,8 @@ from aptnn_md.training.dataset import file_sha256
 from aptnn_md.training.settings import TrainingJob
 
 FORMAT = "aptnn_md.training"
-VERSION = 2
+VERSION = 3
+_ZIP = b"PK"
 
 
 def fingerprint(job: TrainingJob) -> dict[str, Any]:
@@ -71,7 +73,7 @@ class StateFile:
         }
         buffer = io.BytesIO()
         torch.save(state, buffer)
-        write_output(self.path, buffer.getvalue())
+        write_output(self.path, _sealed(buffer.getvalue()))
 
     def begin(self, restart: bool) -> tuple[list[dict[str, Any]], dict[str, Any] | None]:
         """Finished networks and the state of the unfinished one, both empty for a new job.
@@ -100,14 +102,31 @@ class StateFile:
 
     def _read(self) -> dict[str, Any]:
         expected = f"a training state ({FORMAT}, version {VERSION}); remove it to begin anew"
+        found = "not a training state, or a damaged one"
         try:
-            state = torch.load(self.path, map_location=self.device, weights_only=True)
+            content = self.path.read_bytes()
+        except OSError as error:
+            found = error.strerror or str(error)
+            raise InputError(self.path, "training state", found, expected) from error
+        _, end, data = content.partition(b"\n")
+        if not end or content != _sealed(data):
+            if not content.startswith(_ZIP):
+                raise InputError(self.path, "training state", found, expected)
+            data = content  # of a version before 3, or of another program
+        try:
+            state = torch.load(io.BytesIO(data), map_location=self.device, weights_only=True)
         except (RuntimeError, pickle.UnpicklingError, EOFError, zipfile.BadZipFile) as error:
-            found = "not a training state, or a damaged one"
+            if data is not content:
+                raise  # its digest is right: this is none of the file's faults
             raise InputError(self.path, "training state", found, expected) from error
         if not isinstance(state, dict) or "job" not in state:
             raise InputError(self.path, "training state", "not a training state", expected)
-        if (state.get("format"), state.get("version")) != (FORMAT, VERSION):
+        if data is content or (state.get("format"), state.get("version")) != (FORMAT, VERSION):
             found = "the state of another version of aptnn_md"
             raise InputError(self.path, "training state", found, expected)
         return state
+
+
+def _sealed(data: bytes) -> bytes:
+    """The content of a state file: a line with the SHA-256 of what follows it."""
+    return f"{FORMAT} {VERSION} {hashlib.sha256(data).hexdigest()}\n".encode() + data

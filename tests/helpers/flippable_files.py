@@ -9,7 +9,9 @@ import os
 import shutil
 import signal
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
+from unittest.mock import patch
 
 from aptnn_md.engines.ase.restart import DynamicsState
 from aptnn_md.errors import RunError
@@ -41,10 +43,7 @@ def training_state(directory: Path) -> Flippable:
     """The state of a job whose second network is in training: all tensors and numbers."""
     short_runs.prepare_training(directory)
     job = short_runs.training_job(directory)
-    process = FORK.Process(target=_train_and_die, args=(directory,))
-    process.start()
-    process.join(60)
-    assert process.exitcode == -signal.SIGKILL
+    _train_until_the_second(directory)
     state = StateFile(job.state_path, fingerprint(job))
     finished, unfinished = state.begin(restart=True)
     assert len(finished) == 1
@@ -52,19 +51,23 @@ def training_state(directory: Path) -> Flippable:
     return Flippable([job.state_path], lambda: short_runs.plain(state.begin(restart=True)))
 
 
-def _train_and_die(directory: Path) -> None:
-    write, written = StateFile.write, 0
+class _Enough(BaseException):
+    """Ends a training that no handler is to rescue."""
 
-    def write_and_die(*arguments: object) -> None:
-        nonlocal written
-        write(*arguments)  # type: ignore[arg-type]
-        written += 1
-        # the first is empty; then three epochs and the end of the first network
-        if written == 6:
-            os.kill(os.getpid(), signal.SIGKILL)
 
-    StateFile.write = write_and_die  # type: ignore[method-assign, assignment]
-    short_runs.train(directory)
+def _train_until_the_second(directory: Path) -> None:
+    # the first is empty; then three epochs and the end of the first network
+    left = [None] * 6
+
+    def write(*arguments: object) -> None:
+        original(*arguments)  # type: ignore[arg-type]
+        left.pop()
+        if not left:
+            raise _Enough
+
+    original = StateFile.write
+    with patch.object(StateFile, "write", write), suppress(_Enough):
+        short_runs.train(directory)
 
 
 def checkpoint(directory: Path) -> Flippable:
@@ -77,8 +80,7 @@ def checkpoint(directory: Path) -> Flippable:
 def trail(directory: Path) -> Flippable:
     """The trail of a client that was killed: the stream of the run's continuation.
 
-    The server resumes from one of its last three steps, and a client that knows less of the run than
-    the server did refuses.
+    The server resumes from a step that was answered; a client that does not know it refuses.
     """
     original = directory / "original"
     steps = increment_streams.paths(1, 9)
@@ -116,7 +118,7 @@ def point(directory: Path) -> Flippable:
 
     def labelled() -> object:
         out = directory / "out.extxyz"
-        out.unlink()
+        out.unlink(missing_ok=True)
         short_runs.label(directory)
         if "label_status=failed" in out.read_text():
             raise RunError(f"{files[0].parent.name}: a frame failed, as the file says")

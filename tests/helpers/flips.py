@@ -46,6 +46,9 @@ class Flippable:
             path, k = places[number]
             damaged = bytearray(contents[path])
             damaged[k] ^= 1 << int(bits[number])
+            for other, content in contents.items():
+                if other.read_bytes() != content:
+                    other.write_bytes(content)  # the process of the case before died of it
             path.write_bytes(damaged)
             try:
                 return judge(self.use, expected, (path.name, path.parent.name))
@@ -55,6 +58,7 @@ class Flippable:
         verdicts = Verdicts()
         for number, verdict in judged_apart(range(first, len(places), every), case):
             path, k = places[number]
-            path.write_bytes(contents[path])  # where the process died of it
             verdicts.add(f"{path.name}, byte {k}, bit {bits[number]}", verdict)
+        for path, content in contents.items():
+            path.write_bytes(content)
         return verdicts

@@ -208,9 +208,7 @@ def file_bytes(directory: Path, patterns: Iterable[str] = ("[!.]*",)) -> Content
 SHORT_RUNS = {
     "md": ShortRun(md, lambda directory: stream_content(directory / "stream")),
     "increments": ShortRun(increments, lambda directory: stream_content(directory / "s")),
-    "label": ShortRun(
-        label, partial(file_bytes, patterns=("*.extxyz",)), whole=("*.extxyz",)
-    ),
+    "label": ShortRun(label, partial(file_bytes, patterns=("*.extxyz",)), whole=("*.extxyz",)),
     "train": ShortRun(train, training_content, prepare_training, whole=("model.pt",)),
     "spectrum": ShortRun(spectrum, file_bytes, prepare_spectrum, whole=("ir.*",)),
     "predict": ShortRun(predict, file_bytes, prepare_prediction, whole=("out.extxyz",)),

@@ -14,8 +14,10 @@ from __future__ import annotations
 import io
 import json
 import os
+import struct
 import time
 import zipfile
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -31,6 +33,14 @@ from aptnn_md.files import PARTIAL, write_whole
 
 FORMAT = "aptnn_md.dynamics"
 VERSION = 1
+
+_EXPECTED = "a checkpoint of aptnn-md"
+_DAMAGE = (
+    *(OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error, struct.error),
+    # an entry that says it is encrypted, or compressed by unknown means
+    *(RuntimeError, NotImplementedError),
+)
+"""What ``zipfile`` and NumPy raise for a damaged file."""
 
 _STATE = {
     "VelocityVerlet": (),
@@ -97,20 +107,21 @@ class DynamicsState:
         InputError
             The file is missing, not a checkpoint, or of a newer version.
         """
-        expected = "a checkpoint of aptnn-md"
         try:
-            with np.load(path, allow_pickle=False) as arrays:
-                header = json.loads(arrays["header"].tobytes().decode())
-                values = {name: arrays[name] for name in arrays.files if name != "header"}
+            content = Path(path).read_bytes()
         except FileNotFoundError as error:
-            raise InputError(path, "checkpoint", "no such file", expected) from error
-        except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile) as error:
-            raise InputError(path, "checkpoint", error, expected) from error
+            raise InputError(path, "checkpoint", "no such file", _EXPECTED) from error
+        except OSError as error:
+            raise InputError(path, "checkpoint", error.strerror or error, _EXPECTED) from error
+        header, values = _unpacked(path, content)
         if header.get("format") != FORMAT:
             raise InputError(path, "format", header.get("format"), FORMAT)
         if header.get("version") != VERSION:
             raise InputError(path, "version", header.get("version"), VERSION)
-        return cls(**{**header["state"], **values})
+        try:
+            return cls(**{**header["state"], **values})
+        except (KeyError, TypeError) as error:
+            raise InputError(path, "checkpoint", f"other content ({error})", _EXPECTED) from error
 
     def write(self, path: str | os.PathLike[str]) -> None:
         """Replace the file at ``path``, whole or not at all.
@@ -236,6 +247,28 @@ class Checkpoint:
                 f"{self.path}: a checkpoint at step {step} before the stream's frame of step "
                 f"{observer.next_step}: attach the checkpoint after the StreamObserver"
             )
+
+
+def _unpacked(path: object, content: bytes) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Header and arrays of a checkpoint whose checksums were verified.
+
+    NumPy itself compares the checksum of an array only if it reads that to its end, as the header
+    of the array tells it to.
+    """
+    try:
+        with zipfile.ZipFile(io.BytesIO(content)) as archive:
+            damaged = archive.testzip()
+        if damaged is not None:
+            raise ValueError(f"the checksum of {damaged!r} differs")
+        with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
+            values = {name: arrays[name] for name in arrays.files}
+        header = json.loads(values.pop("header").tobytes().decode())
+        if not isinstance(header, dict):
+            raise ValueError("another header")
+    except _DAMAGE as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise InputError(path, "checkpoint", f"a damaged file ({reason})", _EXPECTED) from error
+    return header, values
 
 
 def _integrator(dynamics: MolecularDynamics) -> str:
