@@ -27,7 +27,7 @@ from helpers.systems import random_checkpoint, triclinic
 def model(directory: Path) -> Flippable:
     """A model file: tensors of a structure."""
     path, atoms = directory / "model.pt", triclinic(1)
-    write_model_file(path, random_checkpoint("simple"))
+    write_model_file(path, random_checkpoint())
     return Flippable([path], lambda: Predictor(path, neutral=False)(atoms).tobytes())
 
 

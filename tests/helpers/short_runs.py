@@ -7,6 +7,7 @@ the same end as a run that nobody disturbed.
 from __future__ import annotations
 
 import csv
+import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import partial
@@ -29,7 +30,10 @@ from aptnn_md.training.job import run_training
 from aptnn_md.training.settings import TrainingJob, TrainingSettings
 from helpers import increment_streams
 from helpers import toy_molecules as toy
-from helpers.systems import SMALL_SIMPLE, random_checkpoint, triclinic
+from helpers.systems import SMALL_ACE, random_checkpoint, triclinic
+
+SMALLEST = {**SMALL_ACE, "n_radial": 2, "n_channels": 2, "message_radial": 2, "message_channels": 2}
+"""Of the networks that are compiled by nobody: that would wait for ever in a forked process."""
 
 Content = dict[str, Any]
 """Names -> what ``==`` compares: bytes, numbers, text."""
@@ -76,18 +80,41 @@ def stream_content(path: Path) -> Content:
 # ---------------------------------------------------------------------- runs with a stream
 
 
-def md(directory: Path, n_steps: int = 30) -> None:
-    """MD with a checkpoint after every frame."""
+class SlowPotential(toy.Potential):
+    """The analytic potential, ``pause`` seconds slower."""
+
+    def __init__(self, pause: float) -> None:
+        super().__init__()
+        self.pause = pause
+
+    def calculate(self, *arguments: Any) -> None:
+        """Wait, then calculate."""
+        time.sleep(self.pause)
+        super().calculate(*arguments)
+
+
+def md(
+    directory: Path,
+    n_steps: int = 30,
+    thermostat: Any = "langevin",
+    pause: float = 0.0,
+    checkpoint_seconds: float = 0.0,
+) -> bool:
+    """MD with a checkpoint after every frame; whether it is complete."""
     atoms = toy.structure(2, pbc=True)
-    atoms.calc = APTCalculator(toy.Tensors(), toy.Potential())
+    atoms.calc = APTCalculator(toy.Tensors(), SlowPotential(pause))
     settings = MDSettings(
         picoseconds=n_steps * 5e-4,
         stride=3,
-        thermostat="langevin",
+        thermostat=thermostat,
         seed=5,
-        checkpoint_seconds=0.0,
+        friction=10.0,
+        checkpoint_seconds=checkpoint_seconds,
     )
-    run_md(atoms, directory / "stream", settings, checkpoint=directory / "run.npz", restart=True)
+    checkpoint = directory / "run.npz"
+    stream = directory / "stream"
+    summary = run_md(atoms, stream, settings, groups="element", checkpoint=checkpoint, restart=True)
+    return summary.finished
 
 
 def increments(directory: Path, n_beads: int = 2, n_steps: int = 12) -> None:
@@ -110,11 +137,11 @@ def increments(directory: Path, n_beads: int = 2, n_steps: int = 12) -> None:
 # ---------------------------------------------------------------------- jobs
 
 
-def label(directory: Path) -> None:
-    """APTs of two molecules from an analytic engine in fields."""
-    atoms = [toy.structure(1, seed=seed) for seed in range(2)]
+def label(directory: Path, n_frames: int = 2, delay: float = 0.0) -> None:
+    """APTs of molecules from an analytic engine in fields; a calculation takes ``delay`` s."""
+    atoms = [toy.structure(1, seed=seed) for seed in range(n_frames)]
     frames = [FrameToLabel(a, np.ones(len(a), bool)) for a in atoms]
-    engine = "helpers.toy_field:FieldPotential"
+    engine = f'helpers.toy_field:FieldPotential {{"delay": {delay}}}'
     run_labels(LabelJob(frames, engine, directory / "out.extxyz"))
 
 
@@ -123,8 +150,7 @@ def training_job(directory: Path, **settings: Any) -> TrainingJob:
     return TrainingJob(
         data=directory.parent / f"{directory.name}-train.extxyz",
         out=directory / "model.pt",
-        network="simple",
-        network_settings=SMALL_SIMPLE,
+        network_settings=SMALLEST,
         committee=2,
         training=TrainingSettings(**{"epochs": 3, "warmup_steps": 1, **settings}),
     )
@@ -182,7 +208,7 @@ def spectrum(directory: Path) -> None:
 
 def prepare_prediction(directory: Path) -> None:
     """A model and frames for :func:`predict`."""
-    write_model_file(input_of(directory) / "model.pt", random_checkpoint("simple"))
+    write_model_file(input_of(directory) / "model.pt", random_checkpoint())
     ase.io.write(input_of(directory) / "frames.extxyz", [triclinic(1), triclinic(2)])
 
 
