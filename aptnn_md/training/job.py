@@ -169,13 +169,19 @@ def _train_member(
     if job.committee > 1:
         title += f" network {len(finished) + 1} of {job.committee}"
     earlier = [member["records"] for member in finished]
+
+    def write_log() -> None:
+        table = log_table([*earlier, _plain(trainer.records)])
+        write_output(job.out.with_suffix(".csv"), table.encode())
+
+    if trainer.finished:
+        write_log()  # killed between the state of its last epoch and the log
     with Progress(100, title, "%") as progress:
         progress.update(int(100 * trainer.fraction))
         while not trainer.finished:
             record = trainer.run_epoch()
             state.write(finished, trainer.state())
-            records = [*earlier, _plain(trainer.records)]
-            write_output(job.out.with_suffix(".csv"), log_table(records).encode())
+            write_log()
             progress.update(int(100 * trainer.fraction) - progress.done, _note(record, job.target))
     ending = trainer.ending
     if ending.by_clock:

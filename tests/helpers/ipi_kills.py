@@ -33,7 +33,7 @@ def printed_steps(directory: Path) -> int:
 
 def newest_checkpoint(directory: Path) -> str:
     """The newest of i-PI's checkpoints that is whole; else the input."""
-    found = [*directory.glob("run.state*"), *directory.glob("RESTART")]
+    found = directory.glob("run.state*")
     for path in sorted(found, key=lambda path: -path.stat().st_mtime_ns):
         with suppress(ElementTree.ParseError):
             ElementTree.parse(path)
@@ -104,7 +104,9 @@ class ServerAndClient:
         return self.server.process.exitcode
 
     def send_signal(self, number: int) -> None:
-        """Kill the client, the server, or both."""
+        """Kill the client, the server, or both, unless the run is complete."""
+        if self.poll() == 0:
+            return
         who = self.chance.choice(["client", "server", "both"])
         if who != "client":
             self.server.process.kill()
@@ -119,7 +121,7 @@ class ServerAndClient:
     def wait(self, timeout: float | None = None) -> int:
         """0 if both ended well; the signal if one of them was killed."""
         number, self._signal = self._signal, 0
-        if number and not (self.poll() == 0 and self.client.poll() in (0, None)):
+        if number:
             return -number
         self.server.process.join(timeout)
         codes = self.server.process.exitcode, self.client.wait(timeout)

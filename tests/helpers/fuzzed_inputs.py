@@ -1,0 +1,247 @@
+"""Valid inputs of every kind, to be damaged: model, stream, TOML, extxyz, i-PI's, a server's words.
+
+:data:`FUZZED` is the table; each of its functions makes one in a directory.
+"""
+
+from __future__ import annotations
+
+import argparse
+import random
+import shutil
+import socket
+import struct
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+import ase.io
+import numpy as np
+
+from aptnn_md.atomic_units import CODATA
+from aptnn_md.cli.train import add_arguments, make_job
+from aptnn_md.engines.client.answers import Answers
+from aptnn_md.engines.client.client import Client
+from aptnn_md.engines.client.evaluator import Evaluator
+from aptnn_md.engines.client.settings import ClientSettings
+from aptnn_md.errors import InputError
+from aptnn_md.prediction.model_file import write_model_file
+from aptnn_md.prediction.predictor import Predictor
+from aptnn_md.structure_files import read_structures
+from aptnn_md.training.dataset import read_labelled
+from helpers import short_runs
+from helpers import toy_molecules as toy
+from helpers.fuzz import PICKLES, Fuzzed, mutate_bytes, mutate_text
+from helpers.systems import random_checkpoint, triclinic
+
+
+def model(directory: Path) -> Fuzzed:
+    """Bytes of a model file, or pickles that are none."""
+    path, atoms = directory / "valid.pt", triclinic(1)
+    write_model_file(path, random_checkpoint())
+    content = path.read_bytes()
+
+    def mutated(rng: random.Random) -> Path:
+        damaged = Path("model.pt")
+        foreign = rng.random() < 0.05
+        damaged.write_bytes(rng.choice(PICKLES) if foreign else mutate_bytes(content, rng))
+        return damaged
+
+    def tensors(damaged: object) -> bytes:
+        assert isinstance(damaged, Path)
+        return Predictor(damaged, neutral=False)(atoms).tobytes()
+
+    return Fuzzed(mutated, tensors, tensors(path))
+
+
+def stream(directory: Path) -> Fuzzed:
+    """Metadata and chunks of a stream, files that are missing or in each other's place."""
+    short_runs.md(directory)
+    valid = directory / "stream"
+
+    def mutated(rng: random.Random) -> tuple[Path, str]:
+        damaged = Path("stream").absolute()
+        shutil.copytree(valid, damaged)
+        files = sorted(file for file in damaged.rglob("*") if file.is_file())
+        jsons = [file for file in files if file.suffix == ".json"]
+        file, other = rng.choice(rng.choice((files, jsons))), rng.choice(files)
+        kind = rng.randrange(8)
+        if kind == 0:
+            file.unlink()
+        elif kind == 1:
+            shutil.copyfile(other, file) if other != file else None
+        elif file.suffix == ".json" and kind < 6:
+            file.write_text(mutate_text(file.read_text(), rng))
+        else:
+            file.write_bytes(mutate_bytes(file.read_bytes(), rng))
+        return damaged, f"{file.relative_to(damaged)}, kind {kind}"
+
+    def content(damaged: object) -> object:
+        assert isinstance(damaged, tuple)
+        return short_runs.stream_content(damaged[0])
+
+    return Fuzzed(mutated, content, short_runs.stream_content(valid))
+
+
+TRAINING = """\
+data = "train.extxyz"
+out = "model.pt"
+target = "apt"
+committee = 2
+valid_fraction = 0.2
+network_name = "ace"
+device = "cpu"
+key = ["apt=born"]
+[network]
+cutoff = 4.0
+n_radial = 4
+n_channels = 6
+[training]
+epochs = 6
+learning_rate = 1e-3
+batch_size = 2
+seed = 1
+[card]
+licence = "MIT"
+"""
+
+
+def toml(directory: Path) -> Fuzzed:
+    """A file of ``aptnn-md train --config``."""
+    parser = argparse.ArgumentParser()
+    add_arguments(parser)
+
+    def mutated(rng: random.Random) -> str:
+        return mutate_text(TRAINING, rng)
+
+    def use(text: object) -> None:
+        path = Path("train.toml")
+        path.write_text(str(text), encoding="utf-8", errors="surrogateescape")
+        make_job(parser.parse_args(["--config", str(path)]))
+
+    return Fuzzed(mutated, use)
+
+
+def extxyz(directory: Path) -> Fuzzed:
+    """Frames with labels, as structures and as training data; no number may be NaN afterwards."""
+    frames = []
+    for seed in range(2):
+        atoms = triclinic(seed, n_atoms=5, size=4.0)
+        atoms.arrays["apt"] = np.arange(45.0).reshape(5, 9) % 7 - 3
+        atoms.info["charge"] = 0
+        frames.append(atoms)
+    ase.io.write(directory / "valid.extxyz", frames)
+    valid = (directory / "valid.extxyz").read_text()
+
+    def mutated(rng: random.Random) -> str:
+        return mutate_text(valid, rng)
+
+    def use(text: object) -> None:
+        path = Path("frames.extxyz")
+        path.write_text(str(text), encoding="utf-8", errors="surrogateescape")
+        for atoms in read_structures(path):
+            assert np.isfinite(atoms.positions).all()
+            assert np.isfinite(atoms.cell.array).all()
+        for frame in read_labelled(path):
+            assert not np.isinf(frame.tensors).any()
+
+    return Fuzzed(mutated, use)
+
+
+PARAMETERS = (
+    "{stream: run.zarr, stride: 2, estimators: bead+apt-at-centroid, groups: element, "
+    "model: MODEL, beads_too: False, velocities: False, device: cpu, total_charge: 0.0}"
+)
+
+
+def ipi_parameters(directory: Path) -> Fuzzed:
+    """``<parameters>`` of the plugin, as i-PI reads them; what i-PI itself refuses counts as found."""
+    from ipi.utils.io.inputs.io_xml import read_dict
+
+    from aptnn_md.engines.ipi.plugin import StreamPlugin
+
+    path = directory / "valid.pt"
+    write_model_file(path, random_checkpoint())
+
+    def mutated(rng: random.Random) -> str:
+        return mutate_text(PARAMETERS.replace("MODEL", str(path)), rng)
+
+    def use(text: object) -> None:
+        try:
+            parameters = read_dict(str(text))
+        except (ValueError, IndexError) as error:
+            raise InputError("i-PI", "parameters", type(error).__name__, "a dictionary") from error
+        if not all(str(name).isidentifier() for name in parameters):
+            raise InputError("i-PI", "parameters", "no names", "names")
+        StreamPlugin(**parameters)
+
+    return Fuzzed(mutated, use)
+
+
+class _Words:
+    """An address whose server says some bytes and is gone."""
+
+    def __init__(self, data: bytes) -> None:
+        self.data, self.used = data, False
+
+    def connect(self) -> socket.socket:
+        """A connected socket, once."""
+        if self.used:
+            raise ConnectionRefusedError(111, "Connection refused")
+        self.used = True
+        mine, theirs = socket.socketpair()
+
+        def talk() -> None:
+            try:
+                mine.sendall(self.data)
+                mine.shutdown(socket.SHUT_WR)
+                mine.settimeout(5)
+                while mine.recv(1 << 16):
+                    pass
+            except OSError:
+                pass
+            finally:
+                mine.close()
+
+        threading.Thread(target=talk, daemon=True).start()
+        return theirs
+
+    def complaint(self, error: OSError) -> str:
+        """Say why there is no connection."""
+        return f"no server ({error.strerror})"
+
+
+def protocol(directory: Path) -> Fuzzed:
+    """What a server of i-PI's protocol says to a client."""
+    atoms = toy.structure(2, pbc=True)
+    cell, q = atoms.cell.array.T / CODATA.bohr, atoms.positions / CODATA.bohr
+    step = [
+        b"STATUS      ",
+        b"INIT        " + struct.pack("=ii", 0, 12) + b" dt_fs : 0.5",
+        b"STATUS      ",
+        b"POSDATA     " + cell.tobytes() + np.linalg.inv(cell).tobytes(),
+        struct.pack("=i", len(atoms)) + q.tobytes(),
+        b"STATUS      ",
+        b"GETFORCE    ",
+    ]
+    valid = b"".join(step * 2) + b"EXIT        "
+
+    def mutated(rng: random.Random) -> bytes:
+        return mutate_bytes(valid, rng)
+
+    def use(data: object) -> None:
+        assert isinstance(data, bytes)
+        evaluator = Evaluator(atoms, toy.Potential(), toy.Tensors())
+        settings = ClientSettings(wait=0.0)
+        Client(_Words(data), evaluator, Answers(), None, settings).run()  # type: ignore[arg-type]
+
+    return Fuzzed(mutated, use)
+
+
+FUZZED: dict[str, Callable[[Path], Fuzzed]] = {
+    "model": model,
+    "stream": stream,
+    "toml": toml,
+    "extxyz": extxyz,
+    "i-PI parameters": ipi_parameters,
+    "protocol": protocol,
+}
