@@ -28,6 +28,7 @@ from aptnn_md.structure_columns import ISOTOPE_MASSES, take_over
 from aptnn_md.structures import check_structure, stated_charges
 
 _WHOLE_CHARGE = 1e-3
+_MOST_COLUMNS = 100_000
 EXPECTED = "a file that ASE can read, e.g. extxyz"
 
 
@@ -241,7 +242,7 @@ def _scan_xyz(name: str, rewrite: bool = False) -> _Scan:
 
 
 def _count(where: str, word: str) -> int:
-    if not word.isdigit():
+    if not word.isdecimal():
         raise InputError(where, "file", repr(word), "the number of atoms")
     return int(word)
 
@@ -250,7 +251,7 @@ def _scan_atoms(
     where: str, lines: IO[str], n_atoms: int, comment: str, keep: bool
 ) -> tuple[FloatArray | None, list[str]]:
     """Masses of isotopes, and with ``keep`` the lines of a frame with H in their place."""
-    column, n_columns = _columns(comment)
+    column, n_columns = _columns(where, comment)
     heavy: dict[int, float] = {}
     kept = []
     for k in range(n_atoms):
@@ -280,7 +281,7 @@ def _scan_atoms(
     return masses, kept
 
 
-def _columns(comment: str) -> tuple[int | None, int]:
+def _columns(where: str, comment: str) -> tuple[int | None, int]:
     """Which word of a line is the symbol, if any, and how many words have a meaning.
 
     By ``Properties``; without it a symbol and three coordinates.
@@ -293,7 +294,10 @@ def _columns(comment: str) -> tuple[int | None, int]:
     for name, count in zip(parts[::3], parts[2::3], strict=False):
         if name.lower() == "species":
             symbol = column
-        column += int(count) if count.isdigit() else 1
+        column += int(count) if count.isdecimal() else 1
+    if column > _MOST_COLUMNS:
+        # ASE would make a name for each of them
+        raise InputError(where, "Properties", f"{column} columns", "those that the lines have")
     return symbol, column
 
 

@@ -77,8 +77,8 @@ def read_labelled(
     Raises
     ------
     InputError
-        No such file, no such array in a frame, a wrong shape, frames with APTs in different
-        orders of indices, or not a single finite label.
+        No such file, no such array in a frame, a wrong shape, infinite labels, frames with APTs in
+        different orders of indices, or not a single finite label.
     """
     targets = target.split("+")
     structures = read_structures(path)
@@ -129,6 +129,9 @@ def _labels(where: str, atoms: Atoms, target: str, tensors: FloatArray | None) -
     """(n_atoms, 3, 3, ...), NaN if there are none."""
     if tensors is None:
         return np.full((len(atoms), *TARGETS[target].shape), np.nan)
+    if np.isinf(tensors).any():
+        expected = "finite numbers, or NaN for atoms without a label"
+        raise InputError(where, target, "an infinite number", expected)
     if target == "pgt" and not _symmetric(tensors):
         raise InputError(
             where,

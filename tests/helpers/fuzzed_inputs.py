@@ -154,7 +154,7 @@ PARAMETERS = (
 
 
 def ipi_parameters(directory: Path) -> Fuzzed:
-    """``<parameters>`` of the plugin, as i-PI reads them; what i-PI itself refuses counts as found."""
+    """``<parameters>`` of the plugin, as i-PI reads them; what i-PI refuses counts as found."""
     from ipi.utils.io.inputs.io_xml import read_dict
 
     from aptnn_md.engines.ipi.plugin import StreamPlugin

@@ -1,0 +1,30 @@
+"""Short runs killed right before each of their file operations, and run again."""
+
+from __future__ import annotations
+
+import pytest
+from helpers.die_at import killed_at_operations
+from helpers.short_runs import SHORT_RUNS
+
+SAMPLES = {
+    "md": range(1, 120, 13),
+    "increments": range(1, 140, 17),
+    "label": range(1, 33, 4),
+    "train": (5, 29),
+    "spectrum": (2, 4, 6),
+    "predict": (1, 2),
+}
+FEWEST = {"md": 100, "increments": 100, "label": 30, "train": 20, "spectrum": 6, "predict": 2}
+
+
+@pytest.mark.parametrize("name", SHORT_RUNS)
+def test_killed_at_some_operations(name, tmp_path):
+    assert killed_at_operations(SHORT_RUNS[name], tmp_path, SAMPLES[name]) == len(SAMPLES[name])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", SHORT_RUNS)
+def test_killed_at_every_operation(name, tmp_path):
+    n_operations = killed_at_operations(SHORT_RUNS[name], tmp_path, range(1, 10_000))
+    print(f"{name}: killed at each of {n_operations} file operations")
+    assert n_operations >= FEWEST[name]
