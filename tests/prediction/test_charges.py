@@ -166,7 +166,7 @@ def test_the_driver_takes_the_charge_of_its_template():
     template = read_structure(HYDROXIDE)
     evaluator = Evaluator(template, model=Predictor(random_checkpoint()))
     cells, positions = np.zeros((1, 3, 3)), template.positions[None]
-    assert is_charge(sums(evaluator(cells, positions).mean_apt), [-1])
+    assert is_charge(sums(evaluator(cells, positions).mean(APT)), [-1])
 
 
 def test_normal_modes_take_the_charge_of_the_structure(tmp_path, model_file, capsys):
