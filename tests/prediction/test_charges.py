@@ -24,6 +24,7 @@ from aptnn_md.prediction.model_file import write_model_file
 from aptnn_md.prediction.predictor import Predictor
 from aptnn_md.stream import StreamReader
 from aptnn_md.structure_files import read_structure, read_structures
+from aptnn_md.targets import APT
 
 IONS = DATA / "structures" / "ions.extxyz"  # H3O+ with charge=1, H2O without
 HYDROXIDE = DATA / "structures" / "oh_minus_tc.extxyz"  # total_charge=-1
