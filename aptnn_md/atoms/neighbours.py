@@ -102,8 +102,8 @@ def neighbour_pairs(atoms: Atoms, cutoff: float) -> tuple[IntArray, IntArray, Fl
     Raises
     ------
     InputError
-        See :func:`aptnn_md.structure_checks.check_structure`; or atoms in a heap, with more neighbours
-        than any matter has.
+        See :func:`aptnn_md.structure_checks.check_structure`; or atoms in a heap, with more
+        neighbours than any matter has.
     """
     check_structure(atoms)
     if len(atoms) == 0:
