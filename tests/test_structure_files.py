@@ -58,6 +58,13 @@ def test_more_atoms_than_lines_are_refused_at_once(tmp_path):
         read_structure(path)
 
 
+def test_columns_that_no_line_has_are_refused_at_once(tmp_path):
+    comment = "Properties=species:S:1:pos:R:999999999999:charge:R:1"
+    path = written(tmp_path / "a.xyz", "1", comment, "H 0 0 0 1")
+    with pytest.raises(InputError, match=r"a\.xyz: Properties: found 10+1 columns"):
+        read_structure(path)
+
+
 @pytest.mark.parametrize("text", ["", "two\n\nH 0 0 0\n", "1\n\nXx 0 0 0\n", "1\n\nH 0 0\n"])
 def test_unreadable_files_are_named(tmp_path, text):
     path = tmp_path / "bad.xyz"

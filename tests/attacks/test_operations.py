@@ -7,7 +7,7 @@ from helpers.die_at import killed_at_operations
 from helpers.short_runs import SHORT_RUNS
 
 SAMPLES = {
-    "md": range(1, 120, 13),
+    "md": range(1, 31),
     "increments": range(1, 140, 17),
     "label": range(1, 33, 4),
     "train": (5, 29),

@@ -97,6 +97,8 @@ class KilledRun:
     prepare : makes the input
     signals : that are sent, one of them each time
     longest : seconds from the first progress to the signal
+    longest_start : seconds from the start to a signal that is to come at any moment
+    check : of the directory after each signal
     """
 
     start: Callable[[Path], Process]
@@ -105,6 +107,8 @@ class KilledRun:
     prepare: Callable[[Path], object] = lambda directory: None
     signals: Sequence[int] = (signal.SIGKILL,)
     longest: float = 0.25
+    longest_start: float = 0.4
+    check: Callable[[Path], object] = lambda directory: None
 
 
 def kill_until_complete(
@@ -122,7 +126,8 @@ def kill_until_complete(
         if len(sent) < most:
             any_moment = len(sent) % 5 == 4
             if any_moment or _gets_on(process, run, directory, before):
-                time.sleep(rng.uniform(0.0, run.longest))
+                longest = run.longest_start if any_moment else run.longest
+                time.sleep(rng.uniform(0.0, longest))
                 number = rng.choice(run.signals)
                 process.send_signal(number)
         code = process.wait(120)
@@ -131,6 +136,7 @@ def kill_until_complete(
         assert number, f"{directory}: exit code {code} without a signal: {_said(directory)}"
         assert code in (-number, INTERRUPTED), f"exit code {code}: {_said(directory)}"
         sent.append(number)
+        run.check(directory)
 
 
 def _gets_on(process: Process, run: KilledRun, directory: Path, before: object) -> bool:

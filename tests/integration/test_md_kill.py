@@ -12,6 +12,7 @@ import time
 import ase.io
 import numpy as np
 import pytest
+from helpers.kills import KilledRun, kill_until_complete, newest
 from helpers.processes import environment
 
 from aptnn_md.demo import MODEL, water_box
@@ -53,6 +54,19 @@ def launch(directory, *options):
     return subprocess.Popen(command, env=environment(), stderr=subprocess.PIPE, text=True)
 
 
+def launch_with_log(directory, *options):
+    """What it says goes into a file, which nobody must read while it runs."""
+    command = [sys.executable, "-c", PROGRAM, str(directory), *options]
+    with (directory / "log").open("w") as log:
+        return subprocess.Popen(command, env=environment(), stderr=log)
+
+
+def end_of(process, seconds=120):
+    """Exit code and what was said."""
+    said = process.communicate(timeout=seconds)[1]
+    return process.returncode, said
+
+
 def wait_for_the_run(process, directory, changed_after):
     """Until the checkpoint is newer: the run is on its way. False if the process ended."""
     checkpoint = directory / "run.npz"
@@ -87,30 +101,24 @@ def check_contiguous(directory, stride=STRIDE):
 def run_with_kills(directory, options, rng, number):
     """Kill and restart until the run is complete; the number of kills and of frames seen."""
     directory.mkdir()
-    kills, frames = 0, []
-    while True:
-        began = time.time_ns()
-        process = launch(directory, *options)
-        on_its_way = kills % 5 == 4 or wait_for_the_run(process, directory, began)
-        if on_its_way:
-            # most in the run, every fifth anywhere in the start
-            time.sleep(rng.uniform(0.0, 0.25) if kills % 5 != 4 else rng.uniform(0.0, 1.5))
-            process.send_signal(number)
-        error = process.communicate(timeout=120)[1]
-        if process.returncode == 0:
-            print(f"{kills} kills")
-            return kills, frames
-        assert process.returncode in (-number, 130), error
-        kills += 1
-        frames.append(check_contiguous(directory))
-        assert kills < 200, "no progress"
+    frames = []
+    run = KilledRun(
+        lambda directory: launch_with_log(directory, *options),
+        content=lambda directory: {},
+        progress=newest("run.npz"),
+        signals=(number,),
+        longest_start=1.5,
+        check=lambda directory: frames.append(check_contiguous(directory)),
+    )
+    kills = len(kill_until_complete(run, directory, rng))
+    print(f"{kills} kills")
+    return kills, frames
 
 
 def unbroken(directory, options):
     directory.mkdir()
-    process = launch(directory, *options)
-    assert process.wait(120) == 0, process.stderr.read()
-    process.stderr.close()
+    code, said = end_of(launch(directory, *options))
+    assert code == 0, said
     return StreamReader(directory / "stream")
 
 
@@ -146,8 +154,8 @@ def test_a_hangup_leaves_stream_and_checkpoint_of_the_last_step(tmp_path):
     assert wait_for_the_run(process, directory, 0)
     time.sleep(0.2)
     process.send_signal(signal.SIGHUP)
-    error = process.communicate(timeout=60)[1]
-    assert process.returncode == 130, error
+    code, said = end_of(process, 60)
+    assert code == 130, said
     n_frames, state = check_contiguous(directory), DynamicsState.read(directory / "run.npz")
     assert 0 < state.step < 20000
     assert n_frames == state.step // STRIDE + 1
@@ -206,13 +214,12 @@ def test_full_disk_ends_the_run_cleanly(tmp_path):
         assert process.poll() is None
         time.sleep(0.002)
     resource.prlimit(process.pid, resource.RLIMIT_FSIZE, (1000, 1000))
-    error = process.communicate(timeout=60)[1]
-    assert process.returncode == 1
-    assert "RunError" in error.splitlines()[-1]
-    assert "File too large" in error.splitlines()[-1]
+    code, said = end_of(process, 60)
+    assert code == 1
+    assert "RunError" in said.splitlines()[-1]
+    assert "File too large" in said.splitlines()[-1]
     n_frames = check_contiguous(directory)
-    process = launch(directory, *options)
-    assert process.wait(120) == 0
-    process.stderr.close()
+    code, said = end_of(launch(directory, *options))
+    assert code == 0, said
     assert 0 < n_frames < 501
     assert check_contiguous(directory) == 501

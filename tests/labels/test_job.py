@@ -1,5 +1,6 @@
 """Labels from single points, on an analytic engine through the protocol for ASE calculators."""
 
+import json
 import os
 import signal
 import subprocess
@@ -34,8 +35,6 @@ ENGINE = "helpers.toy_field:FieldPotential"
 
 
 def spec(name="FieldPotential", **settings):
-    import json
-
     return f"helpers.toy_field:{name} {json.dumps(settings)}"
 
 
@@ -189,6 +188,21 @@ def test_failed_points_are_tried_again_on_request(tmp_path):
     assert list(summary.failures.values()) == ["zero: no licence"]
     summary, _ = label(tmp_path, structures, retry=True)
     assert not summary.failures
+
+
+def test_damaged_points_are_named_and_older_ones_are_read(tmp_path):
+    structures = frames(1, 1)
+    label(tmp_path, structures)
+    expected = (tmp_path / "out.extxyz").read_bytes()
+    point = next((tmp_path / "out.extxyz.work").glob("*/zero.json"))
+    text = point.read_text()
+    point.write_text(text.replace("1", "2", 1))
+    with pytest.raises(RunError, match=r"zero\.json: not a single point \(damaged: .*remove it"):
+        label(tmp_path, structures)
+    # as version 0.1 wrote them
+    point.write_text(json.dumps({"result": json.loads(text)["result"]}))
+    label(tmp_path, structures)
+    assert (tmp_path / "out.extxyz").read_bytes() == expected
 
 
 def test_collect_writes_what_there_is(tmp_path):

@@ -48,6 +48,10 @@ def with_six_columns(atoms):
     atoms.arrays["apt"] = np.zeros((len(atoms), 6))
 
 
+def with_an_infinite_label(atoms):
+    atoms.arrays["apt"][2, 4] = np.inf
+
+
 def without_a_position(atoms):
     atoms.positions[3, 0] = np.nan
 
@@ -57,6 +61,7 @@ def without_a_position(atoms):
     [
         (without_labels, "apt: found no such array"),
         (with_six_columns, r"apt: found shape \(17, 6\), expected \(17, 9\)"),
+        (with_an_infinite_label, "apt: found an infinite number, expected finite numbers, or NaN"),
         (without_a_position, "positions: found"),
     ],
 )

@@ -2,8 +2,8 @@
 
 import csv
 import os
+import random
 import re
-import signal
 import subprocess
 import sys
 import time
@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 import torch
 from ase.build import bulk
+from helpers.kills import KilledRun, kill_until_complete, newest
 from helpers.systems import SMALL_ACE, SMALL_SIMPLE, random_checkpoint, triclinic
 
 from aptnn_md.cli import main
@@ -214,20 +215,14 @@ def test_killed_training_resumes_exactly(tmp_path, data):
     process = start(data, tmp_path / "whole.pt")
     assert process.wait(120) == 0
     broken = tmp_path / "broken.pt"
-    state = tmp_path / "broken.pt.state"
-    process, restarts = start(data, broken), 0
+
+    def begin(directory):
+        again = ["--restart"] if (directory / "broken.pt.state").exists() else []
+        return start(data, broken, *again)
+
     # a new state has been written since the process started, and a bit of the next epoch is done
-    seen = None
-    while process.poll() is None:
-        changed = state.exists() and state.stat().st_mtime_ns != seen
-        if changed and restarts < 3:
-            time.sleep(0.05 * restarts)
-            seen = state.stat().st_mtime_ns if state.exists() else None
-            process.send_signal(signal.SIGKILL)
-            process.wait()
-            process, restarts = start(data, broken, "--restart"), restarts + 1
-        time.sleep(0.005)
-    assert process.returncode == 0, process.stderr.read().decode()
+    run = KilledRun(begin, lambda directory: {}, newest("broken.pt.state"), longest=0.1)
+    restarts = len(kill_until_complete(run, tmp_path, random.Random(1), most=3))
     assert restarts >= 2
     first, second = read_model_file(tmp_path / "whole.pt"), read_model_file(broken)
     assert same_weights(first, second)
