@@ -28,7 +28,7 @@ def model(directory: Path) -> Flippable:
     """A model file: tensors of a structure."""
     path, atoms = directory / "model.pt", triclinic(1)
     write_model_file(path, random_checkpoint())
-    return Flippable([path], lambda: Predictor(path, neutral=False)(atoms).tobytes())
+    return Flippable([path], lambda: Predictor.from_file(path, neutral=False)(atoms).tobytes())
 
 
 def stream(directory: Path) -> Flippable:

@@ -48,7 +48,7 @@ def model(directory: Path) -> Fuzzed:
 
     def tensors(damaged: object) -> bytes:
         assert isinstance(damaged, Path)
-        return Predictor(damaged, neutral=False)(atoms).tobytes()
+        return Predictor.from_file(damaged, neutral=False)(atoms).tobytes()
 
     return Fuzzed(mutated, tensors, tensors(path))
 

@@ -101,7 +101,8 @@ class ServerAndClient:
 
     def poll(self) -> int | None:
         """Exit code of the server, None while it runs."""
-        return self.server.process.exitcode
+        code: int | None = self.server.process.exitcode
+        return code
 
     def send_signal(self, number: int) -> None:
         """Kill the client, the server, or both, unless the run is complete."""
