@@ -42,6 +42,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     add("--stream", required=True, metavar="DIR", help="stream to write")
     setting("picoseconds", "--ps", metavar="PS", help="length of the whole run, ps")
+    setting(
+        "equilibrate",
+        metavar="PS",
+        help="before the stream begins, ps of Langevin dynamics at the same temperature, friction "
+        "and time step (default: none)",
+    )
     setting("timestep", metavar="FS", help="fs (%(default)s)")
     setting("stride", help="steps between frames of the stream (%(default)s)")
     setting("temperature", metavar="K", help="K (%(default)s)")
@@ -51,7 +57,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="bussi hardly disturbs the dynamics, langevin broadens bands (%(default)s)",
     )
     setting("tau", metavar="FS", help="of bussi, fs (%(default)s)")
-    setting("friction", metavar="PER_PS", help="of langevin, 1/ps (%(default)s)")
+    setting(
+        "friction", metavar="PER_PS", help="of langevin and of --equilibrate, 1/ps (%(default)s)"
+    )
     add(
         "--groups",
         default="all",
@@ -122,7 +130,8 @@ def run(arguments: argparse.Namespace) -> int:
         until=convergence_monitor(arguments, stream),
     )
     print(f"steps {summary.first_step} to {summary.last_step}, {settings.timestep} fs each")
-    print(f"mean temperature {summary.mean_temperature:.1f} K")
+    if summary.mean_temperature == summary.mean_temperature:
+        print(f"mean temperature {summary.mean_temperature:.1f} K")
     if summary.drift == summary.drift:
         print(f"drift of the conserved energy {summary.drift:.3g} meV per atom and ps")
     if summary.convergence:
