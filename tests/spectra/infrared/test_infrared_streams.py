@@ -17,6 +17,7 @@ from aptnn_md.spectra import (
     WATER,
     find_bands,
     infrared_spectrum,
+    read_table,
     report,
     spectrum_of_streams,
     write_table,
@@ -342,6 +343,12 @@ def test_table_is_read_by_numpy_and_pandas(tmp_path: Path) -> None:
     pandas = pytest.importorskip("pandas")
     frame = pandas.read_csv(path, comment="#", header=None)
     np.testing.assert_allclose(frame.to_numpy(), numbers)
+    columns = list(read_table(path)[0])
+    # what a line of the file itself says
+    (line,) = [line for line in path.read_text().splitlines() if "pandas.read_csv(" in line]
+    named = eval(line.partition(": ")[2], {"pandas": pandas, "path": path})
+    np.testing.assert_allclose(named.to_numpy(), numbers)
+    assert [name.lstrip("# ") for name in named.columns] == columns
     write_table(path, spectrum, (100.0, 200.0))
     part = np.loadtxt(path, delimiter=",")
     assert part[0, 0] >= 100
