@@ -9,7 +9,7 @@ from ase.md.md import MolecularDynamics
 from aptnn_md.errors import InputError, RunError
 from aptnn_md.progress import Progress
 from aptnn_md.signals import stop_requested
-from aptnn_md.structures import check_structure
+from aptnn_md.structure_checks import check_structure
 
 
 def run_steps(
