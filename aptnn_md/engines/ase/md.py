@@ -131,7 +131,9 @@ def _saved_state(
     saved = checkpoint is not None and Path(checkpoint).exists()
     if not restart:
         if saved:
-            raise InputError(checkpoint, "checkpoint", "a file", "no such file, or a restart")
+            raise InputError(
+                checkpoint, "checkpoint", "a file", "no such file, or --restart to resume from it"
+            )
         return None
     state = DynamicsState.read(checkpoint) if checkpoint is not None and saved else None
     if state is not None and not state.equilibration:

@@ -114,7 +114,7 @@ def test_estimators(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("constants", "message"),
     [
-        ({"temperature": 310.0}, "b: temperature: found 310, expected 300, as in .*a, or a temp"),
+        ({"temperature": 310.0}, "b: temperature: found 310, expected 300, as in .*a; --temperature gives"),
         ({"timestep": 1.0}, r"b: timestep: found 1.0, expected 0.5, as in .*a$"),
         ({"stride": 2}, "b: stride: found 2, expected 4"),
         ({"groups": ("H", "O")}, "b: groups: found"),
@@ -152,7 +152,7 @@ def test_unknown_constants(tmp_path: Path, field: str) -> None:
     path = stream(tmp_path / "a", 2500, frame, **{field: None})
     with pytest.raises(
         InputError,
-        match=f"a: {field}: found none in the stream, expected one; give the {field} by hand",
+        match=f"a: {field}: found none in the stream, expected one: --{field} ",
     ):
         spectrum_of_streams([path], 30.0)
     with pytest.raises(InputError, match=f"{field}: found -2"):
