@@ -95,8 +95,8 @@ def in_range(
     nyquist = spectrum.wavenumber[-1]
     if not 0 <= low < high <= nyquist * (1 + 1e-9):
         expected = (
-            f"--range LOW HIGH with 0 <= LOW < HIGH <= {nyquist:.0f} cm⁻¹, the Nyquist wavenumber of "
-            f"frames {spectrum.spacing:g} fs apart"
+            f"--range LOW HIGH with 0 <= LOW < HIGH <= {nyquist:.0f} cm⁻¹, the Nyquist wavenumber "
+            f"of frames {spectrum.spacing:g} fs apart"
         )
         raise InputError("spectrum", "range", f"{low:g} to {high:g} cm⁻¹", expected)
     return np.asarray((spectrum.wavenumber >= low) & (spectrum.wavenumber <= high))

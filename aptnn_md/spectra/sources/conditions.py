@@ -15,8 +15,8 @@ _SAME_CONSTANT, _SAME_MEAN = 1e-4, 0.05
 
 _HOW_TO_GIVE = {
     "temperature": "one: --temperature K",
-    "volume": "one: --volume A3; of a molecule or cluster any volume, with --quantities "
-    "molar-absorption --n-molecules 1, which does not depend on it",
+    "volume": "one: --volume A3; of a molecule or cluster alone a large one, such as 1e8, with "
+    "--quantities molar-absorption --n-molecules 1, which in the gas does not depend on it",
 }
 """What to do where a stream does not say a condition."""
 

@@ -114,7 +114,10 @@ def test_estimators(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("constants", "message"),
     [
-        ({"temperature": 310.0}, "b: temperature: found 310, expected 300, as in .*a; --temperature gives"),
+        (
+            {"temperature": 310.0},
+            "b: temperature: found 310, expected 300, as in .*a; --temp",
+        ),
         ({"timestep": 1.0}, r"b: timestep: found 1.0, expected 0.5, as in .*a$"),
         ({"stride": 2}, "b: stride: found 2, expected 4"),
         ({"groups": ("H", "O")}, "b: groups: found"),
