@@ -1,9 +1,10 @@
 """Frames of ions and of water in one file, each with its charge.
 
-    python frames.py frames.extxyz start.extxyz
+    python frames.py frames.extxyz start.extxyz [n_frames]
 
 SO4(2-) with six molecules of water, H3O+, H2O and OH-: snapshots of GFN2-xTB dynamics at 300 K, and
-the end of the sulfate's as a start for molecular dynamics, with its velocities.
+the end of the sulfate's as a start for molecular dynamics, with its velocities. Of the sulfate
+there are n_frames, of each other molecule two thirds of that.
 """
 
 import sys
@@ -16,7 +17,8 @@ from ase.md.langevin import Langevin
 from ase.md.velocitydistribution import MaxwellBoltzmannDistribution
 from tblite.ase import TBLite
 
-SNAPSHOTS = {"sulfate": 30, "H3O": 20, "H2O": 20, "OH": 20}
+n_frames = int(sys.argv[3]) if len(sys.argv) > 3 else 30
+SNAPSHOTS = {"sulfate": n_frames, **dict.fromkeys(("H3O", "H2O", "OH"), 2 * n_frames // 3)}
 EVERY = {"sulfate": 25, "H3O": 40, "H2O": 40, "OH": 40}
 """Femtoseconds between snapshots."""
 

@@ -2,11 +2,12 @@
 # Ions and neutral molecules in one file, from labels to a stream: see README.md.
 set -euo pipefail
 jobs=${JOBS:-1}
-minutes=${MINUTES:-1.5}
+frames=${FRAMES:-30}
+minutes=${MINUTES:-4}
 picoseconds=${PS:-0.5}
 export OMP_NUM_THREADS=1
 
-python frames.py frames.extxyz start.extxyz
+python frames.py frames.extxyz start.extxyz "$frames"
 # each frame says its own charge
 aptnn-md label --engine tblite --data frames.extxyz --jobs "$jobs" --out labelled.extxyz
 
@@ -17,7 +18,8 @@ frames = ase.io.read("labelled.extxyz", ":")
 ase.io.write("test.extxyz", frames[::5])
 ase.io.write("train.extxyz", [atoms for k, atoms in enumerate(frames) if k % 5])
 PYTHON
-aptnn-md train --data train.extxyz --valid test.extxyz --out ions.pt --max-minutes "$minutes"
+aptnn-md train --data train.extxyz --valid test.extxyz --out ions.pt --epochs 8 \
+  --max-minutes "$minutes"
 aptnn-md evaluate --model ions.pt --data test.extxyz
 python sums.py ions.pt test.extxyz
 
