@@ -101,7 +101,7 @@ def _accumulated(first: InfraredStreams, second: InfraredStreams) -> LagAccumula
         number = accumulator.add_run(name)
         a.piece_frames = b.piece_frames = min(a.piece_frames, b.piece_frames)
         pieces = (
-            side.pieces(run.reader.rate_name(side.options.estimator))
+            run.pieces(run.reader.rate_name(side.options.estimator))
             for side, run in ((first, a), (second, b))
         )
         for rate, other in zip(*pieces, strict=True):
