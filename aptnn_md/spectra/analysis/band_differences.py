@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from aptnn_md.spectra.analysis.bands import Band, BandMeasure, with_noise
+from aptnn_md.spectra.analysis.bands import Band, BandMeasure
 from aptnn_md.spectra.estimation.paired import PairedBlocks
 from aptnn_md.spectra.estimation.power import jackknife
 
@@ -53,8 +53,8 @@ def paired_differences(
 ) -> list[BandDifference]:
     """Differences of bands of two spectra of the same frames.
 
-    The error of a position is the larger of two: by the jackknife over blocks, each left out of
-    both spectra, and of what noise of the difference alone does to the maximum.
+    The error of a position is that of the jackknife over blocks, each of which is left out of both
+    spectra. Noise that is common to both moves both maxima alike and does not enter.
 
     Parameters
     ----------
@@ -76,14 +76,13 @@ def _difference(
         first.weights,
         first.runs,
     )
-    copies = [measure(first.mean + curve)[0] for curve in with_noise(blocks.difference)]
     step = first.wavenumber[1] - first.wavenumber[0]
     edges = [min(each[0] - low, high - each[0]) < 1.5 * step for each in (a, b)]
     integral, integral_error = blocks.difference.integral(low, high)
     return BandDifference(
         name,
         position=float(b[0] - a[0]),
-        position_error=float(max(by_blocks[0], np.std(copies))),
+        position_error=float(by_blocks[0]),
         integral=float(b[3] - a[3]) if baseline else integral,
         integral_error=float(by_blocks[3]) if baseline else integral_error,
         at_edge=bool(any(edges)),

@@ -196,7 +196,7 @@ def _band(blocks: PowerBlocks, name: str, low: float, high: float, baseline: boo
     measure = BandMeasure(wavenumber, low, high, baseline)
     position, height, width, integral = measure(blocks.mean)
     by_blocks = jackknife(measure, blocks.values, blocks.weights, blocks.runs)
-    copies = np.transpose([measure(curve) for curve in with_noise(blocks)])
+    copies = np.transpose([measure(curve) for curve in _with_noise(blocks)])
     # a copy, or the spectrum without one block, may have no width
     by_noise = [np.std(v[np.isfinite(v)]) if np.isfinite(v).any() else np.nan for v in copies[:3]]
     errors = np.fmax(by_blocks, [*by_noise, 0.0])
@@ -261,7 +261,7 @@ def _length_above(wavenumber: FloatArray, curve: FloatArray, level: float) -> fl
     return float(share @ np.diff(wavenumber))
 
 
-def with_noise(blocks: PowerBlocks) -> Iterator[FloatArray]:
+def _with_noise(blocks: PowerBlocks) -> Iterator[FloatArray]:
     """Copies of a curve with noise of its standard error, correlated over the resolution."""
     step = blocks.wavenumber[1] - blocks.wavenumber[0]
     sigma = blocks.resolution / step / _FWHM_PER_SIGMA
