@@ -48,7 +48,12 @@ def write_stream(
 ) -> Path:
     """A stream of one group; the frames are numbered from ``first_frame`` on."""
     by_estimator = rates if isinstance(rates, dict) else {"bead": rates}
-    known = {"timestep": 0.5, "stride": 4, "temperature": 300.0, "volume": VOLUME}
+    known: dict[str, object] = {
+        "timestep": 0.5,
+        "stride": 4,
+        "temperature": 300.0,
+        "volume": VOLUME,
+    }
     known |= {"estimators": tuple(by_estimator)}
     constants = StreamHeader(**(known | header))  # type: ignore[arg-type]
     first = first_frame * constants.stride

@@ -36,20 +36,21 @@ def test_estimators_of_one_stream_are_paired(tmp_path, monkeypatch):
         n_beads=2,
         mode="nvt",
         thermostat=PILE,
-        steps=1200,
-        checkpoint=600,
+        steps=2400,
+        checkpoint=1200,
     )
     first, second = (
-        spectrum_of_streams(["run.zarr"], 200.0, estimator=name) for name in estimators
+        spectrum_of_streams(["run.zarr"], 300.0, estimator=name) for name in estimators
     )
     found = difference(first, second)
-    assert found.text == "paired: same trajectory, 301 common frames"
+    assert found.text == "paired: same trajectory, 601 common frames"
     np.testing.assert_allclose(
         found.absorption, second.absorption - first.absorption, atol=1e-6 * first.absorption.max()
     )
     apart = difference(first, second, paired=False)
-    assert np.median(apart.standard_error / found.standard_error) > 3.0
-    assert apart.total[1] > 3.0 * found.total[1]
+    ratio = apart.standard_error / found.standard_error
+    # internal modes of the ring polymers, at high wavenumbers, are in one estimator only
+    assert ratio[found.wavenumber < 150.0].min() > 5.0
 
 
 def test_plugins_of_one_run_share_its_id(tmp_path, monkeypatch):
