@@ -93,7 +93,7 @@ def _refuse_mixture(
 ) -> None:
     a, b = first[example.runs[0]].name, second[example.runs[1]].name
     if n_partners:
-        found = f"one trajectory with {n_partners} streams of the other side"
+        found = f"its trajectory in {n_partners} streams of the other side"
     else:
         found = f"no stream of its trajectory on the other side, while {a} and {b} are of one"
     expected = f"one partner for each stream, or none for all{_WAY_OUT}"

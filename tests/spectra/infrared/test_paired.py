@@ -177,7 +177,7 @@ def test_runs_of_several_trajectories_find_their_partners(
         difference(first, mixed)
     with pytest.raises(InputError, match=message):
         difference(spectrum_of_streams([a0], RESOLUTION), mixed)
-    with pytest.raises(InputError, match="found one trajectory with 2 streams of the other side"):
+    with pytest.raises(InputError, match="found its trajectory in 2 streams of the other side"):
         difference(spectrum_of_streams([a0], RESOLUTION), spectrum_of_streams([a0, b0], RESOLUTION))
     assert not difference(first, mixed, paired=False).paired
 
