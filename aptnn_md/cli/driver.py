@@ -46,8 +46,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--potential", help="as for aptnn-md md; without it energy and forces are zero")
     add(
         "--model",
-        help="APT model: file or bundled name; followed by a comma and a model of polarizability "
-        "gradients (water-apt,water-pgt) it streams increments of the polarizability, too",
+        help="APT model: file, bundled name or module:callable key=value ...; followed by a comma "
+        "and a model of polarizability gradients (water-apt,water-pgt) it "
+        "streams increments of the polarizability, too",
     )
     add("--stream", metavar="DIR", help="stream to write or to continue; needs --model")
     add(

@@ -7,7 +7,10 @@ import json
 from pathlib import Path
 from typing import Any
 
-HELP = "Say what a model file, a stored potential, something bundled, a stream or a spectrum is."
+HELP = """\
+Say what a model file, a stored potential, something bundled, a stream or a spectrum is.
+In Python a stream is aptnn_md.StreamReader(path), or aptnn_md.open_stream(path) as a dataset of
+xarray."""
 
 EXAMPLE = """  aptnn-md info water-apt
   aptnn-md info water-mace

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from aptnn_md.cli import spectrum_options, spectrum_output
 from aptnn_md.errors import InputError
+from aptnn_md.names import split_run
 from aptnn_md.progress import log
 from aptnn_md.provenance import command_line
 from aptnn_md.spectra.options import CORRECTIONS, InfraredOptions
@@ -100,10 +100,9 @@ def _names(arguments: argparse.Namespace) -> list[str]:
 def _spectrum(text: str, arguments: argparse.Namespace) -> InfraredSpectrum:
     from aptnn_md.spectra import corrected, spectrum_of_streams
 
-    paths, _, estimator = (text, "", "") if Path(text).exists() else text.rpartition("@")
-    streams = [path for path in (paths or estimator).split(",") if path]
+    streams, estimator = split_run(text)
     options = spectrum_options.options_of(
-        InfraredOptions, arguments, estimator=(paths and estimator) or None, parts=False
+        InfraredOptions, arguments, estimator=estimator or None, parts=False
     )
     spectrum = spectrum_of_streams(streams, options=options)
     if spectrum.n_beads > 1 and arguments.quantum != CORRECTIONS[0]:

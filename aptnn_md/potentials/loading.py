@@ -17,7 +17,7 @@ BUNDLED = ("water-mace",)
 
 _EXPECTED = (
     f"{', '.join(map(repr, BUNDLED))}, a MACE model file, "
-    "or package.module:callable with optional JSON keyword arguments"
+    "or package.module:callable, with keyword arguments as words key=value or in JSON"
 )
 
 
@@ -34,9 +34,9 @@ def load_potential(
         * ``NAME.json``, a potential stored by :func:`aptnn_md.potentials.mace.write_potential`;
         * another file: a MACE model as ``mace_run_train`` writes it, run by mace-torch. Such a
           file is a pickle, and reading it runs what is in it: take it from those you trust;
-        * ``module:callable`` or ``module:Class.method``, followed by keyword arguments in JSON if
-          there are any, e.g.
-          ``ase.calculators.lj:LennardJones {"sigma": 3.4, "epsilon": 0.01}``.
+        * ``module:callable`` or ``module:Class.method``, followed by keyword arguments if there
+          are any, e.g. ``ase.calculators.lj:LennardJones sigma=3.4 epsilon=0.01``
+          (:mod:`aptnn_md.callables`).
     device, dtype : for MACE; by default the CPU, single precision for the bundled potential and a
         model file's own precision
 

@@ -33,14 +33,18 @@ Frames are ``stride`` steps apart, without gaps. The shortest array counts what 
 file is replaced as a whole, chunks before the array shapes that count them and ``step`` last, so
 the process may be killed at any moment, and a reader may look at any moment.
 
+:class:`StreamReader` reads it, and :func:`open_stream` as a dataset of xarray; of the tools of Zarr
+``xarray.open_datatree(path, engine="zarr")`` does, because rates lie in groups.
+
 In this package a *frame* is one time of a stream; where the atoms are at one time is a
 :class:`aptnn_md.atoms.snapshot.Snapshot`. :mod:`aptnn_md.stream.frame` makes frames of tensors.
 """
 
 from __future__ import annotations
 
+from aptnn_md.stream.dataset import open_stream
 from aptnn_md.stream.header import StreamHeader
 from aptnn_md.stream.reader import StreamReader, stream_exists
 from aptnn_md.stream.writer import StreamWriter
 
-__all__ = ["StreamHeader", "StreamReader", "StreamWriter", "stream_exists"]
+__all__ = ["StreamHeader", "StreamReader", "StreamWriter", "open_stream", "stream_exists"]

@@ -24,6 +24,24 @@ _SAME = ("timestep", "stride", "rate", "estimators", "groups", "n_beads", "formu
 _SAME_IF_KNOWN = ("temperature", "volume")
 
 
+def _units() -> dict[str, str]:
+    units = {
+        "dipole_rate_beads": "e Å/fs",
+        "extrapolation": "e",
+        "f_sum": "e²/amu",
+        "temperature": "K",
+        "velocity": "Å/fs",
+        "volume": "Å³",
+    }
+    for target in TARGETS.values():
+        units |= dict.fromkeys((target.rate_name, f"{target.rate_name}_std"), target.rate_unit)
+    return {"step": "1", "time": "fs"} | dict(sorted(units.items()))
+
+
+UNITS = _units()
+"""Unit of each array that a stream may hold."""
+
+
 @dataclass(frozen=True)
 class StreamHeader:
     """The constants of a run.
@@ -142,7 +160,7 @@ class StreamHeader:
             "format": FORMAT,
             "version": VERSION,
             "package_version": __version__,
-            "units": _units(),
+            "units": UNITS,
             "index_order": _index_order(),
             **asdict(self),
         }
@@ -202,21 +220,6 @@ class StreamHeader:
         mine, theirs = getattr(self, name), getattr(found, name)
         if mine != theirs:
             raise InputError(where, name, _shown(theirs), f"{_shown(mine)}, as {here}")
-
-
-def _units() -> dict[str, str]:
-    """Unit of each array that a stream may hold."""
-    units = {
-        "dipole_rate_beads": "e Å/fs",
-        "extrapolation": "e",
-        "f_sum": "e²/amu",
-        "temperature": "K",
-        "velocity": "Å/fs",
-        "volume": "Å³",
-    }
-    for target in TARGETS.values():
-        units |= dict.fromkeys((target.rate_name, f"{target.rate_name}_std"), target.rate_unit)
-    return {"step": "1", "time": "fs"} | dict(sorted(units.items()))
 
 
 def _index_order() -> str:

@@ -168,7 +168,8 @@ class StreamReader:
         if self._arrays and name not in self._arrays:
             there = {array.partition("/")[0] for array in self._arrays}
             rates = [_plural(each) for each in TARGETS.values() if each.rate_name in there]
-            expected = f"{_plural(target)}: a run with a model that gives {target.title}s, too"
+            expected = f"{_plural(target)}: a run with a model that gives {target.title}s, too "
+            expected += "(--model water-apt,water-pgt)"
             raise InputError(self.path, "arrays", f"{' and '.join(rates)} only", expected)
         return name
 
@@ -183,7 +184,8 @@ class StreamReader:
     def _estimator(self, name: str | None) -> str:
         name = self.header.estimators[0] if name is None else name
         if name not in self.header.estimators:
-            raise InputError(self.path, "estimator", name, list(self.header.estimators))
+            expected = f"one of {', '.join(self.header.estimators)} (--estimator, @ESTIMATOR)"
+            raise InputError(self.path, "estimator", name, expected)
         return name
 
     def _mean(self, name: str) -> FloatArray | None:

@@ -54,8 +54,27 @@ def test_evaluate_json_and_table(model, frames, tmp_path, capsys, monkeypatch):
     assert figures["n_atoms"] == 3 * 16
     assert not (tmp_path / "parity.png").exists()
     assert main(["evaluate", "--model", str(model), "--data", str(frames)]) == 0
-    assert "RMSE" in capsys.readouterr().out
-    assert (tmp_path / "parity.png").exists()
+    printed = capsys.readouterr().out
+    assert "RMSE" in printed
+    assert "parity" not in printed
+    assert not (tmp_path / "parity.png").exists(), "it was not asked for"
+
+
+def test_parity_plot_where_it_is_asked_for(model, frames, tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    command = ["evaluate", "--model", str(model), "--data", str(frames), "--plot"]
+    assert main(command) == 0
+    assert "parity plot: parity.png\n" in capsys.readouterr().out
+    drawn = (tmp_path / "parity.png").read_bytes()
+    assert drawn.startswith(b"\x89PNG")
+    (tmp_path / "parity.png").write_text("somebody's")
+    assert main(command) == 2
+    assert "--plot: found parity.png, which exists" in capsys.readouterr().err
+    assert (tmp_path / "parity.png").read_text() == "somebody's"
+    assert main([*command, "other.png"]) == 0
+    assert "in place" not in capsys.readouterr().out
+    assert main([*command, "other.png"]) == 0
+    assert "parity plot: other.png, in place of an older file" in capsys.readouterr().out
 
 
 def test_predict_writes_what_the_predictor_says(model, frames, tmp_path, capsys):
