@@ -71,6 +71,8 @@ class StreamHeader:
     rate : ``"instantaneous"``, or ``"difference"`` where frame n holds the increment of the
         dipole since the frame before divided by the time between them (stride times timestep):
         the mean of Ṁ over the interval that ends at the time of frame n
+    run_id : of the trajectory; streams with the same one were written beside one run. Empty where
+        it is unknown; see :mod:`aptnn_md.stream.run_id`
     ensemble : e.g. ``"NVT, Langevin, 10 /ps"``, for human readers
     provenance : command line or script that made the stream
     notes : anything else
@@ -102,6 +104,7 @@ class StreamHeader:
     model: str = ""
     model_sha256: str = ""
     rate: str = "instantaneous"
+    run_id: str = ""
     ensemble: str = ""
     provenance: str = ""
     notes: str = ""
