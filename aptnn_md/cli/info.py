@@ -49,7 +49,7 @@ def potential_facts(source: str) -> dict[str, Any]:
     """Model card and configuration of a stored potential."""
     from aptnn_md.bundled import bundled_path
     from aptnn_md.potentials.loading import BUNDLED
-    from aptnn_md.potentials.mace import read_potential
+    from aptnn_md.potentials.stored import read_potential
 
     path = bundled_path(f"{source}.json") if source in BUNDLED else Path(source)
     header, weights = read_potential(path)

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import itertools
 import numbers
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -211,7 +212,7 @@ def _least_weights(path: Path, payload: Payload) -> int:
         not isinstance(elements, list | tuple)
         or not elements
         or not all(type(z) is int and 0 < z < len(atomic_masses) for z in elements)
-        or any(second <= first for first, second in zip(elements, elements[1:], strict=False))
+        or any(second <= first for first, second in itertools.pairwise(elements))
     ):
         expected = f"atomic numbers from 1 to {len(atomic_masses) - 1}, ascending"
         raise InputError(path, "elements", str(elements)[:80], expected)
