@@ -1,4 +1,4 @@
-"""Where torch computes, and what it says when that is impossible, as sentences."""
+"""Where torch computes, and its errors about device and memory as sentences."""
 
 from __future__ import annotations
 

@@ -217,7 +217,9 @@ def _check_wall(path: Path, name: str, wall: Any, numbers: Sequence[int]) -> Non
         raise InputError(path, name, str(wall)[:80], words)
     pair, sizes = wall["elements"], (wall["below"], wall["strength"])
     symbols = isinstance(pair, list) and len(pair) == 2
-    if not symbols or not all(isinstance(s, str) and atomic_numbers.get(s) in numbers for s in pair):
+    if not symbols or not all(
+        isinstance(s, str) and atomic_numbers.get(s) in numbers for s in pair
+    ):
         raise InputError(path, f"{name}: elements", str(pair)[:80], words)
     if not all(type(s) in (int, float) and math.isfinite(s) and s >= 0 for s in sizes):
         raise InputError(path, name, str(sizes)[:80], words)

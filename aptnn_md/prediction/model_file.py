@@ -27,8 +27,8 @@ from torch import Tensor
 from aptnn_md.bundled import bundled_path
 from aptnn_md.errors import InputError
 from aptnn_md.files import write_output
-from aptnn_md.models.archive import content_sha256, file_content, read_archive
 from aptnn_md.models.architectures import NETWORKS, known_network
+from aptnn_md.models.archive import content_sha256, file_content, read_archive
 from aptnn_md.models.tensor_network import check_finite_weights, irreps_of
 from aptnn_md.settings import settings_from
 from aptnn_md.targets import targets_of

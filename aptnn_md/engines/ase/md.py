@@ -21,7 +21,7 @@ from aptnn_md.engines.ase.energy_monitor import EnergyMonitor
 from aptnn_md.engines.ase.observer import StreamObserver, temperature
 from aptnn_md.engines.ase.restart import Checkpoint, DynamicsState
 from aptnn_md.engines.ase.settings import MDSettings
-from aptnn_md.errors import InputError, RunError
+from aptnn_md.errors import InputError, RunError, exception_text
 from aptnn_md.progress import Progress, log
 from aptnn_md.signals import stop_requested
 from aptnn_md.spectra.convergence.monitor import Monitor
@@ -87,7 +87,8 @@ def run_md(
     InputError
         Stream or checkpoint already exist, or belong to another run.
     RunError
-        The run cannot continue, e.g. full disk; stream and checkpoint on disk are whole.
+        The run cannot continue, e.g. a full disk or an error of the potential; it names the step.
+        Stream and checkpoint on disk are whole.
     """
     charge = charge_of(atoms)  # of frame and potential, which must agree
     if charge and calculator_charge(atoms.calc) is None:
@@ -222,3 +223,13 @@ def _steps(
                 where = f"step {dynamics.nsteps + 1}: the structure blew up"
                 raise RunError(f"{where}: {error}; a shorter time step may help") from error
             raise
+        except RunError as error:
+            if str(error).startswith("step "):
+                raise
+            raise RunError(f"step {dynamics.nsteps + 1}: {error}") from error
+        except OSError:
+            raise
+        except Exception as error:
+            # calculators of users may raise anything
+            text = exception_text(error)
+            raise RunError(f"step {dynamics.nsteps + 1}: {text}") from error
