@@ -23,7 +23,8 @@ from aptnn_md.engines.electric_field import checked_field, field_forces
 from aptnn_md.errors import InputError, raised_by
 from aptnn_md.potentials.interface import check_finite_results
 from aptnn_md.prediction.loading import ModelSource, as_model
-from aptnn_md.structures import check_structure, stated_charges
+from aptnn_md.structure_checks import check_structure
+from aptnn_md.structures import stated_charges
 from aptnn_md.targets import APT, TARGETS, Tensors
 
 STD = "_std"
