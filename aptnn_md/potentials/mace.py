@@ -29,8 +29,8 @@ from aptnn_md.potentials.quiet_mace import quiet_mace
 from aptnn_md.potentials.stored import check_sizes, read_potential
 
 # what a wrong configuration makes mace-torch and e3nn run into
-_REFUSALS = (ArithmeticError, AssertionError, AttributeError, LookupError, NotImplementedError)
-_REFUSALS += (RuntimeError, TypeError, ValueError)
+_REFUSALS: tuple[type[Exception], ...] = (ArithmeticError, AssertionError, AttributeError)
+_REFUSALS += (LookupError, RuntimeError, TypeError, ValueError)
 
 # on a processor larger batches only leave its cache
 BATCH_ATOMS = {"cpu": 192}

@@ -3,6 +3,7 @@
 import argparse
 import dataclasses
 import json
+import re
 import resource
 import subprocess
 import sys
@@ -11,6 +12,7 @@ from pathlib import Path
 import ase.io
 import numpy as np
 import pytest
+import torch
 from helpers.systems import random_checkpoint, triclinic
 
 from aptnn_md import __version__
@@ -262,8 +264,8 @@ def overflowing(tmp_path):
     """A model whose numbers are finite and whose tensors are not."""
     checkpoint = random_checkpoint()
     weights = {**checkpoint.members[0]}
-    weights["scale"] = weights["scale"] * 3e38
-    weights["mean"] = weights["mean"] + 3e38
+    weights["scale"] = torch.full_like(weights["scale"], 3e38)
+    weights["mean"] = torch.full_like(weights["mean"], 3e38)
     path = tmp_path / "large.pt"
     write_model_file(path, dataclasses.replace(checkpoint, members=(weights,)))
     return path
@@ -273,9 +275,8 @@ def test_tensors_that_are_not_finite_are_not_written(overflowing, frames, tmp_pa
     out = tmp_path / "out.extxyz"
     command = ["--model", str(overflowing), "--data", str(frames)]
     assert main(["predict", *command, "--out", str(out)]) == 1
-    assert "APTs of H11O3Na3 are not finite, first that of atom" in (
-        capsys.readouterr().err.replace("H10O4Na3", "H11O3Na3")
-    )
+    message = capsys.readouterr().err
+    assert re.search(r"APTs of \w+ are not finite, first that of atom \d+ \((H|O|Na)\)", message)
     assert not out.exists()
     assert main(["evaluate", *command, "--json"]) == 1
     printed = capsys.readouterr()

@@ -39,15 +39,13 @@ def test_potentials_ask():
 
 
 def test_a_lack_of_memory_is_a_sentence():
-    with pytest.raises(RunError, match="big thing: out of memory; use less"):
-        with enough_memory("big thing", "use less"):
-            torch.empty(2**52)
-    with pytest.raises(RunError, match="big thing: out of memory"):
-        with enough_memory("big thing", "use less"):
-            raise torch.cuda.OutOfMemoryError("CUDA out of memory. Tried to allocate")
-    with pytest.raises(RuntimeError, match="something else"):
-        with enough_memory("big thing", "use less"):
-            raise RuntimeError("something else")
+    place = ("big thing", "use less")
+    with pytest.raises(RunError, match="big thing: out of memory; use less"), enough_memory(*place):
+        torch.empty(2**52)
+    with pytest.raises(RunError, match="big thing: out of memory"), enough_memory(*place):
+        raise torch.cuda.OutOfMemoryError("CUDA out of memory. Tried to allocate")
+    with pytest.raises(RuntimeError, match="something else"), enough_memory(*place):
+        raise RuntimeError("something else")
 
 
 def test_a_model_without_memory_says_how_large_its_structure_is(monkeypatch):
