@@ -76,7 +76,9 @@ def file_content(path: str | os.PathLike[str], expected: str) -> bytes:
         raise InputError(path, "file", error.strerror or error, expected) from error
 
 
-def read_archive(path: str | os.PathLike[str], content: bytes, expected: str) -> Any:
+def read_archive(
+    path: str | os.PathLike[str], content: bytes, expected: str, device: str = "cpu"
+) -> Any:
     """The plain data and tensors that an archive holds.
 
     Parameters
@@ -84,6 +86,7 @@ def read_archive(path: str | os.PathLike[str], content: bytes, expected: str) ->
     path : of the file, for messages
     content : its bytes
     expected : for messages, what it should be
+    device : where tensors are put
 
     Raises
     ------
@@ -95,7 +98,7 @@ def read_archive(path: str | os.PathLike[str], content: bytes, expected: str) ->
         raise InputError(path, "format", f"{size} of another kind", expected)
     try:
         _inspect(content)
-        return torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
+        return torch.load(io.BytesIO(content), map_location=device, weights_only=True)
     except (DamagedError, RuntimeError, pickle.UnpicklingError, EOFError, ValueError) as error:
         reason = next(iter(str(error).splitlines()), type(error).__name__)[:160]
         raise InputError(path, "content", f"{size}, damaged ({reason})", expected) from error
