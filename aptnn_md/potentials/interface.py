@@ -66,7 +66,8 @@ def check_finite_results(who: str, atoms: Atoms, results: Mapping[str, Any]) -> 
             continue
         text = f"{who}: {name} of {atoms.get_chemical_formula()}"
         if name != "forces":
-            raise RunError(f"{text}: {np.array2string(np.asarray(values))}, which is not finite")
+            numbers = np.asarray(values, dtype=np.float64).round(6).tolist()
+            raise RunError(f"{text}: {numbers}, which is not finite")
         atom = int(np.argwhere(~np.isfinite(values))[0][0])
         raise RunError(
             f"{text}: not finite, first that on atom {atom} ({atoms.symbols[atom]}) at "
