@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import argparse
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from aptnn_md.cli.json_output import json_text
 from aptnn_md.cli.model_options import add_label_options, add_model_options, model_of
 from aptnn_md.errors import InputError
 
@@ -69,7 +69,7 @@ def run(arguments: argparse.Namespace) -> None:
         draw_parity(list(results.values()), arguments.plot, title)
     if arguments.json:
         figures = {target: result.as_dict() for target, result in results.items()}
-        print(json.dumps(figures if len(figures) > 1 else figures[targets[0]], indent=2))
+        print(json_text(figures if len(figures) > 1 else figures[targets[0]]))
     else:
         print("\n\n".join(table(result) for result in results.values()))
         if arguments.plot is not None:

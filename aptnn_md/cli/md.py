@@ -30,9 +30,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add(
         "--potential",
         required=True,
-        help="water-mace, a MACE model file, or module:callable (also module:Class.method) of an "
-        "installed package or of this directory, followed by keyword arguments if there are any: "
-        "words key=value with blanks between, or JSON",
+        help="water-mace, NAME.json of weights beside it, a MACE model file, or module:callable "
+        "(also module:Class.method) of an installed package or of this directory, followed by "
+        "keyword arguments if there are any: words key=value with blanks between, or JSON. A MACE "
+        "model file is a pickle: reading it "
+        "runs the code in it, so take it from those you trust; NAME.json holds no code and is made "
+        "of a MACE model by examples/water_mace/pack.py",
     )
     add(
         "--model",
