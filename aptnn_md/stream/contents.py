@@ -68,21 +68,22 @@ class Contents:
         InputError
             A chunk is missing or damaged, or is not the one that was written there.
         """
-        for first, values in self._stored(name).pieces(start, stop):
+        for first, values in self.stored(name).pieces(start, stop):
             if name != DIGEST:
                 self._verify(name, values, first)
             yield values
 
     def read(self, name: str, start: int, stop: int) -> AnyArray:
         """(frames, ...) frames ``start`` to before ``stop`` of an array; see :meth:`pieces`."""
-        layout, at = self._stored(name).layout, 0
+        layout, at = self.stored(name).layout, 0
         values = np.empty((max(0, stop - start), *layout.frame_shape), layout.dtype)
         for piece in self.pieces(name, start, stop):
             values[at : at + len(piece)] = piece
             at += len(piece)
         return values
 
-    def _stored(self, name: str) -> StoredArray:
+    def stored(self, name: str) -> StoredArray:
+        """An array, that of the digests too."""
         return self.digest if name == DIGEST and self.digest else self.arrays[name]
 
     def _verify(self, name: str, values: AnyArray, start: int) -> None:

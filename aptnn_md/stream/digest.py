@@ -4,12 +4,13 @@ The checksum of a chunk says that its bytes are whole; the digest says that they
 stream, array and frame, so that a chunk in a wrong place is seen. For the 8-byte words w₀, w₁, … of
 a frame (4-byte words where the numbers are of 4 bytes), modulo 2⁶⁴,
 
-    digest = upper 32 bits of mix(Σⱼ cⱼ wⱼ + mix(s + g n)),   cⱼ = mix(j + 1) | 1,
+    digest = upper 32 bits of mix(Σⱼ cⱼ fold(wⱼ) + mix(s + g n)),   cⱼ = mix(j + 1) | 1,
 
-with the frame's number n counted from 0, g = 0x9E3779B97F4A7C15, s the first 8 bytes, little-endian,
-of the SHA-256 of "<identity>/<array>" (the stream's attribute ``identity``), and the finaliser of
-splitmix64 as mix (Steele, Lea, Flood, OOPSLA 2014, doi:10.1145/2660193.2660195). A wrong frame has
-the right digest by chance once in 2³².
+where fold(w) = w ^ (w >> 32), without which an even number of changed signs would cancel, n is the
+frame's number counted from 0, g = 0x9E3779B97F4A7C15, s the first 8 bytes, little-endian, of the
+SHA-256 of "<identity>/<array>" (the stream's attribute ``identity``), and mix the finaliser of
+splitmix64 (Steele, Lea, Flood, OOPSLA 2014, doi:10.1145/2660193.2660195). A wrong frame has the
+right digest by chance once in 2³².
 """
 
 from __future__ import annotations
@@ -50,6 +51,8 @@ class FrameDigest:
         little_endian = values.dtype.newbyteorder("<")
         flat = np.ascontiguousarray(values, little_endian).reshape(len(values), -1)
         words = flat.view(f"<u{flat.dtype.itemsize}").astype(np.uint64, copy=False)
+        if flat.dtype.itemsize == 8:
+            words = words ^ (words >> np.uint64(32))
         numbers = np.arange(start, start + len(values), dtype=np.uint64)
         places = _mix(self._seeds[name] + numbers * _GOLDEN)
         return (_mix(words @ self._factor(words.shape[1]) + places) >> np.uint64(32)).astype("u4")

@@ -11,7 +11,7 @@ import numpy as np
 from aptnn_md.arrays import AnyArray, FloatArray, IntArray
 from aptnn_md.errors import InputError
 from aptnn_md.locks import locked
-from aptnn_md.stream.contents import open_contents, read_header
+from aptnn_md.stream.contents import open_contents
 from aptnn_md.stream.layout import layouts
 from aptnn_md.targets import APT, PGT, TARGETS, Target
 
@@ -47,8 +47,8 @@ class StreamReader:
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self.path = Path(path)
-        self.header, _ = read_header(self.path)
         self.refresh()
+        self.header = self._contents.header
 
     def refresh(self) -> None:
         """Count the committed frames again.

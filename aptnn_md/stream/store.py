@@ -183,4 +183,5 @@ def _chunk_frames(document: Document, otherwise: int) -> int:
 
 
 def _crc(data: bytes | memoryview) -> bytes:
-    return google_crc32c.value(bytes(data)).to_bytes(_CRC_BYTES, "little")
+    value: int = google_crc32c.value(bytes(data))
+    return value.to_bytes(_CRC_BYTES, "little")

@@ -157,7 +157,9 @@ class StreamWriter:
         except OSError as error:
             safe = f"the {self.n_committed} before are "
             safe += (
-                "in that directory, if it exists" if isinstance(error, DirectoryGone) else "safe"
+                "in that directory, if it still exists"
+                if isinstance(error, DirectoryGone)
+                else "safe"
             )
             raise RunError(
                 f"{self.path}: {len(self._buffer)} frames up to step {self.last_step} cannot be "
