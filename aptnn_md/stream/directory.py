@@ -6,6 +6,7 @@ import errno
 import secrets
 import shutil
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ import numpy as np
 
 from aptnn_md.arrays import AnyArray
 from aptnn_md.errors import InputError
-from aptnn_md.files import PARTIAL, sync_directory, write_whole
+from aptnn_md.files import PARTIAL, sync_directory, write_together, write_whole
 from aptnn_md.locks import DirectoryLock
 from aptnn_md.stream.contents import Contents, open_contents
 from aptnn_md.stream.digest import DIGEST, FrameDigest
@@ -105,11 +106,13 @@ class StreamDirectory:
             self._digest = self._digest or FrameDigest(self._attributes["identity"], [*arrays])
             values[DIGEST] = self._digest.rows(arrays, start)
         tails: dict[str, AnyArray] = {}
+        chunks: dict[Path, bytes] = {}
         for name, array in stored.items():
             tail = self._tails.get(name, values[name][:0])
             whole = np.concatenate([tail, values[name]])
-            array.write(whole, start - len(tail), self.durable)
+            chunks |= array.chunk_files(whole, start - len(tail))
             tails[name] = whole[len(whole) - stop % array.chunk_frames :].copy()
+        write_together(chunks, durable=self.durable)
         self._arrays = self._with_shapes(stored, stop)
         if first_time and self.version >= 2:
             self._write_attributes({"arrays": [*arrays]})
@@ -175,11 +178,14 @@ class StreamDirectory:
         self, arrays: Mapping[str, StoredArray], n_frames: int
     ) -> dict[str, StoredArray]:
         """Write the shapes; that of ``step`` is the last to grow and the first to be cut."""
-        grows = n_frames > self.n_frames
-        written = {}
-        for name in sorted(arrays, key=lambda name: (name == "step") == grows):
-            written[name] = arrays[name].write_shape(n_frames, self.version, self.durable)
-        return {name: written[name] for name in arrays}
+        counted = {name: replace(array, n_frames=n_frames) for name, array in arrays.items()}
+        step = dict([counted["step"].shape_file(self.version)])
+        others = dict(
+            array.shape_file(self.version) for name, array in counted.items() if name != "step"
+        )
+        for files in (others, step) if n_frames > self.n_frames else (step, others):
+            write_together(files, durable=self.durable)
+        return counted
 
     def _reopen(self, first_step: int | None) -> None:
         contents = open_contents(self.path)

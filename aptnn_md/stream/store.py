@@ -17,7 +17,6 @@ import numpy as np
 
 from aptnn_md.arrays import AnyArray
 from aptnn_md.errors import InputError
-from aptnn_md.files import write_whole
 from aptnn_md.stream.layout import ArrayLayout
 from aptnn_md.stream.metadata import AS_WRITTEN, DOCUMENT, Document, check_seal, encode, sealed
 
@@ -132,21 +131,15 @@ class StoredArray:
             yield start, self.read_chunk(index)[start - first : end - first]
             start = end
 
-    def write(self, values: AnyArray, start: int, durable: bool) -> None:
-        """Write chunks.
+    def chunk_files(self, values: AnyArray, start: int) -> dict[Path, bytes]:
+        """Files of chunks and what is to be in them.
 
         Parameters
         ----------
         values : (frames, ...) those from ``start`` on
         start : the first frame of a chunk
-        durable : see :func:`aptnn_md.files.write_whole`
-
-        Raises
-        ------
-        OSError
-            They cannot be written.
         """
-        layout = self.layout
+        layout, files = self.layout, {}
         for offset in range(0, len(values), self.chunk_frames):
             piece = values[offset : offset + self.chunk_frames]
             chunk = np.full(
@@ -156,21 +149,14 @@ class StoredArray:
             )
             chunk[: len(piece)] = piece
             data = chunk.tobytes()
-            place = self.chunk_path((start + offset) // self.chunk_frames)
-            write_whole(place, data + _crc(data), durable=durable)
+            files[self.chunk_path((start + offset) // self.chunk_frames)] = data + _crc(data)
+        return files
 
-    def write_shape(self, n_frames: int, version: int, durable: bool) -> StoredArray:
-        """Say how many frames there are, and return the array that has so many.
-
-        Raises
-        ------
-        OSError
-            It cannot be written.
-        """
-        document = self.layout.document(n_frames, self.chunk_frames)
+    def shape_file(self, version: int) -> tuple[Path, bytes]:
+        """The document and what is to be in it in a version of the format."""
+        document = self.layout.document(self.n_frames, self.chunk_frames)
         content = encode(sealed(document) if version >= 2 else document)
-        write_whole(self.directory / DOCUMENT, content, durable=durable)
-        return StoredArray(self.path, self.layout, self.chunk_frames, n_frames)
+        return self.directory / DOCUMENT, content
 
 
 def _chunk_frames(document: Document, otherwise: int) -> int:
