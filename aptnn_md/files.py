@@ -81,11 +81,15 @@ def write_together(files: Mapping[Path, bytes], *, durable: bool = True) -> None
 
 
 def _all_at_once(work: Callable[[Path], None], paths: Collection[Path]) -> None:
-    if not paths:
-        return
-    with ThreadPoolExecutor(min(_MAX_THREADS, len(paths))) as pool:
-        for _ in pool.map(work, paths):
-            pass  # for its errors
+    try:
+        with ThreadPoolExecutor(min(_MAX_THREADS, max(1, len(paths)))) as pool:
+            done = [pool.submit(work, path) for path in paths]
+    except RuntimeError:  # no new threads while the interpreter ends
+        for path in paths:
+            work(path)
+    else:
+        for each in done:
+            each.result()
 
 
 def _sync_file(path: Path) -> None:

@@ -139,24 +139,55 @@ def open_contents(path: Path) -> Contents:
     InputError
         There is no stream, or anything of it is missing or damaged.
     """
+    for _ in range(_TRIES):
+        before = _state(path)
+        try:
+            return _look(path)
+        except InputError:
+            # what was changed just now may be of two times; what stays as it is is damage
+            if _state(path) == before:
+                raise
+    return _look(path)
+
+
+def _state(path: Path) -> list[bytes | None]:
+    """The documents that change whenever anything of a stream does."""
+    contents: list[bytes | None] = []
+    for place in (path / DOCUMENT, path / "step" / DOCUMENT):
+        try:
+            contents.append(place.read_bytes())
+        except OSError:
+            contents.append(None)
+    return contents
+
+
+def _look(path: Path) -> Contents:
     header, attributes = read_header(path)
     names = _names(path, header, attributes)
     if not names:
         return Contents(path, header, attributes)
+    version = attributes["version"]
     known = layouts(header, names)
+    # step first: it is the last to grow, so the others read after it hold as many
     made = {n: known[n] for n in sorted(known, key=lambda n: n != "step") if n in names}
-    if attributes["version"] >= 2:
+    if version >= 2:
         made[DIGEST] = digest_layout(len(names))
-    arrays = _consistent(path, made, attributes["version"])
-    # by a kill the shapes may be longer than that of step, never shorter; version 1 does not ask
+    arrays = {
+        name: StoredArray.from_document(path, layout, read_document(path, name), version)
+        for name, layout in made.items()
+    }
     n_frames = min(array.n_frames for array in arrays.values())
+    if version >= 2 and n_frames < arrays["step"].n_frames:
+        name = min(arrays, key=lambda name: arrays[name].n_frames)
+        expected = f"{arrays['step'].n_frames}, as step has"
+        raise InputError(path, name, f"{n_frames} frames (an older copy?)", expected)
     for array in arrays.values():
         array.check_chunks(n_frames)
     digest = arrays.pop(DIGEST, None)
     contents = Contents(path, header, attributes, names, arrays, n_frames, digest)
     if digest is None:
-        n_frames = _filled(contents)
-        return Contents(path, header, attributes, names, arrays, n_frames)
+        contents.n_frames = _filled(contents)
+        return contents
     for name in arrays if n_frames else ():
         contents.read(name, n_frames - 1, n_frames)
     return contents
@@ -181,32 +212,6 @@ def _names(path: Path, header: StreamHeader, attributes: Mapping[str, Any]) -> t
         elif (path / name).is_dir() and any((path / name).iterdir()):
             raise InputError(path, f"{name}/{DOCUMENT}", "no such file", AS_WRITTEN)
     return tuple(layouts(header, there))
-
-
-def _consistent(
-    path: Path, made: Mapping[str, ArrayLayout], version: int
-) -> dict[str, StoredArray]:
-    """Arrays whose shapes were there at one time.
-
-    ``step`` grows last and is cut first, so no other is ever shorter.
-    """
-    arrays: dict[str, StoredArray] = {}
-    for _ in range(_TRIES):
-        before = arrays.get("step")
-        arrays = {
-            name: StoredArray.from_document(path, layout, read_document(path, name), version)
-            for name, layout in made.items()
-        }
-        n_frames = arrays["step"].n_frames
-        shorter = [array for array in arrays.values() if array.n_frames < n_frames]
-        if version == 1 or not shorter:
-            return arrays
-        # else maybe a restart cut the arrays just now; what stays as it is is damage
-        if before is not None and before.n_frames == n_frames:
-            break
-    array = shorter[0]
-    found = f"{array.n_frames} frames (an older copy?)"
-    raise InputError(path, array.layout.name, found, f"{n_frames}, as step has")
 
 
 def _filled(contents: Contents) -> int:

@@ -134,6 +134,7 @@ class StreamDirectory:
             raise DirectoryGone(errno.ESTALE, text)
 
     def _create(self, first_step: int | None) -> None:
+        self._remove_partials()
         # in one write: a group without these attributes would not be a stream
         attributes = self.header.to_attributes() | {"first_step": first_step}
         self._write_attributes(attributes | {"identity": secrets.token_hex(8)})
@@ -169,6 +170,10 @@ class StreamDirectory:
             for name, layout in made.items()
         }
 
+    def _remove_partials(self) -> None:
+        for partial in self.path.rglob(f".*{PARTIAL}"):
+            partial.unlink(missing_ok=True)
+
     def _remove_arrays(self) -> None:
         for child in self.path.iterdir():
             if child.is_dir():
@@ -197,8 +202,7 @@ class StreamDirectory:
         if unknown := [n for n in contents.names if n not in contents.arrays]:
             expected = "only those that this version of aptnn_md knows"
             raise InputError(self.path, "arrays", ", ".join(unknown), expected)
-        for partial in self.path.rglob(f".*{PARTIAL}"):
-            partial.unlink(missing_ok=True)
+        self._remove_partials()
         self._attributes = dict(contents.attributes)
         restarts = [*contents.attributes.get("restarts", ()), self._restart(first_step)]
         if contents.n_frames > 0:

@@ -76,7 +76,10 @@ class StoredArray:
 
     def chunk_path(self, index: int) -> Path:
         """File of a chunk."""
-        return self.directory / f"c.{index}{'.0' * len(self.layout.frame_shape)}"
+        return self.directory / self._chunk_name(index)
+
+    def _chunk_name(self, index: int) -> str:
+        return f"c.{index}{'.0' * len(self.layout.frame_shape)}"
 
     def check_chunks(self, n_frames: int) -> None:
         """See that the files of all chunks of ``n_frames`` frames are there.
@@ -92,7 +95,7 @@ class StoredArray:
             found = error.strerror or error
             raise InputError(self.path, self.layout.name, found, AS_WRITTEN) from error
         for index in range(self.n_chunks(n_frames)):
-            if (name := self.chunk_path(index).name) not in there:
+            if (name := self._chunk_name(index)) not in there:
                 start = index * self.chunk_frames
                 found = f"no chunk {name} for frames from {start} on (a partial copy?)"
                 raise InputError(self.path, self.layout.name, found, AS_WRITTEN)

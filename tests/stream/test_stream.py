@@ -508,7 +508,7 @@ def tiny_disk(tmp_path: Path) -> Iterator[Path]:
         pytest.skip("only root mounts")
     place = tmp_path / "disk"
     place.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", "size=400k", "tmpfs", str(place)]
+    mount = ["mount", "-t", "tmpfs", "-o", "size=1000k", "tmpfs", str(place)]
     if subprocess.run(mount, capture_output=True).returncode != 0:
         pytest.skip("this root may not mount")
     yield place
