@@ -11,7 +11,7 @@ import numpy as np
 
 from aptnn_md.arrays import AnyArray
 from aptnn_md.errors import InputError
-from aptnn_md.stream.digest import DIGEST, FrameDigest
+from aptnn_md.stream.digest import DIGEST, FrameDigest, WrittenDigests
 from aptnn_md.stream.header import StreamHeader
 from aptnn_md.stream.layout import ArrayLayout, digest_layout, layouts, optional_arrays
 from aptnn_md.stream.metadata import AS_WRITTEN, DOCUMENT, check_seal, read_document
@@ -43,12 +43,14 @@ class Contents:
     arrays: Mapping[str, StoredArray] = field(default_factory=dict)
     n_frames: int = 0
     digest: StoredArray | None = None
-    _frame_digest: FrameDigest | None = None
-    _digest_chunk: tuple[int, AnyArray] | None = None
+    _written: WrittenDigests | None = None
 
     def __post_init__(self) -> None:
         if self.digest is not None:
-            self._frame_digest = FrameDigest(str(self.attributes.get("identity")), self.names)
+            digests = FrameDigest(str(self.attributes.get("identity")), self.names)
+            self._written = WrittenDigests(
+                digests, self.digest.chunk_frames, self.digest.read_chunk
+            )
 
     @property
     def version(self) -> int:
@@ -69,8 +71,13 @@ class Contents:
             A chunk is missing or damaged, or is not the one that was written there.
         """
         for first, values in self.stored(name).pieces(start, stop):
-            if name != DIGEST:
-                self._verify(name, values, first)
+            if self._written is not None and name != DIGEST:
+                wrong = self._written.first_wrong(name, values, first)
+                if wrong is not None:
+                    found = (
+                        f"frame {wrong} is not the one written there (a chunk in a wrong place?)"
+                    )
+                    raise InputError(self.path, name, found, AS_WRITTEN)
             yield values
 
     def read(self, name: str, start: int, stop: int) -> AnyArray:
@@ -85,25 +92,6 @@ class Contents:
     def stored(self, name: str) -> StoredArray:
         """An array, that of the digests too."""
         return self.digest if name == DIGEST and self.digest else self.arrays[name]
-
-    def _verify(self, name: str, values: AnyArray, start: int) -> None:
-        if self.digest is None or self._frame_digest is None:
-            return
-        found = self._frame_digest.of(name, values, start)
-        column = self._frame_digest.columns[name]
-        at, n_chunk = 0, self.digest.chunk_frames
-        while at < len(found):
-            index, first = divmod(start + at, n_chunk)
-            # chunks of data are shorter than those of digests
-            if self._digest_chunk is None or self._digest_chunk[0] != index:
-                self._digest_chunk = index, self.digest.read_chunk(index)
-            written = self._digest_chunk[1][first : first + len(found) - at, column]
-            same = written == found[at : at + len(written)]
-            if not same.all():
-                frame = start + at + int(np.argmin(same))
-                text = f"frame {frame} is not the one written there (a chunk in a wrong place?)"
-                raise InputError(self.path, name, text, AS_WRITTEN)
-            at += len(written)
 
 
 def read_header(path: Path) -> tuple[StreamHeader, dict[str, Any]]:

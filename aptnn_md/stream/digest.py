@@ -16,7 +16,7 @@ right digest by chance once in 2³².
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -65,6 +65,47 @@ class FrameDigest:
         if n_words not in self._factors:
             self._factors[n_words] = _mix(np.arange(1, n_words + 1, dtype=np.uint64)) | np.uint64(1)
         return self._factors[n_words]
+
+
+class WrittenDigests:
+    """The digests that a stream holds, with which its frames are compared.
+
+    Parameters
+    ----------
+    digests : how they are calculated
+    chunk_frames, read_chunk : frames in a chunk of the array of digests, and what reads one
+    """
+
+    def __init__(
+        self, digests: FrameDigest, chunk_frames: int, read_chunk: Callable[[int], AnyArray]
+    ) -> None:
+        self._digests, self._chunk_frames, self._read_chunk = digests, chunk_frames, read_chunk
+        self._last: tuple[int, AnyArray] | None = None
+
+    def first_wrong(self, name: str, values: AnyArray, start: int) -> int | None:
+        """Number of the first frame that is not the one that was written.
+
+        Parameters
+        ----------
+        name : of the array
+        values : (frames, ...) those that were read as the frames from ``start`` on
+        """
+        found = self._digests.of(name, values, start)
+        column, at = self._digests.columns[name], 0
+        while at < len(found):
+            index, first = divmod(start + at, self._chunk_frames)
+            written = self._chunk(index)[first : first + len(found) - at, column]
+            same = written == found[at : at + len(written)]
+            if not same.all():
+                return start + at + int(np.argmin(same))
+            at += len(written)
+        return None
+
+    def _chunk(self, index: int) -> AnyArray:
+        # chunks of data are shorter than those of digests, so the last is mostly the next
+        if self._last is None or self._last[0] != index:
+            self._last = index, self._read_chunk(index)
+        return self._last[1]
 
 
 def _mix(values: _Words) -> _Words:
