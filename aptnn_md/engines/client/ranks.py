@@ -17,7 +17,12 @@ from typing import Any
 import numpy as np
 
 from aptnn_md.arrays import FloatArray
-from aptnn_md.engines.client.evaluator import Evaluator, Results
+from aptnn_md.engines.client.evaluator import (
+    Evaluator,
+    Results,
+    check_n_atoms,
+    check_structures,
+)
 from aptnn_md.errors import InputError, RunError
 from aptnn_md.prediction.interface import member_slices
 from aptnn_md.targets import TARGETS
@@ -134,6 +139,11 @@ class RankPool:
         self.evaluator, self.communicator = evaluator, communicator
         self.rank, self.n_ranks = communicator.Get_rank(), communicator.Get_size()
 
+    @property
+    def n_atoms(self) -> int:
+        """Number of atoms."""
+        return self.evaluator.n_atoms
+
     def __call__(self, cells: FloatArray, positions: FloatArray, tensors: bool = True) -> Results:
         """Results of structures, as of
         :meth:`aptnn_md.engines.client.evaluator.Evaluator.__call__`.
@@ -146,9 +156,8 @@ class RankPool:
             What went wrong on which rank.
         """
         n_structures, n_atoms = positions.shape[:2]
-        if n_atoms != self.evaluator.n_atoms:
-            # the one-structure call says it in the evaluator's words
-            return self.evaluator(cells, positions, tensors)
+        check_n_atoms(n_atoms, self.n_atoms)
+        check_structures(self.evaluator.structures(cells, positions))
         self._broadcast(_EVALUATE, n_structures, n_atoms, int(tensors))
         rows = np.concatenate(
             [cells.reshape(n_structures, 9), positions.reshape(n_structures, -1)], axis=1
