@@ -25,7 +25,17 @@ from contextlib import suppress
 from dataclasses import MISSING, dataclass, fields
 from pathlib import Path
 from types import MappingProxyType, NoneType, UnionType
-from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
+from typing import (
+    Annotated,
+    Any,
+    Literal,
+    TypeAlias,
+    TypeVar,
+    Union,
+    get_args,
+    get_origin,
+    get_type_hints,
+)
 
 from aptnn_md.errors import InputError
 
@@ -59,6 +69,47 @@ class Range:
         return ", ".join(f"{name} {limit:g}" for name, limit in limits if limit is not None)
 
 
+@dataclass(frozen=True)
+class NewName:
+    """Of a path that is written: it has a last part, which ``.``, ``..`` and ``/`` have not."""
+
+    def __contains__(self, path: Path) -> bool:
+        return path.name not in ("", "..")
+
+    def __str__(self) -> str:
+        return "not . or / or .."
+
+
+@dataclass(frozen=True)
+class NotEmpty:
+    """Of a text or a list: something is in it."""
+
+    def __contains__(self, value: Any) -> bool:
+        return bool(value.strip() if isinstance(value, str) else value)
+
+    def __str__(self) -> str:
+        return "not empty"
+
+
+NewPath: TypeAlias = Annotated[Path, NewName()]
+"""A file or directory to write."""
+
+Text: TypeAlias = Annotated[str, NotEmpty()]
+"""A text that is not empty."""
+
+Positive: TypeAlias = Annotated[float, Range(more_than=0.0)]
+"""A positive finite number."""
+
+AtLeastZero: TypeAlias = Annotated[float, Range(at_least=0.0)]
+"""A finite number, zero or more."""
+
+Count: TypeAlias = Annotated[int, Range(at_least=1, less_than=2**31)]
+"""A whole number, one or more."""
+
+Seed: TypeAlias = Annotated[int, Range(at_least=0, less_than=2**63)]
+"""Of a random number generator."""
+
+
 def check_settings(settings: Any, where: str = "") -> None:
     """Check every field of a dataclass against its annotation; call it in ``__post_init__``.
 
@@ -74,11 +125,25 @@ def check_settings(settings: Any, where: str = "") -> None:
     for field in fields(settings):
         value, kind = getattr(settings, field.name), hints[field.name]
         try:
-            fitting = _fit(value, kind)
+            checked = _fit(value, kind)
         except (TypeError, ValueError, OverflowError) as error:
             name = where or type(settings).__name__
             raise InputError(name, field.name, repr(value), _words(kind)) from error
-        object.__setattr__(settings, field.name, fitting)
+        object.__setattr__(settings, field.name, checked)
+
+
+def fitting(value: Any, kind: Any, where: object, name: str) -> Any:
+    """One value as an annotation has it, for what is no field of a dataclass.
+
+    Raises
+    ------
+    InputError
+        A value of another type or out of its range.
+    """
+    try:
+        return _fit(value, kind)
+    except (TypeError, ValueError, OverflowError) as error:
+        raise InputError(where, name, repr(value), _words(kind)) from error
 
 
 def settings_from(
@@ -121,7 +186,8 @@ def _fit(value: Any, kind: Any, infinite: bool = False) -> Any:
     if origin is Annotated:
         ranges = [note for note in arguments[1:] if isinstance(note, Range)]
         value = _fit(value, arguments[0], any(limits.infinite for limits in ranges))
-        if value is not None and not all(value in limits for limits in ranges):
+        others = [note for note in arguments[1:] if isinstance(note, NewName | NotEmpty)]
+        if value is not None and not all(value in note for note in (*ranges, *others)):
             raise ValueError
         return value
     if origin in (Union, UnionType):

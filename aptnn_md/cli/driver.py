@@ -85,6 +85,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="S",
         help="seconds to wait for the server, at first and when it goes (%(default)s)",
     )
+    add(
+        "--no-stress",
+        action="store_true",
+        help="go on with a virial of zero where the cell changes and the potential gives no stress",
+    )
+    add(
+        "--mpi",
+        action="store_true",
+        help="insist on the ranks of MPI: fail if mpi4py finds only this process",
+    )
     add("--device", default="cpu", help="where model and potential run (%(default)s)")
     add("--dtype", choices=("float32", "float64"), help="precision of model and potential")
 
@@ -94,7 +104,7 @@ def run(arguments: argparse.Namespace) -> int:
     from aptnn_md.engines.client.ranks import RankPool, local_device, world
 
     _check(arguments)
-    communicator = world()
+    communicator = world(insist=arguments.mpi)
     evaluator = _evaluator(arguments, local_device(arguments.device, communicator))
     if communicator is None:
         return _serve(arguments, evaluator, evaluator)
@@ -142,7 +152,13 @@ def _evaluator(arguments: argparse.Namespace, device: str) -> Evaluator:
         model = as_model(arguments.model, total_charge=arguments.total_charge, **options)
     # forces in a field and BEC need APTs only
     needs_all = arguments.stream is not None or arguments.extras == "tensors"
-    return Evaluator(template, potential, model, targets=None if needs_all else (APT.name,))
+    return Evaluator(
+        template,
+        potential,
+        model,
+        targets=None if needs_all else (APT.name,),
+        no_stress=arguments.no_stress,
+    )
 
 
 def _serve(arguments: argparse.Namespace, evaluator: Evaluator, evaluate: Any) -> int:

@@ -124,7 +124,8 @@ class Evaluator:
                 for number, (name, size) in enumerate(self.model.committee_sizes.items())
                 if number == 0 or name in wanted
             }
-        self._cell_without_stress: FloatArray | None = None
+        # a list, so that copies for some members or without forces share it
+        self._cell_without_stress: list[FloatArray] = []
 
     @property
     def n_atoms(self) -> int:
@@ -221,18 +222,22 @@ class Evaluator:
 
     def _check_constant_cell(self, structures: Sequence[Atoms]) -> None:
         """Warn at first that there is no stress; refuse constant pressure, which needs one."""
-        cell = structures[-1].cell.array
-        if self._cell_without_stress is None:
-            self._cell_without_stress = cell
-            if structures[0].pbc.any():
-                _log.warning(
-                    "the potential gives no stress here, so the virial that is sent is zero: "
-                    "pressures that the server prints are wrong, and constant pressure is refused "
-                    "as soon as the cell changes"
-                )
+        cells = [atoms.cell.array for atoms in structures]
+        if not self._cell_without_stress:
+            self._cell_without_stress.append(cells[0].copy())
+            consequence = (
+                "a barostat would see the kinetic pressure only"
+                if self.no_stress
+                else "constant pressure is refused as soon as the cell changes"
+            )
+            _log.warning(
+                "the potential gives no stress here, so the virial that is sent is zero: pressures "
+                "that the server prints are wrong, and %s",
+                consequence,
+            )
         if self.no_stress:
             return
-        change = np.abs([atoms.cell.array - self._cell_without_stress for atoms in structures])
+        change = np.abs(np.array(cells) - self._cell_without_stress[0])
         if change.max() > _CELL_TOLERANCE:
             raise RunError(
                 "the server changes the cell, but the potential gives no stress: constant pressure "
