@@ -16,8 +16,9 @@ from helpers.observed_runs import stream_run
 
 from aptnn_md.atoms.groups import Groups
 from aptnn_md.spectra.estimation.plan import plan_spectrum
-from aptnn_md.spectra.estimation.power import power_blocks
+from aptnn_md.spectra.estimation.runs import power_blocks
 from aptnn_md.spectra.estimation.terms import total
+from aptnn_md.spectra.options import InfraredOptions
 from aptnn_md.stream import StreamReader
 from aptnn_md.targets import TARGETS, Target
 from aptnn_md.units import LIGHT_SPEED_CM_PER_FS
@@ -74,7 +75,9 @@ def test_a_made_up_target_of_a_made_up_engine(tmp_path, monkeypatch, n_numbers):
     assert reader.read("made_up_rate_std").shape == rates.shape
     assert reader.dipole_rate().shape == (3000, 3, 3)
 
-    (density,) = power_blocks([rates], plan_spectrum(40.0, SPACING), total(3)).values()
+    (density,) = power_blocks(
+        [rates], plan_spectrum(InfraredOptions(resolution=40.0), SPACING), total(3)
+    ).values()
     peak = density.wavenumber[density.mean.argmax()]
     assert abs(peak - WAVENUMBER) < 0.6 * (density.wavenumber[1] - density.wavenumber[0])
     # ⟨Ẋ²⟩ from the velocities' own phases: ½ |Σ c·v exp(iφ)|² for each number
