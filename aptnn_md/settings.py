@@ -47,13 +47,17 @@ _WORDS |= {Path: "a file name", NoneType: "nothing", dict: "a table", tuple: "a 
 
 @dataclass(frozen=True)
 class Range:
-    """Limits of a number; infinity is refused unless ``infinite`` is set, NaN always."""
+    """Limits of a number; infinity is refused unless ``infinite`` is set, NaN always.
+
+    ``words`` say what is expected where they do it better than type and limits.
+    """
 
     at_least: float | None = None
     more_than: float | None = None
     at_most: float | None = None
     less_than: float | None = None
     infinite: bool = False
+    words: str = ""
 
     def __contains__(self, value: float) -> bool:
         tests: tuple[tuple[Callable[[Any, Any], bool], float | None], ...] = (
@@ -97,7 +101,7 @@ NewPath: TypeAlias = Annotated[Path, NewName()]
 Text: TypeAlias = Annotated[str, NotEmpty()]
 """A text that is not empty."""
 
-Positive: TypeAlias = Annotated[float, Range(more_than=0.0)]
+Positive: TypeAlias = Annotated[float, Range(more_than=0.0, words="a positive number")]
 """A positive finite number."""
 
 AtLeastZero: TypeAlias = Annotated[float, Range(at_least=0.0)]
@@ -217,7 +221,8 @@ def _words(kind: Any) -> str:
     """What an annotation asks for, in words."""
     origin, arguments = get_origin(kind), get_args(kind)
     if origin is Annotated:
-        return ", ".join([_words(arguments[0]), *map(str, arguments[1:])])
+        spoken = [note.words for note in arguments[1:] if isinstance(note, Range) and note.words]
+        return spoken[0] if spoken else ", ".join([_words(arguments[0]), *map(str, arguments[1:])])
     if origin in (Union, UnionType):
         return " or ".join(_words(option) for option in arguments if option is not NoneType)
     if origin is Literal:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from aptnn_md.cli.settings_options import option_adder, settings_from
+from aptnn_md.cli.settings_options import checked, option_adder, settings_from
+from aptnn_md.settings import NewPath, Positive
 from aptnn_md.signals import interrupted
 
 if TYPE_CHECKING:
@@ -30,9 +30,10 @@ EXAMPLE = """\
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Describe the arguments of the command."""
-    from aptnn_md.engines.client.settings import PREFIX, SERVERS, ClientSettings
+    from aptnn_md.engines.client.settings import PREFIX, ClientSettings, IncrementSettings
 
     add, setting = parser.add_argument, option_adder(parser, ClientSettings)
+    increment = option_adder(parser, IncrementSettings)
     add("--address", required=True, help="HOST or HOST:PORT, or the name or path of a Unix socket")
     add("--unix", action="store_true", help="--address is that of a Unix socket")
     add("--port", type=int, help="if not in --address")
@@ -49,17 +50,26 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="APT model: file or bundled name; followed by a comma and a model of polarizability "
         "gradients (water-apt,water-pgt) it streams increments of the polarizability, too",
     )
-    add("--stream", metavar="DIR", help="stream to write or to continue; needs --model")
     add(
-        "--timestep",
-        type=float,
+        "--stream",
+        type=checked(NewPath),
+        metavar="DIR",
+        help="stream to write or to continue; needs --model",
+    )
+    increment(
+        "timestep",
         metavar="FS",
         help="fs between two force evaluations of the server; i-PI can send it: "
         "<parameters>{dt_fs: 0.5}</parameters>",
     )
-    add("--beads", type=int, default=1, metavar="P", help="beads of a path integral (%(default)s)")
-    add("--groups", default="all", help="as for aptnn-md md (%(default)s)")
-    add("--temperature", type=float, metavar="K", help="of the thermostat, for the stream's header")
+    increment("n_beads", "--beads", metavar="P", help="beads of a path integral (%(default)s)")
+    increment("groups", help="as for aptnn-md md (%(default)s)")
+    add(
+        "--temperature",
+        type=checked(Positive),
+        metavar="K",
+        help="of the thermostat, for the stream's header",
+    )
     add(
         "--extras",
         choices=("none", "tensors", "bec"),
@@ -67,17 +77,22 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="what to send with the forces: tensors for aptnn_md in i-PI, or BEC and dipole for "
         "i-PI's driven dynamics (%(default)s)",
     )
-    add("--efield", type=float, nargs=3, metavar=("EX", "EY", "EZ"), help="electric field, V/Å")
+    add(
+        "--efield",
+        type=checked(float),
+        nargs=3,
+        metavar=("EX", "EY", "EZ"),
+        help="electric field, V/Å",
+    )
     add(
         "--total-charge",
-        type=float,
+        type=checked(float),
         metavar="E",
         help="of a structure that does not give its own, e (default 0)",
     )
     setting("connections", help="to one server, answered together (%(default)s)")
     setting(
         "server",
-        choices=SERVERS,
         help="which program it is, if it cannot be told from what it says (%(default)s)",
     )
     setting(
@@ -102,8 +117,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Run the command."""
     from aptnn_md.engines.client.ranks import RankPool, local_device, world
+    from aptnn_md.engines.client.settings import ClientSettings
 
     _check(arguments)
+    settings_from(arguments, ClientSettings)  # before anything is loaded
     communicator = world(insist=arguments.mpi)
     evaluator = _evaluator(arguments, local_device(arguments.device, communicator))
     if communicator is None:
@@ -164,16 +181,14 @@ def _evaluator(arguments: argparse.Namespace, device: str) -> Evaluator:
 def _serve(arguments: argparse.Namespace, evaluator: Evaluator, evaluate: Any) -> int:
     from aptnn_md.engines.client.answers import Answers
     from aptnn_md.engines.client.client import Address, Client
-    from aptnn_md.engines.client.increments import IncrementSettings, IncrementStream
-    from aptnn_md.engines.client.settings import ClientSettings
+    from aptnn_md.engines.client.increments import IncrementStream
+    from aptnn_md.engines.client.settings import ClientSettings, IncrementSettings
 
     name, sha256 = evaluator.model_name, evaluator.model_sha256
     stream = None
     if arguments.stream is not None:
         header = {} if arguments.temperature is None else {"temperature": arguments.temperature}
-        settings = IncrementSettings(
-            Path(arguments.stream), arguments.timestep, arguments.beads, arguments.groups, header
-        )
+        settings = settings_from(arguments, IncrementSettings, path=arguments.stream, header=header)
         stream = IncrementStream(
             settings,
             evaluator.template,
@@ -187,7 +202,7 @@ def _serve(arguments: argparse.Namespace, evaluator: Evaluator, evaluate: Any) -
             arguments.address, unix=arguments.unix, port=arguments.port, prefix=arguments.prefix
         ),
         evaluate,
-        Answers(arguments.extras, arguments.efield, arguments.beads, name, sha256),
+        Answers(arguments.extras, arguments.efield, arguments.n_beads, name, sha256),
         stream,
         settings_from(arguments, ClientSettings),
     )

@@ -16,7 +16,7 @@ from aptnn_md.arrays import FloatArray
 from aptnn_md.errors import InputError, RunError
 from aptnn_md.potentials.interface import BatchedPotential, as_batched
 from aptnn_md.prediction.loading import ModelSource, as_model
-from aptnn_md.structures import check_structure
+from aptnn_md.structure_checks import check_structure
 from aptnn_md.targets import TARGETS, Target, Tensors
 
 _log = logging.getLogger(__name__)
@@ -249,7 +249,7 @@ class Evaluator:
 
 def check_structures(structures: Sequence[Atoms]) -> None:
     """Refuse structures of a server that cannot be; see
-    :func:`aptnn_md.structures.check_structure`.
+    :func:`aptnn_md.structure_checks.check_structure`.
 
     Raises
     ------
