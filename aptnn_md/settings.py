@@ -104,13 +104,17 @@ Text: TypeAlias = Annotated[str, NotEmpty()]
 Positive: TypeAlias = Annotated[float, Range(more_than=0.0, words="a positive number")]
 """A positive finite number."""
 
-AtLeastZero: TypeAlias = Annotated[float, Range(at_least=0.0)]
+AtLeastZero: TypeAlias = Annotated[float, Range(at_least=0.0, words="a number, zero or more")]
 """A finite number, zero or more."""
 
-Count: TypeAlias = Annotated[int, Range(at_least=1, less_than=2**31)]
+Count: TypeAlias = Annotated[
+    int, Range(at_least=1, less_than=2**31, words="a whole number from 1 to 2^31 - 1")
+]
 """A whole number, one or more."""
 
-Seed: TypeAlias = Annotated[int, Range(at_least=0, less_than=2**63)]
+Seed: TypeAlias = Annotated[
+    int, Range(at_least=0, less_than=2**63, words="a whole number, zero or more, below 2^63")
+]
 """Of a random number generator."""
 
 
@@ -207,8 +211,9 @@ def _fit(value: Any, kind: Any, infinite: bool = False) -> Any:
         return number
     if kind is Path and isinstance(value, str | os.PathLike) and os.fspath(value):
         return Path(value)
-    if origin is tuple and isinstance(value, Sequence) and not isinstance(value, str):
-        kinds = arguments[:1] * len(value) if arguments[1:] == (...,) else arguments
+    if origin in (tuple, Sequence) and isinstance(value, Sequence) and not isinstance(value, str):
+        alike = origin is Sequence or arguments[1:] == (...,)
+        kinds = arguments[:1] * len(value) if alike else arguments
         return tuple(_fit(item, item_kind) for item, item_kind in zip(value, kinds, strict=True))
     if origin in (Mapping, dict) and isinstance(value, Mapping):
         return {_fit(k, arguments[0]): _fit(item, arguments[1]) for k, item in value.items()}
@@ -227,5 +232,5 @@ def _words(kind: Any) -> str:
         return " or ".join(_words(option) for option in arguments if option is not NoneType)
     if origin is Literal:
         return f"one of {', '.join(map(str, arguments))}"
-    plain = dict if origin is Mapping else origin or kind
+    plain = {Mapping: dict, Sequence: tuple}.get(origin, origin or kind)  # type: ignore[arg-type]
     return _WORDS.get(plain, getattr(plain, "__name__", str(plain)))

@@ -11,6 +11,7 @@ from aptnn_md.signals import interrupted
 
 if TYPE_CHECKING:
     from aptnn_md.engines.client.evaluator import Evaluator
+    from aptnn_md.engines.client.settings import IncrementSettings
 
 HELP = """\
 Serve forces to a server of the i-PI protocol (i-PI, ASE, CP2K), and with them what the APT network
@@ -121,6 +122,7 @@ def run(arguments: argparse.Namespace) -> int:
 
     _check(arguments)
     settings_from(arguments, ClientSettings)  # before anything is loaded
+    _increments(arguments)
     communicator = world(insist=arguments.mpi)
     evaluator = _evaluator(arguments, local_device(arguments.device, communicator))
     if communicator is None:
@@ -133,6 +135,15 @@ def run(arguments: argparse.Namespace) -> int:
         return _serve(arguments, evaluator, pool)
     finally:
         pool.stop()
+
+
+def _increments(arguments: argparse.Namespace) -> IncrementSettings:
+    """What to stream; checked where nothing is streamed, too."""
+    from aptnn_md.engines.client.settings import IncrementSettings
+
+    header = {} if arguments.temperature is None else {"temperature": arguments.temperature}
+    path = arguments.stream or "stream"
+    return settings_from(arguments, IncrementSettings, path=path, header=header)
 
 
 def _check(arguments: argparse.Namespace) -> None:
@@ -182,13 +193,12 @@ def _serve(arguments: argparse.Namespace, evaluator: Evaluator, evaluate: Any) -
     from aptnn_md.engines.client.answers import Answers
     from aptnn_md.engines.client.client import Address, Client
     from aptnn_md.engines.client.increments import IncrementStream
-    from aptnn_md.engines.client.settings import ClientSettings, IncrementSettings
+    from aptnn_md.engines.client.settings import ClientSettings
 
     name, sha256 = evaluator.model_name, evaluator.model_sha256
     stream = None
     if arguments.stream is not None:
-        header = {} if arguments.temperature is None else {"temperature": arguments.temperature}
-        settings = settings_from(arguments, IncrementSettings, path=arguments.stream, header=header)
+        settings = _increments(arguments)
         stream = IncrementStream(
             settings,
             evaluator.template,

@@ -8,7 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from aptnn_md.cli.model_options import add_label_options, add_model_options, model_of
+from aptnn_md.cli.settings_options import checked
 from aptnn_md.errors import InputError
+from aptnn_md.settings import NewPath
 
 if TYPE_CHECKING:
     from aptnn_md.training.evaluation import Evaluation
@@ -32,7 +34,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--target", help="apt or pgt (default: all that the model knows)")
     parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
     parser.add_argument(
-        "--plot", type=Path, help="parity plot to write (default: parity.png, with --json none)"
+        "--plot",
+        type=checked(NewPath),
+        help="parity plot to write (default: parity.png, with --json none)",
     )
     parser.add_argument(
         "--raw", action="store_true", help="the model as it is, without the sum rule imposed"

@@ -10,6 +10,7 @@ from typing import Any
 from aptnn_md.cli.convergence_options import add_convergence_options, convergence_monitor
 from aptnn_md.cli.next_spectra import print_next_spectra
 from aptnn_md.cli.settings_options import checked, option_adder, settings_from
+from aptnn_md.errors import InputError
 from aptnn_md.settings import AtLeastZero, Count
 
 HELP = """\
@@ -117,7 +118,10 @@ class _PrintDriverFile(argparse.Action):
     ) -> None:
         from aptnn_md.engines.ipi.driver_files import driver_file
 
-        print(driver_file(str(values)))
+        try:
+            print(driver_file(str(values)))
+        except InputError as error:
+            parser.error(f"argument {option_string}: {error}")
         parser.exit()
 
 

@@ -35,7 +35,10 @@ def option_adder(
     fields = {field.name: field for field in dataclasses.fields(settings)}
 
     def add(name: str, flag: str | None = None, **keywords: Any) -> argparse.Action:
-        default = fields[name].default
+        field = fields[name]
+        default: Any = field.default
+        if field.default_factory is not dataclasses.MISSING:
+            default = field.default_factory()
         own = keywords.get("type")
         kind, choices = (own, ()) if own else _type(hints[name])
         flag = flag or "--" + name.replace("_", "-")
@@ -84,6 +87,7 @@ def checked(kind: Any) -> Callable[[str], Any]:
     """The type of an option from an annotation of :mod:`aptnn_md.settings`, e.g. ``Positive``.
 
     The command line names the option and says what is expected where a value is something else.
+    The annotation is kept as ``kind`` of the function.
     """
     plain = _type(kind)[0]
 
@@ -98,6 +102,7 @@ def checked(kind: Any) -> Callable[[str], Any]:
             words = f"found {text!r}, expected {error.expected}"
             raise argparse.ArgumentTypeError(words) from error
 
+    value_of.kind = kind  # type: ignore[attr-defined]
     return value_of
 
 

@@ -170,7 +170,7 @@ class SystemStream:
 
     def rate(self, estimator: str) -> FloatArray:
         """Dipole rate (n_groups, 3) of the present state, e Å/fs; evaluated once per step."""
-        return self._rate(APT, estimator)
+        return self.rate_of(APT, estimator)
 
     def polarizability_rate(self, estimator: str) -> FloatArray:
         """Polarizability rate (n_groups, 6) of the present state, Å³/fs; see :meth:`rate`.
@@ -180,14 +180,21 @@ class SystemStream:
         InputError
             The model does not know it.
         """
-        return self._rate(PGT, estimator)
+        return self.rate_of(PGT, estimator)
 
     def bead_rates(self) -> FloatArray:
         """Dipole rate of each bead of the present state, (n_beads, n_groups, 3), e Å/fs."""
         with self._lock:
             return self.frame_rates.of_beads(self._evaluated("bead").instant)
 
-    def _rate(self, target: Target, estimator: str) -> FloatArray:
+    def rate_of(self, target: Target, estimator: str) -> FloatArray:
+        """Rate (n_groups, n_components) of a target, in its ``rate_unit``; see :meth:`rate`.
+
+        Raises
+        ------
+        InputError
+            The model does not know it.
+        """
         with self._lock:
             now = self._evaluated(estimator)
             if target.name not in now.instant.tensors:
