@@ -232,5 +232,5 @@ def _words(kind: Any) -> str:
         return " or ".join(_words(option) for option in arguments if option is not NoneType)
     if origin is Literal:
         return f"one of {', '.join(map(str, arguments))}"
-    plain = {Mapping: dict, Sequence: tuple}.get(origin, origin or kind)  # type: ignore[arg-type]
+    plain = {Mapping: dict, Sequence: tuple}.get(origin, origin or kind)
     return _WORDS.get(plain, getattr(plain, "__name__", str(plain)))

@@ -22,8 +22,8 @@ from aptnn_md.engines.client import protocol
 from aptnn_md.engines.client.answers import Answers
 from aptnn_md.engines.client.client import Client
 from aptnn_md.engines.client.evaluator import Evaluator
-from aptnn_md.engines.client.increments import IncrementSettings, IncrementStream
-from aptnn_md.engines.client.settings import ClientSettings
+from aptnn_md.engines.client.increments import IncrementStream
+from aptnn_md.engines.client.settings import ClientSettings, IncrementSettings
 from aptnn_md.errors import InputError, RunError
 
 PATIENCE = 3.0

@@ -20,8 +20,8 @@ from aptnn_md.atomic_units import CODATA
 from aptnn_md.engines.client.answers import Answers, check_finite
 from aptnn_md.engines.client.client import Address, Client
 from aptnn_md.engines.client.evaluator import Evaluator, Results
-from aptnn_md.engines.client.increments import IncrementSettings, IncrementStream
-from aptnn_md.engines.client.settings import ClientSettings
+from aptnn_md.engines.client.increments import IncrementStream
+from aptnn_md.engines.client.settings import ClientSettings, IncrementSettings
 from aptnn_md.errors import InputError, RunError
 from aptnn_md.stream import StreamReader
 

@@ -10,7 +10,8 @@ from helpers.increment_streams import CELL, TEMPLATE, TIMESTEP, feed, feed_all, 
 from helpers.processes import killed_after
 
 from aptnn_md.engines.client.evaluator import Evaluator
-from aptnn_md.engines.client.increments import IncrementSettings, IncrementStream
+from aptnn_md.engines.client.increments import IncrementStream
+from aptnn_md.engines.client.settings import IncrementSettings
 from aptnn_md.engines.client.trail import StepGeometry, Trail
 from aptnn_md.errors import InputError, RunError
 from aptnn_md.stream import StreamReader
