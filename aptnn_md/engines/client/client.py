@@ -248,9 +248,10 @@ class Client:
         # a batch is filled up with copies of its last structure
         sizes = [_without_copies(request.positions) for request in requests]
         cells = np.concatenate([r.cells[:n] for r, n in zip(requests, sizes, strict=True)])
-        cells = cells.transpose(0, 2, 1) * atomic_units.bohr
         positions = np.concatenate([r.positions[:n] for r, n in zip(requests, sizes, strict=True)])
-        positions = positions * atomic_units.bohr
+        with np.errstate(all="ignore"):  # what is not finite is refused before it is evaluated
+            cells = cells.transpose(0, 2, 1) * atomic_units.bohr
+            positions = positions * atomic_units.bohr
         need_tensors = self.stream is not None or self.answers.need_tensors
         results = self.evaluate(cells, positions, need_tensors)
         self.summary.n_calls += 1

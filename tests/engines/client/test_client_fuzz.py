@@ -140,6 +140,9 @@ def test_a_conversation_that_is_right(tmp_path):
 BAD_CELL = np.diag([3.0, 3.0, 1e-9])
 FAR = np.where(np.arange(18).reshape(6, 3) == 7, np.nan, ATOMS.positions)
 
+# a signalling NaN, which multiplication warns of
+SIGNALLING = positions()[:168] + struct.pack("=Q", 0x7FF0000000000001) + positions()[176:]
+
 
 @pytest.mark.parametrize(
     ("data", "words"),
@@ -149,6 +152,7 @@ FAR = np.where(np.arange(18).reshape(6, 3) == 7, np.nan, ATOMS.positions)
         (init() + positions(2**31 - 1), "atoms: found 2147483647, expected 6"),
         (init() + positions(-1), "atoms: found -1, expected 6"),
         (init() + positions(q=FAR), r"positions: found \[.* nan .*\] at atom 2"),
+        (init() + SIGNALLING, r"positions: found \[.* nan .*\] at atom 0"),
         (init() + positions(cell=np.full((3, 3), np.inf)), "sends what cannot be: .*cell: found"),
         (init() + positions(cell=BAD_CELL), r"what cannot be: .*images of an atom at least"),
         (init(length=-1), "a text of -1 bytes in INIT; 0 to 65536"),
@@ -228,7 +232,8 @@ def attack(rng, seconds, directory):
             assert b"EXIT" in data, data
             ends["ended"] += 1
         else:
-            assert isinstance(error, InputError | RunError), (repr(error), data)
+            if not isinstance(error, InputError | RunError):
+                raise AssertionError(f"{error!r} after {data!r}") from error
             assert str(error)
             ends["refused"] += 1
     return ends
