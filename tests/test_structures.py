@@ -137,3 +137,10 @@ def test_restricted_tensors_give_the_strength_of_constrained_velocities(constrai
 
 def test_water_knows_no_charge():
     assert charge_of(molecule("H2O")) is None
+
+
+def test_cell_vectors_whose_lengths_nothing_compares_with():
+    cell = [[1e-15, 0.0, 0.0], [1e5, 1e5, 0.0], [0.0, 0.0, 1e6]]
+    atoms = Atoms("H", cell=cell, pbc=True)
+    with pytest.raises(InputError, match="cell: found pbc .*comparable lengths"):
+        check_structure(atoms)
