@@ -16,6 +16,7 @@ xarray."""
 EXAMPLE = """  aptnn-md info water-apt
   aptnn-md info water-mace
   aptnn-md info run.zarr
+  aptnn-md info --check run.zarr
   aptnn-md info ir.csv"""
 
 
@@ -23,11 +24,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Options of the command."""
     parser.add_argument("source", help="file, bundled name, stream, or table of a spectrum")
     parser.add_argument("--json", action="store_true", help="print JSON")
+    parser.add_argument(
+        "--check", action="store_true", help="read all of a stream, and say what was verified"
+    )
 
 
 def run(arguments: argparse.Namespace) -> None:
     """Print the description."""
-    facts = describe(arguments.source)
+    facts = (verify if arguments.check else describe)(arguments.source)
     if arguments.json:
         print(json_text(facts))
         return
@@ -47,6 +51,23 @@ def describe(source: str) -> dict[str, Any]:
     if Path(source).suffix == ".csv":
         return spectrum_facts(source)
     return model_facts(source)
+
+
+def verify(source: str) -> dict[str, Any]:
+    """What was verified of ``source``, by name.
+
+    Raises
+    ------
+    InputError
+        It is damaged, or nothing that can be verified.
+    """
+    from aptnn_md.errors import InputError
+    from aptnn_md.stream import check_stream
+
+    # other files are verified whenever they are read
+    if Path(source).is_dir():
+        return {"kind": "stream", "path": source, **check_stream(source)}
+    raise InputError(source, "--check", "no stream", "the directory of a stream")
 
 
 def potential_facts(source: str) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from typing import Generic, TypeVar
 
 import numpy as np
 
-from aptnn_md.arrays import AnyArray, FloatArray, IntArray
+from aptnn_md.arrays import AnyArray, FloatArray
 from aptnn_md.errors import InputError
 from aptnn_md.spectra.estimation.accumulate import LagAccumulator
 from aptnn_md.spectra.estimation.nyquist import stride_note
@@ -26,6 +26,7 @@ from aptnn_md.spectra.sources.conditions import (
 )
 from aptnn_md.spectra.sources.merging import Merge, merge_groups
 from aptnn_md.stream import StreamHeader, StreamReader
+from aptnn_md.stream.check import check_equal_steps
 
 _PIECE_VALUES = 2**20
 _MAX_PIECE = 65536
@@ -164,7 +165,7 @@ class StreamRun:
             steps = np.concatenate([[self._last[0]], steps])
             times = np.concatenate([[self._last[1]], times])
             offset = 1
-        _check_equal_steps(reader, steps, times, start - offset)
+        check_equal_steps(reader.path, reader.header, steps, times, start - offset)
         self._last = int(steps[-1]), float(times[-1])
 
 
@@ -172,22 +173,6 @@ def _piece_frames(header: StreamHeader) -> int:
     """Frames of a piece that is small in memory."""
     per_frame = 3 * max(len(header.groups), header.n_atoms if header.atom_numbers else 0)
     return int(np.clip(_PIECE_VALUES // per_frame, 1, _MAX_PIECE))
-
-
-def _check_equal_steps(
-    reader: StreamReader, steps: IntArray, times: FloatArray, first: int
-) -> None:
-    stride, spacing = reader.header.stride, reader.spacing
-    wrong_steps = np.diff(steps) != stride
-    if wrong_steps.any():
-        at = int(np.argmax(wrong_steps))
-        found = f"{steps[at + 1] - steps[at]} steps after frame {first + at}"
-        raise InputError(reader.path, "step", found, f"{stride}, the stride of the stream")
-    wrong_times = np.abs(np.diff(times) - spacing) > 1e-3 * spacing + 1e-9 * np.abs(times[1:])
-    if wrong_times.any():
-        at = int(np.argmax(wrong_times))
-        found = f"{times[at + 1] - times[at]:g} fs after frame {first + at}"
-        raise InputError(reader.path, "time", found, f"{spacing:g} fs, time step times stride")
 
 
 class StreamSignal(ABC, Generic[Spectrum, Options, Key]):
