@@ -15,6 +15,7 @@ from ase.constraints import (
 from helpers import toy_molecules as toy
 
 from aptnn_md.errors import InputError
+from aptnn_md.structure_checks import check_structure
 from aptnn_md.structures import (
     Mobility,
     calculator_charge,
@@ -142,5 +143,5 @@ def test_water_knows_no_charge():
 def test_cell_vectors_whose_lengths_nothing_compares_with():
     cell = [[1e-15, 0.0, 0.0], [1e5, 1e5, 0.0], [0.0, 0.0, 1e6]]
     atoms = Atoms("H", cell=cell, pbc=True)
-    with pytest.raises(InputError, match="cell: found pbc .*comparable lengths"):
+    with pytest.raises(InputError, match=r"cell: found pbc .*comparable lengths"):
         check_structure(atoms)

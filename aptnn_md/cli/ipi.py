@@ -36,8 +36,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add(
         "--model",
         default="water-apt",
-        help="APT model: file or bundled name; followed by a comma and a model of polarizability "
-        "gradients (water-apt,water-pgt) it streams polarizability rates, too (%(default)s)",
+        help="APT model: file, bundled name or module:callable key=value ...; followed by a comma "
+        "and a model of polarizability gradients (water-apt,water-pgt) it "
+        "streams polarizability rates, too (%(default)s)",
     )
     setting(
         "path",

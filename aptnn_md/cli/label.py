@@ -42,7 +42,7 @@ not converge, is written with NaN, label_status=failed and label_reason.
   rotational sum rule where molecules are isolated; otherwise say it by --index-order."""
 
 EXAMPLE = """  aptnn-md label --engine tblite --property apt,pgt --data in.extxyz --out label.extxyz
-  aptnn-md label --engine 'pyscf {"xc": "pbe0", "basis": "def2-svp"}' --jobs 8 \\
+  aptnn-md label --engine 'pyscf xc=pbe0 basis=def2-svp' --jobs 8 \\
       --cluster 4.5 --every 8 --data liquid.extxyz --out clusters.extxyz
   aptnn-md label --engine 'cp2k {"template": "water.inp"}' --data box.extxyz --out box-apt.extxyz
   mpirun -n 65 python -m mpi4py.futures $(which aptnn-md) label --mpi --engine pyscf ...
@@ -56,7 +56,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     from aptnn_md.labels.job import LabelJob
 
     add, setting = parser.add_argument, option_adder(parser, LabelJob)
-    setting("engine", required=False, default=None, help="tblite, pyscf, cp2k, module:callable")
+    setting(
+        "engine",
+        required=False,
+        default=None,
+        help="tblite, pyscf, cp2k or module:callable, followed by settings if there are "
+        "any: words key=value with blanks between, or JSON",
+    )
     add("--data", type=Path, help="frames, any format ASE reads")
     setting("out", help="extxyz file to write")
     setting(

@@ -32,9 +32,11 @@ class MDSettings:
         dynamics; ``"langevin"``: friction and noise on each atom, for equilibration, which broadens
         bands by about the friction; ``"none"``: constant energy
     tau : time constant of ``"bussi"``, fs
-    friction : of ``"langevin"``, 1/ps
+    friction : of ``"langevin"`` and of the equilibration, 1/ps
     seed : of velocities and thermostat; None: a new one for each run
     checkpoint_seconds : wall-clock time between checkpoints
+    equilibrate : ps of Langevin dynamics (friction and noise on each atom) before the run, from
+        the same start; nothing of it is streamed
 
     Raises
     ------
@@ -51,6 +53,7 @@ class MDSettings:
     friction: Positive = 1.0
     seed: Seed | None = None
     checkpoint_seconds: AtLeastZero = 60.0
+    equilibrate: AtLeastZero = 0.0
 
     def __post_init__(self) -> None:
         where = "molecular dynamics"
@@ -65,10 +68,19 @@ class MDSettings:
         return round(1000.0 * self.picoseconds / self.timestep)
 
     @property
+    def equilibration_steps(self) -> int:
+        """Steps before the run."""
+        return round(1000.0 * self.equilibrate / self.timestep)
+
+    @property
     def ensemble(self) -> str:
         """Description of the ensemble for the stream's header."""
-        return {
+        text = {
             "bussi": f"NVT, stochastic velocity rescaling, {self.tau:g} fs",
             "langevin": f"NVT, Langevin, {self.friction:g} /ps",
             "none": "NVE",
         }[self.thermostat]
+        if self.equilibrate:
+            text += f", after {self.equilibrate:g} ps of equilibration (Langevin, "
+            text += f"{self.friction:g} /ps, {self.temperature:g} K)"
+        return text

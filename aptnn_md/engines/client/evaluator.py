@@ -13,8 +13,8 @@ from ase.calculators.calculator import BaseCalculator
 from ase.stress import voigt_6_to_full_3x3_stress
 
 from aptnn_md.arrays import FloatArray
-from aptnn_md.errors import InputError, RunError
-from aptnn_md.potentials.interface import BatchedPotential, as_batched
+from aptnn_md.errors import InputError, RunError, raised_by
+from aptnn_md.potentials.interface import BatchedPotential, as_batched, check_finite_results
 from aptnn_md.prediction.loading import ModelSource, as_model
 from aptnn_md.structure_checks import check_structure
 from aptnn_md.targets import TARGETS, Target, Tensors
@@ -156,7 +156,9 @@ class Evaluator:
         InputError
             Another number of atoms, or what potential and model refuse.
         RunError
-            Positions or cells that cannot be, or a cell that changes without a stress.
+            Positions or cells that cannot be, or a cell that changes without a stress; energies,
+            forces, stress or tensors that are not finite; an error of a potential or callable of
+            the user's.
         """
         check_n_atoms(positions.shape[1], self.n_atoms)
         structures = self.structures(cells, positions)
@@ -206,7 +208,11 @@ class Evaluator:
         return part
 
     def _forces(self, potential: BatchedPotential, structures: Sequence[Atoms]) -> Results:
-        found = potential.evaluate(structures)
+        who = f"potential {getattr(potential, 'name', type(potential).__name__)}"
+        with raised_by(who):
+            found = potential.evaluate(structures)
+        for atoms, each in zip(structures, found, strict=True):
+            check_finite_results(who, atoms, each)
         if any(each.get("stress") is None for each in found):
             self._check_constant_cell(structures)
         return Results(
