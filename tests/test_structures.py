@@ -141,7 +141,7 @@ def test_water_knows_no_charge():
 
 
 def test_cell_vectors_whose_lengths_nothing_compares_with():
-    cell = [[1e-15, 0.0, 0.0], [1e5, 1e5, 0.0], [0.0, 0.0, 1e6]]
+    cell = [[-5e6, -4e6, 5e6], [-2e7, 2e7, 7e7], [4e-12, 3e-12, -2e-12]]
     atoms = Atoms("H", cell=cell, pbc=True)
     with pytest.raises(InputError, match=r"cell: found pbc .*comparable lengths"):
         check_structure(atoms)
