@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from aptnn_md.cli import spectrum_options
+from aptnn_md.cli.settings_options import checked
 from aptnn_md.errors import InputError
 from aptnn_md.provenance import command_line
 from aptnn_md.targets import APT, PGT, mean_of_members
@@ -87,19 +88,25 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     add(
         "--total-charge",
-        type=float,
+        type=checked(float),
         metavar="E",
         help="of a structure that does not give its own, e (default 0)",
     )
     add("--relax", action="store_true", help="go to the energy minimum first; the cell stays")
     add(
         "--fmax",
-        type=float,
+        type=checked(float),
         default=1e-3,
         metavar="F",
         help="largest force of the minimum, eV/Å (%(default)s)",
     )
-    add("--delta", type=float, default=0.01, metavar="A", help="displacement, Å (%(default)s)")
+    add(
+        "--delta",
+        type=checked(float),
+        default=0.01,
+        metavar="A",
+        help="displacement, Å (%(default)s)",
+    )
     add(
         "--checkpoint",
         metavar="FILE",
@@ -108,7 +115,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--device", default="cpu", help="where model and potential run (%(default)s)")
     spectrum_options.add_output_arguments(parser)
     add("--broadened", metavar="CSV", help="table of the broadened spectrum to write")
-    add("--width", type=float, default=20.0, metavar="CM", help="of lines, cm⁻¹ (%(default)s)")
+    add(
+        "--width",
+        type=checked(float),
+        default=20.0,
+        metavar="CM",
+        help="of lines, cm⁻¹ (%(default)s)",
+    )
     add(
         "--shape",
         choices=("lorentzian", "gaussian"),
