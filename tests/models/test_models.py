@@ -112,7 +112,7 @@ def test_no_jump_when_an_atom_crosses_a_cutoff(network, cutoff):
     if network == "simple" and cutoff == "message_cutoff":
         pytest.skip("one cutoff only")
     predict = predictor(network, "float64")
-    radius = getattr(predict.models[0].config, cutoff)
+    radius = getattr(predict.networks[0].config, cutoff)
     base = np.array([[0.0, 0.0, 0.0], [0.9, 0.2, 0.0], [-0.3, 0.9, 0.1]])
 
     def tensors(distance):
