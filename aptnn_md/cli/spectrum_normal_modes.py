@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from aptnn_md.cli import spectrum_options
 from aptnn_md.errors import InputError
+from aptnn_md.normal_modes.broadening import DEFAULT_LINE, SHAPES
 from aptnn_md.provenance import command_line
 from aptnn_md.targets import APT, PGT, mean_of_members
 
@@ -106,12 +107,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--device", default="cpu", help="where model and potential run (%(default)s)")
     spectrum_options.add_output_arguments(parser)
     add("--broadened", metavar="CSV", help="table of the broadened spectrum to write")
-    add("--width", type=float, default=20.0, metavar="CM", help="of lines, cm⁻¹ (%(default)s)")
+    add(
+        "--width",
+        type=float,
+        default=DEFAULT_LINE.width,
+        metavar="CM",
+        help="full width of the lines at half maximum, cm⁻¹ (%(default)s)",
+    )
     add(
         "--shape",
-        choices=("lorentzian", "gaussian"),
-        default="lorentzian",
-        help="of lines (%(default)s)",
+        choices=SHAPES,
+        default=DEFAULT_LINE.shape,
+        help="of the lines (%(default)s)",
     )
 
 
@@ -121,6 +128,7 @@ def run(arguments: argparse.Namespace) -> None:
     from aptnn_md.structure_files import read_structure
     from aptnn_md.structures import Mobility
 
+    line_shape = harmonic.LineShape(arguments.width, arguments.shape)
     molecule = harmonic.read_molecule(arguments.start)
     atoms = read_structure(arguments.start) if molecule is None else molecule.atoms
     hessian = _hessian(arguments, atoms, molecule)
@@ -133,8 +141,8 @@ def run(arguments: argparse.Namespace) -> None:
     infrared = harmonic.infrared_modes(modes, apt, volume)
     raman = None if pgt is None else harmonic.raman_modes(modes, pgt)
     wavenumbers = spectrum_options.wavenumber_range(arguments)
-    where = harmonic.wavenumber_grid(infrared, arguments.width, wavenumbers)
-    for line in harmonic.table(infrared, raman):
+    where = harmonic.wavenumber_grid(infrared, line_shape.width, wavenumbers)
+    for line in harmonic.report_modes(infrared, raman):
         print(line)
     for note in _notes(modes):
         print(f"warning: {note}")
@@ -145,17 +153,16 @@ def run(arguments: argparse.Namespace) -> None:
     if arguments.out:
         harmonic.write_modes(arguments.out, infrared, atoms, provenance, raman)
         print(f"table: {arguments.out}")
-    line_shape = (arguments.width, arguments.shape)
     if arguments.broadened:
         harmonic.write_broadened(
-            arguments.broadened, infrared, where, *line_shape, atoms, provenance, raman
+            arguments.broadened, infrared, where, line_shape, atoms, provenance, raman
         )
         print(f"broadened spectrum: {arguments.broadened}")
     if arguments.plot:
         from aptnn_md.normal_modes.plot import draw_modes
 
         name = atoms.get_chemical_formula()
-        draw_modes(arguments.plot, infrared, where, *line_shape, name, raman)
+        draw_modes(arguments.plot, infrared, where, line_shape, name, raman)
         print(f"picture: {arguments.plot}")
 
 
