@@ -51,6 +51,7 @@ class Target:
     project : tensors (n_atoms, *shape) and the total charge, e -> those that obey the sum rule
     residue : the same arguments -> what is left over in the sum over atoms, (*shape)
     parts : tensors (..., *shape) -> irreducible parts, each (..., *shape); their sum is the tensor
+    label_names : other names of labels in files; case, and what is no letter, do not matter
     """
 
     name: str
@@ -67,6 +68,7 @@ class Target:
     project: Callable[[FloatArray, float], FloatArray]
     residue: Callable[[FloatArray, float], FloatArray]
     parts: Callable[[FloatArray], dict[str, FloatArray]]
+    label_names: tuple[str, ...] = ()
 
     @property
     def n_columns(self) -> int:
@@ -120,6 +122,10 @@ APT = Target(
     project=project_total_charge,
     residue=_acoustic_residue,
     parts=irreducible_parts,
+    label_names=(
+        *("apts", "atomic_polar_tensor", "atomic_polar_tensors", "born_effective_charge"),
+        *("born_charge", "born_charges", "bec", "becs", "zstar"),
+    ),
 )
 """Atomic polar tensor ``apt[i, α, β] = ∂M_α/∂r_iβ``; Σᵢ Pᵢ = Q·1."""
 
@@ -138,6 +144,7 @@ PGT = Target(
     project=lambda pgt, total_charge: project_translation(pgt),
     residue=_sum_residue,
     parts=gradient_parts,
+    label_names=("pgts", "polarizability_gradient"),
 )
 """Polarizability gradient tensor ``pgt[i, α, β, γ] = ∂a_αβ/∂r_iγ``; Σᵢ pgt[i] = 0."""
 

@@ -18,7 +18,7 @@ from aptnn_md.labels.frame_labels import Labels
 from aptnn_md.labels.importers.formats import read_frames
 from aptnn_md.labels.importers.options import ImportOptions, labels_of
 from aptnn_md.progress import log
-from aptnn_md.structure_labels import NAMES, FoundLabels, dipole_of, in_our_order, labels_in
+from aptnn_md.structure_labels import FoundLabels, dipole_of, in_our_order, labels_in
 from aptnn_md.targets import APT, PGT, TARGETS, Target
 from aptnn_md.tensors import fitting_dipole, rotational_sum
 
@@ -71,8 +71,6 @@ def _found(
 ) -> list[FoundLabels | None]:
     """Labels of a target as they stand in each frame."""
     key = options.keys.get(target.name)
-    if key is None and target.name not in NAMES:
-        return [None] * len(frames)
     found = [
         labels_in(atoms, target.name, key, f"{path}, frame {number}")
         for number, atoms in enumerate(frames)
