@@ -24,8 +24,9 @@ from aptnn_md.arrays import FloatArray
 from aptnn_md.errors import InputError
 from aptnn_md.ipi_xyz import IpiComment, apply_comment, parse_comment
 from aptnn_md.progress import log
+from aptnn_md.structure_checks import check_structure
 from aptnn_md.structure_columns import ISOTOPE_MASSES, take_over
-from aptnn_md.structures import check_structure, stated_charges
+from aptnn_md.structures import stated_charges
 
 _WHOLE_CHARGE = 1e-3
 EXPECTED = "a file that ASE can read, e.g. extxyz"

@@ -2,7 +2,7 @@
 
 * Charge: :func:`charge_of` and :func:`total_charge`.
 * Constraints: :class:`Mobility`, which atoms can move and how many degrees of freedom remain.
-* Sanity: :func:`check_structure`.
+* Whether it can be at all: :mod:`aptnn_md.structure_checks`.
 
 Files are read in :mod:`aptnn_md.structure_files`, which takes over masses and velocities
 (:mod:`aptnn_md.structure_columns`); labels are found in :mod:`aptnn_md.structure_labels`.
@@ -10,7 +10,6 @@ Files are read in :mod:`aptnn_md.structure_files`, which takes over masses and v
 
 from __future__ import annotations
 
-import functools
 import math
 import re
 from dataclasses import dataclass
@@ -27,7 +26,6 @@ from ase.constraints import (
     FixedPlane,
     FixScaled,
 )
-from ase.geometry import complete_cell, minkowski_reduce
 
 from aptnn_md.arrays import FloatArray
 from aptnn_md.errors import InputError
@@ -37,15 +35,6 @@ CHARGE_KEYS = ("charge", "totalcharge", "netcharge", "systemcharge", "totcharge"
 underscores: ``charge``, ``total_charge``, ``net_charge``, ..."""
 
 _SAME_CHARGE = 1e-6
-
-LARGEST_LENGTH = 1e9
-"""Å: beyond it double precision no longer resolves a bond."""
-
-SHORTEST_LATTICE_VECTOR = 0.4
-"""Å: half the bond of H₂, and nearer than any two nuclei come."""
-
-SMALLEST_VOLUME = 0.3
-"""Å³ for an atom: hydrogen at 500 GPa has 1.1."""
 
 # ---------------------------------------------------------------------- charge
 
@@ -306,60 +295,3 @@ def _removed(constraint: Any, atoms: Atoms) -> int | None:
         return int(constraint.get_removed_dof(atoms))
     except (NotImplementedError, AttributeError):
         return None
-
-
-# ---------------------------------------------------------------------- sanity
-
-
-def check_structure(atoms: Atoms) -> None:
-    """Refuse a structure that no neighbour list exists for, or that cannot be.
-
-    Raises
-    ------
-    InputError
-        Positions or cell vectors that are not finite, or larger than :data:`LARGEST_LENGTH`; a
-        periodic direction without a cell vector, or vectors in one plane; images of an atom closer
-        to it than :data:`SHORTEST_LATTICE_VECTOR`; less than :data:`SMALLEST_VOLUME` for an atom.
-    """
-    name = atoms.get_chemical_formula()
-    size = np.abs(atoms.positions)
-    bad = np.flatnonzero(~(size < LARGEST_LENGTH).all(axis=1))
-    if len(bad):
-        expected = f"finite numbers below {LARGEST_LENGTH:g} Å"
-        found = f"{atoms.positions[bad[0]]} at atom {bad[0]}"
-        raise InputError(name, "positions", found, expected)
-    cell = atoms.cell.array
-    if not (np.abs(cell) < LARGEST_LENGTH).all():
-        expected = f"finite numbers below {LARGEST_LENGTH:g} Å"
-        raise InputError(name, "cell", cell.tolist(), expected)
-    if np.any(atoms.pbc):
-        _check_cell(name, len(atoms), cell.tobytes(), tuple(bool(p) for p in atoms.pbc))
-
-
-@functools.lru_cache(maxsize=64)
-def _check_cell(name: str, n_atoms: int, cell_bytes: bytes, pbc: tuple[bool, bool, bool]) -> None:
-    """The cell's part of :func:`check_structure`; a run asks about the same cell at every step."""
-    periodic = np.array(pbc)
-    cell = np.frombuffer(cell_bytes).reshape(3, 3)
-    vectors = cell[periodic]
-    found = f"pbc {periodic.tolist()} with cell {cell.tolist()}"
-    lengths = np.linalg.norm(vectors, axis=1)
-    # of unit vectors, so that a long, thin cell is no flat one
-    flat = lengths.min() == 0.0 or np.linalg.matrix_rank(vectors / lengths[:, None], 1e-12) < len(
-        vectors
-    )
-    if flat:
-        expected = "a cell vector for every periodic direction, not in one plane"
-        raise InputError(name, "cell", found, expected)
-    full = cell.copy()
-    full[~periodic] = 0.0
-    reduced = np.array(minkowski_reduce(complete_cell(full), pbc)[0])[periodic]
-    shortest = float(np.linalg.norm(reduced, axis=1).min())
-    if shortest < SHORTEST_LATTICE_VECTOR:
-        expected = f"images of an atom at least {SHORTEST_LATTICE_VECTOR} Å away from it"
-        raise InputError(name, "cell", f"{found}, where they are {shortest:.3g} Å away", expected)
-    if periodic.all() and n_atoms:
-        volume = abs(float(np.linalg.det(reduced))) / n_atoms
-        if volume < SMALLEST_VOLUME:
-            expected = f"at least {SMALLEST_VOLUME} Å³ for an atom"
-            raise InputError(name, "cell", f"{found}, {volume:.3g} Å³ for an atom", expected)

@@ -23,7 +23,7 @@ from aptnn_md.cli import main
 from aptnn_md.spectra.estimation.plan import plan_spectrum
 from aptnn_md.spectra.estimation.runs import power_blocks
 from aptnn_md.spectra.estimation.terms import total
-from aptnn_md.spectra.options import SpectrumOptions
+from aptnn_md.spectra.options import InfraredOptions
 from aptnn_md.stream import StreamReader
 from aptnn_md.targets import TARGETS, Target
 from aptnn_md.units import LIGHT_SPEED_CM_PER_FS
@@ -81,7 +81,7 @@ def test_a_made_up_target_of_a_made_up_engine(tmp_path, monkeypatch, n_numbers):
     assert reader.dipole_rate().shape == (3000, 3, 3)
 
     (density,) = power_blocks(
-        [rates], plan_spectrum(SpectrumOptions(resolution=40.0), SPACING), total(3)
+        [rates], plan_spectrum(InfraredOptions(resolution=40.0), SPACING), total(3)
     ).values()
     peak = density.wavenumber[density.mean.argmax()]
     assert abs(peak - WAVENUMBER) < 0.6 * (density.wavenumber[1] - density.wavenumber[0])

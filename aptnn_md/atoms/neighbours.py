@@ -18,7 +18,7 @@ from ase.geometry import minkowski_reduce
 
 from aptnn_md.arrays import AnyArray, FloatArray, IntArray
 from aptnn_md.errors import InputError
-from aptnn_md.structures import SMALLEST_VOLUME, check_structure
+from aptnn_md.structure_checks import SMALLEST_VOLUME, check_structure
 
 LARGEST_HEAP = 2000
 """Atoms in a cube of the cutoff that are never too many, as all their pairs fit into memory."""
@@ -102,8 +102,8 @@ def neighbour_pairs(atoms: Atoms, cutoff: float) -> tuple[IntArray, IntArray, Fl
     Raises
     ------
     InputError
-        See :func:`aptnn_md.structures.check_structure`; or atoms in a heap, with more neighbours
-        than any matter has.
+        See :func:`aptnn_md.structure_checks.check_structure`; or atoms in a heap, with more
+        neighbours than any matter has.
     """
     check_structure(atoms)
     if len(atoms) == 0:

@@ -33,8 +33,8 @@ class CallableModel(DirectCalls):
             ``n_members`` is larger than 1
         ``tensors(structures)``
             all targets of several structures, as
-            :meth:`aptnn_md.prediction.interface.TensorModel.evaluate` gives them; asked in any
-            case where it is there, and needed for several targets
+            :meth:`aptnn_md.prediction.interface.TensorModel.evaluate` gives them; asked only of a
+            function that also has ``targets``, and needed for several targets
 
     Raises
     ------
@@ -86,7 +86,7 @@ class CallableModel(DirectCalls):
 
     def _ask(self, structures: Sequence[Atoms]) -> list[dict[str, ArrayLike]]:
         """What the function itself gives, cut to the members that were selected."""
-        if hasattr(self.function, "tensors"):
+        if hasattr(self.function, "targets") and hasattr(self.function, "tensors"):
             found = self.function.tensors(structures)
         else:
             (target,) = self.targets

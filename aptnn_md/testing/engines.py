@@ -46,9 +46,9 @@ class LinearDipole:
     def __call__(self, atoms: Atoms) -> FloatArray:
         """APTs (n_atoms, 3, 3), e, always the same."""
         self.snapshots.append(Snapshot.of(atoms))
-        return self.constant_apt(len(atoms))
+        return self.tensors(len(atoms))
 
-    def constant_apt(self, n_atoms: int) -> FloatArray:
+    def tensors(self, n_atoms: int) -> FloatArray:
         """APTs (n_atoms, 3, 3), e."""
         tensors: FloatArray = np.random.default_rng(self._seed).normal(size=(n_atoms, 3, 3))
         return tensors
@@ -63,7 +63,7 @@ class LinearDipole:
         positions = np.array([snapshot.positions for snapshot in last])
         positions = positions.reshape(n_frames, n_beads, -1, 3)
         moved = nearest_images(np.diff(positions, axis=0), cell, pbc).mean(axis=1)
-        changes: FloatArray = np.einsum("nab,fnb->fa", self.constant_apt(positions.shape[2]), moved)
+        changes: FloatArray = np.einsum("nab,fnb->fa", self.tensors(positions.shape[2]), moved)
         return changes
 
 

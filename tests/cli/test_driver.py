@@ -87,7 +87,7 @@ BASE = ("driver", "--address", "/nowhere/x", "--unix", "--template", "start.xyz"
         (("--potential", "x", "--stream", "s"), 2, "--model: found none, expected one for --str"),
         (("--potential", "x", "--extras", "bec"), 2, "expected one for --extras"),
         (("--model", "no-such"), 2, "no-such"),
-        (("--model", "water-apt", "--template", "none.xyz"), 2, "none.xyz: template: found no su"),
+        (("--model", "water-apt", "--template", "none.xyz"), 2, "none.xyz: file: found nothing"),
         (("--model", "water-apt", "--groups", "nine", "--stream", "s"), 2, "'nine'"),
         (("--model", "water-apt"), 1, "no server at /nowhere/x (No such file or directory)"),
     ],

@@ -12,14 +12,14 @@ from helpers.systems import random_checkpoint, triclinic
 
 from aptnn_md.cli import main
 from aptnn_md.cli.train import add_arguments, make_job
-from aptnn_md.prediction.model_file import save_checkpoint
+from aptnn_md.prediction.model_file import write_model_file
 from aptnn_md.prediction.predictor import Predictor
 
 
 @pytest.fixture
 def files(tmp_path):
     """A model file, and frames whose labels are its predictions, transposed, by an odd name."""
-    save_checkpoint(tmp_path / "model.pt", random_checkpoint())
+    write_model_file(tmp_path / "model.pt", random_checkpoint())
     predictor = Predictor.from_file(tmp_path / "model.pt")
     frames = [triclinic(seed) for seed in range(2)]
     for atoms in frames:

@@ -20,10 +20,11 @@ from aptnn_md.engines.ase.md import MDSettings, run_md
 from aptnn_md.engines.ase.observer import StreamObserver
 from aptnn_md.engines.client.evaluator import Evaluator
 from aptnn_md.errors import InputError
-from aptnn_md.prediction.model_file import save_checkpoint
+from aptnn_md.prediction.model_file import write_model_file
 from aptnn_md.prediction.predictor import Predictor
 from aptnn_md.stream import StreamReader
 from aptnn_md.structure_files import read_structure, read_structures
+from aptnn_md.targets import APT
 
 IONS = DATA / "structures" / "ions.extxyz"  # H3O+ with charge=1, H2O without
 HYDROXIDE = DATA / "structures" / "oh_minus_tc.extxyz"  # total_charge=-1
@@ -54,7 +55,7 @@ class Still(Calculator):
 
 @pytest.fixture
 def model_file(tmp_path):
-    save_checkpoint(tmp_path / "model.pt", random_checkpoint())
+    write_model_file(tmp_path / "model.pt", random_checkpoint())
     return tmp_path / "model.pt"
 
 
@@ -164,9 +165,9 @@ def test_md_command_refuses_a_conflict_before_anything_is_written(tmp_path, mode
 
 def test_the_driver_takes_the_charge_of_its_template():
     template = read_structure(HYDROXIDE)
-    evaluator = Evaluator(template, predictor=Predictor(random_checkpoint()))
+    evaluator = Evaluator(template, model=Predictor(random_checkpoint()))
     cells, positions = np.zeros((1, 3, 3)), template.positions[None]
-    assert is_charge(sums(evaluator(cells, positions).mean_apt), [-1])
+    assert is_charge(sums(evaluator(cells, positions).mean(APT)), [-1])
 
 
 def test_normal_modes_take_the_charge_of_the_structure(tmp_path, model_file, capsys):

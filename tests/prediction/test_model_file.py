@@ -81,7 +81,7 @@ def test_an_interrupted_write_leaves_the_old_file(model_file, monkeypatch):
     def full(*_):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("pathlib.Path.write_bytes", full)
+    monkeypatch.setattr("os.fsync", full)
     changed = dataclasses.replace(random_checkpoint(), card={"new": True})
     with pytest.raises(InputError, match="No space left"):
         write_model_file(model_file, changed)

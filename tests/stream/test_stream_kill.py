@@ -77,9 +77,9 @@ def rewrite(path: Path, first_step: int, n_operations: int) -> None:
             die()
         operations_left -= 1
 
-    def counted_write(target: Path, data: bytes) -> None:
+    def counted_write(target: Path, data: bytes, *, durable: bool = True) -> None:
         count()
-        write_whole(target, data)
+        write_whole(target, data, durable=durable)
 
     def counted_unlink(target: Path, missing_ok: bool = False) -> None:
         count()

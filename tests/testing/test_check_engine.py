@@ -71,5 +71,5 @@ def test_folding_by_the_boundary_is_no_motion():
     moved.positions[0] += [0.1, 0.0, 0.0]
     moved.positions += ATOMS.cell.array.sum(axis=0)
     model(moved)
-    expected = 0.1 * model.constant_apt(len(ATOMS))[0, :, 0]
+    expected = 0.1 * model.tensors(len(ATOMS))[0, :, 0]
     np.testing.assert_allclose(model.changes(1, 2)[0], expected, atol=1e-12)

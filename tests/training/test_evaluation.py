@@ -14,7 +14,7 @@ from aptnn_md.training.evaluation import evaluate_targets
 def test_residue_is_taken_from_the_total_charge():
     model = Predictor(random_checkpoint(), dtype="float64", total_charge=2.0)
     frames = [LabelledFrame(atoms, {"apt": model(atoms)}) for atoms in map(triclinic, range(2))]
-    charged = evaluate_targets(model, frames, total_charge=2.0)["apt"]
+    charged = evaluate_targets(model, frames, charge=2.0)["apt"]
     neutral = evaluate_targets(model, frames)["apt"]
     assert charged.rmse == neutral.rmse == pytest.approx(0.0, abs=1e-12)
     assert charged.sum_rule_model == pytest.approx(0.0, abs=1e-10)

@@ -22,7 +22,8 @@ from aptnn_md.arrays import FloatArray
 from aptnn_md.engines.electric_field import checked_field, field_forces
 from aptnn_md.errors import InputError
 from aptnn_md.prediction.loading import ModelSource, as_model
-from aptnn_md.structures import check_structure, stated_charges
+from aptnn_md.structure_checks import check_structure
+from aptnn_md.structures import stated_charges
 from aptnn_md.targets import APT, TARGETS, Tensors
 
 STD = "_std"

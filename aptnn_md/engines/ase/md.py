@@ -27,7 +27,8 @@ from aptnn_md.signals import stop_requested
 from aptnn_md.spectra.convergence.monitor import Monitor
 from aptnn_md.spectra.convergence.stopping import ConvergenceStop
 from aptnn_md.stream import StreamReader, stream_exists
-from aptnn_md.structures import calculator_charge, charge_of, check_structure
+from aptnn_md.structure_checks import check_structure
+from aptnn_md.structures import calculator_charge, charge_of
 
 
 @dataclass(frozen=True)

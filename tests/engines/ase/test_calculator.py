@@ -233,6 +233,9 @@ def test_bundled_potential_by_name():
     water.calc = APTCalculator(toy.Tensors(), "water-mace")
     expected = water.copy()
     expected.calc = load_potential("water-mace")
+    # the first evaluation of a process is by TorchScript's code before it is optimised
+    expected.get_forces()
+    expected.calc.reset()
     np.testing.assert_array_equal(water.get_forces(), expected.get_forces())
 
 

@@ -5,14 +5,14 @@ from __future__ import annotations
 import helpers.toy_molecules as toy
 import numpy as np
 import pytest
-from aptnn_md.spectra.velocities.output import report_velocities
-from aptnn_md.spectra.velocities.vdos import velocity_spectrum
 from ase import units
 from ase.constraints import FixAtoms, FixBondLengths, FixCartesian
 
 from aptnn_md.engines.ase.calculator import APTCalculator
 from aptnn_md.engines.ase.md import MDSettings, run_md
 from aptnn_md.engines.ase.observer import temperature
+from aptnn_md.spectra.velocities.of_streams import velocity_spectrum_of_streams
+from aptnn_md.spectra.velocities.report import report_velocities
 from aptnn_md.stream import StreamReader
 from aptnn_md.units import AMU_A2_PER_FS2_EV, BOLTZMANN_EV_PER_K
 
@@ -79,15 +79,15 @@ def test_rigid_bonds_have_no_f_sum_and_a_sentence_says_so(tmp_path, caplog):
     run(tmp_path / "s", bonds, n_steps=1200, velocities=True)
     assert "FixBondLengths: the f-sum of what can move is not known" in caplog.text
     assert "f_sum" not in StreamReader(tmp_path / "s").arrays
-    spectrum = velocity_spectrum([tmp_path / "s"], resolution=300.0)
-    assert spectrum.freedom[""].expected is None
+    spectrum = velocity_spectrum_of_streams([tmp_path / "s"], resolution=300.0)
+    assert spectrum.total_freedom.expected is None
     assert any("rigid bonds" in line for line in report_velocities(spectrum))
 
 
 def test_degrees_of_freedom_of_velocity_spectra(tmp_path):
     run(tmp_path / "s", FixAtoms(range(9)), velocities=True, groups="element")
-    spectrum = velocity_spectrum([tmp_path / "s"], resolution=100.0)
-    found = spectrum.freedom[""]
+    spectrum = velocity_spectrum_of_streams([tmp_path / "s"], resolution=100.0)
+    found = spectrum.total_freedom
     assert found.expected == 27.0
     assert abs(found.found - 27.0) < max(4.0 * found.standard_error, 0.05 * 27.0)
     assert {spectrum.freedom[label].expected for label in ("H", "O", "Cl")} == {9.0}
