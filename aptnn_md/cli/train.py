@@ -89,8 +89,8 @@ def run(arguments: argparse.Namespace) -> None:
 
     from aptnn_md.training.job import run_training
 
-    checkpoint = run_training(job, restart=arguments.restart)
-    card = checkpoint.card
+    model_file = run_training(job, restart=arguments.restart)
+    card = model_file.card
     held_out = card["validation_rmse"]
     print(
         f"{job.out}: {job.committee} network(s), "
