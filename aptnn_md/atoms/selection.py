@@ -19,12 +19,12 @@ EXPECTED = "index:0-2,7, element:O,Na, or within:RADIUS:index:... or within:RADI
 
 
 def is_selection(text: str) -> bool:
-    """Whether ``text`` begins like a selection."""
+    """Whether ``text`` starts like a selection."""
     return text.partition(":")[0] in ("index", "element", "within") and ":" in text
 
 
 def select_atoms(text: str, atoms: Atoms) -> NDArray[np.bool_]:
-    """Which atoms a selection means, (n_atoms,).
+    """Which atoms are selected, (n_atoms,).
 
     Parameters
     ----------
@@ -36,7 +36,7 @@ def select_atoms(text: str, atoms: Atoms) -> NDArray[np.bool_]:
     Raises
     ------
     InputError
-        Text that means nothing, or no atom of this structure.
+        Text that is not a selection, or a selection of no atom of this structure.
     """
     kind, _, rest = text.partition(":")
     find: dict[str, Callable[[str, str, Atoms], NDArray[np.bool_]]] = {

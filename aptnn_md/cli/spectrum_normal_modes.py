@@ -22,9 +22,9 @@ if TYPE_CHECKING:
 HELP = """\
 Harmonic vibrations of a molecule, a cluster or a crystal at Γ: wavenumbers from a Hessian,
 infrared intensities (km/mol) from polar tensors, and Raman activities (Å⁴/amu) and depolarisation
-ratios from polarizability gradients where the model or the file knows them. The Hessian comes from
-a file or from differences of forces, which continue where they were interrupted when the command is
-given again. Gaussian's .fchk and ORCA's .hess of a frequency run hold structure, masses, Hessian
+ratios from polarizability gradients if the model or the file has them. The Hessian comes from a
+file or from differences of forces, which resume where they were interrupted when the command is
+repeated. Gaussian's .fchk and ORCA's .hess of a frequency run hold structure, masses, Hessian
 and tensors: given as START they need no option."""
 
 EXAMPLE = """\
@@ -58,7 +58,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     source = parser.add_mutually_exclusive_group()
     source.add_argument(
-        "--potential", help="of the forces: as for aptnn-md md; double precision where it is MACE"
+        "--potential", help="of the forces: as for aptnn-md md; MACE in double precision"
     )
     source.add_argument(
         "--hessian",
@@ -90,7 +90,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="E",
         help="of a structure that does not give its own, e (default 0)",
     )
-    add("--relax", action="store_true", help="go to the energy minimum first; the cell stays")
+    add("--relax", action="store_true", help="relax to the energy minimum first, at constant cell")
     add(
         "--fmax",
         type=float,
@@ -167,7 +167,7 @@ def run(arguments: argparse.Namespace) -> None:
 
 
 def _hessian(arguments: argparse.Namespace, atoms: Atoms, molecule: Molecule | None) -> FloatArray:
-    """The Hessian that was asked for; the positions of ``atoms`` become those where it is."""
+    """The Hessian; ``atoms`` is moved to the positions that it belongs to."""
     from aptnn_md import normal_modes as harmonic
     from aptnn_md.potentials.loading import load_potential
 
@@ -216,7 +216,7 @@ def _hessian_of_file(arguments: argparse.Namespace, atoms: Atoms) -> FloatArray:
 def _tensors(
     arguments: argparse.Namespace, atoms: Atoms, molecule: Molecule | None
 ) -> tuple[FloatArray, FloatArray | None]:
-    """APTs, and PGTs where file or model know them."""
+    """APTs, and PGTs if the file or model has them."""
     from aptnn_md import normal_modes as harmonic
     from aptnn_md.normal_modes.reading import has_target
 
@@ -255,7 +255,7 @@ def _gradients(path: str | None, atoms: Atoms) -> FloatArray | None:
 
 
 def _compare_printed(path: str, modes: NormalModes, molecule: Molecule) -> None:
-    """Say how far the wavenumbers are from those that the program printed, where it did."""
+    """Compare the wavenumbers with those that the program printed, if it did."""
     import numpy as np
 
     printed = molecule.wavenumbers
@@ -264,7 +264,7 @@ def _compare_printed(path: str, modes: NormalModes, molecule: Molecule) -> None:
     difference = float(abs(np.sort(printed) - np.sort(modes.wavenumber)).max())
     print(f"wavenumbers printed in {path}: within {difference:.3f} cm⁻¹")
     if difference > SAME_WAVENUMBER:
-        print("warning: that is far; are masses or units of the file others than expected?")
+        print("warning: that is far; are masses or units of the file not those expected?")
 
 
 def _notes(modes: NormalModes) -> list[str]:
@@ -274,6 +274,6 @@ def _notes(modes: NormalModes) -> list[str]:
     rigid = float(abs(modes.rigid).max(initial=0.0))
     if rigid > SMALL_RIGID:
         notes.append(
-            f"the Hessian gives rigid motions up to {rigid:.0f} cm⁻¹ before they are taken out"
+            f"the Hessian gives rigid motions up to {rigid:.0f} cm⁻¹ before they are projected out"
         )
     return notes

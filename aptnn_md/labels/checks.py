@@ -267,7 +267,7 @@ def parse_limits(texts: list[str]) -> dict[str, float]:
     Raises
     ------
     InputError
-        No such figure, or no number that is not negative.
+        No such figure, or a value that is negative or no number.
     """
     limits = dict(LIMITS)
     for text in texts:

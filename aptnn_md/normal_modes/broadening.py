@@ -49,7 +49,7 @@ class LineShape:
 
 
 DEFAULT_LINE = LineShape()
-"""What lines look like if nothing else is asked for."""
+"""Lines by default."""
 
 
 def broadened(

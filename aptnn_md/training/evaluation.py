@@ -122,9 +122,9 @@ def evaluate_targets(
 ) -> dict[str, Evaluation]:
     """The same for several targets, all that the model knows by default.
 
-    The sum rules are imposed on a whole frame, its atoms without labels among them: of a cluster
-    of whole molecules around a labelled one they hold too. What is compared is then also, by their
-    share in the mean, what the model says of atoms at the cluster's rim.
+    The sum rules are imposed on whole frames, including atoms without labels; they also hold for a
+    cluster of whole molecules around a labelled one. Through the mean, predictions for atoms at the
+    rim of the cluster then enter the comparison, too.
 
     Parameters
     ----------

@@ -99,7 +99,7 @@ class StateFile:
         return state["finished"], state["unfinished"]
 
     def _read(self) -> dict[str, Any]:
-        expected = f"a training state ({FORMAT}, version {VERSION}); remove it to begin anew"
+        expected = f"a training state ({FORMAT}, version {VERSION}); remove it to start again"
         try:
             state = torch.load(self.path, map_location=self.device, weights_only=True)
         except (RuntimeError, pickle.UnpicklingError, EOFError, zipfile.BadZipFile) as error:

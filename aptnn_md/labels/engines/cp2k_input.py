@@ -26,7 +26,7 @@ REPLACED = (
     ("SUBSYS", "TOPOLOGY"),
     ("SUBSYS", "VELOCITY"),
 )
-"""Sections of the template that are set anew for each point: parent and name."""
+"""Sections of the template that are set for each point: parent and name."""
 
 
 def read_template(text: str, directory: Path) -> InputSection:

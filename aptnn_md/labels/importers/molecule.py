@@ -22,7 +22,7 @@ class Molecule:
 
     Attributes
     ----------
-    atoms : with the masses of the file, and ``charge`` in its info where it is known
+    atoms : with the masses of the file, and ``charge`` in its info if it is known
     labels : its tensors, dipole and polarizability, those that there are
     hessian : (3 n_atoms, 3 n_atoms), eV/Å², or None
     wavenumbers : (n_modes,) cm⁻¹ as the program printed them, imaginary ones negative, or None

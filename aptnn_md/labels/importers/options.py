@@ -1,4 +1,4 @@
-"""What files do not say about their labels, and frames as they are read."""
+"""What files do not say about their labels, said by options."""
 
 from __future__ import annotations
 
