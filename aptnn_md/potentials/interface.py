@@ -26,7 +26,7 @@ class BatchedPotential(Protocol):
 
 
 class CalculatorPotential:
-    """An ASE calculator, called for one structure after the other.
+    """An ASE calculator, asked for one structure after the other.
 
     Parameters
     ----------

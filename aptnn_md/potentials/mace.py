@@ -180,7 +180,7 @@ class MACEPotential(Calculator):
         return _by_structure(structures, graph, energies, gradients)
 
     def _batch(self, graph: Graph, species: IntArray) -> dict[str, torch.Tensor]:
-        """The graph as mace-torch takes it, vectors in the shifts and all atoms at 0."""
+        """The graph as mace-torch takes it; vectors stand in the shifts, so all atoms are at 0."""
         like = {"dtype": self.dtype, "device": self.device}
         n_structures, ends = len(graph.structure_sizes), np.cumsum((0, *graph.structure_sizes))
         owner = np.repeat(np.arange(n_structures), graph.structure_sizes)
