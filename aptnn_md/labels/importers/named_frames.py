@@ -27,7 +27,7 @@ USUAL = ("born_charge", "bec", "REF_apt", *TARGETS)
 
 
 def read_named(path: Path, options: ImportOptions) -> list[tuple[Atoms, Labels]]:
-    """Labels of all targets from the frames of a file; frames without are left out.
+    """Labels of all targets from the frames of a file; frames without any are left out.
 
     Raises
     ------
@@ -69,7 +69,7 @@ def read_named(path: Path, options: ImportOptions) -> list[tuple[Atoms, Labels]]
 def _found(
     path: Path, frames: Sequence[Atoms], target: Target, options: ImportOptions
 ) -> list[FoundLabels | None]:
-    """Labels of a target as they stand in each frame."""
+    """Labels of a target in each frame, in the file's own order of indices."""
     key = options.keys.get(target.name)
     found = [
         labels_in(atoms, target.name, key, f"{path}, frame {number}")
@@ -94,13 +94,13 @@ def _ordered(
     stored = [None if labels is None else labels.tensors for labels in found]
     arrays = [array for array in stored if array is not None]
     if target is PGT and arrays and _displacement_is_first(path, arrays):
-        log.warning("%s: %s has the displacement first; it is turned", path, target.name)
+        log.warning("%s: %s has the displacement first; it is transposed", path, target.name)
         return [None if array is None else np.moveaxis(array, 1, -1) for array in stored]
     return stored
 
 
 def _displacement_is_first(where: object, pgts: Sequence[FloatArray]) -> bool:
-    """Whether gradients of a symmetric tensor have their displacement in front."""
+    """Whether gradients of a symmetric tensor have the displacement first."""
     size = first = last = 0.0
     for pgt in pgts:
         size += float(np.nansum(pgt**2))
