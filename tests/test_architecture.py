@@ -45,7 +45,7 @@ SPECTRA_FLOORS: tuple[tuple[str, ...], ...] = (
 
 FOUNDATION = {
     "_version", "arrays", "atomic_units", "bundled", "callables", "errors", "files", "ipi_xyz",
-    "locks", "progress", "provenance", "settings", "signals", "structure_checks",
+    "locks", "names", "progress", "provenance", "settings", "signals", "structure_checks",
     "structure_columns",
     "structure_files", "structure_labels", "structures", "targets", "tensors", "units",
 }  # fmt: skip

@@ -8,8 +8,12 @@ modules import the library inside ``run``, so ``aptnn-md --help`` answers at onc
 from __future__ import annotations
 
 import argparse
+import contextlib
 import importlib
 import logging
+import os
+import select
+import signal
 import sys
 from collections.abc import Sequence
 
@@ -42,9 +46,22 @@ COMMANDS = {
 def main(argv: Sequence[str] | None = None) -> int:
     """Run ``aptnn-md`` with ``argv`` (default: the process's) and return its exit code.
 
-    0: done; 2: bad input; 1: failure. Tracebacks are shown with ``--debug`` only.
+    0: done; 2: bad input; 1: failure; 141: whoever read the output, such as ``head``, is gone.
+    Tracebacks are shown with ``--debug`` only.
     """
-    arguments = list(sys.argv[1:] if argv is None else argv)
+    try:
+        try:
+            return _main(list(sys.argv[1:] if argv is None else argv))
+        finally:
+            sys.stdout.flush()
+    except BrokenPipeError:
+        # what is left in the buffer would be tried again at the exit
+        with contextlib.suppress(OSError, ValueError):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 128 + signal.SIGPIPE
+
+
+def _main(arguments: list[str]) -> int:
     parser = argparse.ArgumentParser(
         prog="aptnn-md",
         description=DESCRIPTION,
@@ -92,10 +109,23 @@ def _run(options: argparse.Namespace) -> int:
         print(f"aptnn-md {options.command}: {error}", file=sys.stderr)
         return 2
     except (RunError, OSError) as error:
-        if options.debug:
+        if options.debug or (isinstance(error, BrokenPipeError) and not _has_reader()):
             raise
         print(f"aptnn-md {options.command}: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         print(f"aptnn-md {options.command}: interrupted", file=sys.stderr)
         return 130
+
+
+def _has_reader() -> bool:
+    """Whether somebody still reads what is printed; a broken pipe may also be another one."""
+    try:
+        sys.stdout.flush()
+        output = select.poll()
+        output.register(sys.stdout, 0)
+    except BrokenPipeError:
+        return False
+    except (OSError, ValueError, AttributeError):
+        return True  # no file, or a system without poll
+    return not any(event & select.POLLERR for _, event in output.poll(0))

@@ -43,11 +43,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="FILE",
         help="structure with the atoms in the server's order, in any format of ASE",
     )
-    add("--potential", help="as for aptnn-md md; without it energy and forces are zero")
+    add(
+        "--potential",
+        help="as for aptnn-md md, so a MACE model file runs the code in it and NAME.json of "
+        "weights does not; without it energy and forces are zero",
+    )
     add(
         "--model",
-        help="APT model: file or bundled name; followed by a comma and a model of polarizability "
-        "gradients (water-apt,water-pgt) it streams increments of the polarizability, too",
+        help="APT model: file, bundled name or module:callable key=value ...; followed by a comma "
+        "and a model of polarizability gradients (water-apt,water-pgt) it "
+        "streams increments of the polarizability, too",
     )
     add("--stream", metavar="DIR", help="stream to write or to continue; needs --model")
     add(

@@ -31,8 +31,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add(
         "--model",
         default="water-apt",
-        help="APT model: file or bundled name; followed by a comma and a model of polarizability "
-        "gradients (water-apt,water-pgt) it streams polarizability rates, too (%(default)s)",
+        help="APT model: file, bundled name or module:callable key=value ...; followed by a comma "
+        "and a model of polarizability gradients (water-apt,water-pgt) it "
+        "streams polarizability rates, too (%(default)s)",
     )
     add("--stream", required=True, metavar="DIR", help="stream to write; of several systems one "
         "each, DIR_0, DIR_1, ... or by the prefix of the system")  # fmt: skip

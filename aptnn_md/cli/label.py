@@ -40,7 +40,7 @@ not converge, is written with NaN, label_status=failed and label_reason.
   rotational sum rule where molecules are isolated; otherwise say it by --index-order."""
 
 EXAMPLE = """  aptnn-md label --engine tblite --property apt,pgt --data in.extxyz --out label.extxyz
-  aptnn-md label --engine 'pyscf {"xc": "pbe0", "basis": "def2-svp"}' --jobs 8 \\
+  aptnn-md label --engine 'pyscf xc=pbe0 basis=def2-svp' --jobs 8 \\
       --cluster 4.5 --every 8 --data liquid.extxyz --out clusters.extxyz
   aptnn-md label --engine 'cp2k {"template": "water.inp"}' --data box.extxyz --out box-apt.extxyz
   mpirun -n 65 python -m mpi4py.futures $(which aptnn-md) label --mpi --engine pyscf ...
@@ -51,7 +51,11 @@ EXAMPLE = """  aptnn-md label --engine tblite --property apt,pgt --data in.extxy
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Options of the command."""
-    parser.add_argument("--engine", help="tblite, pyscf, cp2k, module:callable")
+    parser.add_argument(
+        "--engine",
+        help="tblite, pyscf, cp2k or module:callable, followed by settings if there are "
+        "any: words key=value with blanks between, or JSON",
+    )
     parser.add_argument("--data", type=Path, help="frames, any format ASE reads")
     parser.add_argument("--out", type=Path, required=True, help="extxyz file to write")
     parser.add_argument(

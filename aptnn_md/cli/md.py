@@ -18,7 +18,7 @@ sources that you trust."""
 EXAMPLE = """\
   aptnn-md md start.xyz --potential water-mace --model water-apt --stream water.zarr --ps 20
   (the same with --restart resumes)
-  aptnn-md md start.xyz --potential 'ase.calculators.lj:LennardJones {"sigma": 3.4}' ..."""
+  aptnn-md md start.xyz --potential 'ase.calculators.lj:LennardJones sigma=3.4 epsilon=0.01' ..."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -30,18 +30,28 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add(
         "--potential",
         required=True,
-        help="water-mace, a MACE model file, or module:callable (also module:Class.method) of an "
-        "installed package or of this directory, followed by keyword arguments in JSON if there "
-        "are any",
+        help="water-mace, NAME.json of weights beside it, a MACE model file, or module:callable "
+        "(also module:Class.method) of an installed package or of this directory, followed by "
+        "keyword arguments if there are any: words key=value with blanks between, or JSON. A MACE "
+        "model file is a pickle: reading it "
+        "runs the code in it, so take it from those you trust; NAME.json holds no code and is made "
+        "of a MACE model by examples/water_mace/pack.py",
     )
     add(
         "--model",
         default="water-apt",
-        help="APT model: file or bundled name; followed by a comma and a model of polarizability "
-        "gradients (water-apt,water-pgt) it streams polarizability rates, too (%(default)s)",
+        help="APT model: file, bundled name or module:callable key=value ...; followed by a comma "
+        "and a model of polarizability gradients (water-apt,water-pgt) it streams polarizability "
+        "rates, too (%(default)s)",
     )
     add("--stream", required=True, metavar="DIR", help="stream to write")
     setting("picoseconds", "--ps", metavar="PS", help="length of the whole run, ps")
+    setting(
+        "equilibrate",
+        metavar="PS",
+        help="before the stream begins, ps of Langevin dynamics at the same temperature, friction "
+        "and time step (default: none)",
+    )
     setting("timestep", metavar="FS", help="fs (%(default)s)")
     setting("stride", help="steps between frames of the stream (%(default)s)")
     setting("temperature", metavar="K", help="K (%(default)s)")
@@ -51,13 +61,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="bussi hardly disturbs the dynamics, langevin broadens bands (%(default)s)",
     )
     setting("tau", metavar="FS", help="of bussi, fs (%(default)s)")
-    setting("friction", metavar="PER_PS", help="of langevin, 1/ps (%(default)s)")
+    setting(
+        "friction", metavar="PER_PS", help="of langevin and of --equilibrate, 1/ps (%(default)s)"
+    )
     add(
         "--groups",
         default="all",
         help="parts of the dipole rate kept apart: all, element, molecule, molecule-kind, a "
-        "selection (index:0-2,7, element:O, within:3.5:index:0, the last with +each-step added "
-        "anew in each frame), or a file with a label for each atom; with +motion added also by "
+        "selection (index:0-2,7, element:O, within:3.5:index:0), several with names and a rest "
+        "('solute=index:0-4 shell=within:3.5:index:0-4'), with +each-step at the end found anew in "
+        "each frame, or a file with a label for each atom; with +motion added also by "
         "translation, libration and vibration of molecules, with +motion-each-step of molecules "
         "found anew in each frame (%(default)s)",
     )
@@ -122,7 +135,8 @@ def run(arguments: argparse.Namespace) -> int:
         until=convergence_monitor(arguments, stream),
     )
     print(f"steps {summary.first_step} to {summary.last_step}, {settings.timestep} fs each")
-    print(f"mean temperature {summary.mean_temperature:.1f} K")
+    if summary.mean_temperature == summary.mean_temperature:
+        print(f"mean temperature {summary.mean_temperature:.1f} K")
     if summary.drift == summary.drift:
         print(f"drift of the conserved energy {summary.drift:.3g} meV per atom and ps")
     if summary.convergence:

@@ -14,7 +14,8 @@ def add_model_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--model",
         required=True,
-        help="model file or bundled name; of models for different targets several, comma-separated",
+        help="model file, bundled name or module:callable key=value ...; of models for different "
+        "targets several, comma-separated",
     )
     parser.add_argument(
         "--total-charge",

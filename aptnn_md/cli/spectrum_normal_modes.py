@@ -58,7 +58,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     source = parser.add_mutually_exclusive_group()
     source.add_argument(
-        "--potential", help="of the forces: as for aptnn-md md; MACE in double precision"
+        "--potential",
+        help="of the forces: as for aptnn-md md, so a MACE model file runs the code in it and "
+        "NAME.json of weights does not; MACE in double precision",
     )
     source.add_argument(
         "--hessian",

@@ -31,7 +31,7 @@ MESSAGE_CUTOFF = 4.5
 
 Count = Annotated[int, Range(at_least=1, at_most=4096)]
 Degree = Annotated[int, Range(at_least=0, at_most=8)]
-Length = Annotated[float, Range(more_than=0.0)]
+Length = Annotated[float, Range(more_than=0.0, at_most=100.0)]
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,7 @@ class ACEConfig:
     n_channels: Count = 48
     lmax: Degree = 3
     multiplicity: Count = 2
-    message_cutoff: Annotated[float, Range(at_least=0.0)] = 0.0
+    message_cutoff: Annotated[float, Range(at_least=0.0, at_most=100.0)] = 0.0
     message_radial: Count = 8
     message_channels: Count = 16
     message_lmax: Degree = 2

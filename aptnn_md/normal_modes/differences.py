@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from aptnn_md.arrays import FloatArray
 from aptnn_md.errors import InputError, RunError
 from aptnn_md.files import write_output
+from aptnn_md.potentials.interface import check_finite_results
 from aptnn_md.progress import Progress, log
 from aptnn_md.structures import Mobility, mobile
 
@@ -169,9 +170,9 @@ def relaxed(atoms: Atoms, largest_force: float = 1e-3, max_steps: int = 1000) ->
     with Progress(max_steps, "relaxing") as progress:
         force = math.inf
         for _ in optimizer.irun(fmax=largest_force, steps=max_steps):
-            force = float(np.linalg.norm(copy.get_forces(), axis=1).max())
-            if not math.isfinite(force):
-                raise RunError(f"relaxation: step {optimizer.nsteps}: forces are not finite")
+            forces = copy.get_forces()
+            check_finite_results(f"relaxation: step {optimizer.nsteps}", copy, {"forces": forces})
+            force = float(np.linalg.norm(forces, axis=1).max())
             progress.update(note=f"largest force {force:.2g} eV/Å")
     if force > largest_force:
         raise RunError(
@@ -261,8 +262,7 @@ def _complete(known: _Differences, atoms: Atoms, path: Path | None) -> None:
             for number in open_before:
                 moved.positions = known.displaced(number)
                 forces = moved.get_forces()
-                if not np.isfinite(forces).all():
-                    raise RunError(f"displacement {number}: forces are not finite")
+                check_finite_results(f"displacement {number}", moved, {"forces": forces})
                 known.forces[number] = forces
                 progress.update()
                 if path is not None and time.monotonic() - last > _WRITE_SECONDS:

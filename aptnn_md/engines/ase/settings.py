@@ -26,9 +26,11 @@ class MDSettings:
         dynamics; ``"langevin"``: friction and noise on each atom, for equilibration, which broadens
         bands by about the friction; ``"none"``: constant energy
     tau : time constant of ``"bussi"``, fs
-    friction : of ``"langevin"``, 1/ps
+    friction : of ``"langevin"`` and of the equilibration, 1/ps
     seed : of velocities and thermostat; None: a new one for each run
     checkpoint_seconds : wall-clock time between checkpoints
+    equilibrate : ps of Langevin dynamics (friction and noise on each atom) before the run, from
+        the same start; nothing of it is streamed
 
     Raises
     ------
@@ -45,6 +47,7 @@ class MDSettings:
     friction: float = 1.0
     seed: int | None = None
     checkpoint_seconds: float = 60.0
+    equilibrate: float = 0.0
 
     def __post_init__(self) -> None:
         where = "molecular dynamics"
@@ -56,8 +59,10 @@ class MDSettings:
             raise InputError(where, "stride", self.stride, "a whole number")
         if self.seed is not None and (self.seed < 0 or self.seed != int(self.seed)):
             raise InputError(where, "seed", self.seed, "a whole number, zero or more")
+        expected = "a number, zero or more"
+        if not (math.isfinite(self.equilibrate) and self.equilibrate >= 0.0):
+            raise InputError(where, "equilibrate", self.equilibrate, f"{expected}, in ps")
         if not self.checkpoint_seconds >= 0.0:
-            expected = "a number, zero or more"
             raise InputError(where, "checkpoint_seconds", self.checkpoint_seconds, expected)
         if self.thermostat not in THERMOSTATS:
             raise InputError(
@@ -73,10 +78,19 @@ class MDSettings:
         return round(1000.0 * self.picoseconds / self.timestep)
 
     @property
+    def equilibration_steps(self) -> int:
+        """Steps before the run."""
+        return round(1000.0 * self.equilibrate / self.timestep)
+
+    @property
     def ensemble(self) -> str:
         """Description of the ensemble for the stream's header."""
-        return {
+        text = {
             "bussi": f"NVT, stochastic velocity rescaling, {self.tau:g} fs",
             "langevin": f"NVT, Langevin, {self.friction:g} /ps",
             "none": "NVE",
         }[self.thermostat]
+        if self.equilibrate:
+            text += f", after {self.equilibrate:g} ps of equilibration (Langevin, "
+            text += f"{self.friction:g} /ps, {self.temperature:g} K)"
+        return text

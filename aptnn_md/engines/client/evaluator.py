@@ -13,8 +13,8 @@ from ase.calculators.calculator import BaseCalculator
 from ase.stress import voigt_6_to_full_3x3_stress
 
 from aptnn_md.arrays import FloatArray
-from aptnn_md.errors import InputError
-from aptnn_md.potentials.interface import BatchedPotential, as_batched
+from aptnn_md.errors import InputError, raised_by
+from aptnn_md.potentials.interface import BatchedPotential, as_batched, check_finite_results
 from aptnn_md.prediction.loading import ModelSource, as_model
 from aptnn_md.targets import TARGETS, Target, Tensors
 
@@ -129,6 +129,9 @@ class Evaluator:
         ------
         InputError
             Another number of atoms, or what potential and model refuse.
+        RunError
+            Energies, forces, stress or tensors that are not finite, or an error of a potential or
+            callable of the user's.
         """
         if positions.shape[1:] != (self.n_atoms, 3):
             raise InputError(
@@ -184,7 +187,11 @@ class Evaluator:
         return part
 
     def _forces(self, potential: BatchedPotential, structures: Sequence[Atoms]) -> Results:
-        found = potential.evaluate(structures)
+        who = f"potential {getattr(potential, 'name', type(potential).__name__)}"
+        with raised_by(who):
+            found = potential.evaluate(structures)
+        for atoms, each in zip(structures, found, strict=True):
+            check_finite_results(who, atoms, each)
         return Results(
             energy=np.array([float(each["energy"]) for each in found]),
             forces=np.stack([np.asarray(each["forces"], dtype=np.float64) for each in found]),

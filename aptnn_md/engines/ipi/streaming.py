@@ -23,6 +23,7 @@ from aptnn_md.errors import InputError
 from aptnn_md.progress import log
 from aptnn_md.stream import StreamHeader, StreamReader, StreamWriter, stream_exists
 from aptnn_md.stream.frame import ESTIMATORS, FrameRates, Instant, estimate
+from aptnn_md.stream.run_id import run_id_of
 from aptnn_md.targets import APT, PGT, Target
 
 
@@ -123,6 +124,10 @@ class SystemStream:
         """Number of steps that led to the present state, while i-PI writes its outputs."""
         return int(self.system.simul.step) + 1
 
+    @property
+    def _resumes(self) -> bool:
+        return int(self.system.simul.step) > 0
+
     def open(self) -> None:
         """Create the stream, or resume it after the step that i-PI starts from.
 
@@ -170,6 +175,7 @@ class SystemStream:
             model=self.source.name,
             model_sha256=self.source.sha256,
             ensemble=ipi_state.describe(self.system),
+            run_id=run_id_of(self.system, self.settings.path if self._resumes else None),
             notes=f"i-PI {metadata.version('ipi')}",
             **self._start_fields(),
         )

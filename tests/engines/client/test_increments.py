@@ -281,3 +281,20 @@ def test_without_a_cell(tmp_path):
         feed(stream, beads, cell=np.zeros((3, 3)))
     stream.close()
     assert StreamReader(tmp_path / "s").header.volume is None
+
+
+def test_a_stream_keeps_its_run_id(tmp_path):
+    """A random one, which only its user can give to a second client of the same server."""
+    steps = paths()
+    feed_all(tmp_path / "a", steps[:10]).close()
+    run_id = StreamReader(tmp_path / "a").header.run_id
+    assert len(run_id) == 32
+    again = new(tmp_path / "a")
+    for beads in steps[9:]:
+        feed(again, beads)
+    again.close()
+    assert StreamReader(tmp_path / "a").header.run_id == run_id
+    feed_all(tmp_path / "b", steps).close()
+    assert StreamReader(tmp_path / "b").header.run_id not in ("", run_id)
+    feed_all(tmp_path / "c", steps, header={"run_id": run_id}).close()
+    assert StreamReader(tmp_path / "c").header.run_id == run_id
