@@ -53,6 +53,7 @@ class Target:
     project : tensors (n_atoms, *shape) and the total charge, e -> those that obey the sum rule
     residue : the same arguments -> what is left over in the sum over atoms, (*shape)
     parts : tensors (..., *shape) -> irreducible parts, each (..., *shape); their sum is the tensor
+    label_names : other names of labels in files; case, and what is no letter, do not matter
     """
 
     name: str
@@ -69,6 +70,7 @@ class Target:
     project: Callable[[FloatArray, float], FloatArray]
     residue: Callable[[FloatArray, float], FloatArray]
     parts: Callable[[FloatArray], dict[str, FloatArray]]
+    label_names: tuple[str, ...] = ()
 
     @property
     def rate_powers(self) -> dict[str, int]:
@@ -144,6 +146,10 @@ APT = Target(
     project=project_total_charge,
     residue=_acoustic_residue,
     parts=irreducible_parts,
+    label_names=(
+        *("apts", "atomic_polar_tensor", "atomic_polar_tensors", "born_effective_charge"),
+        *("born_charge", "born_charges", "bec", "becs", "zstar"),
+    ),
 )
 """Atomic polar tensor ``apt[i, α, β] = ∂M_α/∂r_iβ``; Σᵢ Pᵢ = Q·1."""
 
@@ -162,6 +168,7 @@ PGT = Target(
     project=lambda pgt, total_charge: project_translation(pgt),
     residue=_sum_residue,
     parts=gradient_parts,
+    label_names=("pgts", "polarizability_gradient"),
 )
 """Polarizability gradient tensor ``pgt[i, α, β, γ] = ∂a_αβ/∂r_iγ``; Σᵢ pgt[i] = 0."""
 

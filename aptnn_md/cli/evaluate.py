@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from aptnn_md.training.evaluation import Evaluation
 
 HELP = """Compare a model's predictions with labels: component-wise RMSE and MAE over all labelled
-atoms, in e for APTs and Å² for PGTs, for each element and each irrep, beside the spread of the
+atoms, in e for APTs and Å² for PGTs, for each element and each irrep, next to the spread of the
 labels (the RMSE of a model that knows only each element's mean tensor) and RMSE/spread; and the
 residue of the acoustic sum rule. Irreps of APTs: 0e trace, 1e antisymmetric, 2e symmetric
 traceless; of PGTs: 1o of the trace and of the rest, 2o, 3o. With --json a

@@ -135,7 +135,7 @@ def stream_facts(source: str) -> dict[str, Any]:
     if stream.n_frames:
         facts["steps"] = f"{int(stream.step[0])} to {int(stream.step[-1])}"
         facts["picoseconds"] = float(stream.time[-1] - stream.time[0]) / 1000.0
-    # numbers of each atom say little, and what is not there says nothing
+    # numbers of single atoms and empty fields tell nothing
     of_atoms = ("atom_numbers", "atom_masses", "atom_groups", "atom_freedom")
     left_out = (*of_atoms, "start_positions", "start_cell")
     header = {

@@ -21,7 +21,7 @@ HELP = """Label frames with atomic polar tensors (`apt`, nine columns: row = dip
 displacement, e) and polarizability gradients (`pgt`, 27 columns, row-major [dipole, dipole,
 displacement], Å²) by an electronic-structure program. By default from forces in small electric
 fields: seven single points a frame for the APTs of all atoms, 13 with the PGTs; dipole
-(`REF_dipole`, e Å), polarizability, energy and forces come along.
+(`REF_dipole`, e Å), polarizability, energy and forces are written, too.
 
 Engines: tblite (GFN2-xTB, GFN1-xTB: molecules and clusters), pyscf (any functional and basis:
 molecules and clusters), cp2k (periodic cells, by a template with your FORCE_EVAL), and
@@ -149,7 +149,7 @@ def run(arguments: argparse.Namespace) -> None:
     for name in ("structure", "key", "index_order", "transpose"):
         if getattr(arguments, name):
             option = "--" + name.replace("_", "-")
-            raise InputError("options", option, "with --engine", "--import, which it is for")
+            raise InputError("options", option, "with --engine", "--import, to which it belongs")
     job = settings_from(
         arguments,
         LabelJob,
@@ -172,7 +172,9 @@ def _import(arguments: argparse.Namespace) -> None:
     order = arguments.index_order
     if arguments.transpose:
         if order not in (None, DISPLACEMENT_FIRST):
-            raise InputError("options", "--transpose", f"with --index-order {order}", "one of both")
+            raise InputError(
+                "options", "--transpose", f"with --index-order {order}", "one of the two"
+            )
         order = DISPLACEMENT_FIRST
     options = ImportOptions(
         structure=arguments.structure,

@@ -41,7 +41,7 @@ def add_label_options(parser: argparse.ArgumentParser) -> None:
         "--transpose",
         action="store_true",
         default=None,
-        help="APTs stand in the files with the displacement first; default: found out where the "
+        help="APTs are stored with the displacement first; default: found out where the "
         "rotational sum rule tells, else the dipole first",
     )
 

@@ -25,9 +25,9 @@ independent runs of one system; longer ones weigh more. The streams are those of
 that knows polarizability gradients: --model water-apt,water-pgt."""
 
 EXAMPLE = """\
-  aptnn-md spectrum raman run1.stream run2.stream --out raman.csv --plot raman.png
-  aptnn-md spectrum raman run1.stream --laser 532nm --bands stretch:2800-4000 --n-molecules 64
-  aptnn-md spectrum raman crystal.stream --components zz,xy --resolution 5"""
+  aptnn-md spectrum raman run1.zarr run2.zarr --out raman.csv --plot raman.png
+  aptnn-md spectrum raman run1.zarr --laser 532nm --bands stretch:2800-4000 --n-molecules 64
+  aptnn-md spectrum raman crystal.zarr --components zz,xy --resolution 5"""
 
 
 _DEFAULT = RamanOptions()

@@ -19,9 +19,9 @@ if TYPE_CHECKING:
 HELP = """Train a network on frames whose atoms carry an array `apt` of nine columns (row = dipole,
 column = displacement, e), with --target pgt `pgt` of 27 columns ([dipole, dipole, displacement],
 Å²), with --target apt+pgt both, learned by one network with two heads. NaN marks missing labels,
-and frames without any label are left out. Beside the model stand a log (.csv), the learning
+and frames without any label are left out. Next to the model are a log (.csv), the learning
 curve (.png) and, until the job has ended, its state (.state), from which --restart resumes it.
-Every option can also stand in a TOML file given with --config; the command line wins.
+Every option can also be given in a TOML file (--config); the command line takes precedence.
 
 --start-from begins with the weights of a trained model instead of random ones: with those of a
 model that learned many labels of a cheap method, say, to continue with few of a better one."""
@@ -96,8 +96,8 @@ def run(arguments: argparse.Namespace) -> None:
 
     from aptnn_md.training.job import run_training
 
-    checkpoint = run_training(job, restart=arguments.restart)
-    card = checkpoint.card
+    model_file = run_training(job, restart=arguments.restart)
+    card = model_file.card
     held_out = card["validation_rmse"]
     print(
         f"{job.out}: {job.committee} network(s), "

@@ -53,7 +53,7 @@ class LabelJob:
     field, step : V/Å and Å; None: the engine's
     linearity : calculate half the field too, as a check
     jobs, mpi : processes: :func:`aptnn_md.labels.work.workers`
-    work : directory of the single points; None: beside ``out``
+    work : directory of the single points; None: next to ``out``
     limits : largest figures of the checks: :data:`aptnn_md.labels.checks.LIMITS`
     retry : calculate points again that failed in an earlier run
     collect : calculate nothing, write what is known so far

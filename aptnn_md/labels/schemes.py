@@ -83,7 +83,7 @@ class Scheme:
         check_settings(self, "label")
         for name, value in (("--field", self.field), ("--step", self.step)):
             if not 0.0 < value < 10.0:
-                raise InputError("label", name, value, "more than 0, and small")
+                raise InputError("label", name, value, "between 0 and 10 (V/Å, Å)")
 
     @property
     def second_order(self) -> bool:

@@ -109,8 +109,9 @@ class ACENetwork(nn.Module):
         """Centre the scalars of the density and scale each l, for each central element.
 
         Afterwards the largest standard deviation of a density along any direction is
-        ``config.input_scale``. The smaller it is, the smaller the products are at first beside the
-        terms linear in the density, and the smoother the functions that training finds first.
+        ``config.input_scale``. The smaller it is, the smaller the products are at first compared
+        with the terms linear in the density, and the smoother the functions that training finds
+        first.
         """
         for element in range(len(self.config.elements)):
             density = torch.cat([g.density[g.atoms_of(element)] for g in geometries]).double()

@@ -46,7 +46,7 @@ class ACEConfig:
     n_channels, lmax : channels of the features and their largest l
     multiplicity : combinations of coupling paths formed for each channel
     message_cutoff, message_radial, message_channels, message_lmax, message_multiplicity : the same
-        for the messages; a cutoff of 0 stands for 4.5 Å, or ``cutoff`` where that is shorter
+        for the messages; a cutoff of 0 means 4.5 Å, or ``cutoff`` if that is shorter
     input_scale : size of the density that enters the network, see
         :meth:`aptnn_md.models.ace.ACENetwork.fit_scales`
     radial_decay : the n-th radial function is scaled by n^-radial_decay, so that slowly varying

@@ -107,7 +107,7 @@ class SimpleNetwork(nn.Module):
         self.config = config
         self.register_buffer("like", torch.zeros(()), persistent=False)
         _restore_double_tables(self)
-        # saved weights carry the tables along, rounded to the precision of training
+        # saved weights include the tables, rounded to the precision of training
         self.register_load_state_dict_post_hook(  # type: ignore[no-untyped-call]
             lambda module, _: _restore_double_tables(module)
         )

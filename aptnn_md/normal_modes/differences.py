@@ -1,4 +1,4 @@
-"""Hessians from differences of forces, with progress, and resumed when they were interrupted."""
+"""Hessians from differences of forces, with progress; an interrupted calculation is resumed."""
 
 from __future__ import annotations
 
@@ -157,7 +157,7 @@ def relaxed(atoms: Atoms, largest_force: float = 1e-3, max_steps: int = 1000) ->
 
     Parameters
     ----------
-    largest_force : eV/Å, at which it is enough
+    largest_force : eV/Å, that is small enough
 
     Raises
     ------
@@ -202,8 +202,8 @@ def finite_difference_hessian(
         ignored, which the log says
     delta : displacement, Å
     relax : go to the energy minimum first, to this largest force, eV/Å
-    checkpoint : file for what is known so far; where it exists, only what is missing is computed,
-        and its relaxed positions are taken
+    checkpoint : file for the forces so far; if it exists, only what is missing is computed, at the
+        relaxed positions in it
     potential : name of the potential, so that a file of another one is noticed
 
     Raises

@@ -87,15 +87,15 @@ def run_training(job: TrainingJob, restart: bool = False) -> ModelFile:
             }
         )
         state.write(finished, None)
-    checkpoint = ModelFile(
+    model_file = ModelFile(
         network=job.network,
         config=config,
         target=job.target,
         members=tuple(member["weights"] for member in finished),
     )
     ended = [member["ended"] for member in finished]
-    card = {**_card(job, checkpoint, start, training, validation), "training_ended": ended}
-    write_model_file(job.out, replace(checkpoint, card=card))
+    card = {**_card(job, model_file, start, training, validation), "training_ended": ended}
+    write_model_file(job.out, replace(model_file, card=card))
     job.state_path.unlink(missing_ok=True)
     return read_model_file(job.out)
 
@@ -205,12 +205,12 @@ def _plain(records: Sequence[EpochRecord]) -> list[dict[str, Any]]:
 
 def _card(
     job: TrainingJob,
-    checkpoint: ModelFile,
+    model_file: ModelFile,
     start: ModelFile | None,
     training: Sequence[LabelledFrame],
     validation: Sequence[LabelledFrame],
 ) -> dict[str, Any]:
-    predictor = Predictor(checkpoint, neutral=False)
+    predictor = Predictor(model_file, neutral=False)
     n_labelled = {
         target: int(sum(frame.has_label(target).sum() for frame in training))
         for target in predictor.targets

@@ -98,7 +98,7 @@ class StateFile:
         return state["finished"], state["unfinished"]
 
     def _read(self) -> dict[str, Any]:
-        expected = f"a training state ({FORMAT}, version {VERSION}); remove it to begin anew"
+        expected = f"a training state ({FORMAT}, version {VERSION}); remove it to start again"
         content = file_content(self.path, expected)
         try:
             state = read_archive(self.path, content, expected, device=self.device)

@@ -54,7 +54,7 @@ def _plain(value: Any) -> Any:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("model", help="file that mace_run_train wrote")
-    parser.add_argument("out", help="NAME.json; the weights go to NAME.pt beside it")
+    parser.add_argument("out", help="NAME.json; the weights go to NAME.pt next to it")
     parser.add_argument("--card", help="model card, JSON")
     parser.add_argument("--walls", help="repulsive walls, JSON")
     parser.add_argument("--errors", help="measured errors, JSON")
