@@ -1,6 +1,6 @@
 """Infrared spectra from machine-learned molecular dynamics.
 
-A network that knows the atomic polar tensors Pᵢ = ∂M/∂rᵢ runs beside any ML potential; the run
+A network that knows the atomic polar tensors Pᵢ = ∂M/∂rᵢ runs alongside any ML potential; the run
 writes down only Ṁ(t) = Σᵢ Pᵢ·vᵢ, and that thin stream becomes an infrared spectrum with absolute
 intensities and error bars. Units and index conventions: :mod:`aptnn_md.units`.
 """

@@ -1,4 +1,4 @@
-"""Force of a constant electric field, V/Å, as a component beside a potential.
+"""Force of a constant electric field, V/Å, as a component in addition to a potential.
 
 In i-PI's input::
 

@@ -1,4 +1,4 @@
-"""Groups of atoms whose rates are kept apart, and sums over them.
+"""Groups of atoms whose rates are kept separately, and sums over them.
 
 Ṁ is a sum over atoms, so it can be streamed in parts: by element, by molecule, by kind of
 molecule or by labels of the user, and each of these by motion (:mod:`aptnn_md.atoms.motion`). Every
@@ -171,7 +171,7 @@ class Groups:
 
 @dataclass(frozen=True)
 class MovingSelection(Groups):
-    """Groups by selections that are found anew in each frame: a solvation shell, and a rest.
+    """Groups by selections that are found again in each frame, e.g. a solvation shell, and a rest.
 
     For path integrals the centroids say who is selected. An atom that enters or leaves takes its
     Ṁ with it, so the parts have steps in time, and broad weak wings in their spectra.
@@ -207,7 +207,7 @@ class MovingSelection(Groups):
 
 
 def summation(index: IntArray, n_groups: int) -> Summation:
-    """What sums over groups are made with, (n_groups, n): a one for each in its group.
+    """The matrix of sums over groups, (n_groups, n): 1 for the members of a group, else 0.
 
     Parameters
     ----------

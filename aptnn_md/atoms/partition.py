@@ -1,8 +1,8 @@
-"""The one interface of what rates are taken apart by, and how the command line names it.
+"""The interface of whatever divides rates into parts, and its names on the command line.
 
 A partition divides the rates of all atoms into labelled parts that add up to the total: groups of
-atoms, groups that change with time, or motions of molecules. Whoever makes rates knows no more of
-it than :class:`Partition`; a new kind is a class with these methods, and a name in
+atoms, groups that change with time, or motions of molecules. Code that makes rates knows
+only :class:`Partition`; a new kind is a class with these methods, and a name in
 :func:`parse_groups`.
 """
 
@@ -92,9 +92,9 @@ def parse_groups(text: str, atoms: Atoms) -> Partition:
         ``+each-step`` at the end, in each frame; or a text file with one label per atom, separated
         by blanks or line ends. ``+motion`` after any of them keeps translation, libration and
         vibration of each group apart, with the molecules of ``atoms``; ``+motion-each-step`` finds
-        molecules anew in each frame, and with ``molecule-kind`` also the kinds. ``motion`` and
+        molecules again in each frame, and with ``molecule-kind`` also the kinds. ``motion`` and
         ``motion-each-step`` alone are those of all atoms. A file that has the name of a selection
-        or ends like this is taken for the file that it is
+        or ends like this is read as a file
     atoms : the structure
 
     Raises

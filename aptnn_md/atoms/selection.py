@@ -34,7 +34,7 @@ _SELECTION = re.compile(r"((?P<name>[^\s=:,;]+)=)?(?P<selection>(index|element|w
 
 
 def is_selection(text: str) -> bool:
-    """Whether ``text`` begins like a selection, with or without a name."""
+    """Whether ``text`` starts like a selection, with or without a name."""
     return _SELECTION.match(text) is not None
 
 
@@ -76,7 +76,7 @@ def assign_atoms(selections: dict[str, str], atoms: Atoms) -> IntArray:
 
 
 def select_atoms(text: str, atoms: Atoms) -> NDArray[np.bool_]:
-    """Which atoms a selection means, (n_atoms,).
+    """Which atoms are selected, (n_atoms,).
 
     Parameters
     ----------
@@ -89,7 +89,7 @@ def select_atoms(text: str, atoms: Atoms) -> NDArray[np.bool_]:
     Raises
     ------
     InputError
-        Text that means nothing, or no atom of this structure.
+        Text that is not a selection, or a selection of no atom of this structure.
     """
     kind, _, rest = text.partition(":")
     find: dict[str, Callable[[str, str, Atoms], NDArray[np.bool_]]] = {

@@ -20,17 +20,25 @@ from collections.abc import Sequence
 from aptnn_md.errors import InputError, RunError
 from aptnn_md.provenance import running
 
+DESCRIPTION = "Infrared and Raman spectra from machine-learned molecular dynamics."
+
+EPILOG = """Start with `aptnn-md demo`. `aptnn-md COMMAND --help` explains a command, with examples.
+
+example:
+  aptnn-md md start.xyz --potential water-mace --model water-apt --stream water.zarr --ps 20
+  aptnn-md spectrum ir water.zarr --out ir.csv --plot ir.png --experiment water"""
+
 COMMANDS = {
-    "demo": "water on what is bundled: MD, APT network, stream, IR spectrum, picture",
-    "train": "train an APT network on labelled frames",
+    "demo": "liquid water with the bundled models: MD, stream, IR spectrum, picture",
+    "train": "train a network for APTs or PGTs on labelled frames",
     "evaluate": "errors of a model on labelled frames",
     "predict": "write predicted tensors onto frames",
-    "label": "reference tensors from electronic structure, by many single points",
+    "label": "reference tensors from electronic structure, calculated or imported",
     "md": "ASE molecular dynamics with the dipole rate streamed to disk",
     "driver": "forces, tensors and streams for a server of the i-PI protocol",
     "ipi": "i-PI simulation (classical or path integral) with the dipole rate streamed to disk",
-    "spectrum": "streams to infrared spectra",
-    "info": "describe a model file or a stream",
+    "spectrum": "infrared, Raman and velocity spectra from streams; normal modes",
+    "info": "describe a model file, a stream or a spectrum",
 }
 """Command name -> one line of help."""
 
@@ -55,7 +63,10 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _main(arguments: list[str]) -> int:
     parser = argparse.ArgumentParser(
-        prog="aptnn-md", description="Infrared spectra from machine-learned molecular dynamics."
+        prog="aptnn-md",
+        description=DESCRIPTION,
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--debug", action="store_true", help="show tracebacks")
     parser.add_argument("--version", action="store_true", help="print the version and exit")
@@ -75,6 +86,7 @@ def _main(arguments: list[str]) -> int:
             subparser.set_defaults(run=module.run)
         else:
             subparsers.add_parser(name, help=help_line)
+    _refuse_nothing(parser, arguments)
     options = parser.parse_args(arguments)
     if options.version:
         from aptnn_md._version import __version__
@@ -87,6 +99,17 @@ def _main(arguments: list[str]) -> int:
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
     with running(["aptnn-md", *arguments]):
         return _run(options)
+
+
+def _refuse_nothing(parser: argparse.ArgumentParser, arguments: Sequence[str]) -> None:
+    """An empty word is a variable of the shell that was not set, and no value of any option."""
+    for number, word in enumerate(arguments):
+        flag, sign, value = word.partition("=")
+        if not word.strip():
+            before = [other for other in arguments[:number] if other.startswith("--")]
+            parser.error(f"argument {before[-1] if before else number + 1}: found nothing")
+        if flag.startswith("--") and sign and not value.strip():
+            parser.error(f"argument {flag}: found nothing after =")
 
 
 def _run(options: argparse.Namespace) -> int:

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import argparse
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from aptnn_md.cli.json_output import json_text
 from aptnn_md.cli.model_options import add_label_options, add_model_options, model_of
+from aptnn_md.cli.settings_options import checked
 from aptnn_md.errors import InputError
+from aptnn_md.settings import NewPath
 
 if TYPE_CHECKING:
     from aptnn_md.training.evaluation import Evaluation
 
 HELP = """Compare a model's predictions with labels: component-wise RMSE and MAE over all labelled
-atoms, in e for APTs and Å² for PGTs, for each element and each irrep, beside the spread of the
+atoms, in e for APTs and Å² for PGTs, for each element and each irrep, next to the spread of the
 labels (the RMSE of a model that knows only each element's mean tensor) and RMSE/spread; and the
 residue of the acoustic sum rule. Irreps of APTs: 0e trace, 1e antisymmetric, 2e symmetric
 traceless; of PGTs: 1o of the trace and of the rest, 2o, 3o. With --json a
@@ -37,7 +39,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
     parser.add_argument(
         "--plot",
-        type=Path,
+        type=checked(NewPath),
         nargs="?",
         const=PARITY,
         metavar="FILE",
@@ -69,7 +71,7 @@ def run(arguments: argparse.Namespace) -> None:
         draw_parity(list(results.values()), arguments.plot, title)
     if arguments.json:
         figures = {target: result.as_dict() for target, result in results.items()}
-        print(json.dumps(figures if len(figures) > 1 else figures[targets[0]], indent=2))
+        print(json_text(figures if len(figures) > 1 else figures[targets[0]]))
     else:
         print("\n\n".join(table(result) for result in results.values()))
         if arguments.plot is not None:

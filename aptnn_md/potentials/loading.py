@@ -16,7 +16,7 @@ BUNDLED = ("water-mace",)
 """Potentials that come with the package."""
 
 _EXPECTED = (
-    f"{', '.join(map(repr, BUNDLED))}, a MACE model file, "
+    f"{', '.join(map(repr, BUNDLED))}, NAME.json of weights, a MACE model file, "
     "or package.module:callable, with keyword arguments as words key=value or in JSON"
 )
 
@@ -31,7 +31,8 @@ def load_potential(
     spec : one of
 
         * ``"water-mace"``, bundled: liquid water, RPBE-D3, for temperatures near 300 K;
-        * ``NAME.json``, a potential stored by :func:`aptnn_md.potentials.mace.write_potential`;
+        * ``NAME.json``, a potential stored by :func:`aptnn_md.potentials.stored.write_potential`:
+          weights and plain data, no code;
         * another file: a MACE model as ``mace_run_train`` writes it, run by mace-torch. Such a
           file is a pickle, and reading it runs what is in it: take it from those you trust;
         * ``module:callable`` or ``module:Class.method``, followed by keyword arguments if there
@@ -43,7 +44,7 @@ def load_potential(
     Raises
     ------
     InputError
-        Nothing has this name, or the file is not a model.
+        Nothing has this name, the file is not a model or a damaged one, or no such device.
     RunError
         mace-torch is needed and not installed, or the user's callable raised an error.
     """

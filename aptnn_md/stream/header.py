@@ -12,10 +12,11 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from aptnn_md.errors import InputError
+from aptnn_md.settings import check_settings
 from aptnn_md.targets import TARGETS
 
 FORMAT = "aptnn_md.stream"
-VERSION = 1
+VERSION = 2
 
 RATES = ("instantaneous", "difference")
 """What the rates of a frame may be; see :class:`StreamHeader`."""
@@ -167,16 +168,14 @@ class StreamHeader:
 
     @classmethod
     def from_attributes(cls, where: object, attributes: Mapping[str, Any]) -> StreamHeader:
-        """Header of the stream at ``where`` from its attributes; checks format and version."""
-        found = attributes.get("format")
-        if found != FORMAT:
-            raise InputError(where, "format", _shown(found), f"'{FORMAT}'")
-        version = attributes.get("version")
-        if not isinstance(version, int) or not 1 <= version <= VERSION:
-            from aptnn_md._version import __version__
+        """Header of the stream at ``where`` from its attributes.
 
-            expected = f"at most {VERSION}, the version aptnn_md {__version__} knows"
-            raise InputError(where, "format version", _shown(version), expected)
+        Raises
+        ------
+        InputError
+            Another format, a version that is not known, or a field that is not valid.
+        """
+        cls.check_format(where, attributes)
         known = {f.name for f in fields(cls)}
         fields_of_atoms = [name for name in known if name.startswith("atom_")]
         try:
@@ -188,9 +187,32 @@ class StreamHeader:
             for name in ("start_positions", "start_cell"):
                 values[name] = tuple(tuple(vector) for vector in values.get(name, ()))
             values["masses"] = {s: tuple(m) for s, m in values.get("masses", {}).items()}
-            return cls(**values)
-        except (KeyError, TypeError, AttributeError) as error:
+            header = cls(**values)
+            check_settings(header)
+        except InputError as error:
+            raise InputError(where, error.field, error.found, error.expected) from error
+        except (KeyError, TypeError, AttributeError, ValueError, OverflowError) as error:
             raise InputError(where, "attributes", error, "the fields of a stream") from error
+        return header
+
+    @staticmethod
+    def check_format(where: object, attributes: Mapping[str, Any]) -> None:
+        """Refuse attributes of another format, or of a version that is not known.
+
+        Raises
+        ------
+        InputError
+            They are.
+        """
+        found = attributes.get("format")
+        if found != FORMAT:
+            raise InputError(where, "format", _shown(found), f"'{FORMAT}'")
+        version = attributes.get("version")
+        if type(version) is not int or not 1 <= version <= VERSION:
+            from aptnn_md._version import __version__
+
+            expected = f"at most {VERSION}, the version aptnn_md {__version__} knows"
+            raise InputError(where, "format version", _shown(version), expected)
 
     def check_same_run(self, where: object, found: StreamHeader, here: str = "in this run") -> None:
         """Refuse to use the stream at ``where``, whose header is ``found``, together with this one,

@@ -14,7 +14,7 @@ import weakref
 from pathlib import Path
 
 from aptnn_md.errors import InputError
-from aptnn_md.stream.reader import read_header
+from aptnn_md.stream.contents import read_header
 
 _IDS: weakref.WeakKeyDictionary[object, str] = weakref.WeakKeyDictionary()
 

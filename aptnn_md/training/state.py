@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import io
-import pickle
-import zipfile
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -14,6 +12,7 @@ import torch
 
 from aptnn_md.errors import InputError
 from aptnn_md.files import write_output
+from aptnn_md.models.archive import file_content, read_archive
 from aptnn_md.prediction.model_file import model_path
 from aptnn_md.training.dataset import file_sha256
 from aptnn_md.training.settings import TrainingJob
@@ -99,11 +98,12 @@ class StateFile:
         return state["finished"], state["unfinished"]
 
     def _read(self) -> dict[str, Any]:
-        expected = f"a training state ({FORMAT}, version {VERSION}); remove it to begin anew"
+        expected = f"a training state ({FORMAT}, version {VERSION}); remove it to start again"
+        content = file_content(self.path, expected)
         try:
-            state = torch.load(self.path, map_location=self.device, weights_only=True)
-        except (RuntimeError, pickle.UnpicklingError, EOFError, zipfile.BadZipFile) as error:
-            found = "not a training state, or a damaged one"
+            state = read_archive(self.path, content, expected, device=self.device)
+        except InputError as error:
+            found = f"not a training state, or a damaged one: {error.found}"
             raise InputError(self.path, "training state", found, expected) from error
         if not isinstance(state, dict) or "job" not in state:
             raise InputError(self.path, "training state", "not a training state", expected)

@@ -1,6 +1,6 @@
-"""Infrared spectrum of liquid water, classical and quantum, beside experiment: figure and table.
+"""Infrared spectrum of liquid water, classical and quantum, with experiment: figure and table.
 
-The streams beside this file are all that is needed; it takes seconds.
+Needs only the streams next to this file; takes seconds.
 
     python figure.py --experiment bertie_lan_1996.csv --out figure.png
 """

@@ -89,7 +89,8 @@ def run_md(
     InputError
         Stream or checkpoint already exist, or belong to another run.
     RunError
-        The run cannot continue, e.g. full disk; stream and checkpoint on disk are whole.
+        The run cannot continue, e.g. a full disk or an error of the potential; it names the step.
+        Stream and checkpoint on disk are whole.
     """
     charge = charge_of(atoms)  # of frame and potential, which must agree
     if charge and calculator_charge(atoms.calc) is None:

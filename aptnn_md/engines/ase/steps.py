@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from ase.md.md import MolecularDynamics
 
-from aptnn_md.errors import InputError, RunError
+from aptnn_md.errors import InputError, RunError, exception_text
 from aptnn_md.progress import Progress
 from aptnn_md.signals import stop_requested
 from aptnn_md.structure_checks import check_structure
@@ -34,7 +34,7 @@ def run_steps(
     Raises
     ------
     RunError
-        The structure blew up.
+        The structure blew up, or potential or model raised an error of their own.
     """
     first_step = dynamics.nsteps
     with stop_requested() as stop, Progress(n_steps, title) as progress:
@@ -53,3 +53,13 @@ def run_steps(
                 where = f"step {dynamics.nsteps + 1}: the structure blew up"
                 raise RunError(f"{where}: {error}; a shorter time step may help") from error
             raise
+        except RunError as error:
+            if str(error).startswith("step "):
+                raise
+            raise RunError(f"step {dynamics.nsteps + 1}: {error}") from error
+        except OSError:
+            raise
+        except Exception as error:
+            # calculators of users may raise anything
+            text = exception_text(error)
+            raise RunError(f"step {dynamics.nsteps + 1}: {text}") from error

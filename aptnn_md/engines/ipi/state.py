@@ -111,9 +111,8 @@ def mobility(system: Any) -> Mobility | None:
     """
     beads, motion = system.beads, dynamics(system)
     n_atoms = int(beads.natoms)
-    coordinates = np.ones(3 * n_atoms)
-    coordinates[np.asarray(motion.fixatoms_dof, dtype=np.int64)] = 0.0
-    free = coordinates.reshape(n_atoms, 3)
+    free = np.ones((n_atoms, 3))
+    free.ravel()[np.asarray(motion.fixatoms_dof, dtype=np.int64)] = 0.0
     if free.all() and not motion.fixcom:
         return None
     fractions = None

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from aptnn_md.spectra.analysis.bands import Band, BandMeasure
+from aptnn_md.spectra.estimation.block_errors import jackknife
 from aptnn_md.spectra.estimation.paired import PairedBlocks
-from aptnn_md.spectra.estimation.power import jackknife
 
 
 @dataclass(frozen=True)

@@ -12,12 +12,8 @@ from scipy.ndimage import gaussian_filter1d
 from aptnn_md.arrays import FloatArray, IntArray
 from aptnn_md.errors import InputError
 from aptnn_md.spectra.analysis.experiment import ReferenceCurve
-from aptnn_md.spectra.estimation.power import (
-    HasBlocks,
-    PowerBlocks,
-    integration_weights,
-    jackknife,
-)
+from aptnn_md.spectra.estimation.block_errors import jackknife
+from aptnn_md.spectra.estimation.power import HasBlocks, PowerBlocks, integration_weights
 
 _SMOOTHING = 0.1
 _NOISY_COPIES = 100

@@ -76,7 +76,8 @@ def relative_error(
 class Monitor:
     """Tells whether the spectrum of a growing run is good enough.
 
-    Frames are read once, however often it is asked. Whatever a restart drops is dropped here.
+    Frames are read once, however often the spectrum is computed. What a restart drops is dropped
+    here.
 
     Parameters
     ----------

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import zarr
+from helpers.version_1 import as_version_1
 from matplotlib.image import imread
 
 from aptnn_md.errors import InputError
@@ -263,7 +264,7 @@ def test_frames_too_far_apart_for_hydrogen(tmp_path: Path) -> None:
 
 
 def test_no_number_in_a_stream(tmp_path: Path) -> None:
-    path = stream(tmp_path / "a")
+    path = as_version_1(stream(tmp_path / "a"))
     group = zarr.open_group(path, mode="r+")
     rates = np.asarray(group["dipole_rate/bead"][:])  # type: ignore[index]
     rates[1234, 1, 2] = np.nan
@@ -273,7 +274,7 @@ def test_no_number_in_a_stream(tmp_path: Path) -> None:
 
 
 def test_frames_out_of_order(tmp_path: Path) -> None:
-    path = stream(tmp_path / "a")
+    path = as_version_1(stream(tmp_path / "a"))
     group = zarr.open_group(path, mode="r+")
     steps = np.asarray(group["step"][:])  # type: ignore[index]
     steps[[100, 101]] = steps[[101, 100]]
@@ -299,7 +300,7 @@ def test_streams_without_enough_frames(tmp_path: Path) -> None:
 
 
 def test_times_that_do_not_fit_the_header(tmp_path: Path) -> None:
-    path = stream(tmp_path / "a")
+    path = as_version_1(stream(tmp_path / "a"))
     group = zarr.open_group(path, mode="r+")
     group["time"][700:] = np.asarray(group["time"][700:]) + 1.0  # type: ignore[index]
     with pytest.raises(InputError, match="time: found 3 fs after frame 699, expected 2 fs"):
