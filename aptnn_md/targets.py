@@ -25,6 +25,8 @@ from aptnn_md.tensors import (
     to_voigt,
 )
 
+_SUPERSCRIPTS = str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹", "0123456789")
+
 Tensors: TypeAlias = dict[str, FloatArray]
 """Name of a target -> its tensors, the last axes (n_atoms, *shape). A model puts the members of
 its committee in front, one for a single model; targets may have different numbers of members."""
@@ -69,6 +71,28 @@ class Target:
     residue: Callable[[FloatArray, float], FloatArray]
     parts: Callable[[FloatArray], dict[str, FloatArray]]
     label_names: tuple[str, ...] = ()
+
+    @property
+    def rate_powers(self) -> dict[str, int]:
+        """Units in ``rate_unit`` -> their powers: ``{"Å": 3, "fs": -1}`` for ``"Å³/fs"``.
+
+        Raises
+        ------
+        InputError
+            Something else than powers of e, Å and fs.
+        """
+        powers: dict[str, int] = {}
+        above, _, below = self.rate_unit.partition("/")
+        for part, sign in ((above, 1), (below, -1)):
+            for word in part.split():
+                name = word.rstrip("⁰¹²³⁴⁵⁶⁷⁸⁹")
+                power = word[len(name) :].translate(_SUPERSCRIPTS)
+                if name == "1":
+                    continue
+                if name not in ("e", "Å", "fs"):
+                    raise InputError(self.title, "rate_unit", self.rate_unit, "powers of e, Å, fs")
+                powers[name] = powers.get(name, 0) + sign * int(power or 1)
+        return powers
 
     @property
     def n_columns(self) -> int:

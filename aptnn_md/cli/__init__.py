@@ -86,6 +86,7 @@ def _main(arguments: list[str]) -> int:
             subparser.set_defaults(run=module.run)
         else:
             subparsers.add_parser(name, help=help_line)
+    _refuse_nothing(parser, arguments)
     options = parser.parse_args(arguments)
     if options.version:
         from aptnn_md._version import __version__
@@ -98,6 +99,17 @@ def _main(arguments: list[str]) -> int:
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
     with running(["aptnn-md", *arguments]):
         return _run(options)
+
+
+def _refuse_nothing(parser: argparse.ArgumentParser, arguments: Sequence[str]) -> None:
+    """An empty word is a variable of the shell that was not set, and no value of any option."""
+    for number, word in enumerate(arguments):
+        flag, sign, value = word.partition("=")
+        if not word.strip():
+            before = [other for other in arguments[:number] if other.startswith("--")]
+            parser.error(f"argument {before[-1] if before else number + 1}: found nothing")
+        if flag.startswith("--") and sign and not value.strip():
+            parser.error(f"argument {flag}: found nothing after =")
 
 
 def _run(options: argparse.Namespace) -> int:

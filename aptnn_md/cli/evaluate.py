@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING
 
 from aptnn_md.cli.json_output import json_text
 from aptnn_md.cli.model_options import add_label_options, add_model_options, model_of
+from aptnn_md.cli.settings_options import checked
 from aptnn_md.errors import InputError
+from aptnn_md.settings import NewPath
 
 if TYPE_CHECKING:
     from aptnn_md.training.evaluation import Evaluation
@@ -37,7 +39,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
     parser.add_argument(
         "--plot",
-        type=Path,
+        type=checked(NewPath),
         nargs="?",
         const=PARITY,
         metavar="FILE",

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 
 from aptnn_md.cli.convergence_options import add_convergence_options, convergence_monitor
 from aptnn_md.cli.next_spectra import print_next_spectra
-from aptnn_md.cli.settings_options import option_adder, settings_from
+from aptnn_md.cli.settings_options import checked, option_adder, settings_from
+from aptnn_md.settings import NewPath
 
 HELP = """\
 Run molecular dynamics with any ASE calculator, evaluate an APT network along the way, and write the
@@ -44,7 +44,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "and a model of polarizability gradients (water-apt,water-pgt) it streams polarizability "
         "rates, too (%(default)s)",
     )
-    add("--stream", required=True, metavar="DIR", help="stream to write")
+    add("--stream", type=checked(NewPath), required=True, metavar="DIR", help="stream to write")
     setting("picoseconds", "--ps", metavar="PS", help="length of the whole run, ps")
     setting(
         "equilibrate",
@@ -79,16 +79,27 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="write the velocities of all atoms, too, for their power spectrum (spectrum vdos)",
     )
-    add("--efield", type=float, nargs=3, metavar=("EX", "EY", "EZ"), help="electric field, V/Å")
+    add(
+        "--efield",
+        type=checked(float),
+        nargs=3,
+        metavar=("EX", "EY", "EZ"),
+        help="electric field, V/Å",
+    )
     add(
         "--total-charge",
-        type=float,
+        type=checked(float),
         metavar="E",
         help="of a structure that does not give its own, e (default 0)",
     )
     add("--device", default="cpu", help="where model and potential run (%(default)s)")
     setting("seed", help="of velocities and thermostat; default: a new one each time")
-    add("--checkpoint", metavar="FILE", help="default: STREAM with the suffix .checkpoint.npz")
+    add(
+        "--checkpoint",
+        type=checked(NewPath),
+        metavar="FILE",
+        help="default: STREAM with the suffix .checkpoint.npz",
+    )
     setting(
         "checkpoint_seconds",
         "--checkpoint-every",
@@ -122,7 +133,7 @@ def run(arguments: argparse.Namespace) -> int:
         device=arguments.device,
     )
     total_charge(atoms, arguments.total_charge)  # refuses a conflict before anything is written
-    stream = Path(arguments.stream)
+    stream = arguments.stream
     checkpoint = arguments.checkpoint or stream.with_suffix(".checkpoint.npz")
     summary = run_md(
         atoms,

@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING
 
+from aptnn_md.cli.settings_options import checked
+
 if TYPE_CHECKING:
     from aptnn_md.prediction.interface import TensorModel
 
@@ -19,7 +21,7 @@ def add_model_options(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--total-charge",
-        type=float,
+        type=checked(float),
         metavar="E",
         help="of frames that do not give their own, e (default 0)",
     )

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from aptnn_md.cli import spectrum_options
+from aptnn_md.cli.settings_options import checked
 from aptnn_md.errors import InputError
 from aptnn_md.normal_modes.broadening import DEFAULT_LINE, SHAPES
 from aptnn_md.provenance import command_line
@@ -88,19 +89,25 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     add(
         "--total-charge",
-        type=float,
+        type=checked(float),
         metavar="E",
         help="of a structure that does not give its own, e (default 0)",
     )
     add("--relax", action="store_true", help="relax to the energy minimum first, at constant cell")
     add(
         "--fmax",
-        type=float,
+        type=checked(float),
         default=1e-3,
         metavar="F",
         help="largest force of the minimum, eV/Å (%(default)s)",
     )
-    add("--delta", type=float, default=0.01, metavar="A", help="displacement, Å (%(default)s)")
+    add(
+        "--delta",
+        type=checked(float),
+        default=0.01,
+        metavar="A",
+        help="displacement, Å (%(default)s)",
+    )
     add(
         "--checkpoint",
         metavar="FILE",
@@ -111,7 +118,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--broadened", metavar="CSV", help="table of the broadened spectrum to write")
     add(
         "--width",
-        type=float,
+        type=checked(float),
         default=DEFAULT_LINE.width,
         metavar="CM",
         help="full width of the lines at half maximum, cm⁻¹ (%(default)s)",

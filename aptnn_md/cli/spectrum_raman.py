@@ -6,6 +6,7 @@ import argparse
 from typing import TYPE_CHECKING
 
 from aptnn_md.cli import spectrum_options, spectrum_output
+from aptnn_md.cli.settings_options import checked
 from aptnn_md.cli.spectrum_follow import followed
 from aptnn_md.errors import InputError
 from aptnn_md.provenance import command_line
@@ -46,7 +47,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--n-molecules",
-        type=float,
+        type=checked(float),
         default=_DEFAULT.n_molecules,
         metavar="N",
         help=f"divide by the number of molecules in the system (default: {_DEFAULT.n_molecules:g})",

@@ -225,9 +225,8 @@ def _by_structure(
     structures: Sequence[Atoms], graph: Graph, energies: FloatArray, gradients: FloatArray
 ) -> list[dict[str, Any]]:
     """Results from the energies of atoms and their gradients with respect to edge vectors."""
-    forces = np.zeros((graph.n_atoms, 3))
-    np.add.at(forces, graph.centres, gradients)
-    np.add.at(forces, graph.neighbours, -gradients)
+    forces = _sums(gradients, graph.centres, graph.n_atoms)
+    forces -= _sums(gradients, graph.neighbours, graph.n_atoms)
     ends = np.cumsum(graph.structure_sizes)
     edge_ends = np.searchsorted(graph.centres, ends)
     results = []
@@ -250,6 +249,13 @@ def _by_structure(
         results.append(result)
         first = last
     return results
+
+
+def _sums(vectors: FloatArray, owners: IntArray, n_atoms: int) -> FloatArray:
+    """Sums (n_atoms, 3) of the vectors (n, 3) that belong to each atom."""
+    # five times as fast as np.add.at
+    columns = [np.bincount(owners, weights=column, minlength=n_atoms) for column in vectors.T]
+    return np.stack(columns, axis=1)
 
 
 def build_network(

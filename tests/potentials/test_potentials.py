@@ -23,7 +23,7 @@ from aptnn_md.bundled import bundled_path
 from aptnn_md.errors import InputError, RunError
 from aptnn_md.models.archive import content_sha256
 from aptnn_md.potentials.loading import load_potential
-from aptnn_md.potentials.mace import MACEPotential, build_network
+from aptnn_md.potentials.mace import MACEPotential, _sums, build_network
 from aptnn_md.potentials.quiet_mace import quiet_mace
 from aptnn_md.potentials.stored import read_potential, write_potential
 
@@ -481,3 +481,12 @@ def test_foreign_weights_are_refused():
     del weights["interactions.0.linear.weight"]
     with pytest.raises(InputError, match=r"interactions\.0\.linear\.weight"):
         build_network("here", header["configuration"], weights)
+
+
+def test_forces_are_sums_over_the_edges_of_each_atom():
+    rng = np.random.default_rng(0)
+    vectors, owners = rng.normal(size=(400, 3)), rng.integers(0, 20, 400)
+    expected = np.zeros((25, 3))
+    np.add.at(expected, owners, vectors)
+    np.testing.assert_allclose(_sums(vectors, owners, 25), expected, rtol=0, atol=1e-13)
+    assert not _sums(np.zeros((0, 3)), owners[:0], 2).any()

@@ -21,6 +21,7 @@ All of them take besides
 ``dtype``          ``float32`` or ``float64``; default: of the model
 ``total_charge``   e, where the template gives none; APTs add up to it
 ``beads``          number of beads whose dipoles are followed (``bec``, ``field``)
+``no_stress``      ``True``: accept a cell that changes though the potential gives no stress
 =================  ===============================================================================
 
 An electric field changes with time in i-PI's driven dynamics (``eda-nve``, ``eda-nvt``) only, to
@@ -101,11 +102,17 @@ class PotentialDriver(EvaluatorDriver):
         pbc: bool = True,
         device: str = "cpu",
         dtype: str | None = None,
+        no_stress: bool = False,
         **keywords: Any,
     ) -> None:
         refuse_unknown(type(self).__name__, keywords)
         calculator = _potential(potential, device, dtype)
-        evaluator = Evaluator(_atoms(type(self).__name__, template), calculator, periodic=pbc)
+        evaluator = Evaluator(
+            _atoms(type(self).__name__, template),
+            calculator,
+            periodic=pbc,
+            no_stress=no_stress,
+        )
         super().__init__(evaluator, Answers(), **keywords)
 
 
@@ -125,6 +132,7 @@ class _TensorDriver(EvaluatorDriver):
         dtype: str | None = None,
         total_charge: float | None = None,
         beads: int = 1,
+        no_stress: bool = False,
         **keywords: Any,
     ) -> None:
         options: dict[str, Any] = {"device": device, "dtype": dtype, "total_charge": total_charge}
@@ -139,6 +147,7 @@ class _TensorDriver(EvaluatorDriver):
             loaded,
             periodic=pbc,
             targets=targets,
+            no_stress=no_stress,
         )
         name, sha256 = evaluator.model_name, evaluator.model_sha256
         super().__init__(evaluator, Answers(extras, efield, beads, name, sha256), **keywords)

@@ -32,7 +32,8 @@ from ipi.pes.dummy import Dummy_driver
 from aptnn_md.engines.ipi.attach import bind_with_streams
 from aptnn_md.engines.ipi.pes import refuse_unknown
 from aptnn_md.engines.ipi.remote_tensors import source_of
-from aptnn_md.engines.ipi.streaming import StreamSettings, SystemStream, one_stream_each
+from aptnn_md.engines.ipi.settings import StreamSettings, one_stream_each
+from aptnn_md.engines.ipi.streaming import SystemStream
 from aptnn_md.engines.ipi.version import require_ipi
 from aptnn_md.engines.ipi.watch import ForceWatch
 from aptnn_md.errors import InputError

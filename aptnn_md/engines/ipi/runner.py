@@ -16,7 +16,8 @@ from ipi.utils.softexit import softexit
 from aptnn_md.engines.ipi import state as ipi_state
 from aptnn_md.engines.ipi.attach import bind_with_streams
 from aptnn_md.engines.ipi.remote_tensors import source_of
-from aptnn_md.engines.ipi.streaming import StreamSettings, SystemStream, one_stream_each
+from aptnn_md.engines.ipi.settings import StreamSettings, one_stream_each
+from aptnn_md.engines.ipi.streaming import SystemStream
 from aptnn_md.engines.ipi.watch import ForceWatch
 from aptnn_md.errors import InputError, RunError
 from aptnn_md.prediction.loading import ModelSource, as_model

@@ -12,6 +12,7 @@ from ase import Atoms
 from aptnn_md.arrays import FloatArray
 from aptnn_md.errors import InputError
 from aptnn_md.labels.frame_labels import Labels
+from aptnn_md.settings import check_settings
 from aptnn_md.structures import charge_of
 
 DIPOLE_FIRST, DISPLACEMENT_FIRST = "dipole-first", "displacement-first"
@@ -46,6 +47,7 @@ class ImportOptions:
         if self.index_order not in (None, *ORDERS):
             found = repr(self.index_order)
             raise InputError("options", "--index-order", found, " or ".join(ORDERS))
+        check_settings(self, "options")
 
     @property
     def transpose(self) -> bool | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 import os
 from abc import ABC, abstractmethod
@@ -196,8 +197,21 @@ class StreamSignal(ABC, Generic[Spectrum, Options, Key]):
         self.header = reader.header
         self.labels, self._merge = _groups(reader.header.groups, options)
         self.plan = plan_spectrum(options, reader.spacing)
-        self._arrays = [self._array_of(run) for run in self.runs]
-        self.accumulator = self._begin()
+        self._accumulator: LagAccumulator[Key] | None = None
+
+    @property
+    def accumulator(self) -> LagAccumulator[Key]:
+        """What the frames read so far are added up in."""
+        # made when it is asked for: a subclass may set fields after this class's __init__
+        if self._accumulator is None:
+            self._accumulator = self._new_accumulator()
+            for run in self.runs:
+                self._accumulator.add_run(run.name)
+        return self._accumulator
+
+    @functools.cached_property
+    def _arrays(self) -> list[str]:
+        return [self._array_of(run) for run in self.runs]
 
     @abstractmethod
     def _array_of(self, run: StreamRun) -> str:
@@ -292,7 +306,7 @@ class StreamSignal(ABC, Generic[Spectrum, Options, Key]):
         ):
             # frames may have been dropped, and others be in their place
             self.runs = [StreamRun(run.reader.path, self.options.skip) for run in self.runs]
-            self.accumulator = self._begin()
+            self._accumulator = None
         before = sum(run.n_frames for run in self.runs)
         for index, (run, array) in enumerate(zip(self.runs, self._arrays, strict=True)):
             for piece in run.pieces(array, length):
@@ -304,12 +318,6 @@ class StreamSignal(ABC, Generic[Spectrum, Options, Key]):
         :func:`aptnn_md.spectra.sources.conditions.of_each_stream`."""
         found = [run.condition(field) for run in self.runs]
         return of_each_stream(field, given, found, mix=self.options.mix)
-
-    def _begin(self) -> LagAccumulator[Key]:
-        accumulator = self._new_accumulator()
-        for run in self.runs:
-            accumulator.add_run(run.name)
-        return accumulator
 
 
 def opened_runs(paths: Sequence[str | os.PathLike[str]], skip: float) -> list[StreamRun]:

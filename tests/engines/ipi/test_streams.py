@@ -22,8 +22,8 @@ from helpers.ipi_plugins import plugin, run_plain
 
 from aptnn_md.atoms.partition import parse_groups
 from aptnn_md.engines.ipi.runner import run_ipi
+from aptnn_md.engines.ipi.settings import StreamSettings
 from aptnn_md.engines.ipi.state import _numbers
-from aptnn_md.engines.ipi.streaming import StreamSettings
 from aptnn_md.engines.ipi.version import check_version
 from aptnn_md.errors import InputError, RunError
 from aptnn_md.spectra.convergence.monitor import Monitor
