@@ -12,7 +12,7 @@ import numpy as np
 
 from aptnn_md.arrays import AnyArray
 from aptnn_md.errors import InputError
-from aptnn_md.stream.header import UNITS, StreamHeader
+from aptnn_md.stream.header import StreamHeader, array_units
 from aptnn_md.stream.layout import layouts
 from aptnn_md.stream.reader import StreamReader
 from aptnn_md.targets import TARGETS
@@ -66,7 +66,7 @@ def open_stream(
         if name not in there:
             raise InputError(path, "variables", repr(name), f"of {', '.join(there)}")
         dimensions, values = _values(reader, name)
-        dataset[name] = (dimensions, values, {"units": UNITS[name]})
+        dataset[name] = (dimensions, values, {"units": array_units()[name]})
     used = {dimension for variable in dataset.data_vars.values() for dimension in variable.dims}
     unused = [
         name for name, (dimension, *_) in coordinates.items() if dimension not in {*used, "frame"}
@@ -88,8 +88,8 @@ def _coordinates(reader: StreamReader) -> dict[str, tuple[Any, ...]]:
     """Name -> dimension, values and attributes."""
     header = reader.header
     found: dict[str, tuple[Any, ...]] = {
-        "time": ("frame", reader.time, {"units": UNITS["time"]}),
-        "step": ("frame", reader.step, {"units": UNITS["step"]}),
+        "time": ("frame", reader.time, {"units": array_units()["time"]}),
+        "step": ("frame", reader.step, {"units": array_units()["step"]}),
         "estimator": ("estimator", list(header.estimators)),
         "group": ("group", list(header.groups)),
         "axis": ("axis", ["x", "y", "z"]),

@@ -25,7 +25,8 @@ _SAME = ("timestep", "stride", "rate", "estimators", "groups", "n_beads", "formu
 _SAME_IF_KNOWN = ("temperature", "volume")
 
 
-def _units() -> dict[str, str]:
+def array_units() -> dict[str, str]:
+    """Unit of each array that a stream may hold; those of added targets, too."""
     units = {
         "dipole_rate_beads": "e Å/fs",
         "extrapolation": "e",
@@ -37,10 +38,6 @@ def _units() -> dict[str, str]:
     for target in TARGETS.values():
         units |= dict.fromkeys((target.rate_name, f"{target.rate_name}_std"), target.rate_unit)
     return {"step": "1", "time": "fs"} | dict(sorted(units.items()))
-
-
-UNITS = _units()
-"""Unit of each array that a stream may hold."""
 
 
 @dataclass(frozen=True)
@@ -161,7 +158,7 @@ class StreamHeader:
             "format": FORMAT,
             "version": VERSION,
             "package_version": __version__,
-            "units": UNITS,
+            "units": array_units(),
             "index_order": _index_order(),
             **asdict(self),
         }
