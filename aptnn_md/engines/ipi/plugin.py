@@ -28,6 +28,7 @@ from typing import Any
 from ipi.engine.forcefields import FFDirect
 from ipi.engine.simulation import Simulation
 from ipi.pes.dummy import Dummy_driver
+from ipi.utils.softexit import softexit
 
 from aptnn_md.engines.ipi.attach import bind_with_streams
 from aptnn_md.engines.ipi.pes import refuse_unknown
@@ -156,7 +157,8 @@ def _attach_when_bound() -> None:
             ]
 
         bind_with_streams(self, functools.partial(original, self, read_only), make)
-        ForceWatch(self).start()
+        watch = ForceWatch(self).start()
+        softexit.register_function(watch.stop)
 
     bind.looks_for_streams = True  # type: ignore[attr-defined]
     Simulation.bind = bind
