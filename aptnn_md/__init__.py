@@ -1,6 +1,6 @@
 """Infrared spectra from machine-learned molecular dynamics.
 
-A network that knows the atomic polar tensors Pᵢ = ∂M/∂rᵢ runs beside any ML potential; the run
+A network that knows the atomic polar tensors Pᵢ = ∂M/∂rᵢ runs alongside any ML potential; the run
 writes down only Ṁ(t) = Σᵢ Pᵢ·vᵢ, and that thin stream becomes an infrared spectrum with absolute
 intensities and error bars. Units and index conventions: :mod:`aptnn_md.units`.
 """
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
         write_raman,
         write_table,
     )
-    from aptnn_md.stream import StreamHeader, StreamReader, StreamWriter
+    from aptnn_md.stream import StreamHeader, StreamReader, StreamWriter, open_stream
 
 _MODULE_OF = {
     "APTCalculator": "aptnn_md.engines.ase.calculator",
@@ -57,6 +57,7 @@ _MODULE_OF = {
     "cross_sections": "aptnn_md.spectra",
     "find_bands": "aptnn_md.spectra",
     "infrared_spectrum": "aptnn_md.spectra",
+    "open_stream": "aptnn_md.stream",
     "raman_of_streams": "aptnn_md.spectra",
     "raman_spectrum": "aptnn_md.spectra",
     "read_reference": "aptnn_md.spectra",
@@ -89,6 +90,7 @@ __all__ = [
     "cross_sections",
     "find_bands",
     "infrared_spectrum",
+    "open_stream",
     "raman_of_streams",
     "raman_spectrum",
     "read_reference",

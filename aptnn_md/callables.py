@@ -1,4 +1,14 @@
-"""Objects by name: ``package.module:callable``, then keyword arguments in JSON if there are any."""
+"""Objects by name: ``package.module:callable``, then keyword arguments if there are any.
+
+Keyword arguments are words ``key=value`` with blanks between, or one JSON object:
+
+    ase.calculators.lj:LennardJones sigma=3.4 epsilon=0.01
+    ase.calculators.lj:LennardJones {"sigma": 3.4, "epsilon": 0.01}
+
+A value of the first form is JSON where it can be (``3.4``, ``true``, ``[1,2]``), ``True``,
+``False`` or ``None``, and otherwise a text; quotes hold blanks together. i-PI's ``<parameters>``
+keep this form as it is, but for commas, for which ``;`` stands in brackets: ``k_points=[2;2;2]``.
+"""
 
 from __future__ import annotations
 
@@ -8,22 +18,26 @@ import inspect
 import json
 import os
 import re
+import shlex
 import sys
 from collections.abc import Callable, Iterator
 from typing import Any
 
 from aptnn_md.errors import InputError, RunError
 
+_WORD = r"[A-Za-z_]\w*=(?:\"[^\"]*\"|'[^']*'|[^\s\"'])*"
 _CALLABLE = re.compile(
-    r"(?P<module>[A-Za-z_][\w.]*):(?P<name>[A-Za-z_]\w*(\.[A-Za-z_]\w*)*)\s*(?P<json>\{.*\})?\s*",
+    r"(?P<module>[A-Za-z_][\w.]*):(?P<name>[A-Za-z_]\w*(\.[A-Za-z_]\w*)*)"
+    rf"(?P<keywords>\s*\{{.*\}}|(?:\s+{_WORD})+)?\s*",
     re.DOTALL,
 )
+_CONSTANTS = {"True": True, "False": False, "None": None}
 
 _UNEXPECTED = re.compile(r"unexpected keyword argument '(?P<name>\w+)'")
 
 
 def is_callable_name(text: str) -> bool:
-    """Whether ``text`` has the form ``package.module:callable {...}``."""
+    """Whether ``text`` has the form ``package.module:callable ...``; see the module."""
     return _CALLABLE.fullmatch(text) is not None
 
 
@@ -37,7 +51,7 @@ def call_by_name(kind: str, text: str, expected: str) -> Any:
     ----------
     kind : what it is to be, for messages, e.g. ``"potential"``
     text : ``package.module:callable``, where the callable may be an attribute of a class
-        (``module:Class.method``), followed by keyword arguments in JSON if there are any
+        (``module:Class.method``), followed by keyword arguments if there are any
     expected : for messages, the texts that would do
 
     Raises
@@ -51,7 +65,7 @@ def call_by_name(kind: str, text: str, expected: str) -> Any:
     if match is None:
         raise InputError(kind, "name", repr(text), expected)
     where = f"{kind} {text}"
-    keywords = json_object(where, match["json"])
+    keywords = keyword_arguments(where, match["keywords"])
     with working_directory_importable():
         maker = _resolved(where, match["module"], match["name"], expected)
         _check_keywords(where, maker, keywords, match["name"])
@@ -83,21 +97,38 @@ def working_directory_importable() -> Iterator[None]:
             sys.path.remove(directory)
 
 
-def json_object(where: str, text: str | None) -> dict[str, Any]:
-    """Keyword arguments from JSON text; none where there is no text.
+def keyword_arguments(where: str, text: str | None) -> dict[str, Any]:
+    """Keyword arguments from words ``key=value`` or a JSON object; none where there is no text.
 
     Raises
     ------
     InputError
-        It is not a JSON object.
+        It is neither.
     """
+    expected = 'words key=value with blanks between, or a JSON object {"key": value, ...}'
+    text = (text or "").strip()
     try:
-        keywords = json.loads(text) if text else {}
+        if text.startswith(("{", "[")):
+            keywords = json.loads(text)
+            if not isinstance(keywords, dict):
+                raise InputError(where, "keyword arguments", type(keywords).__name__, expected)
+            return keywords
+        pairs = [word.partition("=") for word in shlex.split(text)]
     except ValueError as error:
-        raise InputError(where, "keyword arguments", error, "a JSON object") from error
-    if not isinstance(keywords, dict):
-        raise InputError(where, "keyword arguments", type(keywords).__name__, "a JSON object")
-    return keywords
+        raise InputError(where, "keyword arguments", error, expected) from error
+    if wrong := [key + equals for key, equals, _ in pairs if not (key.isidentifier() and equals)]:
+        raise InputError(where, "keyword arguments", repr(wrong[0]), expected)
+    return {key: _value(value) for key, _, value in pairs}
+
+
+def _value(text: str) -> Any:
+    """What a word stands for."""
+    if text in _CONSTANTS:
+        return _CONSTANTS[text]
+    for candidate in (text, text.replace(";", ",")) if text[:1] in "[{" else (text,):
+        with contextlib.suppress(ValueError):
+            return json.loads(candidate)
+    return text
 
 
 def _resolved(where: str, module: str, name: str, expected: str) -> Callable[..., Any]:

@@ -32,7 +32,7 @@ _RESOLUTION_TIMES_LENGTH = 150.0
 
 @dataclass(frozen=True)
 class DemoFiles:
-    """Where the demo puts things.
+    """The files of the demo.
 
     Attributes
     ----------

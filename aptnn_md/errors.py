@@ -6,6 +6,9 @@ The command line prints it without a traceback.
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
+
 
 class InputError(ValueError):
     """What the user gave cannot be used; the command line ends with exit code 2.
@@ -24,3 +27,30 @@ class InputError(ValueError):
 
 class RunError(RuntimeError):
     """A run could not go on; the command line ends with exit code 1."""
+
+
+@contextlib.contextmanager
+def raised_by(who: str) -> Iterator[None]:
+    """Show an exception of a user's own code, ``who``, by its type and message.
+
+    Errors of ours and ``NotImplementedError``, by which a calculator says what it does not know,
+    pass through.
+
+    Raises
+    ------
+    RunError
+        Anything else was raised inside; it is the cause.
+    """
+    try:
+        yield
+    except (InputError, RunError, NotImplementedError):
+        raise
+    except Exception as error:
+        # code that is not ours may raise anything
+        raise RunError(f"{who} raised {exception_text(error)}") from error
+
+
+def exception_text(error: BaseException) -> str:
+    """Type and message of an exception in one line."""
+    message = " ".join(str(error).split())[:300]
+    return f"{type(error).__name__}: {message}" if message else type(error).__name__

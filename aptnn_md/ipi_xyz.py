@@ -11,17 +11,18 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
-from ase import Atoms, units
+from ase import Atoms
 from ase.geometry import cellpar_to_cell
 
 from aptnn_md.arrays import FloatArray
+from aptnn_md.atomic_units import IPI
 from aptnn_md.errors import InputError
 
 LENGTHS: Mapping[str, float] = {
     "angstrom": 1.0,
     "ase": 1.0,
-    "atomic_unit": float(units.Bohr),
-    "automatic": float(units.Bohr),
+    "atomic_unit": IPI.bohr,
+    "automatic": IPI.bohr,
     "nanometer": 10.0,
 }
 """i-PI's names of units of length, Å."""

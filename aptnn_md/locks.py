@@ -42,7 +42,7 @@ class DirectoryLock:
     Parameters
     ----------
     path : directory, which must exist
-    what, other : what it is and who else may write it, for the message
+    what, other, expected : what it is, who else may write it, and the way out, for the message
 
     Raises
     ------
@@ -52,12 +52,18 @@ class DirectoryLock:
         The directory cannot be opened.
     """
 
-    def __init__(self, path: Path, what: str = "stream", other: str = "another writer") -> None:
+    def __init__(
+        self,
+        path: Path,
+        what: str = "stream",
+        other: str = "another writer",
+        expected: str = "none",
+    ) -> None:
         self._descriptor: int | None = os.open(path, os.O_RDONLY)
         _held.add(self)
         if not self._acquired():
             self.release()
-            raise InputError(path, what, f"{other} at work", "none")
+            raise InputError(path, what, f"{other} at work", expected)
 
     def release(self) -> None:
         """Let others write; nothing happens the second time."""

@@ -25,7 +25,17 @@ from contextlib import suppress
 from dataclasses import MISSING, dataclass, fields
 from pathlib import Path
 from types import MappingProxyType, NoneType, UnionType
-from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
+from typing import (
+    Annotated,
+    Any,
+    Literal,
+    TypeAlias,
+    TypeVar,
+    Union,
+    get_args,
+    get_origin,
+    get_type_hints,
+)
 
 from aptnn_md.errors import InputError
 
@@ -37,13 +47,17 @@ _WORDS |= {Path: "a file name", NoneType: "nothing", dict: "a table", tuple: "a 
 
 @dataclass(frozen=True)
 class Range:
-    """Limits of a number; infinity is refused unless ``infinite`` is set, NaN always."""
+    """Limits of a number; infinity is refused unless ``infinite`` is set, NaN always.
+
+    ``words`` say what is expected where they do it better than type and limits.
+    """
 
     at_least: float | None = None
     more_than: float | None = None
     at_most: float | None = None
     less_than: float | None = None
     infinite: bool = False
+    words: str = ""
 
     def __contains__(self, value: float) -> bool:
         tests: tuple[tuple[Callable[[Any, Any], bool], float | None], ...] = (
@@ -57,6 +71,51 @@ class Range:
     def __str__(self) -> str:
         limits = [(f.name.replace("_", " "), getattr(self, f.name)) for f in fields(self)[:4]]
         return ", ".join(f"{name} {limit:g}" for name, limit in limits if limit is not None)
+
+
+@dataclass(frozen=True)
+class NewName:
+    """Of a path that is written: it has a last part, which ``.``, ``..`` and ``/`` have not."""
+
+    def __contains__(self, path: Path) -> bool:
+        return path.name not in ("", "..")
+
+    def __str__(self) -> str:
+        return "not . or / or .."
+
+
+@dataclass(frozen=True)
+class NotEmpty:
+    """Of a text or a list: something is in it."""
+
+    def __contains__(self, value: Any) -> bool:
+        return bool(value.strip() if isinstance(value, str) else value)
+
+    def __str__(self) -> str:
+        return "not empty"
+
+
+NewPath: TypeAlias = Annotated[Path, NewName()]
+"""A file or directory to write."""
+
+Text: TypeAlias = Annotated[str, NotEmpty()]
+"""A text that is not empty."""
+
+Positive: TypeAlias = Annotated[float, Range(more_than=0.0, words="a positive number")]
+"""A positive finite number."""
+
+AtLeastZero: TypeAlias = Annotated[float, Range(at_least=0.0, words="a number, zero or more")]
+"""A finite number, zero or more."""
+
+Count: TypeAlias = Annotated[
+    int, Range(at_least=1, less_than=2**31, words="a whole number from 1 to 2^31 - 1")
+]
+"""A whole number, one or more."""
+
+Seed: TypeAlias = Annotated[
+    int, Range(at_least=0, less_than=2**63, words="a whole number, zero or more, below 2^63")
+]
+"""Of a random number generator."""
 
 
 def check_settings(settings: Any, where: str = "") -> None:
@@ -74,11 +133,25 @@ def check_settings(settings: Any, where: str = "") -> None:
     for field in fields(settings):
         value, kind = getattr(settings, field.name), hints[field.name]
         try:
-            fitting = _fit(value, kind)
+            checked = _fit(value, kind)
         except (TypeError, ValueError, OverflowError) as error:
             name = where or type(settings).__name__
             raise InputError(name, field.name, repr(value), _words(kind)) from error
-        object.__setattr__(settings, field.name, fitting)
+        object.__setattr__(settings, field.name, checked)
+
+
+def fitting(value: Any, kind: Any, where: object, name: str) -> Any:
+    """One value as an annotation has it, for what is no field of a dataclass.
+
+    Raises
+    ------
+    InputError
+        A value of another type or out of its range.
+    """
+    try:
+        return _fit(value, kind)
+    except (TypeError, ValueError, OverflowError) as error:
+        raise InputError(where, name, repr(value), _words(kind)) from error
 
 
 def settings_from(
@@ -121,7 +194,8 @@ def _fit(value: Any, kind: Any, infinite: bool = False) -> Any:
     if origin is Annotated:
         ranges = [note for note in arguments[1:] if isinstance(note, Range)]
         value = _fit(value, arguments[0], any(limits.infinite for limits in ranges))
-        if value is not None and not all(value in limits for limits in ranges):
+        others = [note for note in arguments[1:] if isinstance(note, NewName | NotEmpty)]
+        if value is not None and not all(value in note for note in (*ranges, *others)):
             raise ValueError
         return value
     if origin in (Union, UnionType):
@@ -137,8 +211,9 @@ def _fit(value: Any, kind: Any, infinite: bool = False) -> Any:
         return number
     if kind is Path and isinstance(value, str | os.PathLike) and os.fspath(value):
         return Path(value)
-    if origin is tuple and isinstance(value, Sequence) and not isinstance(value, str):
-        kinds = arguments[:1] * len(value) if arguments[1:] == (...,) else arguments
+    if origin in (tuple, Sequence) and isinstance(value, Sequence) and not isinstance(value, str):
+        alike = origin is Sequence or arguments[1:] == (...,)
+        kinds = arguments[:1] * len(value) if alike else arguments
         return tuple(_fit(item, item_kind) for item, item_kind in zip(value, kinds, strict=True))
     if origin in (Mapping, dict) and isinstance(value, Mapping):
         return {_fit(k, arguments[0]): _fit(item, arguments[1]) for k, item in value.items()}
@@ -151,10 +226,11 @@ def _words(kind: Any) -> str:
     """What an annotation asks for, in words."""
     origin, arguments = get_origin(kind), get_args(kind)
     if origin is Annotated:
-        return ", ".join([_words(arguments[0]), *map(str, arguments[1:])])
+        spoken = [note.words for note in arguments[1:] if isinstance(note, Range) and note.words]
+        return spoken[0] if spoken else ", ".join([_words(arguments[0]), *map(str, arguments[1:])])
     if origin in (Union, UnionType):
         return " or ".join(_words(option) for option in arguments if option is not NoneType)
     if origin is Literal:
         return f"one of {', '.join(map(str, arguments))}"
-    plain = dict if origin is Mapping else origin or kind
+    plain = {Mapping: dict, Sequence: tuple}.get(origin, origin or kind)
     return _WORDS.get(plain, getattr(plain, "__name__", str(plain)))

@@ -62,7 +62,11 @@ def _check_cell(name: str, n_atoms: int, cell_bytes: bytes, pbc: tuple[bool, boo
         raise InputError(name, "cell", found, expected)
     full = cell.copy()
     full[~periodic] = 0.0
-    reduced = np.array(minkowski_reduce(complete_cell(full), pbc)[0])[periodic]
+    try:
+        reduced = np.array(minkowski_reduce(complete_cell(full), pbc)[0])[periodic]
+    except (OverflowError, RuntimeError) as error:  # of ASE: vectors 10¹⁸ times as long as others
+        expected = "cell vectors of comparable lengths"
+        raise InputError(name, "cell", found, expected) from error
     shortest = float(np.linalg.norm(reduced, axis=1).min())
     if shortest < SHORTEST_LATTICE_VECTOR:
         expected = f"images of an atom at least {SHORTEST_LATTICE_VECTOR} Å away from it"

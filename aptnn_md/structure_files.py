@@ -23,6 +23,7 @@ from ase.utils import string2index
 from aptnn_md.arrays import FloatArray
 from aptnn_md.errors import InputError
 from aptnn_md.ipi_xyz import IpiComment, apply_comment, parse_comment
+from aptnn_md.names import split_suffix
 from aptnn_md.progress import log
 from aptnn_md.structure_checks import check_structure
 from aptnn_md.structure_columns import ISOTOPE_MASSES, take_over
@@ -118,11 +119,9 @@ def _forget_unit(atoms: Atoms) -> None:
 
 def _split(name: str, index: int | slice) -> tuple[str, int | slice]:
     """ASE's ``file@index``."""
-    base, at, text = name.rpartition("@")
-    if not at or not Path(base).exists():
-        return name, index
+    base, text = split_suffix(name)
     try:
-        chosen = string2index(text)
+        chosen = string2index(text) if text else ""
     except ValueError:
         return name, index
     return (name, index) if isinstance(chosen, str) else (base, chosen)

@@ -14,7 +14,7 @@ to be transposed is turned; where it cannot tell, the log says how the labels we
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -25,18 +25,6 @@ from aptnn_md.errors import InputError
 from aptnn_md.progress import log
 from aptnn_md.targets import TARGETS
 from aptnn_md.tensors import fitting_dipole, rotational_sum
-
-NAMES: Mapping[str, frozenset[str]] = {
-    "apt": frozenset(
-        [
-            *("apt", "apts", "atomicpolartensor", "atomicpolartensors"),
-            *("bec", "becs", "borncharge", "borncharges", "zstar"),
-            *("borneffectivecharge", "borneffectivecharges"),
-        ]
-    ),
-    "pgt": frozenset(["pgt", "pgts", "polarizabilitygradient", "polarizabilitygradients"]),
-}
-"""Names of labels, in lower case and without anything but letters."""
 
 _PREFIX = re.compile(r"^(ref|reference|dft|target|true|label)(?=[^a-z])", re.IGNORECASE)
 _SMALL = 0.1
@@ -84,7 +72,8 @@ def labels_in(
     ----------
     atoms : the structure
     target : name of a target, e.g. ``"apt"``
-    key : name under which they stand; None: any of :data:`NAMES`
+    key : name under which they stand; None: any of the target's names,
+        :attr:`aptnn_md.targets.Target.label_names` among them
     where : file and frame, for messages
 
     Returns
@@ -100,7 +89,8 @@ def labels_in(
     if key is not None:
         names = [key] if key in entries else []
     else:
-        names = [name for name in entries if _canonical(name) in NAMES[target]]
+        known = _canonical_names(target)
+        names = [name for name in entries if _canonical(name) in known]
         names.sort(key=lambda name: name != target)
     if not names:
         return None
@@ -207,6 +197,12 @@ def _entries(atoms: Atoms) -> dict[str, object]:
     return {**atoms.info, **results, **arrays}
 
 
+def _canonical_names(target: str) -> set[str]:
+    """Names of a target's labels, in lower case and without anything but letters."""
+    known = TARGETS[target]
+    return {_canonical(name) for name in (known.name, known.ase_name, *known.label_names)}
+
+
 def _canonical(name: object) -> str:
     return re.sub("[^a-z]", "", _PREFIX.sub("", str(name)).lower())
 
@@ -217,7 +213,7 @@ def _tensors(where: str, name: str, values: object, target: str, n_atoms: int) -
     try:
         array = np.asarray(values, dtype=np.float64)
     except (TypeError, ValueError):
-        raise InputError(where, name, "no numbers", columns) from None
+        raise InputError(where, name, "values that are not numbers", columns) from None
     if array.size != np.prod(shape) or (array.ndim > 1 and array.shape[0] not in (n_atoms, 1)):
         raise InputError(where, name, f"shape {array.shape}", columns)
     return array.reshape(shape)

@@ -156,7 +156,8 @@ class Mobility:
     Attributes
     ----------
     projectors : (n_atoms, 3, 3), onto the directions in which each atom can move
-    mass_fractions : (n_atoms,), of the whole, where the centre of mass is held; else None
+    mass_fractions : (n_atoms, 3), of what moves in each direction, where its centre of mass is
+        held; else None
     n_coupled : degrees of freedom that constraints between atoms take, such as rigid bonds
     unaccounted : names of constraints because of which velocities of atoms are not independent
         of each other, or of which nothing is known
@@ -196,7 +197,7 @@ class Mobility:
         if held and not np.allclose(projectors, np.eye(3)):
             unaccounted.append("FixCom with fixed atoms")
         masses = np.asarray(atoms.get_masses(), dtype=np.float64)
-        fractions = masses / masses.sum() if held else None
+        fractions = np.tile(masses[:, None] / masses.sum(), 3) if held else None
         return cls(projectors, fractions, n_coupled, tuple(dict.fromkeys(unaccounted)))
 
     @property
@@ -216,25 +217,25 @@ class Mobility:
     @property
     def degrees_of_freedom(self) -> float:
         """Of the whole structure: what carries its temperature."""
-        centre = 0 if self.mass_fractions is None else 3
-        return float(self.atoms.sum()) - self.n_coupled - centre
+        centre = 0 if self.mass_fractions is None else self.mass_fractions.any(axis=0).sum()
+        return float(self.atoms.sum()) - self.n_coupled - float(centre)
 
     def restrict(self, apt: FloatArray) -> FloatArray:
         """Tensors that act on velocities of free atoms as ``apt`` on those that there are.
 
         With them Σᵢ |Pᵢ|²/mᵢ is the strength of what can move: directions that are fixed are taken
-        out, and with the centre of mass held Pᵢ − (mᵢ/M) Σⱼ Pⱼ takes the place of Pᵢ, which is
-        the same where Σⱼ Pⱼ = 0.
+        out, and with the centre of mass of the rest held Pᵢ − (mᵢ/M) Σⱼ Pⱼ takes the place of Pᵢ,
+        which is the same where Σⱼ Pⱼ = 0. Of a ring polymer the centroid is held, so there the sum
+        is the mean of those of the beads.
 
         Parameters
         ----------
-        apt : (..., n_atoms, 3, 3), e; row = dipole, column = displacement
+        apt : (n_beads, n_atoms, 3, 3), e; row = dipole, column = displacement
         """
-        if self.mass_fractions is not None:
-            total = apt.sum(axis=-3, keepdims=True)
-            relative: FloatArray = apt - self.mass_fractions[:, None, None] * total
-            return relative
         restricted: FloatArray = apt @ self.projectors
+        if self.mass_fractions is not None:
+            total = restricted.sum(axis=-3, keepdims=True).mean(axis=0, keepdims=True)
+            restricted = restricted - self.mass_fractions[:, None, :] * total
         return restricted
 
     def summary(self) -> str:

@@ -25,6 +25,8 @@ from aptnn_md.tensors import (
     to_voigt,
 )
 
+_SUPERSCRIPTS = str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹", "0123456789")
+
 Tensors: TypeAlias = dict[str, FloatArray]
 """Name of a target -> its tensors, the last axes (n_atoms, *shape). A model puts the members of
 its committee in front, one for a single model; targets may have different numbers of members."""
@@ -51,6 +53,7 @@ class Target:
     project : tensors (n_atoms, *shape) and the total charge, e -> those that obey the sum rule
     residue : the same arguments -> what is left over in the sum over atoms, (*shape)
     parts : tensors (..., *shape) -> irreducible parts, each (..., *shape); their sum is the tensor
+    label_names : other names of labels in files; case, and what is no letter, do not matter
     """
 
     name: str
@@ -67,6 +70,29 @@ class Target:
     project: Callable[[FloatArray, float], FloatArray]
     residue: Callable[[FloatArray, float], FloatArray]
     parts: Callable[[FloatArray], dict[str, FloatArray]]
+    label_names: tuple[str, ...] = ()
+
+    @property
+    def rate_powers(self) -> dict[str, int]:
+        """Units in ``rate_unit`` -> their powers: ``{"Å": 3, "fs": -1}`` for ``"Å³/fs"``.
+
+        Raises
+        ------
+        InputError
+            Something else than powers of e, Å and fs.
+        """
+        powers: dict[str, int] = {}
+        above, _, below = self.rate_unit.partition("/")
+        for part, sign in ((above, 1), (below, -1)):
+            for word in part.split():
+                name = word.rstrip("⁰¹²³⁴⁵⁶⁷⁸⁹")
+                power = word[len(name) :].translate(_SUPERSCRIPTS)
+                if name == "1":
+                    continue
+                if name not in ("e", "Å", "fs"):
+                    raise InputError(self.title, "rate_unit", self.rate_unit, "powers of e, Å, fs")
+                powers[name] = powers.get(name, 0) + sign * int(power or 1)
+        return powers
 
     @property
     def n_columns(self) -> int:
@@ -120,6 +146,10 @@ APT = Target(
     project=project_total_charge,
     residue=_acoustic_residue,
     parts=irreducible_parts,
+    label_names=(
+        *("apts", "atomic_polar_tensor", "atomic_polar_tensors", "born_effective_charge"),
+        *("born_charge", "born_charges", "bec", "becs", "zstar"),
+    ),
 )
 """Atomic polar tensor ``apt[i, α, β] = ∂M_α/∂r_iβ``; Σᵢ Pᵢ = Q·1."""
 
@@ -138,6 +168,7 @@ PGT = Target(
     project=lambda pgt, total_charge: project_translation(pgt),
     residue=_sum_residue,
     parts=gradient_parts,
+    label_names=("pgts", "polarizability_gradient"),
 )
 """Polarizability gradient tensor ``pgt[i, α, β, γ] = ∂a_αβ/∂r_iγ``; Σᵢ pgt[i] = 0."""
 

@@ -7,7 +7,8 @@ In i-PI's input::
     </ffdirect>
 
 or as a client: ``i-pi-py_driver -m custom -P aptnn_md_bec.py
--o model=water-apt,potential=water-mace,template=start.xyz``
+-o model=water-apt,potential=water-mace,template=start.xyz``. Keyword arguments are words with
+blanks between: ``potential: module:callable key=value key=value``.
 """
 
 from aptnn_md.engines.ipi.pes import DrivenDriver

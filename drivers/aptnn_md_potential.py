@@ -5,7 +5,12 @@ In i-PI's input::
     <ffdirect name='potential'><pes>custom</pes><pes_path>aptnn_md_potential.py</pes_path>
       <parameters>{potential: water-mace, template: start.xyz}</parameters></ffdirect>
 
-or as a client: ``i-pi-py_driver -m custom -P aptnn_md_potential.py
+Any ASE calculator is a potential, with its keyword arguments as words with blanks between, because
+commas end a value in i-PI::
+
+      {potential: ase.calculators.lj:LennardJones sigma=3.4 epsilon=0.01, template: start.xyz}
+
+Or as a client: ``i-pi-py_driver -m custom -P aptnn_md_potential.py
 -o potential=water-mace,template=start.xyz``
 """
 

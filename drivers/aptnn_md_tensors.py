@@ -7,6 +7,7 @@ In i-PI's input::
 
 or as a client: ``i-pi-py_driver -m custom -P aptnn_md_tensors.py
 -o model=water-apt,template=start.xyz``; with ``model: water-apt;water-pgt`` it sends both.
+``model: module:callable key=value key=value`` is a model by the name of what makes it.
 """
 
 from aptnn_md.engines.ipi.pes import TensorDriver

@@ -45,7 +45,7 @@ SPECTRA_FLOORS: tuple[tuple[str, ...], ...] = (
 
 FOUNDATION = {
     "_version", "arrays", "atomic_units", "bundled", "callables", "errors", "files", "ipi_xyz",
-    "locks", "progress", "provenance", "settings", "signals", "structure_checks",
+    "locks", "names", "progress", "provenance", "settings", "signals", "structure_checks",
     "structure_columns",
     "structure_files", "structure_labels", "structures", "targets", "tensors", "units",
 }  # fmt: skip
@@ -211,5 +211,5 @@ def test_every_room_has_tests() -> None:
         assert any(list(place.glob("**/test_*.py")) for place in places), f"tests/{name}: no tests"
     for path in TESTS.rglob("test_*.py"):
         folder = path.relative_to(TESTS).parts[0]
-        known = {*FLOOR_OF, "integration", "benchmarks", "examples"}
+        known = {*FLOOR_OF, "integration", "benchmarks", "examples", "attacks"}
         assert path.parent == TESTS or folder in known, f"{path}: the package has no room {folder}"

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from aptnn_md.callables import call_by_name, is_callable_name, json_object
+from aptnn_md.callables import call_by_name, is_callable_name, keyword_arguments
 from aptnn_md.errors import InputError, RunError
 
 MODULE = """
@@ -97,10 +97,41 @@ def test_what_is_not_there(module: str, tmp_path: Path) -> None:
 
 def test_texts() -> None:
     assert is_callable_name('a.b:C.d {"x": 1}')
+    assert is_callable_name("a.b:C.d x=1 y='two words' z=[1,2]")
+    assert not is_callable_name("a.b:C.d x")
+    assert not is_callable_name("a.b:C.d x=1 2")
     assert not is_callable_name("a.b:C.")
     assert not is_callable_name("model.pt")
-    assert json_object("here", None) == {}
-    with pytest.raises(InputError, match="found list, expected a JSON object"):
-        json_object("here", "[1]")
-    with pytest.raises(InputError, match="expected a JSON object"):
-        json_object("here", "{1}")
+    assert keyword_arguments("here", None) == {}
+    with pytest.raises(InputError, match="found list, expected words key=value"):
+        keyword_arguments("here", "[1]")
+    with pytest.raises(InputError, match="or a JSON object"):
+        keyword_arguments("here", "{1}")
+
+
+def test_words_are_keyword_arguments() -> None:
+    text = "number=3.4 whole=2 on=True off=false none=None list=[1,2] inner=[[1;2];[3;4]] name=pbe0"
+    assert keyword_arguments("here", text) == {
+        **{"number": 3.4, "whole": 2, "on": True, "off": False, "none": None},
+        **{"list": [1, 2], "inner": [[1, 2], [3, 4]], "name": "pbe0"},
+    }
+    text = """file='a b;c.pt' digits='"5"' object='{"a": 1, "b": 2}' empty= sum=a=b"""
+    assert keyword_arguments("here", text) == {
+        **{"file": "a b;c.pt", "digits": "5", "object": {"a": 1, "b": 2}},
+        **{"empty": "", "sum": "a=b"},
+    }
+    for wrong in ("a=1 b", "=1", "a-b=1", "a='1"):
+        with pytest.raises(InputError, match=r"keyword arguments: .* expected words key=value"):
+            keyword_arguments("here", wrong)
+
+
+def test_a_real_calculator_and_a_method_of_a_class() -> None:
+    from ase.calculators.lj import LennardJones
+
+    found = call("ase.calculators.lj:LennardJones sigma=3.4 epsilon=0.01")
+    assert isinstance(found, LennardJones)
+    assert (found.parameters.sigma, found.parameters.epsilon) == (3.4, 0.01)
+    cell = call("ase.cell:Cell.fromcellpar cellpar=[2,3,4,90,90,90]")
+    assert cell.volume == pytest.approx(24.0)  # type: ignore[attr-defined]
+    with pytest.raises(InputError, match=r"keyword arguments: .*'sgma'"):
+        call("ase.cell:Cell.fromcellpar cellpar=[2,3,4,90,90,90] sgma=1")

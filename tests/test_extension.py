@@ -6,15 +6,20 @@ and of five numbers, registered here in a few lines each.
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import zarr
 from ase import Atoms
+from ase.io import read, write
 from helpers import toy_molecules
 from helpers.made_up_engine import vibrate
 from helpers.observed_runs import stream_run
+from helpers.systems import SMALL_ACE
 
 from aptnn_md.atoms.groups import Groups
+from aptnn_md.cli import main
 from aptnn_md.spectra.estimation.plan import plan_spectrum
 from aptnn_md.spectra.estimation.runs import power_blocks
 from aptnn_md.spectra.estimation.terms import total
@@ -104,6 +109,30 @@ def test_other_programs_are_told_what_it_is(tmp_path, monkeypatch):
     )
     monkeypatch.delitem(TARGETS, target.name)
     assert StreamReader(tmp_path / "s").dipole_rate().shape == (3, 1, 3)
+
+
+def test_a_made_up_target_is_learned_and_evaluated_by_the_commands(tmp_path, monkeypatch, capsys):
+    target = made_up(1)
+    monkeypatch.setitem(TARGETS, target.name, target)
+    monkeypatch.chdir(tmp_path)
+    frames = [toy_molecules.structure(2, pbc=False) for _ in range(3)]
+    rng = np.random.default_rng(1)
+    for atoms in frames:
+        atoms.positions += rng.normal(scale=0.05, size=atoms.positions.shape)
+        atoms.arrays["REF_made_up_gradients"] = atoms.positions - atoms.get_center_of_mass()
+    write("frames.extxyz", frames, format="extxyz")
+    options = ["--target", target.name, "--data", "frames.extxyz"]
+    settings = "\n".join(f"{name} = {value}" for name, value in SMALL_ACE.items())
+    Path("small.toml").write_text(f"[network]\n{settings}\n")
+    learn = ["train", *options, "--config", "small.toml", "--epochs", "2", "--out", "m.pt"]
+    assert main(learn) == 0
+    assert main(["evaluate", "--model", "m.pt", *options, "--plot", "parity.png"]) == 0
+    assert "1/Å" in capsys.readouterr().out
+    assert Path("parity.png").stat().st_size > 1000
+    assert main(["predict", "--model", "m.pt", "--data", "frames.extxyz", "--out", "p.extxyz"]) == 0
+    found = read("p.extxyz", index=0).arrays[target.name]
+    assert found.shape == (len(frames[0]), 3)
+    assert 1e-3 < np.abs(found).max() < np.inf
 
 
 class AlongAndAcross:

@@ -15,6 +15,7 @@ from ase.constraints import (
 from helpers import toy_molecules as toy
 
 from aptnn_md.errors import InputError
+from aptnn_md.structure_checks import check_structure
 from aptnn_md.structures import (
     Mobility,
     calculator_charge,
@@ -137,3 +138,10 @@ def test_restricted_tensors_give_the_strength_of_constrained_velocities(constrai
 
 def test_water_knows_no_charge():
     assert charge_of(molecule("H2O")) is None
+
+
+def test_cell_vectors_whose_lengths_nothing_compares_with():
+    cell = [[-5e6, -4e6, 5e6], [-2e7, 2e7, 7e7], [4e-12, 3e-12, -2e-12]]
+    atoms = Atoms("H", cell=cell, pbc=True)
+    with pytest.raises(InputError, match=r"cell: found pbc .*comparable lengths"):
+        check_structure(atoms)

@@ -1,4 +1,4 @@
-"""Groups of atoms whose rates are kept apart, and sums over them.
+"""Groups of atoms whose rates are kept separately, and sums over them.
 
 Ṁ is a sum over atoms, so it can be streamed in parts: by element, by molecule, by kind of
 molecule or by labels of the user, and each of these by motion (:mod:`aptnn_md.atoms.motion`). Every
@@ -21,7 +21,7 @@ from scipy.sparse import csc_matrix
 
 from aptnn_md.arrays import FloatArray, IntArray
 from aptnn_md.atoms.molecules import Molecules
-from aptnn_md.atoms.selection import select_atoms
+from aptnn_md.atoms.selection import REST, assign_atoms, named_selections
 from aptnn_md.atoms.snapshot import Snapshot
 from aptnn_md.errors import InputError
 
@@ -145,11 +145,17 @@ class Groups:
 
     @classmethod
     def by_selection(cls, text: str, atoms: Atoms) -> Groups:
-        """Groups ``selected`` and ``rest``; see :func:`aptnn_md.atoms.selection.select_atoms`."""
-        chosen = select_atoms(text, atoms)
-        if chosen.all():
-            raise InputError(f"groups {text}", "atoms", "all of them", "some, and a rest")
-        return cls(("selected", "rest"), np.where(chosen, 0, 1).astype(np.int64))
+        """Groups by selections (:mod:`aptnn_md.atoms.selection`) and a rest, if there is one."""
+        selections = named_selections(text)
+        index = assign_atoms(selections, atoms)
+        labels = (*selections, REST)
+        there = np.unique(index)
+        if missing := [label for n, label in enumerate(selections) if n not in there]:
+            found = f"no atom for '{missing[0]}' that no selection before it has"
+            raise InputError(f"groups {text}", "atoms", found, "another order of the selections")
+        if len(selections) == 1 and len(there) == 1:
+            raise InputError(f"groups {text}", "atoms", "all of them", f"some, and a {REST}")
+        return cls(labels[: len(there)], index)
 
     def _summation(self, snapshot: Snapshot | None) -> Summation:
         return self._at_start
@@ -165,7 +171,7 @@ class Groups:
 
 @dataclass(frozen=True)
 class MovingSelection(Groups):
-    """Groups ``selected`` and ``rest`` that are found anew in each frame: a solvation shell.
+    """Groups by selections that are found again in each frame, e.g. a solvation shell, and a rest.
 
     For path integrals the centroids say who is selected. An atom that enters or leaves takes its
     Ṁ with it, so the parts have steps in time, and broad weak wings in their spectra.
@@ -173,7 +179,7 @@ class MovingSelection(Groups):
     Parameters
     ----------
     labels, index : at the start
-    text : selection; see :func:`aptnn_md.atoms.selection.select_atoms`
+    text : selections; see :mod:`aptnn_md.atoms.selection`
     numbers : (n_atoms,), atomic numbers
     """
 
@@ -184,21 +190,24 @@ class MovingSelection(Groups):
     def of(cls, text: str, atoms: Atoms) -> MovingSelection:
         """Selection that follows ``atoms``."""
         start = Groups.by_selection(text, atoms)
+        if REST not in start.labels:
+            # atoms that leave all selections must have a place
+            raise InputError(f"groups {text}", "atoms", "all of them", f"some, and a {REST}")
         return cls(start.labels, start.index, text, np.array(atoms.numbers, dtype=np.int64))
 
     def index_in(self, snapshot: Snapshot | None) -> IntArray:
-        """0 for selected atoms, 1 for the rest, (n_atoms,)."""
+        """Number of the group of each atom, (n_atoms,); the rest is the last one."""
         if snapshot is None:
             raise InputError(f"groups {self.text}", "snapshot", "None", "where the atoms are")
-        chosen = select_atoms(self.text, snapshot.centroid().atoms(self.numbers))
-        return np.where(chosen, 0, 1).astype(np.int64)
+        now = snapshot.centroid().atoms(self.numbers)
+        return assign_atoms(named_selections(self.text), now)
 
     def _summation(self, snapshot: Snapshot | None) -> Summation:
         return summation(self.index_in(snapshot), len(self))
 
 
 def summation(index: IntArray, n_groups: int) -> Summation:
-    """What sums over groups are made with, (n_groups, n): a one for each in its group.
+    """The matrix of sums over groups, (n_groups, n): 1 for the members of a group, else 0.
 
     Parameters
     ----------

@@ -12,7 +12,7 @@ vibration      v - V - ω × (r - R)             what changes the shape
 The three are projections that are orthogonal in the metric of the masses, so kinetic energies add
 up, and the vibration has neither momentum nor angular momentum. Ṁ and ȧ are linear in the
 velocities: their parts Σ P·v add up to the total. Imoto and Marx (J. Chem. Phys. 150, 084502
-(2019)) take spectra of water apart by the same motions.
+(2019)) decompose spectra of water by the same motions.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ class MotionGroups:
     ----------
     groups : groups of atoms; one group ``all`` is not named in the labels
     atoms : the structure at the start: its masses and molecules
-    each_step : find the molecules anew in each frame, for systems that react; by default they
+    each_step : find the molecules again in each frame, for systems that react; by default they
         are those of the start, and bonds may stretch as they like
     by_kind : with ``each_step``, atoms belong to the kind of molecule that they are in at the
         time; kinds that are not labels of ``groups`` are :data:`OTHER`

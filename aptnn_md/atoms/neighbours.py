@@ -1,10 +1,10 @@
 """Neighbour lists: which atoms see which, in any cell.
 
-Two libraries find the pairs. Vesin's cell list is the faster one, and what matter at its usual
-density needs. It lays its grid over all space between the atoms, though, and fails where that is
-nearly empty (a fragment that flies away, a molecule in a cell of a million Å) or where the cell
-vectors almost lie in a plane. There a k-d tree of SciPy is asked, whose cost depends on the atoms
-alone. Structures that cannot be (colliding images, atoms in a heap) are refused before either.
+Two libraries find the pairs. Vesin's cell list is the faster one, and right for matter at ordinary
+density. Its grid covers all space between the atoms, though, so it fails if that is nearly empty
+(a fragment that flies away, a molecule in a cell of a million Å) or if the cell vectors almost lie
+in a plane. Then SciPy's k-d tree is used, whose cost depends on the atoms alone. Impossible
+structures (colliding images, crowded atoms) are refused before either.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from aptnn_md.errors import InputError
 from aptnn_md.structure_checks import SMALLEST_VOLUME, check_structure
 
 LARGEST_HEAP = 2000
-"""Atoms in a cube of the cutoff that are never too many, as all their pairs fit into memory."""
+"""Atoms in a cube of the cutoff that are always allowed, as all their pairs fit into memory."""
 
 LARGEST_GRID = 5e4
 """Cells of vesin's grid; above 1e5 it makes them larger, which is slow, or divides by zero."""
@@ -102,7 +102,7 @@ def neighbour_pairs(atoms: Atoms, cutoff: float) -> tuple[IntArray, IntArray, Fl
     Raises
     ------
     InputError
-        See :func:`aptnn_md.structure_checks.check_structure`; or atoms in a heap, with more
+        See :func:`aptnn_md.structure_checks.check_structure`; or crowded atoms, with more
         neighbours than any matter has.
     """
     check_structure(atoms)
@@ -155,7 +155,7 @@ def _pairs_by_tree(
 def _with_images(
     fractions: FloatArray, box: FloatArray, periodic: AnyArray, cutoff: float
 ) -> tuple[IntArray, FloatArray]:
-    """Atoms inside the box, and behind them their images outside of it within the cutoff.
+    """Atoms inside the box, followed by their images outside it within the cutoff.
 
     Returns
     -------
@@ -177,7 +177,7 @@ def _with_images(
 
 
 def _check_crowding(atoms: Atoms, cutoff: float) -> None:
-    """Refuse heaps of atoms, whose pairs would fill the memory."""
+    """Refuse crowded atoms, whose pairs would fill the memory."""
     if len(atoms) < LARGEST_HEAP:
         return
     cubes = np.floor(atoms.positions / cutoff).astype(np.int64)
@@ -197,7 +197,7 @@ def _heights(box: FloatArray) -> FloatArray:
 
 
 def _is_compact(box: FloatArray, cutoff: float) -> bool:
-    """Whether a grid of cells suits a box: not too many of them, and none very oblique."""
+    """Whether a grid of cells suits a box: not too many cells, and none very oblique."""
     heights = _heights(box)
     n_cells = float(np.prod(np.maximum(np.floor(heights / cutoff), 1.0)))
     oblique = heights < SMALLEST_HEIGHT * np.linalg.norm(box, axis=1)

@@ -1,8 +1,8 @@
-"""The one interface of what rates are taken apart by, and how the command line names it.
+"""The interface of whatever divides rates into parts, and its names on the command line.
 
 A partition divides the rates of all atoms into labelled parts that add up to the total: groups of
-atoms, groups that change with time, or motions of molecules. Whoever makes rates knows no more of
-it than :class:`Partition`; a new kind is a class with these methods, and a name in
+atoms, groups that change with time, or motions of molecules. Code that makes rates knows
+only :class:`Partition`; a new kind is a class with these methods, and a name in
 :func:`parse_groups`.
 """
 
@@ -23,6 +23,8 @@ from aptnn_md.errors import InputError
 
 KINDS = ("all", "element", "molecule", "molecule-kind")
 """What :func:`parse_groups` understands besides selections and the name of a file."""
+
+_MOTIONS = ("motion-each-step", "motion")
 
 
 class Partition(Protocol):
@@ -85,13 +87,14 @@ def parse_groups(text: str, atoms: Atoms) -> Partition:
 
     Parameters
     ----------
-    text : one of :data:`KINDS`; a selection (:func:`aptnn_md.atoms.selection.select_atoms`), whose
-        groups are ``selected`` and ``rest``, as they are at the start or, with ``+each-step``
-        after it, in each frame; or a text file with one label per atom, separated by blanks or
-        line ends. ``+motion`` after any of them keeps translation, libration and vibration of
-        each group apart, with the molecules of ``atoms``; ``+motion-each-step`` finds molecules
-        anew in each frame, and with ``molecule-kind`` also the kinds. ``motion`` and
-        ``motion-each-step`` alone are those of all atoms
+    text : one of :data:`KINDS`; a selection, whose groups are ``selected`` and ``rest``, or several
+        with names (:mod:`aptnn_md.atoms.selection`), as they are at the start or, with
+        ``+each-step`` at the end, in each frame; or a text file with one label per atom, separated
+        by blanks or line ends. ``+motion`` after any of them keeps translation, libration and
+        vibration of each group apart, with the molecules of ``atoms``; ``+motion-each-step`` finds
+        molecules again in each frame, and with ``molecule-kind`` also the kinds. ``motion`` and
+        ``motion-each-step`` alone are those of all atoms. A file that has the name of a selection
+        or ends like this is read as a file
     atoms : the structure
 
     Raises
@@ -99,8 +102,10 @@ def parse_groups(text: str, atoms: Atoms) -> Partition:
     InputError
         No such file, or a number of labels that is not the number of atoms.
     """
+    if text not in (*KINDS, *_MOTIONS) and Path(text).is_file():
+        return _of_file(text, atoms)
     base, each_step = text, False
-    for suffix in ("motion-each-step", "motion"):
+    for suffix in _MOTIONS:
         if text == suffix or text.endswith(f"+{suffix}"):
             base, each_step = text.removesuffix(suffix).rstrip("+") or "all", suffix != "motion"
             break
@@ -124,11 +129,18 @@ def _of_atoms(text: str, atoms: Atoms) -> Groups:
     }
     if text in known:
         return known[text](atoms)
+    if Path(text).is_file():
+        return _of_file(text, atoms)
     if is_selection(text):
         selection = text.removesuffix("+each-step")
         if selection != text:
             return MovingSelection.of(selection, atoms)
         return Groups.by_selection(text, atoms)
+    return _of_file(text, atoms)
+
+
+def _of_file(text: str, atoms: Atoms) -> Groups:
+    """Groups by the labels of a file."""
     try:
         labels = Path(text).read_text(encoding="utf-8").split()
     except (OSError, UnicodeDecodeError) as error:

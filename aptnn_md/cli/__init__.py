@@ -8,25 +8,37 @@ modules import the library inside ``run``, so ``aptnn-md --help`` answers at onc
 from __future__ import annotations
 
 import argparse
+import contextlib
 import importlib
 import logging
+import os
+import select
+import signal
 import sys
 from collections.abc import Sequence
 
 from aptnn_md.errors import InputError, RunError
 from aptnn_md.provenance import running
 
+DESCRIPTION = "Infrared and Raman spectra from machine-learned molecular dynamics."
+
+EPILOG = """Start with `aptnn-md demo`. `aptnn-md COMMAND --help` explains a command, with examples.
+
+example:
+  aptnn-md md start.xyz --potential water-mace --model water-apt --stream water.zarr --ps 20
+  aptnn-md spectrum ir water.zarr --out ir.csv --plot ir.png --experiment water"""
+
 COMMANDS = {
-    "demo": "water on what is bundled: MD, APT network, stream, IR spectrum, picture",
-    "train": "train an APT network on labelled frames",
+    "demo": "liquid water with the bundled models: MD, stream, IR spectrum, picture",
+    "train": "train a network for APTs or PGTs on labelled frames",
     "evaluate": "errors of a model on labelled frames",
     "predict": "write predicted tensors onto frames",
-    "label": "reference tensors from electronic structure, by many single points",
+    "label": "reference tensors from electronic structure, calculated or imported",
     "md": "ASE molecular dynamics with the dipole rate streamed to disk",
     "driver": "forces, tensors and streams for a server of the i-PI protocol",
     "ipi": "i-PI simulation (classical or path integral) with the dipole rate streamed to disk",
-    "spectrum": "streams to infrared spectra",
-    "info": "describe a model file or a stream",
+    "spectrum": "infrared, Raman and velocity spectra from streams; normal modes",
+    "info": "describe a model file, a stream or a spectrum",
 }
 """Command name -> one line of help."""
 
@@ -34,11 +46,27 @@ COMMANDS = {
 def main(argv: Sequence[str] | None = None) -> int:
     """Run ``aptnn-md`` with ``argv`` (default: the process's) and return its exit code.
 
-    0: done; 2: bad input; 1: failure. Tracebacks are shown with ``--debug`` only.
+    0: done; 2: bad input; 1: failure; 141: whoever read the output, such as ``head``, is gone.
+    Tracebacks are shown with ``--debug`` only.
     """
-    arguments = list(sys.argv[1:] if argv is None else argv)
+    try:
+        try:
+            return _main(list(sys.argv[1:] if argv is None else argv))
+        finally:
+            sys.stdout.flush()
+    except BrokenPipeError:
+        # what is left in the buffer would be tried again at the exit
+        with contextlib.suppress(OSError, ValueError):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 128 + signal.SIGPIPE
+
+
+def _main(arguments: list[str]) -> int:
     parser = argparse.ArgumentParser(
-        prog="aptnn-md", description="Infrared spectra from machine-learned molecular dynamics."
+        prog="aptnn-md",
+        description=DESCRIPTION,
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--debug", action="store_true", help="show tracebacks")
     parser.add_argument("--version", action="store_true", help="print the version and exit")
@@ -58,6 +86,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             subparser.set_defaults(run=module.run)
         else:
             subparsers.add_parser(name, help=help_line)
+    _refuse_nothing(parser, arguments)
     options = parser.parse_args(arguments)
     if options.version:
         from aptnn_md._version import __version__
@@ -72,6 +101,17 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _run(options)
 
 
+def _refuse_nothing(parser: argparse.ArgumentParser, arguments: Sequence[str]) -> None:
+    """An empty word is a variable of the shell that was not set, and no value of any option."""
+    for number, word in enumerate(arguments):
+        flag, sign, value = word.partition("=")
+        if not word.strip():
+            before = [other for other in arguments[:number] if other.startswith("--")]
+            parser.error(f"argument {before[-1] if before else number + 1}: found nothing")
+        if flag.startswith("--") and sign and not value.strip():
+            parser.error(f"argument {flag}: found nothing after =")
+
+
 def _run(options: argparse.Namespace) -> int:
     try:
         return int(options.run(options) or 0)
@@ -81,10 +121,23 @@ def _run(options: argparse.Namespace) -> int:
         print(f"aptnn-md {options.command}: {error}", file=sys.stderr)
         return 2
     except (RunError, OSError) as error:
-        if options.debug:
+        if options.debug or (isinstance(error, BrokenPipeError) and not _has_reader()):
             raise
         print(f"aptnn-md {options.command}: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         print(f"aptnn-md {options.command}: interrupted", file=sys.stderr)
         return 130
+
+
+def _has_reader() -> bool:
+    """Whether somebody still reads what is printed; a broken pipe may also be another one."""
+    try:
+        sys.stdout.flush()
+        output = select.poll()
+        output.register(sys.stdout, 0)
+    except BrokenPipeError:
+        return False
+    except (OSError, ValueError, AttributeError):
+        return True  # no file, or a system without poll
+    return not any(event & select.POLLERR for _, event in output.poll(0))

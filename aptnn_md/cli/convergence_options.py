@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from aptnn_md.cli.settings_options import checked
 from aptnn_md.spectra.options import CONVERGENCE_RANGE, InfraredOptions
 
 _DEFAULT = InfraredOptions()
@@ -19,14 +20,14 @@ def add_convergence_options(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add(
         "--until-converged",
-        type=float,
+        type=checked(float),
         metavar="TOL",
         help="stop early when the relative standard error of the spectrum over --converge-range "
         "is below TOL, e.g. 0.05",
     )
     add(
         "--converge-range",
-        type=float,
+        type=checked(float),
         nargs=2,
         default=CONVERGENCE_RANGE,
         metavar=("LOW", "HIGH"),
@@ -34,14 +35,14 @@ def add_convergence_options(parser: argparse.ArgumentParser) -> None:
     )
     add(
         "--converge-resolution",
-        type=float,
+        type=checked(float),
         default=_DEFAULT.resolution,
         metavar="CM",
         help="of that spectrum, cm⁻¹ (%(default)s)",
     )
     add(
         "--converge-skip",
-        type=float,
+        type=checked(float),
         default=_DEFAULT.skip,
         metavar="PS",
         help="time to leave out at the beginning, ps (%(default)s)",

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import argparse
 
+from aptnn_md.cli.settings_options import checked
+from aptnn_md.settings import NewPath, Positive, Seed
+
 HELP = """\
 Molecular dynamics of 64 water molecules with the bundled MACE potential and the bundled APT
 network; the dipole rate is streamed to disk and becomes an infrared spectrum with error bars.
@@ -13,11 +16,19 @@ EXAMPLE = "  aptnn-md demo --ps 1.0 --out aptnn-demo"
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Describe the arguments of the command."""
-    parser.add_argument("--ps", type=float, default=1.0, help="length of the run, ps (%(default)s)")
     parser.add_argument(
-        "--out", default="aptnn-demo", metavar="DIR", help="where files go (%(default)s)"
+        "--ps", type=checked(Positive), default=1.0, help="length of the run, ps (%(default)s)"
     )
-    parser.add_argument("--seed", type=int, default=1, help="of the thermostat (%(default)s)")
+    parser.add_argument(
+        "--out",
+        type=checked(NewPath),
+        default="aptnn-demo",
+        metavar="DIR",
+        help="where files go (%(default)s)",
+    )
+    parser.add_argument(
+        "--seed", type=checked(Seed), default=1, help="of the thermostat (%(default)s)"
+    )
 
 
 def run(arguments: argparse.Namespace) -> None:

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from aptnn_md.cli.settings_options import option_adder, settings_from
+from aptnn_md.cli.settings_options import checked, option_adder, settings_from
+from aptnn_md.settings import NewPath, Positive
 from aptnn_md.signals import interrupted
 
 if TYPE_CHECKING:
     from aptnn_md.engines.client.evaluator import Evaluator
+    from aptnn_md.engines.client.settings import IncrementSettings
 
 HELP = """\
 Serve forces to a server of the i-PI protocol (i-PI, ASE, CP2K), and with them what the APT network
@@ -30,9 +31,10 @@ EXAMPLE = """\
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Describe the arguments of the command."""
-    from aptnn_md.engines.client.settings import PREFIX, SERVERS, ClientSettings
+    from aptnn_md.engines.client.settings import PREFIX, ClientSettings, IncrementSettings
 
     add, setting = parser.add_argument, option_adder(parser, ClientSettings)
+    increment = option_adder(parser, IncrementSettings)
     add("--address", required=True, help="HOST or HOST:PORT, or the name or path of a Unix socket")
     add("--unix", action="store_true", help="--address is that of a Unix socket")
     add("--port", type=int, help="if not in --address")
@@ -43,23 +45,37 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="FILE",
         help="structure with the atoms in the server's order, in any format of ASE",
     )
-    add("--potential", help="as for aptnn-md md; without it energy and forces are zero")
+    add(
+        "--potential",
+        help="as for aptnn-md md, so a MACE model file runs the code in it and NAME.json of "
+        "weights does not; without it energy and forces are zero",
+    )
     add(
         "--model",
-        help="APT model: file or bundled name; followed by a comma and a model of polarizability "
-        "gradients (water-apt,water-pgt) it streams increments of the polarizability, too",
+        help="APT model: file, bundled name or module:callable key=value ...; followed by a comma "
+        "and a model of polarizability gradients (water-apt,water-pgt) it "
+        "streams increments of the polarizability, too",
     )
-    add("--stream", metavar="DIR", help="stream to write or to continue; needs --model")
     add(
-        "--timestep",
-        type=float,
+        "--stream",
+        type=checked(NewPath),
+        metavar="DIR",
+        help="stream to write or to continue; needs --model",
+    )
+    increment(
+        "timestep",
         metavar="FS",
         help="fs between two force evaluations of the server; i-PI can send it: "
         "<parameters>{dt_fs: 0.5}</parameters>",
     )
-    add("--beads", type=int, default=1, metavar="P", help="beads of a path integral (%(default)s)")
-    add("--groups", default="all", help="as for aptnn-md md (%(default)s)")
-    add("--temperature", type=float, metavar="K", help="of the thermostat, for the stream's header")
+    increment("n_beads", "--beads", metavar="P", help="beads of a path integral (%(default)s)")
+    increment("groups", help="as for aptnn-md md (%(default)s)")
+    add(
+        "--temperature",
+        type=checked(Positive),
+        metavar="K",
+        help="of the thermostat, for the stream's header",
+    )
     add(
         "--extras",
         choices=("none", "tensors", "bec"),
@@ -67,23 +83,38 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="what to send with the forces: tensors for aptnn_md in i-PI, or BEC and dipole for "
         "i-PI's driven dynamics (%(default)s)",
     )
-    add("--efield", type=float, nargs=3, metavar=("EX", "EY", "EZ"), help="electric field, V/Å")
+    add(
+        "--efield",
+        type=checked(float),
+        nargs=3,
+        metavar=("EX", "EY", "EZ"),
+        help="electric field, V/Å",
+    )
     add(
         "--total-charge",
-        type=float,
+        type=checked(float),
         metavar="E",
         help="of a structure that does not give its own, e (default 0)",
     )
     setting("connections", help="to one server, answered together (%(default)s)")
     setting(
         "server",
-        choices=SERVERS,
         help="which program it is, if it cannot be told from what it says (%(default)s)",
     )
     setting(
         "wait",
         metavar="S",
         help="seconds to wait for the server, at first and when it goes (%(default)s)",
+    )
+    add(
+        "--no-stress",
+        action="store_true",
+        help="go on with a virial of zero where the cell changes and the potential gives no stress",
+    )
+    add(
+        "--mpi",
+        action="store_true",
+        help="insist on the ranks of MPI: fail if mpi4py finds only this process",
     )
     add("--device", default="cpu", help="where model and potential run (%(default)s)")
     add("--dtype", choices=("float32", "float64"), help="precision of model and potential")
@@ -92,9 +123,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Run the command."""
     from aptnn_md.engines.client.ranks import RankPool, local_device, world
+    from aptnn_md.engines.client.settings import ClientSettings
 
     _check(arguments)
-    communicator = world()
+    settings_from(arguments, ClientSettings)  # before anything is loaded
+    _increments(arguments)
+    communicator = world(insist=arguments.mpi)
     evaluator = _evaluator(arguments, local_device(arguments.device, communicator))
     if communicator is None:
         return _serve(arguments, evaluator, evaluator)
@@ -106,6 +140,15 @@ def run(arguments: argparse.Namespace) -> int:
         return _serve(arguments, evaluator, pool)
     finally:
         pool.stop()
+
+
+def _increments(arguments: argparse.Namespace) -> IncrementSettings:
+    """What to stream; checked where nothing is streamed, too."""
+    from aptnn_md.engines.client.settings import IncrementSettings
+
+    header = {} if arguments.temperature is None else {"temperature": arguments.temperature}
+    path = arguments.stream or "stream"
+    return settings_from(arguments, IncrementSettings, path=path, header=header)
 
 
 def _check(arguments: argparse.Namespace) -> None:
@@ -142,22 +185,25 @@ def _evaluator(arguments: argparse.Namespace, device: str) -> Evaluator:
         model = as_model(arguments.model, total_charge=arguments.total_charge, **options)
     # forces in a field and BEC need APTs only
     needs_all = arguments.stream is not None or arguments.extras == "tensors"
-    return Evaluator(template, potential, model, targets=None if needs_all else (APT.name,))
+    return Evaluator(
+        template,
+        potential,
+        model,
+        targets=None if needs_all else (APT.name,),
+        no_stress=arguments.no_stress,
+    )
 
 
 def _serve(arguments: argparse.Namespace, evaluator: Evaluator, evaluate: Any) -> int:
     from aptnn_md.engines.client.answers import Answers
     from aptnn_md.engines.client.client import Address, Client
-    from aptnn_md.engines.client.increments import IncrementSettings, IncrementStream
+    from aptnn_md.engines.client.increments import IncrementStream
     from aptnn_md.engines.client.settings import ClientSettings
 
     name, sha256 = evaluator.model_name, evaluator.model_sha256
     stream = None
     if arguments.stream is not None:
-        header = {} if arguments.temperature is None else {"temperature": arguments.temperature}
-        settings = IncrementSettings(
-            Path(arguments.stream), arguments.timestep, arguments.beads, arguments.groups, header
-        )
+        settings = _increments(arguments)
         stream = IncrementStream(
             settings,
             evaluator.template,
@@ -171,7 +217,7 @@ def _serve(arguments: argparse.Namespace, evaluator: Evaluator, evaluate: Any) -
             arguments.address, unix=arguments.unix, port=arguments.port, prefix=arguments.prefix
         ),
         evaluate,
-        Answers(arguments.extras, arguments.efield, arguments.beads, name, sha256),
+        Answers(arguments.extras, arguments.efield, arguments.n_beads, name, sha256),
         stream,
         settings_from(arguments, ClientSettings),
     )

@@ -3,25 +3,31 @@
 from __future__ import annotations
 
 import argparse
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from aptnn_md.cli.json_output import json_text
 from aptnn_md.cli.model_options import add_label_options, add_model_options, model_of
+from aptnn_md.cli.settings_options import checked
 from aptnn_md.errors import InputError
+from aptnn_md.settings import NewPath
 
 if TYPE_CHECKING:
     from aptnn_md.training.evaluation import Evaluation
 
 HELP = """Compare a model's predictions with labels: component-wise RMSE and MAE over all labelled
-atoms, in e for APTs and Å² for PGTs, for each element and each irrep, beside the spread of the
+atoms, in e for APTs and Å² for PGTs, for each element and each irrep, next to the spread of the
 labels (the RMSE of a model that knows only each element's mean tensor) and RMSE/spread; and the
 residue of the acoustic sum rule. Irreps of APTs: 0e trace, 1e antisymmetric, 2e symmetric
-traceless; of PGTs: 1o of the trace and of the rest, 2o, 3o. Draws the parity plot. With --json a
+traceless; of PGTs: 1o of the trace and of the rest, 2o, 3o. With --json a
 model of several targets gives one object for each."""
 
 EXAMPLE = """  aptnn-md evaluate --model water-apt --data test.extxyz --plot parity.png
   aptnn-md evaluate --model both.pt --target pgt --data test.extxyz --json"""
+
+
+PARITY = Path("parity.png")
+"""Where the parity plot goes that has no other name."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -32,7 +38,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--target", help="apt or pgt (default: all that the model knows)")
     parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
     parser.add_argument(
-        "--plot", type=Path, help="parity plot to write (default: parity.png, with --json none)"
+        "--plot",
+        type=checked(NewPath),
+        nargs="?",
+        const=PARITY,
+        metavar="FILE",
+        help=f"parity plot to write; without a name {PARITY}, which must not exist (default: none)",
     )
     parser.add_argument(
         "--raw", action="store_true", help="the model as it is, without the sum rule imposed"
@@ -45,6 +56,9 @@ def run(arguments: argparse.Namespace) -> None:
     from aptnn_md.training.dataset import read_labelled
     from aptnn_md.training.evaluation import draw_parity, evaluate_targets
 
+    replaces = arguments.plot is not None and arguments.plot.exists()
+    if replaces and arguments.plot == PARITY:
+        raise InputError("options", "--plot", f"{PARITY}, which exists", "--plot FILE, another one")
     model = model_of(arguments, neutral=not arguments.raw)
     if arguments.target not in {None, *model.targets}:
         raise InputError("options", "--target", arguments.target, " or ".join(model.targets))
@@ -52,16 +66,16 @@ def run(arguments: argparse.Namespace) -> None:
     keys = parse_keys(arguments.key or [])
     frames = read_labelled(arguments.data, "+".join(targets), keys, arguments.transpose)
     results = evaluate_targets(model, frames, targets, arguments.total_charge)
-    plot = arguments.plot or (None if arguments.json else Path("parity.png"))
-    if plot is not None:
+    if arguments.plot is not None:
         title = f"{model.name} on {arguments.data.name}"
-        draw_parity(list(results.values()), plot, title)
+        draw_parity(list(results.values()), arguments.plot, title)
     if arguments.json:
         figures = {target: result.as_dict() for target, result in results.items()}
-        print(json.dumps(figures if len(figures) > 1 else figures[targets[0]], indent=2))
+        print(json_text(figures if len(figures) > 1 else figures[targets[0]]))
     else:
         print("\n\n".join(table(result) for result in results.values()))
-        print(f"parity plot: {plot}")
+        if arguments.plot is not None:
+            print(f"parity plot: {arguments.plot}{', in place of an older file' * replaces}")
 
 
 def table(result: Evaluation) -> str:

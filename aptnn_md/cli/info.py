@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import argparse
-import json
 from pathlib import Path
 from typing import Any
 
-HELP = "Say what a model file, a stored potential, something bundled, a stream or a spectrum is."
+from aptnn_md.cli.json_output import json_text
+
+HELP = """\
+Say what a model file, a stored potential, something bundled, a stream or a spectrum is.
+In Python a stream is aptnn_md.StreamReader(path), or aptnn_md.open_stream(path) as a dataset of
+xarray."""
 
 EXAMPLE = """  aptnn-md info water-apt
   aptnn-md info water-mace
   aptnn-md info run.zarr
+  aptnn-md info --check run.zarr
   aptnn-md info ir.csv"""
 
 
@@ -19,13 +24,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Options of the command."""
     parser.add_argument("source", help="file, bundled name, stream, or table of a spectrum")
     parser.add_argument("--json", action="store_true", help="print JSON")
+    parser.add_argument(
+        "--check", action="store_true", help="read all of a stream, and say what was verified"
+    )
 
 
 def run(arguments: argparse.Namespace) -> None:
     """Print the description."""
-    facts = describe(arguments.source)
+    facts = (verify if arguments.check else describe)(arguments.source)
     if arguments.json:
-        print(json.dumps(facts, indent=2, default=str))
+        print(json_text(facts))
         return
     width = max(len(name) for name in facts)
     for name, value in facts.items():
@@ -45,18 +53,40 @@ def describe(source: str) -> dict[str, Any]:
     return model_facts(source)
 
 
+def verify(source: str) -> dict[str, Any]:
+    """What was verified of ``source``, by name.
+
+    Raises
+    ------
+    InputError
+        It is damaged, or nothing that can be verified.
+    """
+    from aptnn_md.errors import InputError
+    from aptnn_md.stream import check_stream
+
+    # other files are verified whenever they are read
+    if Path(source).is_dir():
+        return {"kind": "stream", "path": source, **check_stream(source)}
+    raise InputError(source, "--check", "no stream", "the directory of a stream")
+
+
 def potential_facts(source: str) -> dict[str, Any]:
     """Model card and configuration of a stored potential."""
     from aptnn_md.bundled import bundled_path
     from aptnn_md.potentials.loading import BUNDLED
-    from aptnn_md.potentials.mace import read_potential
+    from aptnn_md.potentials.stored import check_sizes, read_potential
 
     path = bundled_path(f"{source}.json") if source in BUNDLED else Path(source)
     header, weights = read_potential(path)
+    check_sizes(path, header["configuration"], weights)
+    verified = "CRC-32 of all members, SHA-256 of the weights"
+    verified += "" if header["version"] == 1 else ", SHA-256 of the header"
     return {
         "kind": "potential (MACE)",
         "file": str(path),
         "sha256_of_weights": header["weights_sha256"],
+        "verified": verified,
+        "units": {"energy": "eV", "forces": "eV/Å", "stress": "eV/Å³"},
         "numbers": sum(value.numel() for value in weights.values()),
         **header["card"],
         "walls": header.get("walls", []),
@@ -65,19 +95,30 @@ def potential_facts(source: str) -> dict[str, Any]:
 
 
 def model_facts(source: str) -> dict[str, Any]:
-    """Architecture, weights, model card and SHA-256 of a model."""
+    """Architecture, weights, model card and SHA-256 of a model that can be used as it is."""
     from aptnn_md.prediction.model_file import model_path, read_model_file
+    from aptnn_md.prediction.predictor import Predictor
+    from aptnn_md.targets import targets_of
 
     model = read_model_file(source)
+    Predictor(model)  # refuses weights that are not those of the network
+    verified = "CRC-32 of all members"
+    if model.content_sha256:
+        verified += f", SHA-256 of the content {model.content_sha256}"
+    else:
+        verified += "; no SHA-256 of the content in this file, which is of version 1"
     n_weights = sum(value.numel() for value in model.members[0].values())
     return {
         "kind": "model",
         "file": str(model_path(source)),
         "sha256": model.sha256,
+        "verified": verified,
         "target": model.target,
+        "units": {target.name: target.unit for target in targets_of(model.target)},
         "network": model.network,
         "members": len(model.members),
         "numbers_per_member": n_weights,
+        "charges": "not in the model card",
         **model.card,
         "network_settings": dict(model.config),
     }
@@ -94,7 +135,7 @@ def stream_facts(source: str) -> dict[str, Any]:
     if stream.n_frames:
         facts["steps"] = f"{int(stream.step[0])} to {int(stream.step[-1])}"
         facts["picoseconds"] = float(stream.time[-1] - stream.time[0]) / 1000.0
-    # numbers of each atom say little, and what is not there says nothing
+    # numbers of single atoms and empty fields tell nothing
     of_atoms = ("atom_numbers", "atom_masses", "atom_groups", "atom_freedom")
     left_out = (*of_atoms, "start_positions", "start_cell")
     header = {

@@ -9,6 +9,9 @@ from typing import Any
 
 from aptnn_md.cli.convergence_options import add_convergence_options, convergence_monitor
 from aptnn_md.cli.next_spectra import print_next_spectra
+from aptnn_md.cli.settings_options import checked, option_adder, settings_from
+from aptnn_md.errors import InputError
+from aptnn_md.settings import AtLeastZero, Count
 
 HELP = """\
 Run i-PI (classical, RPMD, TRPMD, CMD), evaluate an APT network along the way, and write the dipole
@@ -24,29 +27,38 @@ EXAMPLE = """\
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Describe the arguments of the command."""
-    add = parser.add_argument
+    from aptnn_md.engines.ipi.settings import StreamSettings
+
+    add, setting = parser.add_argument, option_adder(parser, StreamSettings)
     add(
         "input", metavar="INPUT", help="i-PI input (XML), or a RESTART or checkpoint to resume from"
     )
     add(
         "--model",
         default="water-apt",
-        help="APT model: file or bundled name; followed by a comma and a model of polarizability "
-        "gradients (water-apt,water-pgt) it streams polarizability rates, too (%(default)s)",
+        help="APT model: file, bundled name or module:callable key=value ...; followed by a comma "
+        "and a model of polarizability gradients (water-apt,water-pgt) it "
+        "streams polarizability rates, too (%(default)s)",
     )
-    add("--stream", required=True, metavar="DIR", help="stream to write; of several systems one "
-        "each, DIR_0, DIR_1, ... or by the prefix of the system")  # fmt: skip
-    add("--stride", type=int, default=4, help="steps between frames of the stream (%(default)s)")
-    add(
+    setting(
+        "path",
+        "--stream",
+        metavar="DIR",
+        help="stream to write; of several systems one each, DIR_0, DIR_1, ... or by the prefix of "
+        "the system",
+    )
+    setting("stride", help="steps between frames of the stream (%(default)s)")
+    setting(
+        "estimators",
         "--estimator",
-        default="bead",
+        type=_names,
+        default=",".join(StreamSettings.estimators),
         metavar="LIST",
         help="bead (exact for RPMD and TRPMD), centroid-apt, apt-at-centroid (one evaluation), or "
         "several separated by commas, the default of readers first (%(default)s)",
     )
-    add(
-        "--groups",
-        default="all",
+    setting(
+        "groups",
         help="parts of the dipole rate kept apart: all, element, molecule, molecule-kind, or a "
         "file with a label for each atom; with +motion also by kind of motion (%(default)s)",
     )
@@ -57,19 +69,24 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="in place of --model: forcefields of the input whose clients "
         "(drivers/aptnn_md_tensors.py) send the tensors, separated by commas",
     )
-    add("--velocities", action="store_true", help="also write the centroid velocities of all atoms")
-    add("--beads-too", action="store_true", help="also write the dipole rate of every bead")
+    setting("velocities", help="also write the centroid velocities of all atoms")
+    setting("beads_too", help="also write the dipole rate of every bead")
     add(
         "--total-charge",
-        type=float,
+        type=checked(float),
         metavar="E",
         help="of a system that i-PI knows no charge of, e (default 0)",
     )
     add("--device", default="cpu", help="where the model runs (%(default)s)")
-    add("--total-steps", type=int, metavar="N", help="in place of the input's total_steps")
+    add(
+        "--total-steps",
+        type=checked(Count),
+        metavar="N",
+        help="in place of the input's total_steps",
+    )
     add(
         "--client-limit",
-        type=float,
+        type=checked(AtLeastZero),
         default=0.0,
         metavar="S",
         help="end the run, with RESTART, where clients of a socket have been gone for this time "
@@ -102,7 +119,10 @@ class _PrintDriverFile(argparse.Action):
     ) -> None:
         from aptnn_md.engines.ipi.driver_files import driver_file
 
-        print(driver_file(str(values)))
+        try:
+            print(driver_file(str(values)))
+        except InputError as error:
+            parser.error(f"argument {option_string}: {error}")
         parser.exit()
 
 
@@ -112,16 +132,9 @@ def run(arguments: argparse.Namespace) -> int:
 
     require_ipi()
     from aptnn_md.engines.ipi.runner import run_ipi
-    from aptnn_md.engines.ipi.streaming import StreamSettings
+    from aptnn_md.engines.ipi.settings import StreamSettings
 
-    settings = StreamSettings(
-        path=arguments.stream,
-        stride=arguments.stride,
-        estimators=_names(arguments.estimator),
-        groups=arguments.groups,
-        beads_too=arguments.beads_too,
-        velocities=arguments.velocities,
-    )
+    settings = settings_from(arguments, StreamSettings)
     summary = run_ipi(
         arguments.input,
         settings,

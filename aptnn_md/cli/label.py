@@ -5,9 +5,11 @@ from __future__ import annotations
 import argparse
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from aptnn_md.cli.settings_options import checked, option_adder, settings_from
 from aptnn_md.errors import InputError
 
 if TYPE_CHECKING:
@@ -19,7 +21,7 @@ HELP = """Label frames with atomic polar tensors (`apt`, nine columns: row = dip
 displacement, e) and polarizability gradients (`pgt`, 27 columns, row-major [dipole, dipole,
 displacement], Å²) by an electronic-structure program. By default from forces in small electric
 fields: seven single points a frame for the APTs of all atoms, 13 with the PGTs; dipole
-(`REF_dipole`, e Å), polarizability, energy and forces come along.
+(`REF_dipole`, e Å), polarizability, energy and forces are written, too.
 
 Engines: tblite (GFN2-xTB, GFN1-xTB: molecules and clusters), pyscf (any functional and basis:
 molecules and clusters), cp2k (periodic cells, by a template with your FORCE_EVAL), and
@@ -40,7 +42,7 @@ not converge, is written with NaN, label_status=failed and label_reason.
   rotational sum rule where molecules are isolated; otherwise say it by --index-order."""
 
 EXAMPLE = """  aptnn-md label --engine tblite --property apt,pgt --data in.extxyz --out label.extxyz
-  aptnn-md label --engine 'pyscf {"xc": "pbe0", "basis": "def2-svp"}' --jobs 8 \\
+  aptnn-md label --engine 'pyscf xc=pbe0 basis=def2-svp' --jobs 8 \\
       --cluster 4.5 --every 8 --data liquid.extxyz --out clusters.extxyz
   aptnn-md label --engine 'cp2k {"template": "water.inp"}' --data box.extxyz --out box-apt.extxyz
   mpirun -n 65 python -m mpi4py.futures $(which aptnn-md) label --mpi --engine pyscf ...
@@ -51,45 +53,51 @@ EXAMPLE = """  aptnn-md label --engine tblite --property apt,pgt --data in.extxy
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Options of the command."""
-    parser.add_argument("--engine", help="tblite, pyscf, cp2k, module:callable")
-    parser.add_argument("--data", type=Path, help="frames, any format ASE reads")
-    parser.add_argument("--out", type=Path, required=True, help="extxyz file to write")
-    parser.add_argument(
-        "--property", default="apt", metavar="LIST", help="apt, pgt or apt,pgt (default apt)"
+    from aptnn_md.labels.job import LabelJob
+
+    add, setting = parser.add_argument, option_adder(parser, LabelJob)
+    setting(
+        "engine",
+        required=False,
+        default=None,
+        help="tblite, pyscf, cp2k or module:callable, followed by settings if there are "
+        "any: words key=value with blanks between, or JSON",
     )
-    parser.add_argument(
-        "--scheme",
-        choices=["field", "space"],
+    add("--data", type=Path, help="frames, any format ASE reads")
+    setting("out", help="extxyz file to write")
+    setting(
+        "properties",
+        "--property",
+        type=_names,
+        metavar="LIST",
+        help=f"apt, pgt or apt,pgt (default {','.join(LabelJob.properties)})",
+    )
+    setting(
+        "scheme",
         help="forces in fields, or dipoles of displaced atoms (default: field where known)",
     )
-    parser.add_argument(
-        "--field", type=float, metavar="AU", help="strength, atomic units (default: the engine's)"
+    setting("field", metavar="AU", help="strength, atomic units (default: the engine's)")
+    setting("step", metavar="Å", help="displacement (default: the engine's)")
+    setting("linearity", help="two more points with half the field, as a check")
+    add("--atoms", metavar="SELECTION", help="label these only, e.g. index:0-2 or element:O")
+    add("--charge", type=checked(float), help="of frames that have none, e (default 0)")
+    add(
+        "--cluster",
+        type=checked(float),
+        metavar="RADIUS",
+        help="cut whole molecules within this many Å",
     )
-    parser.add_argument(
-        "--step", type=float, metavar="Å", help="displacement (default: the engine's)"
+    add(
+        "--every",
+        type=checked(int),
+        metavar="N",
+        help="a cluster around every N-th molecule (default 1)",
     )
-    parser.add_argument(
-        "--linearity", action="store_true", help="two more points with half the field, as a check"
-    )
-    parser.add_argument(
-        "--atoms", metavar="SELECTION", help="label these only, e.g. index:0-2 or element:O"
-    )
-    parser.add_argument("--charge", type=float, help="of frames that have none, e (default 0)")
-    parser.add_argument(
-        "--cluster", type=float, metavar="RADIUS", help="cut whole molecules within this many Å"
-    )
-    parser.add_argument(
-        "--every", type=int, metavar="N", help="a cluster around every N-th molecule (default 1)"
-    )
-    parser.add_argument(
-        "--molecule-charges", default="", metavar="LIST", help="for clusters, e.g. Na=1,HO=-1"
-    )
-    parser.add_argument(
-        "--jobs", type=int, metavar="N", help="processes, which share the cores (default 1)"
-    )
-    parser.add_argument("--mpi", action="store_true", help="the processes of mpi4py.futures")
-    parser.add_argument("--work", type=Path, help="directory of single points (default OUT.work)")
-    parser.add_argument(
+    add("--molecule-charges", default="", metavar="LIST", help="for clusters, e.g. Na=1,HO=-1")
+    setting("jobs", metavar="N", help="processes, which share the cores (default %(default)s)")
+    setting("mpi", help="the processes of mpi4py.futures")
+    setting("work", help="directory of single points (default OUT.work)")
+    add(
         "--limit",
         action="append",
         default=[],
@@ -122,8 +130,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="with --import: short for --index-order displacement-first",
     )
-    parser.add_argument("--retry", action="store_true", help="calculate failed points again")
-    parser.add_argument("--collect", action="store_true", help="calculate nothing, write what is")
+    setting("retry", help="calculate failed points again")
+    setting("collect", help="calculate nothing, write what is")
 
 
 def run(arguments: argparse.Namespace) -> None:
@@ -141,23 +149,15 @@ def run(arguments: argparse.Namespace) -> None:
     for name in ("structure", "key", "index_order", "transpose"):
         if getattr(arguments, name):
             option = "--" + name.replace("_", "-")
-            raise InputError("options", option, "with --engine", "--import, which it is for")
-    job = LabelJob(
-        frames=make_frames(arguments),
-        engine=arguments.engine,
-        out=arguments.out,
-        properties=tuple(dict.fromkeys(arguments.property.split(","))),
-        scheme=arguments.scheme,
+            raise InputError("options", option, "with --engine", "--import, to which it belongs")
+    job = settings_from(
+        arguments,
+        LabelJob,
+        frames=(),
         field=None if arguments.field is None else arguments.field * FIELD,
-        step=arguments.step,
-        linearity=arguments.linearity,
-        mpi=arguments.mpi,
-        work=arguments.work,
         limits=parse_limits(arguments.limit),
-        retry=arguments.retry,
-        collect=arguments.collect,
-        **({} if arguments.jobs is None else {"jobs": arguments.jobs}),
     )
+    job = replace(job, frames=make_frames(arguments))
     _report(arguments.out, run_labels(job))
 
 
@@ -172,7 +172,9 @@ def _import(arguments: argparse.Namespace) -> None:
     order = arguments.index_order
     if arguments.transpose:
         if order not in (None, DISPLACEMENT_FIRST):
-            raise InputError("options", "--transpose", f"with --index-order {order}", "one of both")
+            raise InputError(
+                "options", "--transpose", f"with --index-order {order}", "one of the two"
+            )
         order = DISPLACEMENT_FIRST
     options = ImportOptions(
         structure=arguments.structure,
@@ -182,6 +184,10 @@ def _import(arguments: argparse.Namespace) -> None:
     )
     job = ImportJob(arguments.files, arguments.out, options, parse_limits(arguments.limit))
     _report(arguments.out, import_labels(job))
+
+
+def _names(text: str) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(text.split(",")))
 
 
 def _report(out: Path, summary: Summary) -> None:

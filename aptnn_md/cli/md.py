@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 
 from aptnn_md.cli.convergence_options import add_convergence_options, convergence_monitor
 from aptnn_md.cli.next_spectra import print_next_spectra
-from aptnn_md.cli.settings_options import option_adder, settings_from
+from aptnn_md.cli.settings_options import checked, option_adder, settings_from
+from aptnn_md.settings import NewPath
 
 HELP = """\
 Run molecular dynamics with any ASE calculator, evaluate an APT network along the way, and write the
@@ -18,7 +18,7 @@ sources that you trust."""
 EXAMPLE = """\
   aptnn-md md start.xyz --potential water-mace --model water-apt --stream water.zarr --ps 20
   (the same with --restart resumes)
-  aptnn-md md start.xyz --potential 'ase.calculators.lj:LennardJones {"sigma": 3.4}' ..."""
+  aptnn-md md start.xyz --potential 'ase.calculators.lj:LennardJones sigma=3.4 epsilon=0.01' ..."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -30,18 +30,28 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add(
         "--potential",
         required=True,
-        help="water-mace, a MACE model file, or module:callable (also module:Class.method) of an "
-        "installed package or of this directory, followed by keyword arguments in JSON if there "
-        "are any",
+        help="water-mace, NAME.json of weights beside it, a MACE model file, or module:callable "
+        "(also module:Class.method) of an installed package or of this directory, followed by "
+        "keyword arguments if there are any: words key=value with blanks between, or JSON. A MACE "
+        "model file is a pickle: reading it "
+        "runs the code in it, so take it from those you trust; NAME.json holds no code and is made "
+        "of a MACE model by examples/water_mace/pack.py",
     )
     add(
         "--model",
         default="water-apt",
-        help="APT model: file or bundled name; followed by a comma and a model of polarizability "
-        "gradients (water-apt,water-pgt) it streams polarizability rates, too (%(default)s)",
+        help="APT model: file, bundled name or module:callable key=value ...; followed by a comma "
+        "and a model of polarizability gradients (water-apt,water-pgt) it streams polarizability "
+        "rates, too (%(default)s)",
     )
-    add("--stream", required=True, metavar="DIR", help="stream to write")
+    add("--stream", type=checked(NewPath), required=True, metavar="DIR", help="stream to write")
     setting("picoseconds", "--ps", metavar="PS", help="length of the whole run, ps")
+    setting(
+        "equilibrate",
+        metavar="PS",
+        help="before the stream begins, ps of Langevin dynamics at the same temperature, friction "
+        "and time step (default: none)",
+    )
     setting("timestep", metavar="FS", help="fs (%(default)s)")
     setting("stride", help="steps between frames of the stream (%(default)s)")
     setting("temperature", metavar="K", help="K (%(default)s)")
@@ -51,13 +61,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="bussi hardly disturbs the dynamics, langevin broadens bands (%(default)s)",
     )
     setting("tau", metavar="FS", help="of bussi, fs (%(default)s)")
-    setting("friction", metavar="PER_PS", help="of langevin, 1/ps (%(default)s)")
+    setting(
+        "friction", metavar="PER_PS", help="of langevin and of --equilibrate, 1/ps (%(default)s)"
+    )
     add(
         "--groups",
         default="all",
         help="parts of the dipole rate kept apart: all, element, molecule, molecule-kind, a "
-        "selection (index:0-2,7, element:O, within:3.5:index:0, the last with +each-step added "
-        "anew in each frame), or a file with a label for each atom; with +motion added also by "
+        "selection (index:0-2,7, element:O, within:3.5:index:0), several with names and a rest "
+        "('solute=index:0-4 shell=within:3.5:index:0-4'), with +each-step at the end found anew in "
+        "each frame, or a file with a label for each atom; with +motion added also by "
         "translation, libration and vibration of molecules, with +motion-each-step of molecules "
         "found anew in each frame (%(default)s)",
     )
@@ -66,16 +79,27 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="write the velocities of all atoms, too, for their power spectrum (spectrum vdos)",
     )
-    add("--efield", type=float, nargs=3, metavar=("EX", "EY", "EZ"), help="electric field, V/Å")
+    add(
+        "--efield",
+        type=checked(float),
+        nargs=3,
+        metavar=("EX", "EY", "EZ"),
+        help="electric field, V/Å",
+    )
     add(
         "--total-charge",
-        type=float,
+        type=checked(float),
         metavar="E",
         help="of a structure that does not give its own, e (default 0)",
     )
     add("--device", default="cpu", help="where model and potential run (%(default)s)")
     setting("seed", help="of velocities and thermostat; default: a new one each time")
-    add("--checkpoint", metavar="FILE", help="default: STREAM with the suffix .checkpoint.npz")
+    add(
+        "--checkpoint",
+        type=checked(NewPath),
+        metavar="FILE",
+        help="default: STREAM with the suffix .checkpoint.npz",
+    )
     setting(
         "checkpoint_seconds",
         "--checkpoint-every",
@@ -109,7 +133,7 @@ def run(arguments: argparse.Namespace) -> int:
         device=arguments.device,
     )
     total_charge(atoms, arguments.total_charge)  # refuses a conflict before anything is written
-    stream = Path(arguments.stream)
+    stream = arguments.stream
     checkpoint = arguments.checkpoint or stream.with_suffix(".checkpoint.npz")
     summary = run_md(
         atoms,
@@ -122,7 +146,8 @@ def run(arguments: argparse.Namespace) -> int:
         until=convergence_monitor(arguments, stream),
     )
     print(f"steps {summary.first_step} to {summary.last_step}, {settings.timestep} fs each")
-    print(f"mean temperature {summary.mean_temperature:.1f} K")
+    if summary.mean_temperature == summary.mean_temperature:
+        print(f"mean temperature {summary.mean_temperature:.1f} K")
     if summary.drift == summary.drift:
         print(f"drift of the conserved energy {summary.drift:.3g} meV per atom and ps")
     if summary.convergence:

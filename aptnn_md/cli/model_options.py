@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING
 
+from aptnn_md.cli.settings_options import checked
+
 if TYPE_CHECKING:
     from aptnn_md.prediction.interface import TensorModel
 
@@ -14,11 +16,12 @@ def add_model_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--model",
         required=True,
-        help="model file or bundled name; of models for different targets several, comma-separated",
+        help="model file, bundled name or module:callable key=value ...; of models for different "
+        "targets several, comma-separated",
     )
     parser.add_argument(
         "--total-charge",
-        type=float,
+        type=checked(float),
         metavar="E",
         help="of frames that do not give their own, e (default 0)",
     )
@@ -38,7 +41,7 @@ def add_label_options(parser: argparse.ArgumentParser) -> None:
         "--transpose",
         action="store_true",
         default=None,
-        help="APTs stand in the files with the displacement first; default: found out where the "
+        help="APTs are stored with the displacement first; default: found out where the "
         "rotational sum rule tells, else the dipole first",
     )
 

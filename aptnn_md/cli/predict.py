@@ -6,6 +6,8 @@ import argparse
 from pathlib import Path
 
 from aptnn_md.cli.model_options import add_model_options, model_of
+from aptnn_md.cli.settings_options import checked
+from aptnn_md.settings import NewPath
 
 HELP = """Predict tensors for every frame of a file and write them as per-atom arrays, row-major:
 APTs as `apt`, nine columns (row = dipole, column = displacement, e), PGTs as `pgt`, 27 columns
@@ -20,7 +22,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Options of the command."""
     add_model_options(parser)
     parser.add_argument("--data", type=Path, required=True, help="frames, any format ASE reads")
-    parser.add_argument("--out", type=Path, required=True, help="extxyz file to write")
+    parser.add_argument("--out", type=checked(NewPath), required=True, help="extxyz file to write")
 
 
 def run(arguments: argparse.Namespace) -> None:

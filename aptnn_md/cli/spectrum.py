@@ -5,9 +5,13 @@ from __future__ import annotations
 import argparse
 import importlib
 
-from aptnn_md.cli.spectrum_ir import EXAMPLE as EXAMPLE
+HELP = """Spectra with absolute units and error bars from streams of rates, and harmonic spectra.
+`aptnn-md spectrum KIND --help` explains a kind, with examples."""
 
-HELP = "Spectra with absolute units and error bars from streams of rates."
+EXAMPLE = """\
+  aptnn-md spectrum ir run1.zarr run2.zarr --out ir.csv --plot ir.png --experiment water
+  aptnn-md spectrum raman run.zarr --laser 532nm --plot raman.png
+  aptnn-md spectrum normal-modes molecule.fchk"""
 
 KINDS = {
     "ir": "infrared absorption",

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from aptnn_md.cli import spectrum_options, spectrum_output
 from aptnn_md.errors import InputError
+from aptnn_md.names import split_run
 from aptnn_md.progress import log
 from aptnn_md.provenance import command_line
 from aptnn_md.spectra.options import CORRECTIONS, InfraredOptions
@@ -19,7 +19,9 @@ HELP = """\
 Infrared spectra of different systems, methods or estimators side by side, with their bands and the
 differences from the first one, all with standard errors. Each RUN is STREAM[,STREAM...] for
 independent runs that belong together, followed by @ESTIMATOR for another estimator of Ṁ than the
-first one of the stream. --quantum applies to classical nuclei; path integrals need no
+first one of the stream. Streams of the same trajectory (two models beside one run, two estimators
+of one stream) are found out, and get the much smaller error of the paired difference over the
+frames that they have in common. --quantum applies to classical nuclei; path integrals need no
 correction."""
 
 EXAMPLE = """\
@@ -36,6 +38,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--difference", action="store_true", help="also the differences from the first spectrum"
+    )
+    parser.add_argument(
+        "--unpaired",
+        action="store_true",
+        help="take streams of the same trajectory as independent in differences",
     )
     spectrum_options.add_selection_arguments(parser)
     spectrum_options.add_resolution_arguments(parser)
@@ -54,14 +61,14 @@ def run(arguments: argparse.Namespace) -> None:
     }
     reference, curves = spectrum_output.references(arguments)
     wavenumbers = spectrum_options.wavenumber_range(arguments)
-    differences = _differences(spectra) if arguments.difference else {}
+    differences = _differences(spectra, arguments.unpaired) if arguments.difference else {}
     for line in comparison_report(
         spectra,
         reference,
         ranges=spectrum_output.band_ranges(arguments),
         curves=curves,
         baseline=arguments.baseline,
-        differences=arguments.difference,
+        differences=differences,
     ):
         print(line)
     if arguments.out:
@@ -93,10 +100,9 @@ def _names(arguments: argparse.Namespace) -> list[str]:
 def _spectrum(text: str, arguments: argparse.Namespace) -> InfraredSpectrum:
     from aptnn_md.spectra import corrected, spectrum_of_streams
 
-    paths, _, estimator = (text, "", "") if Path(text).exists() else text.rpartition("@")
-    streams = [path for path in (paths or estimator).split(",") if path]
+    streams, estimator = split_run(text)
     options = spectrum_options.options_of(
-        InfraredOptions, arguments, estimator=(paths and estimator) or None, parts=False
+        InfraredOptions, arguments, estimator=estimator or None, parts=False
     )
     spectrum = spectrum_of_streams(streams, options=options)
     if spectrum.n_beads > 1 and arguments.quantum != CORRECTIONS[0]:
@@ -111,8 +117,11 @@ def _spectrum(text: str, arguments: argparse.Namespace) -> InfraredSpectrum:
     return corrected(spectrum, arguments.quantum)
 
 
-def _differences(spectra: dict[str, InfraredSpectrum]) -> dict[str, Difference]:
+def _differences(spectra: dict[str, InfraredSpectrum], unpaired: bool) -> dict[str, Difference]:
     from aptnn_md.spectra import difference
 
     (first, base), *others = spectra.items()
-    return {f"{name} - {first}": difference(base, spectrum) for name, spectrum in others}
+    paired = False if unpaired else None
+    return {
+        f"{name} - {first}": difference(base, spectrum, paired=paired) for name, spectrum in others
+    }

@@ -13,9 +13,7 @@ Infrared absorption n(ν̃)α(ν̃) in cm⁻¹: neperian absorption coefficient 
 Several streams are independent runs of one system; longer ones weigh more. Standard errors come
 from blocks of the runs, and from the runs if there are enough of them."""
 
-EXAMPLE = (
-    "  aptnn-md spectrum ir run1.stream run2.stream --out ir.csv --plot ir.png --experiment water"
-)
+EXAMPLE = "  aptnn-md spectrum ir run1.zarr run2.zarr --out ir.csv --plot ir.png --experiment water"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -7,7 +7,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from aptnn_md.cli import spectrum_options
+from aptnn_md.cli.settings_options import checked
 from aptnn_md.errors import InputError
+from aptnn_md.normal_modes.broadening import DEFAULT_LINE, SHAPES
 from aptnn_md.provenance import command_line
 from aptnn_md.targets import APT, PGT, mean_of_members
 
@@ -21,9 +23,9 @@ if TYPE_CHECKING:
 HELP = """\
 Harmonic vibrations of a molecule, a cluster or a crystal at Γ: wavenumbers from a Hessian,
 infrared intensities (km/mol) from polar tensors, and Raman activities (Å⁴/amu) and depolarisation
-ratios from polarizability gradients where the model or the file knows them. The Hessian comes from
-a file or from differences of forces, which continue where they were interrupted when the command is
-given again. Gaussian's .fchk and ORCA's .hess of a frequency run hold structure, masses, Hessian
+ratios from polarizability gradients if the model or the file has them. The Hessian comes from a
+file or from differences of forces, which resume where they were interrupted when the command is
+repeated. Gaussian's .fchk and ORCA's .hess of a frequency run hold structure, masses, Hessian
 and tensors: given as START they need no option."""
 
 EXAMPLE = """\
@@ -57,7 +59,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     source = parser.add_mutually_exclusive_group()
     source.add_argument(
-        "--potential", help="of the forces: as for aptnn-md md; double precision where it is MACE"
+        "--potential",
+        help="of the forces: as for aptnn-md md, so a MACE model file runs the code in it and "
+        "NAME.json of weights does not; MACE in double precision",
     )
     source.add_argument(
         "--hessian",
@@ -85,19 +89,25 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     add(
         "--total-charge",
-        type=float,
+        type=checked(float),
         metavar="E",
         help="of a structure that does not give its own, e (default 0)",
     )
-    add("--relax", action="store_true", help="go to the energy minimum first; the cell stays")
+    add("--relax", action="store_true", help="relax to the energy minimum first, at constant cell")
     add(
         "--fmax",
-        type=float,
+        type=checked(float),
         default=1e-3,
         metavar="F",
         help="largest force of the minimum, eV/Å (%(default)s)",
     )
-    add("--delta", type=float, default=0.01, metavar="A", help="displacement, Å (%(default)s)")
+    add(
+        "--delta",
+        type=checked(float),
+        default=0.01,
+        metavar="A",
+        help="displacement, Å (%(default)s)",
+    )
     add(
         "--checkpoint",
         metavar="FILE",
@@ -106,12 +116,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--device", default="cpu", help="where model and potential run (%(default)s)")
     spectrum_options.add_output_arguments(parser)
     add("--broadened", metavar="CSV", help="table of the broadened spectrum to write")
-    add("--width", type=float, default=20.0, metavar="CM", help="of lines, cm⁻¹ (%(default)s)")
+    add(
+        "--width",
+        type=checked(float),
+        default=DEFAULT_LINE.width,
+        metavar="CM",
+        help="full width of the lines at half maximum, cm⁻¹ (%(default)s)",
+    )
     add(
         "--shape",
-        choices=("lorentzian", "gaussian"),
-        default="lorentzian",
-        help="of lines (%(default)s)",
+        choices=SHAPES,
+        default=DEFAULT_LINE.shape,
+        help="of the lines (%(default)s)",
     )
 
 
@@ -121,6 +137,7 @@ def run(arguments: argparse.Namespace) -> None:
     from aptnn_md.structure_files import read_structure
     from aptnn_md.structures import Mobility
 
+    line_shape = harmonic.LineShape(arguments.width, arguments.shape)
     molecule = harmonic.read_molecule(arguments.start)
     atoms = read_structure(arguments.start) if molecule is None else molecule.atoms
     hessian = _hessian(arguments, atoms, molecule)
@@ -133,8 +150,8 @@ def run(arguments: argparse.Namespace) -> None:
     infrared = harmonic.infrared_modes(modes, apt, volume)
     raman = None if pgt is None else harmonic.raman_modes(modes, pgt)
     wavenumbers = spectrum_options.wavenumber_range(arguments)
-    where = harmonic.wavenumber_grid(infrared, arguments.width, wavenumbers)
-    for line in harmonic.table(infrared, raman):
+    where = harmonic.wavenumber_grid(infrared, line_shape.width, wavenumbers)
+    for line in harmonic.report_modes(infrared, raman):
         print(line)
     for note in _notes(modes):
         print(f"warning: {note}")
@@ -145,22 +162,21 @@ def run(arguments: argparse.Namespace) -> None:
     if arguments.out:
         harmonic.write_modes(arguments.out, infrared, atoms, provenance, raman)
         print(f"table: {arguments.out}")
-    line_shape = (arguments.width, arguments.shape)
     if arguments.broadened:
         harmonic.write_broadened(
-            arguments.broadened, infrared, where, *line_shape, atoms, provenance, raman
+            arguments.broadened, infrared, where, line_shape, atoms, provenance, raman
         )
         print(f"broadened spectrum: {arguments.broadened}")
     if arguments.plot:
         from aptnn_md.normal_modes.plot import draw_modes
 
         name = atoms.get_chemical_formula()
-        draw_modes(arguments.plot, infrared, where, *line_shape, name, raman)
+        draw_modes(arguments.plot, infrared, where, line_shape, name, raman)
         print(f"picture: {arguments.plot}")
 
 
 def _hessian(arguments: argparse.Namespace, atoms: Atoms, molecule: Molecule | None) -> FloatArray:
-    """The Hessian that was asked for; the positions of ``atoms`` become those where it is."""
+    """The Hessian; ``atoms`` is moved to the positions that it belongs to."""
     from aptnn_md import normal_modes as harmonic
     from aptnn_md.potentials.loading import load_potential
 
@@ -209,7 +225,7 @@ def _hessian_of_file(arguments: argparse.Namespace, atoms: Atoms) -> FloatArray:
 def _tensors(
     arguments: argparse.Namespace, atoms: Atoms, molecule: Molecule | None
 ) -> tuple[FloatArray, FloatArray | None]:
-    """APTs, and PGTs where file or model know them."""
+    """APTs, and PGTs if the file or model has them."""
     from aptnn_md import normal_modes as harmonic
     from aptnn_md.normal_modes.reading import has_target
 
@@ -248,7 +264,7 @@ def _gradients(path: str | None, atoms: Atoms) -> FloatArray | None:
 
 
 def _compare_printed(path: str, modes: NormalModes, molecule: Molecule) -> None:
-    """Say how far the wavenumbers are from those that the program printed, where it did."""
+    """Compare the wavenumbers with those that the program printed, if it did."""
     import numpy as np
 
     printed = molecule.wavenumbers
@@ -257,7 +273,7 @@ def _compare_printed(path: str, modes: NormalModes, molecule: Molecule) -> None:
     difference = float(abs(np.sort(printed) - np.sort(modes.wavenumber)).max())
     print(f"wavenumbers printed in {path}: within {difference:.3f} cm⁻¹")
     if difference > SAME_WAVENUMBER:
-        print("warning: that is far; are masses or units of the file others than expected?")
+        print("warning: that is far; are masses or units of the file not those expected?")
 
 
 def _notes(modes: NormalModes) -> list[str]:
@@ -267,6 +283,6 @@ def _notes(modes: NormalModes) -> list[str]:
     rigid = float(abs(modes.rigid).max(initial=0.0))
     if rigid > SMALL_RIGID:
         notes.append(
-            f"the Hessian gives rigid motions up to {rigid:.0f} cm⁻¹ before they are taken out"
+            f"the Hessian gives rigid motions up to {rigid:.0f} cm⁻¹ before they are projected out"
         )
     return notes

@@ -7,6 +7,8 @@ from collections.abc import Iterable
 from dataclasses import fields
 from typing import Any
 
+from aptnn_md.cli.settings_options import checked
+from aptnn_md.settings import NewPath
 from aptnn_md.spectra.options import (
     METHODS,
     WINDOWS,
@@ -29,14 +31,14 @@ def add_selection_arguments(parser: argparse.ArgumentParser, volume: bool = True
     """What of streams is used, and under which conditions they were made."""
     parser.add_argument(
         "--skip",
-        type=float,
+        type=checked(float),
         default=_DEFAULT.skip,
         metavar="PS",
         help=f"time to leave out at the beginning of each stream, ps (default: {_DEFAULT.skip:g})",
     )
     parser.add_argument(
         "--temperature",
-        type=float,
+        type=checked(float),
         default=_DEFAULT.temperature,
         metavar="K",
         help="default: as in the streams",
@@ -44,7 +46,7 @@ def add_selection_arguments(parser: argparse.ArgumentParser, volume: bool = True
     if volume:
         parser.add_argument(
             "--volume",
-            type=float,
+            type=checked(float),
             metavar="A3",
             help="volume of the cell, Å³; default: as in the streams",
         )
@@ -86,7 +88,7 @@ def add_signal_arguments(parser: argparse.ArgumentParser, quantity: str) -> None
     )
     parser.add_argument(
         "--follow",
-        type=float,
+        type=checked(float),
         nargs="?",
         const=10.0,
         metavar="SECONDS",
@@ -116,7 +118,7 @@ def add_resolution_arguments(parser: argparse.ArgumentParser) -> None:
     """How the spectrum is computed."""
     parser.add_argument(
         "--resolution",
-        type=float,
+        type=checked(float),
         default=_DEFAULT.resolution,
         metavar="CM",
         help="full width at half maximum of an infinitely narrow line, cm⁻¹ "
@@ -152,15 +154,18 @@ def listed(names: Iterable[str], default: str) -> str:
 
 def add_output_arguments(parser: argparse.ArgumentParser) -> None:
     """What is written."""
-    parser.add_argument("--out", metavar="CSV", help="table of the spectrum to write")
+    parser.add_argument(
+        "--out", type=checked(NewPath), metavar="CSV", help="table of the spectrum to write"
+    )
     parser.add_argument(
         "--plot",
+        type=checked(NewPath),
         metavar="FILE",
         help="picture to write; the suffix says the format (png, pdf, svg)",
     )
     parser.add_argument(
         "--range",
-        type=float,
+        type=checked(float),
         nargs=2,
         metavar=("LOW", "HIGH"),
         dest="wavenumbers",

@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from aptnn_md.cli import spectrum_options
+from aptnn_md.cli.settings_options import checked
 from aptnn_md.errors import InputError
 from aptnn_md.provenance import command_line
 from aptnn_md.spectra.options import CONVERGENCE_RANGE, CORRECTIONS, InfraredOptions
@@ -68,7 +69,7 @@ def add_band_arguments(parser: argparse.ArgumentParser) -> None:
     )
     bands.add_argument(
         "--reference-n",
-        type=float,
+        type=checked(float),
         metavar="N",
         help="refractive index far above all vibrations, for a curve without n",
     )
@@ -86,12 +87,15 @@ def _add_quantity_arguments(parser: argparse.ArgumentParser) -> None:
     )
     quantities.add_argument(
         "--epsilon-infinity",
-        type=float,
+        type=checked(float),
         metavar="E",
         help="permittivity of the electrons, n² of visible light; default: 1",
     )
     quantities.add_argument(
-        "--n-molecules", type=float, metavar="N", help="in the cell, for the molar absorption"
+        "--n-molecules",
+        type=checked(float),
+        metavar="N",
+        help="in the cell, for the molar absorption",
     )
     add_quantum_argument(quantities)
 

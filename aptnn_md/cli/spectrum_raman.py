@@ -6,6 +6,7 @@ import argparse
 from typing import TYPE_CHECKING
 
 from aptnn_md.cli import spectrum_options, spectrum_output
+from aptnn_md.cli.settings_options import checked
 from aptnn_md.cli.spectrum_follow import followed
 from aptnn_md.errors import InputError
 from aptnn_md.provenance import command_line
@@ -24,9 +25,9 @@ independent runs of one system; longer ones weigh more. The streams are those of
 that knows polarizability gradients: --model water-apt,water-pgt."""
 
 EXAMPLE = """\
-  aptnn-md spectrum raman run1.stream run2.stream --out raman.csv --plot raman.png
-  aptnn-md spectrum raman run1.stream --laser 532nm --bands stretch:2800-4000 --n-molecules 64
-  aptnn-md spectrum raman crystal.stream --components zz,xy --resolution 5"""
+  aptnn-md spectrum raman run1.zarr run2.zarr --out raman.csv --plot raman.png
+  aptnn-md spectrum raman run1.zarr --laser 532nm --bands stretch:2800-4000 --n-molecules 64
+  aptnn-md spectrum raman crystal.zarr --components zz,xy --resolution 5"""
 
 
 _DEFAULT = RamanOptions()
@@ -46,7 +47,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--n-molecules",
-        type=float,
+        type=checked(float),
         default=_DEFAULT.n_molecules,
         metavar="N",
         help=f"divide by the number of molecules in the system (default: {_DEFAULT.n_molecules:g})",

@@ -13,9 +13,7 @@ Velocity spectra (vibrational densities of states) of groups of atoms, in degree
 cm⁻¹, from streams that were written with --velocities. Their integrals must be the numbers of
 degrees of freedom; both are printed."""
 
-EXAMPLE = (
-    "  aptnn-md spectrum vdos run1.stream run2.stream --by element --out vdos.csv --plot v.png"
-)
+EXAMPLE = "  aptnn-md spectrum vdos run1.zarr run2.zarr --by element --out vdos.csv --plot v.png"
 
 
 _DEFAULT = VelocityOptions()

@@ -9,7 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from aptnn_md.cli.model_options import add_label_options
+from aptnn_md.cli.settings_options import checked
 from aptnn_md.errors import InputError
+from aptnn_md.settings import NewPath
 
 if TYPE_CHECKING:
     from aptnn_md.training.settings import TrainingJob
@@ -17,9 +19,9 @@ if TYPE_CHECKING:
 HELP = """Train a network on frames whose atoms carry an array `apt` of nine columns (row = dipole,
 column = displacement, e), with --target pgt `pgt` of 27 columns ([dipole, dipole, displacement],
 Å²), with --target apt+pgt both, learned by one network with two heads. NaN marks missing labels,
-and frames without any label are left out. Beside the model stand a log (.csv), the learning
+and frames without any label are left out. Next to the model are a log (.csv), the learning
 curve (.png) and, until the job has ended, its state (.state), from which --restart resumes it.
-Every option can also stand in a TOML file given with --config; the command line wins.
+Every option can also be given in a TOML file (--config); the command line takes precedence.
 
 --start-from begins with the weights of a trained model instead of random ones: with those of a
 model that learned many labels of a cheap method, say, to continue with few of a better one."""
@@ -56,14 +58,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--valid", type=Path, help="frames for validation (default: a part of --data)")
     add(
         "--valid-fraction",
-        type=float,
+        type=checked(float),
         metavar="PART",
         help=f"that part (default {job.valid_fraction}; 0: none)",
     )
     targets = f"{', '.join(TARGETS)} or {'+'.join(TARGETS)}"
     add("--target", help=f"what to learn: {targets} (default {job.target})")
     add_label_options(parser)
-    add("--out", type=Path, help="model file to write")
+    add("--out", type=checked(NewPath), help="model file to write")
     add(
         "--network",
         dest="network_name",
@@ -71,12 +73,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help=f"architecture (default {job.network})",
     )
     add("--start-from", metavar="MODEL", help="begin with the weights of this model")
-    add("--committee", type=int, metavar="K", help=f"train K networks (default {job.committee})")
-    add("--epochs", type=int, help="passes over the data (default: what suits its size)")
-    add("--max-minutes", type=float, help="end after this time if that is sooner")
+    add(
+        "--committee",
+        type=checked(int),
+        metavar="K",
+        help=f"train K networks (default {job.committee})",
+    )
+    add("--epochs", type=checked(int), help="passes over the data (default: what suits its size)")
+    add("--max-minutes", type=checked(float), help="end after this time if that is sooner")
     add(
         "--seed",
-        type=int,
+        type=checked(int),
         help=f"of weights and order of frames (default {TrainingSettings.seed})",
     )
     add("--device", help=f"torch device (default {job.device})")
@@ -89,8 +96,8 @@ def run(arguments: argparse.Namespace) -> None:
 
     from aptnn_md.training.job import run_training
 
-    checkpoint = run_training(job, restart=arguments.restart)
-    card = checkpoint.card
+    model_file = run_training(job, restart=arguments.restart)
+    card = model_file.card
     held_out = card["validation_rmse"]
     print(
         f"{job.out}: {job.committee} network(s), "

@@ -1,4 +1,4 @@
-"""Checks of labels by rules that hold whatever the electrons do.
+"""Checks of labels by exact rules, which hold for any electronic structure.
 
 * Moving all atoms together moves the total charge and no polarizability: Σᵢ Pᵢ = Q·1 and
   Σᵢ ∂a/∂rᵢ = 0.
@@ -13,7 +13,7 @@
 Sums over atoms grow with the system, so their limits do, too. Errors of translational sums are
 mostly systematic (grids, k-points, basis sets): the same cell repeated eight times has eight times
 the residue. Their limit is therefore per atom: the residue divided by the number of atoms is also
-what the sum rule, once it is imposed, takes out of each tensor. Rotational sums exist for isolated
+what the sum rule, once imposed, subtracts from each tensor. Rotational sums exist for isolated
 systems only, which are never repeated; there the independent errors of the atoms are what counts,
 and their sum grows with the square root of the number of atoms. A wrong total charge of an isolated
 system is seen at any size: tensors that sum to another whole charge than the frame's are refused.
@@ -59,7 +59,7 @@ class _Rotation:
 
     Attributes
     ----------
-    rotates : attribute of :class:`~aptnn_md.labels.frame_labels.Labels` that turns along
+    rotates : attribute of :class:`~aptnn_md.labels.frame_labels.Labels` that rotates along
     residue : tensors, positions and it -> what is left over
     fitted : tensors and positions -> the one that fits best
     """
@@ -267,7 +267,7 @@ def parse_limits(texts: list[str]) -> dict[str, float]:
     Raises
     ------
     InputError
-        No such figure, or no number that is not negative.
+        No such figure, or a value that is negative or no number.
     """
     limits = dict(LIMITS)
     for text in texts:

@@ -7,6 +7,7 @@ import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Annotated, TypeAlias
 
 import numpy as np
 
@@ -20,7 +21,7 @@ from aptnn_md.labels.importers.options import ImportOptions
 from aptnn_md.labels.importers.reading import read_labels
 from aptnn_md.labels.labelled_file import FrameToLabel, Summary, check_and_format
 from aptnn_md.labels.points import RUN_PREFIX, PointFailure
-from aptnn_md.labels.schemes import FIELD_ORDER, Scheme
+from aptnn_md.labels.schemes import FIELD_ORDER, Kind, Scheme
 from aptnn_md.labels.work import (
     Task,
     forget_failures,
@@ -31,7 +32,11 @@ from aptnn_md.labels.work import (
 )
 from aptnn_md.locks import DirectoryLock
 from aptnn_md.progress import Progress
+from aptnn_md.settings import Count, NewPath, Positive, Range, Text, check_settings
 from aptnn_md.targets import TARGETS, targets_of
+
+Limit: TypeAlias = Annotated[float, Range(at_least=0.0, infinite=True)]
+"""Largest figure of a check that is accepted."""
 
 
 @dataclass(frozen=True)
@@ -48,7 +53,7 @@ class LabelJob:
     field, step : V/Å and Å; None: the engine's
     linearity : calculate half the field too, as a check
     jobs, mpi : processes: :func:`aptnn_md.labels.work.workers`
-    work : directory of the single points; None: beside ``out``
+    work : directory of the single points; None: next to ``out``
     limits : largest figures of the checks: :data:`aptnn_md.labels.checks.LIMITS`
     retry : calculate points again that failed in an earlier run
     collect : calculate nothing, write what is known so far
@@ -56,28 +61,28 @@ class LabelJob:
     Raises
     ------
     InputError
-        A target that cannot be labelled, the same twice, or no process.
+        A value of another type or out of its range; a target that cannot be labelled, or the same
+        twice.
     """
 
     frames: Sequence[FrameToLabel]
-    engine: str
-    out: Path
+    engine: Text
+    out: NewPath
     properties: tuple[str, ...] = ("apt",)
-    scheme: str | None = None
-    field: float | None = None
-    step: float | None = None
+    scheme: Kind | None = None
+    field: Positive | None = None
+    step: Positive | None = None
     linearity: bool = False
-    jobs: int = 1
+    jobs: Count = 1
     mpi: bool = False
-    work: Path | None = None
-    limits: Mapping[str, float] = dataclasses.field(default_factory=lambda: dict(LIMITS))
+    work: NewPath | None = None
+    limits: Mapping[str, Limit] = dataclasses.field(default_factory=lambda: dict(LIMITS))
     retry: bool = False
     collect: bool = False
 
     def __post_init__(self) -> None:
+        check_settings(self, "label")
         targets_of(self.properties, "--property")
-        if self.jobs < 1:
-            raise InputError("label", "--jobs", self.jobs, "at least 1")
 
 
 @dataclass(frozen=True)
@@ -90,12 +95,20 @@ class ImportJob:
     out : extxyz file to write; with PGTs where any file has them
     options : what the files do not say
     limits : largest figures of the checks: :data:`aptnn_md.labels.checks.LIMITS`
+
+    Raises
+    ------
+    InputError
+        A value of another type or out of its range.
     """
 
     files: Sequence[Path]
-    out: Path
+    out: NewPath
     options: ImportOptions = dataclasses.field(default_factory=ImportOptions)
-    limits: Mapping[str, float] = dataclasses.field(default_factory=lambda: dict(LIMITS))
+    limits: Mapping[str, Limit] = dataclasses.field(default_factory=lambda: dict(LIMITS))
+
+    def __post_init__(self) -> None:
+        check_settings(self, "label --import")
 
 
 def run_labels(job: LabelJob) -> Summary:

@@ -1,6 +1,6 @@
 """The labelled file: structures with their labels, and the checks of each.
 
-A labelled frame is extxyz that other programs read as it is: besides ``energy`` and ``forces``,
+A labelled frame is extxyz that other programs can read: apart from ``energy`` and ``forces``,
 which mean the same everywhere, no property carries one of ASE's standard names, because readers of
 training sets (NequIP's, for one) take every standard property for a field of their own. The dipole
 is therefore called :data:`DIPOLE`.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -83,6 +84,8 @@ class PointResult:
 
     def check(self, n_atoms: int, needed: Sequence[str]) -> None:
         """Raise :class:`PointFailure` unless all of ``needed`` is there and finite."""
+        if self.energy is not None and not math.isfinite(self.energy):
+            raise PointFailure("energy not finite")
         shapes = {"forces": (n_atoms, 3), "dipole": (3,), "polarizability": (3, 3)}
         for name, shape in shapes.items():
             value = getattr(self, name)

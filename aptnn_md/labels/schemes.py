@@ -16,7 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import Literal, TypeAlias, get_args
 
 import numpy as np
 from ase import Atoms
@@ -27,6 +27,7 @@ from aptnn_md.atoms.snapshot import Snapshot, nearest_images
 from aptnn_md.errors import InputError
 from aptnn_md.labels.frame_labels import Labels
 from aptnn_md.labels.points import Point, PointResult
+from aptnn_md.settings import check_settings
 from aptnn_md.targets import APT, PGT
 
 Results: TypeAlias = Mapping[Point, PointResult]
@@ -35,7 +36,9 @@ FIELD_ORDER: dict[str, int] = {APT.name: 1, PGT.name: 2}
 """Target that a scheme can make -> the order of the derivative of the forces with respect to the
 field that it is."""
 
-KINDS = ("field", "space")
+Kind: TypeAlias = Literal["field", "space"]
+
+KINDS: tuple[str, ...] = get_args(Kind)
 
 PAIRS = ((0, 1), (0, 2), (1, 2))
 DIAGONAL = np.ones(3) / np.sqrt(3.0)
@@ -58,8 +61,8 @@ class Scheme:
     Raises
     ------
     InputError
-        Another kind, a target that no scheme makes, or a field or step that is not small and
-        positive.
+        A value of another type or kind, a target that no scheme makes, or a field or step that is
+        not small and positive.
     """
 
     kind: str
@@ -77,9 +80,10 @@ class Scheme:
         if unknown or not self.properties:
             found = ", ".join(unknown) or "nothing"
             raise InputError("label", "--property", found, f"some of {', '.join(FIELD_ORDER)}")
+        check_settings(self, "label")
         for name, value in (("--field", self.field), ("--step", self.step)):
             if not 0.0 < value < 10.0:
-                raise InputError("label", name, value, "more than 0, and small")
+                raise InputError("label", name, value, "between 0 and 10 (V/Å, Å)")
 
     @property
     def second_order(self) -> bool:

@@ -132,7 +132,7 @@ def run_tasks(
 ) -> None:
     """Calculate all points that have no file yet.
 
-    A frame's other points follow its first one; once one has failed, the frame's rest is left out.
+    A frame's other points follow its first one; after a failure the rest of the frame is skipped.
 
     Parameters
     ----------

@@ -28,6 +28,7 @@ from aptnn_md.models.layers import (
     Coupling,
     Gate,
     Readout,
+    coupling_paths,
     degree_of_component,
     n_components,
     outer,
@@ -87,6 +88,19 @@ class ACENetwork(nn.Module):
         self.gate_features = Gate(n_elements, channels, lmax)
         self.readout = Readout(n_elements, channels, lmax, config.target_irreps)
 
+    @staticmethod
+    def least_weights(config: ACEConfig) -> int:
+        """How many numbers a network of a configuration has at least, known before it is made."""
+        n_elements, channels, lmax = len(config.elements), config.n_channels, config.lmax
+        copies, own = config.multiplicity, config.message_channels
+        top, combined = config.message_lmax, config.message_channels * config.message_multiplicity
+        density = n_elements * config.n_radial
+        into_channels = 2 * density + channels * (copies + 1 + 2 * copies + 2 + copies) + combined
+        mixing = (lmax + 1) * channels * into_channels + (top + 1) * own * channels
+        coupling = 3 * channels * copies * len(coupling_paths(lmax, lmax, lmax))
+        coupling += combined * len(coupling_paths(top, top, lmax))
+        return n_elements * (mixing + coupling) + (top + 1) * own * config.message_radial
+
     def geometry(self, graph: Graph) -> AtomicDensities:
         """Density and neighbour tables of a graph whose elements are all in the configuration."""
         return atomic_densities(graph, self.config, self.density_mean)
@@ -95,8 +109,9 @@ class ACENetwork(nn.Module):
         """Centre the scalars of the density and scale each l, for each central element.
 
         Afterwards the largest standard deviation of a density along any direction is
-        ``config.input_scale``. The smaller it is, the smaller the products are at first beside the
-        terms linear in the density, and the smoother the functions that training finds first.
+        ``config.input_scale``. The smaller it is, the smaller the products are at first compared
+        with the terms linear in the density, and the smoother the functions that training finds
+        first.
         """
         for element in range(len(self.config.elements)):
             density = torch.cat([g.density[g.atoms_of(element)] for g in geometries]).double()

@@ -1,4 +1,4 @@
-"""The architectures by name; each is imported when it is asked for."""
+"""The architectures by name; each is imported when it is needed."""
 
 from __future__ import annotations
 

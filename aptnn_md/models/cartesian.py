@@ -19,7 +19,7 @@ def cartesian_basis(index_symmetry: str) -> tuple[Irreps, Tensor]:
 
     The indices are coupled one after the other by Wigner's 3j symbols, and of the tensors that this
     gives those with the symmetry are taken, in ascending order of their degrees. Of a PGT's two
-    vectors, the first is the gradient of the trace. Model files count on signs and order.
+    vectors, the first is the gradient of the trace. Model files rely on signs and order.
 
     Parameters
     ----------

@@ -31,7 +31,7 @@ MESSAGE_CUTOFF = 4.5
 
 Count = Annotated[int, Range(at_least=1, at_most=4096)]
 Degree = Annotated[int, Range(at_least=0, at_most=8)]
-Length = Annotated[float, Range(more_than=0.0)]
+Length = Annotated[float, Range(more_than=0.0, at_most=100.0)]
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ class ACEConfig:
     n_channels, lmax : channels of the features and their largest l
     multiplicity : combinations of coupling paths formed for each channel
     message_cutoff, message_radial, message_channels, message_lmax, message_multiplicity : the same
-        for the messages; a cutoff of 0 stands for 4.5 Å, or ``cutoff`` where that is shorter
+        for the messages; a cutoff of 0 means 4.5 Å, or ``cutoff`` if that is shorter
     input_scale : size of the density that enters the network, see
         :meth:`aptnn_md.models.ace.ACENetwork.fit_scales`
     radial_decay : the n-th radial function is scaled by n^-radial_decay, so that slowly varying
@@ -60,7 +60,7 @@ class ACEConfig:
     n_channels: Count = 48
     lmax: Degree = 3
     multiplicity: Count = 2
-    message_cutoff: Annotated[float, Range(at_least=0.0)] = 0.0
+    message_cutoff: Annotated[float, Range(at_least=0.0, at_most=100.0)] = 0.0
     message_radial: Count = 8
     message_channels: Count = 16
     message_lmax: Degree = 2

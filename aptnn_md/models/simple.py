@@ -44,7 +44,7 @@ class SimpleConfig:
 
     elements: tuple[int, ...]
     target_irreps: str
-    cutoff: Annotated[float, Range(more_than=0.0)] = 6.0
+    cutoff: Annotated[float, Range(more_than=0.0, at_most=100.0)] = 6.0
     n_channels: Annotated[int, Range(at_least=1, at_most=4096)] = 20
     n_layers: Annotated[int, Range(at_least=0, at_most=100)] = 2
     lmax: Annotated[int, Range(at_least=0, at_most=8)] = 2
@@ -107,10 +107,17 @@ class SimpleNetwork(nn.Module):
         self.config = config
         self.register_buffer("like", torch.zeros(()), persistent=False)
         _restore_double_tables(self)
-        # saved weights carry the tables along, rounded to the precision of training
+        # saved weights include the tables, rounded to the precision of training
         self.register_load_state_dict_post_hook(  # type: ignore[no-untyped-call]
             lambda module, _: _restore_double_tables(module)
         )
+
+    @staticmethod
+    def least_weights(config: SimpleConfig) -> int:
+        """How many numbers a network of a configuration has at least, known before it is made."""
+        of_radial = (config.n_layers + 1) * N_RADIAL * RADIAL_WIDTH
+        of_features = config.n_layers * (config.lmax + 1) * config.n_channels**2
+        return of_radial + of_features
 
     def geometry(self, graph: Graph) -> EdgeGeometry:
         """Spherical harmonics and radial functions of a graph's edges."""

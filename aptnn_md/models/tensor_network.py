@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from aptnn_md.atoms.neighbours import Graph
+from aptnn_md.errors import InputError
 from aptnn_md.models.architectures import NETWORKS, known_network
 from aptnn_md.models.cartesian import cartesian_basis
 from aptnn_md.models.irreps import Irreps
@@ -53,7 +54,7 @@ class TensorNetwork(nn.Module):
         wanted = targets_of(target)
         self.targets = tuple(target.name for target in wanted)
         bases = {target.name: cartesian_basis(target.index_symmetry) for target in wanted}
-        irreps = sum((irreps for irreps, _ in bases.values()), Irreps())
+        irreps = irreps_of(target)
         config_class, network_class = NETWORKS[known_network(network)]()
         self.config = settings_from(
             config_class,
@@ -139,6 +140,44 @@ class TensorNetwork(nn.Module):
             for irrep in irrep_of_component.unique():
                 rms = float(centred[:, irrep_of_component == irrep].pow(2).mean().sqrt())
                 self.scale[element, self.irrep_of_component == irrep] = max(rms, smallest) or 1.0
+
+
+def irreps_of(target: str) -> Irreps:
+    """Irreps of all components of a target, or of several joined by ``+``."""
+    bases = [cartesian_basis(each.index_symmetry) for each in targets_of(target)]
+    return sum((irreps for irreps, _ in bases), Irreps())
+
+
+def check_finite_weights(where: object, name: str, weights: Mapping[str, Tensor]) -> None:
+    """Refuse weights that are not finite.
+
+    Raises
+    ------
+    InputError
+        It names the first of them.
+    """
+    for key, tensor in weights.items():
+        if tensor.is_floating_point() and not bool(torch.isfinite(tensor).all()):
+            bad = torch.isfinite(tensor).logical_not().nonzero()[0].tolist()
+            found = float(tensor[tuple(bad)])
+            raise InputError(where, f"{name}: {key}", f"{found} at {bad}", "finite numbers")
+
+
+def load_weights(network: TensorNetwork, weights: Mapping[str, Tensor], where: object) -> None:
+    """Give a network its weights; ``where`` they are from is named in errors.
+
+    Raises
+    ------
+    InputError
+        Weights of other names or shapes than the network's, which the message names.
+    """
+    expected = {key: tuple(tensor.shape) for key, tensor in network.state_dict().items()}
+    found = {key: tuple(tensor.shape) for key, tensor in weights.items()}
+    for key in (*expected, *found):
+        if found.get(key) != expected.get(key):
+            of_file, of_network = found.get(key, "nothing"), expected.get(key, "nothing")
+            raise InputError(where, f"weights: {key}", of_file, f"{of_network}, by its settings")
+    network.load_state_dict(weights)
 
 
 def fresh_model(

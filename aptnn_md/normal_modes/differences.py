@@ -1,4 +1,4 @@
-"""Hessians from differences of forces, with progress, and resumed when they were interrupted."""
+"""Hessians from differences of forces, with progress; an interrupted calculation is resumed."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from aptnn_md.arrays import FloatArray
 from aptnn_md.errors import InputError, RunError
 from aptnn_md.files import write_output
+from aptnn_md.potentials.interface import check_finite_results
 from aptnn_md.progress import Progress, log
 from aptnn_md.structures import Mobility, mobile
 
@@ -156,7 +157,7 @@ def relaxed(atoms: Atoms, largest_force: float = 1e-3, max_steps: int = 1000) ->
 
     Parameters
     ----------
-    largest_force : eV/Å, at which it is enough
+    largest_force : eV/Å, that is small enough
 
     Raises
     ------
@@ -169,9 +170,9 @@ def relaxed(atoms: Atoms, largest_force: float = 1e-3, max_steps: int = 1000) ->
     with Progress(max_steps, "relaxing") as progress:
         force = math.inf
         for _ in optimizer.irun(fmax=largest_force, steps=max_steps):
-            force = float(np.linalg.norm(copy.get_forces(), axis=1).max())
-            if not math.isfinite(force):
-                raise RunError(f"relaxation: step {optimizer.nsteps}: forces are not finite")
+            forces = copy.get_forces()
+            check_finite_results(f"relaxation: step {optimizer.nsteps}", copy, {"forces": forces})
+            force = float(np.linalg.norm(forces, axis=1).max())
             progress.update(note=f"largest force {force:.2g} eV/Å")
     if force > largest_force:
         raise RunError(
@@ -201,8 +202,8 @@ def finite_difference_hessian(
         ignored, which the log says
     delta : displacement, Å
     relax : go to the energy minimum first, to this largest force, eV/Å
-    checkpoint : file for what is known so far; where it exists, only what is missing is computed,
-        and its relaxed positions are taken
+    checkpoint : file for the forces so far; if it exists, only what is missing is computed, at the
+        relaxed positions in it
     potential : name of the potential, so that a file of another one is noticed
 
     Raises
@@ -261,8 +262,7 @@ def _complete(known: _Differences, atoms: Atoms, path: Path | None) -> None:
             for number in open_before:
                 moved.positions = known.displaced(number)
                 forces = moved.get_forces()
-                if not np.isfinite(forces).all():
-                    raise RunError(f"displacement {number}: forces are not finite")
+                check_finite_results(f"displacement {number}", moved, {"forces": forces})
                 known.forces[number] = forces
                 progress.update()
                 if path is not None and time.monotonic() - last > _WRITE_SECONDS:

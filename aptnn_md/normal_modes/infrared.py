@@ -8,7 +8,7 @@ import numpy as np
 
 from aptnn_md.arrays import FloatArray
 from aptnn_md.errors import InputError
-from aptnn_md.normal_modes.broadening import broadened
+from aptnn_md.normal_modes.broadening import DEFAULT_LINE, LineShape, broadened
 from aptnn_md.normal_modes.modes import NormalModes
 from aptnn_md.units import KM_PER_MOL, PER_CM2_PER_KM_PER_MOL
 
@@ -42,23 +42,20 @@ class InfraredModes:
         """Of :meth:`broadened`."""
         return "km/mol cm" if self.volume is None else "cm^-1"
 
-    def broadened(
-        self, wavenumber: FloatArray, width: float = 20.0, shape: str = "lorentzian"
-    ) -> FloatArray:
+    def broadened(self, wavenumber: FloatArray, line: LineShape = DEFAULT_LINE) -> FloatArray:
         """Sum of lines of unit area times their intensities.
 
         Parameters
         ----------
         wavenumber : (n,) cm⁻¹
-        width : full width at half maximum, cm⁻¹
-        shape : one of :data:`aptnn_md.normal_modes.broadening.SHAPES`
+        line : width and shape of all lines
 
         Returns
         -------
         (n,) molecules: km/mol per cm⁻¹; crystals: n(ν̃)α(ν̃), cm⁻¹. Imaginary modes are left out
         """
         area = self.intensity if self.absorption is None else self.absorption
-        return broadened(self.modes.wavenumber, area, wavenumber, width, shape)
+        return broadened(self.modes.wavenumber, area, wavenumber, line)
 
 
 def infrared_modes(

@@ -25,7 +25,7 @@ class NormalModes:
     eigenvectors : (n_modes, n_atoms, 3) orthonormal, √mass times displacement
     masses : (n_atoms,) amu
     rigid : (n_rigid,) wavenumbers that the Hessian gives to the translations and rotations that
-        were taken out, cm⁻¹; not zero where it is not exact, or, for rotations, where forces act
+        were projected out, cm⁻¹; not zero if it is not exact or, for rotations, if forces act
     """
 
     wavenumber: FloatArray
@@ -87,7 +87,7 @@ def normal_modes(
     Raises
     ------
     InputError
-        A shape or a value that is no number, or masses that are not positive.
+        A wrong shape, values that are not finite, or masses that are not positive.
     """
     n_atoms = len(masses)
     for name, array, shape in (
@@ -98,7 +98,7 @@ def normal_modes(
         if np.shape(array) != shape or not np.isfinite(array).all():
             raise InputError("normal modes", name, f"shape {np.shape(array)}", f"{shape}, finite")
     if (np.asarray(masses) <= 0).any():
-        raise InputError("normal modes", "masses", float(np.min(masses)), "positive ones")
+        raise InputError("normal modes", "masses", float(np.min(masses)), "positive masses")
     root = np.repeat(np.sqrt(masses), 3)
     dynamical = 0.5 * (hessian + hessian.T) / np.outer(root, root)
     rigid = rigid_motions(masses, positions, rotations=not np.any(pbc))

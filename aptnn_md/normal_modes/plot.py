@@ -8,6 +8,7 @@ import numpy as np
 from matplotlib.axes import Axes
 
 from aptnn_md.arrays import FloatArray
+from aptnn_md.normal_modes.broadening import DEFAULT_LINE, LineShape
 from aptnn_md.normal_modes.infrared import InfraredModes
 from aptnn_md.normal_modes.raman import RamanModes
 from aptnn_md.spectra.output.canvas import EXPERIMENT, LINE, new_figure, save, style, title
@@ -17,8 +18,7 @@ def draw_modes(
     path: str | os.PathLike[str],
     infrared: InfraredModes,
     wavenumber: FloatArray,
-    width: float = 20.0,
-    shape: str = "lorentzian",
+    line: LineShape = DEFAULT_LINE,
     name: str = "",
     raman: RamanModes | None = None,
 ) -> None:
@@ -28,7 +28,7 @@ def draw_modes(
     ----------
     path : file whose suffix says the format, e.g. ``modes.png``
     wavenumber : (n,) where to draw the sum, cm⁻¹
-    width, shape : see :meth:`InfraredModes.broadened`
+    line : width and shape of the broadened lines
     name : for the title
 
     Raises
@@ -38,23 +38,23 @@ def draw_modes(
     """
     figure, panels = new_figure(*((path,) if raman is None else (path, 2, 8.4)))
     modes = infrared.modes.wavenumber
-    curve = infrared.broadened(wavenumber, width, shape)
+    curve = infrared.broadened(wavenumber, line)
     unit = "km mol$^{-1}$ cm" if infrared.volume is None else "cm$^{-1}$"
     quantity = "molar absorption" if infrared.volume is None else "$n\\alpha$"
     sticks = _draw(panels[0], wavenumber, curve, modes, infrared.intensity)
-    panels[0].set_ylabel(f"{quantity}, {shape} lines  ({unit})")
+    panels[0].set_ylabel(f"{quantity}, {line.shape} lines  ({unit})")
     sticks.set_ylabel("sticks: intensity  (km mol$^{-1}$)", color=EXPERIMENT)
     if raman is not None:
-        activity = raman.broadened(wavenumber, width, shape)
+        activity = raman.broadened(wavenumber, line)
         sticks = _draw(panels[1], wavenumber, activity, modes, raman.activity)
-        panels[1].set_ylabel(f"Raman, {shape} lines  (Å$^4$ amu$^{{-1}}$ cm)")
+        panels[1].set_ylabel(f"Raman, {line.shape} lines  (Å$^4$ amu$^{{-1}}$ cm)")
         sticks.set_ylabel("sticks: activity  (Å$^4$ amu$^{-1}$)", color=EXPERIMENT)
     for axes in panels[:-1]:
         style(axes, None)
     style(panels[-1])
     for axes in panels:
         axes.tick_params(right=False, which="both")
-    title(panels[0], f"{name}  {len(modes)} modes, width {width:g} cm$^{{-1}}$".strip())
+    title(panels[0], f"{name}  {len(modes)} modes, width {line.width:g} cm$^{{-1}}$".strip())
     save(figure, path)
 
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from aptnn_md.arrays import FloatArray
 from aptnn_md.errors import InputError
-from aptnn_md.normal_modes.broadening import broadened
+from aptnn_md.normal_modes.broadening import DEFAULT_LINE, LineShape, broadened
 from aptnn_md.normal_modes.modes import NormalModes
 from aptnn_md.spectra.raman.polarizability import (
     ANISOTROPIC_COORDINATES,
@@ -70,12 +70,10 @@ class RamanModes:
         found[seen] = cross_section_factor(where, laser, temperature, counting)
         return found * self.activity
 
-    def broadened(
-        self, wavenumber: FloatArray, width: float = 20.0, shape: str = "lorentzian"
-    ) -> FloatArray:
+    def broadened(self, wavenumber: FloatArray, line: LineShape = DEFAULT_LINE) -> FloatArray:
         """(n,) activity in each wavenumber, Å⁴/amu per cm⁻¹; see
         :func:`aptnn_md.normal_modes.broadening.broadened`."""
-        return broadened(self.modes.wavenumber, self.activity, wavenumber, width, shape)
+        return broadened(self.modes.wavenumber, self.activity, wavenumber, line)
 
     def _sum(self, numbers: tuple[int, ...]) -> FloatArray:
         values = coordinates(to_voigt(self.polarizability_derivative))

@@ -32,7 +32,7 @@ _FORMATS = (
 
 def read_molecule(path: str | os.PathLike[str]) -> Molecule | None:
     """Structure, masses, Hessian and tensors from Gaussian's ``.fchk`` or ORCA's ``.hess``; None
-    for other files, and where there is none.
+    for other files, or if there is no file.
 
     Raises
     ------

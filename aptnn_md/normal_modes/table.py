@@ -12,12 +12,12 @@ from ase import Atoms
 
 from aptnn_md.arrays import FloatArray
 from aptnn_md.files import write_output
+from aptnn_md.normal_modes.broadening import LineShape
 from aptnn_md.normal_modes.infrared import InfraredModes
 from aptnn_md.normal_modes.raman import RamanModes
 from aptnn_md.spectra.output.columns import write_columns
 
 _COLUMNS = ("wavenumber (cm^-1)", "intensity (km/mol)", "dMx/dQ", "dMy/dQ", "dMz/dQ (e/sqrt(amu))")
-
 
 _RAMAN_COLUMNS = (
     "Raman activity (A^4/amu)",
@@ -27,9 +27,10 @@ _RAMAN_COLUMNS = (
 )
 
 
-def table(infrared: InfraredModes, raman: RamanModes | None = None) -> list[str]:
-    """Lines of text: number, wavenumber (``i`` where it is imaginary), intensity of each mode, and
-    Raman activity and depolarisation ratio where they are known."""
+def report_modes(infrared: InfraredModes, raman: RamanModes | None = None) -> list[str]:
+    """Lines of text: number, wavenumber (with ``i`` if it is imaginary) and intensity of each mode,
+    and its Raman activity and depolarisation ratio if they are known.
+    """
     absorption = infrared.absorption
     head = "mode   wavenumber   intensity"
     unit = "            cm^-1      km/mol"
@@ -90,20 +91,19 @@ def write_broadened(
     path: str | os.PathLike[str],
     infrared: InfraredModes,
     wavenumber: FloatArray,
-    width: float,
-    shape: str,
+    line: LineShape,
     atoms: Atoms,
     provenance: str = "",
     raman: RamanModes | None = None,
 ) -> None:
     """Write the spectrum of broadened lines as CSV; see :meth:`InfraredModes.broadened`."""
-    curve = infrared.broadened(wavenumber, width, shape)
-    head = [f"Harmonic infrared spectrum by aptnn_md, {shape} lines {width:g} cm^-1 wide"]
+    curve = infrared.broadened(wavenumber, line)
+    head = [f"Harmonic infrared spectrum by aptnn_md, {line.shape} lines {line.width:g} cm^-1 wide"]
     quantity = "molar absorption" if infrared.volume is None else "n*alpha"
     names = ["wavenumber (cm^-1)", f"{quantity} ({infrared.unit})"]
     columns = [wavenumber, curve]
     if raman is not None:
-        columns.append(raman.broadened(wavenumber, width, shape))
+        columns.append(raman.broadened(wavenumber, line))
         names.append("Raman activity (A^4/amu per cm^-1)")
     table_of = dict(zip(names, columns, strict=True))
     write_columns(path, table_of, [*head, *_origin(atoms, provenance)])

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Protocol, runtime_checkable
 
+import numpy as np
 from ase import Atoms
 from ase.calculators.calculator import BaseCalculator
 
-from aptnn_md.errors import InputError
+from aptnn_md.errors import InputError, RunError, raised_by
 
 
 @runtime_checkable
@@ -44,7 +45,34 @@ class CalculatorPotential:
         names = ["energy", "forces"]
         if "stress" in self.calculator.implemented_properties and atoms.pbc.all():
             names.append("stress")
-        return {name: self.calculator.get_property(name, atoms) for name in names}
+        who = f"potential {type(self.calculator).__name__}"
+        with raised_by(who):
+            found = {name: self.calculator.get_property(name, atoms) for name in names}
+        check_finite_results(who, atoms, found)
+        return found
+
+
+def check_finite_results(who: str, atoms: Atoms, results: Mapping[str, Any]) -> None:
+    """Refuse energy, forces or stress that are not finite; ``who`` made them.
+
+    Raises
+    ------
+    RunError
+        It names the first atom at fault.
+    """
+    for name in ("energy", "forces", "stress"):
+        values = results.get(name)
+        if values is None or np.isfinite(np.asarray(values, dtype=np.float64)).all():
+            continue
+        text = f"{who}: {name} of {atoms.get_chemical_formula()}"
+        if name != "forces":
+            numbers = np.asarray(values, dtype=np.float64).round(6).tolist()
+            raise RunError(f"{text}: {numbers}, which is not finite")
+        atom = int(np.argwhere(~np.isfinite(values))[0][0])
+        raise RunError(
+            f"{text}: not finite, first that on atom {atom} ({atoms.symbols[atom]}) at "
+            f"{atoms.positions[atom].round(3).tolist()} Å"
+        )
 
 
 def as_batched(potential: BatchedPotential | BaseCalculator) -> BatchedPotential:

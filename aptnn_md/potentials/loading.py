@@ -16,8 +16,8 @@ BUNDLED = ("water-mace",)
 """Potentials that come with the package."""
 
 _EXPECTED = (
-    f"{', '.join(map(repr, BUNDLED))}, a MACE model file, "
-    "or package.module:callable with optional JSON keyword arguments"
+    f"{', '.join(map(repr, BUNDLED))}, NAME.json of weights, a MACE model file, "
+    "or package.module:callable, with keyword arguments as words key=value or in JSON"
 )
 
 
@@ -31,19 +31,20 @@ def load_potential(
     spec : one of
 
         * ``"water-mace"``, bundled: liquid water, RPBE-D3, for temperatures near 300 K;
-        * ``NAME.json``, a potential stored by :func:`aptnn_md.potentials.mace.write_potential`;
+        * ``NAME.json``, a potential stored by :func:`aptnn_md.potentials.stored.write_potential`:
+          weights and plain data, no code;
         * another file: a MACE model as ``mace_run_train`` writes it, run by mace-torch. Such a
           file is a pickle, and reading it runs what is in it: take it from those you trust;
-        * ``module:callable`` or ``module:Class.method``, followed by keyword arguments in JSON if
-          there are any, e.g.
-          ``ase.calculators.lj:LennardJones {"sigma": 3.4, "epsilon": 0.01}``.
+        * ``module:callable`` or ``module:Class.method``, followed by keyword arguments if there
+          are any, e.g. ``ase.calculators.lj:LennardJones sigma=3.4 epsilon=0.01``
+          (:mod:`aptnn_md.callables`).
     device, dtype : for MACE; by default the CPU, single precision for the bundled potential and a
         model file's own precision
 
     Raises
     ------
     InputError
-        Nothing has this name, or the file is not a model.
+        Nothing has this name, the file is not a model or a damaged one, or no such device.
     RunError
         mace-torch is needed and not installed, or the user's callable raised an error.
     """

@@ -7,21 +7,24 @@ from pathlib import Path
 from ase.calculators.calculator import Calculator
 
 from aptnn_md.errors import InputError, RunError
+from aptnn_md.models.devices import torch_device
 from aptnn_md.potentials.quiet_mace import quiet_mace
 
 
 def mace_model(path: Path, device: str, dtype: str | None) -> Calculator:
     """mace-torch's own calculator of a model file as ``mace_run_train`` writes it.
 
-    Such a file is a pickle, and reading it runs what is in it.
+    Such a file is a pickle, and reading it runs what is in it. The form without code is that of
+    :mod:`aptnn_md.potentials.stored`.
 
     Raises
     ------
     RunError
         mace-torch is not installed.
     InputError
-        Not a MACE model.
+        Not a MACE model, or no such device.
     """
+    torch_device(device)
     with quiet_mace():
         try:
             from mace.calculators import MACECalculator

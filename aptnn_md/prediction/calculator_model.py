@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from ase import Atoms
 from ase.calculators.calculator import BaseCalculator
 
+from aptnn_md.errors import raised_by
 from aptnn_md.prediction.calls import DirectCalls
 from aptnn_md.prediction.interface import checked_tensors
 from aptnn_md.targets import TARGETS, Tensors
@@ -59,8 +60,9 @@ class CalculatorModel(DirectCalls):
         return part
 
     def _of_structure(self, atoms: Atoms) -> Tensors:
-        found = {
-            name: self.calculator.get_property(TARGETS[name].ase_name, atoms)[None][:size]
-            for name, size in self.committee_sizes.items()
-        }
+        with raised_by(f"model {self.name}"):
+            found = {
+                name: self.calculator.get_property(TARGETS[name].ase_name, atoms)[None][:size]
+                for name, size in self.committee_sizes.items()
+            }
         return checked_tensors(self, atoms, found)

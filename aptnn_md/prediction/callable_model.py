@@ -10,6 +10,7 @@ import numpy as np
 from ase import Atoms
 from numpy.typing import ArrayLike
 
+from aptnn_md.errors import raised_by
 from aptnn_md.prediction.calls import DirectCalls
 from aptnn_md.prediction.interface import checked_tensors, member_slices
 from aptnn_md.targets import APT, Tensors, targets_of
@@ -40,6 +41,8 @@ class CallableModel(DirectCalls):
     ------
     InputError
         ``targets`` that are unknown; on evaluation, arrays of other shapes.
+    RunError
+        On evaluation, numbers that are not finite, or an error of the function.
     """
 
     def __init__(self, function: Callable[..., Any]) -> None:
@@ -86,11 +89,12 @@ class CallableModel(DirectCalls):
 
     def _ask(self, structures: Sequence[Atoms]) -> list[dict[str, ArrayLike]]:
         """What the function itself gives, cut to the members that were selected."""
-        if hasattr(self.function, "targets") and hasattr(self.function, "tensors"):
-            found = self.function.tensors(structures)
-        else:
-            (target,) = self.targets
-            found = [{target: members} for members in self._members(structures)]
+        with raised_by(f"model {self.name}"):
+            if hasattr(self.function, "targets") and hasattr(self.function, "tensors"):
+                found = self.function.tensors(structures)
+            else:
+                (target,) = self.targets
+                found = [{target: members} for members in self._members(structures)]
         return [
             {
                 name: np.asarray(values, dtype=np.float64)[self._slices[name]]

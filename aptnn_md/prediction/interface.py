@@ -98,7 +98,7 @@ def checked_tensors(model: TensorModel, atoms: Atoms, tensors: Mapping[str, Arra
     """
     checked: Tensors = {}
     for name, size in model.committee_sizes.items():
-        title, where = TARGETS[name].title, f"{TARGETS[name].title} model"
+        where = f"{TARGETS[name].title} model"
         if name not in tensors:
             found = ", ".join(tensors) or "nothing"
             raise InputError(f"model {model.name}", "tensors", found, f"{name}, too")
@@ -108,9 +108,24 @@ def checked_tensors(model: TensorModel, atoms: Atoms, tensors: Mapping[str, Arra
             raise InputError(where, "shape", values.shape[1:], expected)
         if len(values) != size:
             raise InputError(where, "committee members", len(values), f"{size}, as it announces")
-        if not np.isfinite(values).all():
-            raise RunError(
-                f"model {model.name}: {title}s of {atoms.get_chemical_formula()} are not finite"
-            )
         checked[name] = values
+    check_finite(f"model {model.name}", atoms, checked)
     return checked
+
+
+def check_finite(who: str, atoms: Atoms, tensors: Tensors) -> None:
+    """Refuse tensors (n_members, n_atoms, *shape) that are not finite; ``who`` made them.
+
+    Raises
+    ------
+    RunError
+        It names the first atom at fault.
+    """
+    for name, values in tensors.items():
+        if not np.isfinite(values).all():
+            atom = int(np.argwhere(~np.isfinite(values))[0][1])
+            title, formula = TARGETS[name].title, atoms.get_chemical_formula()
+            raise RunError(
+                f"{who}: {title}s of {formula} are not finite, "
+                f"first that of atom {atom} ({atoms.symbols[atom]})"
+            )

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from os import PathLike, fspath
+from pathlib import Path
 from typing import Any, TypeAlias
 
 from ase.calculators.calculator import BaseCalculator
 
+from aptnn_md.callables import call_by_name, is_callable_name
 from aptnn_md.errors import InputError
+from aptnn_md.names import split_names
 from aptnn_md.prediction.calculator_model import CalculatorModel, known_targets
 from aptnn_md.prediction.callable_model import CallableModel
 from aptnn_md.prediction.interface import TensorModel
@@ -28,8 +31,8 @@ def as_model(
     ----------
     source : one of
 
-        * model file or bundled name, or several of them for different targets with commas between
-          (``"water-apt,water-pgt"``);
+        * model file, bundled name or ``module:callable``, or several of them for different targets
+          with commas between (``"water-apt,water-pgt"``); see :func:`load_model`;
         * a :class:`TensorModel`, e.g. a :class:`aptnn_md.prediction.predictor.Predictor`, which is
           given back as it is;
         * an ASE calculator with ``born_effective_charges`` among its properties;
@@ -83,16 +86,29 @@ def load_model(source: str | PathLike[str], **options: Any) -> TensorModel:
 
     Parameters
     ----------
-    source : e.g. ``"water-apt"`` or ``"water-apt,pgt.pt"``
-    options : of :meth:`aptnn_md.prediction.predictor.Predictor.from_file`, for each
+    source : e.g. ``"water-apt"`` or ``"water-apt,pgt.pt"``, or whatever gives atomic tensors by
+        the name of what makes it, ``module:callable key=value``; a path that exists may hold
+        commas (:func:`aptnn_md.names.split_names`)
+    options : of :meth:`aptnn_md.prediction.predictor.Predictor.from_file`, for each file
 
     Raises
     ------
     InputError
         A file that cannot be read, or two models for one target.
+    RunError
+        The user's callable raised an error.
     """
+    names = split_names(fspath(source))
+    models = [_named(name, options) for name in names]
+    return models[0] if len(models) == 1 else JoinedModel(models)
+
+
+def _named(name: str, options: dict[str, Any]) -> TensorModel:
+    if is_callable_name(name) and not Path(name).exists():
+        made = call_by_name("model", name, "a model file, a bundled name or module:callable")
+        if not isinstance(made, str | PathLike):
+            return _wrapped(made, options)
+        name = fspath(made)
     from aptnn_md.prediction.predictor import Predictor  # imports torch
 
-    names = [name.strip() for name in fspath(source).split(",")]
-    models = [Predictor.from_file(name, **options) for name in names if name]
-    return models[0] if len(models) == 1 else JoinedModel(models)
+    return Predictor.from_file(name, **options)

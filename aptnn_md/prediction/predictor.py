@@ -19,8 +19,10 @@ from ase.data import chemical_symbols
 from aptnn_md.arrays import FloatArray
 from aptnn_md.atoms.neighbours import batches, build_graph
 from aptnn_md.errors import InputError
-from aptnn_md.models.tensor_network import TensorNetwork
+from aptnn_md.models.devices import enough_memory, torch_device
+from aptnn_md.models.tensor_network import TensorNetwork, load_weights
 from aptnn_md.prediction.calls import DirectCalls
+from aptnn_md.prediction.interface import check_finite
 from aptnn_md.prediction.model_file import ModelFile, read_model_file
 from aptnn_md.progress import log
 from aptnn_md.structures import total_charge
@@ -28,6 +30,8 @@ from aptnn_md.targets import TARGETS, Tensors
 
 # structures are joined to batches of about this many atoms
 BATCH_ATOMS = 2048
+
+_LESS_MEMORY = "give it fewer atoms or beads at once, dtype float32, or the device cpu"
 
 DTYPES = {"float32": torch.float32, "float64": torch.float64}
 
@@ -79,8 +83,9 @@ class Predictor(DirectCalls):
         self.target, self.sha256, self.card = model_file.target, model_file.sha256, model_file.card
         self.total_charge, self.neutral = total_charge, neutral
         self._warned: set[float] = set()
+        place = torch_device(device)
         self.networks = [
-            _network(model_file, weights).to(device, DTYPES[dtype or "float32"])
+            _network(model_file, weights).to(place, DTYPES[dtype or "float32"])
             for weights in model_file.members
         ]
         self.elements: tuple[int, ...] = self.networks[0].config.elements
@@ -131,6 +136,8 @@ class Predictor(DirectCalls):
         InputError
             An element that the model does not know, positions that are not finite, or a periodic
             direction without a cell vector.
+        RunError
+            Tensors that are not finite, or too little memory.
         """
         return [
             tensors
@@ -159,7 +166,8 @@ class Predictor(DirectCalls):
                 for a in structures
             ]
         first = self.networks[0]
-        with torch.inference_mode():
+        what = f"model {self.name}, {graph.n_atoms} atoms, {len(graph.centres)} pairs"
+        with torch.inference_mode(), enough_memory(what, _LESS_MEMORY):
             geometry, species = first.geometry(graph), first.species(graph)
             found = [network(geometry, species) for network in self.networks]
             stacked = {t: torch.stack([tensors[t] for tensors in found]) for t in self.targets}
@@ -168,6 +176,10 @@ class Predictor(DirectCalls):
             target: np.split(tensors.cpu().numpy().astype(np.float64), ends, axis=1)
             for target, tensors in stacked.items()
         }
+        for target, tensors in stacked.items():
+            if not bool(torch.isfinite(tensors).all()):
+                for atoms, members in zip(structures, parts[target], strict=True):
+                    check_finite(f"model {self.name}", atoms, {target: members})
         return [
             {target: self._projected(target, parts[target][k], atoms) for target in self.targets}
             for k, atoms in enumerate(structures)
@@ -218,5 +230,5 @@ def _network(model_file: ModelFile, weights: Any) -> TensorNetwork:
     network = TensorNetwork(
         model_file.network, model_file.config["elements"], model_file.target, settings
     )
-    network.load_state_dict(weights)
+    load_weights(network, weights, model_file.path or "model")
     return network.eval()

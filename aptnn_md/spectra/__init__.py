@@ -14,7 +14,8 @@ velocity  :func:`velocity_spectrum`        :func:`velocity_spectrum_of_streams`
 
 From an infrared spectrum follow :func:`quantities` (permittivity, refractive index, absorption
 coefficient, ...), :func:`find_bands`, another quantum correction (:func:`corrected`) and the
-:func:`difference` from another one; from a Raman spectrum, the :func:`cross_sections` for a laser.
+:func:`difference` from another one, paired where both are of the same trajectory; from a Raman
+spectrum, the :func:`cross_sections` for a laser.
 :func:`report` and :func:`write_table`, :func:`report_raman` and :func:`write_raman`,
 :func:`report_velocities` and :func:`write_velocities` show what was found. Pictures need matplotlib
 and are in the modules ``plot`` of each kind; NetCDF needs xarray and is in the modules ``netcdf``.

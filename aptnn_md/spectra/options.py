@@ -5,12 +5,12 @@ Nothing but the standard library is imported here, so that a command can show it
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
-from typing import Any, TypeVar
+from typing import Annotated, Any, TypeVar
 
 from aptnn_md.errors import InputError
+from aptnn_md.settings import AtLeastZero, Positive, Range, check_settings, fitting
 
 METHODS = {"welch": "Welch", "blackman-tukey": "Blackman-Tukey"}
 """Name of a method -> who it is named after."""
@@ -47,26 +47,21 @@ class SpectrumOptions:
     Raises
     ------
     InputError
-        A number that is not positive and finite, or an unknown name.
+        A value of another type or out of its range, or an unknown name.
     """
 
-    resolution: float = 20.0
+    resolution: Positive = 20.0
     method: str = "welch"
     window: str = "hann"
     unbiased: bool = True
-    temperature: float | None = None
-    skip: float = 0.0
+    temperature: Positive | None = None
+    skip: AtLeastZero = 0.0
     merge: Sequence[str] = ()
 
     def __post_init__(self) -> None:
-        check_positive("resolution", self.resolution)
+        check_settings(self, "spectrum")
         check_one_of("method", self.method, METHODS)
         check_one_of("window", self.window, WINDOWS)
-        if self.temperature is not None:
-            check_positive("temperature", self.temperature)
-        if not (math.isfinite(self.skip) and self.skip >= 0):
-            raise InputError("spectrum", "skip", self.skip, "a time in ps, 0 or more")
-        object.__setattr__(self, "merge", tuple(self.merge))
 
 
 @dataclass(frozen=True)
@@ -97,12 +92,7 @@ class InfraredOptions(RateOptions):
     volume : Å³; None: as in the streams
     """
 
-    volume: float | None = None
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if self.volume is not None:
-            check_positive("volume", self.volume)
+    volume: Positive | None = None
 
 
 @dataclass(frozen=True)
@@ -121,7 +111,6 @@ class RamanOptions(RateOptions):
     def __post_init__(self) -> None:
         super().__post_init__()
         check_positive("number of molecules", self.n_molecules)
-        object.__setattr__(self, "components", tuple(self.components))
 
 
 @dataclass(frozen=True)
@@ -135,7 +124,7 @@ class VelocityOptions(SpectrumOptions):
     """
 
     by: str = "groups"
-    pass_values: int = 2**25
+    pass_values: Annotated[int, Range(at_least=1)] = 2**25
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -190,9 +179,9 @@ def check_positive(field: str, value: float | None) -> None:
     ------
     InputError
     """
-    if value is None or not math.isfinite(value) or value <= 0:
-        found = "nothing" if value is None else value
-        raise InputError("spectrum", field, found, "a positive number")
+    if value is None:
+        raise InputError("spectrum", field, "nothing", "a positive number")
+    fitting(value, Positive, "spectrum", field)
 
 
 def check_one_of(field: str, value: str, names: Sequence[str] | dict[str, str]) -> None:

@@ -32,6 +32,7 @@ from aptnn_md.errors import InputError
 from aptnn_md.provenance import command_line
 from aptnn_md.stream.header import StreamHeader
 from aptnn_md.stream.layout import StreamFrame
+from aptnn_md.stream.run_id import new_run_id
 from aptnn_md.structures import Mobility
 from aptnn_md.targets import APT, TARGETS, Target, Tensors
 from aptnn_md.tensors import largest_deviation
@@ -169,12 +170,14 @@ class FrameRates:
         ----------
         atoms : the structure at the start
         constants : what the engine knows: ``timestep``, ``stride``, ``temperature``, ...; they
-            win over what is found here
+            win over what is found here. Where several streams can be written beside one run,
+            ``run_id`` by :func:`aptnn_md.stream.run_id.run_id_of`
         """
         fields: dict[str, Any] = {
             "estimators": self.estimators,
             "groups": self.partition.labels,
             "provenance": command_line(),
+            "run_id": new_run_id(),
         }
         if self.variable_cell:
             fields["volume"] = None

@@ -12,16 +12,32 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from aptnn_md.errors import InputError
+from aptnn_md.settings import check_settings
 from aptnn_md.targets import TARGETS
 
 FORMAT = "aptnn_md.stream"
-VERSION = 1
+VERSION = 2
 
 RATES = ("instantaneous", "difference")
 """What the rates of a frame may be; see :class:`StreamHeader`."""
 # what must be the same on both sides of a restart; the two floats may be unknown on one side
 _SAME = ("timestep", "stride", "rate", "estimators", "groups", "n_beads", "formula", "system")
 _SAME_IF_KNOWN = ("temperature", "volume")
+
+
+def array_units() -> dict[str, str]:
+    """Unit of each array that a stream may hold; those of added targets, too."""
+    units = {
+        "dipole_rate_beads": "e Å/fs",
+        "extrapolation": "e",
+        "f_sum": "e²/amu",
+        "temperature": "K",
+        "velocity": "Å/fs",
+        "volume": "Å³",
+    }
+    for target in TARGETS.values():
+        units |= dict.fromkeys((target.rate_name, f"{target.rate_name}_std"), target.rate_unit)
+    return {"step": "1", "time": "fs"} | dict(sorted(units.items()))
 
 
 @dataclass(frozen=True)
@@ -53,6 +69,8 @@ class StreamHeader:
     rate : ``"instantaneous"``, or ``"difference"`` where frame n holds the increment of the
         dipole since the frame before divided by the time between them (stride times timestep):
         the mean of Ṁ over the interval that ends at the time of frame n
+    run_id : of the trajectory; streams with the same one were written beside one run. Empty where
+        it is unknown; see :mod:`aptnn_md.stream.run_id`
     ensemble : e.g. ``"NVT, Langevin, 10 /ps"``, for human readers
     provenance : command line or script that made the stream
     notes : anything else
@@ -84,6 +102,7 @@ class StreamHeader:
     model: str = ""
     model_sha256: str = ""
     rate: str = "instantaneous"
+    run_id: str = ""
     ensemble: str = ""
     provenance: str = ""
     notes: str = ""
@@ -139,23 +158,21 @@ class StreamHeader:
             "format": FORMAT,
             "version": VERSION,
             "package_version": __version__,
-            "units": _units(),
+            "units": array_units(),
             "index_order": _index_order(),
             **asdict(self),
         }
 
     @classmethod
     def from_attributes(cls, where: object, attributes: Mapping[str, Any]) -> StreamHeader:
-        """Header of the stream at ``where`` from its attributes; checks format and version."""
-        found = attributes.get("format")
-        if found != FORMAT:
-            raise InputError(where, "format", _shown(found), f"'{FORMAT}'")
-        version = attributes.get("version")
-        if not isinstance(version, int) or not 1 <= version <= VERSION:
-            from aptnn_md._version import __version__
+        """Header of the stream at ``where`` from its attributes.
 
-            expected = f"at most {VERSION}, the version aptnn_md {__version__} knows"
-            raise InputError(where, "format version", _shown(version), expected)
+        Raises
+        ------
+        InputError
+            Another format, a version that is not known, or a field that is not valid.
+        """
+        cls.check_format(where, attributes)
         known = {f.name for f in fields(cls)}
         fields_of_atoms = [name for name in known if name.startswith("atom_")]
         try:
@@ -167,9 +184,32 @@ class StreamHeader:
             for name in ("start_positions", "start_cell"):
                 values[name] = tuple(tuple(vector) for vector in values.get(name, ()))
             values["masses"] = {s: tuple(m) for s, m in values.get("masses", {}).items()}
-            return cls(**values)
-        except (KeyError, TypeError, AttributeError) as error:
+            header = cls(**values)
+            check_settings(header)
+        except InputError as error:
+            raise InputError(where, error.field, error.found, error.expected) from error
+        except (KeyError, TypeError, AttributeError, ValueError, OverflowError) as error:
             raise InputError(where, "attributes", error, "the fields of a stream") from error
+        return header
+
+    @staticmethod
+    def check_format(where: object, attributes: Mapping[str, Any]) -> None:
+        """Refuse attributes of another format, or of a version that is not known.
+
+        Raises
+        ------
+        InputError
+            They are.
+        """
+        found = attributes.get("format")
+        if found != FORMAT:
+            raise InputError(where, "format", _shown(found), f"'{FORMAT}'")
+        version = attributes.get("version")
+        if type(version) is not int or not 1 <= version <= VERSION:
+            from aptnn_md._version import __version__
+
+            expected = f"at most {VERSION}, the version aptnn_md {__version__} knows"
+            raise InputError(where, "format version", _shown(version), expected)
 
     def check_same_run(self, where: object, found: StreamHeader, here: str = "in this run") -> None:
         """Refuse to use the stream at ``where``, whose header is ``found``, together with this one,
@@ -199,21 +239,6 @@ class StreamHeader:
         mine, theirs = getattr(self, name), getattr(found, name)
         if mine != theirs:
             raise InputError(where, name, _shown(theirs), f"{_shown(mine)}, as {here}")
-
-
-def _units() -> dict[str, str]:
-    """Unit of each array that a stream may hold."""
-    units = {
-        "dipole_rate_beads": "e Å/fs",
-        "extrapolation": "e",
-        "f_sum": "e²/amu",
-        "temperature": "K",
-        "velocity": "Å/fs",
-        "volume": "Å³",
-    }
-    for target in TARGETS.values():
-        units |= dict.fromkeys((target.rate_name, f"{target.rate_name}_std"), target.rate_unit)
-    return {"step": "1", "time": "fs"} | dict(sorted(units.items()))
 
 
 def _index_order() -> str:

@@ -1,19 +1,17 @@
-"""Arrays of a stream: names, shapes, chunks, and how many frames of them are committed."""
+"""Arrays of a stream: names, types, shapes, chunks, and the documents that describe them."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 import numpy as np
-import zarr
 from numpy.typing import ArrayLike
-from zarr.codecs import Crc32cCodec
 
-from aptnn_md.arrays import AnyArray
-from aptnn_md.errors import InputError
+from aptnn_md.stream.digest import DIGEST
 from aptnn_md.stream.header import StreamHeader
+from aptnn_md.stream.metadata import Document
 from aptnn_md.targets import APT, TARGETS
 
 _CHUNK_BYTES = 2**16
@@ -33,14 +31,41 @@ class ArrayLayout:
     @property
     def fill_value(self) -> float | int:
         """Value that stands for no data."""
-        return -1 if self.dtype == "int64" else float("nan")
+        return {"int64": -1, "uint32": 0}.get(self.dtype, float("nan"))
+
+    @property
+    def frame_bytes(self) -> int:
+        """Size of a frame."""
+        return int(np.dtype(self.dtype).itemsize * np.prod(self.frame_shape, initial=1))
 
     @property
     def chunk_frames(self) -> int:
         """Frames in a chunk: small enough to be rewritten at each commit, else few files."""
-        frame_bytes = np.dtype(self.dtype).itemsize * int(np.prod(self.frame_shape, initial=1))
         chunk_bytes = _CHUNK_BYTES_PER_ATOM if "atom" in self.dimension_names else _CHUNK_BYTES
-        return int(2 ** np.clip(np.floor(np.log2(chunk_bytes / frame_bytes)), 3, 12))
+        return int(2 ** np.clip(np.floor(np.log2(chunk_bytes / self.frame_bytes)), 3, 12))
+
+    def document(self, n_frames: int, chunk_frames: int) -> Document:
+        """Metadata of the array as Zarr v3 has them."""
+        fill_value = self.fill_value
+        return {
+            "shape": [n_frames, *self.frame_shape],
+            "data_type": self.dtype,
+            "chunk_grid": {
+                "name": "regular",
+                "configuration": {"chunk_shape": [chunk_frames, *self.frame_shape]},
+            },
+            "chunk_key_encoding": {"name": "default", "configuration": {"separator": "."}},
+            "fill_value": "NaN" if np.isnan(fill_value) else fill_value,
+            "codecs": [
+                {"name": "bytes", "configuration": {"endian": "little"}},
+                {"name": "crc32c"},
+            ],
+            "attributes": {},
+            "dimension_names": list(self.dimension_names),
+            "zarr_format": 3,
+            "node_type": "array",
+            "storage_transformers": [],
+        }
 
 
 @dataclass(frozen=True)
@@ -97,70 +122,6 @@ def layouts(header: StreamHeader, optional: Iterable[str]) -> dict[str, ArrayLay
     return found
 
 
-def create_array(group: zarr.Group, layout: ArrayLayout) -> zarr.Array[Any]:
-    """Make an empty array of the stream, its chunks checksummed."""
-    return group.create_array(
-        layout.name,
-        shape=(0, *layout.frame_shape),
-        dtype=layout.dtype,
-        chunks=(layout.chunk_frames, *layout.frame_shape),
-        compressors=Crc32cCodec(),
-        chunk_key_encoding={"name": "default", "separator": "."},
-        fill_value=layout.fill_value,
-        dimension_names=layout.dimension_names,
-    )
-
-
-def open_arrays(group: zarr.Group, header: StreamHeader) -> dict[str, zarr.Array[Any]]:
-    """Arrays that the stream has; empty where it was not yet given a frame.
-
-    ``step`` is created last, so where it is there the others are too.
-    """
-    arrays: dict[str, zarr.Array[Any]] = {}
-    # step first: its frame count is the last to grow, so the others read after it hold as many
-    for name in ("step", *layouts(header, optional_arrays())):
-        found = group.get(name)
-        if isinstance(found, zarr.Array):
-            arrays[name] = found
-        elif name == "step":
-            return {}
-    return arrays
-
-
-def read_array(where: object, array: zarr.Array[Any], start: int, stop: int) -> AnyArray:
-    """Frames ``start`` to ``stop`` of an array of the stream at ``where``.
-
-    Raises
-    ------
-    InputError
-        A checksum is wrong, or a file cannot be read.
-    """
-    try:
-        return np.asarray(array[start:stop])
-    except (ValueError, RuntimeError, OSError) as error:
-        expected = f"whole frames {start} to {stop - 1}"
-        raise InputError(where, array.path, f"damaged data ({error})", expected) from error
-
-
-def committed_frames(where: object, arrays: Mapping[str, zarr.Array[Any]]) -> int:
-    """Number of frames that every array holds, without tails that were never filled."""
-    if not arrays:
-        return 0
-    n_frames = min(array.shape[0] for array in arrays.values())
-    for array in arrays.values():
-        n_frames = _filled(where, array, n_frames)
-    return n_frames
-
-
-def _filled(where: object, array: zarr.Array[Any], n_frames: int) -> int:
-    """Number of leading frames whose tail is not the fill value; looks at tail chunks only."""
-    chunk = array.chunks[0]
-    while n_frames > 0:
-        start = (n_frames - 1) // chunk * chunk
-        values = read_array(where, array, start, n_frames).reshape(n_frames - start, -1)
-        empty = np.isnan(values) if values.dtype.kind == "f" else values == -1
-        filled = np.flatnonzero(~empty.any(axis=1))
-        if len(filled):
-            return int(start + filled[-1] + 1)
-        n_frames = start
-    return 0
+def digest_layout(n_arrays: int) -> ArrayLayout:
+    """The array of the digests of the frames of ``n_arrays`` arrays."""
+    return ArrayLayout(DIGEST, "uint32", ("frame", "array"), (n_arrays,))

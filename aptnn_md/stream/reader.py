@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-import zarr
 
 from aptnn_md.arrays import AnyArray, FloatArray, IntArray
 from aptnn_md.errors import InputError
 from aptnn_md.locks import locked
-from aptnn_md.stream.header import StreamHeader
-from aptnn_md.stream.layout import committed_frames, layouts, open_arrays, read_array
+from aptnn_md.stream.contents import open_contents
+from aptnn_md.stream.layout import layouts
 from aptnn_md.targets import APT, PGT, TARGETS, Target
 
 _PIECE_FRAMES = 65536
@@ -43,33 +40,35 @@ class StreamReader:
     Raises
     ------
     InputError
-        There is no stream, or its version is newer than this package.
+        There is no stream, its version is newer than this package, or it is damaged: a file is
+        missing, or is not what was written there. Data are verified when they are read, so the
+        methods raise it too.
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self.path = Path(path)
-        self.header, _ = read_header(self.path)
-        self._arrays: dict[str, zarr.Array[Any]] = {}
-        self._n_frames = 0
-        self._n_restarts = 0
         self.refresh()
+        self.header = self._contents.header
 
     def refresh(self) -> None:
-        """Count the committed frames again."""
-        group = zarr.open_group(self.path, mode="r", zarr_format=3)
-        self._n_restarts = len(read_header(self.path)[1].get("restarts", ()))
-        self._arrays = open_arrays(group, self.header)
-        self._n_frames = committed_frames(self.path, self._arrays)
+        """Count the committed frames again.
+
+        Raises
+        ------
+        InputError
+            The stream is damaged.
+        """
+        self._contents = open_contents(self.path)
 
     @property
     def n_frames(self) -> int:
         """Number of committed frames."""
-        return self._n_frames
+        return self._contents.n_frames
 
     @property
     def n_restarts(self) -> int:
         """How often a writer has resumed the stream; it may have dropped frames then."""
-        return self._n_restarts
+        return len(self._contents.attributes.get("restarts", ()))
 
     @property
     def spacing(self) -> float:
@@ -84,7 +83,7 @@ class StreamReader:
     @property
     def arrays(self) -> tuple[str, ...]:
         """Names of the arrays that the stream has."""
-        return tuple(self._arrays)
+        return tuple(self._contents.arrays)
 
     @property
     def step(self) -> IntArray:
@@ -129,7 +128,7 @@ class StreamReader:
 
     def pieces(self, name: str, n_frames: int, start: int = 0) -> Iterator[AnyArray]:
         """An array from frame ``start`` on in pieces of up to ``n_frames``."""
-        for first in range(start, self._n_frames, n_frames):
+        for first in range(start, self.n_frames, n_frames):
             yield self._read(name, first, first + n_frames)
 
     @property
@@ -154,7 +153,7 @@ class StreamReader:
     def read(self, name: str, start: int = 0, stop: int | None = None) -> FloatArray | None:
         """Committed frames of an optional array, all of them or from ``start`` to before ``stop``;
         None where the stream has no such array."""
-        return self._read(name, start, stop) if name in self._arrays else None
+        return self._read(name, start, stop) if name in self.arrays else None
 
     def array_name(self, target: Target, estimator: str | None = None) -> str:
         """Name of the array of a target's rate by an estimator; default: the first of the header.
@@ -165,10 +164,11 @@ class StreamReader:
             The stream has no such estimator, or no rates of this target.
         """
         name = f"{target.rate_name}/{self._estimator(estimator)}"
-        if self._arrays and name not in self._arrays:
-            there = {array.partition("/")[0] for array in self._arrays}
+        if self.arrays and name not in self.arrays:
+            there = {array.partition("/")[0] for array in self.arrays}
             rates = [_plural(each) for each in TARGETS.values() if each.rate_name in there]
-            expected = f"{_plural(target)}: a run with a model that gives {target.title}s, too"
+            expected = f"{_plural(target)}: a run with a model that gives {target.title}s, too "
+            expected += "(--model water-apt,water-pgt)"
             raise InputError(self.path, "arrays", f"{' and '.join(rates)} only", expected)
         return name
 
@@ -183,22 +183,23 @@ class StreamReader:
     def _estimator(self, name: str | None) -> str:
         name = self.header.estimators[0] if name is None else name
         if name not in self.header.estimators:
-            raise InputError(self.path, "estimator", name, list(self.header.estimators))
+            expected = f"one of {', '.join(self.header.estimators)} (--estimator, @ESTIMATOR)"
+            raise InputError(self.path, "estimator", name, expected)
         return name
 
     def _mean(self, name: str) -> FloatArray | None:
         """Mean over frames, in bounded memory."""
-        if name not in self._arrays or not self._n_frames:
+        if name not in self.arrays or not self.n_frames:
             return None
         sums = [piece.sum(axis=0) for piece in self.pieces(name, _PIECE_FRAMES)]
-        return np.asarray(sum(sums) / self._n_frames)
+        return np.asarray(sum(sums) / self.n_frames)
 
     def _read(self, name: str, start: int = 0, stop: int | None = None) -> AnyArray:
-        stop = self._n_frames if stop is None else min(stop, self._n_frames)
-        if name not in self._arrays:
+        stop = self.n_frames if stop is None else min(stop, self.n_frames)
+        if name not in self.arrays:
             known = layouts(self.header, (name,)).get(name)
             return np.empty((0, *(known.frame_shape if known else ())))
-        values = read_array(self.path, self._arrays[name], start, stop)
+        values = self._contents.read(name, start, stop)
         if values.dtype.kind == "f" and not np.isfinite(values).all():
             frame = start + int(
                 np.flatnonzero(~np.isfinite(values.reshape(len(values), -1)).all(1))[0]
@@ -209,27 +210,3 @@ class StreamReader:
 
 def _plural(target: Target) -> str:
     return target.rate_name.replace("_", " ") + "s"
-
-
-def read_header(path: Path) -> tuple[StreamHeader, dict[str, Any]]:
-    """Header and attributes of the stream at ``path``.
-
-    Raises
-    ------
-    InputError
-        ``path`` is not a stream that this version can read.
-    """
-    expected = "a stream (a directory made by aptnn_md)"
-    if not path.exists():
-        raise InputError(path, "stream", "no such file or directory", expected)
-    if not path.is_dir():
-        raise InputError(path, "stream", "a file", expected)
-    try:
-        attributes = json.loads((path / "zarr.json").read_text())["attributes"]
-        if not isinstance(attributes, dict):
-            raise TypeError("attributes are no mapping")
-    except FileNotFoundError:
-        raise InputError(path, "stream", "a directory without zarr.json", expected) from None
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise InputError(path, "zarr.json", error, expected) from error
-    return StreamHeader.from_attributes(path, attributes), attributes

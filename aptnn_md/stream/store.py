@@ -1,88 +1,176 @@
-"""A local Zarr store that replaces files whole and orders metadata after data."""
+"""Files of one array of a stream: chunks in the form of Zarr v3, each with its CRC-32C.
+
+They are read and written here and not by the package ``zarr``, which takes a chunk that is missing
+for one that was never written and returns fill values, writes shapes before the chunks that they
+count, and needs an event loop at exit. Other programs read them with any Zarr library.
+"""
 
 from __future__ import annotations
 
-import contextlib
+import os
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
-from zarr.abc.store import ByteRequest
-from zarr.core.buffer import Buffer, BufferPrototype
-from zarr.storage import LocalStore, WrapperStore
+import google_crc32c
+import numpy as np
 
-from aptnn_md.files import write_whole
+from aptnn_md.arrays import AnyArray
+from aptnn_md.errors import InputError
+from aptnn_md.stream.layout import ArrayLayout
+from aptnn_md.stream.metadata import AS_WRITTEN, DOCUMENT, Document, check_seal, encode, sealed
+
+_CRC_BYTES = 4
 
 
-class OrderedStore(WrapperStore[LocalStore]):
-    """Local directory store for one writer.
+@dataclass(frozen=True)
+class StoredArray:
+    """An array of the stream at ``path``.
 
-    Each file is written next to its place and moved there. Between :meth:`hold_metadata` and the
-    end of that context array shapes are kept in memory and chunks are not deleted; then the
-    shapes are written in the order that was asked for, and chunks are deleted last. So a shape
-    on disk never counts a frame whose data are not there.
-
-    (The store of zarr writes files in place before 3.1.3, and shapes before chunks in any version.)
+    Parameters
+    ----------
+    path : directory of the stream
+    layout : of the array
+    chunk_frames : frames in a chunk
+    n_frames : how many frames its shape counts
     """
 
-    def __init__(self, store: LocalStore) -> None:
-        super().__init__(store)
-        self._held: dict[str, Buffer] | None = None
-        self._doomed: list[str] = []
+    path: Path
+    layout: ArrayLayout
+    chunk_frames: int
+    n_frames: int
 
-    @contextlib.contextmanager
-    def hold_metadata(self, first: str = "", last: str = "") -> Iterator[None]:
-        """Write metadata only at the end of the context, that of array ``first`` before and that
-        of array ``last`` after the others; nothing of it when the context fails.
+    @classmethod
+    def from_document(
+        cls, path: Path, layout: ArrayLayout, document: Document, version: int
+    ) -> StoredArray:
+        """The array that a document describes, which must be what ``layout`` says.
+
+        Raises
+        ------
+        InputError
+            The document is damaged or belongs to another array.
         """
-        self._held, self._doomed = {}, []
+        field = f"{layout.name}/{DOCUMENT}"
+        if version >= 2:
+            check_seal(path, field, document)
+        shape, chunk_frames = document.get("shape"), _chunk_frames(document, layout.chunk_frames)
+        n_frames = shape[0] if isinstance(shape, list) and shape else None
+        if isinstance(n_frames, bool) or not isinstance(n_frames, int) or n_frames < 0:
+            raise InputError(path, field, f"shape {shape}", "a number of frames first")
+        expected = layout.document(n_frames, chunk_frames)
+        for key, value in expected.items():
+            found = document.get(key, [] if key == "storage_transformers" else None)
+            if key != "attributes" and found != value:
+                raise InputError(path, field, f"{key} {found}", f"{value}, as the header says")
+        return cls(path, layout, chunk_frames, n_frames)
+
+    @property
+    def directory(self) -> Path:
+        """Where the chunks are."""
+        return self.path / self.layout.name
+
+    def n_chunks(self, n_frames: int) -> int:
+        """Number of chunks that hold that many frames."""
+        return -(-n_frames // self.chunk_frames)
+
+    def chunk_path(self, index: int) -> Path:
+        """File of a chunk."""
+        return self.directory / self._chunk_name(index)
+
+    def _chunk_name(self, index: int) -> str:
+        return f"c.{index}{'.0' * len(self.layout.frame_shape)}"
+
+    def check_chunks(self, n_frames: int) -> None:
+        """See that the files of all chunks of ``n_frames`` frames are there.
+
+        Raises
+        ------
+        InputError
+            One is missing.
+        """
         try:
-            yield
-            held, doomed = self._held, self._doomed
-        finally:
-            self._held, self._doomed = None, []
-        rank = {f"{first}/zarr.json": -1, f"{last}/zarr.json": 1}
-        for key in sorted(held, key=lambda key: rank.get(key, 0)):
-            self._write(key, held[key])
-        for key in doomed:
-            self._path(key).unlink(missing_ok=True)
+            there = set(os.listdir(self.directory))
+        except OSError as error:
+            found = error.strerror or error
+            raise InputError(self.path, self.layout.name, found, AS_WRITTEN) from error
+        for index in range(self.n_chunks(n_frames)):
+            if (name := self._chunk_name(index)) not in there:
+                start = index * self.chunk_frames
+                found = f"no chunk {name} for frames from {start} on (a partial copy?)"
+                raise InputError(self.path, self.layout.name, found, AS_WRITTEN)
 
-    async def get(
-        self, key: str, prototype: BufferPrototype, byte_range: ByteRequest | None = None
-    ) -> Buffer | None:
-        """Bytes of a file, or None."""
-        if self._held is not None and key in self._held:
-            return self._held[key]
-        if byte_range is not None:
-            return await super().get(key, prototype, byte_range)
-        # without zarr's thread pool, which is gone when the interpreter exits
+    def read_chunk(self, index: int) -> AnyArray:
+        """(chunk_frames, ...) the frames of a chunk.
+
+        Raises
+        ------
+        InputError
+            It is missing, truncated or damaged.
+        """
+        layout, place = self.layout, self.chunk_path(index)
         try:
-            return prototype.buffer.from_bytes(self._path(key).read_bytes())
-        except (FileNotFoundError, IsADirectoryError, NotADirectoryError):
-            return None
+            content = place.read_bytes()
+        except OSError as error:
+            found = f"chunk {place.name}: {error.strerror or error}"
+            raise InputError(self.path, layout.name, found, AS_WRITTEN) from error
+        n_bytes = self.chunk_frames * layout.frame_bytes + _CRC_BYTES
+        if len(content) != n_bytes:
+            found = f"damaged data (chunk {place.name} of {len(content)} bytes, not {n_bytes})"
+            raise InputError(self.path, layout.name, found, AS_WRITTEN)
+        data = memoryview(content)[:-_CRC_BYTES]
+        if _crc(data) != content[-_CRC_BYTES:]:
+            found = f"damaged data (chunk {place.name}: wrong checksum)"
+            raise InputError(self.path, layout.name, found, AS_WRITTEN)
+        shape = (self.chunk_frames, *layout.frame_shape)
+        return np.frombuffer(data, np.dtype(layout.dtype).newbyteorder("<")).reshape(shape)
 
-    async def set(self, key: str, value: Buffer) -> None:
-        """Replace a file, or hold it back."""
-        if self._held is not None and key.endswith("zarr.json"):
-            self._held[key] = value
-        else:
-            self._write(key, value)
+    def pieces(self, start: int, stop: int) -> Iterator[tuple[int, AnyArray]]:
+        """Frames ``start`` to before ``stop`` chunk by chunk: number of the first, and frames."""
+        while start < stop:
+            index = start // self.chunk_frames
+            first = index * self.chunk_frames
+            end = min(stop, first + self.chunk_frames)
+            yield start, self.read_chunk(index)[start - first : end - first]
+            start = end
 
-    async def set_if_not_exists(self, key: str, value: Buffer) -> None:
-        """Write a file that is not there."""
-        if not self._path(key).exists():
-            await self.set(key, value)
+    def chunk_files(self, values: AnyArray, start: int) -> dict[Path, bytes]:
+        """Files of chunks and what is to be in them.
 
-    async def delete(self, key: str) -> None:
-        """Remove a file, or hold that back."""
-        if self._held is not None:
-            self._doomed.append(key)
-        else:
-            await super().delete(key)
+        Parameters
+        ----------
+        values : (frames, ...) those from ``start`` on
+        start : the first frame of a chunk
+        """
+        layout, files = self.layout, {}
+        for offset in range(0, len(values), self.chunk_frames):
+            piece = values[offset : offset + self.chunk_frames]
+            chunk = np.full(
+                (self.chunk_frames, *layout.frame_shape),
+                layout.fill_value,
+                np.dtype(layout.dtype).newbyteorder("<"),
+            )
+            chunk[: len(piece)] = piece
+            data = chunk.tobytes()
+            files[self.chunk_path((start + offset) // self.chunk_frames)] = data + _crc(data)
+        return files
 
-    def _path(self, key: str) -> Path:
-        return self._store.root / key
+    def shape_file(self, version: int) -> tuple[Path, bytes]:
+        """The document and what is to be in it in a version of the format."""
+        document = self.layout.document(self.n_frames, self.chunk_frames)
+        content = encode(sealed(document) if version >= 2 else document)
+        return self.directory / DOCUMENT, content
 
-    def _write(self, key: str, value: Buffer) -> None:
-        path = self._path(key)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        write_whole(path, value.to_bytes(), durable=False)
+
+def _chunk_frames(document: Document, otherwise: int) -> int:
+    """Frames in a chunk, which may be chosen in another way one day."""
+    try:
+        found = document["chunk_grid"]["configuration"]["chunk_shape"][0]
+    except (KeyError, TypeError, IndexError):
+        return otherwise
+    return found if type(found) is int and 0 < found <= 2**24 else otherwise
+
+
+def _crc(data: bytes | memoryview) -> bytes:
+    value: int = google_crc32c.value(bytes(data))
+    return value.to_bytes(_CRC_BYTES, "little")

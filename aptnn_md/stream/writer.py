@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import atexit
-import contextlib
+import logging
 import operator
 import os
 import time as clock
@@ -17,10 +17,12 @@ from numpy.typing import ArrayLike
 
 from aptnn_md.arrays import AnyArray
 from aptnn_md.errors import InputError, RunError
-from aptnn_md.stream.directory import StreamDirectory
+from aptnn_md.stream.directory import DirectoryGone, StreamDirectory
 from aptnn_md.stream.header import StreamHeader
 from aptnn_md.stream.layout import ArrayLayout, StreamFrame, layouts
 from aptnn_md.targets import APT, TARGETS
+
+log = logging.getLogger(__name__)
 
 
 class StreamWriter:
@@ -36,6 +38,8 @@ class StreamWriter:
     first_step : step of the next frame; needed where the stream exists
     commit_frames : commit when that many frames are in memory
     commit_seconds : commit when the last commit was that long ago, s; checked in ``append``
+    durable : wait in each commit until the disk has it, so that what is committed survives that
+        the power fails; else it survives only that the process is killed
 
     Raises
     ------
@@ -57,13 +61,14 @@ class StreamWriter:
         *,
         commit_frames: int = 1024,
         commit_seconds: float = 5.0,
+        durable: bool = True,
     ) -> None:
         self._closed, self._process = True, os.getpid()
         self.path, self.header = Path(path), header
         self.commit_frames, self.commit_seconds = commit_frames, commit_seconds
         self._buffer: list[dict[str, AnyArray]] = []
         self._first_step = None if first_step is None else operator.index(first_step)
-        self._directory = StreamDirectory(self.path, header, self._first_step)
+        self._directory = StreamDirectory(self.path, header, self._first_step, durable)
         self._last = self._directory.last
         self._layouts = self._directory.layouts
         self._last_commit = clock.monotonic()
@@ -137,8 +142,9 @@ class StreamWriter:
         Raises
         ------
         RunError
-            They cannot be written (e.g. disk full). What was committed before is intact, the
-            frames stay in memory, and another ``commit`` may succeed.
+            They cannot be written: the disk is full, or the directory was moved, removed or
+            replaced. What was committed before is intact where the directory is, the frames stay
+            in memory, and another ``commit`` may succeed when the reason is gone.
         """
         self._last_commit = clock.monotonic()
         if not self._buffer:
@@ -149,14 +155,26 @@ class StreamWriter:
                 {name: np.stack([frame[name] for frame in self._buffer]) for name in self._layouts}
             )
         except OSError as error:
+            safe = f"the {self.n_committed} before are "
+            safe += (
+                "in that directory, if it still exists"
+                if isinstance(error, DirectoryGone)
+                else "safe"
+            )
             raise RunError(
                 f"{self.path}: {len(self._buffer)} frames up to step {self.last_step} cannot be "
-                f"written ({error.strerror or error}); the {self.n_committed} before are safe"
+                f"written ({error.strerror or error}); {safe}"
             ) from error
         self._buffer.clear()
 
     def close(self) -> None:
-        """Commit and release the stream; a second call does nothing."""
+        """Commit and release the stream; a second call does nothing.
+
+        Raises
+        ------
+        RunError
+            The last frames cannot be written, and are lost.
+        """
         # a forked child has a copy of the buffer, and must not write it
         if self._closed or os.getpid() != self._process:
             return
@@ -164,6 +182,8 @@ class StreamWriter:
         atexit.unregister(self._at_exit)
         try:
             self.commit()
+        except RunError as error:
+            raise RunError(f"{error}; those that are not written are lost") from error
         finally:
             self._directory.close()
 
@@ -176,9 +196,13 @@ class StreamWriter:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        # the first error is the one to report; a failed commit would hide it
-        with contextlib.suppress(RunError) if error is not None else contextlib.nullcontext():
+        try:
             self.close()
+        except RunError as lost:
+            if error is None:
+                raise
+            # the first error is the one to raise
+            log.error("%s", lost)
 
     def __del__(self) -> None:
         self.close()

@@ -71,8 +71,8 @@ def read_labelled(
     path : the file
     target : name of a target, or several joined by ``+``
     keys : target -> name of its array, where it has another name
-    transpose : whether APTs stand there with the displacement first; None: found out where it can
-        be, else not (:func:`aptnn_md.structure_labels.in_our_order`)
+    transpose : whether APTs are stored with the displacement first; None: found out if possible,
+        else not (:func:`aptnn_md.structure_labels.in_our_order`)
 
     Raises
     ------

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from ase.data import chemical_symbols
+from numpy.typing import NDArray
 
 from aptnn_md.arrays import FloatArray, IntArray
 from aptnn_md.files import write_output
@@ -121,9 +122,9 @@ def evaluate_targets(
 ) -> dict[str, Evaluation]:
     """The same for several targets, all that the model knows by default.
 
-    The sum rules are imposed on a whole frame, its atoms without labels among them: of a cluster
-    of whole molecules around a labelled one they hold too. What is compared is then also, by their
-    share in the mean, what the model says of atoms at the cluster's rim.
+    The sum rules are imposed on whole frames, including atoms without labels; they also hold for a
+    cluster of whole molecules around a labelled one. Through the mean, predictions for atoms at the
+    rim of the cluster then enter the comparison, too.
 
     Parameters
     ----------
@@ -242,11 +243,18 @@ def draw_parity(evaluations: Sequence[Evaluation], path: Path, title: str) -> No
     write_output(path, buffer.getvalue())
 
 
+def _component_kinds(shape: tuple[int, ...]) -> list[tuple[NDArray[np.bool_], str, str]]:
+    """Which components of a tensor are drawn alike: a mask, its colour and its name."""
+    if shape[:2] != (3, 3):
+        return [(np.ones(shape, dtype=bool), "C0", "components")]
+    diagonal = np.eye(3, dtype=bool)
+    return [(~diagonal, "C0", "off-diagonal"), (diagonal, "C1", "diagonal")]
+
+
 def _draw_panel(axes: Axes, evaluation: Evaluation, z: int) -> None:
     chosen = evaluation.atomic_numbers == z
     reference, predicted = evaluation.reference[chosen], evaluation.predicted[chosen]
-    diagonal = np.eye(3, dtype=bool)
-    for mask, colour, label in ((~diagonal, "C0", "off-diagonal"), (diagonal, "C1", "diagonal")):
+    for mask, colour, label in _component_kinds(reference.shape[1:]):
         axes.plot(
             reference[:, mask].ravel(),
             predicted[:, mask].ravel(),

@@ -8,13 +8,13 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-import torch
 from ase.data import chemical_symbols
 
 from aptnn_md._version import __version__
 from aptnn_md.errors import InputError
 from aptnn_md.files import write_output
-from aptnn_md.models.tensor_network import TensorNetwork, fresh_model
+from aptnn_md.models.devices import torch_device
+from aptnn_md.models.tensor_network import TensorNetwork, fresh_model, load_weights
 from aptnn_md.prediction.model_file import ModelFile, read_model_file, write_model_file
 from aptnn_md.prediction.predictor import Predictor
 from aptnn_md.progress import Progress
@@ -51,7 +51,7 @@ def run_training(job: TrainingJob, restart: bool = False) -> ModelFile:
     RunError
         Training diverged.
     """
-    _check_device(job.device)
+    torch_device(job.device)
     training, validation = _frames(job)
     job = replace(job, training=with_epochs(job.training, len(training)))
     start = read_model_file(job.start_from) if job.start_from else None
@@ -71,7 +71,7 @@ def run_training(job: TrainingJob, restart: bool = False) -> ModelFile:
             job.network, job.target, elements, dict(job.network_settings), settings.seed
         )
         if start is not None:
-            model.load_state_dict(start.members[member % len(start.members)])
+            load_weights(model, start.members[member % len(start.members)], job.start_from)
         trainer = Trainer(
             model.to(job.device), training, validation, settings, trained=start is not None
         )
@@ -87,28 +87,17 @@ def run_training(job: TrainingJob, restart: bool = False) -> ModelFile:
             }
         )
         state.write(finished, None)
-    checkpoint = ModelFile(
+    model_file = ModelFile(
         network=job.network,
         config=config,
         target=job.target,
         members=tuple(member["weights"] for member in finished),
     )
     ended = [member["ended"] for member in finished]
-    card = {**_card(job, checkpoint, start, training, validation), "training_ended": ended}
-    write_model_file(job.out, replace(checkpoint, card=card))
+    card = {**_card(job, model_file, start, training, validation), "training_ended": ended}
+    write_model_file(job.out, replace(model_file, card=card))
     job.state_path.unlink(missing_ok=True)
     return read_model_file(job.out)
-
-
-def _check_device(device: str) -> None:
-    """Refuse a device that torch does not know or cannot use here."""
-    try:
-        torch.zeros(1, device=device).add(1.0)
-    except (RuntimeError, AssertionError, NotImplementedError) as error:
-        reason = str(error).splitlines()[0][:120]
-        raise InputError(
-            "--device", device, reason, "a device of this machine, e.g. cpu"
-        ) from error
 
 
 def _as_start(
@@ -222,12 +211,12 @@ def _plain(records: Sequence[EpochRecord]) -> list[dict[str, Any]]:
 
 def _card(
     job: TrainingJob,
-    checkpoint: ModelFile,
+    model_file: ModelFile,
     start: ModelFile | None,
     training: Sequence[LabelledFrame],
     validation: Sequence[LabelledFrame],
 ) -> dict[str, Any]:
-    predictor = Predictor(checkpoint, neutral=False)
+    predictor = Predictor(model_file, neutral=False)
     n_labelled = {
         target: int(sum(frame.has_label(target).sum() for frame in training))
         for target in predictor.targets

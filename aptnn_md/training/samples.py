@@ -84,7 +84,7 @@ def _sample(frame: LabelledFrame, model: TensorNetwork) -> Sample:
 def _with_exact_sum(frame: LabelledFrame, target: str) -> FloatArray:
     """Labels of all atoms of a frame, with the sum that predictions will have.
 
-    What a network says is not projected while it learns: with its sum free, networks for sulfate in
+    Predictions are not projected during training: with its sum free, networks for sulfate in
     water learned no better (0.0107 e either way) and lost the sum (0.38 instead of 0.04 e), which
     must be right where only some of the atoms are labelled.
     """

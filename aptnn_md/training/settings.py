@@ -1,6 +1,6 @@
-"""What a training is asked to do: :class:`TrainingSettings` and :class:`TrainingJob`.
+"""What a training job does: :class:`TrainingSettings` and :class:`TrainingJob`.
 
-Defaults, types and ranges stand here and are checked here, for Python and the command line alike.
+Defaults, types and ranges are stated and checked here, for Python and the command line alike.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ class TrainingSettings:
     ema_decay : of the averaged weights, per optimiser step
     patience : epochs without a better validation error after which training stops; 0: never
     seed : of initial weights and order of frames
-    weights : target -> its weight in the loss beside other targets, by default 1
+    weights : target -> its weight in the loss relative to other targets, by default 1
 
     Raises
     ------
@@ -81,7 +81,7 @@ class TrainingJob:
     Attributes
     ----------
     data : labelled frames, extxyz
-    out : model file to write; log (.csv), learning curve (.png) and state stand beside it
+    out : model file to write; log (.csv), learning curve (.png) and state are written next to it
     valid : frames for validation; without it ``valid_fraction`` of the frames of ``data``, and with
         a fraction of 0 nothing is held out and the last weights are kept
     target, network, network_settings : see :class:`~aptnn_md.models.tensor_network.TensorNetwork`

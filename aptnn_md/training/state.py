@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
 import io
-import pickle
-import zipfile
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -15,13 +12,13 @@ import torch
 
 from aptnn_md.errors import InputError
 from aptnn_md.files import write_output
+from aptnn_md.models.archive import file_content, read_archive
 from aptnn_md.prediction.model_file import model_path
 from aptnn_md.training.dataset import file_sha256
 from aptnn_md.training.settings import TrainingJob
 
 FORMAT = "aptnn_md.training"
-VERSION = 3
-_ZIP = b"PK"
+VERSION = 2
 
 
 def fingerprint(job: TrainingJob) -> dict[str, Any]:
@@ -73,7 +70,7 @@ class StateFile:
         }
         buffer = io.BytesIO()
         torch.save(state, buffer)
-        write_output(self.path, _sealed(buffer.getvalue()))
+        write_output(self.path, buffer.getvalue())
 
     def begin(self, restart: bool) -> tuple[list[dict[str, Any]], dict[str, Any] | None]:
         """Finished networks and the state of the unfinished one, both empty for a new job.
@@ -101,32 +98,16 @@ class StateFile:
         return state["finished"], state["unfinished"]
 
     def _read(self) -> dict[str, Any]:
-        expected = f"a training state ({FORMAT}, version {VERSION}); remove it to begin anew"
-        found = "not a training state, or a damaged one"
+        expected = f"a training state ({FORMAT}, version {VERSION}); remove it to start again"
+        content = file_content(self.path, expected)
         try:
-            content = self.path.read_bytes()
-        except OSError as error:
-            found = error.strerror or str(error)
-            raise InputError(self.path, "training state", found, expected) from error
-        _, end, data = content.partition(b"\n")
-        if not end or content != _sealed(data):
-            if not content.startswith(_ZIP):
-                raise InputError(self.path, "training state", found, expected)
-            data = content  # of a version before 3, or of another program
-        try:
-            state = torch.load(io.BytesIO(data), map_location=self.device, weights_only=True)
-        except (RuntimeError, pickle.UnpicklingError, EOFError, zipfile.BadZipFile) as error:
-            if data is not content:
-                raise  # its digest is right: this is none of the file's faults
+            state = read_archive(self.path, content, expected, device=self.device)
+        except InputError as error:
+            found = f"not a training state, or a damaged one: {error.found}"
             raise InputError(self.path, "training state", found, expected) from error
         if not isinstance(state, dict) or "job" not in state:
             raise InputError(self.path, "training state", "not a training state", expected)
-        if data is content or (state.get("format"), state.get("version")) != (FORMAT, VERSION):
+        if (state.get("format"), state.get("version")) != (FORMAT, VERSION):
             found = "the state of another version of aptnn_md"
             raise InputError(self.path, "training state", found, expected)
         return state
-
-
-def _sealed(data: bytes) -> bytes:
-    """The content of a state file: a line with the SHA-256 of what follows it."""
-    return f"{FORMAT} {VERSION} {hashlib.sha256(data).hexdigest()}\n".encode() + data

@@ -6,7 +6,7 @@ their training labels, so that none dominates (:func:`~aptnn_md.training.samples
 The optimiser is AdamW with a short warm-up and a cosine schedule to zero; an exponential moving
 average of the weights is validated and kept.
 
-The state file beside the model, written after every epoch, holds everything that the rest of a run
+The state file next to the model, written after every epoch, holds everything that the rest of a run
 depends on: a run that is killed and resumed ends with the same model, bit by bit. (With a time
 limit the schedule follows the clock, and then no two runs are equal.)
 """

@@ -1,4 +1,4 @@
-"""Tensors by differences in fields beside those of other origin.
+"""Tensors by differences in fields compared with those of other origin.
 
 python compare.py field.extxyz other.extxyz [...]
 """

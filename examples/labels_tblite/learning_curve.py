@@ -5,7 +5,7 @@
 The clusters come in order of the frames they were cut from: the last 60 are the test, from frames
 that the training never sees; the first 25, 50, 100 and 200 of the others, in random order, are for
 training, each with the same number of optimiser steps (1600). Writes curve.csv and curve.png and,
-for each number, the model and its figures. Goes on where it was stopped.
+for each number, the model and its figures. Resumes where it was stopped.
 """
 
 import json

@@ -1,6 +1,6 @@
-"""Infrared spectrum of liquid water, classical and quantum, beside experiment: figure and table.
+"""Infrared spectrum of liquid water, classical and quantum, with experiment: figure and table.
 
-The streams beside this file are all that is needed; it takes seconds.
+Needs only the streams next to this file; takes seconds.
 
     python figure.py --experiment bertie_lan_1996.csv --out figure.png
 """
@@ -16,7 +16,7 @@ from aptnn_md.spectra import (
     WATER,
     InfraredSpectrum,
     ReferenceCurve,
-    integral_difference,
+    difference,
     part_table,
     read_reference,
     spectrum_of_streams,
@@ -54,7 +54,8 @@ def main() -> None:
         "TRPMD": spectrum_of_streams([options.trpmd], options.resolution),
     }
     curves = [read_reference(options.experiment, "experiment, 25 °C")] if options.experiment else []
-    for line in comparison_report(spectra, WATER, curves=curves, differences=True):
+    differences = {"TRPMD - classical": difference(*spectra.values())}
+    for line in comparison_report(spectra, WATER, curves=curves, differences=differences):
         print(line)
     for name, spectrum in spectra.items():
         print("", name, *part_table(spectrum, WATER.ranges), sep="\n")
@@ -69,7 +70,8 @@ def estimators(stream: str, spectrum: InfraredSpectrum) -> list[str]:
     for name in StreamReader(stream).header.estimators:
         if name != spectrum.estimator:
             other = spectrum_of_streams([stream], spectrum.resolution, estimator=name)
-            found = [integral_difference(spectrum, other, *r) for r in WATER.ranges.values()]
+            change = difference(spectrum, other)
+            found = [change.integral(*limits) for limits in WATER.ranges.values()]
             cells = [with_error(value / 1e3, error / 1e3) for value, error in found]
             rows.append([f"{name} - {spectrum.estimator}", *cells])
     return aligned(rows)

@@ -1,6 +1,6 @@
 """Raman spectrum of liquid water, classical and quantum: figure and tables.
 
-The streams beside this file are all that is needed; it takes seconds.
+Needs only the streams next to this file; takes seconds.
 
     python raman.py --out raman.png
 """
@@ -28,7 +28,7 @@ from aptnn_md.spectra.raman.report import report_raman
 
 HERE = Path(__file__).parent
 LIMITS = (0.0, 4200.0)
-WEAK = 2000.0  # below, everything is weak beside the OH stretch
+WEAK = 2000.0  # below, everything is weak compared with the OH stretch
 UNIT = 1e-3
 N_MOLECULES = 64
 

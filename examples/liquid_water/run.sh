@@ -1,6 +1,6 @@
 #!/bin/sh
 # Both runs, from the bundled box: about one and three hours of a quiet core each; then the figures.
-# Killed, each goes on when this script is started again.
+# If killed, each resumes when this script is started again.
 set -e
 cd "$(dirname "$0")"
 export OMP_NUM_THREADS="${OMP_NUM_THREADS:-1}"

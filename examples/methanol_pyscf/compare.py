@@ -1,4 +1,4 @@
-"""Harmonic intensities of two tables of ``aptnn-md spectrum normal-modes`` beside each other.
+"""Harmonic intensities of two tables of ``aptnn-md spectrum normal-modes`` side by side.
 
 python compare.py reference.csv other.csv
 """

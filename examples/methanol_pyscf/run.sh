@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# A network for one molecule, and its harmonic spectra beside PySCF's: see README.md.
+# A network for one molecule, and its harmonic spectra compared with PySCF's: see README.md.
 set -euo pipefail
 frames=${FRAMES:-20}
 minutes=${MINUTES:-0.75}

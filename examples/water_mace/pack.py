@@ -1,7 +1,10 @@
 """Turn a MACE model file (a pickle) into configuration, card and plain weights.
 
-    python pack.py water-mace.model water-mace.json --card card.json --walls walls.json
+    python pack.py water-mace.model water-mace.json [--card card.json] [--walls walls.json]
         [--errors errors.json]
+
+Reading the pickle runs what is in it: once, here. What is written holds no code, and is what
+``--potential NAME.json`` takes.
 
 ``walls.json``: repulsion at distances that are not in the training data, see
 ``aptnn_md.potentials.mace.Walls``. ``errors.json`` is what ``validate.py forces --json
@@ -18,8 +21,9 @@ from typing import Any
 import torch
 
 from aptnn_md import __version__
-from aptnn_md.potentials.mace import MACEPotential, write_potential
+from aptnn_md.potentials.mace import MACEPotential
 from aptnn_md.potentials.quiet_mace import quiet_mace
+from aptnn_md.potentials.stored import write_potential
 
 
 def configuration_of(model: torch.nn.Module) -> dict[str, Any]:
@@ -50,14 +54,14 @@ def _plain(value: Any) -> Any:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("model", help="file that mace_run_train wrote")
-    parser.add_argument("out", help="NAME.json; the weights go to NAME.pt beside it")
-    parser.add_argument("--card", required=True, help="model card, JSON")
+    parser.add_argument("out", help="NAME.json; the weights go to NAME.pt next to it")
+    parser.add_argument("--card", help="model card, JSON")
     parser.add_argument("--walls", help="repulsive walls, JSON")
     parser.add_argument("--errors", help="measured errors, JSON")
     options = parser.parse_args()
     with quiet_mace():
         model = torch.load(options.model, map_location="cpu", weights_only=False)
-    card = json.loads(Path(options.card).read_text())
+    card = json.loads(Path(options.card).read_text()) if options.card else {}
     if options.errors:
         card["errors"] = json.loads(Path(options.errors).read_text())
     card["parameters"] = sum(p.numel() for p in model.parameters())

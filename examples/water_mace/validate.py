@@ -7,7 +7,7 @@
     python validate.py rdf    --data DATA --nvt nvt --pimd pimd --plot rdf.png
     python validate.py box    --nvt nvt --out water64.extxyz
 
-nvt and pimd go on where they were stopped. DATA holds train.extxyz and test.extxyz; each frame has
+nvt and pimd resume where they were stopped. DATA holds train.extxyz and test.extxyz; each frame has
 ``config=`` with the run it is from.
 """
 
@@ -182,7 +182,7 @@ def pimd(options: argparse.Namespace) -> None:
 
 
 def rdf(options: argparse.Namespace) -> None:
-    """Radial distribution functions beside the teacher's, which are from its frames."""
+    """Radial distribution functions and the teacher's, which are from its frames."""
     frames = [
         frame
         for name in ("train.extxyz", "test.extxyz")

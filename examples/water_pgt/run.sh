@@ -1,6 +1,6 @@
 #!/bin/sh
 # water-pgt from nothing: frames, labels by CP2K (nine minutes of a core each), network.
-# Killed, it goes on when it is started again.
+# If killed, it resumes when it is started again.
 set -e
 cd "$(dirname "$0")"
 export OMP_NUM_THREADS="${OMP_NUM_THREADS:-1}"

@@ -10,6 +10,7 @@ from ase.build import molecule
 from aptnn_md.atoms.groups import Groups
 from aptnn_md.atoms.molecules import molecules
 from aptnn_md.atoms.partition import KINDS, parse_groups
+from aptnn_md.atoms.snapshot import Snapshot
 from aptnn_md.errors import InputError
 
 
@@ -156,6 +157,39 @@ def test_selections_have_a_rest(rng):
         ("within:3", "radius in Å"),
         ("within:-1:index:0", "radius in Å"),
         (f"index:0-{n - 1}", "found all of them, expected some, and a rest"),
+    ]:
+        with pytest.raises(InputError, match=message):
+            parse_groups(text, atoms)
+
+
+def test_selections_with_names(rng):
+    atoms = solution(rng)
+    sodium = int(np.flatnonzero(atoms.numbers == 11)[0])
+    one = parse_groups("shell=within:2.4:element:Na", atoms)
+    assert one.labels == ("shell", "rest")
+    np.testing.assert_array_equal(one.index, parse_groups("within:2.4:element:Na", atoms).index)
+    several = parse_groups(f"ion=index:{sodium} shell=within:2.4:element:Na c=element:C;Cl", atoms)
+    assert several.labels == ("ion", "shell", "c", "rest")
+    assert np.flatnonzero(several.index == 0).tolist() == [sodium]
+    assert sorted(atoms.numbers[several.index == 1].tolist()) == [1, 1, 8]
+    assert set(atoms.numbers[several.index == 2].tolist()) == {6, 17}
+    moving = parse_groups("ion=element:Na shell=within:2.4:element:Na+each-step", atoms)
+    assert moving.labels == ("ion", "shell", "rest")
+    atoms.positions[sodium] += 50.0
+    alone = moving.index_in(Snapshot.of(atoms))
+    assert np.bincount(alone, minlength=3).tolist() == [1, 0, len(atoms) - 1]
+    motions = parse_groups("ion=element:Na rest2=element:Cl+motion", atoms).labels
+    assert motions[0] == "ion translation"
+    # all atoms are in some selection: no rest
+    symbols = ",".join(sorted(set(atoms.get_chemical_symbols()) - {"Na"}))
+    assert parse_groups(f"a=element:Na b=element:{symbols}", atoms).labels == ("a", "b")
+    for text, message in [
+        ("a=index:0 index:1", "found 'index:1', expected NAME=index:1 with a name of its own"),
+        ("a=index:0 a=index:1", "found 'a=index:1', expected NAME=index:1"),
+        ("rest=index:0", "a name of its own other than 'rest'"),
+        ("a=index:0 b=index:0", "found no atom for 'b' that no selection before it has"),
+        ("a=index:0 b", "found 'b', expected index:0-2,7"),
+        (f"a=element:Na b=element:{symbols}+each-step", "some, and a rest"),
     ]:
         with pytest.raises(InputError, match=message):
             parse_groups(text, atoms)

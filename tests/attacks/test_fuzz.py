@@ -6,21 +6,8 @@ import pytest
 from helpers.fuzz import CANARY, PICKLES, Fuzzed
 from helpers.fuzzed_inputs import FUZZED
 
-OPEN = {
-    "model": "models: unverified",
-    "stream": "streams: unverified",
-    "i-PI parameters": "types of the parameters are not checked",
-    "protocol": "numbers of the server are not checked",
-}
-INPUTS = [
-    pytest.param(name, marks=pytest.mark.xfail(strict=False, reason=OPEN[name]))
-    if name in OPEN
-    else name
-    for name in FUZZED
-]
 
-
-@pytest.mark.parametrize("name", INPUTS)
+@pytest.mark.parametrize("name", FUZZED)
 def test_a_second_of_each(name, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     verdicts = FUZZED[name](tmp_path).run(tmp_path, seconds=1.5, most=150)
@@ -29,7 +16,7 @@ def test_a_second_of_each(name, tmp_path, monkeypatch):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", INPUTS)
+@pytest.mark.parametrize("name", FUZZED)
 def test_a_minute_of_each(name, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     verdicts = FUZZED[name](tmp_path).run(tmp_path, seconds=60, seed=1)

@@ -14,8 +14,9 @@ from ase import Atoms
 
 from aptnn_md.bundled import bundled_path
 from aptnn_md.potentials.loading import load_potential
-from aptnn_md.potentials.mace import build_network, read_potential
+from aptnn_md.potentials.mace import build_network
 from aptnn_md.potentials.quiet_mace import quiet_mace
+from aptnn_md.potentials.stored import read_potential
 
 
 def seconds(evaluate, atoms: Atoms, repeats: int = 15) -> float:

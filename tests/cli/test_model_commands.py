@@ -1,7 +1,9 @@
 """train, evaluate, predict, info and the command line as such."""
 
 import argparse
+import dataclasses
 import json
+import re
 import resource
 import subprocess
 import sys
@@ -10,10 +12,12 @@ from pathlib import Path
 import ase.io
 import numpy as np
 import pytest
+import torch
 from helpers.systems import random_checkpoint, triclinic
 
 from aptnn_md import __version__
 from aptnn_md.cli import COMMANDS, main, train
+from aptnn_md.cli.json_output import json_text
 from aptnn_md.prediction.model_file import read_model_file, write_model_file
 from aptnn_md.prediction.predictor import Predictor
 from aptnn_md.stream import StreamHeader, StreamWriter
@@ -54,8 +58,27 @@ def test_evaluate_json_and_table(model, frames, tmp_path, capsys, monkeypatch):
     assert figures["n_atoms"] == 3 * 16
     assert not (tmp_path / "parity.png").exists()
     assert main(["evaluate", "--model", str(model), "--data", str(frames)]) == 0
-    assert "RMSE" in capsys.readouterr().out
-    assert (tmp_path / "parity.png").exists()
+    printed = capsys.readouterr().out
+    assert "RMSE" in printed
+    assert "parity" not in printed
+    assert not (tmp_path / "parity.png").exists(), "it was not asked for"
+
+
+def test_parity_plot_where_it_is_asked_for(model, frames, tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    command = ["evaluate", "--model", str(model), "--data", str(frames), "--plot"]
+    assert main(command) == 0
+    assert "parity plot: parity.png\n" in capsys.readouterr().out
+    drawn = (tmp_path / "parity.png").read_bytes()
+    assert drawn.startswith(b"\x89PNG")
+    (tmp_path / "parity.png").write_text("somebody's")
+    assert main(command) == 2
+    assert "--plot: found parity.png, which exists" in capsys.readouterr().err
+    assert (tmp_path / "parity.png").read_text() == "somebody's"
+    assert main([*command, "other.png"]) == 0
+    assert "in place" not in capsys.readouterr().out
+    assert main([*command, "other.png"]) == 0
+    assert "parity plot: other.png, in place of an older file" in capsys.readouterr().out
 
 
 def test_predict_writes_what_the_predictor_says(model, frames, tmp_path, capsys):
@@ -253,3 +276,76 @@ def test_help_does_not_import_torch():
         "assert not {'torch', 'ase', 'zarr', 'matplotlib'} & set(sys.modules)"
     )
     subprocess.run([sys.executable, "-c", code], check=True, stdout=subprocess.DEVNULL)
+
+
+@pytest.fixture
+def overflowing(tmp_path):
+    """A model whose numbers are finite and whose tensors are not."""
+    checkpoint = random_checkpoint()
+    weights = {**checkpoint.members[0]}
+    weights["scale"] = torch.full_like(weights["scale"], 3e38)
+    weights["mean"] = torch.full_like(weights["mean"], 3e38)
+    path = tmp_path / "large.pt"
+    write_model_file(path, dataclasses.replace(checkpoint, members=(weights,)))
+    return path
+
+
+def test_tensors_that_are_not_finite_are_not_written(overflowing, frames, tmp_path, capsys):
+    out = tmp_path / "out.extxyz"
+    command = ["--model", str(overflowing), "--data", str(frames)]
+    assert main(["predict", *command, "--out", str(out)]) == 1
+    message = capsys.readouterr().err
+    assert re.search(r"APTs of \w+ are not finite, first that of atom \d+ \((H|O|Na)\)", message)
+    assert not out.exists()
+    assert main(["evaluate", *command, "--json"]) == 1
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    assert "not finite" in printed.err
+
+
+def test_json_has_no_nan():
+    facts = {"a": float("nan"), "b": [1.0, float("-inf")], 3: {"c": (None, "d")}, "e": Path("f")}
+    strict = json.loads(json_text(facts), parse_constant=pytest.fail)
+    assert strict == {"a": None, "b": [1.0, None], "3": {"c": [None, "d"]}, "e": "f"}
+
+
+def test_damaged_models_end_commands_with_code_2(model, frames, tmp_path, capsys):
+    content = bytearray(model.read_bytes())
+    content[len(content) // 2] ^= 8
+    damaged = tmp_path / "damaged.pt"
+    damaged.write_bytes(content)
+    out = str(tmp_path / "out.extxyz")
+    data = ["--data", str(frames)]
+    for path in (damaged, tmp_path):
+        for command in (
+            ["predict", "--model", str(path), *data, "--out", out],
+            ["evaluate", "--model", str(path), *data, "--json"],
+            *([["info", str(path)]] if path == damaged else []),
+        ):
+            assert main(command) == 2
+            printed = capsys.readouterr()
+            assert printed.out == ""
+            assert printed.err.count("\n") == 1
+            assert str(path) in printed.err
+
+
+def test_info_says_what_was_verified(model, capsys):
+    assert main(["info", str(model), "--json"]) == 0
+    facts = json.loads(capsys.readouterr().out)
+    assert facts["sha256"] == read_model_file(model).sha256
+    assert facts["verified"].endswith(read_model_file(model).content_sha256)
+    assert facts["units"] == {"apt": "e"}
+    assert facts["charges"] == "not in the model card"
+    assert main(["info", "water-apt"]) == 0
+    assert "no SHA-256 of the content" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("command", ["predict", "evaluate"])
+def test_devices_that_are_not_there_are_one_line(model, frames, tmp_path, capsys, command):
+    options = ["--model", str(model), "--data", str(frames), "--device", "tpu9"]
+    options += ["--out", str(tmp_path / "out.extxyz")] if command == "predict" else []
+    assert main([command, *options]) == 2
+    error = capsys.readouterr().err
+    assert "--device: tpu9: found" in error
+    assert "expected a device of this machine: cpu" in error
+    assert error.count("\n") == 1

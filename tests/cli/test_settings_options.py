@@ -42,7 +42,7 @@ def test_types_and_defaults_are_those_of_the_fields(capsys: pytest.CaptureFixtur
     for bad in ([], ["--long", "2", "--count-all", "2.5"], ["--long", "x"]):
         with pytest.raises(SystemExit):
             parser().parse_args(bad)
-    with pytest.raises(InputError, match="count_all: found -1, expected zero or more"):
+    with pytest.raises(InputError, match="--count-all: found -1, expected zero or more"):
         settings_from(parser().parse_args(["--long", "2", "--count-all", "-1"]), Made)
 
 

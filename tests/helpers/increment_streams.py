@@ -3,7 +3,8 @@
 import numpy as np
 
 from aptnn_md.engines.client.evaluator import Evaluator
-from aptnn_md.engines.client.increments import IncrementSettings, IncrementStream
+from aptnn_md.engines.client.increments import IncrementStream
+from aptnn_md.engines.client.settings import IncrementSettings
 from helpers import toy_molecules
 
 TEMPLATE = toy_molecules.structure(2, seed=3, pbc=True)

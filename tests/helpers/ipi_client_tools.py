@@ -14,8 +14,8 @@ from ipi.utils.softexit import softexit
 from aptnn_md.engines.client.answers import Answers
 from aptnn_md.engines.client.client import Address, Client
 from aptnn_md.engines.client.evaluator import Evaluator
-from aptnn_md.engines.client.increments import IncrementSettings, IncrementStream
-from aptnn_md.engines.client.settings import ClientSettings
+from aptnn_md.engines.client.increments import IncrementStream
+from aptnn_md.engines.client.settings import ClientSettings, IncrementSettings
 from helpers import toy_molecules
 from helpers.ipi_inputs import write_input
 from helpers.processes import FORK

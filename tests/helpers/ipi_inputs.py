@@ -8,7 +8,7 @@ import ase.io
 import numpy as np
 
 from aptnn_md.engines.ipi.runner import run_ipi
-from aptnn_md.engines.ipi.streaming import StreamSettings
+from aptnn_md.engines.ipi.settings import StreamSettings
 from aptnn_md.stream import StreamReader
 from aptnn_md.stream.frame import ESTIMATORS
 from helpers import toy_molecules

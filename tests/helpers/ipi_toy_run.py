@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 from aptnn_md.engines.ipi.runner import run_ipi
-from aptnn_md.engines.ipi.streaming import StreamSettings
+from aptnn_md.engines.ipi.settings import StreamSettings
 from helpers import toy_molecules
 
 if __name__ == "__main__":

@@ -19,7 +19,7 @@ from helpers.ipi_inputs import PILE, SVR, write_input
 from helpers.processes import environment
 
 from aptnn_md.engines.ipi.runner import run_ipi
-from aptnn_md.engines.ipi.streaming import StreamSettings
+from aptnn_md.engines.ipi.settings import StreamSettings
 from aptnn_md.stream import StreamReader
 
 RUN = [sys.executable, str(HELPERS / "ipi_toy_run.py")]

@@ -36,12 +36,12 @@ class Potential(toy.Potential):
         time.sleep(0.0015)
         super().calculate(*arguments)
 
-directory, thermostat, n_steps = sys.argv[1:]
+directory, thermostat, n_steps, *equilibrate = sys.argv[1:]
 atoms = toy.structure(2, pbc=True)
 atoms.calc = APTCalculator(toy.Tensors(), Potential())
 settings = MDSettings(
     picoseconds=int(n_steps) * 5e-4, stride=3, thermostat=thermostat, seed=5,
-    friction=10.0, checkpoint_seconds=0.03,
+    friction=10.0, checkpoint_seconds=0.03, equilibrate=float(*equilibrate or [0.0]),
 )
 summary = run_md(atoms, directory + "/stream", settings, groups="element",
                  checkpoint=directory + "/run.npz", restart=True)
@@ -145,6 +145,36 @@ def test_killed_run_equals_an_unbroken_one(tmp_path, thermostat, n_steps, number
         np.testing.assert_array_equal(found.read(name), expected.read(name))
     ends = [DynamicsState.read(tmp_path / which / "run.npz") for which in ("killed", "unbroken")]
     np.testing.assert_array_equal(ends[0].positions, ends[1].positions)
+
+
+def test_run_killed_in_its_equilibration_equals_an_unbroken_one(tmp_path):
+    """No frame before its end, and steps counted from there."""
+    options = ("bussi", "300", "0.2")
+    directory = tmp_path / "killed"
+    directory.mkdir()
+    rng, steps = random.Random(4), []
+    for _ in range(4):
+        began = time.time_ns()
+        process = launch(directory, *options)
+        assert wait_for_the_run(process, directory, began)
+        time.sleep(rng.uniform(0.05, 0.2))
+        process.kill()
+        process.communicate(timeout=60)
+        state = DynamicsState.read(directory / "run.npz")
+        if state.equilibration:
+            assert committed_frames(directory) == 0
+            steps.append(state.step)
+    assert len(set(steps)) >= 2, "the kills must hit the equilibration"
+    assert steps == sorted(steps)
+    assert max(steps) > 0
+    process = launch(directory, *options)
+    error = process.communicate(timeout=120)[1]
+    assert process.returncode == 0, error
+    found, expected = StreamReader(directory / "stream"), unbroken(tmp_path / "whole", options)
+    assert found.step.tolist() == list(range(0, 301, STRIDE))
+    assert found.time[0] == 0.0
+    np.testing.assert_array_equal(found.dipole_rate(), expected.dipole_rate())
+    np.testing.assert_array_equal(found.read("temperature"), expected.read("temperature"))
 
 
 def test_a_hangup_leaves_stream_and_checkpoint_of_the_last_step(tmp_path):

@@ -167,5 +167,5 @@ def test_settings_are_checked_where_they_are() -> None:
         LabelJob([], POTENTIAL, Path("o"), properties=("colour",))
     with pytest.raises(InputError, match="--property"):
         LabelJob([], POTENTIAL, Path("o"), properties=("apt", "apt"))
-    with pytest.raises(InputError, match="--jobs"):
+    with pytest.raises(InputError, match="jobs: found 0, expected a whole number from 1"):
         LabelJob([], POTENTIAL, Path("o"), jobs=0)

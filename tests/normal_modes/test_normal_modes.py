@@ -24,6 +24,7 @@ from aptnn_md.atoms.rates import f_sum
 from aptnn_md.cli import main
 from aptnn_md.errors import InputError, RunError
 from aptnn_md.normal_modes import (
+    LineShape,
     finite_difference_hessian,
     infrared_modes,
     normal_modes,
@@ -194,16 +195,16 @@ def test_broadened_lines_keep_their_area_and_width(shape):
     atoms, hessian, apt, _ = fluoromethanol()
     infrared = infrared_modes(normal_modes(hessian, atoms.get_masses(), atoms.positions), apt)
     x = np.linspace(-40_000, 48_000, 88_001)
-    curve = infrared.broadened(x, 12.0, shape)
+    curve = infrared.broadened(x, LineShape(12.0, shape))
     assert trapezoid(curve, x) == pytest.approx(infrared.intensity.sum(), rel=1e-3)
     last = infrared.modes.wavenumber[-1]
-    near = infrared.broadened(last + np.array([0.0, -6.0, 6.0]), 12.0, shape)
+    near = infrared.broadened(last + np.array([0.0, -6.0, 6.0]), LineShape(12.0, shape))
     np.testing.assert_allclose(near[1:] / near[0], 0.5, rtol=2e-3)
     assert wavenumber_grid(infrared, 12.0)[-1] > last + 24.0
     with pytest.raises(InputError, match="width"):
-        infrared.broadened(x, -1.0)
+        LineShape(-1.0)
     with pytest.raises(InputError, match="shape"):
-        infrared.broadened(x, 12.0, "box")
+        LineShape(12.0, "box")
 
 
 def test_polarizability_gradients_by_the_same_contraction(rng):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import importlib.util
 import json
 import subprocess
@@ -15,18 +16,16 @@ import torch
 from ase import Atoms
 from ase.build import make_supercell
 from ase.calculators.lj import LennardJones
+from helpers.bit_flips import flip_bits
 from helpers.paths import ROOT
 
 from aptnn_md.bundled import bundled_path
-from aptnn_md.errors import InputError
+from aptnn_md.errors import InputError, RunError
+from aptnn_md.models.archive import content_sha256
 from aptnn_md.potentials.loading import load_potential
-from aptnn_md.potentials.mace import (
-    MACEPotential,
-    build_network,
-    read_potential,
-    write_potential,
-)
+from aptnn_md.potentials.mace import MACEPotential, _sums, build_network
 from aptnn_md.potentials.quiet_mace import quiet_mace
+from aptnn_md.potentials.stored import read_potential, write_potential
 
 pytestmark = [
     pytest.mark.mace,
@@ -317,11 +316,18 @@ def test_wrong_names(spec, part):
     assert "\n" not in str(error.value)
 
 
+def wall(**changes):
+    return {"elements": ["O", "H"], "below": 0.7, "strength": 10.0, **changes}
+
+
 def damaged(tmp_path: Path, change) -> Path:
     header, weights = read_potential(BUNDLED)
     write_potential(tmp_path / "bad.json", header["configuration"], weights, header["card"])
     header = json.loads((tmp_path / "bad.json").read_text())
+    before = header.pop("sha256")
+    assert before == content_sha256(header)
     change(header, tmp_path / "bad.pt")
+    header = {"sha256": content_sha256(header), **header}
     (tmp_path / "bad.json").write_text(json.dumps(header))
     return tmp_path / "bad.json"
 
@@ -330,17 +336,127 @@ def damaged(tmp_path: Path, change) -> Path:
     ("change", "part"),
     [
         (lambda header, pt: header.update(format="aptnn_md.other"), "aptnn_md.other"),
-        (lambda header, pt: header.update(version=2), "version"),
+        (lambda header, pt: header.update(version=3), "version"),
         (lambda header, pt: pt.write_bytes(pt.read_bytes()[:-100]), "SHA-256"),
         (lambda header, pt: pt.unlink(), "bad.pt"),
         (lambda header, pt: header["configuration"].update(no_such_key=1), "no_such_key"),
         (lambda header, pt: header["configuration"].update(hidden_irreps="8x0e+8x1o"), "weights"),
+        (lambda header, pt: header.update(version=0), "version: found 0"),
+        (lambda header, pt: header.update(version=True), "version: found True"),
+        (lambda header, pt: header.update(sha256="none"), "SHA-256 of the content"),
+        (lambda header, pt: header.update(card=[]), "card: found list"),
+        (lambda header, pt: header.update(name=3), "name: found int"),
+        (lambda header, pt: header.pop("configuration"), "configuration: found nothing"),
+        (lambda header, pt: header.pop("weights_sha256"), "weights_sha256: found nothing"),
+        (lambda header, pt: header.update(weights_sha256=3), "weights_sha256: found int"),
+        (lambda header, pt: header.update(walls=[3]), "walls[0]: found 3"),
+        (lambda header, pt: header.update(walls=[wall(elements=["O", "C"])]), "walls[0]: elements"),
+        (lambda header, pt: header.update(walls=[wall(below=-1.0)]), "walls[0]: found (-1.0"),
+        (lambda header, pt: header.update(walls=[wall(below="1")]), "walls[0]: found ('1'"),
+        *[
+            (lambda header, pt, c=changes: header["configuration"].update(c), part)
+            for changes, part in (
+                ({"r_max": 1e9}, "r_max: found 1000000000.0"),
+                ({"r_max": "4"}, "r_max: found 4"),
+                ({"num_bessel": 10**5}, "num_bessel: found 100000"),
+                ({"num_bessel": 8.5}, "num_bessel: found 8.5"),
+                ({"max_ell": 40}, "max_ell: found"),
+                ({"correlation": 9}, "correlation: found 9"),
+                ({"correlation": 2}, "correlation: found 2"),
+                ({"correlation": []}, "correlation: found []"),
+                ({"num_interactions": 900}, "num_interactions: found 900"),
+                ({"num_elements": 100}, "num_elements: found 100"),
+                ({"atomic_numbers": [8, 1]}, "atomic_numbers: found [8, 1]"),
+                ({"atomic_numbers": [1.0, 8]}, "atomic_numbers: found"),
+                ({"hidden_irreps": "10000000x0e"}, "hidden_irreps: found what needs"),
+                ({"hidden_irreps": "16x0e+16x99o"}, "hidden_irreps: found 16x0e+16x99o"),
+                ({"MLP_irreps": "99999999x0e"}, "MLP_irreps: found what needs"),
+                ({"radial_MLP": [900000, 900000]}, "radial_MLP: found what needs"),
+                ({"radial_MLP": "wide"}, "radial_MLP: found wide"),
+                ({"gate": "embedding"}, "configuration and weights"),
+                ({"readout_cls": "torch"}, "configuration and weights"),
+                ({"interaction_cls": 3}, "interaction_cls: found 3"),
+                ({"atomic_energies": "none"}, "configuration and weights"),
+            )
+        ],
     ],
 )
 def test_damaged_files(tmp_path, change, part):
     with pytest.raises(InputError) as error:
         load_potential(damaged(tmp_path, change))
     assert part in str(error.value)
+    assert "bad." in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+def test_the_first_version_is_read_as_before():
+    assert json.loads(BUNDLED.read_text())["version"] == 1
+    assert read_potential(BUNDLED)[0]["card"]["elements"] == ["H", "O"]
+
+
+@pytest.mark.parametrize(
+    "text", ["", "{", "[1, 2]", '{"format": NaN}', "[" * 100_000, '{"format": "aptnn_md.mace"}']
+)
+def test_other_json_is_named(tmp_path, text):
+    (tmp_path / "bad.json").write_text(text)
+    with pytest.raises(InputError, match=r"bad\.json: (file|format|version)") as error:
+        load_potential(tmp_path / "bad.json")
+    assert len(str(error.value)) < 400
+
+
+def test_weights_of_another_kind_are_named(tmp_path):
+    header, weights = read_potential(BUNDLED)
+    with pytest.raises(InputError, match=r"weights: r_max: found nan"):
+        write_potential(
+            tmp_path / "bad.json",
+            header["configuration"],
+            {**weights, "r_max": torch.tensor(float("nan"))},
+            {},
+        )
+
+    def replaced(content):
+        def change(header, pt):
+            torch.save(content, pt)
+            header["weights_sha256"] = hashlib.sha256(pt.read_bytes()).hexdigest()
+
+        return change
+
+    for content, part in (
+        ([1, 2], "weights: found list"),
+        ({"a": 1}, "a: found int"),
+        ({**weights, "r_max": torch.tensor(float("inf"))}, "r_max: found inf"),
+        ({**weights, "scale_shift.scale": torch.zeros(7)}, "scale_shift.scale"),
+    ):
+        with pytest.raises(InputError) as error:
+            load_potential(damaged(tmp_path, replaced(content)))
+        assert part in str(error.value)
+
+
+@pytest.mark.parametrize("every", [997, pytest.param(41, marks=pytest.mark.slow)])
+def test_each_flipped_bit_is_named_or_harmless(tmp_path, every):
+    header, weights = read_potential(BUNDLED)
+    path = tmp_path / "small.json"
+    write_potential(path, header["configuration"], weights, header["card"], header["walls"])
+
+    def content():
+        header, weights = read_potential(path)
+        header.pop("sha256")
+        return content_sha256([header, weights])
+
+    for file, step in ((path, every // 40 + 1), (path.with_suffix(".pt"), every)):
+        flips = flip_bits(file, content, "small.", every=step)
+        print(f"{file.name}: {flips}")
+        assert not flips.other
+        assert flips.named > flips.harmless
+
+
+def test_results_that_are_not_finite_are_refused():
+    header, weights = read_potential(BUNDLED)
+    name = "readouts.1.linear_2.weight"
+    weights[name] = torch.full_like(weights[name], 3e38)
+    network = build_network(BUNDLED, header["configuration"], weights)
+    with pytest.raises(RunError, match=r"potential MACE: energy of H8O4: (inf|-inf|nan), which is"):
+        MACEPotential(network).get_forces(water())
 
 
 @pytest.mark.parametrize("name", ["frames.extxyz", "half.model"])
@@ -365,3 +481,12 @@ def test_foreign_weights_are_refused():
     del weights["interactions.0.linear.weight"]
     with pytest.raises(InputError, match=r"interactions\.0\.linear\.weight"):
         build_network("here", header["configuration"], weights)
+
+
+def test_forces_are_sums_over_the_edges_of_each_atom():
+    rng = np.random.default_rng(0)
+    vectors, owners = rng.normal(size=(400, 3)), rng.integers(0, 20, 400)
+    expected = np.zeros((25, 3))
+    np.add.at(expected, owners, vectors)
+    np.testing.assert_allclose(_sums(vectors, owners, 25), expected, rtol=0, atol=1e-13)
+    assert not _sums(np.zeros((0, 3)), owners[:0], 2).any()

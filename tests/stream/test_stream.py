@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import zarr
+from helpers.version_1 import as_version_1
 
 from aptnn_md.errors import InputError, RunError
 from aptnn_md.stream import StreamHeader, StreamReader, StreamWriter
@@ -90,7 +91,7 @@ def test_format_is_plain_zarr(tmp_path: Path) -> None:
     group = zarr.open_group(written(tmp_path / "s"), mode="r")
     attributes = dict(group.attrs)
     assert attributes["format"] == "aptnn_md.stream"
-    assert attributes["version"] == 1
+    assert attributes["version"] == 2
     assert attributes["timestep"] == 0.5
     rate = group["dipole_rate/bead"]
     assert isinstance(rate, zarr.Array)
@@ -102,7 +103,7 @@ def test_format_is_plain_zarr(tmp_path: Path) -> None:
     assert metadata["zarr_format"] == 3
 
 
-def test_attributes_are_those_of_version_1(tmp_path: Path) -> None:
+def test_attributes_begin_as_in_version_1(tmp_path: Path) -> None:
     """To the byte, their order included, whatever they are made from."""
     StreamWriter(tmp_path / "s", HEADER).close()
     attributes = json.loads((tmp_path / "s" / "zarr.json").read_text())["attributes"]
@@ -245,7 +246,7 @@ def test_streams_of_increments_say_so(tmp_path: Path) -> None:
     increments = StreamHeader(**(HEADER.__dict__ | {"rate": "difference"}))
     assert StreamReader(written(tmp_path / "new", 3, increments)).header.rate == "difference"
     # streams from before there was this field
-    path = written(tmp_path / "old", 3)
+    path = as_version_1(written(tmp_path / "old", 3))
     content = json.loads((path / "zarr.json").read_text())
     del content["attributes"]["rate"]
     (path / "zarr.json").write_text(json.dumps(content))
@@ -399,11 +400,11 @@ def _edit(path: Path, **changes: object) -> None:
 
 
 def test_version_of_the_format(tmp_path: Path) -> None:
-    path = written(tmp_path / "s")
-    _edit(path, version=2)
-    with pytest.raises(InputError, match="format version: found 2, expected at most 1"):
+    path = as_version_1(written(tmp_path / "s"))
+    _edit(path, version=3)
+    with pytest.raises(InputError, match="format version: found 3, expected at most 2"):
         StreamReader(path)
-    with pytest.raises(InputError, match="format version: found 2"):
+    with pytest.raises(InputError, match="format version: found 3"):
         StreamWriter(path, HEADER, 400)
     _edit(path, version=1, a_later_addition="ignored")
     check(path, 100)
@@ -427,18 +428,30 @@ def test_damaged_chunk_is_named(tmp_path: Path) -> None:
         StreamReader(path)
 
 
-def test_tails_that_were_never_filled_are_dropped(tmp_path: Path) -> None:
-    """What a copy of a growing stream may look like: shapes newer than chunks."""
-    path = written(tmp_path / "s")
+def _resize(path: Path, n_frames: int, *names: str) -> None:
     group = zarr.open_group(path, mode="r+")
-    for name in ("step", "time", "f_sum", "dipole_rate/bead"):
+    for name in names:
         array = group[name]
         assert isinstance(array, zarr.Array)
-        array.resize((9000, *array.shape[1:]))
-    group["dipole_rate/centroid-apt"].resize((95, 2, 3))  # type: ignore[union-attr]
+        array.resize((n_frames, *array.shape[1:]))
+
+
+def test_a_partial_copy_is_no_shorter_run(tmp_path: Path) -> None:
+    """Shapes newer than chunks."""
+    path = as_version_1(written(tmp_path / "s"))
+    _resize(path, 9000, "step", "time", "f_sum", "dipole_rate/bead", "dipole_rate/centroid-apt")
+    with pytest.raises(InputError, match=r"step: found no chunk c\.1 for frames from 4096 on"):
+        StreamReader(path)
+
+
+def test_tails_that_were_never_filled_are_dropped(tmp_path: Path) -> None:
+    """Of version 1, whose shortest array counts."""
+    path = as_version_1(written(tmp_path / "s"))
+    _resize(path, 150, "step", "time", "f_sum", "dipole_rate/bead")
+    _resize(path, 95, "dipole_rate/centroid-apt")
     check(path, 95)
-    group["dipole_rate/centroid-apt"].resize((9000, 2, 3))  # type: ignore[union-attr]
-    group["dipole_rate/centroid-apt"][95:100] = np.nan  # type: ignore[index]
+    _resize(path, 150, "dipole_rate/centroid-apt")
+    zarr.open_group(path, mode="r+")["dipole_rate/centroid-apt"][95:100] = np.nan  # type: ignore[index]
     check(path, 95)
     with StreamWriter(path, HEADER, 4 * 95) as writer:
         append(writer, range(95, 200))
@@ -446,7 +459,7 @@ def test_tails_that_were_never_filled_are_dropped(tmp_path: Path) -> None:
 
 
 def test_values_missing_in_the_middle_are_named(tmp_path: Path) -> None:
-    path = written(tmp_path / "s")
+    path = as_version_1(written(tmp_path / "s"))
     zarr.open_group(path, mode="r+")["dipole_rate/bead"][17] = np.nan  # type: ignore[index]
     with pytest.raises(InputError, match="dipole_rate/bead: found no value in frame 17"):
         StreamReader(path).dipole_rate()
@@ -495,7 +508,7 @@ def tiny_disk(tmp_path: Path) -> Iterator[Path]:
         pytest.skip("only root mounts")
     place = tmp_path / "disk"
     place.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", "size=400k", "tmpfs", str(place)]
+    mount = ["mount", "-t", "tmpfs", "-o", "size=1000k", "tmpfs", str(place)]
     if subprocess.run(mount, capture_output=True).returncode != 0:
         pytest.skip("this root may not mount")
     yield place

@@ -5,16 +5,14 @@ from __future__ import annotations
 import itertools
 import multiprocessing
 import shutil
-import signal
 import time
 from pathlib import Path
 
 import numpy as np
-from helpers.dying_writers import HEADER, STRIDE, rate_of, write_for_ever
-from helpers.processes import FORK, die
+from helpers.die_at import run_and_die
+from helpers.dying_writers import HEADER, N_GROUPS, STRIDE, rate_of, write_for_ever
 
-from aptnn_md.stream import StreamReader, StreamWriter
-from aptnn_md.stream import store as stream_store
+from aptnn_md.stream import StreamReader, StreamWriter, check_stream, stream_exists
 
 
 def check(path: Path, first_steps: list[int], checkpoint: int) -> int:
@@ -66,54 +64,49 @@ def test_kill_at_any_moment(tmp_path: Path) -> None:
     assert len(set(n_frames)) >= 4, "the kills did not fall into writing"
 
 
-def rewrite(path: Path, first_step: int, n_operations: int) -> None:
-    """A restart that cuts chunks and grows again; it ends before its next file operation."""
-    write_whole, unlink = stream_store.write_whole, Path.unlink
-    operations_left = n_operations
-
-    def count() -> None:
-        nonlocal operations_left
-        if operations_left == 0:
-            die()
-        operations_left -= 1
-
-    def counted_write(target: Path, data: bytes, *, durable: bool = True) -> None:
-        count()
-        write_whole(target, data, durable=durable)
-
-    def counted_unlink(target: Path, missing_ok: bool = False) -> None:
-        count()
-        unlink(target, missing_ok)
-
-    stream_store.write_whole = counted_write
-    Path.unlink = counted_unlink  # type: ignore[method-assign]
+def write(path: Path, first_step: int, generation: int, stop: int) -> None:
     with StreamWriter(path, HEADER, first_step) as writer:
-        for step in range(first_step, 30 * STRIDE, STRIDE):
-            writer.append(step, 0.5 * step, {"bead": rate_of(step, 1)}, f_sum=[1.0] * 150)
-            if step % 2 == 0:
+        for step in range(first_step, stop, STRIDE):
+            rates = {"bead": rate_of(step, generation)}
+            writer.append(step, 0.5 * step, rates, f_sum=[1.0] * N_GROUPS)
+            if step % 4 == 0:
                 writer.commit()
 
 
-def test_death_between_any_two_file_operations(tmp_path: Path) -> None:
-    """A process is killed before each of its file operations in turn."""
+def test_death_at_any_file_operation_of_a_restart(tmp_path: Path) -> None:
+    """A restart cuts chunks and grows again; it is killed before each operation in turn."""
     original, path = tmp_path / "original", tmp_path / "s"
-    with StreamWriter(original, HEADER, 0) as writer:
-        for step in range(0, 40 * STRIDE, STRIDE):
-            writer.append(step, 0.5 * step, {"bead": rate_of(step, 0)}, f_sum=[1.0] * 150)
-    first_step, checkpoint = 23 * STRIDE, 23 * STRIDE
+    write(original, 0, 0, 40 * STRIDE)
+    first_step = 23 * STRIDE
     found = []
-    for n_operations in itertools.count():
+    for operation in itertools.count(1):
         shutil.rmtree(path, ignore_errors=True)
         shutil.copytree(original, path)
-        process = FORK.Process(target=rewrite, args=(path, first_step, n_operations))
-        process.start()
-        process.join()
-        assert process.exitcode in (0, -signal.SIGKILL)
-        died = process.exitcode != 0
-        found.append(check(path, [0, first_step], checkpoint))
-        if not died:
+        ended = run_and_die(lambda: write(path, first_step, 1, 30 * STRIDE), path, operation)
+        found.append(check(path, [0, first_step], first_step))
+        check_stream(path)
+        if ended:
             break
     assert len(found) > 35
     assert found[0] == 40
     assert min(found) == 23
     assert found[-1] == 30
+
+
+def test_death_at_any_file_operation_of_a_new_run(tmp_path: Path) -> None:
+    """The first included: what is left is read, or is nothing; and the run begins again."""
+    found = []
+    for operation in itertools.count(1):
+        path = tmp_path / f"s{operation}"
+        ended = run_and_die(lambda path=path: write(path, 0, 0, 5 * STRIDE), path, operation)
+        found.append(check(path, [0], 0) if stream_exists(path) else -1)
+        if ended:
+            break
+        write(path, 0, 1, 5 * STRIDE)
+        assert check(path, [0, 0], STRIDE) == 5
+        assert check_stream(path)["frames"] == "5, finite, equally spaced"
+        shutil.rmtree(path)
+    assert found[:2] == [-1, -1]
+    assert sorted(found) == found
+    assert len(found) > 30
+    assert found[-1] == 5

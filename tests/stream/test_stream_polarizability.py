@@ -57,7 +57,7 @@ def test_another_program_knows_what_it_reads(tmp_path: Path) -> None:
     assert array.dtype == np.float64  # type: ignore[union-attr]
     assert group.attrs["units"]["polarizability_rate"] == "Å³/fs"  # type: ignore[call-overload, index]
     assert "xx, yy, zz, yz, xz, xy" in str(group.attrs["index_order"])
-    assert group.attrs["version"] == 1
+    assert group.attrs["version"] == 2
     assert "polarizability_rate/bead" in str(describe(str(tmp_path / "s"))["arrays"])
 
 

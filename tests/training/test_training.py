@@ -206,7 +206,7 @@ def start(data, out, *extra):
     return subprocess.Popen(
         [*COMMAND, "train", "--config", config, "--data", data, "--out", out, *LENGTH, *extra],
         stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
         env={**os.environ, "OMP_NUM_THREADS": "1"},
     )
 

@@ -20,7 +20,8 @@ from numpy.typing import ArrayLike
 
 from aptnn_md.arrays import FloatArray
 from aptnn_md.engines.electric_field import checked_field, field_forces
-from aptnn_md.errors import InputError
+from aptnn_md.errors import InputError, raised_by
+from aptnn_md.potentials.interface import check_finite_results
 from aptnn_md.prediction.loading import ModelSource, as_model
 from aptnn_md.structure_checks import check_structure
 from aptnn_md.structures import stated_charges
@@ -75,6 +76,9 @@ class APTCalculator(Calculator):
     InputError
         Model or potential that cannot be used; later, elements unknown to the model, positions
         that are not finite, or a periodic direction without a cell vector.
+    RunError
+        Later, results of the potential or tensors that are not finite, or an error of the
+        potential or of a callable, named by its type and message.
 
     Notes
     -----
@@ -212,8 +216,11 @@ class APTCalculator(Calculator):
 
     def _ask(self, potential: BaseCalculator, properties: Sequence[str], atoms: Atoms) -> None:
         """Put ``properties`` of the potential, and what came with them, into the results."""
-        for name in properties:
-            self.results[name] = potential.get_property(name, atoms)
+        who = f"potential {type(potential).__name__}"
+        with raised_by(who):
+            found = {name: potential.get_property(name, atoms) for name in properties}
+        check_finite_results(who, atoms, found)
+        self.results |= found
         if not properties:
             return
         for name in self.implemented_properties:

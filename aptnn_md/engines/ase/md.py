@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import os
 import secrets
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,22 +13,21 @@ import numpy as np
 from ase import Atoms, units
 from ase.constraints import FixCom
 from ase.md.bussi import Bussi
-from ase.md.langevin import Langevin
 from ase.md.md import MolecularDynamics
 from ase.md.verlet import VelocityVerlet
 
 from aptnn_md.atoms.partition import Partition, parse_groups
 from aptnn_md.engines.ase.energy_monitor import EnergyMonitor
+from aptnn_md.engines.ase.equilibration import equilibrate, langevin
 from aptnn_md.engines.ase.observer import StreamObserver, temperature
 from aptnn_md.engines.ase.restart import Checkpoint, DynamicsState
 from aptnn_md.engines.ase.settings import MDSettings
-from aptnn_md.errors import InputError, RunError
-from aptnn_md.progress import Progress, log
-from aptnn_md.signals import stop_requested
+from aptnn_md.engines.ase.steps import run_steps
+from aptnn_md.errors import InputError
+from aptnn_md.progress import log
 from aptnn_md.spectra.convergence.monitor import Monitor
 from aptnn_md.spectra.convergence.stopping import ConvergenceStop
 from aptnn_md.stream import StreamReader, stream_exists
-from aptnn_md.structure_checks import check_structure
 from aptnn_md.structures import calculator_charge, charge_of
 
 
@@ -71,7 +71,8 @@ def run_md(
     ----------
     atoms : start, with a calculator; without velocities it gets thermal ones
     stream : directory of the stream
-    settings : how to run
+    settings : how to run; an equilibration comes before the first frame, and steps and times of
+        the stream are counted from its end
     model, groups, velocities, header : see :class:`aptnn_md.engines.ase.observer.StreamObserver`
     checkpoint : file for restarts; default: none is written
     restart : resume from ``checkpoint``, or begin if there is none yet; an existing stream is
@@ -88,7 +89,8 @@ def run_md(
     InputError
         Stream or checkpoint already exist, or belong to another run.
     RunError
-        The run cannot continue, e.g. full disk; stream and checkpoint on disk are whole.
+        The run cannot continue, e.g. a full disk or an error of the potential; it names the step.
+        Stream and checkpoint on disk are whole.
     """
     charge = charge_of(atoms)  # of frame and potential, which must agree
     if charge and calculator_charge(atoms.calc) is None:
@@ -97,9 +99,13 @@ def run_md(
         # those of the start, also when the run resumes from where molecules may have changed
         groups = parse_groups(groups, atoms)
     state = _saved_state(stream, checkpoint, restart)
-    dynamics = make_dynamics(atoms, settings)
-    if state is not None:
+    settings = _seeded(settings)
+    rng = np.random.default_rng(settings.seed)
+    dynamics = make_dynamics(atoms, settings, rng, begin=state is None)
+    equilibrated = _equilibrated(settings, state, checkpoint)
+    if state is not None and equilibrated:
         state.restore(dynamics, checkpoint)
+        log.info("resumed at step %d from %s", state.step, checkpoint)
     constants = {"ensemble": settings.ensemble, **header}
     if settings.thermostat != "none":
         constants["temperature"] = settings.temperature
@@ -113,6 +119,8 @@ def run_md(
         first_step=0 if restart else None,
         **constants,
     ) as observer:
+        if not (equilibrated or equilibrate(atoms, settings, rng, checkpoint, state)):
+            return MDSummary(0, 0, math.nan, math.nan, False)
         stop = None if until is None else ConvergenceStop(until, observer)
         return _run(dynamics, observer, settings, checkpoint, stop)
 
@@ -124,44 +132,84 @@ def _saved_state(
     saved = checkpoint is not None and Path(checkpoint).exists()
     if not restart:
         if saved:
-            raise InputError(checkpoint, "checkpoint", "a file", "no such file, or a restart")
+            raise InputError(
+                checkpoint, "checkpoint", "a file", "no such file, or --restart to resume from it"
+            )
         return None
-    if checkpoint is not None and saved:
-        return DynamicsState.read(checkpoint)
+    state = DynamicsState.read(checkpoint) if checkpoint is not None and saved else None
+    if state is not None and not state.equilibration:
+        return state
     if stream_exists(stream) and (n_frames := StreamReader(stream).n_frames):
         found = f"no such file, but {n_frames} frames in {stream}"
+        if state is not None:
+            found = f"that of an equilibration, but {n_frames} frames in {stream}"
         raise InputError(checkpoint or "restart", "checkpoint", found, "that of this run")
-    return None
+    return state
 
 
-def make_dynamics(atoms: Atoms, settings: MDSettings) -> MolecularDynamics:
+def _equilibrated(
+    settings: MDSettings,
+    state: DynamicsState | None,
+    checkpoint: str | os.PathLike[str] | None,
+) -> bool:
+    """Whether no equilibration is to come: none was asked for, or it is over.
+
+    Raises
+    ------
+    InputError
+        The run to resume is being equilibrated, and the settings know of no equilibration.
+    """
+    if state is None or not state.equilibration:
+        return state is not None or not settings.equilibrate
+    if not settings.equilibrate:
+        found = f"step {state.step} of an equilibration, and none in the settings"
+        expected = "the settings of this run (--equilibrate PS)"
+        raise InputError(checkpoint or "restart", "checkpoint", found, expected)
+    return False
+
+
+def _seeded(settings: MDSettings) -> MDSettings:
+    """Settings with a seed, a new one where they have none."""
+    return settings if settings.seed is not None else replace(settings, seed=secrets.randbits(63))
+
+
+def make_dynamics(
+    atoms: Atoms,
+    settings: MDSettings,
+    rng: np.random.Generator | None = None,
+    *,
+    begin: bool = True,
+) -> MolecularDynamics:
     """ASE's integrator for ``settings``; gives ``atoms`` velocities if they have none.
 
     The centre of mass is held, so that 3 N - 3 degrees of freedom carry the temperature.
+
+    Parameters
+    ----------
+    atoms : start, with a calculator
+    settings : how to run
+    rng : random numbers of velocities and thermostat; None: by the seed of ``settings``
+    begin : False: positions and velocities will be replaced by those of a checkpoint
     """
-    seed = secrets.randbits(63) if settings.seed is None else settings.seed
-    rng = np.random.default_rng(seed)
+    settings = _seeded(settings)
+    rng = np.random.default_rng(settings.seed) if rng is None else rng
     if not atoms.constraints and len(atoms) > 1:
         atoms.set_constraint(FixCom())
     if not np.any(atoms.get_momenta()):
-        log.info("velocities drawn at random at %g K: the start has none", settings.temperature)
         width = np.sqrt(units.kB * settings.temperature * atoms.get_masses())
         atoms.set_momenta(rng.normal(size=(len(atoms), 3)) * width[:, None])
+        text = f"velocities drawn at random at {settings.temperature:g} K, seed {settings.seed}: "
+        text += "the start has none"
     else:
         atoms.set_momenta(atoms.get_momenta())  # through the constraint
-        log.info("velocities of the start, %.4g K", temperature(atoms))
+        text = f"velocities of the start, {temperature(atoms):.4g} K"
+    if begin:
+        log.info("%s", text)
     timestep = settings.timestep * units.fs
     if settings.thermostat == "bussi":
         return Bussi(atoms, timestep, settings.temperature, settings.tau * units.fs, rng=rng)
     if settings.thermostat == "langevin":
-        return Langevin(
-            atoms,
-            timestep,
-            temperature_K=settings.temperature,
-            friction=settings.friction / (1000.0 * units.fs),
-            fixcm=False,
-            rng=rng,
-        )
+        return langevin(atoms, settings, rng)
     return VelocityVerlet(atoms, timestep)
 
 
@@ -185,7 +233,14 @@ def _run(
     if n_left <= 0:
         log.info("the run is already at step %s of %s", first_step, settings.n_steps)
     elif stop is None or first_step == 0 or not stop.now():
-        _steps(dynamics, n_left, settings.stride, monitor, stop)
+        run_steps(
+            dynamics,
+            n_left,
+            "molecular dynamics",
+            settings.stride,
+            lambda: monitor.note,
+            bool if stop is None else stop,
+        )
         if checkpoint is not None:
             checkpoint.write()
     return MDSummary(
@@ -196,30 +251,3 @@ def _run(
         dynamics.nsteps >= settings.n_steps or (stop is not None and stop.reached),
         "" if stop is None else stop.final_text(),
     )
-
-
-def _steps(
-    dynamics: MolecularDynamics,
-    n_steps: int,
-    stride: int,
-    monitor: EnergyMonitor,
-    converged: ConvergenceStop | None,
-) -> None:
-    """Run with progress until the end, a signal or convergence."""
-    first_step = dynamics.nsteps
-    with stop_requested() as stop, Progress(n_steps, "molecular dynamics") as progress:
-        try:
-            for _ in dynamics.irun(n_steps):
-                done = dynamics.nsteps - first_step
-                if done - progress.done >= stride or done == n_steps:
-                    progress.update(done - progress.done, monitor.note)
-                if stop.is_set() or (converged is not None and converged()):
-                    break
-        except InputError as error:
-            # the input was checked by the first forces: these positions the run has made
-            try:
-                check_structure(dynamics.atoms)
-            except InputError:
-                where = f"step {dynamics.nsteps + 1}: the structure blew up"
-                raise RunError(f"{where}: {error}; a shorter time step may help") from error
-            raise

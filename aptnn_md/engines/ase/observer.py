@@ -22,6 +22,7 @@ from aptnn_md.prediction.loading import ModelSource, as_model
 from aptnn_md.progress import log
 from aptnn_md.stream import StreamWriter
 from aptnn_md.stream.frame import FrameRates, Instant
+from aptnn_md.stream.run_id import run_id_of
 from aptnn_md.structures import Mobility, degrees_of_freedom
 from aptnn_md.targets import APT, Tensors
 
@@ -118,6 +119,7 @@ class StreamObserver:
             "model": source.name,
             "model_sha256": source.sha256,
             "ensemble": type(dynamics).__name__,
+            "run_id": run_id_of(dynamics, None if first_step is None else path),
         }
         self.writer = StreamWriter(
             path,

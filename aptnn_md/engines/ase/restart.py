@@ -63,6 +63,7 @@ class DynamicsState:
     cell : (3, 3), Å, rows
     numbers : (n_atoms,), atomic numbers
     thermostat : state of the integrator besides the atoms
+    equilibration : whether it is of the equilibration before the run
     """
 
     step: int
@@ -73,9 +74,10 @@ class DynamicsState:
     cell: FloatArray
     numbers: IntArray
     thermostat: dict[str, Any]
+    equilibration: bool = False
 
     @classmethod
-    def of(cls, dynamics: MolecularDynamics) -> DynamicsState:
+    def of(cls, dynamics: MolecularDynamics, equilibration: bool = False) -> DynamicsState:
         """The present state of a run by :class:`VelocityVerlet`, :class:`Langevin` or
         :class:`Bussi`.
         """
@@ -96,6 +98,7 @@ class DynamicsState:
             cell=atoms.cell.array.copy(),
             numbers=atoms.numbers.astype(np.int64),
             thermostat=thermostat,
+            equilibration=equilibration,
         )
 
     @classmethod
@@ -133,6 +136,8 @@ class DynamicsState:
         """
         arrays: dict[str, Any] = {n: v for n, v in vars(self).items() if isinstance(v, np.ndarray)}
         state = {name: value for name, value in vars(self).items() if name not in arrays}
+        if not self.equilibration:
+            del state["equilibration"]  # so that version 0.1 reads it, too
         header = json.dumps(
             {"format": FORMAT, "version": VERSION, "state": state}, default=lambda a: a.tolist()
         )
@@ -193,6 +198,7 @@ class Checkpoint:
     path : file
     observer : the stream that belongs to the run; it is committed first
     seconds : wall-clock time between checkpoints
+    equilibration : whether this is the equilibration before a run
 
     Raises
     ------
@@ -206,9 +212,11 @@ class Checkpoint:
         path: str | os.PathLike[str],
         observer: StreamObserver | None = None,
         seconds: float = 60.0,
+        *,
+        equilibration: bool = False,
     ) -> None:
         self.dynamics, self.path, self.observer = dynamics, Path(path), observer
-        self.seconds = seconds
+        self.seconds, self._equilibration = seconds, equilibration
         self._next = time.monotonic() + seconds
         DynamicsState.of(dynamics)
         if not self.path.parent.is_dir() or not os.access(self.path.parent, os.W_OK):
@@ -232,12 +240,12 @@ class Checkpoint:
         if self.observer is not None:
             self._check_order(self.observer)
             self.observer.commit()
-        DynamicsState.of(self.dynamics).write(self.path)
+        DynamicsState.of(self.dynamics, self._equilibration).write(self.path)
         self._next = time.monotonic() + self.seconds
 
     def write_start(self) -> None:
         """Write the state before the first step and the first frame; no stream is needed yet."""
-        DynamicsState.of(self.dynamics).write(self.path)
+        DynamicsState.of(self.dynamics, self._equilibration).write(self.path)
 
     def _check_order(self, observer: StreamObserver) -> None:
         """The frame of this step must be in the stream, as it is not repeated on restart."""

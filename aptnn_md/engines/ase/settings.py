@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
+from typing import Literal, get_args
 
 from aptnn_md.errors import InputError
+from aptnn_md.settings import AtLeastZero, Count, Positive, Seed, check_settings
 
-THERMOSTATS = ("bussi", "langevin", "none")
+Thermostat = Literal["bussi", "langevin", "none"]
+
+THERMOSTATS: tuple[str, ...] = get_args(Thermostat)
 """Ways to control the temperature; see :class:`MDSettings`."""
+
+MOST_STEPS = 1e15
+"""Beyond it a run would not end in a lifetime, and numbers of steps would not be exact."""
 
 
 @dataclass(frozen=True)
@@ -26,46 +32,35 @@ class MDSettings:
         dynamics; ``"langevin"``: friction and noise on each atom, for equilibration, which broadens
         bands by about the friction; ``"none"``: constant energy
     tau : time constant of ``"bussi"``, fs
-    friction : of ``"langevin"``, 1/ps
+    friction : of ``"langevin"`` and of the equilibration, 1/ps
     seed : of velocities and thermostat; None: a new one for each run
     checkpoint_seconds : wall-clock time between checkpoints
+    equilibrate : ps of Langevin dynamics (friction and noise on each atom) before the run, from
+        the same start; nothing of it is streamed
 
     Raises
     ------
     InputError
-        A number that is not positive and finite, or an unknown thermostat.
+        A value of another type or out of its range, or more steps than can be counted.
     """
 
-    picoseconds: float
-    timestep: float = 0.5
-    stride: int = 4
-    temperature: float = 300.0
-    thermostat: str = "bussi"
-    tau: float = 1000.0
-    friction: float = 1.0
-    seed: int | None = None
-    checkpoint_seconds: float = 60.0
+    picoseconds: Positive
+    timestep: Positive = 0.5
+    stride: Count = 4
+    temperature: Positive = 300.0
+    thermostat: Thermostat = "bussi"
+    tau: Positive = 1000.0
+    friction: Positive = 1.0
+    seed: Seed | None = None
+    checkpoint_seconds: AtLeastZero = 60.0
+    equilibrate: AtLeastZero = 0.0
 
     def __post_init__(self) -> None:
         where = "molecular dynamics"
-        for name in ("picoseconds", "timestep", "stride", "temperature", "tau", "friction"):
-            value = getattr(self, name)
-            if not (math.isfinite(value) and value > 0):
-                raise InputError(where, name, value, "a positive number")
-        if self.stride != int(self.stride):
-            raise InputError(where, "stride", self.stride, "a whole number")
-        if self.seed is not None and (self.seed < 0 or self.seed != int(self.seed)):
-            raise InputError(where, "seed", self.seed, "a whole number, zero or more")
-        if not self.checkpoint_seconds >= 0.0:
-            expected = "a number, zero or more"
-            raise InputError(where, "checkpoint_seconds", self.checkpoint_seconds, expected)
-        if self.thermostat not in THERMOSTATS:
-            raise InputError(
-                where,
-                "thermostat",
-                repr(self.thermostat),
-                f"one of {', '.join(THERMOSTATS)}",
-            )
+        check_settings(self, where)
+        if not 1000.0 * self.picoseconds / self.timestep < MOST_STEPS:
+            found = f"{self.picoseconds:g} ps of {self.timestep:g} fs steps"
+            raise InputError(where, "picoseconds", found, f"fewer than {MOST_STEPS:g} steps")
 
     @property
     def n_steps(self) -> int:
@@ -73,10 +68,19 @@ class MDSettings:
         return round(1000.0 * self.picoseconds / self.timestep)
 
     @property
+    def equilibration_steps(self) -> int:
+        """Steps before the run."""
+        return round(1000.0 * self.equilibrate / self.timestep)
+
+    @property
     def ensemble(self) -> str:
         """Description of the ensemble for the stream's header."""
-        return {
+        text = {
             "bussi": f"NVT, stochastic velocity rescaling, {self.tau:g} fs",
             "langevin": f"NVT, Langevin, {self.friction:g} /ps",
             "none": "NVE",
         }[self.thermostat]
+        if self.equilibrate:
+            text += f", after {self.equilibrate:g} ps of equilibration (Langevin, "
+            text += f"{self.friction:g} /ps, {self.temperature:g} K)"
+        return text

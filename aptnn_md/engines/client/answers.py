@@ -15,6 +15,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 from numpy.typing import ArrayLike
 
 from aptnn_md.arrays import FloatArray
@@ -23,7 +24,7 @@ from aptnn_md.engines.client.dipole_change import DipoleChange
 from aptnn_md.engines.client.evaluator import Results
 from aptnn_md.engines.client.extras import driven_extras, tensor_extras, to_text
 from aptnn_md.engines.electric_field import checked_field, field_forces
-from aptnn_md.errors import InputError
+from aptnn_md.errors import InputError, RunError
 from aptnn_md.targets import APT
 
 EXTRAS = ("none", "tensors", "bec")
@@ -86,7 +87,13 @@ class Answers:
         positions : (n, n_atoms, 3), Å
         results : of the same structures
         atomic_units : of the server
+
+        Raises
+        ------
+        RunError
+            A number that is not finite; a server would go on with it.
         """
+        check_finite(results)
         hartree, answers = atomic_units.hartree, []
         dipoles = self._dipoles(cells, positions, results)
         for n in range(len(positions)):
@@ -118,3 +125,31 @@ class Answers:
         if self.extras == "bec":
             return driven_extras(results.mean(APT)[n], dipoles[n], bohr)
         return {}
+
+
+def check_finite(results: Results) -> None:
+    """Refuse results that are not finite.
+
+    Raises
+    ------
+    RunError
+        Which number of which atom and structure is not, and where it comes from.
+    """
+    n_structures = len(results.energy)
+    named = {"energy": results.energy, "forces": results.forces, "virial": results.virial}
+    of_potential = {name: (values, "the potential") for name, values in named.items()}
+    of_model = {name: (values, "the model") for name, values in results.tensors.items()}
+    for name, (values, source) in (of_potential | of_model).items():
+        bad = np.argwhere(~np.isfinite(values))
+        if not len(bad):
+            continue
+        first = tuple(bad[0])
+        # axes: structure, then atom in forces, member and atom in tensors
+        atom = {"forces": f" of atom {first[1]}"} if name == "forces" else {}
+        if name in of_model:
+            atom[name] = f" of atom {first[2]} by member {first[1] + 1}"
+        which = f" (structure {first[0] + 1} of {n_structures})" if n_structures > 1 else ""
+        raise RunError(
+            f"{source} gives {name}{atom.get(name, '')} = {values[first]}{which}, which is not "
+            "finite; nothing was sent to the server"
+        )

@@ -10,8 +10,9 @@ from __future__ import annotations
 import socket
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 
@@ -20,7 +21,7 @@ from aptnn_md.atomic_units import CODATA, IPI
 from aptnn_md.engines.client.answers import Answers
 from aptnn_md.engines.client.evaluator import Results
 from aptnn_md.engines.client.increments import IncrementStream
-from aptnn_md.engines.client.protocol import Connection, ConnectionLost, Request
+from aptnn_md.engines.client.protocol import LINGER, Connection, ConnectionLost, Request
 from aptnn_md.engines.client.settings import PREFIX, ClientSettings
 from aptnn_md.errors import InputError, RunError
 from aptnn_md.progress import log
@@ -28,7 +29,19 @@ from aptnn_md.progress import log
 _GATHER = 2e-3
 """Seconds without a new request after which those that are there are evaluated."""
 
-Evaluate = Callable[[FloatArray, FloatArray, bool], Results]
+_BETWEEN_TRIES = 0.5
+"""s until the next try at a server that accepts connections, but asks for nothing on them."""
+
+
+class Evaluate(Protocol):
+    """An :class:`aptnn_md.engines.client.evaluator.Evaluator`, or the pool of ranks around it."""
+
+    @property
+    def n_atoms(self) -> int:
+        """Number of atoms."""
+
+    def __call__(self, cells: FloatArray, positions: FloatArray, tensors: bool) -> Results:
+        """Results of structures."""
 
 
 @dataclass(frozen=True)
@@ -114,13 +127,15 @@ class ClientSummary:
 
 
 class Client:
-    """Serves one server until it says ``EXIT``, or, ASE, until it closes the connection.
+    """Serves one server until it says ``EXIT``.
+
+    ASE never says it, so a connection that ASE closes between two calculations is the end, too; of
+    any other server, and in the middle of a calculation, it is a loss.
 
     Parameters
     ----------
     address : of the server
-    evaluate : an :class:`aptnn_md.engines.client.evaluator.Evaluator`, or the pool of ranks around
-        it
+    evaluate : see :class:`Evaluate`
     answers : what is sent back
     stream : what is written; None: nothing
     settings : how to connect
@@ -148,25 +163,43 @@ class Client:
             There is no server, it was away for too long, or something else failed. In every case
             the stream is on disk and connections are closed in order.
         """
+        end = time.monotonic() + self.settings.wait
         while True:
-            connections = self._connect()
+            connections, n_calls = self._connect(end), self.summary.n_calls
+            failed = True
             try:
                 self._serve(connections)
+                failed = False
                 return self.summary
             except ConnectionLost as error:
-                if any(connection.server == "ase" for connection in connections):
+                failed = False
+                if all(one.server == "ase" and one.is_idle for one in connections):
                     log.info("%s: the connection was closed, which is how ASE ends", self.address)
                     return self.summary
+                if self.summary.n_calls > n_calls:
+                    end = time.monotonic() + self.settings.wait
+                elif time.monotonic() > end:
+                    raise RunError(f"{self.address}: {error}, and asked for nothing") from error
                 log.info("%s: %s; waiting %g s for it", self.address, error, self.settings.wait)
             finally:
-                for connection in connections:
-                    connection.close()
-                if self.stream is not None:
-                    self.stream.interrupt()
+                self._close(connections, LINGER if failed else 0.0)
+            if self.summary.n_calls == n_calls:
+                time.sleep(min(_BETWEEN_TRIES, max(0.0, end - time.monotonic())))
 
-    def _connect(self) -> list[Connection]:
+    def _close(self, connections: Sequence[Connection], linger: float) -> None:
+        """Commit the stream and end all connections, lingering on them for that time altogether."""
+        try:
+            if self.stream is not None:
+                self.stream.interrupt()
+        finally:
+            end = time.monotonic() + linger
+            for connection in connections:
+                connection.close(max(0.0, end - time.monotonic()) if linger else 0.0)
+
+    def _connect(self, end: float) -> list[Connection]:
+        """All connections, tried until the time ``end``."""
         sockets: list[socket.socket] = []
-        end, told = time.monotonic() + self.settings.wait, False
+        told = False
         while len(sockets) < self.settings.connections:
             try:
                 sockets.append(self.address.connect())
@@ -185,7 +218,8 @@ class Client:
         log.info("connected to %s", self.address)
         identify = self.stream is not None
         server = self.settings.server
-        return [Connection(sock, self._arrived, server, identify) for sock in sockets]
+        n_atoms = self.evaluate.n_atoms
+        return [Connection(sock, self._arrived, server, identify, n_atoms) for sock in sockets]
 
     def _serve(self, connections: Sequence[Connection]) -> None:
         pending: dict[int, Request] = {}
@@ -210,15 +244,14 @@ class Client:
     def _answer(self, pending: dict[int, Request]) -> None:
         """Evaluate all requests in one call, stream, and answer."""
         requests = [pending[number] for number in sorted(pending)]
-        if len({request.positions.shape[1] for request in requests}) > 1:
-            raise RunError("the server sends structures with different numbers of atoms")
         atomic_units = IPI if requests[0].connection.server in ("ipi", "auto") else CODATA
         # a batch is filled up with copies of its last structure
         sizes = [_without_copies(request.positions) for request in requests]
         cells = np.concatenate([r.cells[:n] for r, n in zip(requests, sizes, strict=True)])
-        cells = cells.transpose(0, 2, 1) * atomic_units.bohr
         positions = np.concatenate([r.positions[:n] for r, n in zip(requests, sizes, strict=True)])
-        positions = positions * atomic_units.bohr
+        with np.errstate(all="ignore"):  # what is not finite is refused before it is evaluated
+            cells = cells.transpose(0, 2, 1) * atomic_units.bohr
+            positions = positions * atomic_units.bohr
         need_tensors = self.stream is not None or self.answers.need_tensors
         results = self.evaluate(cells, positions, need_tensors)
         self.summary.n_calls += 1
@@ -246,7 +279,8 @@ class Client:
             return
         server, n_beads = request.connection.server, self.stream.settings.n_beads
         if n_beads > 1 and server != "ipi":
-            raise InputError("server", "beads", f"{n_beads}", f"1, as {server} does not name them")
+            name = "this server" if server == "other" else server
+            raise InputError("server", "beads", f"{n_beads}", f"1, as {name} does not name them")
         self.stream.use_parameters(request.connection.parameters)
         first = request.replica or 0
         for offset, k in enumerate(indices):

@@ -13,12 +13,33 @@ from ase.calculators.calculator import BaseCalculator
 from ase.stress import voigt_6_to_full_3x3_stress
 
 from aptnn_md.arrays import FloatArray
-from aptnn_md.errors import InputError
-from aptnn_md.potentials.interface import BatchedPotential, as_batched
+from aptnn_md.errors import InputError, RunError, raised_by
+from aptnn_md.potentials.interface import BatchedPotential, as_batched, check_finite_results
 from aptnn_md.prediction.loading import ModelSource, as_model
+from aptnn_md.structure_checks import check_structure
 from aptnn_md.targets import TARGETS, Target, Tensors
 
 _log = logging.getLogger(__name__)
+
+_CELL_TOLERANCE = 1e-6
+"""Å: vectors of the same cell agree to this, which is far below what a barostat does in a step."""
+
+
+def check_n_atoms(found: int, expected: int) -> None:
+    """Refuse another number of atoms than the template's.
+
+    Raises
+    ------
+    InputError
+        The server sends another one.
+    """
+    if found != expected:
+        raise InputError(
+            "server",
+            "atoms",
+            found,
+            f"{expected} as in the template; the server must send all of them (no <activelist>)",
+        )
 
 
 @dataclass(frozen=True)
@@ -71,6 +92,8 @@ class Evaluator:
     model : of APTs at least, see :func:`aptnn_md.prediction.loading.as_model`; None: no tensors
     periodic : False: open boundaries whatever the cell is
     targets : those of the model's targets that are evaluated, besides its first one; None: all
+    no_stress : go on when the cell changes though the potential gives no stress. The virial is
+        zero then, with which a barostat only sees the kinetic pressure
 
     Attributes
     ----------
@@ -84,7 +107,9 @@ class Evaluator:
         model: ModelSource | None = None,
         periodic: bool = True,
         targets: Sequence[str] | None = None,
+        no_stress: bool = False,
     ) -> None:
+        self.no_stress = no_stress
         self.template = template.copy()
         self.template.calc = None
         self.potential = None if potential is None else as_batched(potential)
@@ -99,7 +124,8 @@ class Evaluator:
                 for number, (name, size) in enumerate(self.model.committee_sizes.items())
                 if number == 0 or name in wanted
             }
-        self._warned = False
+        # a list, so that copies for some members or without forces share it
+        self._cell_without_stress: list[FloatArray] = []
 
     @property
     def n_atoms(self) -> int:
@@ -129,16 +155,14 @@ class Evaluator:
         ------
         InputError
             Another number of atoms, or what potential and model refuse.
+        RunError
+            Positions or cells that cannot be, or a cell that changes without a stress; energies,
+            forces, stress or tensors that are not finite; an error of a potential or callable of
+            the user's.
         """
-        if positions.shape[1:] != (self.n_atoms, 3):
-            raise InputError(
-                "server",
-                "atoms",
-                positions.shape[1],
-                f"{self.n_atoms} as in the template; the server must send all of them "
-                "(no <activelist>)",
-            )
+        check_n_atoms(positions.shape[1], self.n_atoms)
         structures = self.structures(cells, positions)
+        check_structures(structures)
         results = Results.zeros(len(structures), self.n_atoms)
         if self.potential is not None:
             results = self._forces(self.potential, structures)
@@ -184,27 +208,71 @@ class Evaluator:
         return part
 
     def _forces(self, potential: BatchedPotential, structures: Sequence[Atoms]) -> Results:
-        found = potential.evaluate(structures)
+        who = f"potential {getattr(potential, 'name', type(potential).__name__)}"
+        with raised_by(who):
+            found = potential.evaluate(structures)
+        for atoms, each in zip(structures, found, strict=True):
+            check_finite_results(who, atoms, each)
+        if any(each.get("stress") is None for each in found):
+            self._check_constant_cell(structures)
         return Results(
             energy=np.array([float(each["energy"]) for each in found]),
             forces=np.stack([np.asarray(each["forces"], dtype=np.float64) for each in found]),
             virial=np.stack(
                 [
-                    self._virial(each.get("stress"), atoms)
+                    _virial(each.get("stress"), atoms)
                     for each, atoms in zip(found, structures, strict=True)
                 ]
             ),
         )
 
-    def _virial(self, stress: FloatArray | None, atoms: Atoms) -> FloatArray:
-        if stress is None:
-            if not self._warned:
-                _log.warning(
-                    "the potential gives no stress here: the virial is zero, so pressures and "
-                    "constant-pressure runs have no meaning"
-                )
-                self._warned = True
-            return np.zeros((3, 3))
-        full = voigt_6_to_full_3x3_stress(np.asarray(stress, dtype=np.float64))
-        virial: FloatArray = -full * atoms.get_volume()
-        return virial
+    def _check_constant_cell(self, structures: Sequence[Atoms]) -> None:
+        """Warn at first that there is no stress; refuse constant pressure, which needs one."""
+        cells = [atoms.cell.array for atoms in structures]
+        if not self._cell_without_stress:
+            self._cell_without_stress.append(cells[0].copy())
+            consequence = (
+                "a barostat would see the kinetic pressure only"
+                if self.no_stress
+                else "constant pressure is refused as soon as the cell changes"
+            )
+            _log.warning(
+                "the potential gives no stress here, so the virial that is sent is zero: pressures "
+                "that the server prints are wrong, and %s",
+                consequence,
+            )
+        if self.no_stress:
+            return
+        change = np.abs(np.array(cells) - self._cell_without_stress[0])
+        if change.max() > _CELL_TOLERANCE:
+            raise RunError(
+                "the server changes the cell, but the potential gives no stress: constant pressure "
+                "would run with a virial of zero. Use a potential with stress, or constant volume; "
+                "if the server needs no virial, --no-stress (no_stress in <parameters>) accepts "
+                "this"
+            )
+
+
+def check_structures(structures: Sequence[Atoms]) -> None:
+    """Refuse structures of a server that cannot be; see
+    :func:`aptnn_md.structure_checks.check_structure`.
+
+    Raises
+    ------
+    RunError
+        What is wrong with which of them.
+    """
+    for number, atoms in enumerate(structures, start=1):
+        try:
+            check_structure(atoms)
+        except InputError as error:
+            which = f" (structure {number} of {len(structures)})" if len(structures) > 1 else ""
+            raise RunError(f"the server sends what cannot be{which}: {error}") from error
+
+
+def _virial(stress: FloatArray | None, atoms: Atoms) -> FloatArray:
+    if stress is None:
+        return np.zeros((3, 3))
+    full = voigt_6_to_full_3x3_stress(np.asarray(stress, dtype=np.float64))
+    virial: FloatArray = -full * atoms.get_volume()
+    return virial

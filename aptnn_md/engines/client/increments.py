@@ -22,10 +22,8 @@ seen to be otherwise is refused: a cell that changes or turns (constant pressure
 
 from __future__ import annotations
 
-import shutil
+import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -37,7 +35,8 @@ from aptnn_md.atoms.snapshot import Snapshot
 from aptnn_md.engines.client.bead_order import BeadOrder, Step
 from aptnn_md.engines.client.dipole_change import nearest_image
 from aptnn_md.engines.client.evaluator import Results
-from aptnn_md.engines.client.trail import StepGeometry, Trail
+from aptnn_md.engines.client.settings import IncrementSettings
+from aptnn_md.engines.client.trail import StepGeometry, Trail, remove_trail
 from aptnn_md.errors import InputError, RunError
 from aptnn_md.progress import log
 from aptnn_md.stream import StreamHeader, StreamReader, StreamWriter, stream_exists
@@ -49,33 +48,6 @@ LARGEST_STEP = 1.0
 """Å: an atom that moves farther in a step did not move by its velocity."""
 _CELL_TOLERANCE = 1e-6
 _GAP = 0.6
-
-
-@dataclass(frozen=True)
-class IncrementSettings:
-    """What to write.
-
-    Parameters
-    ----------
-    path : directory of the stream; ``NAME.trail`` is made next to it, by which a restart finds out
-        where it is
-    timestep : time between two force evaluations of the server, fs; None: ``dt_fs`` in the
-        parameters that the server sends
-    n_beads : beads of a path integral
-    groups : name for :func:`aptnn_md.atoms.partition.parse_groups`
-    header : other fields of :class:`aptnn_md.stream.StreamHeader`: ``temperature``, ``ensemble``
-    """
-
-    path: Path
-    timestep: float | None = None
-    n_beads: int = 1
-    groups: str = "all"
-    header: Mapping[str, Any] | None = None
-
-    @property
-    def trail_path(self) -> Path:
-        """Directory next to the stream."""
-        return self.path.with_name(self.path.name + ".trail")
 
 
 class IncrementStream:
@@ -129,8 +101,11 @@ class IncrementStream:
         if text is not None:
             try:
                 sent = float(text)
+                if not (math.isfinite(sent) and sent > 0.0):
+                    raise ValueError
             except ValueError as error:
-                raise InputError("server", "dt_fs", repr(text), "a time step in fs") from error
+                expected = "a time step in fs, more than 0"
+                raise InputError("server", "dt_fs", repr(text), expected) from error
             if self.timestep is not None and abs(sent - self.timestep) > 1e-9 * sent:
                 raise InputError("server", "dt_fs", sent, f"{self.timestep} fs as given here")
             self.timestep = sent
@@ -163,12 +138,14 @@ class IncrementStream:
     def close(self) -> None:
         """Commit and release the files."""
         self._last = None
-        if self._writer is not None:
-            self._writer.close()
-            self._writer = None
-        if self._trail is not None:
-            self._trail.close()
-            self._trail = None
+        writer, self._writer = self._writer, None
+        trail, self._trail = self._trail, None
+        try:
+            if writer is not None:
+                writer.close()
+        finally:
+            if trail is not None:
+                trail.close()
 
     def _begin(self, step: Step) -> None:
         """The first geometry of a connection: new, known, or one step after the last one."""
@@ -183,7 +160,7 @@ class IncrementStream:
             n_frames = reader.n_frames
         else:
             # the stream first: a trail without a stream is what is left of a deleted one
-            shutil.rmtree(trail_path, ignore_errors=True)
+            remove_trail(trail_path)
             self._writer = StreamWriter(path, header, 1)
         n_beads, n_atoms, _ = step.positions.shape
         self._trail = trail = Trail(trail_path, (n_beads, n_atoms, 3), self._n_values)

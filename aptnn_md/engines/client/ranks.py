@@ -17,7 +17,12 @@ from typing import Any
 import numpy as np
 
 from aptnn_md.arrays import FloatArray
-from aptnn_md.engines.client.evaluator import Evaluator, Results
+from aptnn_md.engines.client.evaluator import (
+    Evaluator,
+    Results,
+    check_n_atoms,
+    check_structures,
+)
 from aptnn_md.errors import InputError, RunError
 from aptnn_md.prediction.interface import member_slices
 from aptnn_md.targets import TARGETS
@@ -89,25 +94,66 @@ def shares(n_structures: int, committee_sizes: Mapping[str, int], n_ranks: int) 
     return divided
 
 
-def world() -> Any:
+LAUNCHERS = {
+    "OMPI_COMM_WORLD_SIZE": "Open MPI",
+    "PMI_SIZE": "MPICH or Intel MPI",
+    "MPI_LOCALNRANKS": "MPICH",
+    "MV2_COMM_WORLD_SIZE": "MVAPICH",
+    "SLURM_STEP_NUM_TASKS": "srun",
+    "JSM_NAMESPACE_SIZE": "jsrun",
+    "FLUX_JOB_SIZE": "flux",
+}
+"""Variables in which a launcher says how many processes it has started, and its name.
+
+``SLURM_NTASKS`` is not among them: a script of sbatch has it, too, where nothing was launched.
+"""
+
+HINTS = ("PMIX_RANK", "PMI_RANK", "PALS_RANKID", "I_MPI_HYDRA_HOST_FILE", "ALPS_APP_PE")
+"""Variables of launchers that may have started several processes without saying how many."""
+
+
+def world(insist: bool = False) -> Any:
     """The communicator of all ranks where this process was started as one of several, else None.
+
+    mpi4py is asked wherever an environment variable of a launcher is there. It is not otherwise, as
+    initialising MPI in a process of its own takes time and fails on some login nodes.
+
+    Parameters
+    ----------
+    insist : ask mpi4py in any case, and accept nothing but several ranks
 
     Raises
     ------
     RunError
-        It was, and mpi4py is missing.
+        Several processes were started, and mpi4py is missing or does not find the others: each
+        would believe to be alone.
     """
-    names = ("OMPI_COMM_WORLD_SIZE", "PMI_SIZE", "MPI_LOCALNRANKS")
-    sizes = [int(os.environ[name]) for name in names if os.environ.get(name, "").isdigit()]
-    if max(sizes, default=1) < 2:
+    sizes = {
+        name: int(os.environ[name]) for name in LAUNCHERS if os.environ.get(name, "").isdecimal()
+    }
+    name, size = max(sizes.items(), key=lambda each: each[1], default=("", 1))
+    if not insist and size < 2 and (sizes or not any(hint in os.environ for hint in HINTS)):
         return None
     try:
         from mpi4py import MPI
     except ImportError as error:
+        if not insist and size < 2:
+            return None
+        which = f"{size} MPI ranks need" if size > 1 else "--mpi needs"
+        raise RunError(f'{which} mpi4py: pip install "aptnn_md[mpi]" ({error})') from error
+    found = MPI.COMM_WORLD.Get_size()
+    if found == 1 and size > 1:
         raise RunError(
-            f'{max(sizes)} MPI ranks need mpi4py: pip install "aptnn_md[mpi]" ({error})'
-        ) from error
-    return MPI.COMM_WORLD
+            f"{LAUNCHERS[name]} started {size} processes ({name}), but mpi4py finds this one only: "
+            "it is built for another MPI; use that one's mpirun (or srun --mpi=pmix or pmi2), or "
+            "install mpi4py for this one"
+        )
+    if found == 1 and insist:
+        raise RunError(
+            "--mpi: there is one rank only; start the command with mpirun -n K or srun -n K, or "
+            "leave --mpi out"
+        )
+    return MPI.COMM_WORLD if found > 1 else None
 
 
 def local_device(device: str, communicator: Any) -> str:
@@ -134,6 +180,11 @@ class RankPool:
         self.evaluator, self.communicator = evaluator, communicator
         self.rank, self.n_ranks = communicator.Get_rank(), communicator.Get_size()
 
+    @property
+    def n_atoms(self) -> int:
+        """Number of atoms."""
+        return self.evaluator.n_atoms
+
     def __call__(self, cells: FloatArray, positions: FloatArray, tensors: bool = True) -> Results:
         """Results of structures, as of
         :meth:`aptnn_md.engines.client.evaluator.Evaluator.__call__`.
@@ -146,9 +197,8 @@ class RankPool:
             What went wrong on which rank.
         """
         n_structures, n_atoms = positions.shape[:2]
-        if n_atoms != self.evaluator.n_atoms:
-            # the one-structure call says it in the evaluator's words
-            return self.evaluator(cells, positions, tensors)
+        check_n_atoms(n_atoms, self.n_atoms)
+        check_structures(self.evaluator.structures(cells, positions))
         self._broadcast(_EVALUATE, n_structures, n_atoms, int(tensors))
         rows = np.concatenate(
             [cells.reshape(n_structures, 9), positions.reshape(n_structures, -1)], axis=1

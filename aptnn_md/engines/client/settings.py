@@ -1,13 +1,17 @@
-"""How a client connects to its server: every number with its default and its check."""
+"""How a client connects to its server and what it streams: numbers, their defaults and checks."""
 
 from __future__ import annotations
 
-import math
+from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal, get_args
 
-from aptnn_md.errors import InputError
+from aptnn_md.settings import AtLeastZero, Count, NewPath, Positive, Range, Text, check_settings
 
-SERVERS = ("auto", "ipi", "ase", "cp2k")
+Server = Literal["auto", "ipi", "ase", "cp2k"]
+
+SERVERS: tuple[str, ...] = get_args(Server)
 """Servers that are known; ``auto`` finds out from the text of ``INIT``."""
 
 PREFIX = "/tmp/ipi_"
@@ -27,18 +31,47 @@ class ClientSettings:
     Raises
     ------
     InputError
-        Another server, no connection, or a time that is not a number.
+        A value of another type or out of its range.
     """
 
-    connections: int = 1
-    server: str = "auto"
-    wait: float = 60.0
+    connections: Annotated[int, Range(at_least=1, at_most=1024)] = 1
+    server: Server = "auto"
+    wait: AtLeastZero = 60.0
 
     def __post_init__(self) -> None:
-        if self.server not in SERVERS:
-            expected = f"one of {', '.join(SERVERS)}"
-            raise InputError("client", "server", repr(self.server), expected)
-        if self.connections < 1:
-            raise InputError("client", "connections", self.connections, "at least 1")
-        if not (math.isfinite(self.wait) and self.wait >= 0.0):
-            raise InputError("client", "wait", self.wait, "seconds, zero or more")
+        check_settings(self, "client")
+
+
+@dataclass(frozen=True)
+class IncrementSettings:
+    """What to write.
+
+    Parameters
+    ----------
+    path : directory of the stream; ``NAME.trail`` is made next to it, by which a restart finds out
+        where it is
+    timestep : time between two force evaluations of the server, fs; None: ``dt_fs`` in the
+        parameters that the server sends
+    n_beads : beads of a path integral
+    groups : name for :func:`aptnn_md.atoms.partition.parse_groups`
+    header : other fields of :class:`aptnn_md.stream.StreamHeader`: ``temperature``, ``ensemble``
+
+    Raises
+    ------
+    InputError
+        A value of another type or out of its range.
+    """
+
+    path: NewPath
+    timestep: Positive | None = None
+    n_beads: Count = 1
+    groups: Text = "all"
+    header: Mapping[str, Any] | None = None
+
+    def __post_init__(self) -> None:
+        check_settings(self, "increments")
+
+    @property
+    def trail_path(self) -> Path:
+        """Directory next to the stream."""
+        return self.path.with_name(self.path.name + ".trail")

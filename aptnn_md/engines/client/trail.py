@@ -36,10 +36,15 @@ from aptnn_md.arrays import AnyArray, FloatArray
 from aptnn_md.errors import InputError, RunError
 from aptnn_md.locks import DirectoryLock
 
+_FILES = ("steps", "last")
+
 FINGERPRINT = 6
 TOLERANCE = 1e-5
 """Å: fingerprints of the same geometry agree to this, though i-PI's checkpoints may have only nine
 digits; those of neighbouring steps differ by far more."""
+
+
+_ONE_WRITER = ("trail", "another client", "none; ranks of MPI are one client with --mpi")
 
 
 @dataclass(frozen=True)
@@ -85,13 +90,12 @@ class Trail:
         self._directions = _directions(int(np.prod(shape)))
         try:
             path.mkdir(parents=True, exist_ok=True)
-            self._lock = DirectoryLock(path, "trail", "another client")
+            self._lock = DirectoryLock(path, *_ONE_WRITER)
         except OSError as error:
             raise _unwritable(path, error) from error
         self._steps_file = self._last_file = -1
         try:
-            self._steps_file = self._open("steps")
-            self._last_file = self._open("last")
+            self._steps_file, self._last_file = (self._open(name) for name in _FILES)
             # read once, and forgotten as soon as there is a new step
             self._known: AnyArray | None = self._read_steps()
         except BaseException:
@@ -203,6 +207,34 @@ class Trail:
                 "a whole file; for a new run give another --stream",
             )
         return np.frombuffer(raw[: n_good * size], dtype=self._step)
+
+
+def remove_trail(path: Path) -> None:
+    """Remove what is left of a trail whose stream was deleted; nothing where there is none.
+
+    Raises
+    ------
+    InputError
+        Another client writes it, or it is something else than a trail: nothing is removed then.
+    RunError
+        It cannot be removed.
+    """
+    if not path.exists():
+        return
+    try:
+        with DirectoryLock(path, *_ONE_WRITER):
+            found = sorted(entry.name for entry in path.iterdir())
+            others = sorted(set(found) - set(_FILES))
+            if others:
+                expected = f"only {' and '.join(_FILES)} of a deleted stream, or no such directory"
+                raise InputError(path, "trail", ", ".join(others), expected)
+            for name in found:
+                (path / name).unlink()
+            path.rmdir()
+    except OSError as error:
+        raise RunError(
+            f"{path}: the trail of a deleted stream cannot be removed ({error.strerror or error})"
+        ) from error
 
 
 def _unwritable(path: Path, error: OSError) -> InputError:

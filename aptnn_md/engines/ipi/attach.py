@@ -22,6 +22,7 @@ from __future__ import annotations
 import functools
 import types
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -35,26 +36,15 @@ from ipi.utils.units import UnitMap
 from aptnn_md.arrays import FloatArray
 from aptnn_md.engines.ipi.backup import remove_stale_sockets
 from aptnn_md.engines.ipi.checkpoints import write_whole_checkpoints
-from aptnn_md.engines.ipi.state import ATOMIC_TIME, BOHR, VELOCITY
+from aptnn_md.engines.ipi.state import ATOMIC_TIME, BOHR
 from aptnn_md.engines.ipi.streaming import SystemStream
 from aptnn_md.errors import InputError, RunError
 from aptnn_md.progress import log
 from aptnn_md.stream.frame import ESTIMATORS
-from aptnn_md.targets import APT, PGT
+from aptnn_md.targets import APT, TARGETS, Target
 
 EXACT_FORMAT = "%25.16e"
 """``floatformat`` of i-PI with which a RESTART keeps every bit."""
-
-DIPOLE, POLARIZABILITY = APT.rate_name, PGT.rate_name
-"""Properties of the estimator ``bead``; see :func:`property_name`."""
-
-UNIT = "ang/fs"
-"""``dipole_rate{ang/fs}`` is in e Å/fs; without a unit it is in atomic units, e a₀ E_h/ħ."""
-
-POLARIZABILITY_UNIT = "ang3/fs"
-"""``polarizability_rate{ang3/fs}`` is in Å³/fs; without a unit in atomic units, a₀³ E_h/ħ."""
-
-_POLARIZABILITY_RATE = BOHR**3 / ATOMIC_TIME
 
 MakeStreams = Callable[[Any], Sequence[SystemStream]]
 
@@ -106,54 +96,80 @@ def property_name(rate: str, estimator: str) -> str:
     return rate if estimator == ESTIMATORS[0] else f"{rate}_{estimator.replace('-', '_')}"
 
 
+@dataclass(frozen=True)
+class RateUnit:
+    """The unit of a target's rate in i-PI.
+
+    Attributes
+    ----------
+    dimension : i-PI's name of what is measured: ``"velocity"`` for e Å/fs, as e is 1 in atomic
+        units; else that of the rate, e.g. ``"polarizability-rate"``
+    name : for properties, e.g. ``"ang3/fs"`` in ``polarizability_rate{ang3/fs}``
+    atomic : the atomic unit in it: 1 a.u. is this many of them
+    """
+
+    dimension: str
+    name: str
+    atomic: float
+
+    @classmethod
+    def of(cls, target: Target) -> RateUnit:
+        """From the target's ``rate_unit``."""
+        powers = target.rate_powers
+        atomic = BOHR ** powers.get("Å", 0) / ATOMIC_TIME ** -powers.get("fs", 0)
+        name = f"{_power('ang', powers.get('Å', 0)) or '1'}/{_power('fs', -powers.get('fs', 0))}"
+        dimension = "velocity" if name == "ang/fs" else target.rate_name.replace("_", "-")
+        return cls(dimension, name, atomic)
+
+    def register(self) -> None:
+        """Let i-PI know it."""
+        units = {"": 1.0, "automatic": 1.0, "atomic_unit": 1.0}
+        UnitMap.setdefault(self.dimension, units).setdefault(self.name, 1.0 / self.atomic)
+
+
+def _power(name: str, power: int) -> str:
+    return "" if power == 0 else name if power == 1 else f"{name}{power}"
+
+
 def register_properties(stream: SystemStream) -> None:
-    """Make rates properties of i-PI, with arguments ``group`` and, of the dipole, ``bead``."""
-    UnitMap["velocity"].setdefault(UNIT, 1.0 / VELOCITY)
-    UnitMap.setdefault(
-        "polarizability-rate",
-        {
-            "": 1.0,
-            "automatic": 1.0,
-            "atomic_unit": 1.0,
-            POLARIZABILITY_UNIT: 1.0 / _POLARIZABILITY_RATE,
-        },
-    )
-    for estimator in ESTIMATORS:
-        stream.system.properties.property_dict[property_name(DIPOLE, estimator)] = {
-            "dimension": "velocity",
-            "size": 3,
-            "help": f"Dipole rate, estimator {estimator}; in atomic units or e Å/fs ({UNIT}).",
-            "func": functools.partial(_dipole_rate, stream, estimator),
-        }
-        stream.system.properties.property_dict[property_name(POLARIZABILITY, estimator)] = {
-            "dimension": "polarizability-rate",
-            "size": 6,
-            "help": f"Polarizability rate, estimator {estimator}, components xx, yy, zz, yz, xz, "
-            f"xy; in atomic units or Å³/fs ({POLARIZABILITY_UNIT}).",
-            "func": functools.partial(_polarizability_rate, stream, estimator),
-        }
+    """Make the rate of every target a property of i-PI, with arguments ``group`` and ``bead``."""
+    for target in TARGETS.values():
+        unit = RateUnit.of(target)
+        unit.register()
+        components = ", ".join(target.rate_components)
+        for estimator in ESTIMATORS:
+            name = property_name(target.rate_name, estimator)
+            words = target.rate_name.replace("_", " ").capitalize()
+            stream.system.properties.property_dict[name] = {
+                "dimension": unit.dimension,
+                "size": target.n_components,
+                "help": f"{words}, estimator {estimator}, components {components}; in atomic units "
+                f"or {target.rate_unit} ({unit.name}).",
+                "func": functools.partial(_rate, stream, target, unit.atomic, estimator),
+            }
 
 
-def _polarizability_rate(stream: SystemStream, estimator: str, group: str = "") -> FloatArray:
-    """Polarizability rate (6,) of the whole or a group, atomic units."""
-    rates = stream.polarizability_rate(estimator) / _POLARIZABILITY_RATE
-    return _of_group(rates, stream, property_name(POLARIZABILITY, estimator), group)
-
-
-def _dipole_rate(
-    stream: SystemStream, estimator: str, bead: str = "-1", group: str = ""
+def _rate(
+    stream: SystemStream,
+    target: Target,
+    atomic: float,
+    estimator: str,
+    bead: str = "-1",
+    group: str = "",
 ) -> FloatArray:
-    """Dipole rate (3,) of the whole or a group, of the ring polymer or a bead, atomic units."""
-    rates = stream.rate(estimator)
+    """Rate (n_components,) of the whole or a group, of the ring polymer or a bead, atomic units."""
+    name = property_name(target.rate_name, estimator)
+    rates = stream.rate_of(target, estimator)
     if int(bead) >= 0:
+        if target is not APT:
+            raise InputError(name, "bead", bead, f"no bead: only {APT.rate_name} is known of each")
         if estimator != "bead":
-            name = property_name(DIPOLE, estimator)
             raise InputError(name, "bead", bead, "no bead, as it belongs to the centroid")
         of_beads = stream.bead_rates()
         if int(bead) >= len(of_beads):
-            raise InputError(DIPOLE, "bead", bead, f"a number below {len(of_beads)}")
+            raise InputError(name, "bead", bead, f"a number below {len(of_beads)}")
         rates = of_beads[int(bead)]
-    return _of_group(rates, stream, property_name(DIPOLE, estimator), group) / VELOCITY
+    return _of_group(rates, stream, name, group) / atomic
 
 
 def _of_group(rates: FloatArray, stream: SystemStream, name: str, group: str) -> FloatArray:

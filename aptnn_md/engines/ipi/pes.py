@@ -5,6 +5,13 @@ hands over positions and cells without names of atoms, so each takes a ``templat
 file that ASE reads, with the atoms in i-PI's order (e.g. that of ``<initialize>``). Batches
 (``<batch_size>``) are evaluated in one call.
 
+i-PI's ``<parameters>`` are ``{name: value, name: value}`` and hold no commas, braces or lists of
+their own. Keyword arguments of a potential or a model are words with blanks between::
+
+    {potential: ase.calculators.lj:LennardJones sigma=3.4 epsilon=0.01, template: start.xyz}
+
+(:mod:`aptnn_md.callables`), and ``;`` stands for a comma: ``model: water-apt;water-pgt``.
+
 All of them take besides
 
 =================  ===============================================================================
@@ -14,6 +21,7 @@ All of them take besides
 ``dtype``          ``float32`` or ``float64``; default: of the model
 ``total_charge``   e, where the template gives none; APTs add up to it
 ``beads``          number of beads whose dipoles are followed (``bec``, ``field``)
+``no_stress``      ``True``: accept a cell that changes though the potential gives no stress
 =================  ===============================================================================
 
 An electric field changes with time in i-PI's driven dynamics (``eda-nve``, ``eda-nvt``) only, to
@@ -22,9 +30,11 @@ which :class:`DrivenDriver` gives what it needs; a force component does not know
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
+from ase import Atoms
 from ase.calculators.calculator import Calculator
 from ipi.pes.dummy import Dummy_driver
 
@@ -50,9 +60,7 @@ class EvaluatorDriver(Dummy_driver):  # type: ignore[misc]  # i-PI has no types
 
     def __init__(self, evaluator: Evaluator, answers: Answers, **keywords: Any) -> None:
         self.evaluator, self.answers = evaluator, answers
-        unknown = sorted(set(keywords) - {"verbose", "verbosity"})
-        if unknown:
-            raise InputError(type(self).__name__, "parameter", ", ".join(unknown), "none of these")
+        refuse_unknown(type(self).__name__, keywords)
         super().__init__(**keywords)
 
     def compute(self, cell: Any, pos: Any) -> Any:
@@ -82,22 +90,29 @@ class PotentialDriver(EvaluatorDriver):
 
     Parameters
     ----------
-    potential : name, file, or ``package.module:callable``
+    potential : name, file, or ``package.module:callable key=value ...``
     template, pbc, device, dtype : see :mod:`aptnn_md.engines.ipi.pes`
     """
 
     def __init__(
         self,
         potential: str,
-        template: str,
+        template: str = "",
         *,
         pbc: bool = True,
         device: str = "cpu",
         dtype: str | None = None,
+        no_stress: bool = False,
         **keywords: Any,
     ) -> None:
+        refuse_unknown(type(self).__name__, keywords)
         calculator = _potential(potential, device, dtype)
-        evaluator = Evaluator(read_structure(template, positions=False), calculator, periodic=pbc)
+        evaluator = Evaluator(
+            _atoms(type(self).__name__, template),
+            calculator,
+            periodic=pbc,
+            no_stress=no_stress,
+        )
         super().__init__(evaluator, Answers(), **keywords)
 
 
@@ -107,7 +122,7 @@ class _TensorDriver(EvaluatorDriver):
     def __init__(
         self,
         model: str,
-        template: str,
+        template: str = "",
         *,
         extras: str,
         efield: str | None = None,
@@ -117,19 +132,22 @@ class _TensorDriver(EvaluatorDriver):
         dtype: str | None = None,
         total_charge: float | None = None,
         beads: int = 1,
+        no_stress: bool = False,
         **keywords: Any,
     ) -> None:
         options: dict[str, Any] = {"device": device, "dtype": dtype, "total_charge": total_charge}
-        loaded = as_model(model.replace(";", ","), **options)
+        refuse_unknown(type(self).__name__, keywords)
+        loaded = as_model(model, **options)
         calculator = None if potential is None else _potential(potential, device, None)
         # forces in a field and BEC need APTs only
         targets = None if extras == "tensors" else (APT.name,)
         evaluator = Evaluator(
-            read_structure(template, positions=False),
+            _atoms(type(self).__name__, template),
             calculator,
             loaded,
             periodic=pbc,
             targets=targets,
+            no_stress=no_stress,
         )
         name, sha256 = evaluator.model_name, evaluator.model_sha256
         super().__init__(evaluator, Answers(extras, efield, beads, name, sha256), **keywords)
@@ -142,12 +160,12 @@ class TensorDriver(_TensorDriver):
 
     Parameters
     ----------
-    model : model file or bundled name; with ``water-apt;water-pgt`` PGTs, too (i-PI's parameters
-        hold no commas)
+    model : model file, bundled name or ``package.module:callable key=value ...``; with
+        ``water-apt;water-pgt`` PGTs, too
     template : see :mod:`aptnn_md.engines.ipi.pes`, as for the others
     """
 
-    def __init__(self, model: str, template: str, **keywords: Any) -> None:
+    def __init__(self, model: str, template: str = "", **keywords: Any) -> None:
         super().__init__(model, template, extras="tensors", **keywords)
 
 
@@ -164,7 +182,7 @@ class DrivenDriver(_TensorDriver):
     potential : as for :class:`PotentialDriver`; default: no energy and forces
     """
 
-    def __init__(self, model: str, template: str, **keywords: Any) -> None:
+    def __init__(self, model: str, template: str = "", **keywords: Any) -> None:
         super().__init__(model, template, extras="bec", **keywords)
 
 
@@ -178,8 +196,38 @@ class FieldDriver(_TensorDriver):
     efield : three numbers between blanks, V/Å
     """
 
-    def __init__(self, model: str, template: str, efield: str, **keywords: Any) -> None:
+    def __init__(self, model: str, template: str = "", efield: str = "", **keywords: Any) -> None:
+        if not efield:
+            raise InputError(type(self).__name__, "efield", "none", "efield: EX EY EZ, V/Å")
         super().__init__(model, template, extras="none", efield=efield, **keywords)
+
+
+def refuse_unknown(name: str, keywords: Mapping[str, Any]) -> None:
+    """Refuse parameters of i-PI's input that no driver has.
+
+    Parameters
+    ----------
+    name : of the driver
+    keywords : what is left of the parameters; i-PI itself adds ``verbose`` or ``verbosity``
+
+    Raises
+    ------
+    InputError
+    """
+    unknown = sorted(set(keywords) - {"verbose", "verbosity"})
+    if unknown:
+        expected = (
+            "none of these; a comma in a value ends it for i-PI, so keyword arguments are words "
+            "(potential: module:callable key=value key=value), and ; stands for a comma"
+        )
+        raise InputError(name, "parameter", ", ".join(unknown), expected)
+
+
+def _atoms(name: str, template: str) -> Atoms:
+    if not template:
+        expected = "a structure file with the atoms in i-PI's order (template: start.xyz)"
+        raise InputError(name, "template", "none", expected)
+    return read_structure(template, positions=False)
 
 
 def _potential(text: str, device: str, dtype: str | None) -> Calculator:

@@ -10,7 +10,9 @@ It is a forcefield without forces, which a system refers to with weight 0::
     ...
     <forces> ... <force forcefield='stream' weight='0.0'/> </forces>
 
-``model: water-apt;water-pgt`` streams polarizability rates, too (``;`` stands for a comma).
+``model: water-apt;water-pgt`` streams polarizability rates, too (``;`` stands for a comma, which
+i-PI's parameters do not hold), and ``model: module:callable key=value key=value`` is a model by the
+name of what makes it.
 
 With multiple time steps i-PI wants ``<mts_weights>`` of each component: zeros here. RESTART keeps
 the plugin, so ``i-pi RESTART`` continues the stream.
@@ -26,10 +28,13 @@ from typing import Any
 from ipi.engine.forcefields import FFDirect
 from ipi.engine.simulation import Simulation
 from ipi.pes.dummy import Dummy_driver
+from ipi.utils.softexit import softexit
 
 from aptnn_md.engines.ipi.attach import bind_with_streams
+from aptnn_md.engines.ipi.pes import refuse_unknown
 from aptnn_md.engines.ipi.remote_tensors import source_of
-from aptnn_md.engines.ipi.streaming import StreamSettings, SystemStream, one_stream_each
+from aptnn_md.engines.ipi.settings import StreamSettings, one_stream_each
+from aptnn_md.engines.ipi.streaming import SystemStream
 from aptnn_md.engines.ipi.version import require_ipi
 from aptnn_md.engines.ipi.watch import ForceWatch
 from aptnn_md.errors import InputError
@@ -49,7 +54,8 @@ class StreamPlugin(Dummy_driver):  # type: ignore[misc]  # i-PI has no types
     tensors : in place of ``model``: forcefields whose client sends the tensors, with ``+`` between
     stride : steps between frames
     estimators : one or several with ``+`` between, as i-PI's parameters hold no lists
-    groups : see :func:`aptnn_md.atoms.partition.parse_groups`; ``;`` stands for a comma
+    groups : see :func:`aptnn_md.atoms.partition.parse_groups`; ``;`` stands for a comma, unless a
+        file has this name
     beads_too, velocities : see :class:`aptnn_md.engines.ipi.streaming.StreamSettings`
     device, dtype, total_charge : for a model that is loaded here
     """
@@ -71,16 +77,14 @@ class StreamPlugin(Dummy_driver):  # type: ignore[misc]  # i-PI has no types
         **keywords: Any,
     ) -> None:
         require_ipi()
-        unknown = sorted(set(keywords) - {"verbose", "verbosity"})
-        if unknown:
-            raise InputError("aptnn_md_stream", "parameter", ", ".join(unknown), "none of these")
+        refuse_unknown("aptnn_md_stream", keywords)
         if tensors and model is not None:
             raise InputError("aptnn_md_stream", "parameters", "model and tensors", "one of them")
         self.settings = StreamSettings(
             path=Path(str(stream)),
             stride=stride,
             estimators=_names(estimators),
-            groups=str(groups).replace(";", ","),
+            groups=str(groups),
             beads_too=beads_too,
             velocities=velocities,
         )
@@ -89,7 +93,7 @@ class StreamPlugin(Dummy_driver):  # type: ignore[misc]  # i-PI has no types
         if not tensors:
             model = "water-apt" if model is None else model
             self.model = as_model(
-                model.replace(";", ",") if isinstance(model, str) else model,
+                model,
                 device=device,
                 dtype=dtype,
                 total_charge=total_charge,
@@ -153,7 +157,8 @@ def _attach_when_bound() -> None:
             ]
 
         bind_with_streams(self, functools.partial(original, self, read_only), make)
-        ForceWatch(self).start()
+        watch = ForceWatch(self).start()
+        softexit.register_function(watch.stop)
 
     bind.looks_for_streams = True  # type: ignore[attr-defined]
     Simulation.bind = bind

@@ -16,7 +16,8 @@ from ipi.utils.softexit import softexit
 from aptnn_md.engines.ipi import state as ipi_state
 from aptnn_md.engines.ipi.attach import bind_with_streams
 from aptnn_md.engines.ipi.remote_tensors import source_of
-from aptnn_md.engines.ipi.streaming import StreamSettings, SystemStream, one_stream_each
+from aptnn_md.engines.ipi.settings import StreamSettings, one_stream_each
+from aptnn_md.engines.ipi.streaming import SystemStream
 from aptnn_md.engines.ipi.watch import ForceWatch
 from aptnn_md.errors import InputError, RunError
 from aptnn_md.prediction.loading import ModelSource, as_model
@@ -127,6 +128,16 @@ def run_ipi(
         softexit.reset()
 
 
+_WAYS_OUT = {
+    "could not initialize the cell": "a cell, which i-PI needs for a molecule, too: <cell "
+    "mode='abc' units='angstrom'> [50, 50, 50] </cell> after the file in <initialize>, or "
+    "Lattice or CELL in the comment line of the file",
+    "Format for a key:value": "parameters {name: value, ...} without commas in a value: keyword "
+    "arguments as words (potential: module:callable key=value key=value), ; for a comma",
+}
+"""Part of a message of i-PI -> what to do."""
+
+
 class _NothingToDo(Exception):
     """The checkpoint is at the last step already."""
 
@@ -153,7 +164,15 @@ def _load(path: Path, prepare: Callable[[Any], None], verbosity: str | None) -> 
         if _raised_here(error):
             raise
         message = " ".join(str(error).split()) or type(error).__name__
-        raise InputError(path, "i-PI input", message, "an input that i-PI accepts") from error
+        raise InputError(path, "i-PI input", message, _way_out(message)) from error
+
+
+def _way_out(message: str) -> str:
+    """What to do about an error of i-PI, which says only what is wrong."""
+    for part, way_out in _WAYS_OUT.items():
+        if part in message:
+            return way_out
+    return "an input that i-PI accepts"
 
 
 def _raised_here(error: BaseException) -> bool:

@@ -81,15 +81,19 @@ def temperature(system: Any) -> float:
     kinetic energy, with the dynamical masses, is that of 3 N P degrees of freedom. So 2 K / (k_B P
     times their number) has the physical temperature as its mean; it is not the quantum kinetic
     energy. One bead: the usual kinetic temperature. The centre of mass takes three degrees of
-    freedom, each fixed coordinate takes one of every bead.
+    freedom, each fixed coordinate takes one of every bead; with fixed coordinates it is the centre
+    of mass of what moves, where ``fixcom`` holds it.
     """
     beads, nm = system.beads, system.nm
     n_beads, n_atoms = int(beads.nbeads), int(beads.natoms)
     kinetic = float(nm.kin)
     freedom = 3 * n_atoms * n_beads
-    fixed = len(dynamics(system).fixatoms_dof)
-    if fixed:
-        freedom -= fixed * n_beads
+    motion = dynamics(system)
+    fixed = np.unique(np.asarray(motion.fixatoms_dof, dtype=np.int64))
+    if len(fixed):
+        n_moving = n_atoms - np.bincount(fixed % 3, minlength=3)
+        freedom -= len(fixed) * n_beads
+        freedom -= int((n_moving > 0).sum()) if motion.fixcom else 0
     elif n_atoms > 1:
         momentum = dstrip(nm.pnm)[0].reshape(n_atoms, 3).sum(axis=0)
         mass = dstrip(nm.dynm3)[0].reshape(n_atoms, 3).sum(axis=0)
@@ -101,19 +105,21 @@ def temperature(system: Any) -> float:
 def mobility(system: Any) -> Mobility | None:
     """What i-PI's own ``fixatoms`` and ``fixcom`` let move; None: everything.
 
-    A centre of mass that is held is accounted for in classical runs; of path integrals it is the
-    centroid's alone, and where Σᵢ Pᵢ = 0 it makes no difference.
+    ``fixcom`` takes the velocity of the centre of mass from all atoms and leaves none to those that
+    are fixed, so beside them the momentum of the others dies out within a few steps: their centre
+    of mass is held.
     """
     beads, motion = system.beads, dynamics(system)
     n_atoms = int(beads.natoms)
-    free = np.ones(3 * n_atoms)
-    free[np.asarray(motion.fixatoms_dof, dtype=np.int64)] = 0.0
-    projectors = free.reshape(n_atoms, 3, 1) * np.eye(3)
-    masses = dstrip(beads.m)
-    held = bool(motion.fixcom) and free.all() and int(beads.nbeads) == 1
-    if free.all() and not held:
+    free = np.ones((n_atoms, 3))
+    free.ravel()[np.asarray(motion.fixatoms_dof, dtype=np.int64)] = 0.0
+    if free.all() and not motion.fixcom:
         return None
-    return Mobility(projectors, masses / masses.sum() if held else None, 0, ())
+    fractions = None
+    if motion.fixcom:
+        masses = free * np.asarray(dstrip(beads.m))[:, None]
+        fractions = masses / np.maximum(masses.sum(axis=0), np.finfo(float).tiny)
+    return Mobility(free[:, :, None] * np.eye(3), fractions, 0, ())
 
 
 def template(system: Any) -> Atoms:

@@ -6,7 +6,6 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from importlib import metadata
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -18,50 +17,14 @@ from aptnn_md.atoms.snapshot import Snapshot
 from aptnn_md.engines.ipi import state as ipi_state
 from aptnn_md.engines.ipi.backup import set_aside
 from aptnn_md.engines.ipi.polar_tensors import TensorSource
+from aptnn_md.engines.ipi.settings import StreamSettings
 from aptnn_md.engines.ipi.state import BeadState
 from aptnn_md.errors import InputError
 from aptnn_md.progress import log
 from aptnn_md.stream import StreamHeader, StreamReader, StreamWriter, stream_exists
-from aptnn_md.stream.frame import ESTIMATORS, FrameRates, Instant, estimate
+from aptnn_md.stream.frame import FrameRates, Instant, estimate
+from aptnn_md.stream.run_id import run_id_of
 from aptnn_md.targets import APT, PGT, Target
-
-
-@dataclass(frozen=True)
-class StreamSettings:
-    """What to write down of a run.
-
-    Parameters
-    ----------
-    path : directory of the stream
-    stride : steps between frames
-    estimators : of :data:`aptnn_md.stream.frame.ESTIMATORS`; the first one is the default of
-        readers, and what ``f_sum`` and the committee's deviation belong to
-    groups : name for :func:`aptnn_md.atoms.partition.parse_groups`
-    beads_too : also write the dipole rate of every bead
-    velocities : also write the centroid velocities of all atoms, for their power spectrum
-
-    Raises
-    ------
-    InputError
-        Another estimator, one twice, or a stride that is not positive.
-    """
-
-    path: Path
-    stride: int = 4
-    estimators: tuple[str, ...] = ("bead",)
-    groups: str = "all"
-    beads_too: bool = False
-    velocities: bool = False
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "path", Path(self.path))
-        if int(self.stride) != self.stride or self.stride < 1:
-            raise InputError("i-PI stream", "stride", self.stride, "a positive whole number")
-        names = tuple(self.estimators)
-        if not names or len(set(names)) != len(names) or not set(names) <= set(ESTIMATORS):
-            expected = f"one or more of {', '.join(ESTIMATORS)}, each once"
-            raise InputError("i-PI stream", "estimators", ", ".join(names) or "none", expected)
-        object.__setattr__(self, "estimators", names)
 
 
 @dataclass
@@ -123,6 +86,10 @@ class SystemStream:
         """Number of steps that led to the present state, while i-PI writes its outputs."""
         return int(self.system.simul.step) + 1
 
+    @property
+    def _resumes(self) -> bool:
+        return int(self.system.simul.step) > 0
+
     def open(self) -> None:
         """Create the stream, or resume it after the step that i-PI starts from.
 
@@ -170,6 +137,7 @@ class SystemStream:
             model=self.source.name,
             model_sha256=self.source.sha256,
             ensemble=ipi_state.describe(self.system),
+            run_id=run_id_of(self.system, self.settings.path if self._resumes else None),
             notes=f"i-PI {metadata.version('ipi')}",
             **self._start_fields(),
         )
@@ -208,7 +176,7 @@ class SystemStream:
 
     def rate(self, estimator: str) -> FloatArray:
         """Dipole rate (n_groups, 3) of the present state, e Å/fs; evaluated once per step."""
-        return self._rate(APT, estimator)
+        return self.rate_of(APT, estimator)
 
     def polarizability_rate(self, estimator: str) -> FloatArray:
         """Polarizability rate (n_groups, 6) of the present state, Å³/fs; see :meth:`rate`.
@@ -218,14 +186,21 @@ class SystemStream:
         InputError
             The model does not know it.
         """
-        return self._rate(PGT, estimator)
+        return self.rate_of(PGT, estimator)
 
     def bead_rates(self) -> FloatArray:
         """Dipole rate of each bead of the present state, (n_beads, n_groups, 3), e Å/fs."""
         with self._lock:
             return self.frame_rates.of_beads(self._evaluated("bead").instant)
 
-    def _rate(self, target: Target, estimator: str) -> FloatArray:
+    def rate_of(self, target: Target, estimator: str) -> FloatArray:
+        """Rate (n_groups, n_components) of a target, in its ``rate_unit``; see :meth:`rate`.
+
+        Raises
+        ------
+        InputError
+            The model does not know it.
+        """
         with self._lock:
             now = self._evaluated(estimator)
             if target.name not in now.instant.tensors:
@@ -271,19 +246,3 @@ class SystemStream:
                 "put 'centroid-apt' or 'apt-at-centroid' first",
                 method,
             )
-
-
-def one_stream_each(settings: StreamSettings, systems: list[Any]) -> list[StreamSettings]:
-    """Settings for each of several systems: ``S.zarr`` becomes ``S_0.zarr``, ``S_1.zarr``, ...
-
-    Where the systems have a ``prefix`` in i-PI, that is used in place of the number.
-    """
-    if len(systems) == 1:
-        return [settings]
-    names = [str(system.prefix) or str(n) for n, system in enumerate(systems)]
-    if len(set(names)) < len(names):
-        names = [str(n) for n in range(len(systems))]
-    path = settings.path
-    return [
-        replace(settings, path=path.with_name(f"{path.stem}_{name}{path.suffix}")) for name in names
-    ]

@@ -84,7 +84,7 @@ class ForceWatch:
     def _thread_died(self, args: threading.ExceptHookArgs) -> None:
         if self._hook_before is not None:
             self._hook_before(args)
-        if not _passed_through_ipi(args.exc_traceback):
+        if self._done.is_set() or not _passed_through_ipi(args.exc_traceback):
             return
         thread = "a thread" if args.thread is None else f"thread {args.thread.name}"
         reason = f"{args.exc_type.__name__}: {args.exc_value}".rstrip(": ")
@@ -103,9 +103,9 @@ class ForceWatch:
 
     def _end(self, failure: str) -> None:
         """Ask i-PI for a soft exit, from a thread that it does not wait for."""
-        if self.failure or softexit.triggered:
+        self.failure = self.failure or failure
+        if softexit.triggered:
             return
-        self.failure = failure
         log.error("%s", failure)
         threading.Thread(
             target=softexit.cleanup, kwargs={"message": f" @ APTNN_MD: {failure}."}, daemon=True

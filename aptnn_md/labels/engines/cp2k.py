@@ -44,7 +44,7 @@ class CP2K:
     Parameters
     ----------
     template : CP2K input with one ``&FORCE_EVAL`` for Quickstep. Cell, coordinates, field, guess,
-        and what is printed are set for each point, the rest stays. Tighten ``EPS_SCF``: 1e-6 for
+        and printed output are set for each point, the rest is kept. Tighten ``EPS_SCF``: 1e-6 for
         APTs, 1e-7 or less and a field of about 5e-3 for PGTs
     command : how to run it; ``-i INPUT -o OUTPUT`` is appended
 

@@ -26,7 +26,7 @@ REPLACED = (
     ("SUBSYS", "TOPOLOGY"),
     ("SUBSYS", "VELOCITY"),
 )
-"""Sections of the template that are set anew for each point: parent and name."""
+"""Sections of the template that are set for each point: parent and name."""
 
 
 def read_template(text: str, directory: Path) -> InputSection:
@@ -42,7 +42,7 @@ def read_template(text: str, directory: Path) -> InputSection:
     try:
         root = parse_input(text)
     except IndexError:
-        raise InputError("CP2K template", "sections", "an &END too many", "CP2K input") from None
+        raise InputError("CP2K template", "sections", "an extra &END", "CP2K input") from None
     root.subsections = [s for s in root.subsections if s.name == "FORCE_EVAL"]
     found = [s.name for s in root.subsections]
     if len(found) != 1:

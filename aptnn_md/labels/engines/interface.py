@@ -9,7 +9,7 @@ from typing import Any, Protocol
 from ase import Atoms
 
 from aptnn_md.arrays import FloatArray
-from aptnn_md.callables import call_by_name, is_callable_name, json_object
+from aptnn_md.callables import call_by_name, is_callable_name, keyword_arguments
 from aptnn_md.errors import InputError, RunError
 from aptnn_md.labels.points import PointResult
 
@@ -120,8 +120,9 @@ def load_engine(spec: str) -> Engine:
 
     Parameters
     ----------
-    spec : ``"tblite"``, ``"pyscf"`` or ``"cp2k"``, with settings in JSON after it if there are
-        any, e.g. ``'pyscf {"xc": "pbe0", "basis": "def2-svp"}'``: the keyword arguments of
+    spec : ``"tblite"``, ``"pyscf"`` or ``"cp2k"``, with settings after it if there are any,
+        ``pyscf xc=pbe0 basis=def2-svp`` or ``pyscf {"xc": "pbe0", "basis": "def2-svp"}``: the
+        keyword arguments of
         :class:`~aptnn_md.labels.engines.tblite.TBLite`,
         :class:`~aptnn_md.labels.engines.pyscf.PySCF` and
         :class:`~aptnn_md.labels.engines.cp2k.CP2K`; or ``package.module:callable``, with
@@ -143,7 +144,7 @@ def load_engine(spec: str) -> Engine:
 
         return ASEEngine(call_by_name("engine", spec, _EXPECTED), spec)
     module, class_name, needed, extra = _OWN[name]
-    settings = json_object(f"engine {name}", settings_text.strip() or None)
+    settings = keyword_arguments(f"engine {name}", settings_text.strip() or None)
     try:
         importlib.import_module(needed)
         maker = getattr(importlib.import_module(module), class_name)

@@ -1,1 +1,1 @@
-"""Labels that exist already: readers of the files of other programs."""
+"""Existing labels: readers for files of other programs."""

@@ -22,8 +22,8 @@ class Molecule:
 
     Attributes
     ----------
-    atoms : with the masses of the file, and ``charge`` in its info where it is known
-    labels : its tensors, dipole and polarizability, those that there are
+    atoms : with the masses of the file, and ``charge`` in its info if it is known
+    labels : its tensors, dipole and polarizability, as far as there are any
     hessian : (3 n_atoms, 3 n_atoms), eV/Å², or None
     wavenumbers : (n_modes,) cm⁻¹ as the program printed them, imaginary ones negative, or None
     """
@@ -35,7 +35,7 @@ class Molecule:
 
 
 def check_masses(path: Path, field: str, masses: FloatArray) -> FloatArray:
-    """The masses as they are, amu.
+    """The masses, amu, checked.
 
     Raises
     ------

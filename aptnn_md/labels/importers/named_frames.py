@@ -18,7 +18,7 @@ from aptnn_md.labels.frame_labels import Labels
 from aptnn_md.labels.importers.formats import read_frames
 from aptnn_md.labels.importers.options import ImportOptions, labels_of
 from aptnn_md.progress import log
-from aptnn_md.structure_labels import NAMES, FoundLabels, dipole_of, in_our_order, labels_in
+from aptnn_md.structure_labels import FoundLabels, dipole_of, in_our_order, labels_in
 from aptnn_md.targets import APT, PGT, TARGETS, Target
 from aptnn_md.tensors import fitting_dipole, rotational_sum
 
@@ -27,7 +27,7 @@ USUAL = ("born_charge", "bec", "REF_apt", *TARGETS)
 
 
 def read_named(path: Path, options: ImportOptions) -> list[tuple[Atoms, Labels]]:
-    """Labels of all targets from the frames of a file; frames without are left out.
+    """Labels of all targets from the frames of a file; frames without any are left out.
 
     Raises
     ------
@@ -69,10 +69,8 @@ def read_named(path: Path, options: ImportOptions) -> list[tuple[Atoms, Labels]]
 def _found(
     path: Path, frames: Sequence[Atoms], target: Target, options: ImportOptions
 ) -> list[FoundLabels | None]:
-    """Labels of a target as they stand in each frame."""
+    """Labels of a target in each frame, in the file's own order of indices."""
     key = options.keys.get(target.name)
-    if key is None and target.name not in NAMES:
-        return [None] * len(frames)
     found = [
         labels_in(atoms, target.name, key, f"{path}, frame {number}")
         for number, atoms in enumerate(frames)
@@ -96,13 +94,13 @@ def _ordered(
     stored = [None if labels is None else labels.tensors for labels in found]
     arrays = [array for array in stored if array is not None]
     if target is PGT and arrays and _displacement_is_first(path, arrays):
-        log.warning("%s: %s has the displacement first; it is turned", path, target.name)
+        log.warning("%s: %s has the displacement first; it is transposed", path, target.name)
         return [None if array is None else np.moveaxis(array, 1, -1) for array in stored]
     return stored
 
 
 def _displacement_is_first(where: object, pgts: Sequence[FloatArray]) -> bool:
-    """Whether gradients of a symmetric tensor have their displacement in front."""
+    """Whether gradients of a symmetric tensor have the displacement first."""
     size = first = last = 0.0
     for pgt in pgts:
         size += float(np.nansum(pgt**2))

@@ -1,4 +1,4 @@
-"""What files do not say about their labels, and frames as they are read."""
+"""What files do not say about their labels, said by options."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from ase import Atoms
 from aptnn_md.arrays import FloatArray
 from aptnn_md.errors import InputError
 from aptnn_md.labels.frame_labels import Labels
+from aptnn_md.settings import check_settings
 from aptnn_md.structures import charge_of
 
 DIPOLE_FIRST, DISPLACEMENT_FIRST = "dipole-first", "displacement-first"
@@ -26,7 +27,7 @@ class ImportOptions:
     Parameters
     ----------
     structure : the primitive cell of a ``BORN`` file, in a format that ASE reads or phonopy's YAML
-    charge : e, of frames that do not say theirs
+    charge : e, of frames that do not give their own
     index_order : one of :data:`ORDERS`, of Born charges and of tensors under a name; None: as the
         format has it, or found out
     keys : target -> its name in the file, where it is not a usual one
@@ -46,10 +47,11 @@ class ImportOptions:
         if self.index_order not in (None, *ORDERS):
             found = repr(self.index_order)
             raise InputError("options", "--index-order", found, " or ".join(ORDERS))
+        check_settings(self, "options")
 
     @property
     def transpose(self) -> bool | None:
-        """Whether the displacement's index is the first one; None: nobody says."""
+        """Whether the displacement's index is the first one; None: not known."""
         return None if self.index_order is None else self.index_order == DISPLACEMENT_FIRST
 
 

@@ -54,7 +54,7 @@ def read_hess(path: Path, charge: float | None = None, with_labels: bool = True)
     Parameters
     ----------
     path : the file
-    charge : of the molecule, e, for the file does not say; goes into ``charge`` in its info, and
+    charge : of the molecule, e, which the file does not say; goes into ``charge`` in its info, and
         tensors are checked to belong to it. None: it does not matter
     with_labels : whether dipole derivatives must be there
 
@@ -124,7 +124,7 @@ def _read_hessian(path: Path, sections: dict[str, list[list[str]]], n: int) -> F
     except (ValueError, IndexError) as error:
         raise InputError(path, HESSIAN, str(error), shape) from error
     if not np.isfinite(matrix).all():
-        raise InputError(path, HESSIAN, "columns that are not there", shape)
+        raise InputError(path, HESSIAN, "missing columns", shape)
     return matrix * HESSIAN_UNIT
 
 

@@ -1,4 +1,4 @@
-"""Labels that people already have, in the outputs of other programs.
+"""Existing labels, in outputs of other programs.
 
 Born effective charges:
 

@@ -42,7 +42,7 @@ def read_outcar(path: Path) -> tuple[Atoms, FloatArray]:
     Raises
     ------
     InputError
-        No such block, one that is not complete, or a structure that cannot be told.
+        No such block, one that is not complete, or a structure that cannot be identified.
     """
     lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
     heads = [number for number, line in enumerate(lines) if HEAD in line]

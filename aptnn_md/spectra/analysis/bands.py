@@ -12,12 +12,8 @@ from scipy.ndimage import gaussian_filter1d
 from aptnn_md.arrays import FloatArray, IntArray
 from aptnn_md.errors import InputError
 from aptnn_md.spectra.analysis.experiment import ReferenceCurve
-from aptnn_md.spectra.estimation.power import (
-    HasBlocks,
-    PowerBlocks,
-    integration_weights,
-    jackknife,
-)
+from aptnn_md.spectra.estimation.block_errors import jackknife
+from aptnn_md.spectra.estimation.power import HasBlocks, PowerBlocks, integration_weights
 
 _SMOOTHING = 0.1
 _NOISY_COPIES = 100
@@ -165,7 +161,7 @@ def bands_of_curve(
         if curve.wavenumber[0] <= low < high <= curve.wavenumber[-1]:
             grid = np.linspace(low, high, _CURVE_POINTS)
             line = np.interp(grid, curve.wavenumber, curve.absorption)
-            values = _Measure(grid, low, high, baseline)(line)
+            values = BandMeasure(grid, low, high, baseline)(line)
         position, height, width, integral = map(float, values)
         at_edge = bool(min(position - low, high - position) < 1e-3 * (high - low))
         bands.append(
@@ -193,7 +189,7 @@ def _band(blocks: PowerBlocks, name: str, low: float, high: float, baseline: boo
     if not (low >= wavenumber[0] and low + 3 * step <= high <= wavenumber[-1]):
         expected = f"low < high within {wavenumber[0]:.0f} to {wavenumber[-1]:.0f} cm⁻¹"
         raise InputError("spectrum", f"band '{name}'", f"{low:g} to {high:g} cm⁻¹", expected)
-    measure = _Measure(wavenumber, low, high, baseline)
+    measure = BandMeasure(wavenumber, low, high, baseline)
     position, height, width, integral = measure(blocks.mean)
     by_blocks = jackknife(measure, blocks.values, blocks.weights, blocks.runs)
     copies = np.transpose([measure(curve) for curve in _with_noise(blocks)])
@@ -219,8 +215,14 @@ def _band(blocks: PowerBlocks, name: str, low: float, high: float, baseline: boo
     )
 
 
-class _Measure:
-    """Position, height, width and integral of the band in a curve (n,): four numbers."""
+class BandMeasure:
+    """Position, height, width and integral of the band in a curve (n,): four numbers.
+
+    Parameters
+    ----------
+    wavenumber : (n,) cm⁻¹, equidistant
+    low, high, baseline : see :func:`find_bands`
+    """
 
     def __init__(self, wavenumber: FloatArray, low: float, high: float, baseline: bool) -> None:
         self.wavenumber, self.low, self.high, self.baseline = wavenumber, low, high, baseline
@@ -256,7 +258,7 @@ def _length_above(wavenumber: FloatArray, curve: FloatArray, level: float) -> fl
 
 
 def _with_noise(blocks: PowerBlocks) -> Iterator[FloatArray]:
-    """Copies of a spectrum with noise of its standard error, correlated over the resolution."""
+    """Copies of a curve with noise of its standard error, correlated over the resolution."""
     step = blocks.wavenumber[1] - blocks.wavenumber[0]
     sigma = blocks.resolution / step / _FWHM_PER_SIGMA
     random = np.random.default_rng(0)

@@ -76,7 +76,8 @@ def relative_error(
 class Monitor:
     """Tells whether the spectrum of a growing run is good enough.
 
-    Frames are read once, however often it is asked. Whatever a restart drops is dropped here.
+    Frames are read once, however often the spectrum is computed. What a restart drops is dropped
+    here.
 
     Parameters
     ----------
@@ -236,7 +237,9 @@ def follow_streams(
 def _check_range(wavenumbers: tuple[float, float], spacing: float | None = None) -> None:
     low, high = wavenumbers
     if not 0.0 <= low < high:
-        raise InputError("convergence", "range", f"{low:g} to {high:g} cm⁻¹", "0 <= low < high")
+        raise InputError(
+            "convergence", "range", f"{low:g} to {high:g} cm⁻¹", "0 <= LOW < HIGH (--range)"
+        )
     if spacing is not None and low >= nyquist_wavenumber(spacing):
         expected = (
             f"less than {nyquist_wavenumber(spacing):.0f} cm⁻¹, the Nyquist wavenumber of frames "

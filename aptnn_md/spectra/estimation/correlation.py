@@ -14,8 +14,8 @@ import numpy as np
 from aptnn_md.arrays import FloatArray
 from aptnn_md.errors import InputError
 from aptnn_md.spectra.estimation.accumulate import LagAccumulator, LagSums
+from aptnn_md.spectra.estimation.block_errors import standard_error
 from aptnn_md.spectra.estimation.plan import plan_correlation
-from aptnn_md.spectra.estimation.power import standard_error
 from aptnn_md.spectra.estimation.runs import Run, feed_runs
 from aptnn_md.spectra.estimation.terms import Key, Pair, Term
 from aptnn_md.spectra.options import check_positive

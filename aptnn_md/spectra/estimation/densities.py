@@ -3,7 +3,7 @@
 One computation serves both methods, Welch's and that of Blackman and Tukey; see
 :class:`aptnn_md.spectra.estimation.plan.SpectralPlan`. No mean is subtracted: a mean of Ṁ is a
 current, and its power at ω = 0 belongs to the spectrum. Densities of Welch are positive except for
-rounding; those of Blackman and Tukey may become negative by noise and beside sharp lines.
+rounding; those of Blackman and Tukey may become negative by noise and next to sharp lines.
 """
 
 from __future__ import annotations

@@ -157,7 +157,7 @@ class SpectralPlan:
                 )
                 coarse = math.ceil(1.01 * self.resolution * needed / max(1, n_frames))
                 if coarse < coarsest_resolution(self.method, self.window, self.spacing):
-                    expected += f" (or a resolution of {coarse:g} cm⁻¹)"
+                    expected += f" (or a resolution of {coarse:g} cm⁻¹: --resolution {coarse:g})"
                 found = f"{n_frames} frames, {1e-3 * n_frames * self.spacing:.3g} ps"
                 raise InputError(name, "length", found, expected)
 
@@ -181,7 +181,10 @@ def plan_spectrum(options: SpectrumOptions, spacing: float) -> SpectralPlan:
     times_length = _MIN_LENGTH * coarsest_resolution(method, window, spacing)
     length = round(times_length / resolution)
     if length < _MIN_LENGTH:
-        expected = f"at most {times_length / _MIN_LENGTH:.3g} cm⁻¹ with frames {spacing:g} fs apart"
+        coarsest = f"{times_length / _MIN_LENGTH:.3g}"
+        expected = (
+            f"at most {coarsest} cm⁻¹ with frames {spacing:g} fs apart (--resolution {coarsest})"
+        )
         raise InputError("spectrum", "resolution", f"{resolution:g} cm⁻¹", expected)
     found = times_length / length
     return SpectralPlan(method, window, length, spacing, found, options.unbiased)

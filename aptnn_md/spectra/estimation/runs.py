@@ -28,7 +28,7 @@ def run_names(runs: Sequence[Run], names: Sequence[str] = ()) -> Sequence[str]:
 
 
 def pieces_of(run: Run) -> Iterator[AnyArray]:
-    """Pieces of a run that are small beside it in memory."""
+    """Pieces of a run, small compared with the whole in memory."""
     if not isinstance(run, np.ndarray):
         yield from run
         return

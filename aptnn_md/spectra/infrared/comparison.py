@@ -10,9 +10,15 @@ import numpy as np
 
 from aptnn_md.arrays import FloatArray
 from aptnn_md.errors import InputError
+from aptnn_md.spectra.analysis.band_differences import (
+    BandDifference,
+    independent_differences,
+    paired_differences,
+)
 from aptnn_md.spectra.analysis.bands import Reference, find_bands
 from aptnn_md.spectra.analysis.experiment import ReferenceCurve
-from aptnn_md.spectra.estimation.power import PowerBlocks, integration_weights
+from aptnn_md.spectra.estimation.paired import PairedBlocks
+from aptnn_md.spectra.infrared.paired import paired_absorption
 from aptnn_md.spectra.infrared.report import (
     bands_and_experiments,
     bands_within,
@@ -26,6 +32,10 @@ from aptnn_md.spectra.output.text import aligned, with_error
 _SAME_RESOLUTION = 0.02
 
 
+INDEPENDENT = "independent: errors of both added in quadrature"
+"""What is said of spectra of different trajectories."""
+
+
 @dataclass(frozen=True, eq=False)
 class Difference:
     """Second spectrum minus first one.
@@ -34,55 +44,96 @@ class Difference:
     ----------
     wavenumber : (n,) cm⁻¹, up to the smaller Nyquist wavenumber
     absorption, standard_error : (n,) of n(ν̃)α(ν̃), cm⁻¹
-    paired : both are of the same frames, e.g. by two estimators, and the error is that of the
-        difference frame by frame; otherwise they are independent
+    first, second : the spectra
+    blocks : both and their difference in the same blocks, where they are of the same frames;
+        None: they are independent
+    text : how they were compared, in one line
     """
 
     wavenumber: FloatArray
     absorption: FloatArray
     standard_error: FloatArray
-    paired: bool
+    first: InfraredSpectrum
+    second: InfraredSpectrum
+    blocks: PairedBlocks | None = None
+    text: str = INDEPENDENT
+
+    @property
+    def paired(self) -> bool:
+        """Whether both are of the same frames, e.g. by two models or estimators, and the error is
+        that of the difference of the blocks; otherwise they are independent."""
+        return self.blocks is not None
+
+    def integral(self, low: float, high: float) -> tuple[float, float]:
+        """∫ of the difference over a range (cm⁻¹), and its standard error, cm⁻²."""
+        if self.blocks is not None:
+            return self.blocks.difference.integral(low, high)
+        (a, error_a), (b, error_b) = (s.integral(low, high) for s in (self.first, self.second))
+        return b - a, float(np.hypot(error_a, error_b))
+
+    @property
+    def total(self) -> tuple[float, float]:
+        """∫ of the difference over all its wavenumbers, and its standard error, cm⁻²."""
+        return self.integral(0.0, float(self.wavenumber[-1]))
+
+    def bands(
+        self, ranges: Mapping[str, tuple[float, float]], baseline: bool = False
+    ) -> list[BandDifference]:
+        """Differences of bands; see :func:`aptnn_md.spectra.analysis.bands.find_bands`."""
+        if self.blocks is not None:
+            return paired_differences(self.blocks, ranges, baseline)
+        first, second = (find_bands(s, ranges, baseline) for s in (self.first, self.second))
+        return independent_differences(first, second)
 
 
-def difference(first: InfraredSpectrum, second: InfraredSpectrum) -> Difference:
+def difference(
+    first: InfraredSpectrum, second: InfraredSpectrum, *, paired: bool | None = None
+) -> Difference:
     """The second spectrum minus the first one.
+
+    Spectra of streams of one trajectory are compared over the frames that these have in common, for
+    which the streams are read again. What is common to both has no error in such a difference. For
+    which streams that is so, see :mod:`aptnn_md.spectra.sources.pairing`.
 
     Parameters
     ----------
     first, second : of the same resolution; where wavenumbers differ, the second one is
         interpolated
+    paired : None: where the spectra are of the same frames; False: take them as independent
 
     Raises
     ------
     InputError
-        Resolutions differ by more than 2 %, which alone would make spectra differ.
+        Resolutions differ by more than 2 %, which alone would make spectra differ; some streams are
+        of one trajectory and others are not, or they have other strides; ``paired`` is True and
+        the spectra are not of the same frames.
     """
     _check_resolutions(first, second)
-    if (pair := _pair(first, second)) is not None:
-        return Difference(first.wavenumber, pair.mean, pair.standard_error, True)
+    found = None if paired is False else _paired(first, second)
+    if found is not None:
+        blocks, text = found
+        pair = blocks.difference
+        values = pair.wavenumber, pair.mean, pair.standard_error
+        return Difference(*values, first, second, blocks, text)
+    if paired:
+        expected = "two of the same trajectory, estimated in the same way"
+        raise InputError("paired difference", "spectra", "independent ones", expected)
     grid = first.wavenumber[first.wavenumber <= second.wavenumber[-1]]
     value, error = (
         np.interp(grid, second.wavenumber, curve)
         for curve in (second.absorption, second.standard_error)
     )
     n = len(grid)
-    return Difference(
-        grid,
-        value - first.absorption[:n],
-        np.hypot(error, first.standard_error[:n]),
-        False,
-    )
+    errors = np.hypot(error, first.standard_error[:n])
+    return Difference(grid, value - first.absorption[:n], errors, first, second)
 
 
 def integral_difference(
     first: InfraredSpectrum, second: InfraredSpectrum, low: float, high: float
 ) -> tuple[float, float]:
-    """∫ of the second minus the first one over a range (cm⁻¹), and its standard error, cm⁻²."""
-    _check_resolutions(first, second)
-    if (pair := _pair(first, second)) is not None:
-        return pair.linear(integration_weights(pair.wavenumber, low, high))
-    (a, error_a), (b, error_b) = first.integral(low, high), second.integral(low, high)
-    return b - a, float(np.hypot(error_a, error_b))
+    """∫ of the second minus the first one over a range (cm⁻¹), and its standard error, cm⁻²; see
+    :func:`difference`, whose result gives many integrals at once."""
+    return difference(first, second).integral(low, high)
 
 
 def comparison_report(
@@ -92,7 +143,7 @@ def comparison_report(
     ranges: Mapping[str, tuple[float, float]] | None = None,
     curves: Sequence[ReferenceCurve] = (),
     baseline: bool = False,
-    differences: bool = False,
+    differences: Mapping[str, Difference] | None = None,
 ) -> list[str]:
     """What each spectrum is, and a table of all their bands.
 
@@ -100,7 +151,8 @@ def comparison_report(
     ----------
     spectra : name -> spectrum
     reference, ranges, curves, baseline : see :func:`aptnn_md.spectra.infrared.report.report`
-    differences : also the differences of integrals of bands from those of the first spectrum
+    differences : name -> difference, of which integrals and positions of bands are shown, and how
+        they were compared
     """
     lines = []
     for name, spectrum in spectra.items():
@@ -110,12 +162,11 @@ def comparison_report(
         lines += [f"  note: {note}" for note in spectrum.notes]
     highest = min(float(spectrum.wavenumber[-1]) for spectrum in spectra.values())
     wanted = bands_within(highest, reference, ranges)
-    if not wanted:
-        return lines
-    found = {name: find_bands(spectrum, wanted, baseline) for name, spectrum in spectra.items()}
-    lines += ["", *bands_and_experiments(found, reference, wanted, curves, baseline)]
-    if differences and len(spectra) > 1:
-        lines += ["", *_integral_differences(spectra, wanted)]
+    if wanted:
+        found = {name: find_bands(one, wanted, baseline) for name, one in spectra.items()}
+        lines += ["", *bands_and_experiments(found, reference, wanted, curves, baseline)]
+    if differences:
+        lines += ["", *_band_differences(differences, wanted, baseline)]
     return lines
 
 
@@ -148,30 +199,47 @@ def write_comparison(
             columns[f"{name}{suffix} (cm^-1)"] = np.interp(grid, curve.wavenumber, values)
     for name, spectrum in spectra.items():
         lines += [f"{name}: {line}" for line in describe(spectrum)]
+    lines += [f"{name}: {found.text}" for name, found in differences.items()]
     if provenance:
         lines.append(f"provenance: {provenance}")
     write_columns(path, columns, lines)
 
 
-def _integral_differences(
-    spectra: Mapping[str, InfraredSpectrum], ranges: Mapping[str, tuple[float, float]]
+def _band_differences(
+    differences: Mapping[str, Difference],
+    ranges: Mapping[str, tuple[float, float]],
+    baseline: bool,
 ) -> list[str]:
-    (base_name, base), *others = spectra.items()
-    rows = [["difference of integrals (10³ cm⁻²)", *ranges]]
-    for name, spectrum in others:
-        values = [integral_difference(base, spectrum, *limits) for limits in ranges.values()]
-        cells = [with_error(value / 1e3, error / 1e3) for value, error in values]
-        rows.append([f"{name} - {base_name}", *cells])
-    return aligned(rows)
+    """How the differences were made, and two tables: integrals and positions."""
+    lines, integrals, positions = list[str](), list[list[str]](), list[list[str]]()
+    for name, found in differences.items():
+        lines.append(f"{name}: {found.text}")
+        bands = found.bands(ranges, baseline)
+        of_bands = [(band.integral, band.integral_error) for band in bands]
+        cells = [with_error(v / 1e3, e / 1e3) for v, e in (*of_bands, found.total)]
+        integrals.append([name, *cells])
+        shifts = [
+            "-" if band.at_edge else with_error(band.position, band.position_error)
+            for band in bands
+        ]
+        positions.append([name, *shifts])
+    lines += ["", *aligned([["difference of integrals (10³ cm⁻²)", *ranges, "all"], *integrals])]
+    if ranges:
+        lines += ["", *aligned([["difference of positions (cm⁻¹)", *ranges], *positions])]
+    return lines
 
 
-def _pair(first: InfraredSpectrum, second: InfraredSpectrum) -> PowerBlocks | None:
-    """Block by block difference where both are of the same frames."""
+def _paired(first: InfraredSpectrum, second: InfraredSpectrum) -> tuple[PairedBlocks, str] | None:
+    """Both spectra in the same blocks, where they are of the same frames, and what was found."""
+    if first.options is not None and second.options is not None:
+        found = paired_absorption(first, second)
+        return None if found is None else (found.blocks, found.text)
     a, b = first.blocks, second.blocks
     same = first.sources == second.sources and first.run_lengths == second.run_lengths
     if not same or a.values.shape != b.values.shape or not np.array_equal(a.weights, b.weights):
         return None
-    return b.minus(a)
+    n_frames = round(first.length / first.spacing)
+    return PairedBlocks(a, b, b.minus(a)), f"paired: the same runs, {n_frames} frames"
 
 
 def _check_resolutions(first: InfraredSpectrum, second: InfraredSpectrum) -> None:

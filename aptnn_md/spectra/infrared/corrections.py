@@ -27,5 +27,9 @@ def corrected(spectrum: InfraredSpectrum, correction: str) -> InfraredSpectrum:
     if rule.ratio is not None:
         notes = (*notes, f"f-sum rule before the quantum correction: ratio {rule.ratio:.4f}")
     return replace(
-        result, quantum=correction, notes=notes, sum_rule=replace(result.sum_rule, expected=None)
+        result,
+        quantum=correction,
+        options=spectrum.options,
+        notes=notes,
+        sum_rule=replace(result.sum_rule, expected=None),
     )

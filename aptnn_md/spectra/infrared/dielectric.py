@@ -94,7 +94,10 @@ def optical_constants(
     """
     if not (math.isfinite(epsilon_infinity) and epsilon_infinity >= 1.0):
         raise InputError(
-            "optical constants", "ε∞", f"{epsilon_infinity:g}", "a number of at least 1"
+            "optical constants",
+            "ε∞",
+            f"{epsilon_infinity:g}",
+            "a number of at least 1 (--epsilon-infinity)",
         )
     imaginary = permittivity_imag(wavenumber, absorption, lowest)
     real = epsilon_infinity + kramers_kronig(wavenumber, imaginary)
@@ -228,7 +231,10 @@ def _kind(name: str, volume: float, n_molecules: float | None) -> _Kind:
     if n_molecules is None or not (math.isfinite(n_molecules) and n_molecules > 0):
         found = "nothing" if n_molecules is None else n_molecules
         raise InputError(
-            "molar absorption", "number of molecules", found, "the positive number in the cell"
+            "molar absorption",
+            "number of molecules",
+            found,
+            "the positive number in the cell (--n-molecules)",
         )
     factor = 1.0 / (math.log(10) * PER_A3_IN_MOL_PER_LITRE * n_molecules / volume)
     return _Kind("ε(molar)", "L mol^-1 cm^-1", lambda c: factor * c.absorption_coefficient, True)

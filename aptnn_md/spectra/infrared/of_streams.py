@@ -65,6 +65,7 @@ class InfraredStreams(StreamSignal[InfraredSpectrum, InfraredOptions, Part]):
             notes=self.notes + found.notes,
             estimator=self.estimator,
             n_beads=self.header.n_beads,
+            options=self.options,
         )
 
 

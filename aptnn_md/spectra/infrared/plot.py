@@ -89,7 +89,7 @@ def draw_parts(
     *,
     wavenumbers: tuple[float, float] | None = None,
 ) -> None:
-    """Draw the groups alone above, the cross terms below, both beside the total.
+    """Draw the groups alone above, the cross terms below, both with the total.
 
     Raises
     ------

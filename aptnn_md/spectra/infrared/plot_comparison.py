@@ -104,7 +104,7 @@ def _draw_differences(
             value / scale.factor,
             error / scale.factor,
             color=COLOURS[number % len(COLOURS)],
-            label=name,
+            label=f"{name} ({'paired' if found.paired else 'independent'})",
         )
     axes.axhline(0.0, color="0.5", linewidth=0.6)
     label_absorption(axes, scale, "Δ ")

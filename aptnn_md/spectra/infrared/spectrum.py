@@ -70,6 +70,7 @@ class InfraredSpectrum:
     estimator : estimator of Ṁ
     n_beads : number of path-integral beads; 1 for classical nuclei
     quantum : quantum correction; the harmonic one is in the formula itself
+    options : with which the streams were read; None: made of arrays, or changed afterwards
     """
 
     wavenumber: FloatArray
@@ -89,6 +90,7 @@ class InfraredSpectrum:
     estimator: str = ""
     n_beads: int = 1
     quantum: str = "harmonic"
+    options: InfraredOptions | None = None
 
     @property
     def length(self) -> float:
@@ -109,6 +111,7 @@ class InfraredSpectrum:
             standard_error=blocks.standard_error,
             sum_rule=rule,
             blocks=blocks,
+            options=None,
             parts={name: operator(part) for name, part in self.parts.items()},
         )
 

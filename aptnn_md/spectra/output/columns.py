@@ -27,9 +27,9 @@ def write_columns(
 ) -> None:
     """Write columns of equal length to a CSV file.
 
-    All lines before the numbers begin with ``#``; the last of them names the columns. So both
-    ``numpy.loadtxt(path, delimiter=",")`` and ``pandas.read_csv(path, comment="#",
-    header=None)`` read it, and :func:`read_table` with the names.
+    All lines before the numbers begin with ``#``; the last of them names the columns. So
+    ``numpy.loadtxt(path, delimiter=",")`` reads it, and :func:`read_table` with the names.
+    ``pandas.read_csv`` needs to be told which line has the names, and a line of the file says how.
 
     Raises
     ------
@@ -39,6 +39,7 @@ def write_columns(
     names = [_ascii(name).replace(",", ";") for name in columns]
     # a line break in a name would end the comment
     lines = [" ".join(_ascii(line).split()) for line in header]
+    lines.append(f"names and numbers: pandas.read_csv(path, header={len(lines) + 1})")
     text = io.StringIO()
     np.savetxt(
         text,
@@ -94,8 +95,8 @@ def in_range(
     nyquist = spectrum.wavenumber[-1]
     if not 0 <= low < high <= nyquist * (1 + 1e-9):
         expected = (
-            f"0 <= low < high <= {nyquist:.0f} cm⁻¹, the Nyquist wavenumber of frames "
-            f"{spectrum.spacing:g} fs apart"
+            f"--range LOW HIGH with 0 <= LOW < HIGH <= {nyquist:.0f} cm⁻¹, the Nyquist wavenumber "
+            f"of frames {spectrum.spacing:g} fs apart"
         )
         raise InputError("spectrum", "range", f"{low:g} to {high:g} cm⁻¹", expected)
     return np.asarray((spectrum.wavenumber >= low) & (spectrum.wavenumber <= high))

@@ -51,7 +51,7 @@ class DrawnParts:
 def draw_parts_of(
     path: str | os.PathLike[str], drawn: DrawnParts, limits: tuple[float, float]
 ) -> None:
-    """Draw the groups alone above, the cross terms below, both beside the total.
+    """Draw the groups alone above, the cross terms below, both with the total.
 
     Parameters
     ----------

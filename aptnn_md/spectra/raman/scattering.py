@@ -44,7 +44,7 @@ def laser_wavenumber(text: str) -> float:
     Raises
     ------
     InputError
-        No number with one of these units, or not a positive one.
+        Not a positive number with one of these units.
     """
     match = _LASER.fullmatch(text)
     try:

@@ -13,6 +13,13 @@ from aptnn_md.stream import StreamHeader
 
 _SAME_CONSTANT, _SAME_MEAN = 1e-4, 0.05
 
+_HOW_TO_GIVE = {
+    "temperature": "one: --temperature K",
+    "volume": "one: --volume A3; of a molecule or cluster alone a large one, such as 1e8, with "
+    "--quantities molar-absorption --n-molecules 1, which in the gas does not depend on it",
+}
+"""What to do where a stream does not say a condition."""
+
 
 @dataclass(frozen=True)
 class Condition:
@@ -62,7 +69,9 @@ def check_different(paths: Sequence[Path]) -> None:
     for path in paths:
         place = path.resolve()
         if place in seen:
-            raise InputError(path, "stream", f"the same as {seen[place]}", "independent runs")
+            raise InputError(
+                path, "stream", f"the same as {seen[place]}", "independent runs, each once"
+            )
         seen[place] = path
 
 
@@ -88,12 +97,15 @@ def of_each_stream(
     values: list[float] = []
     for one in found:
         if one.value is None:
-            expected = f"one; give the {field} by hand"
+            expected = _HOW_TO_GIVE[field]
             raise InputError(one.name, field, "none in the stream", expected)
         values.append(one.value)
         tolerance = _SAME_CONSTANT if one.constant else _SAME_MEAN
         if not mix and abs(one.value - values[0]) > tolerance * abs(values[0]):
-            expected = f"{values[0]:.6g}, as in {found[0].name}, or a {field} given by hand"
+            expected = (
+                f"{values[0]:.6g}, as in {found[0].name}; --{field} gives one for all, "
+                "--mix-conditions lets each count with its own"
+            )
             raise InputError(one.name, field, f"{one.value:.6g}", expected)
     if mix:
         return tuple(values)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 import os
 from abc import ABC, abstractmethod
@@ -10,7 +11,7 @@ from typing import Generic, TypeVar
 
 import numpy as np
 
-from aptnn_md.arrays import AnyArray, FloatArray, IntArray
+from aptnn_md.arrays import AnyArray, FloatArray
 from aptnn_md.errors import InputError
 from aptnn_md.spectra.estimation.accumulate import LagAccumulator
 from aptnn_md.spectra.estimation.nyquist import stride_note
@@ -25,7 +26,8 @@ from aptnn_md.spectra.sources.conditions import (
     of_each_stream,
 )
 from aptnn_md.spectra.sources.merging import Merge, merge_groups
-from aptnn_md.stream import StreamReader
+from aptnn_md.stream import StreamHeader, StreamReader
+from aptnn_md.stream.check import check_equal_steps
 
 _PIECE_VALUES = 2**20
 _MAX_PIECE = 65536
@@ -43,6 +45,10 @@ class StreamRun:
     path : directory of the stream
     skip : time to leave out at the beginning, ps
 
+    Attributes
+    ----------
+    piece_frames : frames that are read at once
+
     Raises
     ------
     InputError
@@ -54,6 +60,8 @@ class StreamRun:
         self.name = str(path)
         self.first = math.ceil(1e3 * skip / self.reader.spacing)
         self.next = self.first
+        self.piece_frames = _piece_frames(self.reader.header)
+        self._stop = math.inf
         self._sums: dict[str, FloatArray] = {}
         self._last: tuple[int, float] | None = None
 
@@ -61,6 +69,22 @@ class StreamRun:
     def n_frames(self) -> int:
         """Number of frames that have been read."""
         return self.next - self.first
+
+    @property
+    def stop(self) -> int:
+        """Frame before which reading ends: all that were committed when the stream was looked at
+        last, or those of :meth:`use`."""
+        return int(min(self.reader.n_frames, self._stop))
+
+    def use(self, frames: range) -> None:
+        """Read these frames only, from the first one on; for a run of which nothing was read yet.
+
+        Parameters
+        ----------
+        frames : consecutive numbers of frames in the stream
+        """
+        self.first = self.next = frames.start
+        self._stop = frames.stop
 
     def pieces(self, array: str, length: float = math.inf) -> Iterator[AnyArray]:
         """The frames of an array that have not been read yet, of those committed when the stream
@@ -83,11 +107,11 @@ class StreamRun:
         self, arrays: Sequence[str], length: float = math.inf
     ) -> Iterator[tuple[AnyArray, ...]]:
         """The same frames of several arrays; see :meth:`pieces`."""
-        end = self.reader.n_frames
+        end = self.stop
         if math.isfinite(length):
             end = min(end, self.first + math.ceil(length / self.reader.spacing))
         while self.next < end:
-            stop = min(self.next + self._piece_frames(), end)
+            stop = min(self.next + self.piece_frames, end)
             self._check_times(self.next, stop)
             for name in _AVERAGED:
                 values = self.reader.read(name, self.next, stop)
@@ -133,11 +157,6 @@ class StreamRun:
         mean = self.mean("f_sum")
         return None if mean is None else float(mean.sum())
 
-    def _piece_frames(self) -> int:
-        header = self.reader.header
-        per_frame = 3 * max(len(header.groups), header.n_atoms if header.atom_numbers else 0)
-        return int(np.clip(_PIECE_VALUES // per_frame, 1, _MAX_PIECE))
-
     def _check_times(self, start: int, stop: int) -> None:
         """The time axis of the spectrum rests on time step and stride; both must be true."""
         reader, offset = self.reader, 0
@@ -147,24 +166,14 @@ class StreamRun:
             steps = np.concatenate([[self._last[0]], steps])
             times = np.concatenate([[self._last[1]], times])
             offset = 1
-        _check_equal_steps(reader, steps, times, start - offset)
+        check_equal_steps(reader.path, reader.header, steps, times, start - offset)
         self._last = int(steps[-1]), float(times[-1])
 
 
-def _check_equal_steps(
-    reader: StreamReader, steps: IntArray, times: FloatArray, first: int
-) -> None:
-    stride, spacing = reader.header.stride, reader.spacing
-    wrong_steps = np.diff(steps) != stride
-    if wrong_steps.any():
-        at = int(np.argmax(wrong_steps))
-        found = f"{steps[at + 1] - steps[at]} steps after frame {first + at}"
-        raise InputError(reader.path, "step", found, f"{stride}, the stride of the stream")
-    wrong_times = np.abs(np.diff(times) - spacing) > 1e-3 * spacing + 1e-9 * np.abs(times[1:])
-    if wrong_times.any():
-        at = int(np.argmax(wrong_times))
-        found = f"{times[at + 1] - times[at]:g} fs after frame {first + at}"
-        raise InputError(reader.path, "time", found, f"{spacing:g} fs, time step times stride")
+def _piece_frames(header: StreamHeader) -> int:
+    """Frames of a piece that is small in memory."""
+    per_frame = 3 * max(len(header.groups), header.n_atoms if header.atom_numbers else 0)
+    return int(np.clip(_PIECE_VALUES // per_frame, 1, _MAX_PIECE))
 
 
 class StreamSignal(ABC, Generic[Spectrum, Options, Key]):
@@ -188,8 +197,21 @@ class StreamSignal(ABC, Generic[Spectrum, Options, Key]):
         self.header = reader.header
         self.labels, self._merge = _groups(reader.header.groups, options)
         self.plan = plan_spectrum(options, reader.spacing)
-        self._arrays = [self._array_of(run) for run in self.runs]
-        self.accumulator = self._begin()
+        self._accumulator: LagAccumulator[Key] | None = None
+
+    @property
+    def accumulator(self) -> LagAccumulator[Key]:
+        """What the frames read so far are added up in."""
+        # made when it is asked for: a subclass may set fields after this class's __init__
+        if self._accumulator is None:
+            self._accumulator = self._new_accumulator()
+            for run in self.runs:
+                self._accumulator.add_run(run.name)
+        return self._accumulator
+
+    @functools.cached_property
+    def _arrays(self) -> list[str]:
+        return [self._array_of(run) for run in self.runs]
 
     @abstractmethod
     def _array_of(self, run: StreamRun) -> str:
@@ -284,7 +306,7 @@ class StreamSignal(ABC, Generic[Spectrum, Options, Key]):
         ):
             # frames may have been dropped, and others be in their place
             self.runs = [StreamRun(run.reader.path, self.options.skip) for run in self.runs]
-            self.accumulator = self._begin()
+            self._accumulator = None
         before = sum(run.n_frames for run in self.runs)
         for index, (run, array) in enumerate(zip(self.runs, self._arrays, strict=True)):
             for piece in run.pieces(array, length):
@@ -296,12 +318,6 @@ class StreamSignal(ABC, Generic[Spectrum, Options, Key]):
         :func:`aptnn_md.spectra.sources.conditions.of_each_stream`."""
         found = [run.condition(field) for run in self.runs]
         return of_each_stream(field, given, found, mix=self.options.mix)
-
-    def _begin(self) -> LagAccumulator[Key]:
-        accumulator = self._new_accumulator()
-        for run in self.runs:
-            accumulator.add_run(run.name)
-        return accumulator
 
 
 def opened_runs(paths: Sequence[str | os.PathLike[str]], skip: float) -> list[StreamRun]:

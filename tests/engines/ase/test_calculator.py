@@ -9,12 +9,13 @@ import ase.io
 import helpers.toy_molecules as toy
 import numpy as np
 import pytest
-from ase import Atoms
+from ase import Atoms, units
 from ase.build import bulk, molecule
 from ase.calculators.calculator import PropertyNotImplementedError
 from ase.calculators.emt import EMT
 from ase.calculators.fd import calculate_numerical_forces
 from ase.calculators.singlepoint import SinglePointCalculator
+from ase.md.nptberendsen import NPTBerendsen
 from ase.md.verlet import VelocityVerlet
 from helpers.systems import random_checkpoint, triclinic
 
@@ -314,3 +315,18 @@ def test_bad_structures(name):
     wrong = APTCalculator(lambda a: np.zeros((len(a), 9)))
     with pytest.raises(InputError, match=r"APT model: shape: found \(1, 9\), expected \(1, 3, 3\)"):
         wrong.get_property("born_effective_charges", Atoms("H"))
+
+
+class NoStress(toy.Potential):
+    implemented_properties = ["energy", "forces"]  # noqa: RUF012 as in ASE
+
+
+@pytest.mark.parametrize("options", [{"potential": NoStress()}, {"efield": FIELD}])
+def test_constant_pressure_without_a_stress_is_refused(atoms, options):
+    """ASE asks for the stress, and nothing here makes one up."""
+    atoms.calc = APTCalculator(toy.Tensors(), **{"potential": toy.Potential(), **options})
+    dynamics = NPTBerendsen(
+        atoms, 0.5 * units.fs, temperature_K=300, pressure_au=0.0, compressibility_au=1.0
+    )
+    with pytest.raises(PropertyNotImplementedError, match="stress"):
+        dynamics.run(2)

@@ -280,6 +280,72 @@ def test_a_molecule_that_explodes_ends_in_words(tmp_path, model_file, pbc):
     assert StreamReader(tmp_path / "s").n_frames > 3
 
 
+class Breaks(toy.Potential):
+    """Raises an error, or gives no number, from the tenth call on."""
+
+    def __init__(self, how):
+        super().__init__()
+        self.how = how
+
+    def calculate(self, atoms=None, properties=("energy",), system_changes=all_changes):
+        super().calculate(atoms, properties, system_changes)
+        if self.n_calls < 10:
+            return
+        if self.how == "forces":
+            self.results["forces"][4, 1] = np.nan
+        elif self.how == "energy":
+            self.results["energy"] = math.inf
+        else:
+            raise self.how
+
+
+@pytest.mark.parametrize("wrapped", [True, False])
+@pytest.mark.parametrize(
+    ("how", "message"),
+    [
+        (KeyError("no such\nelement"), r"step 9: .*KeyError: 'no such\\nelement'"),
+        (ValueError(), r"step 9: .*ValueError"),
+        (RuntimeError("CUDA error: device lost"), "step 9: .*RuntimeError: CUDA error: device"),
+        ("forces", r"step \d+: .*(forces of .* first that on atom 4 \(H\) at|found nan)"),
+        ("energy", r"step \d+: .*energy"),
+    ],
+)
+def test_a_potential_that_breaks_ends_the_run_in_words(tmp_path, how, message, wrapped):
+    atoms = start()
+    atoms.calc = APTCalculator(toy.Tensors(), Breaks(how)) if wrapped else Breaks(how)
+    model = None if wrapped else toy.Tensors()
+    options = {"checkpoint": tmp_path / "c.npz", "model": model}
+    with pytest.raises(RunError, match=message) as caught:
+        run_md(atoms, tmp_path / "s", settings(40), **options)
+    assert "\n" not in str(caught.value)
+    reader = StreamReader(tmp_path / "s")
+    assert reader.step.tolist() == [0, 3, 6] or isinstance(how, str)
+    assert np.isfinite(reader.dipole_rate()).all()
+    # what is there goes on with a potential that works
+    run_md(start(), tmp_path / "s", settings(12), restart=True, checkpoint=tmp_path / "c.npz")
+    assert StreamReader(tmp_path / "s").step.tolist() == [0, 3, 6, 9, 12]
+
+
+@pytest.mark.parametrize("what", ["raises", "nan"])
+def test_a_model_that_breaks_ends_the_run_in_words(tmp_path, what):
+    calls = []
+
+    def model(atoms):
+        calls.append(1)
+        if len(calls) < 4:
+            return np.tile(np.eye(3), (len(atoms), 1, 1))
+        if what == "raises":
+            raise IndexError("list index out of range")
+        return np.full((len(atoms), 3, 3), np.nan)
+
+    atoms = start()
+    atoms.calc = toy.Potential()
+    message = "IndexError: list index" if what == "raises" else "APTs of .* first that of atom 0"
+    with pytest.raises(RunError, match=rf"step \d+: model model.*{message}"):
+        run_md(atoms, tmp_path / "s", settings(40), model=model)
+    assert StreamReader(tmp_path / "s").step.tolist() == [0, 3, 6]
+
+
 @pytest.fixture
 def model_file(tmp_path):
     model = fresh_model("ace", "apt", (1, 8, 17), SMALL_ACE, seed=3)

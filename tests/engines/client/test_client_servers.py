@@ -10,17 +10,18 @@ import threading
 import numpy as np
 import pytest
 from ase import units
+from ase.calculators.calculator import Calculator
 from ase.calculators.socketio import SocketIOCalculator
 from ase.md.verlet import VelocityVerlet
 from helpers import toy_molecules
 from helpers.socket_server import Talk
 
 from aptnn_md.atomic_units import CODATA
-from aptnn_md.engines.client.answers import Answers
+from aptnn_md.engines.client.answers import Answers, check_finite
 from aptnn_md.engines.client.client import Address, Client
-from aptnn_md.engines.client.evaluator import Evaluator
-from aptnn_md.engines.client.increments import IncrementSettings, IncrementStream
-from aptnn_md.engines.client.settings import ClientSettings
+from aptnn_md.engines.client.evaluator import Evaluator, Results
+from aptnn_md.engines.client.increments import IncrementStream
+from aptnn_md.engines.client.settings import ClientSettings, IncrementSettings
 from aptnn_md.errors import InputError, RunError
 from aptnn_md.stream import StreamReader
 
@@ -156,7 +157,7 @@ def test_a_client_that_fails_reads_what_is_sent_and_says_why():
     talk.accept()
     assert talk.status() == "NEEDINIT"
     talk.say("INIT", struct.pack("ii", 0, 1), b" ")
-    # more than fits into the buffers of a socket comes behind it, as of i-PI
+    # more than fits into the buffers of a socket comes after it, as of i-PI
     talk.say("POSDATA", talk.positions(atoms), b"GETFORCE    ")
     thread.join(10)
     assert isinstance(thread.errors[0], InputError)
@@ -268,3 +269,115 @@ def test_bad_options():
         toy_client(Address(path="x"), server="vasp")
     with pytest.raises(InputError, match="connections: found 0"):
         toy_client(Address(path="x"), connections=0)
+
+
+class Springs(Calculator):
+    """Atoms on springs to where they began, without a stress."""
+
+    implemented_properties = ["energy", "forces"]  # noqa: RUF012
+
+    def calculate(self, atoms=None, properties=("energy",), system_changes=()):
+        super().calculate(atoms, properties, system_changes)
+        forces = 0.1 - self.atoms.positions
+        self.results = {"energy": 0.5 * float((forces**2).sum()), "forces": forces}
+
+
+def sent(potential, structures, tmp_path=None, **options):
+    """What a client says to structures that a server sends one after the other."""
+    talk, atoms = Talk(), toy_molecules.structure(2, pbc=True)
+    evaluator = Evaluator(atoms, potential, toy_molecules.Tensors(), **options)
+    stream = None
+    if tmp_path is not None:
+        stream = IncrementStream(IncrementSettings(tmp_path / "s", 0.5), atoms, evaluator)
+    client = Client(talk.address, evaluator, Answers(), stream, ClientSettings(wait=0.0))
+    thread = in_thread(client)
+    talk.accept()
+    talk.say("INIT", struct.pack("ii", 0, 1), b" ")
+    try:
+        for structure in structures:
+            talk.say("POSDATA", talk.positions(structure))
+            assert talk.status() == "HAVEDATA"
+            talk.say("GETFORCE")
+            talk.forces(6)
+        talk.say("EXIT")
+    except (AssertionError, OSError):  # the client has closed the connection
+        pass
+    finally:
+        talk.close()
+    thread.join(10)
+    assert not thread.is_alive()
+    return thread.errors
+
+
+def test_constant_pressure_without_a_stress_is_refused(caplog):
+    atoms = toy_molecules.structure(2, pbc=True)
+    larger = atoms.copy()
+    larger.set_cell(atoms.cell * 1.001, scale_atoms=True)
+    with caplog.at_level(logging.WARNING, "aptnn_md"):
+        assert not sent(Springs(), [atoms, atoms])
+    assert len(caplog.records) == 1
+    assert "no stress here, so the virial that is sent is zero" in caplog.text
+    (error,) = sent(Springs(), [atoms, larger])
+    assert isinstance(error, RunError)
+    assert "changes the cell, but the potential gives no stress" in str(error)
+    assert "--no-stress" in str(error)
+    assert not sent(Springs(), [atoms, larger], no_stress=True)
+    # with a stress it is nobody's concern, and without a potential there is no virial to miss
+    assert not sent(toy_molecules.Potential(), [atoms, larger])
+    assert not sent(None, [atoms, larger])
+
+
+class Exploding(Springs):
+    """Springs that give a number which is not finite from the fourth structure on."""
+
+    def calculate(self, *arguments, **keywords):
+        super().calculate(*arguments, **keywords)
+        self.n_calls = getattr(self, "n_calls", 0) + 1
+        if self.n_calls > 3:
+            self.results["forces"][4, 1] = self.value_then
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+def test_what_is_not_finite_is_not_sent_and_the_stream_is_whole(tmp_path, value):
+    potential = Exploding()
+    potential.value_then = value
+    atoms = toy_molecules.structure(2, pbc=True)
+    moved = [atoms.copy() for _ in range(6)]
+    for n, each in enumerate(moved):
+        each.positions += 0.01 * n
+    (error,) = sent(potential, moved, tmp_path)
+    assert isinstance(error, RunError)
+    assert "forces of H2Cl2O2: not finite, first that on atom 4 (H)" in str(error)
+    assert StreamReader(tmp_path / "s").n_frames == 2
+
+
+def test_tensors_that_are_not_finite_are_named():
+    results = Results.zeros(2, 3, {"apt": 2})
+    check_finite(results)
+    results.tensors["apt"][1, 1, 2, 0, 0] = np.inf
+    with pytest.raises(
+        RunError, match=r"model gives apt of atom 2 by member 2 = inf \(structure 2 of"
+    ):
+        check_finite(results)
+    results = Results.zeros(1, 3)
+    results.energy[0] = np.nan
+    with pytest.raises(RunError, match=r"the potential gives energy = nan, which is not finite"):
+        check_finite(results)
+
+
+def test_a_server_that_accepts_and_asks_for_nothing_is_not_waited_for_for_ever():
+    talk = Talk()
+
+    def accept_and_close():
+        try:
+            while True:
+                talk.listener.accept()[0].close()
+        except OSError:
+            pass
+
+    server = threading.Thread(target=accept_and_close, daemon=True)
+    server.start()
+    client = toy_client(talk.address, wait=1.0)
+    with pytest.raises(RunError, match="closed the connection without EXIT, and asked for nothing"):
+        client.run()
+    talk.listener.close()

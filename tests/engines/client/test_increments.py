@@ -1,5 +1,7 @@
 """Streams of increments: bookkeeping of beads and steps, restarts, and what is refused."""
 
+import shutil
+
 import numpy as np
 import pytest
 from ase import Atoms
@@ -8,7 +10,8 @@ from helpers.increment_streams import CELL, TEMPLATE, TIMESTEP, feed, feed_all, 
 from helpers.processes import killed_after
 
 from aptnn_md.engines.client.evaluator import Evaluator
-from aptnn_md.engines.client.increments import IncrementSettings, IncrementStream
+from aptnn_md.engines.client.increments import IncrementStream
+from aptnn_md.engines.client.settings import IncrementSettings
 from aptnn_md.engines.client.trail import StepGeometry, Trail
 from aptnn_md.errors import InputError, RunError
 from aptnn_md.stream import StreamReader
@@ -281,3 +284,45 @@ def test_without_a_cell(tmp_path):
         feed(stream, beads, cell=np.zeros((3, 3)))
     stream.close()
     assert StreamReader(tmp_path / "s").header.volume is None
+
+
+def test_only_a_trail_is_removed(tmp_path):
+    """A trail whose stream was deleted makes way, but none that is written, nor anything else."""
+    steps = paths()
+    first = new(tmp_path / "s")
+    for beads in steps[:5]:
+        feed(first, beads)
+    shutil.rmtree(tmp_path / "s")
+    with pytest.raises(InputError, match=r"trail: found another client at work.*--mpi"):
+        feed(new(tmp_path / "s"), steps[0])
+    with pytest.raises(RunError):  # its stream is gone
+        first.close()
+    (tmp_path / "s.trail" / "thesis.txt").write_text("years of work")
+    second = new(tmp_path / "s")
+    with pytest.raises(InputError, match=r"s\.trail: trail: found thesis\.txt, expected only"):
+        feed(second, steps[0])
+    second.close()
+    assert (tmp_path / "s.trail" / "steps").exists()
+    (tmp_path / "s.trail" / "thesis.txt").unlink()
+    third = new(tmp_path / "s")
+    for beads in steps[:3]:
+        feed(third, beads)
+    third.close()
+    assert StreamReader(tmp_path / "s").n_frames == 2
+
+
+def test_a_stream_keeps_its_run_id(tmp_path):
+    """A random one, which only its user can give to a second client of the same server."""
+    steps = paths()
+    feed_all(tmp_path / "a", steps[:10]).close()
+    run_id = StreamReader(tmp_path / "a").header.run_id
+    assert len(run_id) == 32
+    again = new(tmp_path / "a")
+    for beads in steps[9:]:
+        feed(again, beads)
+    again.close()
+    assert StreamReader(tmp_path / "a").header.run_id == run_id
+    feed_all(tmp_path / "b", steps).close()
+    assert StreamReader(tmp_path / "b").header.run_id not in ("", run_id)
+    feed_all(tmp_path / "c", steps, header={"run_id": run_id}).close()
+    assert StreamReader(tmp_path / "c").header.run_id == run_id

@@ -23,7 +23,7 @@ from helpers.socket_server import Talk
 
 from aptnn_md.bundled import bundled_path
 from aptnn_md.engines.client.extras import decode_tensor, tensor_key
-from aptnn_md.engines.client.ranks import shares
+from aptnn_md.engines.client.ranks import HINTS, LAUNCHERS, shares
 from aptnn_md.prediction.predictor import Predictor
 
 pytestmark = pytest.mark.ipi
@@ -160,3 +160,65 @@ def test_ranks_that_i_pi_owns(tmp_path):
     assert mine.step == theirs.step == 5
     assert np.abs(mine.positions - toy_molecules.structure(2, seed=3).positions).max() > 1e-3
     np.testing.assert_allclose(mine.positions, theirs.positions, rtol=0, atol=1e-7)
+
+
+NO_LAUNCHER = dict.fromkeys((*LAUNCHERS, *HINTS))
+
+
+def asked(insist="False", without=(), **variables):
+    """What a process of its own says of its world, with these variables of a launcher."""
+    environment = {name: value for name, value in os.environ.items() if name not in NO_LAUNCHER}
+    code = f"""
+import sys
+for name in {without!r}:
+    sys.modules[name] = None
+from aptnn_md.engines.client.ranks import world
+try:
+    print("world", world(insist={insist}), "mpi4py" in sys.modules)
+except RuntimeError as error:
+    print("refused:", error)
+"""
+    found = subprocess.run(
+        [sys.executable, "-c", code],
+        env=environment | variables,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    return found.stdout.strip() or found.stderr
+
+
+def test_a_process_alone_leaves_mpi_alone():
+    assert asked() == "world None False"
+    assert asked(SLURM_NTASKS="4", SLURM_PROCID="0") == "world None False"  # a script of sbatch
+    assert asked(PMI_SIZE="1", PMI_RANK="0") == "world None False"
+    # a launcher that does not say how many there are
+    assert asked(PALS_RANKID="0", without=("mpi4py",)) == "world None True"
+
+
+@pytest.mark.parametrize("name", ["PMI_SIZE", "SLURM_STEP_NUM_TASKS", "FLUX_JOB_SIZE"])
+def test_ranks_that_mpi4py_does_not_see_do_not_believe_to_be_alone(name):
+    assert "refused: 3 MPI ranks need mpi4py" in asked(without=("mpi4py",), **{name: "3"})
+    pytest.importorskip("mpi4py.MPI")
+    if name == "PMI_SIZE":
+        return  # of MPICH's own library, which would wait for its launcher
+    said = asked(**{name: "3"})
+    assert f"started 3 processes ({name}), but mpi4py finds this one only" in said
+
+
+def test_insisting_on_ranks():
+    assert "refused: --mpi needs mpi4py" in asked(insist="True", without=("mpi4py",))
+    pytest.importorskip("mpi4py.MPI")
+    said = asked(insist="True")
+    assert "refused: --mpi: there is one rank only; start the command with mpirun -n K" in said
+
+
+@needs_mpirun
+@pytest.mark.parametrize("insist", [False, True])
+def test_ranks_that_no_variable_counts_are_found(insist):
+    names = " ".join(f"-u {name}" for name in LAUNCHERS)
+    code = f"from aptnn_md.engines.client.ranks import world; print(world({insist}).Get_size())"
+    process = start_mpirun("-n", 2, "env", *names.split(), sys.executable, "-c", code)
+    output = finished(process)
+    assert output.split().count("2") == 2, output

@@ -11,7 +11,7 @@ pytest.importorskip("ipi")
 from helpers.ipi_inputs import PILE, write_input
 
 from aptnn_md.engines.ipi.runner import run_ipi
-from aptnn_md.engines.ipi.streaming import StreamSettings
+from aptnn_md.engines.ipi.settings import StreamSettings
 from aptnn_md.testing.engines import check_engine
 
 pytestmark = [pytest.mark.ipi, pytest.mark.filterwarnings("ignore::DeprecationWarning:ipi")]

@@ -35,8 +35,8 @@ from aptnn_md.engines.ipi.pes import DrivenDriver, FieldDriver, TensorDriver
 from aptnn_md.engines.ipi.plugin import StreamPlugin
 from aptnn_md.engines.ipi.polar_tensors import ModelTensors
 from aptnn_md.engines.ipi.runner import run_ipi
+from aptnn_md.engines.ipi.settings import StreamSettings
 from aptnn_md.engines.ipi.state import BeadState
-from aptnn_md.engines.ipi.streaming import StreamSettings
 from aptnn_md.errors import InputError
 from aptnn_md.prediction.loading import load_model
 from aptnn_md.prediction.model_file import write_model_file

@@ -22,8 +22,8 @@ from helpers.ipi_plugins import plugin, run_plain
 
 from aptnn_md.atoms.partition import parse_groups
 from aptnn_md.engines.ipi.runner import run_ipi
+from aptnn_md.engines.ipi.settings import StreamSettings
 from aptnn_md.engines.ipi.state import _numbers
-from aptnn_md.engines.ipi.streaming import StreamSettings
 from aptnn_md.engines.ipi.version import check_version
 from aptnn_md.errors import InputError, RunError
 from aptnn_md.spectra.convergence.monitor import Monitor
@@ -59,7 +59,7 @@ def test_plugin_and_runner_write_the_same(tmp_path, monkeypatch):
         " dipole_rate(bead=0), dipole_rate(bead=1), dipole_rate(bead=2), dipole_rate(bead=3)",
     )
     run_plain("input.xml")
-    stream = StreamReader("s.zarr")
+    stream = StreamReader(Path("s.zarr").resolve())
     for name in estimators:
         np.testing.assert_array_equal(stream.dipole_rate(name), by_runner.dipole_rate(name))
     assert stream.header.n_beads == 4

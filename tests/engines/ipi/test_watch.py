@@ -14,7 +14,7 @@ from helpers.ipi_inputs import write_input
 
 from aptnn_md.engines.client.client import Address
 from aptnn_md.engines.ipi.runner import run_ipi
-from aptnn_md.engines.ipi.streaming import StreamSettings
+from aptnn_md.engines.ipi.settings import StreamSettings
 from aptnn_md.errors import RunError
 from aptnn_md.stream import StreamReader
 

@@ -110,7 +110,8 @@ def test_report_and_table_of_a_comparison(tmp_path: Path) -> None:
     )
     assert "provenance: aptnn-md spectrum compare" in header
     assert any(line.startswith("two, with a comma: temperature: 300 K") for line in header)
-    text = "\n".join(comparison_report(spectra, WATER, differences=True))
+    named = {"two, with a comma - one": differences["two - one"]}
+    text = "\n".join(comparison_report(spectra, WATER, differences=named))
     assert "one: 16 ps, classical nuclei" in text
     assert "two, with a comma - one" in text
     assert "3392 ± 17" in text

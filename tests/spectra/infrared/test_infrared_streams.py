@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import zarr
+from helpers.version_1 import as_version_1
 from matplotlib.image import imread
 
 from aptnn_md.errors import InputError
@@ -17,6 +18,7 @@ from aptnn_md.spectra import (
     WATER,
     find_bands,
     infrared_spectrum,
+    read_table,
     report,
     spectrum_of_streams,
     write_table,
@@ -113,7 +115,10 @@ def test_estimators(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("constants", "message"),
     [
-        ({"temperature": 310.0}, "b: temperature: found 310, expected 300, as in .*a, or a temp"),
+        (
+            {"temperature": 310.0},
+            "b: temperature: found 310, expected 300, as in .*a; --temp",
+        ),
         ({"timestep": 1.0}, r"b: timestep: found 1.0, expected 0.5, as in .*a$"),
         ({"stride": 2}, "b: stride: found 2, expected 4"),
         ({"groups": ("H", "O")}, "b: groups: found"),
@@ -151,7 +156,7 @@ def test_unknown_constants(tmp_path: Path, field: str) -> None:
     path = stream(tmp_path / "a", 2500, frame, **{field: None})
     with pytest.raises(
         InputError,
-        match=f"a: {field}: found none in the stream, expected one; give the {field} by hand",
+        match=f"a: {field}: found none in the stream, expected one: --{field} ",
     ):
         spectrum_of_streams([path], 30.0)
     with pytest.raises(InputError, match=f"{field}: found -2"):
@@ -259,7 +264,7 @@ def test_frames_too_far_apart_for_hydrogen(tmp_path: Path) -> None:
 
 
 def test_no_number_in_a_stream(tmp_path: Path) -> None:
-    path = stream(tmp_path / "a")
+    path = as_version_1(stream(tmp_path / "a"))
     group = zarr.open_group(path, mode="r+")
     rates = np.asarray(group["dipole_rate/bead"][:])  # type: ignore[index]
     rates[1234, 1, 2] = np.nan
@@ -269,7 +274,7 @@ def test_no_number_in_a_stream(tmp_path: Path) -> None:
 
 
 def test_frames_out_of_order(tmp_path: Path) -> None:
-    path = stream(tmp_path / "a")
+    path = as_version_1(stream(tmp_path / "a"))
     group = zarr.open_group(path, mode="r+")
     steps = np.asarray(group["step"][:])  # type: ignore[index]
     steps[[100, 101]] = steps[[101, 100]]
@@ -295,7 +300,7 @@ def test_streams_without_enough_frames(tmp_path: Path) -> None:
 
 
 def test_times_that_do_not_fit_the_header(tmp_path: Path) -> None:
-    path = stream(tmp_path / "a")
+    path = as_version_1(stream(tmp_path / "a"))
     group = zarr.open_group(path, mode="r+")
     group["time"][700:] = np.asarray(group["time"][700:]) + 1.0  # type: ignore[index]
     with pytest.raises(InputError, match="time: found 3 fs after frame 699, expected 2 fs"):
@@ -342,6 +347,12 @@ def test_table_is_read_by_numpy_and_pandas(tmp_path: Path) -> None:
     pandas = pytest.importorskip("pandas")
     frame = pandas.read_csv(path, comment="#", header=None)
     np.testing.assert_allclose(frame.to_numpy(), numbers)
+    columns = list(read_table(path)[0])
+    # what a line of the file itself says
+    (line,) = [line for line in path.read_text().splitlines() if "pandas.read_csv(" in line]
+    named = eval(line.partition(": ")[2], {"pandas": pandas, "path": path})
+    np.testing.assert_allclose(named.to_numpy(), numbers)
+    assert [name.lstrip("# ") for name in named.columns] == columns
     write_table(path, spectrum, (100.0, 200.0))
     part = np.loadtxt(path, delimiter=",")
     assert part[0, 0] >= 100

@@ -1,0 +1,30 @@
+#!/usr/bin/env bash
+# Ions and neutral molecules in one file, from labels to a stream: see README.md.
+set -euo pipefail
+jobs=${JOBS:-1}
+frames=${FRAMES:-30}
+minutes=${MINUTES:-4}
+picoseconds=${PS:-0.5}
+export OMP_NUM_THREADS=1
+
+python frames.py frames.extxyz start.extxyz "$frames"
+# each frame says its own charge
+aptnn-md label --engine tblite --data frames.extxyz --jobs "$jobs" --out labelled.extxyz
+
+# every fifth frame is for the test
+python - <<'PYTHON'
+import ase.io
+frames = ase.io.read("labelled.extxyz", ":")
+ase.io.write("test.extxyz", frames[::5])
+ase.io.write("train.extxyz", [atoms for k, atoms in enumerate(frames) if k % 5])
+PYTHON
+aptnn-md train --data train.extxyz --valid test.extxyz --out ions.pt --epochs 8 \
+  --max-minutes "$minutes"
+aptnn-md evaluate --model ions.pt --data test.extxyz
+python sums.py ions.pt test.extxyz
+
+# the start says charge=-2, and so must the potential
+aptnn-md md start.extxyz --potential 'tblite.ase:TBLite method=GFN2-xTB charge=-2 verbosity=0' \
+  --model ions.pt --stream sulfate.zarr --equilibrate 0.1 --ps "$picoseconds" --seed 1 \
+  --groups 'sulfate=index:0-4 water=index:5-22' --velocities
+aptnn-md info sulfate.zarr
