@@ -60,7 +60,7 @@ def _ipi(directory: Path) -> int:
     from ipi.utils.softexit import softexit
 
     from aptnn_md.engines.ipi.runner import run_ipi
-    from aptnn_md.engines.ipi.streaming import StreamSettings
+    from aptnn_md.engines.ipi.settings import StreamSettings
 
     os.chdir(directory)
     # as in a new process, whatever ran in the one that was forked

@@ -9,7 +9,7 @@ from __future__ import annotations
 import csv
 import time
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -71,10 +71,11 @@ def plain(value: Any) -> Any:
 
 
 def stream_content(path: Path) -> Content:
-    """Header and all arrays of a stream."""
+    """Header and all arrays of a stream, without the name of the run."""
     reader = StreamReader(path)
     arrays = {name: reader.read(name) for name in ("step", "time", *reader.arrays)}
-    return {"header": repr(reader.header), **{name: plain(a) for name, a in arrays.items()}}
+    header = replace(reader.header, run_id="")  # which is drawn at random
+    return {"header": repr(header), **{name: plain(a) for name, a in arrays.items()}}
 
 
 # ---------------------------------------------------------------------- runs with a stream
