@@ -189,12 +189,13 @@ def training_content(directory: Path) -> Content:
 
 def prepare_spectrum(directory: Path) -> None:
     """A stream for :func:`spectrum`."""
-    md(input_of(directory), n_steps=1500)
+    if not (input_of(directory) / "stream").exists():
+        md(input_of(directory), n_steps=1500)
 
 
 def input_of(directory: Path) -> Path:
-    """Directory of what a command reads; operations in it do not count."""
-    found = directory.with_name(f"input-{directory.name}")
+    """Directory of what a command reads, the same for all; operations in it do not count."""
+    found = directory.with_name("input")
     found.mkdir(exist_ok=True)
     return found
 

@@ -86,6 +86,8 @@ class ForceWatch:
             self._hook_before(args)
         if self._done.is_set() or not _passed_through_ipi(args.exc_traceback):
             return
+        if args.exc_type is SystemExit:
+            return  # how a thread of i-PI ends in a soft exit; Python's own hook is silent, too
         thread = "a thread" if args.thread is None else f"thread {args.thread.name}"
         reason = f"{args.exc_type.__name__}: {args.exc_value}".rstrip(": ")
         self._end(f"i-PI's forces: {thread} ended by {reason}")
