@@ -6,6 +6,7 @@ the same end as a run that nobody disturbed.
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import time
 from collections.abc import Callable, Iterable
@@ -202,10 +203,10 @@ def input_of(directory: Path) -> Path:
 
 def spectrum(directory: Path) -> None:
     """``spectrum ir``: table, picture and netCDF."""
-    stream = str(input_of(directory) / "stream")
-    outputs = {"--out": "ir.csv", "--plot": "ir.png", "--netcdf": "ir.nc"}
-    words = [word for option, name in outputs.items() for word in (option, str(directory / name))]
-    command(["spectrum", "ir", stream, "--resolution", "200", "--temperature", "300", *words])
+    stream = f"../{input_of(directory).name}/stream"
+    words = ["--out", "ir.csv", "--plot", "ir.png", "--netcdf", "ir.nc"]
+    with contextlib.chdir(directory):  # the files name the command
+        command(["spectrum", "ir", stream, "--resolution", "200", "--temperature", "300", *words])
 
 
 def prepare_prediction(directory: Path) -> None:
