@@ -25,7 +25,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("source", help="file, bundled name, stream, or table of a spectrum")
     parser.add_argument("--json", action="store_true", help="print JSON")
     parser.add_argument(
-        "--check", action="store_true", help="read all of a stream, and say what was verified"
+        "--check", action="store_true", help="read all of it, and say only what was verified"
     )
 
 
@@ -64,10 +64,12 @@ def verify(source: str) -> dict[str, Any]:
     from aptnn_md.errors import InputError
     from aptnn_md.stream import check_stream
 
-    # other files are verified whenever they are read
     if Path(source).is_dir():
         return {"kind": "stream", "path": source, **check_stream(source)}
-    raise InputError(source, "--check", "no stream", "the directory of a stream")
+    facts = describe(source)  # models and potentials are verified whenever they are read
+    if "verified" not in facts:
+        raise InputError(source, "--check", facts["kind"], "a stream, a model or a potential")
+    return {name: facts[name] for name in ("kind", "file", "verified")}
 
 
 def potential_facts(source: str) -> dict[str, Any]:

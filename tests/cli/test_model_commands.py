@@ -349,3 +349,8 @@ def test_devices_that_are_not_there_are_one_line(model, frames, tmp_path, capsys
     assert "--device: tpu9: found" in error
     assert "expected a device of this machine: cpu" in error
     assert error.count("\n") == 1
+
+
+def test_info_says_what_of_a_model_was_verified(capsys):
+    assert main(["info", "--check", "water-apt"]) == 0
+    assert "CRC-32 of all members" in capsys.readouterr().out

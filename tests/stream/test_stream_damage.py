@@ -496,7 +496,9 @@ def test_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     damage(path, "dipole_rate/bead/c.1.0.0", None)
     assert main(["info", "--check", str(path)]) == 2
     assert "no chunk c.1.0.0" in capsys.readouterr().err
-    assert main(["info", "--check", "water-apt"]) == 2
+    table = tmp_path / "table.csv"
+    table.write_text("wavenumber,n_alpha\n1,2\n")
+    assert main(["info", "--check", str(table)]) == 2
 
 
 def test_check_finds_frames_that_are_not_in_sequence(tmp_path: Path) -> None:

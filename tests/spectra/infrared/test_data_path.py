@@ -86,5 +86,6 @@ def test_stream_to_printed_spectrum_in_nine_files(tmp_path: Path) -> None:
     assert lines[0].startswith("infrared spectrum: 1.2 ps")
     # the entry, too, which is handed a path
     way = {*trace.with_data, "spectra/infrared/of_streams.py"}
+    way -= {"stream/digest.py"}  # compares what was read with its checksum, and hands nothing on
     assert {"stream/reader.py", "spectra/infrared/report.py"} <= way
     assert len(way) <= AT_MOST, described(way)
