@@ -26,6 +26,9 @@ LARGEST_HEAP = 2000
 LARGEST_GRID = 5e4
 """Cells of vesin's grid; above 1e5 it makes them larger, which is slow, or divides by zero."""
 
+CELLS_OF_ANY, CELLS_PER_ATOM = 100, 8
+"""Cells of vesin's grid that are worth their time: it goes through the empty ones, too."""
+
 SMALLEST_HEIGHT = 0.2
 """Of a box, as a fraction of its vector's length, for a grid of cells."""
 
@@ -110,7 +113,7 @@ def neighbour_pairs(atoms: Atoms, cutoff: float) -> tuple[IntArray, IntArray, Fl
         return np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros((0, 3))
     box = _full_cell(atoms, cutoff)
     _check_crowding(atoms, cutoff)
-    if _is_compact(box, cutoff):
+    if _is_compact(box, cutoff, len(atoms)):
         return _pairs_by_cells(atoms, box, cutoff)
     return _pairs_by_tree(atoms, box, cutoff)
 
@@ -196,12 +199,13 @@ def _heights(box: FloatArray) -> FloatArray:
     return heights
 
 
-def _is_compact(box: FloatArray, cutoff: float) -> bool:
+def _is_compact(box: FloatArray, cutoff: float, n_atoms: int) -> bool:
     """Whether a grid of cells suits a box: not too many cells, and none very oblique."""
     heights = _heights(box)
     n_cells = float(np.prod(np.maximum(np.floor(heights / cutoff), 1.0)))
     oblique = heights < SMALLEST_HEIGHT * np.linalg.norm(box, axis=1)
-    return n_cells < LARGEST_GRID and not oblique.any()
+    largest = min(LARGEST_GRID, CELLS_OF_ANY + CELLS_PER_ATOM * n_atoms)
+    return n_cells <= largest and not oblique.any()
 
 
 def _full_cell(atoms: Atoms, cutoff: float) -> FloatArray:

@@ -266,7 +266,7 @@ class Repulsion(Calculator):
     def calculate(self, atoms=None, properties=("energy",), system_changes=all_changes):
         super().calculate(atoms, properties, system_changes)
         outward = self.atoms.positions - self.atoms.positions.mean(axis=0)
-        self.results = {"energy": 0.0, "forces": 20.0 * outward}
+        self.results = {"energy": 0.0, "forces": 150.0 * outward}
 
 
 @pytest.mark.parametrize("pbc", [False, (True, True, False)])
