@@ -129,6 +129,7 @@ class MACEPotential(Calculator):
         cls, path: str | os.PathLike[str], *, device: str = "cpu", dtype: str = "float32"
     ) -> MACEPotential:
         """Read ``NAME.json`` and the weights next to it."""
+        torch_device(device)  # one that is not there is said before the long work
         header, weights = read_potential(path)
         network = build_network(path, header["configuration"], weights)
         name = str(header.get("name", Path(path).stem))

@@ -31,9 +31,7 @@ def test_models_and_potentials_ask():
         Predictor(random_checkpoint(), device="tpu9")
 
 
-@pytest.mark.mace
 def test_potentials_ask():
-    pytest.importorskip("e3nn")
     with pytest.raises(InputError, match="--device: tpu9"):
         load_potential("water-mace", device="tpu9")
 
