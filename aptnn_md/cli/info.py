@@ -42,14 +42,14 @@ def run(arguments: argparse.Namespace) -> None:
 
 def describe(source: str) -> dict[str, Any]:
     """The facts that are known of ``source``, by name."""
-    from aptnn_md.potentials.loading import BUNDLED
-
     if Path(source).is_dir():
         return stream_facts(source)
-    if source in BUNDLED or Path(source).suffix == ".json":
-        return potential_facts(source)
     if Path(source).suffix == ".csv":
         return spectrum_facts(source)
+    from aptnn_md.potentials.loading import BUNDLED
+
+    if source in BUNDLED or Path(source).suffix == ".json":
+        return potential_facts(source)
     return model_facts(source)
 
 

@@ -9,8 +9,10 @@ import sys
 from collections.abc import Callable, Iterable
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from helpers.short_runs import ShortRun, file_bytes
+if TYPE_CHECKING:
+    from helpers.short_runs import ShortRun
 
 FORK = multiprocessing.get_context("fork")
 
@@ -63,6 +65,8 @@ def killed_at_operations(run: ShortRun, directory: Path, operations: Iterable[in
     """
     whole = _prepared(run, directory / "unbroken")
     run.work(whole)  # in this process, so that the forked ones need not import anything
+    from helpers.short_runs import file_bytes  # torch is not everywhere that kills are tested
+
     expected, complete = run.content(whole), file_bytes(whole, run.whole)
     kills = 0
     for number in operations:

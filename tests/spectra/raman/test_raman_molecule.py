@@ -224,6 +224,7 @@ def test_command_gives_infrared_and_raman(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Tensors of a labelled file and of arrays; table, JSON, broadened spectrum and picture."""
+    pytest.importorskip("torch")
     import ase.io
 
     monkeypatch.chdir(tmp_path)
