@@ -289,7 +289,9 @@ def test_cp2k_periodic_field_equals_berry_phase(tmp_path):
     assert found["pgt_acoustic_sum"] < 0.01
     assert found["asymmetry"] < 0.01
     assert not list(Path(tmp_path).glob("*.wfn"))
-    check_label_engine(load_engine(spec), atoms, atom=1, tolerances=LabelTolerances(apt=5e-3))
+    # forces feel the grid of the density, which does not move with the atoms: 0.005 eV/Å here
+    noise = LabelTolerances(force=1e-2, apt=5e-3)
+    check_label_engine(load_engine(spec), atoms, atom=1, tolerances=noise)
     template.write_text(TEMPLATE.replace("MAX_SCF 60", "MAX_SCF 3"))
     engine = load_engine(spec)
     with pytest.raises(PointFailure, match="SCF did not converge"):
