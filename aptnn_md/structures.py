@@ -19,7 +19,6 @@ import numpy as np
 from ase import Atoms
 from ase.constraints import (
     FixAtoms,
-    FixBondLengths,
     FixCartesian,
     FixCom,
     FixedLine,
@@ -261,11 +260,6 @@ def mobile(atoms: Atoms) -> np.ndarray[Any, np.dtype[np.bool_]]:
 def degrees_of_freedom(atoms: Atoms) -> float:
     """Degrees of freedom that the constraints of ``atoms`` leave."""
     return Mobility.of(atoms).degrees_of_freedom
-
-
-def bonds_held(atoms: Atoms) -> int:
-    """Number of rigid bonds."""
-    return sum(len(c.pairs) for c in atoms.constraints if isinstance(c, FixBondLengths))
 
 
 def _projector(constraint: Any, atoms: Atoms) -> FloatArray | None:
