@@ -19,6 +19,9 @@ from aptnn_md.errors import InputError
 _ISOTOPES = {2.014: 1, 3.016: 1, 13.003: 6, 15.000: 7, 17.999: 8}
 """Masses (amu) of isotopes that are simulated under their own mass -> atomic number."""
 
+_STABLE = (*range(1, 43), *range(44, 61), *range(62, 84), 90, 92)
+"""Atomic numbers of elements that have a standard mass."""
+
 _CLOSE = 0.012
 """amu, between a mass and the one that a script has for it: CH₂ as one atom is 0.02 off N."""
 
@@ -67,9 +70,13 @@ def element_of_mass(mass: float) -> int | None:
     A mass counts as that of an element within 0.012 amu, or as its rounded value (12, 35.5).
     """
     close = []
-    for number, standard in enumerate(atomic_masses_iupac2016):
-        rounded = any(abs(mass - round(standard, digits)) < 1e-6 for digits in (0, 1, 2))
-        if number and (abs(mass - standard) <= _CLOSE or (rounded and mass > 0.9)):
+    for number in _STABLE:
+        off = abs(mass - float(atomic_masses_iupac2016[number]))
+        rounded = any(
+            mass == round(mass, digits) and off <= 0.5 * 10.0**-digits + 1e-9
+            for digits in (0, 1, 2)
+        )
+        if off <= _CLOSE or rounded:
             close.append(number)
     if not close:
         close = [z for isotope, z in _ISOTOPES.items() if abs(mass - isotope) <= 0.015]

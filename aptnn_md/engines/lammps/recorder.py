@@ -20,6 +20,7 @@ from collections.abc import Callable, Iterator
 from typing import Any, Protocol
 
 from aptnn_md.engines.lammps.state import CELL_QUANTITIES, LammpsAtoms, LammpsState
+from aptnn_md.errors import RunError
 
 _STORE, _AVERAGES, _CALLBACK = "aptnn_md_store", "aptnn_md_cell", "aptnn_md_callback"
 _NEVER = 2**31 - 1
@@ -106,7 +107,11 @@ class Recorder:
         yield
         # not where LAMMPS failed: what it says then is the error to show
         self.last_step = step = int(self.atoms.lmp.extract_global("ntimestep"))
-        if not self.stopped and self._called_at is not None:
+        if self._called_at != step and not self.stopped:
+            raise RunError(
+                f"LAMMPS did {step} steps, but did not call back after {self._called_at}"
+            )
+        if not self.stopped:
             self._guarded(lambda: self._record(step + 1, after_last=True))
         if self._failure is not None:
             raise self._failure

@@ -166,6 +166,7 @@ class _Run:
         self.recorder: Recorder | None = None
         self.end: LammpsState | None = None
         self.restart_file = ""
+        self.run_style: list[str] = []
 
     def summary(self, path: Path) -> LammpsSummary:
         """What was done.
@@ -199,6 +200,8 @@ class _Run:
             self.thermostats.note(self.interpreter.expanded(line))
         elif name == "pair_coeff" and words[1:3] == ["*", "*"]:
             self.pair_coeff = self.interpreter.expanded(line)[3:]
+        elif name == "run_style":
+            self.run_style = self.interpreter.expanded(line)[1:2]
         elif name in ("write_restart", "write_data"):
             self.stream.commit()
         elif name == "clear" and self.recorder is not None:
@@ -249,6 +252,9 @@ class _Run:
     def _prepared(self, line: Line) -> Recorder:
         """The recorder of a run, once it is clear what runs."""
         lmp = self.lmp
+        if self.run_style[:1] == ["respa"] or self.run_style[:1] == ["respa/omp"]:
+            expected = "verlet: in the middle of the steps of respa LAMMPS calls nobody"
+            raise InputError(line.where, "run_style", self.run_style[0], expected)
         step = int(lmp.extract_global("ntimestep"))
         units = unit_style(str(lmp.extract_global("units")))
         atoms = LammpsAtoms(lmp, units, self.ranks)

@@ -247,8 +247,10 @@ class Interpreter:
         for number, (condition, _) in enumerate(branches):
             choice = f'"variable {_BRANCH} string {number}"'
             quote = '"""' if '"' in (condition or "") else '"'
-            head = "else" if condition is None else f"{quote}{condition}{quote} then"
-            text += f" {'elif ' if number and condition is not None else ''}{head} {choice}"
+            head = "else" if condition is None else f"{quote}{condition}{quote}"
+            if number and condition is not None:
+                head = f"elif {head}"
+            text += f" {head} {choice}" if number else f" {head} then {choice}"
         self.command(line, f"variable {_BRANCH} string none")
         self.command(line, text)
         chosen = self.lmp.extract_variable(_BRANCH)

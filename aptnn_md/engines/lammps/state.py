@@ -226,4 +226,5 @@ def _table(pointer: Any, n_rows: int, n_columns: int) -> FloatArray:
     """A copy of LAMMPS's array of vectors, which lie one after the other in memory."""
     if n_rows == 0:
         return np.zeros((0, n_columns))
-    return np.array(np.ctypeslib.as_array(pointer[0], shape=(n_rows, n_columns)))
+    table: FloatArray = np.array(np.ctypeslib.as_array(pointer[0], shape=(n_rows, n_columns)))
+    return table
