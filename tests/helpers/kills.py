@@ -19,7 +19,7 @@ from typing import Protocol
 
 import torch
 
-from helpers import short_runs
+from helpers import lammps_runs, short_runs
 from helpers.processes import FORK
 from helpers.short_runs import Content
 
@@ -243,3 +243,12 @@ KILLED_RUNS: dict[str, KilledRun] = {
         longest=0.1,
     ),
 }
+
+if not lammps_runs.why_not():
+    KILLED_RUNS["lammps"] = KilledRun(
+        lammps_runs.start_resumed,
+        lammps_runs.resumed_content,
+        newest("run.*.restart"),
+        signals=(signal.SIGKILL, signal.SIGKILL, signal.SIGTERM, signal.SIGHUP),
+        longest_start=1.5,
+    )

