@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import time
 from typing import Any
 
+from aptnn_md.engines.client.ranks import LAUNCHERS
 from aptnn_md.errors import InputError, RunError
 from aptnn_md.progress import log
 
@@ -22,13 +24,15 @@ class Ranks:
     Raises
     ------
     RunError
-        There are several, and mpi4py is missing or belongs to another MPI library.
+        There are several, and mpi4py is missing or belongs to another MPI library; or several
+        were started, and LAMMPS finds none but this one.
     """
 
     def __init__(self, n_ranks: int) -> None:
         self.n_ranks, self.rank = n_ranks, 0
         self._world: Any = None
         if n_ranks == 1:
+            _refuse_strangers()
             return
         try:
             from mpi4py import MPI
@@ -69,3 +73,14 @@ class Ranks:
             # what LAMMPS refuses it refuses on all ranks, and the first one says so
             time.sleep(_PATIENCE)
         self._world.Abort(2 if isinstance(error, InputError) else 1)
+
+
+def _refuse_strangers() -> None:
+    """Several processes that do not know each other would all write the same stream."""
+    for name, launcher in LAUNCHERS.items():
+        size = os.environ.get(name, "")
+        if size.isdecimal() and int(size) > 1:
+            raise RunError(
+                f"{launcher} started {size} processes ({name}), but LAMMPS finds this one only: it "
+                "is built for another MPI; use the mpirun of that one (wheels: pip install mpich)"
+            )

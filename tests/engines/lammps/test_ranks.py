@@ -12,6 +12,7 @@ from helpers import toy_molecules
 from helpers.lammps_runs import needs_lammps, stream_of, write_script
 from helpers.processes import mpirun_command, mpirun_environment, needs_mpirun
 
+from aptnn_md.errors import RunError
 from aptnn_md.stream import StreamReader
 
 pytestmark = [needs_lammps, needs_mpirun]
@@ -67,3 +68,12 @@ def test_an_error_ends_all_ranks(run, options, code, message, tmp_path):
     said, found = two_ranks(tmp_path, *options)
     assert found == code, said
     assert re.search(message, said), said
+
+
+def test_processes_that_do_not_know_each_other_are_refused(tmp_path, monkeypatch):
+    """As by the mpirun of another MPI: each would write the same stream."""
+    monkeypatch.setenv("OMPI_COMM_WORLD_SIZE", "3")
+    write_script(tmp_path, "run 5")
+    with pytest.raises(RunError, match="Open MPI started 3 processes"):
+        stream_of(tmp_path, toy_molecules.Tensors())
+    assert not (tmp_path / "s.zarr").exists()
