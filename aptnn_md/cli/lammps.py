@@ -19,7 +19,7 @@ EXAMPLE = """\
   aptnn-md lammps in.lmp --model water-apt --stream water.zarr --stride 4 --groups element
   mpirun -n 4 aptnn-md lammps in.lmp --model water-apt --stream water.zarr --runs last
   aptnn-md lammps in.resume --model water-apt --stream water.zarr --restart
-  aptnn-md lammps in.lmp --model water-apt --stream water.zarr -- -var T 300 -sf omp"""
+  aptnn-md lammps in.lmp --model water-apt --stream water.zarr --options -var T 300 -sf omp"""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -62,10 +62,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--device", default="cpu", help="where the model runs (%(default)s)")
     add("--restart", action="store_true", help="continue an existing stream, or begin a new one")
     add(
-        "options",
-        nargs="*",
-        metavar="-- OPTION",
-        help="options of LAMMPS's own command line, after two dashes",
+        "--options",
+        nargs=argparse.REMAINDER,
+        default=(),
+        metavar="...",
+        help="of LAMMPS's own command line: everything that follows",
     )
 
 

@@ -167,6 +167,7 @@ class _Run:
         self.end: LammpsState | None = None
         self.restart_file = ""
         self.run_style: list[str] = []
+        self.is_over = False
 
     def summary(self, path: Path) -> LammpsSummary:
         """What was done.
@@ -178,6 +179,10 @@ class _Run:
         """
         stream, recorder = self.stream, self.recorder
         if recorder is None or recorder.last_step is None:
+            if self.is_over and stream.continues:
+                step = int(self.lmp.extract_global("ntimestep"))
+                log.info("the run is already at step %d", step)
+                return LammpsSummary(step, step, math.nan, True, "", self.ranks.is_first)
             raise InputError(path, "run", "no run of more than 0 steps", "molecular dynamics")
         temperatures = stream.temperatures
         return LammpsSummary(
@@ -210,6 +215,7 @@ class _Run:
     def _run(self, line: Line, words: list[str]) -> None:
         n_steps = self._n_steps(self.interpreter.expanded(line))
         is_chosen = self.streamed is None or (line.path, line.number) in self.streamed
+        self.is_over |= n_steps == 0 and is_chosen and "upto" in words
         if n_steps == 0 or not is_chosen:
             if n_steps:
                 log.info("%s: %d steps that are not streamed", line.where, n_steps)

@@ -83,6 +83,11 @@ class LammpsStream:
 
     # ------------------------------------------------------------------ the runner's side
 
+    @property
+    def continues(self) -> bool:
+        """Whether there was a stream to continue."""
+        return self._first_header is not None
+
     def prepare(self, source: LammpsAtoms, system: System, step: int) -> None:
         """Before a run: what LAMMPS says of the system, and the step it is at.
 

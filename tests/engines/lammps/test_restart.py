@@ -78,6 +78,16 @@ def test_frames_of_a_whole_run_do_not_change_when_it_is_continued(tmp_path):
 
 
 @needs_lammps
+def test_a_run_that_is_over_does_nothing(tmp_path):
+    write_script(tmp_path, "run 20 upto", before="restart 10 a.*")
+    stream_of(tmp_path, LinearDipole())
+    write_script(tmp_path, "run 20 upto", start="read_restart a.20", name="in.again")
+    summary = stream_of(tmp_path, LinearDipole(), restart=True, script="in.again")
+    assert (summary.first_step, summary.last_step, summary.finished) == (20, 20, True)
+    assert StreamReader(tmp_path / "s.zarr").step.tolist() == list(range(21))
+
+
+@needs_lammps
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT])
 def test_a_signal_ends_the_run_after_a_whole_step(number, tmp_path):
     write_script(tmp_path, "run 100000000\nprint 'not reached'", before="restart 50000000 a.*")
