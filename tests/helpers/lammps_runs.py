@@ -76,7 +76,6 @@ def stream_of(
         return run_lammps(directory / script, made, model, restart=restart, options=log)
 
 
-
 # ---------------------------------------------------------------------- a run that is killed
 
 

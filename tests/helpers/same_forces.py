@@ -42,11 +42,12 @@ class Potential(Calculator):
 
     def calculate(self, atoms=None, properties=("energy",), system_changes=all_changes):
         super().calculate(atoms, properties, system_changes)
+        assert self.atoms is not None
         x, n = self.atoms.positions, len(self.atoms)
         forces, energy = np.zeros((n, 3)), 0.0
         for i, j, stiffness, length in bonds(n):
             bond = x[j] - x[i]
-            r = np.linalg.norm(bond)
+            r = float(np.linalg.norm(bond))
             energy += 0.5 * stiffness * (r - length) ** 2
             forces[i] += stiffness * (r - length) * bond / r
             forces[j] -= stiffness * (r - length) * bond / r

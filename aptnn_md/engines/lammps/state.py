@@ -199,7 +199,8 @@ class LammpsAtoms:
         flags = self._local("image", n)
         bits, mask, most = setting("IMGBITS"), setting("IMGMASK"), setting("IMGMAX")
         shifts = np.array([0, bits, 2 * bits])
-        return ((flags[:, None] >> shifts) & mask).astype(np.float64) - most
+        images: FloatArray = ((flags[:, None] >> shifts) & mask).astype(np.float64) - most
+        return images
 
     def _gathered(self, rows: FloatArray) -> FloatArray | None:
         """Rows of all atoms in the order of their ids, on rank 0."""

@@ -52,7 +52,7 @@ class LammpsStream:
     Parameters
     ----------
     settings : what to write
-    model : that gives the tensors
+    model : that gives the tensors; None on ranks that write nothing
     restart : continue an existing stream
     stop : event by which a signal asks for the end
     """
@@ -60,7 +60,7 @@ class LammpsStream:
     def __init__(
         self,
         settings: LammpsSettings,
-        model: TensorModel,
+        model: TensorModel | None,
         restart: bool,
         stop: threading.Event,
     ) -> None:
@@ -140,6 +140,7 @@ class LammpsStream:
         """
         system, rates = self._system, self._rates
         assert self.writer is not None
+        assert self.model is not None
         if len(state.positions) != len(system.atoms):
             raise RunError(
                 f"step {state.step}: {len(state.positions)} atoms, {len(system.atoms)} at the "
@@ -192,6 +193,7 @@ class LammpsStream:
 
     def _header(self) -> StreamHeader:
         system, rates = self._system, self._rates
+        assert self.model is not None
         fields: dict[str, Any] = {}
         if self.settings.groups not in ("all", "element"):
             start = self._start(system.atoms)
