@@ -140,9 +140,8 @@ class Recorder:
         state = None
         if is_due:
             self._last_frame = frame
-            temperature = self.atoms.averages(_AVERAGES)[-1]
             state = (
-                self.atoms.present(frame, temperature)
+                self.atoms.present(frame, self.atoms.averages(_AVERAGES)[-1])
                 if is_set_up
                 else self.atoms.stored(frame, _STORE, _AVERAGES)
             )

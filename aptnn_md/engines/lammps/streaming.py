@@ -147,8 +147,8 @@ class LammpsStream:
                 "start; a stream is of the same atoms throughout"
             )
         atoms = Atoms(
-            system.atoms.numbers,
-            state.positions,
+            numbers=system.atoms.numbers,
+            positions=state.positions,
             cell=state.cell,
             pbc=system.atoms.pbc,
             masses=system.atoms.get_masses(),

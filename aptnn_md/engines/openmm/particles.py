@@ -81,7 +81,13 @@ class Particles:
         positions : (n_atoms, 3), Å
         cell : (3, 3), Å, or None
         """
-        return Atoms(self.numbers, positions, cell=cell, pbc=cell is not None, masses=self.masses)
+        return Atoms(
+            numbers=self.numbers,
+            positions=positions,
+            cell=cell,
+            pbc=cell is not None,
+            masses=self.masses,
+        )
 
     def temperature(self, velocities: FloatArray) -> float:
         """Kinetic temperature, K, of what can move, relative to the centre of mass where all can.
