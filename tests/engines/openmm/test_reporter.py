@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from ase import units
 from helpers import same_forces, toy_molecules
 from helpers.processes import killed_after
 
@@ -217,6 +218,38 @@ def test_a_barostat_streams_volumes(tmp_path):
     reader = StreamReader(tmp_path / "s")
     assert reader.header.volume is None
     assert np.ptp(reader.read("volume")) > 1e-3
+
+
+@pytest.mark.skipif(not hasattr(openmm, "PythonForce"), reason="needs OpenMM 8.5")
+@pytest.mark.parametrize("integrator", [openmm.VerletIntegrator, velocity_verlet])
+def test_forces_of_python_code(integrator, tmp_path):
+    """As openmm-ml's potentials are; the same stream as with OpenMM's own forces."""
+    atoms = same_forces.structure()
+    calculator = same_forces.Potential()
+
+    def compute(state):
+        moved = atoms.copy()
+        moved.positions = state.getPositions(asNumpy=True)._value * 10.0
+        calculator.calculate(moved)
+        forces = calculator.results["forces"] * units.mol / units.kJ * 10.0
+        return calculator.results["energy"] * units.mol / units.kJ, forces
+
+    system = openmm.System()
+    system.setDefaultPeriodicBoxVectors(*(atoms.cell.array / 10.0))
+    for mass in atoms.get_masses():
+        system.addParticle(float(mass))
+    force = openmm.PythonForce(compute)
+    force.setUsesPeriodicBoundaryConditions(True)
+    system.addForce(force)
+    simulation = simulation_of(integrator(0.5 * FS), atoms, system)
+    with StreamReporter(toy_molecules.Tensors(), tmp_path / "s", 2) as reporter:
+        simulation.reporters.append(reporter)
+        simulation.step(21)
+    run(toy_molecules.Tensors(), tmp_path / "t", integrator(0.5 * FS), 21, 2)
+    found, expected = StreamReader(tmp_path / "s"), StreamReader(tmp_path / "t")
+    assert found.header.volume == expected.header.volume
+    rates = expected.dipole_rate()
+    np.testing.assert_allclose(found.dipole_rate(), rates, atol=1e-7 * np.abs(rates).max())
 
 
 def test_virtual_sites_are_no_atoms(tmp_path):
