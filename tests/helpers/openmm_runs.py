@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import time
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from ase import Atoms, units
 from ase.units import kJ, mol
 
-from helpers import same_forces
+from aptnn_md import StreamReporter
+from helpers import same_forces, toy_molecules
 
 try:
     import openmm
@@ -73,3 +76,31 @@ def simulation_of(
     simulation.context.setPositions(np.vstack([atoms.positions / 10.0, *extra]))
     simulation.context.setVelocities(np.vstack([velocities, rest]))
     return simulation
+
+
+# ---------------------------------------------------------------------- a run that is killed
+
+
+class SlowTensors(toy_molecules.Tensors):
+    """Polar tensors that take a millisecond."""
+
+    def __call__(self, atoms):
+        """Wait, then evaluate."""
+        time.sleep(1e-3)
+        return super().__call__(atoms)
+
+
+def resumed(directory: Path, n_steps: int = 900) -> None:
+    """Begin a run with a checkpoint every 20 steps, or resume it."""
+    checkpoint = directory / "run.chk"
+    integrator = openmm.LangevinMiddleIntegrator(300, 1.0, 5e-4)
+    integrator.setRandomNumberSeed(7)
+    simulation = simulation_of(integrator)
+    if checkpoint.exists():
+        simulation.loadCheckpoint(str(checkpoint))
+    with StreamReporter(
+        SlowTensors(), directory / "stream", 3, groups="element", restart=True
+    ) as reporter:
+        simulation.reporters += [reporter, app.CheckpointReporter(str(checkpoint), 20)]
+        # the frame of the last step is complete one step later
+        simulation.step(n_steps + 1 - simulation.currentStep)

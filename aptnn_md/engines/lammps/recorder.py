@@ -19,6 +19,7 @@ import contextlib
 from collections.abc import Callable, Iterator
 from typing import Any, Protocol
 
+from aptnn_md.engines.lammps.ranks import Ranks
 from aptnn_md.engines.lammps.state import CELL_QUANTITIES, LammpsAtoms, LammpsState
 from aptnn_md.errors import RunError
 
@@ -165,3 +166,23 @@ class Recorder:
                 self.sink.commit()
         except BaseException as error:
             self._failure = error
+
+
+@contextlib.contextmanager
+def stoppable(lmp: Any, ranks: Ranks, wanted: Callable[[], bool]) -> Iterator[Callable[[], bool]]:
+    """A run of LAMMPS inside ends early, after a whole step, where ``wanted()`` says so.
+
+    It is asked every hundred steps. Gives a function that says whether the run was ended.
+    """
+    stopped = False
+
+    def called(*_: Any) -> None:
+        nonlocal stopped
+        stopped = stopped or ranks.agreed(wanted())
+        if stopped:
+            lmp.force_timeout()
+
+    lmp.command(f"fix {_CALLBACK} all external pf/callback 100 {_NEVER}")
+    lmp.set_fix_external_callback(_CALLBACK, called)
+    yield lambda: stopped
+    lmp.command(f"unfix {_CALLBACK}")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import math
 import os
-import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,8 +18,9 @@ from aptnn_md.engines.lammps.library import open_lammps
 from aptnn_md.engines.lammps.mobility import description_of, mobility_of
 from aptnn_md.engines.lammps.notes import RestartTimes, Thermostats
 from aptnn_md.engines.lammps.ranks import Ranks
-from aptnn_md.engines.lammps.recorder import Recorder
-from aptnn_md.engines.lammps.script import Interpreter, Line, run_lines
+from aptnn_md.engines.lammps.recorder import Recorder, stoppable
+from aptnn_md.engines.lammps.runs import chosen_runs, has_pre_no, without_pre_no
+from aptnn_md.engines.lammps.script import Interpreter, Line
 from aptnn_md.engines.lammps.settings import LammpsSettings
 from aptnn_md.engines.lammps.state import LammpsAtoms, LammpsState
 from aptnn_md.engines.lammps.streaming import LammpsStream, System
@@ -109,38 +109,6 @@ def run_lammps(
             lmp.close()
 
 
-def chosen_runs(path: Path, runs: str) -> set[tuple[Path, int]] | None:
-    """Where the ``run`` commands are that are streamed; None: all.
-
-    Raises
-    ------
-    InputError
-        A choice that is none, or none where there are several commands.
-    """
-    lines = run_lines(path)
-    places = [number for _, number in lines]
-    if not runs:
-        if len(lines) > 1:
-            found = f"{len(lines)} run commands in lines {', '.join(map(str, places))}"
-            expected = "--runs last, all, or numbers such as 2 or 2-: what is not equilibration"
-            raise InputError(path, "run", found, expected)
-        return None
-    if runs == "all":
-        return None
-    if runs == "last":
-        return set(lines[-1:])
-    chosen: set[tuple[Path, int]] = set()
-    for part in runs.split(","):
-        first, dash, last = part.strip().partition("-")
-        end = last if last or dash else first
-        numbers = [int(n) for n in (first, end or str(len(lines))) if n.isdecimal()]
-        if len(numbers) < 2 or not 1 <= numbers[0] <= numbers[1] <= len(lines):
-            expected = f"all, last, or numbers from 1 to {len(lines)} such as 2, 2-3 or 2-"
-            raise InputError(path, "--runs", repr(runs), expected)
-        chosen |= set(lines[numbers[0] - 1 : numbers[1]])
-    return chosen
-
-
 @contextlib.contextmanager
 def _together(ranks: Ranks) -> Iterator[None]:
     """A rank that fails ends the others, which would wait for it for ever."""
@@ -169,6 +137,7 @@ class _Run:
         self.end: LammpsState | None = None
         self.restart_file = ""
         self.run_style: list[str] = []
+        self.ended_early = False
 
     def summary(self, path: Path) -> LammpsSummary:
         """What was done.
@@ -180,13 +149,16 @@ class _Run:
         """
         stream, recorder = self.stream, self.recorder
         if recorder is None or recorder.last_step is None:
+            if self.ended_early:
+                step = int(self.lmp.extract_global("ntimestep"))
+                return LammpsSummary(step, step, math.nan, False, "", self.ranks.is_first)
             raise InputError(path, "run", "no run of more than 0 steps", "molecular dynamics")
         temperatures = stream.temperatures
         return LammpsSummary(
             recorder.last_step if stream.first_step is None else stream.first_step,
             recorder.last_step,
             float(np.mean(temperatures)) if temperatures else math.nan,
-            not recorder.stopped,
+            not self.ended_early,
             self.restart_file,
             self.ranks.is_first,
         )
@@ -217,18 +189,16 @@ class _Run:
         if (n_steps == 0 and not is_over) or not is_chosen:
             if n_steps:
                 log.info("%s: %d steps that are not streamed", line.where, n_steps)
-            if self.recorder is not None:
-                self.recorder.unwatch()
-            self.interpreter.command(line)
+            self._run_unstreamed(line, words)
             return
         recorder = self._prepared(line)
         if "every" in words:
             # commands in the middle of the run may write restart files
             recorder.commits_at = lambda step: True
         text = line.text
-        if not (recorder.watches and _has_pre_no(words)):
+        if not (recorder.watches and has_pre_no(words)):
             recorder.watch()
-            text = _without_pre_no(text)
+            text = without_pre_no(text)
         with contextlib.ExitStack() as stack:
             if self.ranks.is_first:
                 title = f"LAMMPS, {line.where}"
@@ -241,8 +211,20 @@ class _Run:
         self.end = recorder.atoms.present(recorder.last_step)
         self.stream.commit()
         if recorder.stopped:
-            self.interpreter.stopped = True
+            self.interpreter.stopped = self.ended_early = True
             self.restart_file = self.restarts.write_now(recorder.last_step)
+
+    def _run_unstreamed(self, line: Line, words: list[str]) -> None:
+        """A run of which nothing is kept; a signal ends it, too."""
+        if self.recorder is not None:
+            self.recorder.unwatch()
+        if "pre" in words or "every" in words:
+            self.interpreter.command(line)
+            return
+        with stoppable(self.lmp, self.ranks, self.stream.wants_to_stop) as has_stopped:
+            self.interpreter.command(line)
+        if has_stopped():
+            self.interpreter.stopped = self.ended_early = True
 
     def _n_steps(self, words: list[str]) -> int:
         try:
@@ -307,12 +289,3 @@ class _Run:
             found += "reset_timestep, a run that is not streamed, ...)"
             expected = "one trajectory: --runs with the number of the run, or 'last'"
             raise InputError(line.where, "run", found, expected)
-
-
-def _has_pre_no(words: Sequence[str]) -> bool:
-    return any(list(words[n : n + 2]) == ["pre", "no"] for n in range(len(words)))
-
-
-def _without_pre_no(text: str) -> str:
-    """A ``run`` command that sets everything up, as new fixes ask for."""
-    return re.sub(r"\s+pre\s+no(?=\s|$)", "", text)

@@ -91,29 +91,7 @@ def read_lines(path: Path) -> list[Line]:
     return lines
 
 
-def run_lines(path: Path) -> list[tuple[Path, int]]:
-    """Where the ``run`` commands of a script are, those of files that it includes by their plain
-    name too; ``run 0`` is not among them, as no time passes.
-    """
-    found = []
-    for line in read_lines(path):
-        words = words_of(line.text)
-        if words[:1] == ["include"] and len(words) > 1 and Path(words[1]).is_file():
-            found += run_lines(Path(words[1]))
-        for command in _plain_commands(words):
-            if command[:1] == ["run"] and command[1:2] != ["0"]:
-                found.append((path, line.number))
-    return list(dict.fromkeys(found))
-
-
-def _plain_commands(words: list[str]) -> list[list[str]]:
-    """The command itself, or those of the branches of an ``if``."""
-    if words[:1] != ["if"]:
-        return [words]
-    return [words_of(text) for _, commands in _branches(words) for text in commands]
-
-
-def _branches(words: list[str]) -> list[tuple[str | None, list[str]]]:
+def branches_of(words: list[str]) -> list[tuple[str | None, list[str]]]:
     """Conditions of an ``if`` command, None for ``else``, and the commands of each."""
     branches: list[tuple[str | None, list[str]]] = []
     rest = words[1:]
@@ -242,7 +220,7 @@ class Interpreter:
         self._skip_jump = not self.lmp.has_id("variable", _argument(line, names, 1))
 
     def _if(self, line: Line, words: list[str]) -> None:
-        branches = _branches(words)
+        branches = branches_of(words)
         text = "if"
         for number, (condition, _) in enumerate(branches):
             choice = f'"variable {_BRANCH} string {number}"'

@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 
 import numpy as np
 import pytest
@@ -119,6 +120,18 @@ def test_a_signal_ends_the_run_after_a_whole_step(number, tmp_path):
     write_script(tmp_path, "run 20", start=f"read_restart {restart.name}", name="in.again")
     stream_of(tmp_path, toy_molecules.Tensors(), restart=True, script="in.again", stride=4)
     assert StreamReader(tmp_path / "s.zarr").step[-1] == (step + 20) // 4 * 4
+
+
+@needs_lammps
+def test_a_signal_ends_a_run_that_is_not_streamed(tmp_path):
+    """As an equilibration that takes hours."""
+    write_script(tmp_path, "run 100000000\nrun 10")
+    timer = threading.Timer(1.0, os.kill, (os.getpid(), signal.SIGTERM))
+    timer.start()
+    summary = stream_of(tmp_path, LinearDipole(), runs="last")
+    timer.join()
+    assert not summary.finished
+    assert not (tmp_path / "s.zarr").exists()
 
 
 def test_when_restart_files_are_written():

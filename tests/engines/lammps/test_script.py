@@ -6,8 +6,8 @@ import pytest
 from helpers.lammps_runs import needs_lammps, stream_of, why_not, write_script
 
 from aptnn_md.engines.lammps.library import open_lammps
-from aptnn_md.engines.lammps.runner import chosen_runs
-from aptnn_md.engines.lammps.script import read_lines, run_lines, words_of
+from aptnn_md.engines.lammps.runs import chosen_runs, run_lines
+from aptnn_md.engines.lammps.script import read_lines, words_of
 from aptnn_md.errors import InputError, RunError
 from aptnn_md.stream import StreamReader
 from aptnn_md.testing.engines import LinearDipole
