@@ -141,13 +141,16 @@ def stream_facts(source: str) -> dict[str, Any]:
     from dataclasses import asdict
 
     from aptnn_md.stream import StreamReader
+    from aptnn_md.stream.ring_polymers import ring_polymer_notes
 
     stream = StreamReader(source)
     facts: dict[str, Any] = {"kind": "stream", "path": source, "frames": stream.n_frames}
     if stream.n_frames:
         facts["steps"] = f"{int(stream.step[0])} to {int(stream.step[-1])}"
         facts["picoseconds"] = float(stream.time[-1] - stream.time[0]) / 1000.0
-    return {**facts, "arrays": ", ".join(stream.arrays), **_header_facts(asdict(stream.header))}
+    notes = {f"note {n}": text for n, text in enumerate(ring_polymer_notes(stream.header), start=1)}
+    header = _header_facts(asdict(stream.header))
+    return {**facts, "arrays": ", ".join(stream.arrays), **header, **notes}
 
 
 def ensemble_facts(source: str) -> dict[str, Any]:
