@@ -128,14 +128,23 @@ def _tell(given: MDSettings, found: MDSettings, atoms: Atoms) -> None:
             # of a mode, each run has one energy of an exponential distribution
             100.0 / math.sqrt(found.n_runs),
         )
+        length, needed = 1e-3 * found.n_steps * found.timestep, shortest_run(found)
         if found.n_runs < LEAST_RUNS:
             log.warning(
-                "only %d runs: standard errors need %d or more, of at least %.3g ps each for the "
-                "default resolution: --ps %.3g",
+                "an ensemble of only %d: standard errors need %d runs or more, of at least %.3g ps "
+                "each for the default resolution: --ps %.3g",
                 found.n_runs,
                 LEAST_RUNS,
-                shortest_run(found),
-                LEAST_RUNS * shortest_run(found),
+                needed,
+                LEAST_RUNS * needed,
+            )
+        if length < (1.0 - 1e-9) * needed:
+            log.warning(
+                "runs of %.3g ps are too short for spectra of the default resolution, which need "
+                "%.3g ps: --resolution %.3g, or a longer --ps",
+                length,
+                needed,
+                1.01 * InfraredOptions().resolution * needed / length,
             )
     elif has_few_atoms(atoms) and found.thermostat == "bussi":
         log.warning(

@@ -13,6 +13,7 @@ from ase.md.md import MolecularDynamics
 from ase.md.verlet import VelocityVerlet
 
 from aptnn_md.arrays import FloatArray
+from aptnn_md.atoms.rotation import WholeRotation
 from aptnn_md.engines.ase.equilibration import langevin
 from aptnn_md.engines.ase.observer import temperature
 from aptnn_md.engines.ase.settings import MDSettings
@@ -68,3 +69,10 @@ def thermal_momenta(atoms: Atoms, temperature: float, rng: np.random.Generator) 
     width = np.sqrt(units.kB * temperature * atoms.get_masses())
     momenta: FloatArray = rng.normal(size=(len(atoms), 3)) * width[:, None]
     return momenta
+
+
+def stop_rotation(atoms: Atoms, no_rotation: WholeRotation | None) -> None:
+    """Take the rotation of the whole out of the momenta; None: it is kept."""
+    if no_rotation is not None:
+        still = no_rotation.removed_from(atoms.positions, atoms.get_velocities())
+        atoms.set_momenta(still * atoms.get_masses()[:, None], apply_constraint=False)

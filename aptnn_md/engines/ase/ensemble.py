@@ -26,7 +26,7 @@ from ase.md.md import MolecularDynamics
 
 from aptnn_md.atoms.partition import Partition
 from aptnn_md.atoms.rotation import WholeRotation
-from aptnn_md.engines.ase.dynamics import make_dynamics, seeded, thermal_momenta
+from aptnn_md.engines.ase.dynamics import make_dynamics, seeded, stop_rotation, thermal_momenta
 from aptnn_md.engines.ase.energy_monitor import EnergyMonitor
 from aptnn_md.engines.ase.ensemble_state import EnsembleCheckpoint, EnsembleState
 from aptnn_md.engines.ase.observer import StreamObserver, source_of_tensors
@@ -85,6 +85,7 @@ def run_ensemble(job: EnsembleJob, restart: bool = False) -> MDSummary:
     )
     chain = make_dynamics(job.atoms, of_chain, rng, begin=state is None)
     if state is None:
+        stop_rotation(job.atoms, no_rotation)
         state = EnsembleState(0, DynamicsState.of(chain))
     else:
         state.chain.restore(chain, job.checkpoint or "checkpoint")
@@ -234,8 +235,7 @@ class _Work:
         state.chain.restore(chain)
         goal = self.settings.equilibration_steps + state.n_done * self.settings.sampling_steps
         chain.observers.clear()
-        if self.no_rotation is not None:
-            chain.attach(self._stop_rotation, interval=1)
+        chain.attach(self._stop_rotation_of_chain, interval=1)
         chain.attach(lambda: self.checkpoint.keep_chain(chain), interval=self.settings.stride)
         if chain.nsteps < goal:
             title = f"sampling of start {state.n_done + 1} of {self.n_runs}"
@@ -247,18 +247,15 @@ class _Work:
         momenta = thermal_momenta(atoms, self.settings.temperature, self.rng)
         of_chain = DynamicsState.of(chain)  # with the random numbers used up, and its own momenta
         atoms.set_momenta(momenta)  # through the constraints
-        self._stop_rotation()
+        stop_rotation(atoms, self.no_rotation)
         dynamics = make_dynamics(atoms, replace(self.settings, n_runs=0), self.rng, begin=False)
         self.checkpoint.update(chain=of_chain, run=DynamicsState.of(dynamics))
         return True
 
-    def _stop_rotation(self) -> None:
-        """Take the rotation out of the momenta, if it is to be removed."""
-        if self.no_rotation is not None:
-            atoms = self.job.atoms
-            velocities = atoms.get_velocities()
-            still = self.no_rotation.removed_from(atoms.positions, velocities)
-            atoms.set_momenta(still * atoms.get_masses()[:, None], apply_constraint=False)
+    def _stop_rotation_of_chain(self) -> None:
+        """After each step; before the first one it was done, and once more would change bits."""
+        if self.chain.nsteps > 0:
+            stop_rotation(self.job.atoms, self.no_rotation)
 
     def _move(self) -> bool:
         """The present run, to its end; False after a signal."""

@@ -13,7 +13,7 @@ from ase.md.md import MolecularDynamics
 from aptnn_md.atoms.partition import Partition, parse_groups
 from aptnn_md.atoms.rotation import WholeRotation
 from aptnn_md.engines.ase.choice import chosen, is_open
-from aptnn_md.engines.ase.dynamics import make_dynamics, seeded
+from aptnn_md.engines.ase.dynamics import make_dynamics, seeded, stop_rotation
 from aptnn_md.engines.ase.energy_monitor import EnergyMonitor
 from aptnn_md.engines.ase.ensemble import EnsembleJob, run_ensemble
 from aptnn_md.engines.ase.equilibration import equilibrate
@@ -108,9 +108,8 @@ def run_md(
     ) as observer:
         if not (equilibrated or equilibrate(atoms, settings, rng, checkpoint, state)):
             return MDSummary(0, 0, finished=False)
-        if no_rotation is not None and dynamics.nsteps == 0:
-            still = no_rotation.removed_from(atoms.positions, atoms.get_velocities())
-            atoms.set_momenta(still * atoms.get_masses()[:, None], apply_constraint=False)
+        if dynamics.nsteps == 0 and (state is None or state.equilibration):
+            stop_rotation(atoms, no_rotation)
         stop = None if until is None else ConvergenceStop(until, observer)
         summary = _run(dynamics, observer, settings, checkpoint, stop)
     return judged(stream, settings, summary)

@@ -36,6 +36,12 @@ FORMAT = "aptnn_md.dynamics"
 VERSION = 1
 
 _EXPECTED = "a checkpoint of aptnn-md"
+_WAYS_OUT = {
+    FORMAT: ", as this run is an ensemble; a single run resumes with its --thermostat",
+    f"{FORMAT}.ensemble": ", as this is a single run; an ensemble resumes with --ensemble N",
+}
+"""Format that was found in place of the other one -> what to do."""
+
 _DAMAGE = (
     *(OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error, struct.error),
     # an entry that says it is encrypted, or compressed by unknown means
@@ -278,8 +284,9 @@ def read_checkpoint(
     except OSError as error:
         raise InputError(path, "checkpoint", error.strerror or error, _EXPECTED) from error
     header, values = _unpacked(path, content)
-    if header.get("format") != expected_format:
-        raise InputError(path, "format", header.get("format"), expected_format)
+    if (found := header.get("format")) != expected_format:
+        way_out = _WAYS_OUT.get(found, "") if isinstance(found, str) else ""
+        raise InputError(path, "format", found, expected_format + way_out)
     if header.get("version") != version:
         raise InputError(path, "version", header.get("version"), version)
     return header, values

@@ -10,6 +10,7 @@ import helpers.toy_molecules as toy
 import numpy as np
 import pytest
 from ase import Atoms, units
+from ase.constraints import FixAtoms
 from scipy.stats import chi2, kstest
 
 from aptnn_md.atoms.groups import Groups
@@ -233,6 +234,36 @@ def test_runs_conserve_and_fulfil_the_f_sum_rule(tmp_path, rotation):
     assert abs(freedom.found - freedom.expected) < 4.0 * freedom.standard_error
 
 
+def test_a_molecule_without_rotation_has_no_libration(tmp_path):
+    """Neither in its rate nor in its f-sum; the parts add up to what is without groups."""
+    for groups in ("all", "motion"):
+        run_md(at_the_minimum(), tmp_path / groups, short(1, 16, rotation="remove"), groups=groups)
+    total, parts = (StreamReader(run_path(tmp_path / name, 1)) for name in ("all", "motion"))
+    rates, f_sums = parts.dipole_rate(), parts.read("f_sum")
+    still = [parts.header.groups.index(name) for name in ("translation", "libration")]
+    size = np.abs(rates).max()
+    np.testing.assert_allclose(rates[:, still], 0.0, atol=1e-10 * size)
+    np.testing.assert_allclose(f_sums[:, still], 0.0, atol=1e-10)
+    np.testing.assert_allclose(f_sums.sum(axis=1), total.read("f_sum")[:, 0], rtol=1e-10)
+    np.testing.assert_allclose(
+        rates.sum(axis=1), total.dipole_rate()[:, 0], rtol=0, atol=1e-10 * size
+    )
+
+
+def test_a_cluster_with_fixed_atoms(tmp_path):
+    """What is fixed stays, and the temperature is that of the others."""
+    recorder = Recorder()
+    atoms = at_the_minimum(20, recorder)
+    atoms.set_constraint(FixAtoms(range(30)))
+    fixed = atoms.positions[:30].copy()
+    summary = run_md(atoms, tmp_path / "runs", short(10, 8))
+    assert all((where[:30] == fixed).all() for where in recorder.positions)
+    assert abs(summary.mean_temperature - KELVIN) < 4.0 * summary.temperature_error < 80.0
+    assert StreamReader(run_path(tmp_path / "runs", 1)).header.rotation == ""
+    with pytest.raises(InputError, match="remove, and constraints, which do not let it turn"):
+        run_md(atoms, tmp_path / "more", short(1, 8, rotation="remove"))
+
+
 def test_a_chain_without_rotation_has_the_temperature(tmp_path, monkeypatch):
     """Equipartition on the Langevin chain itself, among what its projection leaves."""
     kelvin = []
@@ -284,7 +315,8 @@ def test_a_molecule_gets_an_ensemble_and_a_periodic_system_does_not(tmp_path, ca
     summary = run_md(atoms, tmp_path / "runs", MDSettings(7.3, **coarse), until=monitor)
     assert summary.n_runs == 3
     assert "3 atoms in open space are no bath for each other: an ensemble" in caplog.text
-    assert "only 3 runs: standard errors need 8 or more" in caplog.text
+    assert "only 3: standard errors need 8 runs or more" in caplog.text
+    assert "too short" not in caplog.text
     header = StreamReader(run_path(tmp_path / "runs", 1)).header
     assert header.volume is None
     assert header.ensemble.startswith("NVE, one of an ensemble")
@@ -307,6 +339,7 @@ def test_what_is_asked_for_wins(tmp_path, caplog):
     assert found.rotation == "kept"
     found = header_of(at_the_minimum(), tmp_path / "d", short(1, 4))
     assert found.ensemble.startswith("NVE, one of an ensemble")
+    assert "runs of 0.002 ps are too short for spectra of the default resol" in caplog.text
 
 
 def test_rotation_of_a_single_run_is_removed(tmp_path):
@@ -424,6 +457,10 @@ def test_what_does_not_belong_together_is_refused(tmp_path):
         run_md(at_the_minimum(), path, MDSettings(0.01, thermostat="none"), **files)
     assert len(complete_runs(path)) == len(list(path.glob("run-*"))) == 2, "nothing is left of it"
     assert run_md(at_the_minimum(), path, short(3, 8), **files).n_runs == 3
+    single = {"checkpoint": tmp_path / "single.npz"}
+    run_md(at_the_minimum(), tmp_path / "s", MDSettings(0.01, thermostat="none"), **single)
+    with pytest.raises(InputError, match="a single run resumes with its --thermostat"):
+        run_md(at_the_minimum(), tmp_path / "s", short(3, 8), restart=True, **single)
     (tmp_path / "c.npz").unlink()
     with pytest.raises(InputError, match="no such file, but runs in"):
         run_md(at_the_minimum(), path, short(3, 8), **files)
@@ -449,5 +486,14 @@ def test_command(tmp_path, capsys, monkeypatch):
     printed = capsys.readouterr().out
     assert "in 3 runs" in printed
     assert "without rotation of the whole" in printed
+    words = [
+        "spectrum",
+        "compare",
+        "runs",
+        "runs/run-001.zarr,runs/run-002.zarr",
+        "--volume",
+        "1e8",
+    ]
+    assert main([*words, "--resolution", "900", "--names", "all", "two"]) == 0
     assert main([*command, "--thermostat", "bussi", "--restart"]) == 2
     assert "--ensemble: found 3 runs, and the thermostat bussi" in capsys.readouterr().err
