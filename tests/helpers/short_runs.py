@@ -122,7 +122,7 @@ def md(
 
 def ensemble(
     directory: Path,
-    n_runs: int = 3,
+    n_runs: int = 2,
     n_steps: int = 12,
     pause: float = 0.0,
     checkpoint_seconds: float = 0.0,
