@@ -264,7 +264,7 @@ class _Run:
         system = System(
             structure,
             mobility_of(fixes, bits),
-            float(lmp.extract_global("dt")) * units.time,
+            atoms.timestep,
             self.thermostats.temperature(fixes),
             description_of(fixes),
             str(lmp.version()),

@@ -42,15 +42,24 @@ def chosen_runs(path: Path, runs: str) -> set[tuple[Path, int]] | None:
     return chosen
 
 
-def run_lines(path: Path) -> list[tuple[Path, int]]:
+def run_lines(path: Path, within: tuple[Path, ...] = ()) -> list[tuple[Path, int]]:
     """Where the ``run`` commands of a script are, those of files that it includes by their plain
     name too; ``run 0`` is not among them, as no time passes.
+
+    Parameters
+    ----------
+    path : of the script
+    within : files that include it
     """
     found = []
     for line in read_lines(path):
         words = words_of(line.text)
         if words[:1] == ["include"] and len(words) > 1 and Path(words[1]).is_file():
-            found += run_lines(Path(words[1]))
+            included = Path(words[1])
+            if included.resolve() in {other.resolve() for other in (*within, path)}:
+                expected = "files that do not include themselves"
+                raise InputError(line.where, "include", included, expected)
+            found += run_lines(included, (*within, path))
         for command in _plain_commands(words):
             if command[:1] == ["run"] and command[1:2] != ["0"]:
                 found.append((path, line.number))

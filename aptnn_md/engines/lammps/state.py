@@ -81,6 +81,11 @@ class LammpsAtoms:
         return int(self.lmp.extract_setting("ntypes"))
 
     @property
+    def timestep(self) -> float:
+        """Time step now, fs."""
+        return float(self.lmp.extract_global("dt")) * self.units.time
+
+    @property
     def periodic(self) -> tuple[bool, bool, bool]:
         """In which directions the box is periodic."""
         x, y, z = self.lmp.extract_box()[5]
@@ -172,7 +177,7 @@ class LammpsAtoms:
         with tempfile.TemporaryDirectory() as directory:
             path = Path(directory, "info")
             # only rank 0 writes
-            self.lmp.command(f"info fixes groups out overwrite {self.ranks.agreed(str(path))}")
+            self.lmp.command(f'info fixes groups out overwrite "{self.ranks.agreed(str(path))}"')
             if self.ranks.is_first:
                 text = path.read_text()
             text = self.ranks.agreed(text)

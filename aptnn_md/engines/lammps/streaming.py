@@ -135,7 +135,7 @@ class LammpsStream:
         Raises
         ------
         RunError
-            The number of atoms has changed, or see
+            The number of atoms or the time step has changed, or see
             :meth:`aptnn_md.stream.StreamWriter.append_frame`.
         """
         system, rates = self._system, self._rates
@@ -145,6 +145,11 @@ class LammpsStream:
             raise RunError(
                 f"step {state.step}: {len(state.positions)} atoms, {len(system.atoms)} at the "
                 "start; a stream is of the same atoms throughout"
+            )
+        if not math.isclose(self._source.timestep, system.timestep):
+            raise RunError(
+                f"step {state.step}: the time step is {self._source.timestep:g} fs, it was "
+                f"{system.timestep:g} fs; a stream has one (no fix dt/reset)"
             )
         atoms = Atoms(
             numbers=system.atoms.numbers,

@@ -92,6 +92,11 @@ def test_branches_and_loops_are_followed(tmp_path):
         ("jump SELF nowhere", InputError, "no label nowhere"),
         ("include nowhere.lmp", InputError, "nowhere.lmp: LAMMPS script"),
         ("fix 9 all deposit 1 1 5 9 region b\nrun 20", InputError, "deposit"),
+        (
+            "fix 9 all dt/reset 5 1e-5 1e-3 1e-4\nrun 20",
+            RunError,
+            "the time step is .* it was 0.5 fs",
+        ),
         ("group one id 3\nrun 5 every 2 'delete_atoms group one bond yes'", RunError, "11 atoms"),
     ],
 )
@@ -166,6 +171,14 @@ def test_runs_are_counted_in_the_order_of_their_lines(tmp_path):
     for wrong in ("4", "0", "2-1", "x", "1-x"):
         with pytest.raises(InputError, match="numbers from 1 to 3"):
             chosen_runs(script, wrong)
+
+
+def test_a_file_that_includes_itself_is_refused(tmp_path):
+    script, other = tmp_path / "in.lmp", tmp_path / "other.lmp"
+    script.write_text(f"include {other}\n")
+    other.write_text(f"run 3\ninclude {script}\n")
+    with pytest.raises(InputError, match="do not include themselves"):
+        run_lines(script)
 
 
 def test_lines_are_joined_and_words_unquoted(tmp_path):
