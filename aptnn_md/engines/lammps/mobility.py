@@ -11,12 +11,12 @@ from aptnn_md.engines.lammps.state import FixInfo
 from aptnn_md.structures import Mobility
 
 _INTEGRATORS = (
-    "nve", "nvt", "npt", "nph", "nvk", "rigid", "brownian", "msst", "nphug", "qbmsst", "qtb",
-    "gjf", "bd", "gle", "move",
+    "nve", "nvt", "npt", "nph", "nvk", "rigid", "poems", "brownian", "msst", "nphug", "qbmsst",
+    "gjf", "move",
 )  # fmt: skip
 _CONSTRAINTS = (
     "shake", "rattle", "rigid", "poems", "setforce", "aveforce", "lineforce", "planeforce",
-    "freeze", "enforce2d", "move", "restrain/rigid",
+    "freeze", "enforce2d", "move",
 )  # fmt: skip
 
 

@@ -8,9 +8,9 @@ before each ``run`` command, so that they come last, do the work:
 * ``external``, which adds no force, calls back in the middle of every step. There the velocities
   are half a step late, but what was stored at the end of the step before is whole.
 
-So the frame of a step is read in the middle of the next one, and one that LAMMPS writes a restart
-file at the end of is preceded by the commit of all frames before it: a run that resumes there makes
-its frame again.
+So the frame of a step is read in the middle of the next one. In a step at whose end LAMMPS writes a
+restart file all frames before are committed; a run that resumes there makes the frame of that step
+again.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ class Sink(Protocol):
         """Write all frames to disk."""
 
     def wants_to_stop(self) -> bool:
-        """Whether the run is to end; asked once for each frame."""
+        """Whether the run is to end."""
 
 
 class Recorder:

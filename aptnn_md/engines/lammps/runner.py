@@ -249,6 +249,11 @@ class _Run:
                 atoms, self.stream, self.stream.settings.stride, self.restarts.written_at
             )
         fixes = atoms.fixes()
+        for fix in fixes:
+            if fix.style.partition("/")[0] in ("pimd", "ipi"):
+                expected = "classical atoms that LAMMPS moves: i-PI has the velocities of its "
+                expected += "clients and of path integrals, and aptnn-md ipi streams them"
+                raise InputError(line.where, "fix", fix.style, expected)
         bits, state = atoms.group_bits(), atoms.present(step)
         types_and_masses, periodic = atoms.types_and_masses(), atoms.periodic
         numbers = elements_of_types(

@@ -91,6 +91,7 @@ def test_branches_and_loops_are_followed(tmp_path):
         ("minimize 0 1e-4 10 10", InputError, "no run of more than 0 steps"),
         ("jump SELF nowhere", InputError, "no label nowhere"),
         ("include nowhere.lmp", InputError, "nowhere.lmp: LAMMPS script"),
+        ("fix 9 all ipi nowhere 31415 unix\nrun 5", InputError, "found ipi, .*aptnn-md ipi"),
         ("fix 9 all deposit 1 1 5 9 region b\nrun 20", InputError, "deposit"),
         (
             "fix 9 all dt/reset 5 1e-5 1e-3 1e-4\nrun 20",
