@@ -89,3 +89,35 @@ def model_velocities(directory, n_frames):
     lines = (directory / "v.dump").read_text().splitlines()
     rows = [line.split() for line in lines if len(line.split()) == 4 and line[0].isdigit()]
     return np.array(rows, dtype=float)[:, 1:].reshape(n_frames, -1, 3) * 1e-3
+
+
+def test_atoms_that_lammps_sorts_again_keep_their_velocities(tmp_path):
+    """A hot liquid whose neighbours, and the order of atoms in memory, change all the time."""
+    (tmp_path / "in.lmp").write_text("""\
+units real
+atom_style atomic
+atom_modify sort 5 2.0 map array
+lattice fcc 5.8
+region b block 0 3 0 3 0 3
+create_box 1 b
+create_atoms 1 box
+mass 1 39.948
+pair_style lj/cut 6.0
+pair_coeff 1 1 0.238 3.405
+neighbor 0.5 bin
+neigh_modify every 1 delay 0 check yes
+velocity all create 3000.0 4928459
+timestep 2.0
+fix 1 all nve
+run 300
+""")
+    model = LinearDipole()
+    stream_of(tmp_path, model)
+    log = (tmp_path / "log.lammps").read_text()
+    assert int(log.partition("Neighbor list builds = ")[2].split()[0]) > 30
+    rates = StreamReader(tmp_path / "s.zarr").dipole_rate().sum(axis=1)
+    changes = model.changes(1, 301)
+    central = (changes[1:] + changes[:-1]) / 4.0
+    # the velocities of velocity Verlet are central differences of its positions
+    np.testing.assert_allclose(rates[1:-1], central, atol=1e-8 * np.abs(rates).max())
+    assert np.ptp(model.snapshots[-1].positions - model.snapshots[0].positions) > 5.0

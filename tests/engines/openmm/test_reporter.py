@@ -11,7 +11,7 @@ from helpers.processes import killed_after
 pytest.importorskip("openmm")
 
 import openmm
-from helpers.openmm_runs import simulation_of, system_of
+from helpers.openmm_runs import simulation_of, system_of, topology_of
 from openmm import app
 
 from aptnn_md import StreamReader, StreamReporter
@@ -178,6 +178,7 @@ def test_measuring_the_integrator_leaves_no_trace(tmp_path):
         (half_a_step_late, "off the change of positions by"),
         (lambda dt: openmm.BrownianIntegrator(300, 1.0, dt), "has no velocities"),
         (lambda dt: openmm.VariableVerletIntegrator(dt), "a constant time step"),
+        (lambda dt: openmm.RPMDIntegrator(4, 300, 1.0, dt), "aptnn-md ipi streams path integrals"),
     ],
 )
 def test_velocities_that_cannot_be_used_are_refused(integrator, message, tmp_path):
@@ -337,6 +338,20 @@ def test_what_is_refused(tmp_path):
     )
     simulation.reporters.append(StreamReporter(LinearDipole(), tmp_path / "u"))
     with pytest.raises(InputError, match=r"particle 12 \(M\), which is no virtual site"):
+        simulation.step(1)
+
+
+def test_systems_that_are_refused(tmp_path):
+    system = system_of(same_forces.structure())
+    system.addForce(openmm.DrudeForce())
+    simulation = simulation_of(openmm.VerletIntegrator(0.5 * FS), system=system)
+    simulation.reporters.append(StreamReporter(LinearDipole(), tmp_path / "s"))
+    with pytest.raises(InputError, match="charges on springs"):
+        simulation.step(1)
+    simulation = simulation_of(openmm.VerletIntegrator(0.5 * FS))
+    simulation.topology = topology_of(["H", "O"])
+    simulation.reporters.append(StreamReporter(LinearDipole(), tmp_path / "s"))
+    with pytest.raises(InputError, match="found 2 atoms, expected 12 particles"):
         simulation.step(1)
 
 
