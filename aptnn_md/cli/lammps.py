@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 
+from aptnn_md.cli.convergence_options import add_convergence_options, convergence_monitor
 from aptnn_md.cli.next_spectra import print_next_spectra
 from aptnn_md.cli.settings_options import checked, option_adder, settings_from
 
@@ -60,6 +61,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="charge of the system, e, to which the tensors sum up (default 0)",
     )
     add("--device", default="cpu", help="where the model runs (%(default)s)")
+    add_convergence_options(parser)
     add("--restart", action="store_true", help="continue an existing stream, or begin a new one")
     add(
         "--options",
@@ -84,12 +86,15 @@ def run(arguments: argparse.Namespace) -> int:
         options=arguments.options,
         device=arguments.device,
         total_charge=arguments.total_charge,
+        until=convergence_monitor(arguments, settings.path),
     )
     if not summary.is_first_rank:
         return 0 if summary.finished else 130
     print(f"steps {summary.first_step} to {summary.last_step}")
     if summary.mean_temperature == summary.mean_temperature:
         print(f"mean temperature {summary.mean_temperature:.1f} K")
+    if summary.convergence:
+        print(summary.convergence)
     print(f"stream: {settings.path}")
     if not summary.finished:
         if summary.restart_file:

@@ -66,14 +66,16 @@ def write_script(
 
 
 def stream_of(
-    directory: Path, model, stream="s.zarr", restart=False, script="in.lmp", **settings
+    directory: Path, model, stream="s.zarr", restart=False, script="in.lmp", until=None, **settings
 ) -> LammpsSummary:
     """Run a script in its directory and stream it."""
     made = LammpsSettings(path=directory / stream, **{"stride": 1, **settings})
     log = ["-log", str(directory / "log.lammps")]
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(directory)
-        return run_lammps(directory / script, made, model, restart=restart, options=log)
+        return run_lammps(
+            directory / script, made, model, restart=restart, options=log, until=until
+        )
 
 
 # ---------------------------------------------------------------------- a run that is killed

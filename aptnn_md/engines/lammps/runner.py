@@ -29,6 +29,7 @@ from aptnn_md.errors import InputError
 from aptnn_md.prediction.loading import ModelSource, as_model
 from aptnn_md.progress import Progress, log
 from aptnn_md.signals import stop_requested
+from aptnn_md.spectra.convergence.monitor import Monitor
 
 _HARMLESS = (
     "dump", "dump_modify", "echo", "log", "print", "restart", "run", "shell", "thermo",
@@ -46,8 +47,9 @@ class LammpsSummary:
     first_step, last_step : of LAMMPS, from the first frame to the end of the last streamed run
     mean_temperature : K, over the frames of this part of the run
     finished : False if a signal ended it early
-    restart_file : that was written because of the signal; empty where the script writes none
+    restart_file : that was written at an early end; empty where the script writes none
     is_first_rank : whether this process wrote the stream
+    convergence : how well the spectrum has converged, if the run is to end by it
     """
 
     first_step: int
@@ -56,6 +58,7 @@ class LammpsSummary:
     finished: bool
     restart_file: str = ""
     is_first_rank: bool = True
+    convergence: str = ""
 
 
 def run_lammps(
@@ -67,6 +70,7 @@ def run_lammps(
     options: Sequence[str] = (),
     device: str = "cpu",
     total_charge: float | None = None,
+    until: Monitor | None = None,
 ) -> LammpsSummary:
     """Run a LAMMPS script and stream the dipole rate of its molecular dynamics.
 
@@ -82,6 +86,7 @@ def run_lammps(
         frames from its step on are replaced
     options : of LAMMPS's command line
     device, total_charge : for a model that is loaded here
+    until : end the run early when this finds that the spectrum of the stream has converged
 
     Raises
     ------
@@ -100,7 +105,7 @@ def run_lammps(
             loaded = None
             if ranks.is_first:
                 loaded = as_model(model, device=device, total_charge=total_charge)
-            run = _Run(lmp, ranks, LammpsStream(settings, loaded, restart, stop), streamed)
+            run = _Run(lmp, ranks, LammpsStream(settings, loaded, restart, stop, until), streamed)
             with contextlib.closing(run.stream):
                 run.interpreter.execute(path)
             return run.summary(path)
@@ -158,9 +163,10 @@ class _Run:
             recorder.last_step if stream.first_step is None else stream.first_step,
             recorder.last_step,
             float(np.mean(temperatures)) if temperatures else math.nan,
-            not self.ended_early,
+            self.ranks.agreed(stream.has_converged) or not self.ended_early,
             self.restart_file,
             self.ranks.is_first,
+            "" if stream.convergence is None else stream.convergence.final_text(),
         )
 
     def _before(self, line: Line, words: list[str]) -> None:

@@ -18,6 +18,8 @@ from aptnn_md.engines.lammps.state import LammpsAtoms, LammpsState
 from aptnn_md.errors import InputError, RunError
 from aptnn_md.prediction.interface import TensorModel
 from aptnn_md.progress import Progress, log
+from aptnn_md.spectra.convergence.monitor import Monitor
+from aptnn_md.spectra.convergence.stopping import ConvergenceStop
 from aptnn_md.stream import StreamHeader, StreamReader, StreamWriter, stream_exists
 from aptnn_md.stream.frame import FrameRates, Instant
 from aptnn_md.stream.run_id import run_id_of
@@ -55,6 +57,7 @@ class LammpsStream:
     model : that gives the tensors; None on ranks that write nothing
     restart : continue an existing stream
     stop : event by which a signal asks for the end
+    until : the run ends when this finds that the spectrum of the stream has converged
     """
 
     def __init__(
@@ -63,6 +66,7 @@ class LammpsStream:
         model: TensorModel | None,
         restart: bool,
         stop: threading.Event,
+        until: Monitor | None = None,
     ) -> None:
         self.settings, self.model, self.stop = settings, model, stop
         self._first_header = None
@@ -71,6 +75,9 @@ class LammpsStream:
                 expected = "no such directory, or --restart to continue it"
                 raise InputError(settings.path, "stream", "a stream", expected)
             self._first_header = StreamReader(settings.path).header
+        self.until = until
+        self.convergence: ConvergenceStop | None = None
+        self.has_converged = False
         self.writer: StreamWriter | None = None
         self.progress: Progress | None = None
         self.temperatures: list[float] = []
@@ -128,6 +135,9 @@ class LammpsStream:
         self.writer = StreamWriter(
             self.settings.path, self._header(), next_step if resumes else None
         )
+        if self.until is not None:
+            source: Any = self  # it commits and has a header, like an observer
+            self.convergence = ConvergenceStop(self.until, source)
 
     def append(self, state: LammpsState) -> None:
         """Write the frame of a state.
@@ -166,6 +176,8 @@ class LammpsStream:
         self.temperatures.append(temperature)
         if self.first_step is None:
             self.first_step = state.step
+        if self.convergence is not None:
+            self.has_converged = self.convergence()
         if self.progress is not None:
             done = state.step - self._begins_at - self.progress.done
             self.progress.update(max(0, done), f"{time / 1000.0:.3f} ps, {temperature:.0f} K")
@@ -181,8 +193,8 @@ class LammpsStream:
             self.writer.close()
 
     def wants_to_stop(self) -> bool:
-        """Whether a signal has asked for the end."""
-        return self.stop.is_set()
+        """Whether a signal has asked for the end, or the spectrum has converged."""
+        return self.stop.is_set() or self.has_converged
 
     # ------------------------------------------------------------------ details
 

@@ -16,6 +16,10 @@ from helpers.processes import environment, killed_after, wait_for
 
 from aptnn_md.engines.lammps.notes import RestartTimes, Thermostats
 from aptnn_md.engines.lammps.state import FixInfo
+from aptnn_md.errors import InputError
+from aptnn_md.spectra.convergence import stopping
+from aptnn_md.spectra.convergence.monitor import Monitor
+from aptnn_md.spectra.options import InfraredOptions
 from aptnn_md.stream import StreamReader, StreamWriter
 from aptnn_md.testing.engines import LinearDipole
 
@@ -165,3 +169,20 @@ def test_the_temperature_of_a_thermostat(words, expected):
     thermostats.note(words.split())
     assert thermostats.temperature([FixInfo("1", "any", 1)]) == expected
     assert thermostats.temperature([FixInfo("2", "any", 1)]) is None
+
+
+@needs_lammps
+def test_a_run_ends_when_its_spectrum_has_converged(tmp_path, monkeypatch):
+    monkeypatch.setattr(stopping.ConvergenceStop.__init__, "__defaults__", (0.2,))
+    write_script(tmp_path, "run 100000000\nprint 'not reached'", "fix 1 all nvt temp 300 300 0.05")
+    options = InfraredOptions(resolution=400.0)
+    monitor = Monitor(tmp_path / "s.zarr", 1.0, (500.0, 3000.0), options)
+    summary = stream_of(tmp_path, toy_molecules.Tensors(), stride=4, until=monitor)
+    assert summary.finished
+    assert "converged" in summary.convergence
+    assert 200 < summary.last_step < 1_000_000
+    assert StreamReader(tmp_path / "s.zarr").step[-1] == summary.last_step // 4 * 4
+    assert "not reached" not in (tmp_path / "log.lammps").read_text()
+    too_high = Monitor(tmp_path / "t.zarr", 1.0, (2e4, 3e4), options)
+    with pytest.raises(InputError, match="to begin below"):
+        stream_of(tmp_path, toy_molecules.Tensors(), "t.zarr", stride=4, until=too_high)
