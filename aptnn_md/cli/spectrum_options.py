@@ -48,7 +48,15 @@ def add_selection_arguments(parser: argparse.ArgumentParser, volume: bool = True
             "--volume",
             type=checked(float),
             metavar="A3",
-            help="volume of the cell, Å³; default: as in the streams",
+            help="volume of the cell, Å³; default: as in the streams; of a system without one the "
+            "molar absorption is given, km/mol per cm⁻¹",
+        )
+        parser.add_argument(
+            "--n-molecules",
+            type=checked(float),
+            metavar="N",
+            help="molecules in the system: for --quantities molar-absorption, and to divide the "
+            "molar absorption of a cluster, which has no volume, by their number",
         )
 
 

@@ -91,12 +91,6 @@ def _add_quantity_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="E",
         help="permittivity of the electrons, n² of visible light; default: 1",
     )
-    quantities.add_argument(
-        "--n-molecules",
-        type=checked(float),
-        metavar="N",
-        help="in the cell, for the molar absorption",
-    )
     add_quantum_argument(quantities)
 
 
@@ -164,7 +158,12 @@ def _draw_more(
         low, high = wavenumbers or CONVERGENCE_RANGE
         points = history(arguments.streams, options, (low, high))
         subject = f"{low:g} to {high:g} cm$^{{-1}}$"
-        draw_convergence(arguments.plot_convergence, {"simulation": points}, subject=subject)
+        draw_convergence(
+            arguments.plot_convergence,
+            {"simulation": points},
+            subject=subject,
+            quantity=spectrum.ordinate.symbol,
+        )
         print(f"picture: {arguments.plot_convergence}")
 
 
@@ -206,12 +205,14 @@ def _quantities(
 ) -> tuple[InfraredSpectrum, list[Quantity]]:
     """Quantities, and the spectrum with notes on how they were made."""
     from aptnn_md import spectra
-    from aptnn_md.spectra.infrared.dielectric import permittivity_note
+    from aptnn_md.spectra.infrared.dielectric import OF_MOLECULES, permittivity_note
 
     names = list(arguments.quantities)
     if names == [_ALL]:
         names = list(spectra.QUANTITIES)
-        if arguments.n_molecules is None:
+        if spectrum.volume is None:
+            names = list(OF_MOLECULES)
+        elif arguments.n_molecules is None:
             names.remove("molar-absorption")
     if not names:
         return spectrum, []
@@ -219,5 +220,7 @@ def _quantities(
     found = spectra.quantities(
         spectrum, names, epsilon_infinity=epsilon_infinity, n_molecules=arguments.n_molecules
     )
+    if spectrum.volume is None:
+        return spectrum, found
     note = permittivity_note(spectrum, arguments.epsilon_infinity)
     return replace(spectrum, notes=(*spectrum.notes, note)), found

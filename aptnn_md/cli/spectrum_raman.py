@@ -117,7 +117,7 @@ def _reduced(arguments: argparse.Namespace) -> RamanSpectrum:
     options = spectrum_options.options_of(RamanOptions, arguments)
     streams = RamanStreams(arguments.streams, options)
     if arguments.follow is not None:
-        return followed(arguments, streams, "integral of 45a² + 7γ² (Å⁴/amu)")
+        return followed(arguments, streams, lambda _: "integral of 45a² + 7γ² (Å⁴/amu)")
     streams.read()
     return streams.spectrum()
 

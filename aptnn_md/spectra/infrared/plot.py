@@ -12,6 +12,7 @@ from aptnn_md.spectra.analysis.bands import Reference
 from aptnn_md.spectra.analysis.experiment import ReferenceCurve
 from aptnn_md.spectra.infrared.axes import draw_references, label_absorption, mark_bands
 from aptnn_md.spectra.infrared.dielectric import Quantity
+from aptnn_md.spectra.infrared.intensity import check_comparable
 from aptnn_md.spectra.infrared.spectrum import InfraredSpectrum
 from aptnn_md.spectra.output.canvas import (
     BAND,
@@ -52,6 +53,7 @@ def draw_spectrum(
     InputError
         The file cannot be written, its format is unknown, or the range has no values.
     """
+    check_comparable(spectrum.ordinate, reference, curves)
     figure, (axes,) = new_figure(path)
     positions = [band.position for band in reference.bands] if reference is not None else []
     end = end_of_absorption(spectrum.wavenumber, spectrum.absorption, positions)
@@ -76,7 +78,7 @@ def draw_spectrum(
         mark_bands(axes, reference, scale, limits)
     axes.set_xlim(*limits)
     axes.set_ylim(0.0, 1.06 * axes.get_ylim()[1])
-    label_absorption(axes, scale)
+    label_absorption(axes, scale, ordinate=spectrum.ordinate)
     style(axes)
     title(axes, describe_runs(spectrum, spectrum.volume))
     legend(axes)
@@ -98,7 +100,7 @@ def draw_parts(
     """
     name = describe_runs(spectrum, spectrum.volume)
     limits = wavenumbers or (0.0, end_of_absorption(spectrum.wavenumber, spectrum.absorption))
-    drawn = DrawnParts(spectrum.blocks, spectrum.parts, label_absorption, name)
+    drawn = DrawnParts(spectrum.blocks, spectrum.parts, spectrum.ordinate, name)
     draw_parts_of(path, drawn, limits)
 
 

@@ -66,7 +66,7 @@ def draw_raman(
             error = error / scale.factor
             draw_band(axes, x, value, error, color=colour, label=label, positive=True)
         axes.set_ylim(bottom=0.0)
-        _label(axes, spectrum, scale)
+        axes.set_ylabel(spectrum.ordinate.label(scale.power))
         legend(axes)
     _draw_ratio(panels[1], spectrum, inside)
     panels[0].set_xlim(*limits)
@@ -91,11 +91,8 @@ def draw_raman_parts(
         The spectrum has no parts, or what :func:`draw_raman` raises.
     """
 
-    def label(axes: Axes, scale: Scale) -> None:
-        _label(axes, spectrum, scale)
-
     parts = {part: curves.unpolarised for part, curves in spectrum.parts.items()}
-    drawn = DrawnParts(spectrum.blocks, parts, label, describe_runs(spectrum))
+    drawn = DrawnParts(spectrum.blocks, parts, spectrum.ordinate, describe_runs(spectrum))
     draw_parts_of(path, drawn, _limits(spectrum, wavenumbers))
 
 
@@ -119,11 +116,3 @@ def _limits(
 ) -> tuple[float, float]:
     end = end_of_absorption(spectrum.wavenumber, spectrum.total.polarised.mean)
     return wavenumbers or (0.0, end)
-
-
-def _label(axes: Axes, spectrum: RamanSpectrum, scale: Scale) -> None:
-    power = "" if scale.power == 0 else f"$10^{{{scale.power}}}$ "
-    if spectrum.laser is None:
-        axes.set_ylabel(f"activity  ({power}Å$^4$ amu$^{{-1}}$ / cm$^{{-1}}$)")
-    else:
-        axes.set_ylabel(f"cross section  ({power}cm$^2$ sr$^{{-1}}$ / cm$^{{-1}}$)")

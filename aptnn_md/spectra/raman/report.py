@@ -19,8 +19,6 @@ TITLES = {
 }
 """Name of a curve -> what it is; single components have no other name than their own."""
 
-_CROSS_SECTION_SCALE = 1e-30
-
 
 def report_raman(
     spectrum: RamanSpectrum, ranges: Mapping[str, tuple[float, float]] | None = None
@@ -33,7 +31,7 @@ def report_raman(
     """
     n_runs = len(spectrum.run_lengths)
     runs = f" in {n_runs} runs" if n_runs > 1 else ""
-    scale, unit = _integrals(spectrum)
+    scale, unit = spectrum.ordinate.table_scale, spectrum.ordinate.table_unit
     grid = spectrum.wavenumber
     found = [v / scale for v in spectrum.blocks.integral(grid[0], grid[-1])]
     ratio = spectrum.total.band_depolarisation(grid[0], grid[-1])
@@ -57,7 +55,7 @@ def report_raman(
 
 def band_lines(spectrum: RamanSpectrum, ranges: Mapping[str, tuple[float, float]]) -> list[str]:
     """Maximum of the unpolarised spectrum in each range, integrals, and their ρ."""
-    scale, unit = _integrals(spectrum)
+    scale, unit = spectrum.ordinate.table_scale, spectrum.ordinate.table_unit
     bands = find_bands(spectrum, ranges)
     rows = [["band", *(f"{b.name}, {b.low:.0f}-{b.high:.0f} cm⁻¹" for b in bands)]]
     positions = [
@@ -103,14 +101,9 @@ def describe_quantum(spectrum: RamanSpectrum) -> str:
     return f"classical nuclei with the quantum correction '{spectrum.quantum}'"
 
 
-def _integrals(spectrum: RamanSpectrum) -> tuple[float, str]:
-    """Scale and unit in which integrals are shown."""
-    return (1.0, "Å⁴/amu") if spectrum.laser is None else (_CROSS_SECTION_SCALE, "10⁻³⁰ cm²/sr")
-
-
 def _part_lines(spectrum: RamanSpectrum, ranges: Mapping[str, tuple[float, float]]) -> list[str]:
     """Integrals of the unpolarised spectrum of parts over ranges, and of the total."""
-    scale, unit = _integrals(spectrum)
+    scale, unit = spectrum.ordinate.table_scale, spectrum.ordinate.table_unit
     rows = [[f"integral of 45a² + 7γ² ({unit})", *ranges]]
     named = {part_name(part): curves for part, curves in spectrum.parts.items()}
     for name, curves in {**named, "total": spectrum.total}.items():
