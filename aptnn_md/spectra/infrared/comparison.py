@@ -174,8 +174,8 @@ def comparison_report(
     ----------
     spectra : name -> spectrum
     reference, ranges, curves, baseline : see :func:`aptnn_md.spectra.infrared.report.report`
-    differences : name -> difference, of which integrals and positions of bands are shown, and how
-        they were compared
+    differences : name -> difference, of which integrals, centroids and positions of bands are
+        shown, and how they were compared
     """
     lines, ordinate = [], common_ordinate(spectra)
     check_comparable(ordinate, reference, curves)
@@ -235,8 +235,9 @@ def _band_differences(
     ranges: Mapping[str, tuple[float, float]],
     baseline: bool,
 ) -> list[str]:
-    """How the differences were made, and two tables: integrals and positions."""
-    lines, integrals, positions = list[str](), list[list[str]](), list[list[str]]()
+    """How the differences were made, and tables: integrals, centroids and positions."""
+    lines, integrals = list[str](), list[list[str]]()
+    centroids, positions = list[list[str]](), list[list[str]]()
     ordinate = next(iter(differences.values())).ordinate
     scale, unit = ordinate.table_scale, ordinate.table_unit
     for name, found in differences.items():
@@ -245,6 +246,8 @@ def _band_differences(
         of_bands = [(band.integral, band.integral_error) for band in bands]
         cells = [with_error(v / scale, e / scale) for v, e in (*of_bands, found.total)]
         integrals.append([name, *cells])
+        means = [with_error(band.centroid, band.centroid_error) for band in bands]
+        centroids.append([name, *means])
         shifts = [
             "-" if band.at_edge else with_error(band.position, band.position_error)
             for band in bands
@@ -252,6 +255,7 @@ def _band_differences(
         positions.append([name, *shifts])
     lines += ["", *aligned([[f"difference of integrals ({unit})", *ranges, "all"], *integrals])]
     if ranges:
+        lines += ["", *aligned([["difference of centroids (cm⁻¹)", *ranges], *centroids])]
         lines += ["", *aligned([["difference of positions (cm⁻¹)", *ranges], *positions])]
     return lines
 

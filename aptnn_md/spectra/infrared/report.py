@@ -8,7 +8,7 @@ from aptnn_md.spectra.analysis.bands import Band, Reference, bands_of_curve, fin
 from aptnn_md.spectra.analysis.experiment import ReferenceCurve
 from aptnn_md.spectra.infrared.intensity import check_comparable
 from aptnn_md.spectra.infrared.spectrum import InfraredSpectrum
-from aptnn_md.spectra.output.band_table import band_table, part_table
+from aptnn_md.spectra.output.band_table import band_table, describe_moments, part_table
 from aptnn_md.spectra.output.ordinate import Ordinate
 
 
@@ -79,7 +79,8 @@ def bands_and_experiments(
     lines = band_table(columns, reference, ordinate)
     if reference is not None:
         lines.append(f"experiment: {reference.text}; {reference.errors}")
-    return lines + [f"{curve.name}: {curve.origin}" for curve in curves]
+    lines += [f"{curve.name}: {curve.origin}" for curve in curves]
+    return [*lines, describe_moments(baseline)]
 
 
 def bands_within(

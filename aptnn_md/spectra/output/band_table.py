@@ -14,6 +14,7 @@ from aptnn_md.spectra.output.ordinate import N_ALPHA, Ordinate
 from aptnn_md.spectra.output.text import aligned, with_error
 
 _EXPERIMENT = "experiment"
+_OF_MAXIMA = ("position", "height", "width")
 
 
 class InParts(Protocol):
@@ -37,7 +38,7 @@ def band_table(
     reference: Reference | None = None,
     ordinate: Ordinate = N_ALPHA,
 ) -> list[str]:
-    """Positions, heights, widths and integrals of bands, as lines of a table.
+    """Positions, centroids, heights, widths, spreads and integrals of bands, as lines of a table.
 
     Parameters
     ----------
@@ -79,17 +80,26 @@ def part_table(spectrum: InParts, ranges: Mapping[str, tuple[float, float]]) -> 
     return aligned(rows)
 
 
+def describe_moments(baseline: bool = False) -> str:
+    """What centroid and spread are, and what they count as the band."""
+    whole = "the whole curve in the range, background included"
+    of = "the curve above the line between the ends of the range" if baseline else whole
+    return f"centroid, spread: mean and standard deviation (root of the second moment) of {of}"
+
+
 def _rows(ordinate: Ordinate) -> tuple[tuple[str, str, float], ...]:
     """Heading, field of a band and what it is divided by."""
     return (
         ("position (cm⁻¹)", "position", 1.0),
+        ("centroid (cm⁻¹)", "centroid", 1.0),
         (f"height ({ordinate.unit})", "height", 1.0),
         ("width (cm⁻¹)", "width", 1.0),
+        ("spread (cm⁻¹)", "spread", 1.0),
         (f"integral ({ordinate.table_unit})", "integral", ordinate.table_scale),
     )
 
 
 def _cell(band: Band, field: str, unit: float) -> str:
-    if band.at_edge and field != "integral":
+    if band.at_edge and field in _OF_MAXIMA:
         return "no maximum" if field == "position" else "-"
     return with_error(getattr(band, field) / unit, getattr(band, f"{field}_error") / unit)

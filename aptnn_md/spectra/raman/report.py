@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 from aptnn_md.spectra.analysis.bands import find_bands
 from aptnn_md.spectra.estimation.parts import part_name
+from aptnn_md.spectra.output.band_table import describe_moments
 from aptnn_md.spectra.output.text import aligned, with_error
 from aptnn_md.spectra.raman.scattering import CROSS_SECTION_UNIT
 from aptnn_md.spectra.raman.spectrum import REDUCED_UNIT, RamanSpectrum
@@ -54,7 +55,7 @@ def report_raman(
 
 
 def band_lines(spectrum: RamanSpectrum, ranges: Mapping[str, tuple[float, float]]) -> list[str]:
-    """Maximum of the unpolarised spectrum in each range, integrals, and their ρ."""
+    """Maximum, centroid and spread of the unpolarised spectrum in each range, integrals and ρ."""
     scale, unit = spectrum.ordinate.table_scale, spectrum.ordinate.table_unit
     bands = find_bands(spectrum, ranges)
     rows = [["band", *(f"{b.name}, {b.low:.0f}-{b.high:.0f} cm⁻¹" for b in bands)]]
@@ -62,12 +63,15 @@ def band_lines(spectrum: RamanSpectrum, ranges: Mapping[str, tuple[float, float]
         "no maximum" if b.at_edge else with_error(b.position, b.position_error) for b in bands
     ]
     rows.append(["maximum (cm⁻¹)", *positions])
+    rows.append(["centroid (cm⁻¹)", *(with_error(b.centroid, b.centroid_error) for b in bands)])
+    rows.append(["spread (cm⁻¹)", *(with_error(b.spread, b.spread_error) for b in bands)])
     for name, curve in spectrum.total.named.items():
         values = [curve.integral(b.low, b.high) for b in bands]
         cells = [with_error(value / scale, error / scale) for value, error in values]
         rows.append([f"{TITLES.get(name, name)} ({unit})", *cells])
     ratios = [spectrum.total.band_depolarisation(b.low, b.high) for b in bands]
-    return aligned([*rows, ["depolarisation ratio", *(with_error(*ratio) for ratio in ratios)]])
+    rows.append(["depolarisation ratio", *(with_error(*ratio) for ratio in ratios)])
+    return [*aligned(rows), describe_moments()]
 
 
 def describe_form(spectrum: RamanSpectrum) -> str:
