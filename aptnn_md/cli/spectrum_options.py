@@ -189,7 +189,19 @@ def add_band_ranges_argument(parser: argparse._ActionsContainer) -> None:
         nargs="+",
         default=(),
         metavar="NAME:LOW-HIGH",
-        help="bands to measure, cm⁻¹, e.g. bend:1500-1800",
+        help="bands to measure, cm⁻¹, e.g. bend:1500-1800, or auto for all peaks that rise above "
+        "the noise, which is the default for molecules, systems without a volume",
+    )
+
+
+def add_harmonic_argument(parser: argparse._ActionsContainer) -> None:
+    """A harmonic calculation beside the spectrum."""
+    parser.add_argument(
+        "--harmonic",
+        metavar="MODES",
+        help="modes that spectrum normal-modes wrote by --out: drawn as sticks over the curve, on "
+        "an axis of their own, and summed in each band; of one molecule where --n-molecules is "
+        "given, else of the whole system",
     )
 
 

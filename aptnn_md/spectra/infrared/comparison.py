@@ -23,6 +23,7 @@ from aptnn_md.spectra.infrared.paired import paired_absorption
 from aptnn_md.spectra.infrared.report import (
     bands_and_experiments,
     bands_within,
+    default_ranges,
     describe_quantum,
 )
 from aptnn_md.spectra.infrared.spectrum import InfraredSpectrum
@@ -173,7 +174,8 @@ def comparison_report(
     Parameters
     ----------
     spectra : name -> spectrum
-    reference, ranges, curves, baseline : see :func:`aptnn_md.spectra.infrared.report.report`
+    reference, ranges, curves, baseline : see :func:`aptnn_md.spectra.infrared.report.report`; where
+        bands are found by themselves, in the first spectrum
     differences : name -> difference, of which integrals, centroids and positions of bands are
         shown, and how they were compared
     """
@@ -185,6 +187,7 @@ def comparison_report(
             lines.append(f"  f-sum rule: ratio {spectrum.sum_rule.ratio:.3f}")
         lines += [f"  note: {note}" for note in spectrum.notes]
     highest = min(float(spectrum.wavenumber[-1]) for spectrum in spectra.values())
+    ranges = default_ranges(next(iter(spectra.values())), ranges)
     wanted = bands_within(highest, reference, ranges)
     if wanted:
         found = {name: find_bands(one, wanted, baseline) for name, one in spectra.items()}

@@ -10,6 +10,7 @@ import numpy as np
 from aptnn_md.errors import InputError
 from aptnn_md.spectra.analysis.bands import Reference
 from aptnn_md.spectra.analysis.experiment import ReferenceCurve
+from aptnn_md.spectra.analysis.sticks import Sticks
 from aptnn_md.spectra.infrared.axes import draw_references, label_absorption, mark_bands
 from aptnn_md.spectra.infrared.dielectric import Quantity
 from aptnn_md.spectra.infrared.intensity import check_comparable
@@ -29,6 +30,7 @@ from aptnn_md.spectra.output.canvas import (
 )
 from aptnn_md.spectra.output.columns import in_range
 from aptnn_md.spectra.output.plot_parts import DrawnParts, draw_parts_of
+from aptnn_md.spectra.output.plot_sticks import draw_sticks, sticks_seen
 
 
 def draw_spectrum(
@@ -38,6 +40,7 @@ def draw_spectrum(
     reference: Reference | None = None,
     curves: Sequence[ReferenceCurve] = (),
     wavenumbers: tuple[float, float] | None = None,
+    sticks: Sticks | None = None,
 ) -> None:
     """Draw a spectrum with its error band.
 
@@ -47,6 +50,7 @@ def draw_spectrum(
     reference : experiment whose maxima are marked
     curves : experimental curves
     wavenumbers : the range to draw, cm⁻¹; default: from 0 to where the absorption ends
+    sticks : of a harmonic calculation, drawn on an axis of their own at the right
 
     Raises
     ------
@@ -56,6 +60,7 @@ def draw_spectrum(
     check_comparable(spectrum.ordinate, reference, curves)
     figure, (axes,) = new_figure(path)
     positions = [band.position for band in reference.bands] if reference is not None else []
+    positions += sticks_seen(sticks)
     end = end_of_absorption(spectrum.wavenumber, spectrum.absorption, positions)
     limits = wavenumbers or (0.0, end)
     inside = in_range(spectrum, limits)
@@ -80,6 +85,8 @@ def draw_spectrum(
     axes.set_ylim(0.0, 1.06 * axes.get_ylim()[1])
     label_absorption(axes, scale, ordinate=spectrum.ordinate)
     style(axes)
+    if sticks is not None:
+        draw_sticks(axes, sticks, limits, spectrum.ordinate.symbol_integral_unit)
     title(axes, describe_runs(spectrum, spectrum.volume))
     legend(axes)
     save(figure, path)

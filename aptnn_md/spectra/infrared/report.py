@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import TypeAlias
 
 from aptnn_md.spectra.analysis.bands import Band, Reference, bands_of_curve, find_bands
 from aptnn_md.spectra.analysis.experiment import ReferenceCurve
+from aptnn_md.spectra.analysis.peaks import NO_PEAKS, peak_ranges
+from aptnn_md.spectra.analysis.sticks import Sticks, bands_of_sticks
 from aptnn_md.spectra.infrared.intensity import check_comparable
 from aptnn_md.spectra.infrared.spectrum import InfraredSpectrum
 from aptnn_md.spectra.output.band_table import band_table, describe_moments, part_table
 from aptnn_md.spectra.output.ordinate import Ordinate
+
+Experiments: TypeAlias = tuple[Reference | None, Sequence[ReferenceCurve]]
+"""Known bands of a substance, and curves."""
 
 
 def report(
@@ -19,6 +25,7 @@ def report(
     ranges: Mapping[str, tuple[float, float]] | None = None,
     curves: Sequence[ReferenceCurve] = (),
     baseline: bool = False,
+    sticks: Sticks | None = None,
 ) -> list[str]:
     """Lines that say what was found.
 
@@ -26,9 +33,11 @@ def report(
     ----------
     reference : experiment with whose bands those of the spectrum are compared; bands beyond the
         Nyquist wavenumber are left out
-    ranges : more bands, name -> (low, high), cm⁻¹
+    ranges : more bands, name -> (low, high), cm⁻¹; None: of a system without a volume those that
+        :func:`aptnn_md.spectra.analysis.peaks.peak_ranges` finds
     curves : experimental curves, whose bands are measured in the same way
     baseline : measure bands above the straight line between the ends of their ranges
+    sticks : of a harmonic calculation, whose sums in each band are shown, too
     """
     check_comparable(spectrum.ordinate, reference, curves)
     n_runs = len(spectrum.run_lengths)
@@ -45,20 +54,57 @@ def report(
         describe_quantum(spectrum),
     ]
     lines += [f"note: {note}" for note in spectrum.notes]
-    wanted = bands_within(spectrum.wavenumber[-1], reference, ranges)
+    wanted = bands_within(spectrum.wavenumber[-1], reference, default_ranges(spectrum, ranges))
+    found = measured_bands(spectrum, wanted, baseline, sticks)
     if wanted:
-        found = {"simulation": find_bands(spectrum, wanted, baseline)}
         experiments = (reference, curves)
         lines += ["", *bands_and_experiments(found, spectrum.ordinate, experiments, baseline)]
+    elif ranges is None and spectrum.volume is None:
+        lines.append(NO_PEAKS)
     if wanted and spectrum.parts:
         lines += ["", *part_table(spectrum, wanted)]
     return lines
 
 
+def measured_bands(
+    spectrum: InfraredSpectrum,
+    ranges: Mapping[str, tuple[float, float]],
+    baseline: bool = False,
+    sticks: Sticks | None = None,
+) -> dict[str, list[Band]]:
+    """Bands of a spectrum and, below another name, of a harmonic calculation."""
+    found = {"simulation": find_bands(spectrum, ranges, baseline)}
+    return found if sticks is None else found | {sticks.name: bands_of_sticks(sticks, ranges)}
+
+
+def all_bands(
+    spectrum: InfraredSpectrum,
+    ranges: Mapping[str, tuple[float, float]] | None = None,
+    experiments: Experiments = (None, ()),
+    baseline: bool = False,
+    sticks: Sticks | None = None,
+) -> dict[str, list[Band]]:
+    """Name -> bands of the spectrum, a harmonic calculation and experimental curves, as
+    :func:`report` shows them."""
+    reference, curves = experiments
+    wanted = bands_within(spectrum.wavenumber[-1], reference, default_ranges(spectrum, ranges))
+    found = measured_bands(spectrum, wanted, baseline, sticks)
+    return found | {curve.name: bands_of_curve(curve, wanted, baseline) for curve in curves}
+
+
+def default_ranges(
+    spectrum: InfraredSpectrum, ranges: Mapping[str, tuple[float, float]] | None
+) -> Mapping[str, tuple[float, float]]:
+    """Ranges of bands; where None are given, those of the peaks of a system without a volume."""
+    if ranges is not None:
+        return ranges
+    return peak_ranges(spectrum.blocks, spectrum.parts) if spectrum.volume is None else {}
+
+
 def bands_and_experiments(
     found: Mapping[str, Sequence[Band]],
     ordinate: Ordinate,
-    experiments: tuple[Reference | None, Sequence[ReferenceCurve]] = (None, ()),
+    experiments: Experiments = (None, ()),
     baseline: bool = False,
 ) -> list[str]:
     """Table of bands of spectra and of experiments, and what the experiments are.

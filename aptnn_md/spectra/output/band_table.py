@@ -14,7 +14,8 @@ from aptnn_md.spectra.output.ordinate import N_ALPHA, Ordinate
 from aptnn_md.spectra.output.text import aligned, with_error
 
 _EXPERIMENT = "experiment"
-_OF_MAXIMA = ("position", "height", "width")
+OF_MAXIMA = ("position", "height", "width")
+"""What has no meaning where the largest value is at the edge of a range."""
 
 
 class InParts(Protocol):
@@ -100,6 +101,6 @@ def _rows(ordinate: Ordinate) -> tuple[tuple[str, str, float], ...]:
 
 
 def _cell(band: Band, field: str, unit: float) -> str:
-    if band.at_edge and field in _OF_MAXIMA:
+    if band.at_edge and field in OF_MAXIMA:
         return "no maximum" if field == "position" else "-"
     return with_error(getattr(band, field) / unit, getattr(band, f"{field}_error") / unit)

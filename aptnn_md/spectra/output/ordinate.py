@@ -17,7 +17,8 @@ class Ordinate:
     meaning : the same in more words
     unit : of the curve
     integral_unit : of its integral over wavenumbers
-    symbol, symbol_unit : name and unit in pictures, in the notation of matplotlib
+    symbol, symbol_unit, symbol_integral_unit : name and units in pictures, in the notation of
+        matplotlib
     variable : name in NetCDF files
     units : of the curve in NetCDF files
     table_scale : what integrals are divided by in tables
@@ -30,6 +31,7 @@ class Ordinate:
     integral_unit: str
     symbol: str
     symbol_unit: str
+    symbol_integral_unit: str
     variable: str
     units: str
     table_scale: float
@@ -66,6 +68,7 @@ N_ALPHA = Ordinate(
     integral_unit="cm⁻²",
     symbol="$n(\\tilde{\\nu})\\,\\alpha(\\tilde{\\nu})$",
     symbol_unit="cm$^{-1}$",
+    symbol_integral_unit="cm$^{-2}$",
     variable="n_alpha",
     units="cm-1",
     table_scale=1e3,
@@ -80,6 +83,7 @@ MOLAR_ABSORPTION = Ordinate(
     integral_unit="km/mol",
     symbol="molar absorption",
     symbol_unit="km mol$^{-1}$ / cm$^{-1}$",
+    symbol_integral_unit="km mol$^{-1}$",
     variable="molar_absorption",
     units="km mol-1 cm",
     table_scale=1.0,

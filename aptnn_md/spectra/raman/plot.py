@@ -7,6 +7,7 @@ import os
 import numpy as np
 from matplotlib.axes import Axes
 
+from aptnn_md.spectra.analysis.sticks import Sticks
 from aptnn_md.spectra.output.canvas import (
     COLOURS,
     Scale,
@@ -21,6 +22,7 @@ from aptnn_md.spectra.output.canvas import (
 )
 from aptnn_md.spectra.output.columns import in_range
 from aptnn_md.spectra.output.plot_parts import DrawnParts, draw_parts_of
+from aptnn_md.spectra.output.plot_sticks import draw_sticks
 from aptnn_md.spectra.raman.spectrum import RamanSpectrum
 
 _DRAWN = {
@@ -37,6 +39,7 @@ def draw_raman(
     spectrum: RamanSpectrum,
     *,
     wavenumbers: tuple[float, float] | None = None,
+    sticks: Sticks | None = None,
 ) -> None:
     """Draw VV, VH and the isotropic spectrum above, the depolarisation ratio below; in a third
     panel single components, if any. Bands are one standard error.
@@ -45,6 +48,7 @@ def draw_raman(
     ----------
     path : file whose suffix says the format, e.g. ``raman.png`` or ``raman.pdf``
     wavenumbers : the range to draw, cm⁻¹; default: from 0 to where the scattering ends
+    sticks : of a harmonic calculation, 45a² + 7γ², drawn on an axis of their own at the right
 
     Raises
     ------
@@ -73,6 +77,8 @@ def draw_raman(
     for axes in panels[:-1]:
         style(axes, None)
     style(panels[-1])
+    if sticks is not None:
+        draw_sticks(panels[0], sticks, limits, spectrum.ordinate.symbol_integral_unit)
     title(panels[0], describe_runs(spectrum))
     save(figure, path)
 

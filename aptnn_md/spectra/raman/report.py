@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from aptnn_md.spectra.analysis.bands import find_bands
+from aptnn_md.spectra.analysis.peaks import NO_PEAKS, peak_ranges
+from aptnn_md.spectra.analysis.sticks import Sticks, bands_of_sticks
 from aptnn_md.spectra.estimation.parts import part_name
 from aptnn_md.spectra.output.band_table import describe_moments
 from aptnn_md.spectra.output.text import aligned, with_error
@@ -22,13 +24,18 @@ TITLES = {
 
 
 def report_raman(
-    spectrum: RamanSpectrum, ranges: Mapping[str, tuple[float, float]] | None = None
+    spectrum: RamanSpectrum,
+    ranges: Mapping[str, tuple[float, float]] | None = None,
+    sticks: Sticks | None = None,
 ) -> list[str]:
     """Lines that say what was found.
 
     Parameters
     ----------
-    ranges : bands to measure, name -> (low, high), cm⁻¹
+    ranges : bands to measure, name -> (low, high), cm⁻¹; None: of a molecule or cluster alone those
+        that :func:`aptnn_md.spectra.analysis.peaks.peak_ranges` finds
+    sticks : of a harmonic calculation, in the form of the spectrum; their sums in each band are
+        shown, too
     """
     n_runs = len(spectrum.run_lengths)
     runs = f" in {n_runs} runs" if n_runs > 1 else ""
@@ -47,14 +54,22 @@ def report_raman(
         f"of all of it: {with_error(*ratio)}",
     ]
     lines += [f"note: {note}" for note in spectrum.notes]
+    if ranges is None and spectrum.isolated:
+        parts = {part: curves.unpolarised for part, curves in spectrum.parts.items()}
+        ranges = peak_ranges(spectrum.blocks, parts)
+        lines += [] if ranges else [NO_PEAKS]
     if ranges:
-        lines += ["", *band_lines(spectrum, ranges)]
+        lines += ["", *band_lines(spectrum, ranges, sticks)]
     if ranges and spectrum.parts:
         lines += ["", *_part_lines(spectrum, ranges)]
     return lines
 
 
-def band_lines(spectrum: RamanSpectrum, ranges: Mapping[str, tuple[float, float]]) -> list[str]:
+def band_lines(
+    spectrum: RamanSpectrum,
+    ranges: Mapping[str, tuple[float, float]],
+    sticks: Sticks | None = None,
+) -> list[str]:
     """Maximum, centroid and spread of the unpolarised spectrum in each range, integrals and ρ."""
     scale, unit = spectrum.ordinate.table_scale, spectrum.ordinate.table_unit
     bands = find_bands(spectrum, ranges)
@@ -70,6 +85,9 @@ def band_lines(spectrum: RamanSpectrum, ranges: Mapping[str, tuple[float, float]
         cells = [with_error(value / scale, error / scale) for value, error in values]
         rows.append([f"{TITLES.get(name, name)} ({unit})", *cells])
     ratios = [spectrum.total.band_depolarisation(b.low, b.high) for b in bands]
+    if sticks is not None:
+        sums = [b.integral / scale for b in bands_of_sticks(sticks, ranges)]
+        rows.append([f"{sticks.name}, unpolarised ({unit})", *(with_error(s, 0.0) for s in sums)])
     rows.append(["depolarisation ratio", *(with_error(*ratio) for ratio in ratios)])
     return [*aligned(rows), describe_moments()]
 

@@ -29,6 +29,7 @@ import numpy as np
 from aptnn_md.arrays import FloatArray
 from aptnn_md.errors import InputError
 from aptnn_md.spectra.analysis.quantum import correction_of, refuse_second
+from aptnn_md.spectra.analysis.sticks import Sticks
 from aptnn_md.spectra.options import check_positive
 from aptnn_md.spectra.output.ordinate import Ordinate
 from aptnn_md.spectra.raman.spectrum import RamanSpectrum
@@ -43,6 +44,7 @@ CROSS_SECTION = Ordinate(
     integral_unit="cm²/sr",
     symbol="cross section",
     symbol_unit="cm$^2$ sr$^{-1}$ / cm$^{-1}$",
+    symbol_integral_unit="cm$^2$ sr$^{-1}$",
     variable="unpolarised",
     units=CROSS_SECTION_UNIT,
     table_scale=1e-30,
@@ -92,6 +94,17 @@ def cross_section_factor(
     light = laser * scattered**3 if counting else scattered**4
     bose = -np.expm1(-KELVIN_PER_WAVENUMBER * wavenumber / temperature)
     return np.asarray(CROSS_SECTION_PREFACTOR / 45.0 * light / (wavenumber * bose))
+
+
+def measured_sticks(sticks: Sticks, spectrum: RamanSpectrum) -> Sticks:
+    """Sticks of activities in the form of a spectrum: for its laser cross sections, cm²/sr."""
+    if spectrum.laser is None:
+        return sticks
+    inside = sticks.within(float(spectrum.wavenumber[0]), float(spectrum.wavenumber[-1]))
+    factor = cross_section_factor(
+        inside.wavenumber, spectrum.laser, spectrum.temperature, spectrum.counting
+    )
+    return Sticks(inside.name, inside.wavenumber, factor * inside.area)
 
 
 def cross_sections(spectrum: RamanSpectrum, laser: float, counting: bool = False) -> RamanSpectrum:

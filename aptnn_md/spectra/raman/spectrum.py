@@ -70,6 +70,7 @@ ACTIVITY = Ordinate(
     integral_unit="Å⁴/amu",
     symbol="activity",
     symbol_unit="Å$^4$ amu$^{-1}$ / cm$^{-1}$",
+    symbol_integral_unit="Å$^4$ amu$^{-1}$",
     variable="unpolarised",
     units=REDUCED_UNIT,
     table_scale=1.0,
@@ -102,6 +103,7 @@ class RamanSpectrum:
     estimator : estimator of ȧ
     n_beads : number of path-integral beads; 1 for classical nuclei
     quantum : quantum correction; the harmonic one is in the formula itself
+    isolated : of a molecule or cluster alone, whose streams have no volume
     """
 
     total: RamanCurves
@@ -118,6 +120,7 @@ class RamanSpectrum:
     estimator: str = ""
     n_beads: int = 1
     quantum: str = "harmonic"
+    isolated: bool = False
 
     @property
     def unit(self) -> str:
