@@ -12,7 +12,7 @@ from aptnn_md.spectra.options import CONVERGENCE_RANGE
 
 if TYPE_CHECKING:
     from aptnn_md.spectra.estimation.terms import Key
-    from aptnn_md.spectra.sources.streams import Options, Spectrum, StreamSignal
+    from aptnn_md.spectra.sources.stream_signal import Options, Spectrum, StreamSignal
 
 
 def followed(

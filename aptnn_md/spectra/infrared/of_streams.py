@@ -18,7 +18,8 @@ from aptnn_md.spectra.infrared.spectrum import (
     infrared_of,
 )
 from aptnn_md.spectra.options import InfraredOptions, chosen
-from aptnn_md.spectra.sources.streams import StreamRun, StreamSignal
+from aptnn_md.spectra.sources.stream_run import StreamRun
+from aptnn_md.spectra.sources.stream_signal import StreamSignal
 
 
 class InfraredStreams(StreamSignal[InfraredSpectrum, InfraredOptions, Part]):
@@ -26,7 +27,7 @@ class InfraredStreams(StreamSignal[InfraredSpectrum, InfraredOptions, Part]):
 
     Parameters
     ----------
-    paths, options : see :class:`aptnn_md.spectra.sources.streams.StreamSignal`
+    paths, options : see :class:`aptnn_md.spectra.sources.stream_signal.StreamSignal`
     """
 
     def _array_of(self, run: StreamRun) -> str:

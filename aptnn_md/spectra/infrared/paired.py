@@ -14,7 +14,7 @@ from aptnn_md.spectra.infrared.intensity import absorption_factors
 from aptnn_md.spectra.infrared.of_streams import InfraredStreams
 from aptnn_md.spectra.infrared.spectrum import InfraredSpectrum
 from aptnn_md.spectra.sources.pairing import paired_runs
-from aptnn_md.spectra.sources.streams import StreamRun
+from aptnn_md.spectra.sources.stream_run import StreamRun
 
 
 @dataclass(frozen=True, eq=False)

@@ -55,8 +55,8 @@ def report(
     ]
     lines += [f"note: {note}" for note in spectrum.notes]
     wanted = bands_within(spectrum.wavenumber[-1], reference, default_ranges(spectrum, ranges))
-    found = measured_bands(spectrum, wanted, baseline, sticks)
     if wanted:
+        found = measured_bands(spectrum, wanted, baseline, sticks)
         experiments = (reference, curves)
         lines += ["", *bands_and_experiments(found, spectrum.ordinate, experiments, baseline)]
     elif ranges is None and spectrum.volume is None:
