@@ -86,7 +86,8 @@ def draw_spectrum(
     label_absorption(axes, scale, ordinate=spectrum.ordinate)
     style(axes)
     if sticks is not None:
-        draw_sticks(axes, sticks, limits, spectrum.ordinate.symbol_integral_unit)
+        unit = spectrum.ordinate.symbol_integral_unit
+        draw_sticks(axes, sticks, limits, f"intensity  ({unit})")
     title(axes, describe_runs(spectrum, spectrum.volume))
     legend(axes)
     save(figure, path)

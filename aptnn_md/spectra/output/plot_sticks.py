@@ -10,7 +10,7 @@ from aptnn_md.spectra.output.canvas import EXPERIMENT
 _VISIBLE = 0.02  # of the largest one
 
 
-def draw_sticks(axes: Axes, sticks: Sticks, limits: tuple[float, float], unit: str) -> None:
+def draw_sticks(axes: Axes, sticks: Sticks, limits: tuple[float, float], label: str) -> None:
     """Sticks on an axis of their own at the right, beginning at the same zero.
 
     How high a band is depends on its width, so heights of sticks and of a curve cannot be compared;
@@ -19,13 +19,13 @@ def draw_sticks(axes: Axes, sticks: Sticks, limits: tuple[float, float], unit: s
     Parameters
     ----------
     limits : the range drawn, cm⁻¹
-    unit : of the areas, in the notation of matplotlib
+    label : what the areas are and their unit, in the notation of matplotlib
     """
     shown = sticks.within(*limits)
     twin = axes.twinx()
     twin.vlines(shown.wavenumber, 0.0, shown.area, color=EXPERIMENT, linewidth=1.3)
     twin.set_ylim(0.0, 1.08 * (float(shown.area.max(initial=0.0)) or 1.0))
-    twin.set_ylabel(f"sticks: {sticks.name} intensity  ({unit})", color=EXPERIMENT)
+    twin.set_ylabel(f"sticks: {sticks.name} {label}", color=EXPERIMENT)
     twin.tick_params(direction="in")
     axes.tick_params(right=False, which="both")
     # the curve in front of the sticks

@@ -78,7 +78,9 @@ def draw_raman(
         style(axes, None)
     style(panels[-1])
     if sticks is not None:
-        draw_sticks(panels[0], sticks, limits, spectrum.ordinate.symbol_integral_unit)
+        name = f"{spectrum.ordinate.symbol}, $45\\,a^2 + 7\\gamma^2$"
+        unit = spectrum.ordinate.symbol_integral_unit
+        draw_sticks(panels[0], sticks, limits, f"{name}  ({unit})")
     title(panels[0], describe_runs(spectrum))
     save(figure, path)
 

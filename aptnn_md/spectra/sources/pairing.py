@@ -85,6 +85,33 @@ def paired_runs(
     return tuple(found)
 
 
+@dataclass(frozen=True, eq=False)
+class Fingerprint:
+    """What tells trajectories apart at a glance: the first temperatures.
+
+    Attributes
+    ----------
+    steps : MD steps of the first frames
+    temperature : (frames,) K; None where the stream has none
+    """
+
+    steps: range
+    temperature: FloatArray | None
+
+    @classmethod
+    def of(cls, run: StreamRun) -> Fingerprint:
+        """That of a run of which nothing was read yet."""
+        steps = _steps(run)[:_FINGERPRINT]
+        return cls(steps, _temperatures(run, steps) if steps else None)
+
+    def differs(self, other: Fingerprint) -> bool:
+        """Whether these are two trajectories for sure; otherwise one must look closer."""
+        mine, theirs = self.temperature, other.temperature
+        if mine is None or theirs is None or self.steps != other.steps:
+            return False
+        return bool((np.abs(mine - theirs) > _SAME_TEMPERATURE * np.abs(mine))[:2].any())
+
+
 def shared_frames(first: StreamRun, second: StreamRun) -> int:
     """Number of frames of the same times of one trajectory that two streams have; 0 where they are
     of different trajectories, or of different times.

@@ -169,7 +169,7 @@ def test_pictures(molecule: Path, tmp_path: Path) -> None:
         assert "sticks: harmonic intensity" in path.read_text()
         words[1] = "raman"
         assert main([*words, "--harmonic", str(molecule / "modes.csv")]) == 0
-        assert "sticks: harmonic intensity" in path.read_text()
+        assert "sticks: harmonic activity" in path.read_text()
 
 
 def test_raman(molecule: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -18,6 +18,7 @@ from helpers.paired_streams import (
 from aptnn_md.cli import main
 from aptnn_md.errors import InputError
 from aptnn_md.spectra import spectrum_of_streams
+from aptnn_md.spectra.sources import opening
 from aptnn_md.spectra.sources.opening import opened_runs
 
 N_FRAMES = 1200
@@ -70,6 +71,19 @@ def test_runs_from_one_start(tmp_path: Path) -> None:
     a = write_stream(tmp_path / "a", RATES, HEAT, run_id="one")
     b = write_stream(tmp_path / "b", OTHERS, heat, run_id="two")
     assert len(opened_runs([a, b], 0.0)) == 2
+
+
+def test_a_large_ensemble_is_told_apart_at_a_glance(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Runs that begin at one step have two temperatures compared, and no more is read."""
+    rng = np.random.default_rng(0)
+    paths = [
+        write_stream(tmp_path / f"{k}", RATES[:40], 300.0 + rng.normal(size=40), run_id=f"{k}")
+        for k in range(12)
+    ]
+    monkeypatch.setattr(opening, "shared_frames", lambda *_: pytest.fail("looked closer"))
+    assert len(opened_runs(paths, 0.0)) == 12
 
 
 def test_runs_without_fingerprints(tmp_path: Path) -> None:
