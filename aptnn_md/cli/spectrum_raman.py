@@ -13,6 +13,7 @@ from aptnn_md.provenance import command_line
 from aptnn_md.spectra.options import RamanOptions
 
 if TYPE_CHECKING:
+    from aptnn_md.spectra.analysis.sticks import Sticks
     from aptnn_md.spectra.raman.spectrum import RamanSpectrum
 
 HELP = """\
@@ -81,7 +82,6 @@ def run(arguments: argparse.Namespace) -> None:
         corrected_raman,
         cross_sections,
         laser_wavenumber,
-        measured_sticks,
     )
     from aptnn_md.spectra.raman.table import write_raman
 
@@ -91,11 +91,7 @@ def run(arguments: argparse.Namespace) -> None:
     spectrum = corrected_raman(_reduced(arguments), arguments.quantum)
     if laser is not None:
         spectrum = cross_sections(spectrum, laser, arguments.photon_counting)
-    sticks = None
-    if arguments.harmonic:
-        from aptnn_md.spectra.output.harmonic import read_harmonic
-
-        sticks = measured_sticks(read_harmonic(arguments.harmonic).raman(), spectrum)
+    sticks = _sticks(spectrum, arguments)
     parts = {part: curves.unpolarised for part, curves in spectrum.parts.items()}
     ranges = spectrum_output.ranges_of(arguments, spectrum.blocks, parts)
     for line in report_raman(spectrum, ranges, sticks):
@@ -107,6 +103,12 @@ def run(arguments: argparse.Namespace) -> None:
     if arguments.netcdf:
         write_raman_netcdf(arguments.netcdf, spectrum, wavenumbers, command_line())
         print(f"NetCDF: {arguments.netcdf}")
+    _draw(spectrum, arguments, sticks)
+
+
+def _draw(spectrum: RamanSpectrum, arguments: argparse.Namespace, sticks: Sticks | None) -> None:
+    """Pictures of the spectrum and of its parts."""
+    wavenumbers = spectrum_options.wavenumber_range(arguments)
     if arguments.plot:
         from aptnn_md.spectra.raman.plot import draw_raman
 
@@ -117,6 +119,16 @@ def run(arguments: argparse.Namespace) -> None:
 
         draw_raman_parts(arguments.plot_parts, spectrum, wavenumbers=wavenumbers)
         print(f"picture: {arguments.plot_parts}")
+
+
+def _sticks(spectrum: RamanSpectrum, arguments: argparse.Namespace) -> Sticks | None:
+    """What ``--harmonic`` says, in the form of the spectrum."""
+    if arguments.harmonic is None:
+        return None
+    from aptnn_md.spectra.output.harmonic import read_harmonic
+    from aptnn_md.spectra.raman.scattering import measured_sticks
+
+    return measured_sticks(read_harmonic(arguments.harmonic).raman(), spectrum)
 
 
 def _reduced(arguments: argparse.Namespace) -> RamanSpectrum:

@@ -8,8 +8,8 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.patheffects import withStroke
 
-from aptnn_md.spectra.analysis.bands import Reference
 from aptnn_md.spectra.analysis.experiment import ReferenceCurve
+from aptnn_md.spectra.analysis.reference_bands import Reference
 from aptnn_md.spectra.output.canvas import EXPERIMENT, Scale
 from aptnn_md.spectra.output.ordinate import N_ALPHA, Ordinate
 

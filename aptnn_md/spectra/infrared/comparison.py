@@ -15,8 +15,9 @@ from aptnn_md.spectra.analysis.band_differences import (
     independent_differences,
     paired_differences,
 )
-from aptnn_md.spectra.analysis.bands import Reference, find_bands
+from aptnn_md.spectra.analysis.bands import find_bands
 from aptnn_md.spectra.analysis.experiment import ReferenceCurve
+from aptnn_md.spectra.analysis.reference_bands import Reference
 from aptnn_md.spectra.estimation.paired import PairedBlocks
 from aptnn_md.spectra.infrared.intensity import check_comparable
 from aptnn_md.spectra.infrared.paired import paired_absorption

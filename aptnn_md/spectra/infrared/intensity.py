@@ -13,8 +13,8 @@ import numpy as np
 
 from aptnn_md.arrays import FloatArray
 from aptnn_md.errors import InputError
-from aptnn_md.spectra.analysis.bands import Reference
 from aptnn_md.spectra.analysis.experiment import ReferenceCurve
+from aptnn_md.spectra.analysis.reference_bands import Reference
 from aptnn_md.spectra.output.ordinate import MOLAR_ABSORPTION, N_ALPHA, Ordinate
 from aptnn_md.units import (
     F_SUM_PREFACTOR,

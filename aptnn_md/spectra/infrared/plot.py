@@ -8,8 +8,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from aptnn_md.errors import InputError
-from aptnn_md.spectra.analysis.bands import Reference
 from aptnn_md.spectra.analysis.experiment import ReferenceCurve
+from aptnn_md.spectra.analysis.reference_bands import Reference
 from aptnn_md.spectra.analysis.sticks import Sticks
 from aptnn_md.spectra.infrared.axes import draw_references, label_absorption, mark_bands
 from aptnn_md.spectra.infrared.dielectric import Quantity

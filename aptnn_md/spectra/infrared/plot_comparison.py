@@ -8,8 +8,8 @@ from collections.abc import Mapping, Sequence
 from matplotlib.axes import Axes
 
 from aptnn_md.errors import InputError
-from aptnn_md.spectra.analysis.bands import Reference
 from aptnn_md.spectra.analysis.experiment import ReferenceCurve
+from aptnn_md.spectra.analysis.reference_bands import Reference
 from aptnn_md.spectra.infrared.axes import draw_references, label_absorption, mark_bands
 from aptnn_md.spectra.infrared.comparison import Difference, common_ordinate
 from aptnn_md.spectra.infrared.intensity import check_comparable

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TypeAlias
 
-from aptnn_md.spectra.analysis.bands import Band, Reference, bands_of_curve, find_bands
+from aptnn_md.spectra.analysis.bands import Band, bands_of_curve, find_bands
 from aptnn_md.spectra.analysis.experiment import ReferenceCurve
 from aptnn_md.spectra.analysis.peaks import NO_PEAKS, peak_ranges
+from aptnn_md.spectra.analysis.reference_bands import Reference
 from aptnn_md.spectra.analysis.sticks import Sticks, bands_of_sticks
 from aptnn_md.spectra.infrared.intensity import check_comparable
 from aptnn_md.spectra.infrared.spectrum import InfraredSpectrum

@@ -6,7 +6,8 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Protocol
 
-from aptnn_md.spectra.analysis.bands import Band, Reference
+from aptnn_md.spectra.analysis.bands import Band
+from aptnn_md.spectra.analysis.reference_bands import Reference
 from aptnn_md.spectra.estimation.parts import part_name
 from aptnn_md.spectra.estimation.power import PowerBlocks
 from aptnn_md.spectra.estimation.terms import Part

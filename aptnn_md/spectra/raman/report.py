@@ -10,8 +10,8 @@ from aptnn_md.spectra.analysis.sticks import Sticks, bands_of_sticks
 from aptnn_md.spectra.estimation.parts import part_name
 from aptnn_md.spectra.output.band_table import describe_moments
 from aptnn_md.spectra.output.text import aligned, with_error
-from aptnn_md.spectra.raman.scattering import CROSS_SECTION_UNIT
-from aptnn_md.spectra.raman.spectrum import REDUCED_UNIT, RamanSpectrum
+from aptnn_md.spectra.raman.forms import CROSS_SECTION_UNIT, REDUCED_UNIT
+from aptnn_md.spectra.raman.spectrum import RamanSpectrum
 
 TITLES = {
     "isotropic": "isotropic 45a²",

@@ -31,26 +31,9 @@ from aptnn_md.errors import InputError
 from aptnn_md.spectra.analysis.quantum import correction_of, refuse_second
 from aptnn_md.spectra.analysis.sticks import Sticks
 from aptnn_md.spectra.options import check_positive
-from aptnn_md.spectra.output.ordinate import Ordinate
+from aptnn_md.spectra.raman.forms import CROSS_SECTION
 from aptnn_md.spectra.raman.spectrum import RamanSpectrum
 from aptnn_md.units import CROSS_SECTION_PREFACTOR, KELVIN_PER_WAVENUMBER
-
-CROSS_SECTION_UNIT = "cm²/sr per cm⁻¹"
-
-CROSS_SECTION = Ordinate(
-    name="Stokes cross section",
-    meaning="cross section of Stokes scattering in each wavenumber",
-    unit=CROSS_SECTION_UNIT,
-    integral_unit="cm²/sr",
-    symbol="cross section",
-    symbol_unit="cm$^2$ sr$^{-1}$ / cm$^{-1}$",
-    symbol_integral_unit="cm$^2$ sr$^{-1}$",
-    variable="unpolarised",
-    units=CROSS_SECTION_UNIT,
-    table_scale=1e-30,
-    table_unit="10⁻³⁰ cm²/sr",
-)
-"""What the measured form is."""
 
 _LASER = re.compile(r"\s*(?P<number>[-+.\deE]*[\d.])\s*(?P<unit>nm|cm-1|cm\^-1|cm⁻¹)\s*")
 

@@ -52,6 +52,7 @@ from aptnn_md.spectra.estimation.terms import TOTAL, Part
 from aptnn_md.spectra.options import RamanOptions, chosen_for_arrays
 from aptnn_md.spectra.output.ordinate import Ordinate
 from aptnn_md.spectra.raman.curves import ANISOTROPIC, ISOTROPIC, RamanCurves
+from aptnn_md.spectra.raman.forms import ACTIVITY
 from aptnn_md.spectra.raman.polarizability import (
     ANISOTROPIC_COORDINATES,
     COMPONENTS,
@@ -60,23 +61,6 @@ from aptnn_md.spectra.raman.polarizability import (
     coordinates,
 )
 from aptnn_md.units import RAMAN_PREFACTOR
-
-REDUCED_UNIT = "Å⁴/amu per cm⁻¹"
-
-ACTIVITY = Ordinate(
-    name="Raman activity",
-    meaning="Raman activity in each wavenumber, reduced form",
-    unit=REDUCED_UNIT,
-    integral_unit="Å⁴/amu",
-    symbol="activity",
-    symbol_unit="Å$^4$ amu$^{-1}$ / cm$^{-1}$",
-    symbol_integral_unit="Å$^4$ amu$^{-1}$",
-    variable="unpolarised",
-    units=REDUCED_UNIT,
-    table_scale=1.0,
-    table_unit="Å⁴/amu",
-)
-"""What the reduced form is."""
 
 ChannelTerm: TypeAlias = tuple[str, Part]
 """Key of a term: isotropic, anisotropic or the name of a component, and a part."""
