@@ -23,6 +23,7 @@ from aptnn_md.spectra.sources.conditions import of_each_stream
 from aptnn_md.spectra.sources.merging import Merge, merge_groups
 from aptnn_md.spectra.sources.opening import opened_runs
 from aptnn_md.spectra.sources.stream_run import StreamRun
+from aptnn_md.stream.ring_polymers import ring_polymer_notes
 
 Spectrum = TypeVar("Spectrum", bound=HasBlocks)
 Options = TypeVar("Options", bound=RateOptions)
@@ -135,9 +136,9 @@ class StreamSignal(ABC, Generic[Spectrum, Options, Key]):
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """What the reader of the spectrum should know about the frames."""
+        """What the reader of the spectrum should know about the frames and the run."""
         note = stride_note(self.header.masses, self.plan.spacing)
-        return (note,) if note else ()
+        return ((note,) if note else ()) + ring_polymer_notes(self.header)
 
     def check_lengths(self) -> None:
         """Refuse runs of which too little has been read; see :class:`SpectralPlan`."""
