@@ -10,6 +10,7 @@ from aptnn_md.errors import InputError
 from aptnn_md.spectra.sources.conditions import check_different, check_same_system
 from aptnn_md.spectra.sources.pairing import Fingerprint, shared_frames
 from aptnn_md.spectra.sources.stream_run import StreamRun
+from aptnn_md.stream.ensemble import stream_paths
 
 
 def opened_runs(paths: Sequence[str | os.PathLike[str]], skip: float) -> list[StreamRun]:
@@ -17,7 +18,7 @@ def opened_runs(paths: Sequence[str | os.PathLike[str]], skip: float) -> list[St
 
     Parameters
     ----------
-    paths : stream directories
+    paths : stream directories, or directories of runs, which stand for their complete runs
     skip : time to leave out at the beginning of each, ps
 
     Raises
@@ -28,7 +29,7 @@ def opened_runs(paths: Sequence[str | os.PathLike[str]], skip: float) -> list[St
     """
     if not paths:
         raise InputError("spectrum", "streams", "none", "one or more")
-    runs = [StreamRun(path, skip) for path in paths]
+    runs = [StreamRun(path, skip) for path in stream_paths(paths)]
     check_different([run.reader.path for run in runs])
     check_same_system({run.reader.path: run.reader.header for run in runs})
     if len(runs) > 1:
