@@ -18,6 +18,7 @@ from aptnn_md.spectra.estimation.block_errors import (
     spectrum_standard_error,
     standard_error,
 )
+from aptnn_md.spectra.estimation.estimates import Estimate, estimate_function
 from aptnn_md.spectra.estimation.plan import SpectralPlan
 
 _POOLED_WIDTHS = 6
@@ -95,6 +96,32 @@ class PowerBlocks:
         overlap = self._overlap(self.plan.neighbour_correlation[1])
         error = standard_error(self.values @ coefficients, self.weights, self.runs, overlap)
         return float(self.mean @ coefficients), float(error)
+
+    def estimate(
+        self, function: Callable[[FloatArray], FloatArray], coefficients: FloatArray
+    ) -> Estimate:
+        """A smooth function of linear functionals of a real density, e.g. a centroid, with its
+        standard error.
+
+        Parameters
+        ----------
+        function : (k,) values of the functionals -> (m,) numbers, smooth (no maximum)
+        coefficients : (n, k): the functionals are Σ coefficients × mean
+
+        Examples
+        --------
+        The centroid of a band and its integral, with errors that know that both fluctuate
+        together::
+
+            weights = integration_weights(blocks.wavenumber, low, high)
+            moments = np.stack([weights, blocks.wavenumber * weights], axis=1)
+            found = blocks.estimate(lambda m: np.array([m[1] / m[0], m[0]]), moments)
+            centroid, integral = found.values
+            centroid_error, integral_error = found.standard_error
+        """
+        overlap = self._overlap(self.plan.neighbour_correlation[1])
+        functionals = self.values @ coefficients
+        return estimate_function(function, functionals, self.weights, self.runs, overlap)
 
     def scaled(self, factor: float | FloatArray) -> PowerBlocks:
         """This density times a number, or times a function (n,) of the wavenumber."""
