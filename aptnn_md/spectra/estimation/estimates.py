@@ -17,7 +17,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from aptnn_md.arrays import FloatArray, IntArray
-from aptnn_md.spectra.estimation.block_errors import standard_error
+from aptnn_md.spectra.estimation.slow_exchange import standard_error
 
 _STEP = 1e-4  # of the central difference, in units of the deviation of a block from the mean
 

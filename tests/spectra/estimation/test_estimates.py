@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from aptnn_md.spectra.estimation.block_errors import standard_error
 from aptnn_md.spectra.estimation.estimates import block_influence, estimate_function
+from aptnn_md.spectra.estimation.slow_exchange import standard_error
 
 
 def test_a_linear_function_is_a_mean_over_blocks() -> None:
