@@ -26,6 +26,7 @@ import numpy as np
 from ase import Atoms
 
 from aptnn_md.arrays import FloatArray
+from aptnn_md.atoms.motion_temperature import MotionTemperatures
 from aptnn_md.atoms.partition import Partition
 from aptnn_md.atoms.snapshot import Snapshot
 from aptnn_md.errors import InputError
@@ -138,6 +139,7 @@ class FrameRates:
     variable_cell : also the volume of each frame
     mobility : what constraints let move; ``f_sum`` is of that, and there is none where velocities
         of atoms depend on each other in an unknown way. None: everything moves
+    motions : also the temperatures of translation, libration and vibration of molecules
     """
 
     partition: Partition
@@ -147,6 +149,7 @@ class FrameRates:
     velocities: bool = False
     variable_cell: bool = False
     mobility: Mobility | None = None
+    motions: MotionTemperatures | None = None
 
     @property
     def has_f_sum(self) -> bool:
@@ -181,6 +184,8 @@ class FrameRates:
         }
         if self.variable_cell:
             fields["volume"] = None
+        if self.motions is not None:
+            fields["motion_freedom"] = tuple(self.motions.freedom.tolist())
         if self.velocities:
             fields |= atom_fields(atoms, self.partition, self.mobility)
         return StreamHeader.for_atoms(atoms, **(fields | constants))
@@ -200,6 +205,10 @@ class FrameRates:
         arrays = self.rates(instant) | self.strengths(instant)
         if temperature is not None:
             arrays["temperature"] = np.asarray(temperature)
+        if self.motions is not None and instant.snapshot is not None:
+            arrays["motion_temperature"] = self.motions.of_instant(
+                instant.velocities, instant.snapshot
+            )
         if self.variable_cell and instant.snapshot is not None:
             arrays["volume"] = np.asarray(instant.snapshot.volume)
         if self.velocities:

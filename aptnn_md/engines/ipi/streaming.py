@@ -12,6 +12,7 @@ import numpy as np
 from ase import Atoms
 
 from aptnn_md.arrays import FloatArray
+from aptnn_md.atoms.motion_temperature import MotionTemperatures
 from aptnn_md.atoms.partition import parse_groups
 from aptnn_md.atoms.snapshot import Snapshot
 from aptnn_md.engines.ipi import state as ipi_state
@@ -64,6 +65,7 @@ class SystemStream:
         self.atoms = ipi_state.template(system)
         self.start = self._start()
         self.groups = parse_groups(settings.groups, self.start)
+        mobility = ipi_state.mobility(system)
         self.frame_rates = FrameRates(
             self.groups,
             np.asarray(self.atoms.get_masses(), dtype=np.float64),
@@ -71,7 +73,8 @@ class SystemStream:
             settings.beads_too,
             settings.velocities,
             ipi_state.variable_cell(system),
-            ipi_state.mobility(system),
+            mobility,
+            MotionTemperatures.of(self.start, mobility),
         )
         self.source = source(self.atoms, system)
         self.source.check(*self.frame_rates.needs())
