@@ -103,6 +103,18 @@ class PowerBlocks:
         overlap = self._overlap(self.plan.neighbour_correlation[1])
         return mean_error(self.values @ coefficients, self.weights, self.runs, overlap)
 
+    def slowest(self, n_parts: int = 4) -> MeanError:
+        """What the errors of parts of a real density rest on: integrals over ranges that hold about
+        equal shares of all of it.
+
+        Parameters
+        ----------
+        n_parts : number of ranges
+        """
+        share = np.cumsum(np.abs(self.mean))
+        part = np.minimum(n_parts * share / max(float(share[-1]), 1e-300), n_parts - 0.5)
+        return self.errors_of(np.asarray(part.astype(int)[:, None] == np.arange(n_parts), float))
+
     def estimate(
         self, function: Callable[[FloatArray], FloatArray], coefficients: FloatArray
     ) -> Estimate:

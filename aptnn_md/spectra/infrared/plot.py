@@ -78,7 +78,7 @@ def draw_spectrum(
     axes.set_ylim(0.0, 1.06 * axes.get_ylim()[1])
     label_absorption(axes, scale)
     style(axes)
-    title(axes, describe_runs(spectrum, spectrum.volume))
+    title(axes, describe_runs(spectrum, spectrum.volume), spectrum.alarms)
     legend(axes)
     save(figure, path)
 
@@ -134,5 +134,5 @@ def draw_quantities(
         style(axes, None)
     panels[-1].set_xlim(*limits)
     style(panels[-1])
-    title(panels[0], describe_runs(spectrum, spectrum.volume))
+    title(panels[0], describe_runs(spectrum, spectrum.volume), spectrum.alarms)
     save(figure, path)

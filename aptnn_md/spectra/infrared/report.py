@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from aptnn_md.spectra.analysis.alarms import warning_lines
 from aptnn_md.spectra.analysis.bands import Band, Reference, bands_of_curve, find_bands
 from aptnn_md.spectra.analysis.experiment import ReferenceCurve
 from aptnn_md.spectra.infrared.spectrum import InfraredSpectrum
@@ -41,6 +42,7 @@ def report(
         + _sum_rule(spectrum),
         describe_quantum(spectrum),
     ]
+    lines[1:1] = warning_lines(spectrum.alarms)
     lines += [f"note: {note}" for note in spectrum.notes]
     wanted = bands_within(spectrum.wavenumber[-1], reference, ranges)
     if wanted:

@@ -73,7 +73,7 @@ def draw_raman(
     for axes in panels[:-1]:
         style(axes, None)
     style(panels[-1])
-    title(panels[0], describe_runs(spectrum))
+    title(panels[0], describe_runs(spectrum), spectrum.alarms)
     save(figure, path)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from aptnn_md.spectra.analysis.alarms import warning_lines
 from aptnn_md.spectra.analysis.bands import find_bands
 from aptnn_md.spectra.estimation.parts import part_name
 from aptnn_md.spectra.output.text import aligned, with_error
@@ -47,6 +48,7 @@ def report_raman(
         f"integral of 45a² + 7γ²: {with_error(found[0], found[1])} {unit}; depolarisation ratio "
         f"of all of it: {with_error(*ratio)}",
     ]
+    lines[1:1] = warning_lines(spectrum.alarms)
     lines += [f"note: {note}" for note in spectrum.notes]
     if ranges:
         lines += ["", *band_lines(spectrum, ranges)]
