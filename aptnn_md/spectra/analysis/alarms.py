@@ -3,7 +3,7 @@
 Blocks of one run know how much they differ, not that all of them are wrong: a molecule whose
 rotation holds the energy that its vibrations lack has a steady spectrum with small errors. What
 gives it away are sums that are known beforehand. Each alarm asks for both, a deviation that matters
-and one of more than :data:`SIGMAS` standard errors, so that good runs set off none.
+and one of more than three standard errors, so that good runs set off none.
 """
 
 from __future__ import annotations
@@ -16,8 +16,9 @@ import numpy as np
 from aptnn_md.atoms.motion import MOTIONS
 from aptnn_md.spectra.estimation.power import PowerBlocks
 
-SIGMAS = 3.0
-"""Standard errors that a deviation must exceed."""
+F_SUM_SIGMAS, TEMPERATURE_SIGMAS = 3.0, 3.5
+"""Standard errors that a deviation must exceed. Those of temperatures, of which there are several,
+may come from eight runs of a molecule, with their long tails."""
 
 F_SUM_MATTERS, TEMPERATURE_MATTERS = 0.05, 0.10
 """Relative deviations that matter, of the f-sum ratio and of temperatures."""
@@ -52,15 +53,15 @@ class Measured:
     value: float
     standard_error: float
 
-    def is_off(self, expected: float, matters: float) -> bool:
+    def is_off(self, expected: float, matters: float, sigmas: float) -> bool:
         """Whether it differs from what it should be, in a way that matters and is no chance."""
         deviation = abs(self.value - expected)
-        return deviation > matters * abs(expected) and deviation > SIGMAS * self.standard_error
+        return deviation > matters * abs(expected) and deviation > sigmas * self.standard_error
 
 
 def f_sum_alarm(ratio: Measured) -> Alarm | None:
     """Alarm where the f-sum ratio is not 1."""
-    if not ratio.is_off(1.0, F_SUM_MATTERS):
+    if not ratio.is_off(1.0, F_SUM_MATTERS, F_SUM_SIGMAS):
         return None
     return Alarm(
         "f-sum",
@@ -72,7 +73,7 @@ def f_sum_alarm(ratio: Measured) -> Alarm | None:
 
 def temperature_alarm(mean: Measured, expected: float) -> Alarm | None:
     """Alarm where the mean kinetic temperature (K) is not the one of the spectrum."""
-    if not mean.is_off(expected, TEMPERATURE_MATTERS):
+    if not mean.is_off(expected, TEMPERATURE_MATTERS, TEMPERATURE_SIGMAS):
         return None
     return Alarm(
         "temperature",
@@ -93,10 +94,9 @@ def equipartition_alarm(
     excess : of each over that of the others together, K; None of a motion that there is none of
     mean : of all, K
     """
-    # an excess, as a deviation from none, matters by what it is of the temperature
+    limits = (mean, TEMPERATURE_MATTERS, TEMPERATURE_SIGMAS)
     off = [
-        e is not None and Measured(mean + e.value, e.standard_error).is_off(mean, 0.1)
-        for e in excess
+        e is not None and Measured(mean + e.value, e.standard_error).is_off(*limits) for e in excess
     ]
     if not any(off):
         return None
