@@ -44,7 +44,9 @@ ENOUGH_BLOCKS = 8
 _SAME_IN_RUN = 1e4  # τ in units of the longest run: constant in each
 _LONGEST_TIME = 0.25  # in units of the longest run; longer ones cannot be told from the mean
 _SHORTEST_TIME = 0.5  # in blocks; shorter ones cannot be told from noise
-_SIZES = 2.0 ** np.arange(-1, 7)  # slow over fast part of the variance of the mean
+# slow over fast part of the variance of the mean
+_SIZES = 2.0 ** np.array([-1, 0, 1, 2, 3, 4, 6, 8])
+_SIZES_OF_RUNS = 2.0 ** np.arange(-1, 15, 2)  # energies of single molecules are constants of runs
 _INDEPENDENT = 0.7  # probability, before the data, that blocks are independent
 
 
@@ -212,7 +214,7 @@ def _models(weights_bytes: bytes, runs_bytes: bytes, overlap: float) -> _Models:
     for time in times:
         slow = _slow_covariance(lengths, runs, time)
         unit = of_noise / (weights @ slow @ weights)
-        for size in _SIZES:
+        for size in _SIZES_OF_RUNS if time > lengths.sum() else _SIZES:
             covariances.append(noise + size * unit * slow)
             shares.append((1.0 - _INDEPENDENT) / (len(times) * len(_SIZES)))
     inverse = np.linalg.inv(np.array(covariances))
