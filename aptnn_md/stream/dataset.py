@@ -11,9 +11,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from aptnn_md.arrays import AnyArray
-from aptnn_md.atoms.motion import MOTIONS
 from aptnn_md.errors import InputError
-from aptnn_md.stream.header import StreamHeader, array_units
+from aptnn_md.stream.header import MOTIONS, StreamHeader, array_units
 from aptnn_md.stream.layout import layouts
 from aptnn_md.stream.reader import StreamReader
 from aptnn_md.targets import TARGETS

@@ -20,6 +20,10 @@ VERSION = 2
 
 RATES = ("instantaneous", "difference")
 """What the rates of a frame may be; see :class:`StreamHeader`."""
+MOTIONS = ("translation", "libration", "vibration")
+"""Motions of molecules, in the order of their temperatures: those of
+:mod:`aptnn_md.atoms.motion`, which reading a stream does not need."""
+
 # what must be the same on both sides of a restart; the two floats may be unknown on one side
 _SAME = ("timestep", "stride", "rate", "estimators", "groups", "n_beads", "formula", "system")
 _SAME_IF_KNOWN = ("temperature", "volume")

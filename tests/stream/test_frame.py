@@ -10,11 +10,12 @@ import pytest
 from ase.build import molecule
 from helpers import toy_field, toy_molecules
 
+from aptnn_md.atoms import motion
 from aptnn_md.atoms.motion_temperature import MotionTemperatures
 from aptnn_md.atoms.partition import parse_groups
 from aptnn_md.atoms.snapshot import Snapshot
 from aptnn_md.errors import InputError
-from aptnn_md.stream import StreamReader, StreamWriter
+from aptnn_md.stream import StreamReader, StreamWriter, header
 from aptnn_md.stream.frame import ESTIMATORS, FrameRates, Instant
 from aptnn_md.stream.layout import layouts
 from aptnn_md.tensors import VOIGT
@@ -195,6 +196,7 @@ def test_what_is_missing_is_told():
 
 def test_temperatures_of_motions_are_kept_and_resumed(tmp_path: Path) -> None:
     """A run that continues a stream of an older version, without them, leaves them out."""
+    assert header.MOTIONS == motion.MOTIONS
     water = molecule("H2O")
     masses = water.get_masses()
     plain = FrameRates(parse_groups("all", water), masses)

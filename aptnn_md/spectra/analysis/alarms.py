@@ -13,8 +13,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from aptnn_md.atoms.motion import MOTIONS
 from aptnn_md.spectra.estimation.power import PowerBlocks
+from aptnn_md.stream.header import MOTIONS
 
 F_SUM_SIGMAS, TEMPERATURE_SIGMAS = 3.0, 3.5
 """Standard errors that a deviation must exceed. Those of temperatures, of which there are several,
@@ -90,7 +90,7 @@ def equipartition_alarm(
 
     Parameters
     ----------
-    temperatures : of each of :data:`aptnn_md.atoms.motion.MOTIONS`, K
+    temperatures : of each of :data:`aptnn_md.stream.header.MOTIONS`, K
     excess : of each over that of the others together, K; None of a motion that there is none of
     mean : of all, K
     """

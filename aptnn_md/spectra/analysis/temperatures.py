@@ -66,7 +66,7 @@ def temperature_alarms(
     Parameters
     ----------
     series : of each run, frames of the kinetic temperature, followed by those of
-        :data:`aptnn_md.atoms.motion.MOTIONS` where ``freedom`` is given, K
+        :data:`aptnn_md.stream.header.MOTIONS` where ``freedom`` is given, K
     freedom : (3,) degrees of freedom of these; empty where they are not known
     expected : temperature of the spectrum, K
     """
