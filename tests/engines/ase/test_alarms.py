@@ -18,6 +18,8 @@ from aptnn_md.spectra.analysis.temperatures import alarms_of_runs
 from aptnn_md.spectra.sources.streams import opened_runs
 from aptnn_md.stream import StreamReader
 
+pytestmark = pytest.mark.slow
+
 T, STEP = 300.0, 0.5 * units.fs
 SPECTRUM = {"resolution": 60.0, "volume": 1e8, "temperature": T}
 
@@ -77,24 +79,7 @@ def test_ensemble_at_constant_energy(ensemble: list[Path]) -> None:
     assert not [line for line in report(spectrum) if "WARNING" in line]
 
 
-def test_alarms_reach_all_outputs(pumped: Path, tmp_path: Path, caplog, capsys) -> None:
-    import xarray
-
-    from aptnn_md.cli import main
-
-    table, picture, data = (tmp_path / f"ir.{suffix}" for suffix in ("csv", "svg", "nc"))
-    command = ["spectrum", "ir", str(pumped), "--resolution", "60", "--volume", "1e8"]
-    command += ["--out", str(table), "--plot", str(picture), "--netcdf", str(data)]
-    main(command)
-    assert "WARNING (equipartition): " in capsys.readouterr().out
-    assert any("equipartition" in record.message for record in caplog.records)
-    assert "# WARNING (equipartition): " in table.read_text().replace("#WARNING", "# WARNING")
-    assert "equipartition" in picture.read_text()
-    with xarray.open_dataset(data) as found:
-        assert "equipartition" in found.attrs["warnings"]
-
-
-def test_streams_without_temperatures_of_motions(ensemble: list[Path]) -> None:
+def test_temperature_of_the_spectrum_is_not_that_of_the_runs(ensemble: list[Path]) -> None:
     runs = opened_runs(ensemble, 0.0)
     for run in runs:
         for _ in run.pieces(run.reader.rate_name()):
