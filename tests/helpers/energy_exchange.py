@@ -43,7 +43,7 @@ class Modes:
     ) -> FloatArray:
         """(n_runs, n_frames, 3) dipole rates of independent runs."""
         n = len(self.wavenumbers)
-        time = spacing * np.arange(n_frames)
+        time = np.asarray(spacing * np.arange(n_frames), dtype=np.float64)
         amplitude = self._amplitudes(time, rng, n_runs)
         if self.conserved:
             energy = np.sum(np.abs(amplitude) ** 2, axis=1, keepdims=True)
@@ -55,7 +55,7 @@ class Modes:
         direction = rng.normal(size=(n_runs, n, 3))
         direction /= np.linalg.norm(direction, axis=-1, keepdims=True)
         size = np.sqrt(np.array(self.strengths))
-        return np.einsum("rkt,rka,k->rta", scalar, direction, size)
+        return np.asarray(np.einsum("rkt,rka,k->rta", scalar, direction, size))
 
     def _amplitudes(self, time: FloatArray, rng: np.random.Generator, n_runs: int) -> np.ndarray:
         """(n_runs, k, n_frames) complex, ⟨|z|²⟩ = 1, linear between points on a coarse grid."""
@@ -70,4 +70,4 @@ class Modes:
         position = time / (coarse[1] - coarse[0])
         below = position.astype(int)
         share = position - below
-        return process[..., below] * (1.0 - share) + process[..., below + 1] * share
+        return np.asarray(process[..., below] * (1.0 - share) + process[..., below + 1] * share)
