@@ -26,7 +26,7 @@ F_SUM_MATTERS, TEMPERATURE_MATTERS = 0.05, 0.10
 FEWEST_BLOCKS = 4
 """Blocks of one run, with fewer of which its errors are hardly known."""
 
-FEWEST_INDEPENDENT, SURELY_SLOW = 6.0, 0.99
+FEWEST_INDEPENDENT, SURELY_SLOW = 5.0, 0.99
 """Independent samples to which slow motion may reduce one run, and probability of slow motion."""
 
 _ENSEMBLE = "many short runs from canonical starts (aptnn-md md --ensemble N)"
