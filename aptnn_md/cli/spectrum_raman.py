@@ -132,6 +132,7 @@ def _sticks(spectrum: RamanSpectrum, arguments: argparse.Namespace) -> Sticks | 
 
 
 def _reduced(arguments: argparse.Namespace) -> RamanSpectrum:
+    from aptnn_md.spectra.analysis.temperatures import said
     from aptnn_md.spectra.raman.of_streams import RamanStreams
 
     options = spectrum_options.options_of(RamanOptions, arguments)
@@ -139,7 +140,7 @@ def _reduced(arguments: argparse.Namespace) -> RamanSpectrum:
     if arguments.follow is not None:
         return followed(arguments, streams, lambda _: "integral of 45a² + 7γ² (Å⁴/amu)")
     streams.read()
-    return streams.spectrum()
+    return said(streams.spectrum())
 
 
 def _names(text: str) -> tuple[str, ...]:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from aptnn_md.spectra.analysis.alarms import warning_lines
 from aptnn_md.spectra.estimation.parts import part_name
 from aptnn_md.spectra.infrared.dielectric import Quantity
 from aptnn_md.spectra.infrared.spectrum import InfraredSpectrum
@@ -99,6 +100,7 @@ def _attributes(spectrum: InfraredSpectrum, provenance: str) -> dict[str, Any]:
         "run_lengths_fs": list(spectrum.run_lengths),
         f"integral_{unit}": rule.found,
         f"integral_error_{unit}": rule.standard_error,
+        "warnings": "\n".join(warning_lines(spectrum.alarms)),
         "history": "\n".join(describe(spectrum, provenance)),
     }
     if rule.expected is not None:

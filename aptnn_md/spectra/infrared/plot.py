@@ -88,7 +88,7 @@ def draw_spectrum(
     if sticks is not None:
         unit = spectrum.ordinate.symbol_integral_unit
         draw_sticks(axes, sticks, limits, f"intensity  ({unit})")
-    title(axes, describe_runs(spectrum, spectrum.volume))
+    title(axes, describe_runs(spectrum, spectrum.volume), spectrum.alarms)
     legend(axes)
     save(figure, path)
 
@@ -144,5 +144,5 @@ def draw_quantities(
         style(axes, None)
     panels[-1].set_xlim(*limits)
     style(panels[-1])
-    title(panels[0], describe_runs(spectrum, spectrum.volume))
+    title(panels[0], describe_runs(spectrum, spectrum.volume), spectrum.alarms)
     save(figure, path)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TypeAlias
 
+from aptnn_md.spectra.analysis.alarms import warning_lines
 from aptnn_md.spectra.analysis.bands import Band, bands_of_curve, find_bands
 from aptnn_md.spectra.analysis.experiment import ReferenceCurve
 from aptnn_md.spectra.analysis.peaks import NO_PEAKS, peak_ranges
@@ -54,6 +55,7 @@ def report(
         f"{spectrum.ordinate.integral_unit}; {_sum_rule(spectrum)}",
         describe_quantum(spectrum),
     ]
+    lines[1:1] = warning_lines(spectrum.alarms)
     lines += [f"note: {note}" for note in spectrum.notes]
     wanted = bands_within(spectrum.wavenumber[-1], reference, default_ranges(spectrum, ranges))
     if wanted:

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from aptnn_md.arrays import FloatArray
+from aptnn_md.spectra.analysis.alarms import Alarm, Measured, error_alarms, f_sum_alarm
 from aptnn_md.spectra.estimation.accumulate import LagAccumulator
 from aptnn_md.spectra.estimation.densities import (
     decompose,
@@ -47,6 +48,14 @@ class SumRule:
         return None if not self.expected else self.found / self.expected
 
 
+def f_sum_alarms(rule: SumRule) -> tuple[Alarm, ...]:
+    """An alarm where the f-sum ratio is not 1."""
+    if rule.expected is None or rule.ratio is None:
+        return ()
+    alarm = f_sum_alarm(Measured(rule.ratio, rule.standard_error / rule.expected))
+    return () if alarm is None else (alarm,)
+
+
 @dataclass(frozen=True, eq=False)
 class InfraredSpectrum:
     """An absorption spectrum with its error bars.
@@ -69,6 +78,7 @@ class InfraredSpectrum:
         groups by both labels; they add up to the total: see
         :mod:`aptnn_md.spectra.estimation.parts`
     notes : what the reader of the spectrum should know, one sentence each
+    alarms : reasons not to trust the spectrum
     sources : names of the runs
     estimator : estimator of Ṁ
     n_beads : number of path-integral beads; 1 for classical nuclei
@@ -90,6 +100,7 @@ class InfraredSpectrum:
     blocks: PowerBlocks
     parts: Mapping[Part, PowerBlocks] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    alarms: tuple[Alarm, ...] = ()
     sources: tuple[str, ...] = ()
     estimator: str = ""
     n_beads: int = 1
@@ -241,6 +252,7 @@ def infrared_of(accumulator: LagAccumulator[Part], conditions: Conditions) -> In
     if conditions.f_sum is not None:
         strengths = f_sum_factors(volume, n_molecules) * np.array(conditions.f_sum)
         expected = float(np.average(strengths, weights=frames))
+    rule = SumRule(*blocks.integral(0.0, blocks.wavenumber[-1]), expected)
     return InfraredSpectrum(
         wavenumber=blocks.wavenumber,
         absorption=blocks.mean,
@@ -251,8 +263,9 @@ def infrared_of(accumulator: LagAccumulator[Part], conditions: Conditions) -> In
         spacing=plan.spacing,
         run_lengths=tuple(float(n) * plan.spacing for n in frames),
         n_segments=blocks.n_segments,
-        sum_rule=SumRule(*blocks.integral(0.0, blocks.wavenumber[-1]), expected),
+        sum_rule=rule,
         blocks=blocks,
+        alarms=(*f_sum_alarms(rule), *error_alarms(blocks)),
         parts=decompose(curves, conditions.labels, conditions.molecules),
         notes=(*notes, *notes_of(blocks, "absorption")),
         sources=tuple(accumulator.run_frames),

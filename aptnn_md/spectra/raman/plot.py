@@ -81,7 +81,7 @@ def draw_raman(
         name = f"{spectrum.ordinate.symbol}, $45\\,a^2 + 7\\gamma^2$"
         unit = spectrum.ordinate.symbol_integral_unit
         draw_sticks(panels[0], sticks, limits, f"{name}  ({unit})")
-    title(panels[0], describe_runs(spectrum))
+    title(panels[0], describe_runs(spectrum), spectrum.alarms)
     save(figure, path)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from aptnn_md.spectra.analysis.alarms import warning_lines
 from aptnn_md.spectra.analysis.bands import find_bands
 from aptnn_md.spectra.analysis.peaks import NO_PEAKS, peak_ranges
 from aptnn_md.spectra.analysis.sticks import Sticks, bands_of_sticks
@@ -53,6 +54,7 @@ def report_raman(
         f"integral of 45a² + 7γ²: {with_error(found[0], found[1])} {unit}; depolarisation ratio "
         f"of all of it: {with_error(*ratio)}",
     ]
+    lines[1:1] = warning_lines(spectrum.alarms)
     lines += [f"note: {note}" for note in spectrum.notes]
     if ranges is None and spectrum.isolated:
         parts = {part: curves.unpolarised for part, curves in spectrum.parts.items()}

@@ -37,6 +37,7 @@ import numpy as np
 
 from aptnn_md.arrays import FloatArray
 from aptnn_md.errors import InputError
+from aptnn_md.spectra.analysis.alarms import Alarm
 from aptnn_md.spectra.estimation.accumulate import LagAccumulator
 from aptnn_md.spectra.estimation.densities import (
     decompose,
@@ -83,6 +84,7 @@ class RamanSpectrum:
     laser : wavenumber of the laser, cm⁻¹; None for the reduced form
     counting : photons are counted, not their energy
     notes : what the reader of the spectrum should know, one sentence each
+    alarms : reasons not to trust the spectrum
     sources : names of the runs
     estimator : estimator of ȧ
     n_beads : number of path-integral beads; 1 for classical nuclei
@@ -100,6 +102,7 @@ class RamanSpectrum:
     laser: float | None = None
     counting: bool = False
     notes: tuple[str, ...] = ()
+    alarms: tuple[Alarm, ...] = ()
     sources: tuple[str, ...] = ()
     estimator: str = ""
     n_beads: int = 1

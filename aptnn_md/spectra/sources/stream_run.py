@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from aptnn_md.arrays import AnyArray, FloatArray
+from aptnn_md.spectra.estimation.running_means import RunningMeans
 from aptnn_md.spectra.sources.conditions import Condition
 from aptnn_md.stream import StreamHeader, StreamReader
 from aptnn_md.stream.check import check_equal_steps
@@ -29,6 +30,8 @@ class StreamRun:
     Attributes
     ----------
     piece_frames : frames that are read at once
+    temperatures : of the frames read, those of motions after the kinetic temperature where the
+        stream has them, K
 
     Raises
     ------
@@ -45,6 +48,7 @@ class StreamRun:
         self._stop = math.inf
         self._sums: dict[str, FloatArray] = {}
         self._last: tuple[int, float] | None = None
+        self.temperatures = RunningMeans()
 
     @property
     def n_frames(self) -> int:
@@ -98,6 +102,7 @@ class StreamRun:
                 values = self.reader.read(name, self.next, stop)
                 if values is not None:
                     self._sums[name] = self._sums.get(name, 0.0) + values.sum(axis=0)
+            self._add_temperatures(stop)
             found = [self.reader.read(array, self.next, stop) for array in arrays]
             self.next = stop
             there = tuple(values for values in found if values is not None)
@@ -137,6 +142,13 @@ class StreamRun:
         independent."""
         mean = self.mean("f_sum")
         return None if mean is None else float(mean.sum())
+
+    def _add_temperatures(self, stop: int) -> None:
+        names = ("temperature", "motion_temperature")
+        found = [self.reader.read(name, self.next, stop) for name in names]
+        if found[0] is not None:
+            columns = [v.reshape(len(v), -1) for v in found if v is not None]
+            self.temperatures.add(np.concatenate(columns, axis=1))
 
     def _check_times(self, start: int, stop: int) -> None:
         """The time axis of the spectrum rests on time step and stride; both must be true."""
