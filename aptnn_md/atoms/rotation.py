@@ -43,7 +43,8 @@ class WholeRotation:
         """Angular velocity (..., 3), of velocities (..., n_atoms, 3)."""
         relative = self._relative(positions)
         momentum = np.cross(relative, self.masses[:, None] * velocities).sum(axis=-2)
-        return np.einsum("...ab,...b->...a", self._inverse(relative), momentum)
+        turn: FloatArray = np.einsum("...ab,...b->...a", self._inverse(relative), momentum)
+        return turn
 
     def removed_from(self, positions: FloatArray, velocities: FloatArray) -> FloatArray:
         """Velocities (..., n_atoms, 3) without the rotation.

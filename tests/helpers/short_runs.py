@@ -140,8 +140,9 @@ def ensemble(
         seed=5,
         checkpoint_seconds=checkpoint_seconds,
     )
-    files = {"checkpoint": directory / "run.npz", "restart": True}
-    return run_md(atoms, directory / "runs", settings, groups="element", **files).finished
+    checkpoint, runs = directory / "run.npz", directory / "runs"
+    summary = run_md(atoms, runs, settings, groups="element", checkpoint=checkpoint, restart=True)
+    return summary.finished
 
 
 def ensemble_content(path: Path) -> Content:

@@ -29,7 +29,7 @@ from aptnn_md.atoms.rotation import WholeRotation
 from aptnn_md.engines.ase.dynamics import make_dynamics, seeded, thermal_momenta
 from aptnn_md.engines.ase.energy_monitor import EnergyMonitor
 from aptnn_md.engines.ase.ensemble_state import EnsembleCheckpoint, EnsembleState
-from aptnn_md.engines.ase.observer import StreamObserver
+from aptnn_md.engines.ase.observer import StreamObserver, source_of_tensors
 from aptnn_md.engines.ase.restart import DynamicsState
 from aptnn_md.engines.ase.settings import MDSettings
 from aptnn_md.engines.ase.steps import run_steps
@@ -37,7 +37,7 @@ from aptnn_md.engines.ase.summary import MDSummary, judged
 from aptnn_md.errors import InputError
 from aptnn_md.progress import log
 from aptnn_md.spectra.convergence.monitor import Monitor
-from aptnn_md.stream import StreamReader, stream_exists
+from aptnn_md.stream import StreamHeader, StreamReader, stream_exists
 from aptnn_md.stream.directory import lock_directory
 from aptnn_md.stream.ensemble import Ensemble, complete_runs, is_ensemble, run_path
 
@@ -113,6 +113,7 @@ def _saved(job: EnsembleJob, restart: bool) -> EnsembleState | None:
             if len(complete_runs(path)) < state.n_done:
                 found = f"fewer than the {state.n_done} of {checkpoint}"
                 raise InputError(path, "complete runs", found, "all of them")
+            _check_same_runs(job)
         elif state.n_done or state.run is not None:
             raise InputError(path, "ensemble", "nothing", f"the runs that {checkpoint} knows")
         return state
@@ -127,6 +128,33 @@ def _saved(job: EnsembleJob, restart: bool) -> EnsembleState | None:
         where, field = (checkpoint or "restart", "checkpoint") if restart else (path, "ensemble")
         raise InputError(where, field, found, expected)
     return None
+
+
+def _check_same_runs(job: EnsembleJob) -> None:
+    """Refuse to continue the runs that are there with others.
+
+    Raises
+    ------
+    InputError
+        Time step, stride, groups, system, model, temperature or rotation differ.
+    """
+    first, settings = run_path(job.path, 1), job.settings
+    if not stream_exists(first):
+        return
+    found = StreamReader(first).header
+    _, source = source_of_tensors(job.atoms, job.observer.get("model"))
+    now = StreamHeader.for_atoms(
+        job.atoms,
+        timestep=settings.timestep,
+        stride=settings.stride,
+        estimators=found.estimators,
+        groups=job.groups.labels,
+        temperature=settings.temperature,
+        rotation="removed" if settings.rotation == "remove" else job.observer.get("rotation", ""),
+        model=source.name,
+        model_sha256=source.sha256,
+    )
+    now.check_same_run(first, found)
 
 
 def _n_frames(settings: MDSettings) -> int:
@@ -248,9 +276,6 @@ class _Work:
             no_rotation=self.no_rotation,
             **self.job.observer,
         ) as observer:
-            if state.n_done:
-                first = run_path(self.job.path, 1)
-                StreamReader(first).header.check_same_run(path, observer.writer.header)
             monitor = EnergyMonitor(dynamics, self.no_rotation)
             dynamics.attach(observer, interval=settings.stride)
             dynamics.attach(monitor, interval=settings.stride)

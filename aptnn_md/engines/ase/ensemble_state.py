@@ -13,6 +13,7 @@ from pathlib import Path
 
 from ase.md.md import MolecularDynamics
 
+from aptnn_md.arrays import AnyArray
 from aptnn_md.engines.ase.observer import StreamObserver
 from aptnn_md.engines.ase.restart import (
     DynamicsState,
@@ -81,7 +82,7 @@ class EnsembleState:
             It cannot be written; what was there is untouched.
         """
         header: dict[str, object] = {"n_done": self.n_done, "run": None}
-        arrays = {}
+        arrays: dict[str, AnyArray] = {}
         for name, state in (("chain", self.chain), ("run", self.run)):
             if state is not None:
                 header[name], of_state = state.packed()

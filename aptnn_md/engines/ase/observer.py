@@ -107,7 +107,7 @@ class StreamObserver:
             raise InputError(
                 "StreamObserver", "groups", f"{self.groups.n_atoms} atoms", f"{len(atoms)} atoms"
             )
-        self._tensors, source = _source_of_tensors(atoms, model)
+        self._tensors, source = source_of_tensors(atoms, model)
         self._potential_dipole = None
         if dipole_calculator is not None:
             self._potential_dipole = PotentialDipole(dipole_calculator, atoms)
@@ -264,7 +264,7 @@ def _changes_cell(dynamics: MolecularDynamics) -> bool:
     return "NPT" in name or "NPH" in name or barostat
 
 
-def _source_of_tensors(
+def source_of_tensors(
     atoms: Atoms, model: ModelSource | None
 ) -> tuple[Callable[[Atoms], Tensors], TensorModel]:
     """What gives the tensors of a structure, and what it is to be called after."""
