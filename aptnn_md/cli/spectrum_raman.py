@@ -70,6 +70,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--netcdf", metavar="FILE", help="table and blocks of data, for xarray")
     parser.add_argument("--plot-parts", metavar="FILE", help="picture of groups and cross terms")
     spectrum_options.add_band_ranges_argument(parser)
+    spectrum_options.add_harmonic_argument(parser)
 
 
 def run(arguments: argparse.Namespace) -> None:
@@ -80,17 +81,24 @@ def run(arguments: argparse.Namespace) -> None:
         corrected_raman,
         cross_sections,
         laser_wavenumber,
+        measured_sticks,
     )
     from aptnn_md.spectra.raman.table import write_raman
 
     if arguments.photon_counting and not arguments.laser:
         raise InputError("--photon-counting", "laser", "none", "--laser, e.g. --laser 532nm")
     laser = laser_wavenumber(arguments.laser) if arguments.laser else None
-    ranges = spectrum_output.band_ranges(arguments)
     spectrum = corrected_raman(_reduced(arguments), arguments.quantum)
     if laser is not None:
         spectrum = cross_sections(spectrum, laser, arguments.photon_counting)
-    for line in report_raman(spectrum, ranges):
+    sticks = None
+    if arguments.harmonic:
+        from aptnn_md.spectra.output.harmonic import read_harmonic
+
+        sticks = measured_sticks(read_harmonic(arguments.harmonic).raman(), spectrum)
+    parts = {part: curves.unpolarised for part, curves in spectrum.parts.items()}
+    ranges = spectrum_output.ranges_of(arguments, spectrum.blocks, parts)
+    for line in report_raman(spectrum, ranges, sticks):
         print(line)
     wavenumbers = spectrum_options.wavenumber_range(arguments)
     if arguments.out:
@@ -102,7 +110,7 @@ def run(arguments: argparse.Namespace) -> None:
     if arguments.plot:
         from aptnn_md.spectra.raman.plot import draw_raman
 
-        draw_raman(arguments.plot, spectrum, wavenumbers=wavenumbers)
+        draw_raman(arguments.plot, spectrum, wavenumbers=wavenumbers, sticks=sticks)
         print(f"picture: {arguments.plot}")
     if arguments.plot_parts:
         from aptnn_md.spectra.raman.plot import draw_raman_parts
@@ -117,7 +125,7 @@ def _reduced(arguments: argparse.Namespace) -> RamanSpectrum:
     options = spectrum_options.options_of(RamanOptions, arguments)
     streams = RamanStreams(arguments.streams, options)
     if arguments.follow is not None:
-        return followed(arguments, streams, "integral of 45a² + 7γ² (Å⁴/amu)")
+        return followed(arguments, streams, lambda _: "integral of 45a² + 7γ² (Å⁴/amu)")
     streams.read()
     return streams.spectrum()
 

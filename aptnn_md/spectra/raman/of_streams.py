@@ -73,6 +73,7 @@ class RamanStreams(StreamSignal[RamanSpectrum, RamanOptions, ChannelTerm]):
             notes=self.notes + found.notes,
             estimator=self.estimator,
             n_beads=self.header.n_beads,
+            isolated=all(run.volume is None for run in self.runs),
         )
 
 
