@@ -42,11 +42,13 @@ class StreamSummary:
     n_frames : of the stream
     n_new : of them, written now
     axis : their times
+    finished : False if a signal ended it early
     """
 
     n_frames: int
     n_new: int
     axis: TimeAxis
+    finished: bool = True
 
 
 def stream_dipoles(settings: DipoleSettings) -> StreamSummary:

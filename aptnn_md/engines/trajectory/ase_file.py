@@ -1,0 +1,68 @@
+"""Trajectories in whatever other format ASE reads.
+
+ASE's own ``.traj`` is read frame by frame; other formats are read at once, which takes memory for
+all of their frames.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from ase import Atoms, units
+from ase.io.trajectory import Trajectory
+
+from aptnn_md.arrays import FloatArray, IntArray
+from aptnn_md.engines.trajectory.frames import Frame
+from aptnn_md.errors import InputError
+from aptnn_md.progress import log
+from aptnn_md.structure_columns import take_over
+from aptnn_md.structure_files import read_structure, read_structures
+
+_MANY = 2**27
+
+
+class AseFile:
+    """A file of ASE's; see :class:`aptnn_md.engines.trajectory.frames.FrameFile`.
+
+    Raises
+    ------
+    InputError
+        ASE cannot read it.
+    """
+
+    bead: int | None = None
+    steps: IntArray | None = None
+    times: FloatArray | None = None
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.template = read_structure(path)
+        self._frames: Sequence[Atoms]
+        if path.suffix == ".traj":
+            try:
+                self._frames = Trajectory(str(path))
+            except Exception as error:  # ASE raises whatever its parsing runs into
+                raise InputError(path, "file", error, "a trajectory of ASE") from error
+        else:
+            if path.stat().st_size > _MANY:
+                log.warning("%s: all frames are read at once, as ASE does in this format", path)
+            self._frames = read_structures(path)
+        self.n_frames = len(self._frames)
+        self.note = "of the file, as ASE reads them" if self.template.has("momenta") else ""
+
+    def read(self, frame: int) -> Frame:
+        """A frame."""
+        atoms = self._frames[frame]
+        where = f"{self.path}, frame {frame}"
+        if not np.array_equal(atoms.numbers, self.template.numbers):
+            expected = "the elements of the last frame in the same order"
+            raise InputError(where, "elements", "others", expected)
+        if not atoms.has("momenta"):
+            take_over(where, atoms)
+        velocities = None
+        if atoms.has("momenta"):
+            velocities = atoms.get_momenta() / self.template.get_masses()[:, None] * units.fs
+        x, y, z = (bool(p) for p in atoms.pbc)
+        return Frame(atoms.positions.copy(), velocities, atoms.cell.array.copy(), (x, y, z))
