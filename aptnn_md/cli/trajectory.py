@@ -23,9 +23,9 @@ of the time of the positions. Without, frames hold increments of the dipole over
 two frames, and spectrum corrects for that.
 
 Or, with --dipoles, a series of dipoles that any program calculated (with --rates their time
-derivatives): .npy of shape (frames, 3); columns of CSV or text; CP2K (&MOMENTS, and &DIPOLE of force
-fields, where jumps between branches of the Berry phase are taken out); LAMMPS (fix ave/time, thermo
-output); i-PI (properties, extras)."""
+derivatives): .npy of shape (frames, 3); columns of CSV or text; CP2K (&MOMENTS, and &DIPOLE of
+force fields, where jumps between branches of the Berry phase are taken out); LAMMPS (fix ave/time,
+thermo output); i-PI (properties, extras)."""
 EXAMPLE = """\
   aptnn-md trajectory dump.lammpstrj --lammps-units metal --model water-apt --timestep 0.5 \\
     --stream run.zarr --jobs 8

@@ -134,9 +134,9 @@ def _axis(name: str) -> str:
 def box_lines(cell, origin) -> str:
     """Bounds of a triclinic box as LAMMPS writes them."""
     (xx, _, _), (xy, yy, _), (xz, yz, zz) = cell
-    low, high = np.array(origin), np.array(origin) + [xx, yy, zz]
-    low = low + [min(0.0, xy, xz, xy + xz), min(0.0, yz), 0.0]
-    high = high + [max(0.0, xy, xz, xy + xz), max(0.0, yz), 0.0]
+    low = np.array(origin) + np.array([min(0.0, xy, xz, xy + xz), min(0.0, yz), 0.0])
+    high = np.array(origin) + np.array([xx, yy, zz])
+    high = high + np.array([max(0.0, xy, xz, xy + xz), max(0.0, yz), 0.0])
     columns = zip(low.tolist(), high.tolist(), map(float, (xy, xz, yz)), strict=True)
     rows = [f"{a!r} {b!r} {c!r}" for a, b, c in columns]
     return "\n".join(["ITEM: BOX BOUNDS xy xz yz pp pp pp", *rows])
@@ -155,9 +155,9 @@ def ipi_text(stored_steps, bead, values, atoms, quantity="positions", unit="angs
     lines = []
     for step, rows in zip(stored_steps, values, strict=True):
         lines.append(f"{len(rows)}")
+        sides = f"{a:10.5f} {b:10.5f} {c:10.5f} {alpha:10.5f} {beta:10.5f} {gamma:10.5f}"
         lines.append(
-            f"# CELL(abcABC): {a:10.5f} {b:10.5f} {c:10.5f} {alpha:10.5f} {beta:10.5f} {gamma:10.5f}"
-            f" Step: {step:10d} Bead: {bead:7d} {quantity}{{{unit}}} cell{{angstrom}}"
+            f"# CELL(abcABC): {sides} Step: {step:10d} Bead: {bead:7d} {quantity}{{{unit}}} cell{{angstrom}}"
         )
         for symbol, (x, y, z) in zip(atoms.symbols, rows, strict=True):
             lines.append(f"{symbol:>8} {x:.{digits}e} {y:.{digits}e} {z:.{digits}e}")

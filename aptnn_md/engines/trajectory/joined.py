@@ -1,4 +1,4 @@
-"""Files that belong together: velocities beside positions, beads, parts of a run one after another."""
+"""Files that belong together: velocities beside positions, beads, parts of a run in a row."""
 
 from __future__ import annotations
 
@@ -194,11 +194,11 @@ class Joined:
                 n = min(each.n_frames, first.n_frames)
                 if each.n_frames != first.n_frames and number:
                     log.warning("%s and %s: the first %d frames", first.path, each.path, n)
-                mine, theirs_too = first.steps, each.steps
-                if mine is not None and theirs_too is not None:
-                    if not np.array_equal(mine[:n], theirs_too[:n]):
-                        found, expected = "others", f"those of {first.path}"
-                        raise InputError(each.path, "steps", found, expected)
+                mine, others = first.steps, each.steps
+                both = mine is not None and others is not None
+                if both and not np.array_equal(mine[:n], others[:n]):  # type: ignore[index]
+                    found, expected = "others", f"those of {first.path}"
+                    raise InputError(each.path, "steps", found, expected)
 
     def _without_repeats(self, places: list[Place]) -> list[Place]:
         axis = self.steps if self.steps is not None else self.times

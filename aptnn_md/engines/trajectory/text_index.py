@@ -55,7 +55,11 @@ class FrameIndex:
             try:
                 while (found := head(file, len(self.heads))) is not None:
                     n_lines, kept = found
-                    if sum(1 for _ in islice(file, n_lines)) < n_lines:
+                    last, n_read = b"\n", 0
+                    for last in islice(file, n_lines):  # noqa: B007 the last one is looked at
+                        n_read += 1
+                    # a number may be cut, too
+                    if n_read < n_lines or not last.endswith(b"\n"):
                         log.warning("%s: the last frame is incomplete and left out", path)
                         break
                     self.heads.append(kept)

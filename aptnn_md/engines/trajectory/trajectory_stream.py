@@ -12,6 +12,7 @@ from __future__ import annotations
 import time as clock
 from concurrent.futures import Executor
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -19,8 +20,8 @@ from ase import Atoms, units
 
 from aptnn_md.arrays import FloatArray
 from aptnn_md.atoms.partition import parse_groups
-from aptnn_md.engines.trajectory.displacements import displacement
 from aptnn_md.engines.trajectory.dipole_stream import StreamSummary
+from aptnn_md.engines.trajectory.displacements import displacement
 from aptnn_md.engines.trajectory.evaluation import Evaluated, Evaluation, ModelSource, Request
 from aptnn_md.engines.trajectory.frames import Frame
 from aptnn_md.engines.trajectory.joined import Joined
@@ -364,9 +365,7 @@ def _check_motion(
 def _warn_of_rounding(frames: Joined) -> None:
     """Positions that were rounded move by steps; say how much of the increments that is."""
     some = [frames.read(k) for k in range(min(len(frames), 20))]
-    steps = [
-        displacement(a, b, frames.where(k + 1)) for k, (a, b) in enumerate(zip(some, some[1:]))
-    ]
+    steps = [displacement(a, b, frames.where(k + 1)) for k, (a, b) in enumerate(pairwise(some))]
     positions = np.array([frame.positions for frame in some]).ravel()
     for digits in (1, 2, 3, 4):
         unit = 10.0**-digits

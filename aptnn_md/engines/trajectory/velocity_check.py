@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 
@@ -61,10 +62,7 @@ def compare(frames: Sequence[Frame], spacing: float, where: Callable[[int], str]
         Displacements cannot be known; see :func:`displacement`.
     """
     moved = np.array(
-        [
-            displacement(one, other, where(k + 1))
-            for k, (one, other) in enumerate(zip(frames[:-1], frames[1:], strict=True))
-        ]
+        [displacement(one, other, where(k + 1)) for k, (one, other) in enumerate(pairwise(frames))]
     )
     velocities = np.array([frame.velocities for frame in frames[1:-1]])
     central = (moved[1:] + moved[:-1]) / (2.0 * spacing)

@@ -81,10 +81,10 @@ def test_frames_written_again_in_one_file(tmp_path, stored):
 
 
 def test_a_gap_is_named_with_the_way_out(tmp_path, stored):
+    expected = whole(tmp_path, stored).dipole_rate()
     files = dumps(tmp_path, stored, slice(0, 20), slice(23, 40))
     with pytest.raises(InputError, match=r"1\.lammpstrj, frame 0: frames: found steps 19 and 23"):
         stream_of(tmp_path / "s", files, **METAL)
-    expected = whole(tmp_path, stored).dipole_rate()
     parts = ("0:20", "20:")
     found = [stream_of(tmp_path / f"p{p[0]}", files, frames=p, **METAL) for p in parts]
     assert [reader.n_frames for reader in found] == [20, 17]
@@ -177,7 +177,9 @@ def test_frames_that_are_too_far_apart(tmp_path, stored):
     for n, atoms in enumerate(frames):
         atoms.positions += [0.0, 0.0, 1.3 * n]
     ase.io.write(tmp_path / "t.traj", frames)
-    with pytest.raises(RunError, match=r"t\.traj, frame 1: an atom moved 1\.\d+ Å .* frames are miss"):
+    with pytest.raises(
+        RunError, match=r"t\.traj, frame 1: an atom moved 1\.\d+ Å .* frames are miss"
+    ):
         stream_of(tmp_path / "s", [tmp_path / "t.traj"])
 
 
@@ -196,7 +198,7 @@ def test_displacements_in_a_cell_that_changes():
     now = Frame((scaled + moved + images[1]) @ strained, None, strained, pbc)
     np.testing.assert_allclose(displacement(before, now, ""), moved @ (CELL + strained) / 2)
     turned = Frame(now.positions, None, CELL[[1, 0, 2]], pbc)
-    with pytest.raises(RunError, match="the cell changed by .* it was flipped or turned"):
+    with pytest.raises(RunError, match=r"the cell changed by .* it was flipped or turned"):
         displacement(before, turned, "")
 
 
@@ -204,7 +206,7 @@ def test_displacements_whose_image_is_not_clear():
     pbc = (True, True, True)
     before = Frame(np.zeros((1, 3)), None, CELL, pbc)
     now = Frame(np.array([[0.9, 0.0, 0.0]]), None, CELL, pbc)
-    with pytest.raises(RunError, match="0.90 Å since the frame before in a cell of 3.00 Å"):
+    with pytest.raises(RunError, match=r"0\.90 Å since the frame before in a cell of 3\.00 Å"):
         displacement(before, now, "")
     free = Frame(np.array([[0.9, 0.0, 0.0]]), None, None)
     np.testing.assert_array_equal(displacement(Frame(np.zeros((1, 3))), free, ""), free.positions)
@@ -213,7 +215,7 @@ def test_displacements_whose_image_is_not_clear():
 def test_volumes_of_a_cell_that_changes(tmp_path, stored):
     frames = stored.frames()
     for n, atoms in enumerate(frames):
-        atoms.set_cell(atoms.cell.array * (1.0 + 1e-3 * n))
+        atoms.set_cell(atoms.cell.array * (1.0 + 1e-4 * n), scale_atoms=True)
     ase.io.write(tmp_path / "t.traj", frames)
     for increments in (False, True):
         path = tmp_path / f"s{increments}"
@@ -246,9 +248,9 @@ def test_velocities_of_leap_frog_are_refused(tmp_path, stored, by, word):
     assert reader.n_frames == 37
 
 
-@pytest.mark.parametrize("stride", [4, 10])
+@pytest.mark.parametrize("stride", [2, 5])
 def test_velocities_of_leap_frog_in_frames_that_are_farther_apart(tmp_path, stride):
-    """Half a step of 0.5 fs is found in frames every 2 and 5 fs, and not where there is none."""
+    """Half a step of 0.5 fs is found in frames every 1 and 2.5 fs, and not where there is none."""
     run = stored_runs.run(tmp_path / "md", n_frames=60 * stride)
     frames = lagging(run, 0.5)[1::stride]
     ase.io.write(tmp_path / "late.traj", frames)
@@ -262,7 +264,7 @@ def test_velocities_of_leap_frog_in_frames_that_are_farther_apart(tmp_path, stri
 
 def test_a_wrong_time_step_is_found_by_the_positions(tmp_path, stored):
     ase.io.write(tmp_path / "t.traj", stored.frames())
-    with pytest.raises(InputError, match=r"found 4\.\d+ times the differences .* --timestep"):
+    with pytest.raises(InputError, match=r"found 4(\.\d+)? times the differences .* --timestep"):
         stream_of(tmp_path / "s", [tmp_path / "t.traj"], timestep=4 * TIMESTEP)
 
 
@@ -275,7 +277,7 @@ def test_a_stream_of_something_else_is_not_continued(tmp_path, stored):
     before = StreamReader(tmp_path / "s").dipole_rate()
     other = stored_runs.run(tmp_path / "md", n_frames=40, seed=8)
     ase.io.write(tmp_path / "other.traj", other.frames())
-    with pytest.raises(InputError, match="found another rate than .*other.traj, frame 19 gives"):
+    with pytest.raises(InputError, match=r"found another rate than .*other\.traj, frame 19 gives"):
         stream_of(tmp_path / "s", [tmp_path / "other.traj"])
     assert StreamReader(tmp_path / "s").n_frames == 20
     reader = stream_of(tmp_path / "s", [all_of_it], **METAL)
