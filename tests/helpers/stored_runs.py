@@ -156,9 +156,8 @@ def ipi_text(stored_steps, bead, values, atoms, quantity="positions", unit="angs
     for step, rows in zip(stored_steps, values, strict=True):
         lines.append(f"{len(rows)}")
         sides = f"{a:10.5f} {b:10.5f} {c:10.5f} {alpha:10.5f} {beta:10.5f} {gamma:10.5f}"
-        lines.append(
-            f"# CELL(abcABC): {sides} Step: {step:10d} Bead: {bead:7d} {quantity}{{{unit}}} cell{{angstrom}}"
-        )
+        head = f"# CELL(abcABC): {sides} Step: {step:10d} Bead: {bead:7d}"
+        lines.append(f"{head} {quantity}{{{unit}}} cell{{angstrom}}")
         for symbol, (x, y, z) in zip(atoms.symbols, rows, strict=True):
             lines.append(f"{symbol:>8} {x:.{digits}e} {y:.{digits}e} {z:.{digits}e}")
     return "\n".join(lines) + "\n"

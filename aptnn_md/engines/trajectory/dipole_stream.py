@@ -18,7 +18,7 @@ from aptnn_md.engines.trajectory.branches import check_no_jumps, unwrapped
 from aptnn_md.engines.trajectory.dipole_series import Choice, read_dipoles
 from aptnn_md.engines.trajectory.dipole_units import DIPOLE_UNITS, RATE_UNITS
 from aptnn_md.engines.trajectory.raw_series import RawSeries
-from aptnn_md.engines.trajectory.same_run import check_same_system, fields_of_run
+from aptnn_md.engines.trajectory.same_run import SameRun
 from aptnn_md.engines.trajectory.settings import DipoleSettings
 from aptnn_md.engines.trajectory.time_axis import TimeAxis, time_axis, without_repeats
 from aptnn_md.errors import InputError
@@ -75,21 +75,15 @@ def stream_dipoles(settings: DipoleSettings) -> StreamSummary:
         stride=settings.stride,
         first_step=settings.first_step,
     )
-    header = _header(settings, axis)
     values = _in_our_units(series, settings)
     if settings.rates:
-        return _write(settings, header, axis, values, series.where)
+        return _write(settings, axis, values, series.where)
     values = _continuous(settings, series, values)
     if len(values) < 2:
         raise InputError(series.source, "frames", len(values), "two or more dipoles")
     later = TimeAxis(axis.timestep, axis.stride, axis.step(1))
-    return _write(
-        settings,
-        header,
-        later,
-        np.diff(values, axis=0) / axis.spacing,
-        lambda frame: series.where(frame + 1),
-    )
+    rates = np.diff(values, axis=0) / axis.spacing
+    return _write(settings, later, rates, lambda frame: series.where(frame + 1))
 
 
 def _without_repeats(series: RawSeries) -> RawSeries:
@@ -160,10 +154,10 @@ def _continuous(settings: DipoleSettings, series: RawSeries, values: FloatArray)
     return joined
 
 
-def _header(settings: DipoleSettings, axis: TimeAxis) -> StreamHeader:
+def _header(settings: DipoleSettings, axis: TimeAxis, same: SameRun | None) -> StreamHeader:
     fields: dict[str, Any] = {"run_id": new_run_id()}
-    if settings.run_of is not None:
-        fields |= fields_of_run(settings.run_of, axis.timestep)
+    if same is not None:
+        fields |= same.fields
     fields |= {
         "timestep": axis.timestep,
         "stride": axis.stride,
@@ -183,19 +177,21 @@ def _header(settings: DipoleSettings, axis: TimeAxis) -> StreamHeader:
     if all(atoms.pbc):
         fields.pop("volume", None)
     header = StreamHeader.for_atoms(atoms, **fields)
-    if settings.run_of is not None:
-        check_same_system(settings.run_of, header)
+    if same is not None:
+        same.check_system(header)
     return header
 
 
 def _write(
     settings: DipoleSettings,
-    header: StreamHeader,
     axis: TimeAxis,
     rates: FloatArray,
     where: Callable[[int], str],
 ) -> StreamSummary:
     """Append the frames that are not yet there."""
+    same = None if settings.run_of is None else SameRun(settings.run_of, axis)
+    header = _header(settings, axis, same)
+    temperatures = None if same is None else same.temperatures_of(len(rates))
     n_there = 0
     if stream_exists(settings.path):
         n_there = _check_frames(settings, header, axis, rates, where)
@@ -205,6 +201,8 @@ def _write(
         for frame in range(n_there, len(rates)):
             step = axis.step(frame)
             arrays = {f"{APT.rate_name}/{header.estimators[0]}": rates[frame][None]}
+            if temperatures is not None:
+                arrays["temperature"] = temperatures[frame]
             writer.append_frame(StreamFrame(step, step * axis.timestep, arrays))
     return StreamSummary(len(rates), len(rates) - n_there, axis)
 

@@ -7,7 +7,16 @@ from pathlib import Path
 from typing import Annotated, Literal, get_args
 
 from aptnn_md.errors import InputError
-from aptnn_md.settings import Count, NewPath, NotEmpty, Positive, Range, Text, check_settings
+from aptnn_md.settings import (
+    AtLeastZero,
+    Count,
+    NewPath,
+    NotEmpty,
+    Positive,
+    Range,
+    Text,
+    check_settings,
+)
 from aptnn_md.stream.frame import ESTIMATORS
 
 Unit = Literal[
@@ -155,6 +164,7 @@ class TrajectorySettings:
     temperature : of the thermostat, K, for the header
     run_of : a stream of the same trajectory, with which this one can be compared as paired
     batch : frames that are evaluated in one call
+    commit_seconds : wall-clock time between commits to the disk
 
     Raises
     ------
@@ -173,6 +183,7 @@ class TrajectorySettings:
     temperature: Positive | None = None
     run_of: Path | None = None
     batch: Count = 8
+    commit_seconds: AtLeastZero = 5.0
 
     def __post_init__(self) -> None:
         check_settings(self, "trajectory")

@@ -25,7 +25,7 @@ from aptnn_md.engines.trajectory.displacements import displacement
 from aptnn_md.engines.trajectory.evaluation import Evaluated, Evaluation, ModelSource, Request
 from aptnn_md.engines.trajectory.frames import Frame
 from aptnn_md.engines.trajectory.joined import Joined
-from aptnn_md.engines.trajectory.same_run import check_same_system, fields_of_run
+from aptnn_md.engines.trajectory.same_run import SameRun
 from aptnn_md.engines.trajectory.settings import TrajectorySettings
 from aptnn_md.engines.trajectory.time_axis import TimeAxis, time_axis
 from aptnn_md.engines.trajectory.velocity_check import MOST_FRAMES, check_velocities
@@ -135,6 +135,10 @@ class _Job:
             variable_cell=periodic and bool(np.ptp(volumes) > _SAME_VOLUME * self.volume),
             mobility=Mobility.of(self.atoms) if self.atoms.constraints else None,
         )
+        self.same = None if settings.run_of is None else SameRun(settings.run_of, self.axis)
+        self._temperatures: FloatArray | None = None
+        if self.same is not None:
+            self._temperatures = self.same.temperatures_of(len(frames) - int(increments))
         self.header = self._header()
 
     def frames_there(self) -> int:
@@ -174,7 +178,12 @@ class _Job:
         first_step = self.axis.step(n_there)
         n_done, begun = 0, clock.monotonic()
         with (
-            StreamWriter(self.settings.path, self.header, first_step) as writer,
+            StreamWriter(
+                self.settings.path,
+                self.header,
+                first_step,
+                commit_seconds=self.settings.commit_seconds,
+            ) as writer,
             Progress(total, "trajectory", "frame") as progress,
             stop_requested() as stop,
         ):
@@ -200,7 +209,7 @@ class _Job:
         step = self.axis.step(number)
         self._check_volume(now)
         if not self.increments:
-            return self._of_velocities(step, now)
+            return self._of_velocities(number, now)
         if before is None:
             return None
         where = self.frames.where(now.number)
@@ -217,19 +226,29 @@ class _Job:
         arrays |= self.frame_rates.rates(halfway) | self.frame_rates.strengths(there)
         if self.frame_rates.variable_cell:
             arrays["volume"] = np.asarray(snapshot.volume)
+        if self._temperatures is not None:
+            arrays["temperature"] = self._temperatures[number]
         return StreamFrame(step, step * self.axis.timestep, arrays)
 
-    def _of_velocities(self, step: int, now: Evaluated) -> StreamFrame:
-        velocities = now.frame.velocities
+    def _of_velocities(self, number: int, now: Evaluated) -> StreamFrame:
+        step, velocities = self.axis.step(number), now.frame.velocities
+        where = self.frames.where(now.number)
         if velocities is None:
-            where = self.frames.where(now.number)
             expected = "velocities as in the frames before; --increments does without"
             raise InputError(where, "velocities", "none", expected)
         instant = Instant(velocities, now.frame.snapshot(), now.at_beads, now.at_centroid)
-        kelvin = None
-        if self.settings.run_of is None:
-            kelvin = temperature(self.atoms, velocities)
+        kelvin: float | None = temperature(self.atoms, velocities)
+        if self.same is not None:
+            kelvin = self._temperature_of_run(where, number, kelvin)
         return self.frame_rates.frame(step, step * self.axis.timestep, instant, kelvin)
+
+    def _temperature_of_run(self, where: str, number: int, kelvin: float | None) -> float | None:
+        """That of the other stream of the same run, which must be nearly the same."""
+        if self._temperatures is None or self.same is None or kelvin is None:
+            return None
+        theirs = float(self._temperatures[number])
+        self.same.check_temperature(where, kelvin, theirs)
+        return theirs
 
     def _check_volume(self, now: Evaluated) -> None:
         if self.frame_rates.variable_cell or not np.all(self.atoms.pbc):
@@ -255,11 +274,9 @@ class _Job:
 
     def _header(self) -> StreamHeader:
         constants: dict[str, Any] = {"run_id": new_run_id()}
-        run_of = self.settings.run_of
-        if run_of is not None:
-            of_run = fields_of_run(run_of, self.axis.timestep)
+        if self.same is not None:
             kept = ("run_id", "temperature", "ensemble")
-            constants |= {name: of_run[name] for name in kept if name in of_run}
+            constants |= {name: self.same.fields[name] for name in kept if name in self.same.fields}
         constants |= {
             "timestep": self.axis.timestep,
             "stride": self.axis.stride,
@@ -271,8 +288,8 @@ class _Job:
         if self.settings.temperature is not None:
             constants["temperature"] = self.settings.temperature
         header = self.frame_rates.header(self.atoms, **constants)
-        if run_of is not None:
-            check_same_system(run_of, header)
+        if self.same is not None:
+            self.same.check_system(header)
         return header
 
 

@@ -11,7 +11,7 @@ import re
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 import numpy as np
 from ase import Atoms, units
@@ -74,7 +74,7 @@ class XyzFile:
             raise InputError(path, "frames", "none", "at least one")
         heads = self._index.heads
         self.n_frames = len(heads)
-        self.steps = _all([step for step, _ in heads], np.int64)
+        self.steps: IntArray | None = _all([step for step, _ in heads], np.int64)
         self.times: FloatArray | None = _all([time for _, time in heads], np.float64)
         first = self._index.text(0)
         self._columns = self._found_columns(first.splitlines()[1])
@@ -211,7 +211,7 @@ def _step_and_time(comment: str) -> tuple[int | None, float | None]:
     )
 
 
-def _all(values: list[object], dtype: type) -> IntArray | None:
+def _all(values: list[object], dtype: type) -> Any:
     """An array where every frame has a value."""
     return None if any(value is None for value in values) else np.array(values, dtype=dtype)
 

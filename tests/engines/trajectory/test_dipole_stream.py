@@ -358,11 +358,16 @@ def test_run_of_another_stream(tmp_path):
             frame = {"bead": np.zeros((1, 3))}
             writer.append(2 * n, n, frame, temperature=300.0 + n)
     path = saved(tmp_path, series())
-    reader = stream(tmp_path, path, stride=2, run_of=tmp_path / "md")
+    like = {"stride": 2, "run_of": tmp_path / "md"}
+    reader = stream(tmp_path, path, **like)
     assert reader.header.run_id == "ab" * 16
     assert reader.header.system == header.system
     assert reader.header.temperature == pytest.approx(301.5)
     assert reader.header.volume == header.volume
+    # the other one has four frames only
+    assert reader.read("temperature") is None
+    short = stream(tmp_path, saved(tmp_path, series(4), "e.npy"), name="u", **like)
+    assert short.read("temperature").tolist() == [301.0, 302.0, 303.0]
     with pytest.raises(InputError, match=r"found 0\.5 fs, expected 0\.25 fs"):
         stream(tmp_path, path, timestep=0.25, run_of=tmp_path / "md", name="t")
     other = tmp_path / "other.xyz"

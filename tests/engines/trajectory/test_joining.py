@@ -6,13 +6,15 @@ import pytest
 from helpers import stored_runs, toy_molecules
 from helpers.stored_runs import TIMESTEP, ipi_text, stream_of, write_dump
 
+from aptnn_md.engines.trajectory.dipole_stream import stream_dipoles
 from aptnn_md.engines.trajectory.displacements import displacement
 from aptnn_md.engines.trajectory.frames import Frame
 from aptnn_md.engines.trajectory.opening import open_trajectory
-from aptnn_md.engines.trajectory.settings import TrajectoryFiles, TrajectorySettings
+from aptnn_md.engines.trajectory.settings import DipoleSettings, TrajectoryFiles, TrajectorySettings
 from aptnn_md.engines.trajectory.trajectory_stream import stream_trajectory
 from aptnn_md.errors import InputError, RunError
 from aptnn_md.prediction.loading import as_model
+from aptnn_md.spectra import difference, spectrum_of_streams
 from aptnn_md.stream import StreamReader
 from aptnn_md.testing import check_engine
 
@@ -287,3 +289,34 @@ def test_a_stream_of_something_else_is_not_continued(tmp_path, stored):
     assert stream_of(tmp_path / "s", [all_of_it], **METAL).n_frames == 40
     with pytest.raises(InputError, match="frames: found 40, expected at most 20"):
         stream_of(tmp_path / "s", [half], **METAL)
+
+
+def test_streams_of_the_same_run_are_paired(tmp_path):
+    """Rates of the run, rates of its frames, increments of them, and increments of its dipoles."""
+    run = stored_runs.run(tmp_path / "md", n_frames=1200, stride=2)
+    ase.io.write(tmp_path / "t.traj", run.frames())
+    path = tmp_path / "t.traj"
+    like = {"run_of": tmp_path / "md", "stride": 2}
+    rates = stream_of(tmp_path / "rates", [path], **like)
+    increments = stream_of(tmp_path / "increments", [path], increments=True, **like)
+    np.save(tmp_path / "d.npy", [toy_molecules.dipole(q) for q in run.positions])
+    given = DipoleSettings((tmp_path / "d.npy",), tmp_path / "truth", timestep=TIMESTEP, **like)
+    stream_dipoles(given)
+    names = ("md", "rates", "increments", "truth")
+    md, *others = (spectrum_of_streams([tmp_path / name], 120.0) for name in names)
+    band = 200.0, 4500.0
+    total = md.integral(*band)[0]
+    for name, other, share in zip(names[1:], others, (1e-9, 0.1, 0.1), strict=True):
+        found = difference(md, other)
+        assert found.paired, name
+        assert abs(found.integral(*band)[0]) < share * total, name
+        apart = difference(md, other, paired=False).integral(*band)[1]
+        assert found.integral(*band)[1] < 0.3 * apart, name
+    assert rates.header.run_id == increments.header.run_id == run.stream.header.run_id
+    both = difference(others[1], others[2])
+    assert both.paired
+    assert abs(both.integral(*band)[0]) < 2e-3 * total
+    other = stored_runs.run(tmp_path / "other", n_frames=20, stride=2, seed=8)
+    ase.io.write(tmp_path / "o.traj", other.frames())
+    with pytest.raises(InputError, match=r"o\.traj, frame 0: temperature: found .* the same run\?"):
+        stream_of(tmp_path / "wrong", [tmp_path / "o.traj"], **like)
