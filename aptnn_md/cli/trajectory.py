@@ -38,6 +38,11 @@ EXAMPLE = """\
   aptnn-md spectrum compare truth.zarr run.zarr --plot both.png"""
 
 
+_OF_DIPOLES = ("rates", "columns", "units", "unwrap")
+_OF_TRAJECTORIES = ("model", "velocity_files", "velocity_unit", "increments", "velocities", "mpi")
+"""Options that have no default."""
+
+
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Describe the arguments of the command."""
     from aptnn_md.engines.trajectory.settings import TrajectorySettings
@@ -165,6 +170,7 @@ def run(arguments: argparse.Namespace) -> int:
     if given[0] == given[1]:
         found = "both" if given[0] else "neither"
         raise InputError("aptnn-md trajectory", "TRAJ or --dipoles", found, "one of them: a file")
+    _refuse_others(arguments, dipoles=given[1])
     summary = _of_dipoles(arguments) if given[1] else _of_trajectory(arguments)
     already = summary.n_frames - summary.n_new
     old = f", {already} of them from before" if already else ""
@@ -175,6 +181,18 @@ def run(arguments: argparse.Namespace) -> int:
         return 130
     print_next_spectra([arguments.path])
     return 0
+
+
+def _refuse_others(arguments: argparse.Namespace, dipoles: bool) -> None:
+    """Options of the other kind of input would do nothing."""
+    from aptnn_md.errors import InputError
+
+    unused = _OF_TRAJECTORIES if dipoles else _OF_DIPOLES
+    expected = "a trajectory, not --dipoles" if dipoles else "--dipoles, not a trajectory"
+    for name in unused:
+        if getattr(arguments, name):
+            flag = "--" + name.replace("_", "-")
+            raise InputError("aptnn-md trajectory", flag, "given", expected)
 
 
 def _of_dipoles(arguments: argparse.Namespace) -> StreamSummary:
@@ -211,7 +229,10 @@ def _of_trajectory(arguments: argparse.Namespace) -> StreamSummary:
     )
     options = {name: getattr(arguments, name) for name in ("device", "dtype", "total_charge")}
     source = ModelSource(arguments.model, tuple(options.items()))
-    frames, model = open_trajectory(files), source.load()
-    with workers(arguments.jobs, arguments.mpi) as (executor, n):
+    model = source.load()
+    with (
+        open_trajectory(files) as frames,
+        workers(arguments.jobs, arguments.mpi) as (executor, n),
+    ):
         others = None if executor is None else Workers(source, executor, n)
         return stream_trajectory(frames, model, settings, others)

@@ -4,6 +4,7 @@ import csv
 
 import numpy as np
 import pytest
+from helpers import stored_runs
 
 from aptnn_md.cli import main
 from aptnn_md.stream import StreamReader
@@ -53,3 +54,44 @@ def test_what_is_missing_is_said(tmp_path, monkeypatch, capsys, words):
     monkeypatch.chdir(tmp_path)
     assert main(["trajectory", *words, "--stream", "s"]) == 2
     assert "expected a file" in capsys.readouterr().err or not words
+
+
+def test_a_trajectory_by_two_processes_is_that_of_one(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    stored = stored_runs.run(tmp_path / "md", n_frames=40)
+    stored_runs.write_dump(tmp_path / "t.lammpstrj", stored)
+    (tmp_path / "made.py").write_text(
+        "from ase import Atoms\n"
+        "import numpy as np\n"
+        "def model():\n"
+        "    return lambda atoms: np.sin(atoms.positions[:, :, None] * [1.0, 2.0, 3.0])\n"
+    )
+    words = ["trajectory", "t.lammpstrj", "--lammps-units", "metal", "--model", "made:model"]
+    words += ["--timestep", "0.5", "--groups", "element", "--batch", "3"]
+    for jobs in ("1", "2"):
+        assert main([*words, "--jobs", jobs, "--stream", f"s{jobs}"]) == 0
+    one, two = StreamReader("s1"), StreamReader("s2")
+    assert one.n_frames == two.n_frames == 40
+    for name in one.arrays:
+        np.testing.assert_array_equal(one.read(name), two.read(name))
+    assert "40 frames, 0.5 fs apart" in capsys.readouterr().out
+    assert main([*words, "--stream", "s1"]) == 0
+    assert "40 frames, 0.5 fs apart, 40 of them from before" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["t.xyz", "--dipoles", "d.npy"], "found both, expected one of them"),
+        (["t.xyz"], "--model: found none"),
+        (["t.xyz", "--model", "m", "--frames", "3"], "--frames: found '3', expected START:STOP"),
+        (["t.xyz", "--model", "m", "--estimator", "x"], "--estimator: found 'x', expected one or"),
+        (["t.xyz", "--model", "m", "--velocity-files", "a", "b"], "--velocity-files: found 2"),
+        (["t.xyz", "--model", "m", "--rates"], "--rates: found given, expected --dipoles"),
+        (["--dipoles", "d.npy", "--model", "m"], "--model: found given, expected a trajectory"),
+    ],
+)
+def test_options_that_do_not_go_together(tmp_path, monkeypatch, capsys, words, message):
+    monkeypatch.chdir(tmp_path)
+    assert main(["trajectory", *words, "--stream", "s"]) == 2
+    assert message in capsys.readouterr().err

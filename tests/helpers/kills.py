@@ -219,6 +219,11 @@ def _md(directory: Path) -> int:
     return 0 if finished else INTERRUPTED
 
 
+def _trajectory(directory: Path) -> int:
+    finished = short_runs.trajectory(directory, increments=True, pause=0.01, commit_seconds=0.03)
+    return 0 if finished else INTERRUPTED
+
+
 def _label(directory: Path) -> None:
     short_runs.label(directory, n_frames=6, delay=0.01)
 
@@ -229,6 +234,13 @@ KILLED_RUNS: dict[str, KilledRun] = {
         lambda directory: short_runs.stream_content(directory / "stream"),
         newest("run.npz"),
         signals=(signal.SIGKILL, signal.SIGKILL, signal.SIGTERM, signal.SIGHUP),
+    ),
+    "trajectory": KilledRun(
+        forked(_trajectory),
+        lambda directory: short_runs.stream_content(directory / "stream"),
+        newest("stream/step/zarr.json"),
+        short_runs.prepare_trajectory,
+        signals=(signal.SIGKILL, signal.SIGKILL, signal.SIGTERM),
     ),
     "label": KilledRun(
         forked(_label),

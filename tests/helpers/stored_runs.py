@@ -85,9 +85,9 @@ def stream_of(path: Path, files: Sequence[Path], model=None, workers=None, **opt
     names = set(TrajectoryFiles.__dataclass_fields__)
     of_files = {name: options.pop(name) for name in list(options) if name in names}
     options = {"timestep": TIMESTEP, "groups": "molecule", **options}
-    frames = open_trajectory(TrajectoryFiles(tuple(files), **of_files))
     made = as_model(toy.Tensors() if model is None else model)
-    stream_trajectory(frames, made, TrajectorySettings(path, **options), workers)
+    with open_trajectory(TrajectoryFiles(tuple(files), **of_files)) as frames:
+        stream_trajectory(frames, made, TrajectorySettings(path, **options), workers)
     return StreamReader(path)
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 from ase import Atoms, units
-from ase.io.trajectory import Trajectory
+from ase.io.trajectory import TrajectoryReader
 
 from aptnn_md.arrays import FloatArray, IntArray
 from aptnn_md.engines.trajectory.frames import Frame
@@ -39,21 +39,14 @@ class AseFile:
     def __init__(self, path: Path) -> None:
         self.path = path
         self.template = read_structure(path)
-        self._frames: Sequence[Atoms]
-        if path.suffix == ".traj":
-            try:
-                self._frames = Trajectory(str(path))
-            except Exception as error:  # ASE raises whatever its parsing runs into
-                raise InputError(path, "file", error, "a trajectory of ASE") from error
-        else:
-            if path.stat().st_size > _MANY:
-                log.warning("%s: all frames are read at once, as ASE does in this format", path)
-            self._frames = read_structures(path)
+        self._frames = self._opened()
         self.n_frames = len(self._frames)
         self.note = "of the file, as ASE reads them" if self.template.has("momenta") else ""
 
     def read(self, frame: int) -> Frame:
         """A frame."""
+        if not self._frames:
+            self._frames = self._opened()
         atoms = self._frames[frame]
         where = f"{self.path}, frame {frame}"
         if not np.array_equal(atoms.numbers, self.template.numbers):
@@ -66,3 +59,20 @@ class AseFile:
             velocities = atoms.get_momenta() / self.template.get_masses()[:, None] * units.fs
         x, y, z = (bool(p) for p in atoms.pbc)
         return Frame(atoms.positions.copy(), velocities, atoms.cell.array.copy(), (x, y, z))
+
+    def _opened(self) -> Sequence[Atoms]:
+        if self.path.suffix != ".traj":
+            if self.path.stat().st_size > _MANY:
+                log.warning("%s: all frames are read at once, as ASE does this format", self.path)
+            return read_structures(self.path)
+        try:
+            found: Sequence[Atoms] = TrajectoryReader(str(self.path))
+        except Exception as error:  # ASE raises whatever its parsing runs into
+            raise InputError(self.path, "file", error, "a trajectory of ASE") from error
+        return found
+
+    def close(self) -> None:
+        """Close the file."""
+        if isinstance(self._frames, TrajectoryReader):
+            self._frames.close()
+            self._frames = []

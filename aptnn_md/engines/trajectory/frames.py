@@ -81,3 +81,6 @@ class FrameFile(Protocol):
 
     def read(self, frame: int) -> Frame:
         """A frame, counted from 0."""
+
+    def close(self) -> None:
+        """Close the file; it can still be read, for which it is opened again."""

@@ -57,6 +57,11 @@ class WithVelocities:
                 expected = f"{self.steps[k]}, as in {positions.path}"
                 raise InputError(velocities.path, f"step of frame {k}", theirs[k], expected)
 
+    def close(self) -> None:
+        """Close the files."""
+        self._positions.close()
+        self._velocities.close()
+
     def read(self, frame: int) -> Frame:
         """A frame."""
         here = self._positions.read(frame)
@@ -76,7 +81,7 @@ class Place:
 
 
 class Joined:
-    """Frames of all files, each time once.
+    """Frames of all files, each time once; a context manager that closes them.
 
     Parameters
     ----------
@@ -123,6 +128,18 @@ class Joined:
     def note(self) -> str:
         """Where velocities come from; empty where there are none."""
         return self.beads[0][0].note
+
+    def close(self) -> None:
+        """Close all files."""
+        for files in self.beads:
+            for each in files:
+                each.close()
+
+    def __enter__(self) -> Joined:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.close()
 
     def where(self, frame: int) -> str:
         """File and frame, for messages."""

@@ -117,6 +117,10 @@ class LammpsDump:
             velocities = self._vectors(frame, head, rows, _VELOCITIES) * self._units.velocity
         return Frame(positions, velocities, cell, head.pbc)
 
+    def close(self) -> None:
+        """Close the file."""
+        self._index.close()
+
     def _skim(self, file: IO[bytes], frame: int) -> tuple[int, tuple[int, float | None]] | None:
         """The head of a frame; its number of lines is that of the atoms."""
         where = f"{self.path}, frame {frame}"

@@ -89,6 +89,10 @@ class MDAnalysisFile:
         periodic = cell is not None
         return Frame(positions, velocities, cell, (periodic, periodic, periodic))
 
+    def close(self) -> None:
+        """Close the file; it is opened again for the next frame."""
+        self._reader.close()
+
     def _steps_and_times(self) -> tuple[IntArray | None, FloatArray | None]:
         """Of all frames, as far as the file has them."""
         if self.path.suffix.lower() in _WITHOUT_TIMES:

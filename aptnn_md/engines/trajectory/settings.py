@@ -131,7 +131,7 @@ class TrajectoryFiles:
         if self.velocity_files and len(self.velocity_files) != len(self.trajectory):
             expected = f"{len(self.trajectory)}, one for each file of positions"
             found = len(self.velocity_files)
-            raise InputError("trajectory", "velocity_files", found, expected)
+            raise InputError("trajectory", "--velocity-files", found, expected)
 
     @property
     def chosen_frames(self) -> slice:
@@ -190,7 +190,7 @@ class TrajectorySettings:
         for name in self.estimators or ("",):
             if name not in ESTIMATORS:
                 expected = f"one or more of {', '.join(ESTIMATORS)}"
-                raise InputError("trajectory", "estimators", repr(name), expected)
+                raise InputError("trajectory", "--estimator", repr(name), expected)
         if self.increments and self.velocities:
             expected = "velocities of the trajectory, or increments"
             raise InputError("trajectory", "velocities", "with increments", expected)

@@ -80,3 +80,9 @@ class FrameIndex:
         begin, end = int(self._begins[frame]), int(self._begins[frame + 1])
         self._file.seek(begin)
         return self._file.read(end - begin).decode("utf-8", errors="replace")
+
+    def close(self) -> None:
+        """Close the file until a frame is read."""
+        if self._file is not None:
+            self._file.close()
+            self._file = None

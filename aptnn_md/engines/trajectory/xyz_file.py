@@ -105,6 +105,10 @@ class XyzFile:
         cell, pbc = _cell(where, comment)
         return Frame(positions, velocities, cell, pbc)
 
+    def close(self) -> None:
+        """Close the file."""
+        self._index.close()
+
     def _head(self, file: IO[bytes], frame: int) -> tuple[int, object] | None:
         line = file.readline()
         while line and not line.strip():

@@ -130,9 +130,9 @@ def test_the_check_of_engines(tmp_path, stored):
     first, all_of_it = dumps(tmp_path, stored, slice(0, 25), slice(None))
 
     def run(model, path, file=first):
-        frames = open_trajectory(TrajectoryFiles((file,), **METAL))
         settings = TrajectorySettings(path, TIMESTEP, batch=1)
-        stream_trajectory(frames, as_model(model), settings)
+        with open_trajectory(TrajectoryFiles((file,), **METAL)) as frames:
+            stream_trajectory(frames, as_model(model), settings)
 
     check_engine(run, tmp_path / "s", lambda model, path: run(model, path, all_of_it))
 
