@@ -58,7 +58,8 @@ class AseFile:
         if atoms.has("momenta"):
             velocities = atoms.get_momenta() / self.template.get_masses()[:, None] * units.fs
         x, y, z = (bool(p) for p in atoms.pbc)
-        return Frame(atoms.positions.copy(), velocities, atoms.cell.array.copy(), (x, y, z))
+        cell = atoms.cell.array.copy() if any(atoms.pbc) else None
+        return Frame(atoms.positions.copy(), velocities, cell, (x, y, z))
 
     def _opened(self) -> Sequence[Atoms]:
         if self.path.suffix != ".traj":
@@ -66,13 +67,12 @@ class AseFile:
                 log.warning("%s: all frames are read at once, as ASE does this format", self.path)
             return read_structures(self.path)
         try:
-            found: Sequence[Atoms] = TrajectoryReader(str(self.path))
+            return TrajectoryReader(str(self.path))  # type: ignore[return-value]
         except Exception as error:  # ASE raises whatever its parsing runs into
             raise InputError(self.path, "file", error, "a trajectory of ASE") from error
-        return found
 
     def close(self) -> None:
         """Close the file."""
         if isinstance(self._frames, TrajectoryReader):
-            self._frames.close()
+            self._frames.close()  # type: ignore[no-untyped-call]
             self._frames = []

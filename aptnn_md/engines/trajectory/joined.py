@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -72,14 +72,6 @@ class WithVelocities:
         return replace(here, velocities=velocities)
 
 
-@dataclass(frozen=True)
-class Place:
-    """Where a frame is: number of the file among those of a bead, and of the frame in it."""
-
-    part: int
-    frame: int
-
-
 class Joined:
     """Frames of all files, each time once; a context manager that closes them.
 
@@ -110,14 +102,16 @@ class Joined:
         self._check_files()
         self.parts = first
         n_frames = [min(files[k].n_frames for files in beads) for k in range(len(first))]
-        places = [Place(k, n) for k, count in enumerate(n_frames) for n in range(count)]
+        # number of the file among those of a bead, and of the frame in it
+        self._part: IntArray = np.repeat(np.arange(len(first)), n_frames)
+        self._frame: IntArray = np.concatenate([np.arange(n) for n in n_frames])
         self.steps = _concatenated([f.steps for f in first], n_frames)
         self.times = _concatenated([f.times for f in first], n_frames)
-        self.places = self._without_repeats(places)
+        self._drop_repeats()
 
     def __len__(self) -> int:
         """Number of frames."""
-        return len(self.places)
+        return len(self._part)
 
     @property
     def n_beads(self) -> int:
@@ -143,8 +137,7 @@ class Joined:
 
     def where(self, frame: int) -> str:
         """File and frame, for messages."""
-        place = self.places[frame]
-        return f"{self.parts[place.part].path}, frame {place.frame}"
+        return f"{self.parts[self._part[frame]].path}, frame {self._frame[frame]}"
 
     def use(self, frames: slice) -> None:
         """Only some of the frames.
@@ -154,18 +147,16 @@ class Joined:
         InputError
             There are none, or they are not one after the other.
         """
-        chosen = range(len(self.places))[frames]
+        chosen = range(len(self))[frames]
         if len(chosen) == 0 or chosen.step < 1:
-            expected = f"some of the {len(self.places)} there are, in their order"
+            expected = f"some of the {len(self)} there are, in their order"
             raise InputError("--frames", "frames", f"{frames.start}:{frames.stop}", expected)
-        self.places = self.places[frames]
-        self.steps = None if self.steps is None else self.steps[frames]
-        self.times = None if self.times is None else self.times[frames]
+        self._take(np.arange(len(self))[frames])
 
     def read(self, frame: int) -> Frame:
         """A frame; (n_beads, n_atoms, 3) where there are several beads."""
-        place = self.places[frame]
-        of_beads = [files[place.part].read(place.frame) for files in self.beads]
+        part, number = int(self._part[frame]), int(self._frame[frame])
+        of_beads = [files[part].read(number) for files in self.beads]
         found = of_beads[0]
         if len(of_beads) > 1:
             velocities = [each.velocities for each in of_beads]
@@ -217,32 +208,33 @@ class Joined:
                     found, expected = "others", f"those of {first.path}"
                     raise InputError(each.path, "steps", found, expected)
 
-    def _without_repeats(self, places: list[Place]) -> list[Place]:
+    def _take(self, frames: IntArray) -> None:
+        self._part, self._frame = self._part[frames], self._frame[frames]
+        self.steps = None if self.steps is None else self.steps[frames]
+        self.times = None if self.times is None else self.times[frames]
+
+    def _drop_repeats(self) -> None:
         axis = self.steps if self.steps is not None else self.times
         if axis is None:
-            return self._without_repeats_by_positions(places)
+            self._drop_shared()
+            return
         stays = without_repeats(axis)
-        if n_gone := len(places) - len(stays):
+        if n_gone := len(self) - len(stays):
             log.info("%d frames were written again later, after a restart; these are used", n_gone)
-        self.steps = None if self.steps is None else self.steps[stays]
-        self.times = None if self.times is None else self.times[stays]
-        return [places[k] for k in stays]
+        self._take(stays)
 
-    def _without_repeats_by_positions(self, places: list[Place]) -> list[Place]:
-        """Files without steps: of two that share a frame the first one's is dropped."""
-        kept = []
-        for k, place in enumerate(places):
-            later = places[k + 1] if k + 1 < len(places) else place
-            if later.part != place.part:
-                one, other = (self.beads[0][p.part].read(p.frame) for p in (place, later))
-                if np.abs(one.positions - other.positions).max() < _SAME_POSITIONS:
-                    log.info(
-                        "%s begins with the last frame of %s, which is used once",
-                        *(self.parts[later.part].path, self.parts[place.part].path),
-                    )
-                    continue
-            kept.append(place)
-        return kept
+    def _drop_shared(self) -> None:
+        """Of files without steps that share a frame at their border, the first one's."""
+        stays = np.ones(len(self), dtype=bool)
+        for k in np.flatnonzero(np.diff(self._part)):
+            one, other = (self.parts[self._part[n]].read(int(self._frame[n])) for n in (k, k + 1))
+            if np.abs(one.positions - other.positions).max() < _SAME_POSITIONS:
+                stays[k] = False
+                log.info(
+                    "%s begins with the last frame of %s, which is used once",
+                    *(self.parts[self._part[k + 1]].path, self.parts[self._part[k]].path),
+                )
+        self._take(np.flatnonzero(stays))
 
 
 def _concatenated(

@@ -19,7 +19,7 @@ from ase.data import atomic_masses, atomic_numbers
 from aptnn_md.arrays import FloatArray, IntArray
 from aptnn_md.atomic_units import BOHR
 from aptnn_md.engines.trajectory.frames import Frame
-from aptnn_md.engines.trajectory.text_index import FrameIndex
+from aptnn_md.engines.trajectory.text_index import FrameIndex, Head
 from aptnn_md.errors import InputError
 
 
@@ -89,12 +89,10 @@ class LammpsDump:
         if not len(self._index):
             raise InputError(path, "frames", "none", "at least one")
         self.n_frames = len(self._index)
-        self.steps: IntArray | None = np.array([s for s, _ in self._index.heads], dtype=np.int64)
+        self.steps = self._index.steps
         self._units = self._unit_system(unit_system)
-        times = [time for _, time in self._index.heads]
-        self.times: FloatArray | None = None
-        if all(time is not None for time in times):
-            self.times = np.array(times, dtype=np.float64) * self._units.time
+        times = self._index.times
+        self.times: FloatArray | None = None if times is None else times * self._units.time
         first, words = self._split(0)
         self._order = self._ids(0, first, words)
         self.template = self._template(first, words)
@@ -121,7 +119,7 @@ class LammpsDump:
         """Close the file."""
         self._index.close()
 
-    def _skim(self, file: IO[bytes], frame: int) -> tuple[int, tuple[int, float | None]] | None:
+    def _skim(self, file: IO[bytes], frame: int) -> Head | None:
         """The head of a frame; its number of lines is that of the atoms."""
         where = f"{self.path}, frame {frame}"
         step = time = None
@@ -146,7 +144,7 @@ class LammpsDump:
                     raise InputError(where, "atoms", n_atoms, expected)
                 if step is None:
                     raise InputError(where, "ITEM: TIMESTEP", "nothing", "a step")
-                return n_atoms, (step, time)
+                return n_atoms, step, time
             elif text and not text.startswith("ITEM:"):
                 raise InputError(where, "line", repr(text[:40]), "ITEM: of a LAMMPS dump")
         return None

@@ -91,6 +91,13 @@ def _with_velocities(positions: FrameFile, path: Path, files: TrajectoryFiles) -
         raise InputError(path, "file", "nothing", "a file of velocities")
     velocities = XyzFile(path, None)
     if velocities.quantity in ("velocities", "v_centroid"):
+        if files.n_beads > 1 and velocities.bead in (0, None):
+            log.warning(
+                "%s: i-PI writes momenta over physical masses, which are the velocities of RPMD "
+                "and TRPMD, but not where normal modes have masses of their own (PA-CMD): for "
+                "those --increments, or aptnn-md ipi while they run",
+                path,
+            )
         return WithVelocities(positions, velocities, 1.0, f"{path}, in the unit that it gives")
     unit = files.velocity_unit or "atomic units"
     note = f"{path}, in {unit}"

@@ -7,11 +7,11 @@ from array import array
 from collections.abc import Callable
 from itertools import islice
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, TypeAlias
 
 import numpy as np
 
-from aptnn_md.arrays import IntArray
+from aptnn_md.arrays import FloatArray, IntArray
 from aptnn_md.errors import InputError
 from aptnn_md.progress import log
 
@@ -32,29 +32,32 @@ def open_bytes(path: Path) -> IO[bytes]:
         raise InputError(path, "file", error.strerror or error, "a trajectory") from error
 
 
+Head: TypeAlias = "tuple[int, int | None, float | None]"
+"""Number of lines of atoms, MD step, time."""
+
+
 class FrameIndex:
     """Begins of the frames, and what their heads say.
 
     Parameters
     ----------
     path : file
-    head : reads the head of a frame from a file and returns the number of lines that follow and
-        what to keep of the head; None at the end of the file
+    head : reads the head of a frame from a file and returns the number of lines that follow, the
+        MD step and the time, None where there is none; None at the end of the file
 
     Attributes
     ----------
-    heads : what was kept of each complete frame
+    steps, times : (n,) of the complete frames; None unless all have them
     """
 
-    def __init__(
-        self, path: Path, head: Callable[[IO[bytes], int], tuple[int, Any] | None]
-    ) -> None:
-        self.path, self.heads = path, list[Any]()
-        begins = array("q", [0])
+    def __init__(self, path: Path, head: Callable[[IO[bytes], int], Head | None]) -> None:
+        self.path = path
+        begins, steps, times = array("q", [0]), array("q"), array("d")
+        have_steps = have_times = True
         with open_bytes(path) as file:
             try:
-                while (found := head(file, len(self.heads))) is not None:
-                    n_lines, kept = found
+                while (found := head(file, len(steps))) is not None:
+                    n_lines, step, time = found
                     last, n_read = b"\n", 0
                     for last in islice(file, n_lines):  # noqa: B007 the last one is looked at
                         n_read += 1
@@ -62,16 +65,21 @@ class FrameIndex:
                     if n_read < n_lines or not last.endswith(b"\n"):
                         log.warning("%s: the last frame is incomplete and left out", path)
                         break
-                    self.heads.append(kept)
+                    have_steps = have_steps and step is not None
+                    have_times = have_times and time is not None
+                    steps.append(step or 0)
+                    times.append(time or 0.0)
                     begins.append(file.tell())
             except (EOFError, gzip.BadGzipFile) as error:
                 log.warning("%s: the file ends early (%s); frames before are used", path, error)
         self._begins: IntArray = np.array(begins, dtype=np.int64)
+        self.steps: IntArray | None = np.array(steps) if have_steps else None
+        self.times: FloatArray | None = np.array(times) if have_times else None
         self._file: IO[bytes] | None = None
 
     def __len__(self) -> int:
         """Number of complete frames."""
-        return len(self.heads)
+        return len(self._begins) - 1
 
     def text(self, frame: int) -> str:
         """All lines of a frame."""

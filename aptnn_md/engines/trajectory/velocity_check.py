@@ -4,7 +4,7 @@ Leap-frog programs write velocities half a step from the positions, and units ar
 Positions know better, where frames are close enough: with the central difference c = (r₊ - r₋)/2Δ
 and the acceleration a = (r₊ - 2 r + r₋)/Δ², velocities that are late by τ are v ≈ c - τ a. The
 error of c is along v, which is uncorrelated with a, so τ = -Σ(v - c)·a / Σ a·a is found although
-the difference itself is not exact.
+the difference itself is not exact. Random forces of a thermostat before and after the frame cancel.
 """
 
 from __future__ import annotations
@@ -62,9 +62,14 @@ def compare(frames: Sequence[Frame], spacing: float, where: Callable[[int], str]
         Displacements cannot be known; see :func:`displacement`.
     """
     moved = np.array(
-        [displacement(one, other, where(k + 1)) for k, (one, other) in enumerate(pairwise(frames))]
+        [
+            _centroid(displacement(one, other, where(k + 1)))
+            for k, (one, other) in enumerate(pairwise(frames))
+        ]
     )
-    velocities = np.array([frame.velocities for frame in frames[1:-1]])
+    velocities = np.array(
+        [_centroid(frame.velocities) for frame in frames[1:-1] if frame.velocities is not None]
+    )
     central = (moved[1:] + moved[:-1]) / (2.0 * spacing)
     acceleration = (moved[1:] - moved[:-1]) / spacing**2
     both = float((velocities * central).sum())
@@ -134,6 +139,11 @@ def check_velocities(
     else:
         log.info("frames are too far apart to compare velocities with positions")
     return found
+
+
+def _centroid(vectors: FloatArray) -> FloatArray:
+    """Mean over beads, which is what a thermostat of a ring polymer disturbs least."""
+    return vectors.mean(axis=0) if vectors.ndim == 3 else vectors
 
 
 def _sums(values: FloatArray, parts: Sequence[np.ndarray]) -> FloatArray:

@@ -11,14 +11,14 @@ import re
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any
+from typing import IO
 
 import numpy as np
 from ase import Atoms, units
 
-from aptnn_md.arrays import FloatArray, IntArray
+from aptnn_md.arrays import FloatArray
 from aptnn_md.engines.trajectory.frames import Frame
-from aptnn_md.engines.trajectory.text_index import FrameIndex
+from aptnn_md.engines.trajectory.text_index import FrameIndex, Head
 from aptnn_md.errors import InputError
 from aptnn_md.ipi_xyz import LENGTHS, IpiComment, parse_comment
 from aptnn_md.structure_columns import ATOMIC_VELOCITY, VELOCITY_UNITS
@@ -72,10 +72,8 @@ class XyzFile:
         self._index = FrameIndex(path, self._head)
         if not len(self._index):
             raise InputError(path, "frames", "none", "at least one")
-        heads = self._index.heads
-        self.n_frames = len(heads)
-        self.steps: IntArray | None = _all([step for step, _ in heads], np.int64)
-        self.times: FloatArray | None = _all([time for _, time in heads], np.float64)
+        self.n_frames = len(self._index)
+        self.steps, self.times = self._index.steps, self._index.times
         first = self._index.text(0)
         self._columns = self._found_columns(first.splitlines()[1])
         self.template = self._template(first, velocity_unit)
@@ -109,7 +107,7 @@ class XyzFile:
         """Close the file."""
         self._index.close()
 
-    def _head(self, file: IO[bytes], frame: int) -> tuple[int, object] | None:
+    def _head(self, file: IO[bytes], frame: int) -> Head | None:
         line = file.readline()
         while line and not line.strip():
             line = file.readline()
@@ -125,7 +123,7 @@ class XyzFile:
             expected = f"{self._n_atoms}, as in the first frame"
             raise InputError(f"{self.path}, frame {frame}", "atoms", n_atoms, expected)
         comment = file.readline().decode("utf-8", errors="replace")
-        return n_atoms, _step_and_time(comment)
+        return n_atoms, *_step_and_time(comment)
 
     def _found_columns(self, comment: str) -> _Columns:
         found = _PROPERTIES.search(comment)
@@ -213,11 +211,6 @@ def _step_and_time(comment: str) -> tuple[int | None, float | None]:
         None if step is None else int(step["step"]),
         None if time is None else float(time["time"]),
     )
-
-
-def _all(values: list[object], dtype: type) -> Any:
-    """An array where every frame has a value."""
-    return None if any(value is None for value in values) else np.array(values, dtype=dtype)
 
 
 def _bead(comment: str) -> int | None:

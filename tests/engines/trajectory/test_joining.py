@@ -1,8 +1,12 @@
 """Several files, restarts, gaps, and frames without velocities."""
 
+import tracemalloc
+
 import ase.io
 import numpy as np
 import pytest
+from ase import units
+from ase.md.langevin import Langevin
 from helpers import stored_runs, toy_molecules
 from helpers.stored_runs import TIMESTEP, ipi_text, stream_of, write_dump
 
@@ -12,6 +16,7 @@ from aptnn_md.engines.trajectory.frames import Frame
 from aptnn_md.engines.trajectory.opening import open_trajectory
 from aptnn_md.engines.trajectory.settings import DipoleSettings, TrajectoryFiles, TrajectorySettings
 from aptnn_md.engines.trajectory.trajectory_stream import stream_trajectory
+from aptnn_md.engines.trajectory.velocity_check import check_velocities
 from aptnn_md.errors import InputError, RunError
 from aptnn_md.prediction.loading import as_model
 from aptnn_md.spectra import difference, spectrum_of_streams
@@ -71,7 +76,7 @@ def test_frames_written_again_in_one_file(tmp_path, stored):
     q[12:20] += 1e-3  # of the run that ended there
     files = []
     for kind, values, unit in (("positions", q, "angstrom"), ("velocities", v, "ase")):
-        values = values / (1.0 if kind == "positions" else stored_runs.units.fs)
+        values = values / (1.0 if kind == "positions" else units.fs)
         path = tmp_path / f"{kind}.xyz"
         path.write_text(ipi_text(steps, 0, values, stored.atoms, kind, unit))
         files.append(path)
@@ -236,7 +241,7 @@ def lagging(stored, by):
     v = stored.velocities
     for n, atoms in enumerate(frames):
         other = v[max(n - 1, 0)] if by > 0 else v[min(n + 1, len(v) - 1)]
-        atoms.set_velocities(((1 - abs(by)) * v[n] + abs(by) * other) / stored_runs.units.fs)
+        atoms.set_velocities(((1 - abs(by)) * v[n] + abs(by) * other) / units.fs)
     return frames
 
 
@@ -320,3 +325,50 @@ def test_streams_of_the_same_run_are_paired(tmp_path):
     ase.io.write(tmp_path / "o.traj", other.frames())
     with pytest.raises(InputError, match=r"o\.traj, frame 0: temperature: found .* the same run\?"):
         stream_of(tmp_path / "wrong", [tmp_path / "o.traj"], **like)
+
+
+def test_memory_does_not_grow_with_the_trajectory(tmp_path):
+    """By what Python and numpy allocate at most, for ten times as many frames."""
+    atoms = toy_molecules.structure(60, seed=1, pbc=True)
+    line = 'Lattice="{}" Properties=species:S:1:pos:R:3:vel:R:3 Time={}\n'
+    lattice = " ".join(map(str, atoms.cell.array.ravel()))
+    row = "{} {:.6f} {:.6f} {:.6f} 0.001 0.002 0.003\n"
+    most = []
+    apt = np.eye(3)[None] * np.ones((180, 1, 1))
+    for n_frames in (100, 800):
+        path = tmp_path / f"{n_frames}.xyz"
+        with path.open("w") as file:
+            for n in range(n_frames):
+                file.write(f"{len(atoms)}\n" + line.format(lattice, n))
+                q = atoms.positions + np.array([0.001, 0.002, 0.003]) * n
+                file.writelines(row.format(s, *x) for s, x in zip(atoms.symbols, q, strict=True))
+        tracemalloc.start()
+        given = {"timestep": 1.0, "groups": "all", "model": lambda _: apt, "commit_seconds": 0.1}
+        reader = stream_of(tmp_path / f"s{n_frames}", [path], **given)
+        most.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+        assert reader.n_frames == n_frames
+    # 700 frames of positions and velocities would be 6 MB as numbers, 25 MB as words; the stream
+    # keeps its last chunk
+    assert most[1] - most[0] < 2.5e6
+
+
+@pytest.mark.parametrize("friction", [0.02, 0.1])
+def test_velocities_of_a_thermostat_are_of_the_time_of_the_positions(friction):
+    """Of ASE's Langevin dynamics at a friction of 50 and of 10 fs."""
+    atoms = toy_molecules.structure(6, seed=2)
+    atoms.calc = toy_molecules.Potential()
+    rng = np.random.default_rng(0)
+    settings = {"temperature_K": 300.0, "friction": friction / units.fs, "fixcm": False}
+    dynamics = Langevin(atoms, toy_molecules.timestep(TIMESTEP), rng=rng, **settings)
+    frames = []
+
+    def remember():
+        frames.append(Frame(atoms.positions.copy(), atoms.get_velocities() * units.fs))
+
+    dynamics.attach(remember)
+    dynamics.run(200)
+    found = check_velocities(frames, TIMESTEP, TIMESTEP, str)
+    assert found is not None
+    assert abs(found.lag) < 5 * found.lag_error + 0.01
+    assert found.lag_error < 0.1 * TIMESTEP
