@@ -19,6 +19,7 @@ from aptnn_md.arrays import FloatArray
 from aptnn_md.atomic_units import DEBYE
 from aptnn_md.engines.trajectory.raw_series import RawSeries
 from aptnn_md.errors import InputError
+from aptnn_md.structure_checks import LARGEST_LENGTH
 
 _MOMENT = re.compile(r"\s*Dipole moment \[Debye\]")
 _COMPONENTS = re.compile(r"\s*X=\s*(?P<x>\S+)\s*Y=\s*(?P<y>\S+)\s*Z=\s*(?P<z>\S+)")
@@ -132,6 +133,7 @@ class _Found:
             row = np.array([float(word) for word in text.split()[:3]])
         except ValueError:
             row = np.zeros(0)
-        if len(row) != 3:
-            raise InputError(f"{self.path}, line {number}", "vector", repr(text), "three numbers")
+        if len(row) != 3 or not (np.abs(row) < LARGEST_LENGTH).all():
+            where = f"{self.path}, line {number}"
+            raise InputError(where, "vector", repr(text), "three finite numbers")
         return row

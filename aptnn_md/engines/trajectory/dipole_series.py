@@ -20,6 +20,7 @@ from aptnn_md.engines.trajectory.cp2k_dipoles import is_cp2k, read_cp2k
 from aptnn_md.engines.trajectory.ipi_extras import is_extras, read_extras
 from aptnn_md.engines.trajectory.raw_series import RawSeries
 from aptnn_md.engines.trajectory.table import Table, read_table
+from aptnn_md.engines.trajectory.text_index import MOST_STEPS
 from aptnn_md.errors import InputError
 
 
@@ -133,7 +134,7 @@ def _of_table(table: Table, choice: Choice) -> RawSeries:
 
 def _whole(table: Table, column: int) -> IntArray:
     values = table.values[:, column]
-    bad = np.flatnonzero(~(np.isfinite(values) & (np.round(values) == values)))
+    bad = np.flatnonzero(~((np.abs(values) <= MOST_STEPS) & (np.round(values) == values)))
     if len(bad):
         where = f"{table.path}, line {table.lines[bad[0]]}"
         raise InputError(where, "step", f"{values[bad[0]]:g}", "a whole number")
@@ -151,5 +152,7 @@ def _counted(table: Table, column: int) -> IntArray:
     usual = float(np.median(gaps)) if len(gaps) else 1.0
     if not usual > 0.0:
         raise InputError(table.path, "time", "values that do not grow", "times of the rows")
+    if not np.abs(values - values[0]).max() < MOST_STEPS * usual:
+        raise InputError(table.path, "time", "values that are too far apart", "times of the rows")
     counted: IntArray = np.round((values - values[0]) / usual).astype(np.int64)
     return counted

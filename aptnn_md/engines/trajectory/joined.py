@@ -98,6 +98,7 @@ class Joined:
     ) -> None:
         self.beads, self.template = beads, template
         self._cell, self._pbc, self._cells = cell, pbc, cells
+        self._no_cell: bool | None = None
         first = beads[0]
         self._check_files()
         self.parts = first
@@ -166,11 +167,19 @@ class Joined:
                 found.cell,
                 found.pbc,
             )
+        if (found.cell is None) is not self._without_cell(found):
+            raise InputError(self.where(frame), "cell", "none", "one, as in the frame read first")
         if self._cells is not None and self.steps is not None:
             return replace(found, cell=self._cell_of(frame), pbc=self._pbc)
         if found.cell is None and self._cell is not None:
             return replace(found, cell=self._cell, pbc=self._pbc)
         return found
+
+    def _without_cell(self, frame: Frame) -> bool:
+        """Whether the files give no cell, by the first frame that is read."""
+        if self._no_cell is None:
+            self._no_cell = frame.cell is None
+        return self._no_cell
 
     def _cell_of(self, frame: int) -> FloatArray:
         assert self._cells is not None

@@ -21,6 +21,7 @@ from aptnn_md.atomic_units import BOHR
 from aptnn_md.engines.trajectory.frames import Frame
 from aptnn_md.engines.trajectory.text_index import FrameIndex, Head
 from aptnn_md.errors import InputError
+from aptnn_md.structure_checks import LARGEST_LENGTH
 
 
 @dataclass(frozen=True)
@@ -164,6 +165,9 @@ class LammpsDump:
                     head.pbc = (x, y, z)
                 head.box = tuple(word for word in words if word not in sides)
                 head.rows = [self._bounds(frame, next(lines, "")) for _ in range(3)]
+                if len({len(row) for row in head.rows}) > 1:
+                    where = f"{self.path}, frame {frame}"
+                    raise InputError(where, "BOX BOUNDS", head.rows, "as many numbers in each line")
             elif line.startswith("ITEM: ATOMS"):
                 head.columns = tuple(line.split()[2:])
                 break
@@ -181,7 +185,7 @@ class LammpsDump:
             row = [float(word) for word in line.split()]
         except ValueError:
             row = []
-        if len(row) not in (2, 3, 4) or not np.isfinite(row).all():
+        if len(row) not in (2, 3, 4) or not (np.abs(row) < LARGEST_LENGTH).all():
             where = f"{self.path}, frame {frame}"
             raise InputError(where, "BOX BOUNDS", repr(line[:60]), "two to four numbers")
         return row
@@ -202,7 +206,11 @@ class LammpsDump:
             where = f"{self.path}, frame {frame}"
             raise InputError(where, "columns", " ".join(head.columns), "id among them")
         at = head.columns.index("id")
-        ids = np.array([int(row[at]) for row in words], dtype=np.int64)
+        try:
+            ids = np.array([int(row[at]) for row in words], dtype=np.int64)
+        except (ValueError, OverflowError) as error:
+            where = f"{self.path}, frame {frame}"
+            raise InputError(where, "id", error, "whole numbers") from error
         order = np.argsort(ids, kind="stable")
         return order, ids[order]
 
@@ -212,7 +220,7 @@ class LammpsDump:
         masses = None
         if "mass" in head.columns:
             at = head.columns.index("mass")
-            masses = np.array([float(row[at]) for row in rows])
+            masses = self._masses([row[at] for row in rows])
         if "element" in head.columns:
             at = head.columns.index("element")
             numbers = [self._number_of(row[at]) for row in rows]
@@ -225,8 +233,17 @@ class LammpsDump:
             return None
         return Atoms(numbers=numbers, positions=np.zeros((len(numbers), 3)), masses=masses)
 
+    def _masses(self, words: list[str]) -> FloatArray:
+        try:
+            masses = np.array([float(word) for word in words])
+        except ValueError as error:
+            raise InputError(self.path, "mass", error, "numbers") from error
+        if not (np.isfinite(masses) & (masses > 0.0)).all():
+            raise InputError(self.path, "mass", masses.min(), "positive numbers")
+        return masses
+
     def _of_type(self, word: str) -> str:
-        number = int(word)
+        number = int(word) if word.isdecimal() else 0
         if not 1 <= number <= len(self._elements):
             found = f"{len(self._elements)} elements, type {number}"
             raise InputError(self.path, "--elements", found, "one for each type")

@@ -32,6 +32,9 @@ def open_bytes(path: Path) -> IO[bytes]:
         raise InputError(path, "file", error.strerror or error, "a trajectory") from error
 
 
+MOST_STEPS = 2**53
+"""Beyond it steps would not be exact as numbers of other programs."""
+
 Head: TypeAlias = "tuple[int, int | None, float | None]"
 """Number of lines of atoms, MD step, time."""
 
@@ -67,6 +70,9 @@ class FrameIndex:
                         break
                     have_steps = have_steps and step is not None
                     have_times = have_times and time is not None
+                    if step is not None and step > MOST_STEPS:
+                        where = f"{path}, frame {len(steps)}"
+                        raise InputError(where, "step", step, f"at most {MOST_STEPS}")
                     steps.append(step or 0)
                     times.append(time or 0.0)
                     begins.append(file.tell())

@@ -21,6 +21,7 @@ from aptnn_md.engines.trajectory.frames import Frame
 from aptnn_md.engines.trajectory.text_index import FrameIndex, Head
 from aptnn_md.errors import InputError
 from aptnn_md.ipi_xyz import LENGTHS, IpiComment, parse_comment
+from aptnn_md.structure_checks import LARGEST_LENGTH
 from aptnn_md.structure_columns import ATOMIC_VELOCITY, VELOCITY_UNITS
 from aptnn_md.structure_files import read_structure
 
@@ -80,7 +81,7 @@ class XyzFile:
         self._masses = self.template.get_masses()
         self._species: list[str] = []
         self._factor = self._velocity_factor(first, velocity_unit)
-        comment = parse_comment(first.splitlines()[1])
+        comment = _parsed(f"{path}, frame 0", first.splitlines()[1])
         self.bead = _bead(first.splitlines()[1])
         self.quantity = "positions" if comment is None else comment.quantity
 
@@ -97,7 +98,7 @@ class XyzFile:
             velocities = numbers[:, at : at + 3] * self._factor
             if self._columns.name == "momenta":
                 velocities = velocities / self._masses[:, None]
-        ipi = parse_comment(comment)
+        ipi = _parsed(where, comment)
         if ipi is not None:
             return _ipi_frame(where, positions, velocities, ipi)
         cell, pbc = _cell(where, comment)
@@ -213,6 +214,25 @@ def _step_and_time(comment: str) -> tuple[int | None, float | None]:
     )
 
 
+def _parsed(where: str, comment: str) -> IpiComment | None:
+    """i-PI's comment.
+
+    Raises
+    ------
+    InputError
+        It has a cell that is none.
+    """
+    try:
+        found = parse_comment(comment)
+    except (ValueError, AssertionError) as error:  # ASE asserts that angles are possible
+        raise InputError(where, "cell", error or repr(comment[:80]), "a possible cell") from error
+    if found is not None and found.cell is None and "CELL" in comment:
+        raise InputError(where, "cell", repr(comment[:80]), "six or nine numbers of a cell")
+    if found is not None and found.cell is not None and not np.isfinite(found.cell).all():
+        raise InputError(where, "cell", repr(comment[:80]), "finite numbers")
+    return found
+
+
 def _bead(comment: str) -> int | None:
     found = re.search(r"\bBead:\s*(\d+)", comment)
     return None if found is None else int(found[1])
@@ -226,6 +246,8 @@ def _cell(where: str, comment: str) -> tuple[FloatArray | None, tuple[bool, bool
         cell = np.array([float(word) for word in lattice["cell"].split()]).reshape(3, 3)
     except ValueError as error:
         raise InputError(where, "Lattice", repr(lattice["cell"]), "nine numbers") from error
+    if not (np.abs(cell) < LARGEST_LENGTH).all():
+        raise InputError(where, "Lattice", repr(lattice["cell"]), "finite numbers in Å")
     periodic = _PBC.search(comment)
     words = ["T"] * 3 if periodic is None else periodic["pbc"].split()
     x, y, z = (word[:1].upper() in ("T", "1") for word in (words + ["F"] * 3)[:3])

@@ -253,7 +253,7 @@ def test_beads_and_classical_frames_have_the_temperature_of_their_kinetic_energy
 # ------------------------------------------------------------------ binary formats
 
 
-@pytest.mark.parametrize("suffix", [".dcd", ".xtc", ".trr"])
+@pytest.mark.parametrize("suffix", [".dcd", ".xtc", ".trr", ".h5md", ".ncdf"])
 def test_formats_of_mdanalysis(tmp_path, suffix, caplog):
     mda = pytest.importorskip("MDAnalysis", reason="needs MDAnalysis")
     # up to nine atoms are not rounded in xtc
@@ -264,7 +264,10 @@ def test_formats_of_mdanalysis(tmp_path, suffix, caplog):
     universe = mda.Universe.empty(n_atoms, trajectory=True, velocities=True)
     turn, cell = stored_runs.lammps_cell(stored.atoms.cell.array)
     lengths = Atoms(cell=cell).cell.cellpar()
-    with mda.Writer(str(path), n_atoms, dt=1e-3 * TIMESTEP * 2) as writer:
+    units_of_file = {"lengthunit": "A", "timeunit": "ps", "velocityunit": "A/ps"}
+    options = units_of_file if suffix == ".h5md" else {"dt": 1e-3 * TIMESTEP * 2}
+    options |= {"velocities": True} if suffix == ".ncdf" else {}
+    with mda.Writer(str(path), n_atoms, **options) as writer:
         for n, (q, v) in enumerate(zip(stored.positions, stored.velocities, strict=True)):
             frame = universe.trajectory.ts
             frame.positions, frame.velocities = q @ turn, v @ turn * 1e3
@@ -275,7 +278,7 @@ def test_formats_of_mdanalysis(tmp_path, suffix, caplog):
     with caplog.at_level("INFO"):
         reader = stream_of(tmp_path / "s", [path], **given)
     assert reader.header.volume == pytest.approx(stored.atoms.get_volume(), rel=1e-5)
-    if suffix == ".trr":
+    if suffix in (".trr", ".h5md", ".ncdf"):
         expected = stored.stream.dipole_rate() @ turn
         scale = np.abs(expected).max()
         np.testing.assert_allclose(reader.dipole_rate(), expected, atol=1e-5 * scale)
