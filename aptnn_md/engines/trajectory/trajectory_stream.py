@@ -12,26 +12,26 @@ from __future__ import annotations
 import time as clock
 from concurrent.futures import Executor
 from dataclasses import dataclass, replace
-from itertools import pairwise
 from typing import Any
 
 import numpy as np
-from ase import Atoms, units
+from ase import Atoms
 
 from aptnn_md.arrays import FloatArray
 from aptnn_md.atoms.partition import parse_groups
 from aptnn_md.engines.trajectory.dipole_stream import StreamSummary
 from aptnn_md.engines.trajectory.displacements import displacement
 from aptnn_md.engines.trajectory.evaluation import Evaluated, Evaluation, ModelSource, Request
+from aptnn_md.engines.trajectory.first_look import check_motion, volumes
 from aptnn_md.engines.trajectory.frames import Frame
 from aptnn_md.engines.trajectory.joined import Joined
 from aptnn_md.engines.trajectory.same_run import SameRun
 from aptnn_md.engines.trajectory.settings import TrajectorySettings
+from aptnn_md.engines.trajectory.temperature import temperature
 from aptnn_md.engines.trajectory.time_axis import TimeAxis, time_axis
-from aptnn_md.engines.trajectory.velocity_check import MOST_FRAMES, check_velocities
 from aptnn_md.errors import InputError, RunError
 from aptnn_md.prediction.interface import TensorModel
-from aptnn_md.progress import Progress, log
+from aptnn_md.progress import Progress
 from aptnn_md.signals import stop_requested
 from aptnn_md.stream import StreamHeader, StreamReader, StreamWriter, stream_exists
 from aptnn_md.stream.frame import FrameRates, Instant
@@ -40,11 +40,7 @@ from aptnn_md.stream.run_id import new_run_id
 from aptnn_md.structures import Mobility
 from aptnn_md.targets import Tensors
 
-_SAMPLES = 20
 _SAME_VOLUME = 1e-6
-_SAME_RATE = 1e-6
-_ROUNDING = 0.01
-_MOST_NUMBERS = 3_000_000
 
 
 @dataclass(frozen=True)
@@ -96,7 +92,7 @@ def stream_trajectory(
     )
     first = frames.read(0)
     increments = settings.increments or first.velocities is None
-    _check_motion(frames, axis, first, settings, increments)
+    check_motion(frames, axis, first, settings, increments)
     job = _Job(frames, model, settings, axis, first, increments)
     n_there = job.frames_there()
     total = len(frames) - int(increments)
@@ -124,15 +120,15 @@ class _Job:
         self.spacing = axis.spacing
         self.axis = TimeAxis(axis.timestep, axis.stride, axis.step(1)) if increments else axis
         self.atoms = _start(frames, first)
-        volumes = _volumes(frames)
-        self.volume = float(volumes[0])
+        of_some = volumes(frames)
+        self.volume = float(of_some[0])
         periodic = bool(np.all(self.atoms.pbc))
         self.frame_rates = FrameRates(
             parse_groups(settings.groups, self.atoms),
             np.asarray(self.atoms.get_masses(), dtype=np.float64),
             estimators=settings.estimators,
             velocities=settings.velocities,
-            variable_cell=periodic and bool(np.ptp(volumes) > _SAME_VOLUME * self.volume),
+            variable_cell=periodic and bool(np.ptp(of_some) > _SAME_VOLUME * self.volume),
             mobility=Mobility.of(self.atoms) if self.atoms.constraints else None,
         )
         self.same = None if settings.run_of is None else SameRun(settings.run_of, self.axis)
@@ -257,7 +253,7 @@ class _Job:
         if abs(volume - self.volume) > _SAME_VOLUME * self.volume:
             raise RunError(
                 f"{self.frames.where(now.number)}: the volume changed from {self.volume:.8g} to "
-                f"{volume:.8g} Å³, though it is the same at {_SAMPLES} other frames: the frames of "
+                f"{volume:.8g} Å³, though it is the same at other frames: the frames of "
                 "this part need a stream of their own (--frames)"
             )
 
@@ -293,32 +289,6 @@ class _Job:
         return header
 
 
-def temperature(atoms: Atoms, velocities: FloatArray) -> float:
-    """Kinetic temperature, K, relative to the centre of mass.
-
-    The formula of :func:`aptnn_md.engines.ase.observer.temperature`, for beads the mean over all
-    degrees of freedom of a ring polymer as of i-PI: 2 K / (k_B P times their number).
-
-    Parameters
-    ----------
-    atoms : masses and constraints
-    velocities : (n_atoms, 3) or (n_beads, n_atoms, 3), Å/fs
-    """
-    masses = np.asarray(atoms.get_masses(), dtype=np.float64)[:, None]
-    beads = velocities.reshape(-1, len(atoms), 3)
-    n_beads = len(beads)
-    kinetic = 0.5 * float((masses * beads**2).sum())
-    freedom = 3.0 * len(atoms) * n_beads
-    if atoms.constraints:
-        freedom = n_beads * Mobility.of(atoms).degrees_of_freedom
-    elif len(atoms) > 1:
-        momentum = (masses * beads).sum(axis=(0, 1)) / np.sqrt(n_beads)
-        kinetic -= 0.5 * float((momentum**2).sum()) / float(masses.sum())
-        freedom -= 3.0
-    # ASE's constants: by equal temperatures streams are known to be of one trajectory
-    return 2.0 * kinetic / units.fs**2 / (freedom * n_beads * units.kB)
-
-
 def _time_left(begun: float, n_done: int, total: int) -> str:
     """How long the rest takes at the pace so far."""
     seconds = (clock.monotonic() - begun) * (total - n_done) / n_done
@@ -347,55 +317,3 @@ def _bare(atoms: Atoms) -> Atoms:
     if bare.has("momenta"):
         del bare.arrays["momenta"]
     return bare
-
-
-def _volumes(frames: Joined) -> FloatArray:
-    """Of some frames, Å³."""
-    some = np.unique(np.linspace(0, len(frames) - 1, _SAMPLES).astype(int))
-    return np.array([frames.read(int(k)).snapshot().volume for k in some])
-
-
-def _check_motion(
-    frames: Joined,
-    axis: TimeAxis,
-    first: Frame,
-    settings: TrajectorySettings,
-    increments: bool,
-) -> None:
-    """Say where velocities come from, and refuse those of another time."""
-    if not increments:
-        log.info("velocities: %s", frames.note)
-        most = int(np.clip(_MOST_NUMBERS // first.positions.size, 3, MOST_FRAMES))
-        some = [frames.read(k) for k in range(min(len(frames), most))]
-        check_velocities(some, axis.spacing, axis.timestep, frames.where)
-        return
-    if settings.velocities:
-        expected = "velocities in the trajectory, or the stream without"
-        raise InputError("--velocities", "velocities", "none", expected)
-    if len(frames) < 2:
-        raise InputError(frames.where(0), "frames", len(frames), "two or more for increments")
-    why = "as asked for" if first.velocities is not None else "the trajectory has no velocities"
-    log.info("increments of the dipole from positions: %s", why)
-    _warn_of_rounding(frames)
-
-
-def _warn_of_rounding(frames: Joined) -> None:
-    """Positions that were rounded move by steps; say how much of the increments that is."""
-    some = [frames.read(k) for k in range(min(len(frames), 20))]
-    steps = [displacement(a, b, frames.where(k + 1)) for k, (a, b) in enumerate(pairwise(some))]
-    positions = np.array([frame.positions for frame in some]).ravel()
-    for digits in (1, 2, 3, 4):
-        unit = 10.0**-digits
-        off = np.abs(positions / unit - np.round(positions / unit))
-        if off.max(initial=0.0) * unit > 2e-5 * max(1.0, float(np.abs(positions).max()) / 10.0):
-            continue
-        moved = np.concatenate([step.ravel() for step in steps])
-        noise = unit**2 / 6.0 / max(float(np.mean(moved**2)), 1e-300)
-        if noise > _ROUNDING**2:
-            log.warning(
-                "%s: positions are rounded to %g Å, which makes %.2g of the mean displacement "
-                "between frames: increments are that noisy. Write positions with more digits, or "
-                "velocities",
-                *(frames.where(0), unit, np.sqrt(noise)),
-            )
-        return

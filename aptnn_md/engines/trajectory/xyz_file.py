@@ -225,7 +225,9 @@ def _parsed(where: str, comment: str) -> IpiComment | None:
     try:
         found = parse_comment(comment)
     except (ValueError, AssertionError) as error:  # ASE asserts that angles are possible
-        raise InputError(where, "cell", error or repr(comment[:80]), "a possible cell") from error
+        raise InputError(
+            where, "cell", str(error) or repr(comment[:80]), "a possible cell"
+        ) from error
     if found is not None and found.cell is None and "CELL" in comment:
         raise InputError(where, "cell", repr(comment[:80]), "six or nine numbers of a cell")
     if found is not None and found.cell is not None and not np.isfinite(found.cell).all():
