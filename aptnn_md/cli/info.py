@@ -131,6 +131,7 @@ def stream_facts(source: str) -> dict[str, Any]:
     from dataclasses import asdict
 
     from aptnn_md.stream import StreamReader
+    from aptnn_md.stream.ring_polymers import ring_polymer_notes
 
     stream = StreamReader(source)
     facts: dict[str, Any] = {"kind": "stream", "path": source, "frames": stream.n_frames}
@@ -145,7 +146,8 @@ def stream_facts(source: str) -> dict[str, Any]:
         for name, value in asdict(stream.header).items()
         if name not in left_out and value not in ("", (), None)
     }
-    return {**facts, "arrays": ", ".join(stream.arrays), **header}
+    notes = {f"note {n}": text for n, text in enumerate(ring_polymer_notes(stream.header), start=1)}
+    return {**facts, "arrays": ", ".join(stream.arrays), **header, **notes}
 
 
 def spectrum_facts(source: str) -> dict[str, Any]:

@@ -42,6 +42,7 @@ from aptnn_md.progress import log
 from aptnn_md.stream import StreamHeader, StreamReader, StreamWriter, stream_exists
 from aptnn_md.stream.frame import FrameRates, Instant
 from aptnn_md.stream.layout import StreamFrame, layouts
+from aptnn_md.stream.ring_polymers import WARNING, ring_polymer_notes
 from aptnn_md.targets import APT, Tensors
 
 LARGEST_STEP = 1.0
@@ -151,6 +152,8 @@ class IncrementStream:
         """The first geometry of a connection: new, known, or one step after the last one."""
         path, trail_path = self.settings.path, self.settings.trail_path
         header, n_frames = self._header(step.cell), -1
+        for note in ring_polymer_notes(header):
+            log.warning("%s", note.removeprefix(WARNING))
         names = self.frame_rates.array_names(self.committee_sizes)
         planned = layouts(header, names)
         self._shapes = {name: planned[name].frame_shape for name in planned if name in names}

@@ -23,6 +23,7 @@ from aptnn_md.errors import InputError
 from aptnn_md.progress import log
 from aptnn_md.stream import StreamHeader, StreamReader, StreamWriter, stream_exists
 from aptnn_md.stream.frame import FrameRates, Instant, estimate
+from aptnn_md.stream.ring_polymers import WARNING, ring_polymer_notes
 from aptnn_md.stream.run_id import run_id_of
 from aptnn_md.targets import APT, PGT, Target
 
@@ -103,7 +104,10 @@ class SystemStream:
         if done == 0:
             set_aside(self.settings.path)
         first_step = None if done == 0 else (done // stride + 1) * stride
-        self.writer = StreamWriter(self.settings.path, self.header(), first_step)
+        header = self.header()
+        self.writer = StreamWriter(self.settings.path, header, first_step)
+        for note in ring_polymer_notes(header):
+            log.warning("%s", note.removeprefix(WARNING))
 
     def _start(self) -> Atoms:
         """The atoms where groups are found: a run that is resumed keeps those it began with."""

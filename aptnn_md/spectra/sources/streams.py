@@ -28,6 +28,7 @@ from aptnn_md.spectra.sources.conditions import (
 from aptnn_md.spectra.sources.merging import Merge, merge_groups
 from aptnn_md.stream import StreamHeader, StreamReader
 from aptnn_md.stream.check import check_equal_steps
+from aptnn_md.stream.ring_polymers import ring_polymer_notes
 
 _PIECE_VALUES = 2**20
 _MAX_PIECE = 65536
@@ -283,9 +284,9 @@ class StreamSignal(ABC, Generic[Spectrum, Options, Key]):
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """What the reader of the spectrum should know about the frames."""
+        """What the reader of the spectrum should know about the frames and the run."""
         note = stride_note(self.header.masses, self.plan.spacing)
-        return (note,) if note else ()
+        return ((note,) if note else ()) + ring_polymer_notes(self.header)
 
     def check_lengths(self) -> None:
         """Refuse runs of which too little has been read; see :class:`SpectralPlan`."""
