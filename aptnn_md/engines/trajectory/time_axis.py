@@ -69,6 +69,7 @@ def time_axis(
     timestep: float | None,
     stride: int | None,
     first_step: int = 0,
+    parts: str = "",
 ) -> TimeAxis:
     """The axis of frames without repeats.
 
@@ -80,6 +81,7 @@ def time_axis(
     timestep : MD time step that the user gives, fs
     stride : steps between frames that the user gives
     first_step : of the first frame, where files give no steps
+    parts : option by which a part of the frames is chosen, for messages
 
     Raises
     ------
@@ -89,10 +91,10 @@ def time_axis(
     """
     found = None
     if steps is not None and len(steps) > 1:
-        found = _even_steps(where, steps)
+        found = _even_steps(where, steps, parts)
     spacing = None
     if times is not None and len(times) > 1:
-        spacing = _even_times(where, times)
+        spacing = _even_times(where, times, parts)
     stride = _agreed_stride(where, found, stride)
     if timestep is None:
         if spacing is None:
@@ -117,18 +119,18 @@ def _agreed_stride(where: Callable[[int], str], found: int | None, given: int | 
     return found or given or 1
 
 
-def _even_steps(where: Callable[[int], str], steps: IntArray) -> int:
+def _even_steps(where: Callable[[int], str], steps: IntArray, parts: str) -> int:
     """The distance of equidistant steps."""
     gaps = np.diff(steps)
     usual = int(np.bincount(gaps).argmax()) if gaps.max() < 10**7 else int(np.median(gaps))
     odd = np.flatnonzero(gaps != usual)
     if len(odd):
         k = int(odd[0])
-        raise _gap(where, k, f"steps {steps[k]} and {steps[k + 1]}", f"steps {usual} apart")
+        raise _gap(where, k, f"steps {steps[k]} and {steps[k + 1]}", f"steps {usual} apart", parts)
     return usual
 
 
-def _even_times(where: Callable[[int], str], times: FloatArray) -> float:
+def _even_times(where: Callable[[int], str], times: FloatArray, parts: str) -> float:
     """The distance of equidistant times, fs."""
     gaps = np.diff(times)
     usual = float(np.median(gaps))
@@ -141,17 +143,20 @@ def _even_times(where: Callable[[int], str], times: FloatArray) -> float:
     if len(odd):
         k = int(odd[0])
         found = f"times {times[k]:.10g} and {times[k + 1]:.10g} fs"
-        raise _gap(where, k, found, f"times {usual:.6g} fs apart")
+        raise _gap(where, k, found, f"times {usual:.6g} fs apart", parts)
     return float((times[-1] - times[0]) / (len(times) - 1))
 
 
-def _gap(where: Callable[[int], str], frame: int, found: str, expected: str) -> InputError:
+def _gap(
+    where: Callable[[int], str], frame: int, found: str, expected: str, parts: str
+) -> InputError:
+    how = f"{parts} {frame + 1}: is what follows" if parts else "in files of their own"
     return InputError(
         where(frame + 1),
         "frames",
         f"{found} one after the other",
-        f"{expected} without a gap; make a stream of each part (--frames {frame + 1}: is what "
-        "follows), which spectrum takes as runs of their own",
+        f"{expected} without a gap; make a stream of each part ({how}), which spectrum takes as "
+        "runs of their own",
     )
 
 

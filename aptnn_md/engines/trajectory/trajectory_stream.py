@@ -89,6 +89,7 @@ def stream_trajectory(
         timestep=settings.timestep,
         stride=settings.stride,
         first_step=settings.first_step,
+        parts="--frames",
     )
     first = frames.read(0)
     increments = settings.increments or first.velocities is None

@@ -300,7 +300,7 @@ def test_gaps_in_a_time_column(tmp_path, name):
         InputError, match=r"t\.csv, line 14: frames: found (times|steps) 11"
     ) as found:
         stream(tmp_path, path, timestep=1.0)
-    assert "without a gap; make a stream of each part" in str(found.value)
+    assert "without a gap; make a stream of each part (in files of their own)" in str(found.value)
 
 
 def test_times_and_time_step_must_agree(tmp_path):

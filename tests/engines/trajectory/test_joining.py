@@ -1,6 +1,8 @@
 """Several files, restarts, gaps, and frames without velocities."""
 
+import gzip
 import tracemalloc
+from typing import get_args
 
 import ase.io
 import numpy as np
@@ -11,16 +13,27 @@ from helpers import stored_runs, toy_molecules
 from helpers.stored_runs import TIMESTEP, ipi_text, stream_of, write_dump
 
 from aptnn_md.engines.trajectory.dipole_stream import stream_dipoles
+from aptnn_md.engines.trajectory.dipole_units import DIPOLE_UNITS, RATE_UNITS
 from aptnn_md.engines.trajectory.displacements import displacement
 from aptnn_md.engines.trajectory.frames import Frame
+from aptnn_md.engines.trajectory.lammps_dump import LAMMPS_UNITS
 from aptnn_md.engines.trajectory.opening import open_trajectory
-from aptnn_md.engines.trajectory.settings import DipoleSettings, TrajectoryFiles, TrajectorySettings
+from aptnn_md.engines.trajectory.settings import (
+    UNITS,
+    VELOCITY_OPTION,
+    DipoleSettings,
+    LammpsUnit,
+    TrajectoryFiles,
+    TrajectorySettings,
+    VelocityUnit,
+)
 from aptnn_md.engines.trajectory.trajectory_stream import stream_trajectory
 from aptnn_md.engines.trajectory.velocity_check import check_velocities
 from aptnn_md.errors import InputError, RunError
 from aptnn_md.prediction.loading import as_model
 from aptnn_md.spectra import difference, spectrum_of_streams
 from aptnn_md.stream import StreamReader
+from aptnn_md.structure_columns import VELOCITY_UNITS
 from aptnn_md.testing import check_engine
 
 
@@ -87,10 +100,26 @@ def test_frames_written_again_in_one_file(tmp_path, stored):
     np.testing.assert_allclose(reader.dipole_rate(), expected, atol=1e-6 * scale)
 
 
+def test_a_compressed_dump(tmp_path, stored):
+    (path,) = dumps(tmp_path, stored, slice(None))
+    packed = tmp_path / "dump.lammpstrj.gz"
+    packed.write_bytes(gzip.compress(path.read_bytes()))
+    reader = stream_of(tmp_path / "s", [packed], **METAL)
+    np.testing.assert_array_equal(reader.dipole_rate(), whole(tmp_path, stored).dipole_rate())
+
+
+def test_units_of_settings_are_those_of_the_tables():
+    assert set(get_args(VelocityUnit)) == set(VELOCITY_UNITS) == set(VELOCITY_OPTION.values())
+    assert set(get_args(LammpsUnit)) == set(LAMMPS_UNITS)
+    assert set(UNITS) == {*DIPOLE_UNITS, *RATE_UNITS}
+
+
 def test_a_gap_is_named_with_the_way_out(tmp_path, stored):
     expected = whole(tmp_path, stored).dipole_rate()
     files = dumps(tmp_path, stored, slice(0, 20), slice(23, 40))
-    with pytest.raises(InputError, match=r"1\.lammpstrj, frame 0: frames: found steps 19 and 23"):
+    with pytest.raises(
+        InputError, match=r"1\.lammpstrj, frame 0: frames: found steps 19 and 23 .*--frames 20: is"
+    ):
         stream_of(tmp_path / "s", files, **METAL)
     parts = ("0:20", "20:")
     found = [stream_of(tmp_path / f"p{p[0]}", files, frames=p, **METAL) for p in parts]
