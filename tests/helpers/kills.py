@@ -224,6 +224,13 @@ def _trajectory(directory: Path) -> int:
     return 0 if finished else INTERRUPTED
 
 
+def _ensemble(directory: Path) -> int:
+    finished = short_runs.ensemble(
+        directory, n_runs=4, n_steps=90, pause=1.5e-3, checkpoint_seconds=0.03
+    )
+    return 0 if finished else INTERRUPTED
+
+
 def _label(directory: Path) -> None:
     short_runs.label(directory, n_frames=6, delay=0.01)
 
@@ -241,6 +248,12 @@ KILLED_RUNS: dict[str, KilledRun] = {
         newest("stream/step/zarr.json"),
         short_runs.prepare_trajectory,
         signals=(signal.SIGKILL, signal.SIGKILL, signal.SIGTERM),
+    ),
+    "ensemble": KilledRun(
+        forked(_ensemble),
+        lambda directory: short_runs.ensemble_content(directory / "runs"),
+        newest("run.npz"),
+        signals=(signal.SIGKILL, signal.SIGKILL, signal.SIGTERM, signal.SIGHUP),
     ),
     "label": KilledRun(
         forked(_label),

@@ -37,6 +37,7 @@ from aptnn_md.engines.client.dipole_change import nearest_image
 from aptnn_md.engines.client.evaluator import Results
 from aptnn_md.engines.client.settings import IncrementSettings
 from aptnn_md.engines.client.trail import StepGeometry, Trail, remove_trail
+from aptnn_md.engines.open_space import warn_of_a_thin_cell
 from aptnn_md.errors import InputError, RunError
 from aptnn_md.progress import log
 from aptnn_md.stream import StreamHeader, StreamReader, StreamWriter, stream_exists
@@ -268,6 +269,8 @@ class IncrementStream:
         return Snapshot(step.positions, step.cell, (x, y, z))
 
     def _periodic(self, cell: FloatArray) -> AnyArray:
+        if not self.settings.pbc:
+            return np.zeros(3, dtype=bool)
         pbc = np.asarray(self.template.pbc)
         return pbc if pbc.any() else np.full(3, abs(np.linalg.det(cell)) > 0.0)
 
@@ -282,6 +285,7 @@ class IncrementStream:
     def _header(self, cell: FloatArray) -> StreamHeader:
         atoms = self.template.copy()
         atoms.cell[:], atoms.pbc = cell, self._periodic(cell)
+        warn_of_a_thin_cell(atoms, "--no-cell")
         constants: dict[str, Any] = {
             "timestep": self._spacing,
             "rate": "difference",
