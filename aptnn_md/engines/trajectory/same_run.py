@@ -18,8 +18,9 @@ from aptnn_md.errors import InputError
 from aptnn_md.progress import log
 from aptnn_md.stream import StreamHeader, StreamReader
 
-_FIELDS = ("formula", "n_atoms", "masses", "system", "ensemble")
+_FIELDS = ("formula", "n_atoms", "masses", "system", "ensemble", "rotation")
 _SAME_TEMPERATURE = 1e-2
+_LARGEST_RATIO = 3.0
 
 
 class SameRun:
@@ -52,6 +53,7 @@ class SameRun:
         self._means = {"temperature": reader.temperature, "volume": reader.volume}
         steps = reader.read("step")
         self._first = 0 if steps is None or not len(steps) else int(steps[0])
+        self._ratio: float | None = None
         self.temperatures: FloatArray | None = reader.read("temperature")
 
     @property
@@ -96,11 +98,19 @@ class SameRun:
     def check_temperature(self, where: str, kelvin: float, theirs: float) -> None:
         """Refuse a frame that cannot be of the same trajectory.
 
+        Temperatures may differ by a constant factor, where degrees of freedom are counted in
+        different ways, as constraints are that a file does not hold.
+
         Raises
         ------
         InputError
-            Its temperature is another one than in the other stream.
+            Its temperature does not go with that of the other stream.
         """
-        if abs(kelvin - theirs) > _SAME_TEMPERATURE * max(kelvin, theirs):
+        if not kelvin > 0.0 or not theirs > 0.0:
+            return
+        self._ratio = self._ratio or theirs / kelvin
+        expected_kelvin = theirs / self._ratio
+        same = abs(kelvin - expected_kelvin) <= _SAME_TEMPERATURE * expected_kelvin
+        if not same or not 1.0 / _LARGEST_RATIO < self._ratio < _LARGEST_RATIO:
             expected = f"{theirs:.6g} K, as in {self.path} at this step: is it of the same run?"
             raise InputError(where, "temperature", f"{kelvin:.6g} K", expected)

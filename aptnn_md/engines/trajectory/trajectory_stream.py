@@ -19,6 +19,7 @@ from ase import Atoms
 
 from aptnn_md.arrays import FloatArray
 from aptnn_md.atoms.partition import parse_groups
+from aptnn_md.atoms.rotation import WholeRotation
 from aptnn_md.engines.trajectory.dipole_stream import StreamSummary
 from aptnn_md.engines.trajectory.displacements import displacement
 from aptnn_md.engines.trajectory.evaluation import Evaluated, Evaluation, ModelSource, Request
@@ -121,6 +122,8 @@ class _Job:
         self.spacing = axis.spacing
         self.axis = TimeAxis(axis.timestep, axis.stride, axis.step(1)) if increments else axis
         self.atoms = _start(frames, first)
+        self.same = None if settings.run_of is None else SameRun(settings.run_of, self.axis)
+        removed = self.same is not None and self.same.header.rotation == "removed"
         of_some = volumes(frames)
         self.volume = float(of_some[0])
         periodic = bool(np.all(self.atoms.pbc))
@@ -131,8 +134,8 @@ class _Job:
             velocities=settings.velocities,
             variable_cell=periodic and bool(np.ptp(of_some) > _SAME_VOLUME * self.volume),
             mobility=Mobility.of(self.atoms) if self.atoms.constraints else None,
+            no_rotation=WholeRotation.of(self.atoms) if removed else None,
         )
-        self.same = None if settings.run_of is None else SameRun(settings.run_of, self.axis)
         self._temperatures: FloatArray | None = None
         if self.same is not None:
             self._temperatures = self.same.temperatures_of(len(frames) - int(increments))
@@ -234,7 +237,7 @@ class _Job:
             expected = "velocities as in the frames before; --increments does without"
             raise InputError(where, "velocities", "none", expected)
         instant = Instant(velocities, now.frame.snapshot(), now.at_beads, now.at_centroid)
-        kelvin: float | None = temperature(self.atoms, velocities)
+        kelvin: float | None = temperature(self.atoms, velocities, self.frame_rates.no_rotation)
         if self.same is not None:
             kelvin = self._temperature_of_run(where, number, kelvin)
         return self.frame_rates.frame(step, step * self.axis.timestep, instant, kelvin)
@@ -272,7 +275,7 @@ class _Job:
     def _header(self) -> StreamHeader:
         constants: dict[str, Any] = {"run_id": new_run_id()}
         if self.same is not None:
-            kept = ("run_id", "temperature", "ensemble")
+            kept = ("run_id", "temperature", "ensemble", "rotation")
             constants |= {name: self.same.fields[name] for name in kept if name in self.same.fields}
         constants |= {
             "timestep": self.axis.timestep,

@@ -9,9 +9,12 @@ import numpy as np
 import pytest
 from ase import units
 from ase.md.langevin import Langevin
+from ase.md.verlet import VelocityVerlet
 from helpers import stored_runs, toy_molecules
 from helpers.stored_runs import TIMESTEP, ipi_text, stream_of, write_dump
 
+from aptnn_md.atoms.rotation import WholeRotation
+from aptnn_md.engines.ase.observer import StreamObserver
 from aptnn_md.engines.trajectory.dipole_stream import stream_dipoles
 from aptnn_md.engines.trajectory.dipole_units import DIPOLE_UNITS, RATE_UNITS
 from aptnn_md.engines.trajectory.displacements import displacement
@@ -352,7 +355,7 @@ def test_streams_of_the_same_run_are_paired(tmp_path):
     assert abs(both.integral(*band)[0]) < 2e-3 * total
     other = stored_runs.run(tmp_path / "other", n_frames=20, stride=2, seed=8)
     ase.io.write(tmp_path / "o.traj", other.frames())
-    with pytest.raises(InputError, match=r"o\.traj, frame 0: temperature: found .* the same run\?"):
+    with pytest.raises(InputError, match=r"frame \d+: temperature: found .* the same run\?"):
         stream_of(tmp_path / "wrong", [tmp_path / "o.traj"], **like)
 
 
@@ -400,3 +403,32 @@ def test_velocities_of_a_thermostat_are_of_the_time_of_the_positions(friction):
     assert found is not None
     assert abs(found.lag) < 5 * found.lag_error + 0.01
     assert found.lag_error < 0.1 * TIMESTEP
+
+
+def test_a_molecule_whose_rotation_was_removed(tmp_path):
+    """f-sum, temperature and header are those of the stream of the run, which says so."""
+    atoms = toy_molecules.structure(1, seed=5)
+    whole_rotation = WholeRotation.of(atoms)
+    velocities = atoms.get_velocities()
+    turn = whole_rotation.angular_velocity(atoms.positions, velocities)
+    relative = atoms.positions - atoms.get_center_of_mass()
+    atoms.set_velocities(velocities - np.cross(turn, relative))
+    atoms.calc = toy_molecules.Potential()
+    dynamics = VelocityVerlet(atoms, toy_molecules.timestep(TIMESTEP))
+    frames = []
+    tensors = toy_molecules.Tensors()
+    with StreamObserver(
+        dynamics, tmp_path / "md", tensors, groups="all", no_rotation=whole_rotation
+    ) as observer:
+        dynamics.attach(observer)
+        dynamics.attach(lambda: frames.append(atoms.copy()))
+        dynamics.run(20)
+    ase.io.write(tmp_path / "t.traj", frames)
+    given = {"groups": "all", "run_of": tmp_path / "md"}
+    reader = stream_of(tmp_path / "s", [tmp_path / "t.traj"], **given)
+    expected = StreamReader(tmp_path / "md")
+    assert reader.header.rotation == "removed"
+    for name in ("dipole_rate/bead", "f_sum", "temperature"):
+        np.testing.assert_allclose(reader.read(name), expected.read(name), rtol=1e-9, atol=1e-15)
+    alone = stream_of(tmp_path / "a", [tmp_path / "t.traj"], groups="all")
+    assert (alone.f_sum > 1.01 * expected.f_sum).all()
