@@ -81,11 +81,6 @@ class Scale:
         """Divisor of values."""
         return 10.0**self.power
 
-    @property
-    def unit(self) -> str:
-        """Of absorption, with the power."""
-        return "cm$^{-1}$" if self.power == 0 else f"$10^{{{self.power}}}$ cm$^{{-1}}$"
-
 
 def draw_band(
     axes: Axes,

@@ -21,7 +21,8 @@ from aptnn_md.spectra.raman.spectrum import (
     raman_of,
     unpolarised_density,
 )
-from aptnn_md.spectra.sources.streams import StreamRun, StreamSignal
+from aptnn_md.spectra.sources.stream_run import StreamRun
+from aptnn_md.spectra.sources.stream_signal import StreamSignal
 
 _HOW_TO_GET = (
     "polarizability rates: run md or ipi with a model that knows polarizability gradients too, "
@@ -34,7 +35,7 @@ class RamanStreams(StreamSignal[RamanSpectrum, RamanOptions, ChannelTerm]):
 
     Parameters
     ----------
-    paths, options : see :class:`aptnn_md.spectra.sources.streams.StreamSignal`
+    paths, options : see :class:`aptnn_md.spectra.sources.stream_signal.StreamSignal`
 
     Raises
     ------
@@ -73,6 +74,7 @@ class RamanStreams(StreamSignal[RamanSpectrum, RamanOptions, ChannelTerm]):
             notes=self.notes + found.notes,
             estimator=self.estimator,
             n_beads=self.header.n_beads,
+            isolated=all(run.volume is None for run in self.runs),
         )
 
 
