@@ -40,6 +40,7 @@ REQUIRED = {
     ],
     "ipi": ["none.xml", "--stream", "s.zarr"],
     "lammps": ["none.lmp", "--model", "none.pt", "--stream", "s.zarr"],
+    "trajectory": ["--dipoles", "none.npy", "--stream", "s.zarr"],
     "spectrum ir": ["none.zarr"],
     "spectrum raman": ["none.zarr"],
     "spectrum compare": ["none.zarr"],
