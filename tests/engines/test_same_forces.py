@@ -72,7 +72,7 @@ def test_rates_are_those_of_ase(engine, tmp_path):
     # of the first frame the state is the same to the last digits
     np.testing.assert_allclose(others[0], rates[0], atol=1e-9 * largest)
     np.testing.assert_allclose(others, rates, atol=1e-6 * largest)
-    for name in ("f_sum", "temperature", "time", "velocity"):
+    for name in ("f_sum", "motion_temperature", "temperature", "time", "velocity"):
         values = expected.read(name)
         np.testing.assert_allclose(found.read(name), values, atol=2e-6 * np.abs(values).max())
 

@@ -11,6 +11,7 @@ import numpy as np
 from ase import Atoms
 
 from aptnn_md.atoms.motion import MotionGroups
+from aptnn_md.atoms.motion_temperature import MotionTemperatures
 from aptnn_md.atoms.partition import Partition, parse_groups
 from aptnn_md.atoms.snapshot import Snapshot
 from aptnn_md.engines.lammps.settings import LammpsSettings
@@ -111,7 +112,8 @@ class LammpsStream:
                 raise InputError("LAMMPS script", "timestep", found, "one time step in a stream")
             return
         self._system = system
-        partition = parse_groups(self.settings.groups, self._start(system.atoms))
+        start = self._start(system.atoms)
+        partition = parse_groups(self.settings.groups, start)
         mobility = None if system.mobility.is_free else system.mobility
         _say(mobility, partition)
         self._rates = FrameRates(
@@ -119,6 +121,7 @@ class LammpsStream:
             np.asarray(system.atoms.get_masses(), dtype=np.float64),
             velocities=self.settings.velocities,
             mobility=mobility,
+            motions=MotionTemperatures.of(start, mobility),
         )
 
     # ------------------------------------------------------------------ the recorder's side

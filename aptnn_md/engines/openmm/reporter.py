@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from aptnn_md.arrays import FloatArray
+from aptnn_md.atoms.motion_temperature import MotionTemperatures
 from aptnn_md.atoms.partition import Partition, parse_groups
 from aptnn_md.atoms.snapshot import Snapshot
 from aptnn_md.engines.openmm.integrators import integrator_of, velocities_lag
@@ -185,12 +186,14 @@ class StreamReporter:
         groups = self._groups
         partition = parse_groups(groups, start) if isinstance(groups, str) else groups
         mobility = particles.mobility
+        has_limits = not mobility.is_free or mobility.mass_fractions is not None
         self._rates = FrameRates(
             partition,
             particles.masses,
             velocities=self._velocities,
             variable_cell=particles.periodic and particles.changes_cell,
-            mobility=None if mobility.is_free and mobility.mass_fractions is None else mobility,
+            mobility=mobility if has_limits else None,
+            motions=MotionTemperatures.of(start, mobility),
         )
         if mobility.unaccounted:
             log.warning(
