@@ -22,7 +22,7 @@ from typing import Any, Self
 import torch
 from torch import Tensor, nn
 
-from helpers.plain_ace.angular import wigner_3j
+from aptnn_md.models.angular import wigner_3j
 from aptnn_md.models.irreps import Irrep, Irreps
 
 
