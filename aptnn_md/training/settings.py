@@ -6,7 +6,7 @@ Defaults, types and ranges are stated and checked here, for Python and the comma
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Annotated, Any
@@ -26,7 +26,13 @@ class TrainingSettings:
     epochs : passes over the training frames; the schedule ends there. 0: as many as make about
         :data:`TYPICAL_STEPS` optimiser steps, see :func:`with_epochs`
     max_minutes : the schedule ends after this time instead, if that is sooner
-    learning_rate, weight_decay, batch_size, gradient_clip : of the optimiser; batches in frames
+    learning_rate : of the optimiser for batches of one frame, or of ``batch_size`` frames; where
+        batches are made by atoms it is √n times as large for n frames a batch, at most
+        :data:`LARGEST_GAIN` times
+    weight_decay, gradient_clip : of the optimiser
+    batch_size : frames of a batch; 0: as many as have ``batch_atoms`` atoms together, at least one
+    batch_atoms : most atoms of a batch of more than one frame, where ``batch_size`` is 0; less if
+        an epoch would have less than :data:`FEWEST_STEPS` steps
     warmup_steps : optimiser steps of linear warm-up
     ema_decay : of the averaged weights, per optimiser step
     patience : epochs without a better validation error after which training stops; 0: never
@@ -43,7 +49,8 @@ class TrainingSettings:
     max_minutes: Annotated[float, Range(more_than=0.0, infinite=True)] = math.inf
     learning_rate: Annotated[float, Range(more_than=0.0)] = 5e-3
     weight_decay: Annotated[float, Range(at_least=0.0)] = 0.0
-    batch_size: Annotated[int, Range(at_least=1)] = 1
+    batch_size: Annotated[int, Range(at_least=0)] = 0
+    batch_atoms: Annotated[int, Range(at_least=1)] = 128
     gradient_clip: Annotated[float, Range(more_than=0.0, infinite=True)] = 1.0
     warmup_steps: Annotated[int, Range(at_least=0)] = 40
     ema_decay: Annotated[float, Range(at_least=0.0, less_than=1.0)] = 0.99
@@ -58,6 +65,31 @@ class TrainingSettings:
             expected = f"targets among {', '.join(TARGETS)}"
             raise InputError(type(self).__name__, "weights", ", ".join(unknown), expected)
 
+    def batches(self, order: Sequence[int], sizes: Sequence[int]) -> list[list[int]]:
+        """Numbers of the training frames of each step of an epoch.
+
+        Parameters
+        ----------
+        order : of all frames in this epoch
+        sizes : their numbers of atoms
+        """
+        size = self.batch_size
+        if size:
+            return [list(order[first : first + size]) for first in range(0, len(order), size)]
+        return divided(order, sizes, min(self.batch_atoms, sum(sizes) // FEWEST_STEPS))
+
+    def highest_learning_rate(self, sizes: Sequence[int]) -> float:
+        """Learning rate after the warm-up, for frames of so many atoms.
+
+        The noise of a gradient falls as 1/√n, and so few large steps learn what many small ones do:
+        200 methanols in batches of 18 have 0.0044 e after 450 steps with four times the learning
+        rate of one, and 0.0077 e after 390 with the same; with eight times, 0.030 e after 420.
+        """
+        if self.batch_size:
+            return self.learning_rate
+        n_batches = len(self.batches(range(len(sizes)), sizes))
+        return self.learning_rate * min(math.sqrt(len(sizes) / n_batches), LARGEST_GAIN)
+
 
 TYPICAL_STEPS = 1400
 """Optimiser steps after which networks trained on about ten frames of a liquid had learned what
@@ -65,13 +97,40 @@ generalises; after many more they overfitted."""
 
 FEWEST_EPOCHS = 30
 
+FEWEST_STEPS = 10
+"""Steps of an epoch, if there are as many frames."""
 
-def with_epochs(settings: TrainingSettings, n_frames: int) -> TrainingSettings:
-    """Settings whose epochs suit the number of training frames, unless they are given."""
+
+def with_epochs(settings: TrainingSettings, sizes: Sequence[int]) -> TrainingSettings:
+    """Settings whose epochs suit the training frames, of so many atoms, unless they are given."""
     if settings.epochs:
         return settings
-    steps_per_epoch = math.ceil(n_frames / settings.batch_size)
+    steps_per_epoch = len(settings.batches(range(len(sizes)), sizes))
     return replace(settings, epochs=max(FEWEST_EPOCHS, math.ceil(TYPICAL_STEPS / steps_per_epoch)))
+
+
+LARGEST_GAIN = 5.0
+"""Of the learning rate by joined frames."""
+
+
+def divided(order: Sequence[int], sizes: Sequence[int], n_atoms: int) -> list[list[int]]:
+    """Numbers of frames in their order, divided into batches.
+
+    Parameters
+    ----------
+    order : numbers of frames
+    sizes : atoms of every frame
+    n_atoms : most atoms of a batch of more than one frame
+    """
+    batches: list[list[int]] = []
+    room = 0
+    for number in order:
+        room -= sizes[number]
+        if not batches or room < 0:
+            batches.append([])
+            room = n_atoms - sizes[number]
+        batches[-1].append(number)
+    return batches
 
 
 @dataclass(frozen=True)

@@ -8,13 +8,13 @@ average of the weights is validated and kept.
 
 The state file next to the model, written after every epoch, holds everything that the rest of a run
 depends on: a run that is killed and resumed ends with the same model, bit by bit. (With a time
-limit the schedule follows the clock, and then no two runs are equal.)
+limit the schedule follows the clock, and then no two runs are equal.) A training that its time
+limit ended keeps its state, so that it can be resumed with more time.
 """
 
 from __future__ import annotations
 
 import math
-import time
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -25,9 +25,11 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from aptnn_md.errors import RunError
 from aptnn_md.models.tensor_network import TensorNetwork
+from aptnn_md.training.batches import Batch, FrameSet
+from aptnn_md.training.clock import WorkClock
 from aptnn_md.training.dataset import LabelledFrame
-from aptnn_md.training.records import Ending, EpochRecord
-from aptnn_md.training.samples import Sample, gather, loss_factors, prepare, spread_of
+from aptnn_md.training.records import Ending, EpochRecord, late_fall
+from aptnn_md.training.samples import loss_factors, spread_of
 from aptnn_md.training.settings import TrainingSettings
 
 
@@ -51,16 +53,18 @@ class Trainer:
         trained: bool = False,
     ) -> None:
         self.model, self.settings = model, settings
-        self.training, self.validation = prepare(training, model), prepare(validation, model)
-        labels = {target: gather(self.training, target) for target in model.targets}
+        self.training, self.validation = FrameSet(training, model), FrameSet(validation, model)
+        labels = {target: self.training.all_labels(target) for target in model.targets}
         if not trained:
-            model.fit_inputs([sample.geometry for sample in self.training])
+            sample = self.training.sample(settings.batch_atoms)
+            model.fit_inputs([batch.geometry for batch in sample])
         model.fit_outputs(labels)
         self.spreads = {target: spread_of(*labels[target]) for target in model.targets}
         self.factors = loss_factors(self.spreads, settings.weights)
+        self.learning_rate = settings.highest_learning_rate(self.training.sizes)
         self.parameters = nn.ParameterList(model.parameters())
         self.optimizer = torch.optim.AdamW(
-            self.parameters, lr=settings.learning_rate, weight_decay=settings.weight_decay
+            self.parameters, lr=self.learning_rate, weight_decay=settings.weight_decay
         )
         self.average = AveragedModel(self.parameters, multi_avg_fn=self._move_average)
         # the average begins with the initial weights, not with those after the first step
@@ -69,8 +73,7 @@ class Trainer:
         self.generator = torch.Generator().manual_seed(settings.seed)
         self.records: list[EpochRecord] = []
         self.steps = 0
-        self._before = 0.0  # seconds of the processes before this one
-        self._start = time.monotonic()
+        self._clock = WorkClock()
 
     # ------------------------------------------------------------------ progress
 
@@ -81,8 +84,8 @@ class Trainer:
 
     @property
     def seconds(self) -> float:
-        """Time spent, earlier processes included."""
-        return self._before + time.monotonic() - self._start
+        """Time of work, that of earlier processes included."""
+        return self._clock.read()
 
     @property
     def best_record(self) -> EpochRecord:
@@ -120,30 +123,18 @@ class Trainer:
     def run_epoch(self) -> EpochRecord:
         """One pass over the training frames, then validation of the averaged weights."""
         order = torch.randperm(len(self.training), generator=self.generator).tolist()
-        size = self.settings.batch_size
-        squares, counts = dict.fromkeys(self.factors, 0.0), dict.fromkeys(self.factors, 0)
-        for first in range(0, len(order), size):
-            learning_rate = self._set_learning_rate(first / len(order))
-            batch = [self.training[k] for k in order[first : first + size]]
-            n_components = dict.fromkeys(self.factors, 0)
-            for sample in batch:
-                for target, labels in sample.labels.items():
-                    n_components[target] += labels.tensors.numel()
-            self.optimizer.zero_grad()
-            for sample in batch:
-                loss = torch.zeros((), device=self.model.mean.device)
-                for target, errors in _errors(self.model, sample).items():
-                    square = errors.pow(2).sum()
-                    squares[target] += square.item()
-                    loss = loss + self.factors[target] * (square / n_components[target])
-                loss.backward()
-            for target, count in n_components.items():
-                counts[target] += count
-            torch.nn.utils.clip_grad_norm_(self.parameters, self.settings.gradient_clip)
-            self.optimizer.step()
-            self.steps += 1
-            self.average.update_parameters(self.parameters)
-        rmses = {target: math.sqrt(squares[target] / counts[target]) for target in self.factors}
+        done = 0
+        squares: dict[str, list[Tensor]] = {target: [] for target in self.factors}
+        counts = dict.fromkeys(self.factors, 0)
+        for frames in self.settings.batches(order, self.training.sizes):
+            learning_rate = self._set_learning_rate(done / len(order))
+            self._step(self.training.batch(frames), squares, counts)
+            done += len(frames)
+        # the only place of an epoch where numbers are waited for
+        rmses = {
+            target: math.sqrt(float(torch.stack(found).cpu().double().sum()) / counts[target])
+            for target, found in squares.items()
+        }
         record = EpochRecord(
             epoch=self.epoch + 1,
             seconds=self.seconds,
@@ -161,6 +152,21 @@ class Trainer:
         self.records.append(record)
         return record
 
+    def _step(self, batch: Batch, squares: dict[str, list[Tensor]], counts: dict[str, int]) -> None:
+        """One step of the optimiser; the squared errors are added up without waiting for them."""
+        self.optimizer.zero_grad()
+        loss = self.model.mean.new_zeros(())
+        for target, errors in _errors(self.model, batch).items():
+            square = errors.pow(2).sum()
+            squares[target].append(square.detach())
+            counts[target] += errors.numel()
+            loss = loss + self.factors[target] * (square / errors.numel())
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(self.parameters, self.settings.gradient_clip)
+        self.optimizer.step()
+        self.steps += 1
+        self.average.update_parameters(self.parameters)
+
     def _overall(self, rmses: Mapping[str, float]) -> float:
         """One figure for the RMSEs of all targets; that of a single target is itself."""
         if len(self.factors) == 1:
@@ -171,7 +177,7 @@ class Trainer:
     def _set_learning_rate(self, within_epoch: float) -> float:
         warmup = min(1.0, (self.steps + 1) / max(1, self.settings.warmup_steps))
         cosine = 0.5 * (1.0 + math.cos(math.pi * self._fraction(within_epoch)))
-        learning_rate = self.settings.learning_rate * warmup * cosine
+        learning_rate = self.learning_rate * warmup * cosine
         for group in self.optimizer.param_groups:
             group["lr"] = learning_rate
         return learning_rate
@@ -186,14 +192,14 @@ class Trainer:
         current = _copies(self.parameters)
         _load(self.parameters, self.average.parameters())
         self.model.eval()
-        errors = [_errors(self.model, sample) for sample in self.validation]
+        errors = [_errors(self.model, batch) for batch in self.validation.in_order()]
         self.model.train()
         _load(self.parameters, current)
         rmses = {}
         for target in self.factors:
             found = [part[target] for part in errors if target in part]
             if found:
-                species, _ = gather(self.validation, target)
+                species, _ = self.validation.all_labels(target)
                 rmses[target] = self._validate_target(record, target, torch.cat(found), species)
         record.valid = self._overall(rmses)
         record.valid_by_target = rmses if len(self.factors) > 1 else {}
@@ -214,9 +220,12 @@ class Trainer:
 
     def weights(self) -> dict[str, Tensor]:
         """State dictionary of the model with the best averaged weights."""
+        current = _copies(self.parameters)
         _load(self.parameters, self.best)
         state = self.model.state_dict()
-        return {name: value.detach().cpu().clone() for name, value in state.items()}
+        best = {name: value.detach().cpu().clone() for name, value in state.items()}
+        _load(self.parameters, current)
+        return best
 
     def state(self) -> dict[str, Any]:
         """All that the rest of the run depends on, as plain data and tensors."""
@@ -240,8 +249,7 @@ class Trainer:
         self.optimizer.load_state_dict(state["optimizer"])
         self.generator.set_state(state["generator"].cpu())
         self.records = [EpochRecord(**record) for record in state["records"]]
-        self.steps, self._before = state["steps"], state["seconds"]
-        self._start = time.monotonic()
+        self.steps, self._clock = state["steps"], WorkClock(state["seconds"])
 
     @property
     def ending(self) -> Ending:
@@ -251,7 +259,7 @@ class Trainer:
             self._no_time_for_another_epoch() or self.seconds >= 60.0 * self.settings.max_minutes
         )
         needed = self.seconds / 60.0 * planned / max(1, self.epoch)
-        return Ending(self.epoch, planned, by_clock, needed)
+        return Ending(self.epoch, planned, by_clock, needed, late_fall(self.records))
 
 
 def _copies(parameters: Iterable[Tensor]) -> list[Tensor]:
@@ -264,10 +272,10 @@ def _load(parameters: Iterable[Tensor], values: Iterable[Tensor]) -> None:
         parameter.copy_(value)
 
 
-def _errors(model: nn.Module, sample: Sample) -> dict[str, Tensor]:
+def _errors(model: nn.Module, batch: Batch) -> dict[str, Tensor]:
     """(n_labelled, 3, 3, ...) of each target with labels."""
-    predicted = model(sample.geometry, sample.species)
+    predicted = model(batch.geometry, batch.species)
     return {
         target: predicted[target][labels.atoms] - labels.tensors
-        for target, labels in sample.labels.items()
+        for target, labels in batch.labels.items()
     }
