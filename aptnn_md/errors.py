@@ -24,6 +24,10 @@ class InputError(ValueError):
         self.where, self.field, self.found, self.expected = str(where), field, found, expected
         super().__init__(f"{where}: {field}: found {found}, expected {expected}")
 
+    def __reduce__(self) -> tuple[type[InputError], tuple[str, str, str, str]]:
+        """Pickled by its four parts, as it may come from another process."""
+        return type(self), (self.where, self.field, str(self.found), str(self.expected))
+
 
 class RunError(RuntimeError):
     """A run could not go on; the command line ends with exit code 1."""

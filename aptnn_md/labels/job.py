@@ -13,6 +13,7 @@ import numpy as np
 
 from aptnn_md.atomic_units import FIELD
 from aptnn_md.errors import InputError, RunError
+from aptnn_md.executors import PROCESSES, check_executor, workers
 from aptnn_md.files import PARTIAL, write_output
 from aptnn_md.labels.checks import LIMITS
 from aptnn_md.labels.engines.interface import Engine, load_engine
@@ -28,7 +29,6 @@ from aptnn_md.labels.work import (
     frame_directory,
     results,
     run_tasks,
-    workers,
 )
 from aptnn_md.locks import DirectoryLock
 from aptnn_md.progress import Progress
@@ -52,7 +52,7 @@ class LabelJob:
     scheme : ``"field"``, ``"space"``, or None: by field where the engine knows one
     field, step : V/Å and Å; None: the engine's
     linearity : calculate half the field too, as a check
-    jobs, mpi : processes: :func:`aptnn_md.labels.work.workers`
+    executor, jobs : where points are calculated: :func:`aptnn_md.executors.workers`
     work : directory of the single points; None: next to ``out``
     limits : largest figures of the checks: :data:`aptnn_md.labels.checks.LIMITS`
     retry : calculate points again that failed in an earlier run
@@ -73,8 +73,8 @@ class LabelJob:
     field: Positive | None = None
     step: Positive | None = None
     linearity: bool = False
+    executor: Text = PROCESSES
     jobs: Count = 1
-    mpi: bool = False
     work: NewPath | None = None
     limits: Mapping[str, Limit] = dataclasses.field(default_factory=lambda: dict(LIMITS))
     retry: bool = False
@@ -82,6 +82,7 @@ class LabelJob:
 
     def __post_init__(self) -> None:
         check_settings(self, "label")
+        check_executor("label", self.executor, self.jobs)
         targets_of(self.properties, "--property")
 
 
@@ -235,7 +236,7 @@ def _calculate(job: LabelJob, engine: Engine, tasks: Sequence[Task]) -> None:
     n_points = sum(len(task.points) for task in todo)
     with (
         Progress(n_points, "labelling", "point") as progress,
-        workers(job.jobs, job.mpi) as (executor, n_workers),
+        workers(job.executor, job.jobs) as (executor, n_workers),
     ):
         run_tasks(job.engine, todo, executor, n_workers, progress.update)
     for task in todo:

@@ -9,23 +9,18 @@ from __future__ import annotations
 
 import hashlib
 import json
-import multiprocessing
-import os
-import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import FIRST_COMPLETED, Executor, Future, ProcessPoolExecutor, wait
-from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
+from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Executor, Future, wait
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from ase import Atoms
 
 from aptnn_md.errors import RunError
+from aptnn_md.executors import how_it_broke
 from aptnn_md.files import write_whole
 from aptnn_md.labels.engines.interface import Engine, load_engine
 from aptnn_md.labels.points import (
@@ -193,9 +188,9 @@ def run_tasks(
             item = at_work.pop(future)
             try:
                 success = future.result()
-            except BrokenProcessPool as error:
+            except BrokenExecutor as error:
                 raise RunError(
-                    "label: a process died (memory?); the same command resumes where it stopped"
+                    f"label: {how_it_broke(error)}; the same command resumes where it stopped"
                 ) from error
             ended(*item, success)
 
@@ -226,61 +221,6 @@ def forget_failures(tasks: Iterable[Task]) -> None:
         for point in task.points:
             if isinstance(task.read(point), PointFailure):
                 task.path(point).unlink()
-
-
-@contextmanager
-def workers(jobs: int, mpi: bool) -> Iterator[tuple[Executor | None, int]]:
-    """Where points are calculated: an executor (None: this process), and how many at once.
-
-    Parameters
-    ----------
-    jobs : processes on this machine
-    mpi : instead, the processes of ``mpirun -n N python -m mpi4py.futures``
-
-    Raises
-    ------
-    RunError
-        mpi4py is not installed.
-    """
-    if mpi:
-        try:
-            from mpi4py.futures import MPIPoolExecutor
-        except ImportError as error:
-            raise RunError(
-                f'--mpi: mpi4py is not installed: pip install "aptnn_md[mpi]" ({error})'
-            ) from error
-        with MPIPoolExecutor() as executor:
-            yield executor, max(1, int(executor.num_workers))
-        return
-    if jobs == 1:
-        yield None, 1
-        return
-    context = multiprocessing.get_context("spawn")
-    pool = ProcessPoolExecutor(
-        jobs, mp_context=context, initializer=_begin_worker, initargs=(jobs,)
-    )
-    try:
-        yield pool, jobs
-    finally:
-        pool.shutdown(cancel_futures=True)
-
-
-def _begin_worker(jobs: int) -> None:
-    """Share the cores with the other workers, unless the user says how many threads to use."""
-    os.environ.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // jobs)))
-    _end_with_parent()
-
-
-def _end_with_parent() -> None:
-    """End this process when its parent has ended, for whatever reason."""
-    parent = multiprocessing.parent_process()
-    assert parent is not None
-
-    def follow(parent: Any = parent) -> None:
-        parent.join()
-        os._exit(1)
-
-    threading.Thread(target=follow, daemon=True).start()
 
 
 def results(task: Task) -> Mapping[Point, PointResult] | PointFailure:

@@ -22,12 +22,12 @@ from helpers.processes import (
 from aptnn_md.atomic_units import FIELD
 from aptnn_md.cli import main
 from aptnn_md.errors import InputError, RunError
+from aptnn_md.executors import workers
 from aptnn_md.labels.checks import figures, parse_limits, pgt_rotational_sum
 from aptnn_md.labels.engines.interface import load_engine
 from aptnn_md.labels.frame_labels import Labels
 from aptnn_md.labels.job import LabelJob, run_labels
 from aptnn_md.labels.labelled_file import FrameToLabel
-from aptnn_md.labels.work import workers
 from aptnn_md.tensors import rotational_sum
 from aptnn_md.training.dataset import read_labelled
 
@@ -310,5 +310,5 @@ def test_processes_share_the_cores(monkeypatch, given):
     if given:
         monkeypatch.setenv("OMP_NUM_THREADS", given)
     jobs = os.cpu_count() or 1
-    with workers(max(2, jobs), mpi=False) as (executor, _):
+    with workers(jobs=max(2, jobs)) as (executor, _):
         assert executor.submit(os.getenv, "OMP_NUM_THREADS").result() == (given or "1")

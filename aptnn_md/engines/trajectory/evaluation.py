@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Executor, Future
-from concurrent.futures.process import BrokenProcessPool
+from concurrent.futures import BrokenExecutor, Executor, Future
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any
@@ -16,6 +15,7 @@ from ase import Atoms
 from aptnn_md.arrays import FloatArray
 from aptnn_md.engines.trajectory.frames import Frame
 from aptnn_md.errors import RunError
+from aptnn_md.executors import how_it_broke
 from aptnn_md.prediction.interface import TensorModel
 from aptnn_md.prediction.loading import as_model
 from aptnn_md.structure_checks import check_structure
@@ -177,11 +177,11 @@ class Evaluation:
         numbers, frames, work = self._running.popleft()
         try:
             found = work.result()
-        except BrokenProcessPool as error:
+        except BrokenExecutor as error:
             where = self.where(numbers.start)
             raise RunError(
-                f"{where}: a process ended unexpectedly (out of memory?); the same command "
-                "continues the stream, with fewer --jobs if need be"
+                f"{where}: {how_it_broke(error)}; the same command continues the stream, with "
+                "fewer processes at once if need be"
             ) from error
         return self._together(numbers, frames, found)
 

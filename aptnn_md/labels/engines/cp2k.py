@@ -146,6 +146,8 @@ class CP2K:
             text=True,
             preexec_fn=_end_with_parent if sys.platform == "linux" else None,
         )
+        if not run.is_dir():
+            raise OSError(f"{run}: removed while CP2K ran, by another run")
         output = run / "point.out"
         text = output.read_text(errors="replace") if output.is_file() else ""
         reason = ""
