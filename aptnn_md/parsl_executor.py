@@ -76,6 +76,8 @@ def parsl_workers(path: Path) -> Iterator[tuple[Executor, int]]:
     try:
         kernel = DataFlowKernel(config)
     except Exception as error:  # providers raise whatever they like
+        if own is not None:
+            shutil.rmtree(own, ignore_errors=True)
         raise RunError(f"{where}: parsl could not start: {exception_text(error)}") from error
     watch = _watched([getattr(e, "interchange_proc", None) for e in config.executors])
     try:
@@ -104,7 +106,7 @@ class _Parsl(Executor):
     def __init__(self, pool: Executor, logs: str) -> None:
         self._pool, self._logs = pool, logs
 
-    def submit(  # type: ignore[override]
+    def submit(
         self, function: Callable[..., Result], /, *args: Any, **keywords: Any
     ) -> Future[Result]:
         """Begin a piece of work in the working directory of this process."""
@@ -202,7 +204,9 @@ def _capacity(config: Any) -> int:
     total = 0.0
     for executor in config.executors:
         provider = getattr(executor, "provider", None)
-        nodes = 1.0 if provider is None else provider.max_blocks * provider.nodes_per_block
+        nodes = 1.0
+        if provider is not None:
+            nodes = float(provider.max_blocks or 1) * (provider.nodes_per_block or 1)
         each = getattr(executor, "workers_per_node", None) or getattr(executor, "max_threads", 1)
         if getattr(executor, "max_workers_per_node", 1) == float("inf") and each == 1:
             each = os.cpu_count() or 1  # nothing says how many cores a node has
