@@ -11,9 +11,11 @@ import logging
 import os
 import runpy
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
+import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import BrokenExecutor, Executor, Future
 from pathlib import Path
@@ -74,7 +76,8 @@ def parsl_workers(path: Path) -> Iterator[tuple[Executor, int]]:
     # parsl tells all that it does; its own file has it
     logging.getLogger("parsl").propagate = False
     try:
-        kernel = DataFlowKernel(config)
+        with _interrupts_ignored():
+            kernel = DataFlowKernel(config)
     except Exception as error:  # providers raise whatever they like
         if own is not None:
             shutil.rmtree(own, ignore_errors=True)
@@ -185,6 +188,19 @@ def _run_directory() -> Path:
     except OSError as error:
         expected = "a writable place; run_dir=... in parsl.Config names another"
         raise InputError(cache, "directory of parsl's logs", error.strerror, expected) from error
+
+
+@contextlib.contextmanager
+def _interrupts_ignored() -> Iterator[None]:
+    """Processes that begin here ignore Ctrl-C: this one ends them, in order."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def _watched(processes: list[Any]) -> subprocess.Popen[bytes]:
