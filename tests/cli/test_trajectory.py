@@ -5,6 +5,7 @@ import csv
 import numpy as np
 import pytest
 from helpers import stored_runs
+from helpers.paths import EXAMPLES
 
 from aptnn_md.cli import main
 from aptnn_md.stream import StreamReader
@@ -56,7 +57,13 @@ def test_what_is_missing_is_said(tmp_path, monkeypatch, capsys, words):
     assert "expected a file" in capsys.readouterr().err or not words
 
 
-def test_a_trajectory_by_two_processes_is_that_of_one(tmp_path, monkeypatch, capsys):
+@pytest.mark.parametrize("executor", ["processes", "parsl"])
+def test_a_trajectory_by_two_processes_is_that_of_one(tmp_path, monkeypatch, capsys, executor):
+    spread = ["--jobs", "2"]
+    if executor == "parsl":
+        pytest.importorskip("parsl")
+        monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+        spread = ["--executor", f"parsl:{EXAMPLES / 'cluster' / 'local.py'}"]
     monkeypatch.chdir(tmp_path)
     stored = stored_runs.run(tmp_path / "md", n_frames=40)
     stored_runs.write_dump(tmp_path / "t.lammpstrj", stored)
@@ -68,8 +75,8 @@ def test_a_trajectory_by_two_processes_is_that_of_one(tmp_path, monkeypatch, cap
     )
     words = ["trajectory", "t.lammpstrj", "--lammps-units", "metal", "--model", "made:model"]
     words += ["--timestep", "0.5", "--groups", "element", "--batch", "3"]
-    for jobs in ("1", "2"):
-        assert main([*words, "--jobs", jobs, "--stream", f"s{jobs}"]) == 0
+    for stream, how in (("s1", ["--jobs", "1"]), ("s2", spread)):
+        assert main([*words, *how, "--stream", stream]) == 0
     one, two = StreamReader("s1"), StreamReader("s2")
     assert one.n_frames == two.n_frames == 40
     for name in one.arrays:
