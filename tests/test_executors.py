@@ -64,6 +64,11 @@ def test_input_errors_go_from_process_to_process():
     assert isinstance(error, InputError)
     assert str(error) == "a: b: found 3, expected d"
     assert error.field == "b"
+    # which the process pool would take for its own breakdown
+    with workers(jobs=2) as (executor, n):
+        assert n == 2
+        with pytest.raises(InputError, match="test: name: found ':', expected a name"):
+            executor.submit(call_by_name, "test", ":", "a name").result(60)
 
 
 def test_the_example_for_slurm_shares_nodes():
@@ -81,8 +86,7 @@ def test_parsl_on_this_machine(tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     monkeypatch.chdir(tmp_path)
     (tmp_path / "refuse.py").write_text(
-        "from aptnn_md.callables import call_by_name
-from aptnn_md.errors import InputError\n"
+        "from aptnn_md.errors import InputError\n"
         "def charge():\n"
         "    raise InputError('t', 'charge', 'x', 'y')\n"
     )
