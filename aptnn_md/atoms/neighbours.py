@@ -44,6 +44,7 @@ class Graph:
     neighbours : (n_edges,): the atom that is seen, possibly a periodic image of the centre itself
     edge_vectors : (n_edges, 3), Å, from centre to neighbour
     structure_sizes : atoms of each structure, their sum is n_atoms
+    charges : total charge of each structure, e; empty where nobody gave them
     """
 
     atomic_numbers: IntArray
@@ -51,6 +52,7 @@ class Graph:
     neighbours: IntArray
     edge_vectors: FloatArray
     structure_sizes: tuple[int, ...]
+    charges: tuple[float, ...] = ()
 
     @property
     def n_atoms(self) -> int:
@@ -58,11 +60,14 @@ class Graph:
         return len(self.atomic_numbers)
 
 
-def build_graph(structures: Atoms | Sequence[Atoms], cutoff: float) -> Graph:
+def build_graph(
+    structures: Atoms | Sequence[Atoms], cutoff: float, charges: Sequence[float] = ()
+) -> Graph:
     """Neighbour pairs closer than ``cutoff`` (Å) in each structure.
 
     Every pair is listed from both sides, and an atom sees its own periodic images. Atoms may lie
-    outside the cell. Directions that are not periodic need no cell vector.
+    outside the cell. Directions that are not periodic need no cell vector. ``charges`` of the
+    structures, e, are handed on as they are.
 
     Raises
     ------
@@ -84,6 +89,7 @@ def build_graph(structures: Atoms | Sequence[Atoms], cutoff: float) -> Graph:
         neighbours=_joined(neighbours, (0,)),
         edge_vectors=_joined(vectors, (0, 3)),
         structure_sizes=tuple(len(a) for a in frames),
+        charges=tuple(float(charge) for charge in charges),
     )
 
 

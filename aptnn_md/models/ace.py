@@ -43,6 +43,12 @@ class ACENetwork(nn.Module):
     """Equivariant network for tensors of atoms; see the module's docstring.
 
     ``network(network.geometry(graph))`` gives (n_atoms, target_irreps.dim), in the graph's order.
+
+    Parameters
+    ----------
+    config : its shape
+    readout : what is made of the features of an atom, called like
+        :class:`~aptnn_md.models.layers.Readout`; None: the irreps of the target
     """
 
     density_mean: Tensor
@@ -50,7 +56,7 @@ class ACENetwork(nn.Module):
     degree: Tensor
     message_degree: Tensor
 
-    def __init__(self, config: ACEConfig) -> None:
+    def __init__(self, config: ACEConfig, readout: nn.Module | None = None) -> None:
         super().__init__()
         self.config = config
         n_elements, channels, lmax = len(config.elements), config.n_channels, config.lmax
@@ -86,7 +92,7 @@ class ACENetwork(nn.Module):
         self.couple_product = Coupling(n_elements, channels, copies, (lmax, lmax, lmax))
         self.mix_features = mixing(channels * (2 + copies))
         self.gate_features = Gate(n_elements, channels, lmax)
-        self.readout = Readout(n_elements, channels, lmax, config.target_irreps)
+        self.readout = readout or Readout(n_elements, channels, lmax, config.target_irreps)
 
     @staticmethod
     def least_weights(config: ACEConfig) -> int:
@@ -101,9 +107,12 @@ class ACENetwork(nn.Module):
         coupling += combined * len(coupling_paths(top, top, lmax))
         return n_elements * (mixing + coupling) + (top + 1) * own * config.message_radial
 
-    def geometry(self, graph: Graph) -> AtomicDensities:
-        """Density and neighbour tables of a graph whose elements are all in the configuration."""
-        return atomic_densities(graph, self.config, self.density_mean)
+    def geometry(self, graph: Graph, edge_vectors: Tensor | None = None) -> AtomicDensities:
+        """Density and neighbour tables of a graph whose elements are all in the configuration.
+
+        ``edge_vectors`` take the place of the graph's, for derivatives with respect to them.
+        """
+        return atomic_densities(graph, self.config, self.density_mean, edge_vectors)
 
     def fit_scales(self, geometries: Sequence[AtomicDensities]) -> None:
         """Centre the scalars of the density and scale each l, for each central element.
