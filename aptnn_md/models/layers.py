@@ -23,6 +23,7 @@ import torch
 from torch import Tensor, nn
 
 from aptnn_md.models.angular import wigner_3j
+from aptnn_md.models.duals import constant_times, times
 from aptnn_md.models.irreps import Irrep, Irreps
 
 
@@ -50,7 +51,7 @@ class ChannelMixing(nn.Module):
 
     def forward(self, x: Tensor, element: int) -> Tensor:
         mixed = [
-            weight @ x[:, degree**2 : (degree + 1) ** 2].flatten(1)
+            constant_times(weight, x[:, degree**2 : (degree + 1) ** 2].flatten(1))
             for degree, weight in enumerate(self.weight[element])
         ]
         return torch.cat(mixed, dim=1).unflatten(1, (-1, x.shape[2]))
@@ -142,13 +143,13 @@ class Coupling(nn.Module):
         return summed.transpose(1, 2).reshape(len(weight), self.multiplicity * self.n_out, -1)
 
     def forward(self, pairs: Tensor, element: int) -> Tensor:
-        coupled = torch.bmm(self.matrices(element), pairs)
+        coupled = constant_times(self.matrices(element), pairs)
         return coupled.view(-1, self.n_out, pairs.shape[2])
 
 
 def outer(x: Tensor, y: Tensor) -> Tensor:
     """All products of the components of each channel: (…, m1, n), (…, m2, n) -> (…, m1 m2, n)."""
-    return (x.unsqueeze(2) * y.unsqueeze(1)).flatten(1, 2)
+    return times(x.unsqueeze(2), y.unsqueeze(1)).flatten(1, 2)
 
 
 class Gate(nn.Module):
@@ -166,7 +167,7 @@ class Gate(nn.Module):
 
     def forward(self, x: Tensor, element: int) -> Tensor:
         gates = self.mlp(x[:, 0].T, element).T.unflatten(0, (len(x), -1))
-        return x * gates[:, self.degree]
+        return times(x, gates[:, self.degree])
 
 
 class ElementMLP(nn.Module):
