@@ -5,15 +5,15 @@ On the features of the ``ace`` network stand two local quantities:
 
 * flows of charge along the edges, j_ij = F_ij − F_ji from j to i, where F_ij = Σ_k g_k(r_ij) a_ik
   b_jk with a and b scalars of the two atoms. They vanish smoothly at the cutoff. The charge of an
-  atom is q_i = q⁰_i + Σ_j j_ij; flows are antisymmetric, so the charges add up to Σ q⁰ = Q exactly;
-* atomic dipoles μ_i (1o), which the setting ``atomic_dipoles`` can switch off. Charges alone are the
-  model of Gastegger, Behler and Marquetand, Chem. Sci. 8, 6924 (2017).
+  atom is q_i = q⁰_i + Σ_j j_ij; as flows are antisymmetric, charges add up to Σ q⁰ = Q exactly;
+* atomic dipoles μ_i (1o), which the setting ``atomic_dipoles`` can switch off. Charges alone are
+  the model of Gastegger, Behler and Marquetand, Chem. Sci. 8, 6924 (2017).
 
-The dipole is M = Σ_i q⁰_i r_i + Σ_i (μ_i − Σ_j F_ij r_ij) with r_ij the vector of the edge from i to
-j. For a finite system this is Σ_i q_i r_i + μ_i. For a periodic one the second sum is as local as
-the flows: it has no branches, and is continuous when an atom crosses the boundary of the cell. Its
-derivatives add up to nothing, as it depends on edge vectors alone, so Σ_i P_i = Σ_i q⁰_i 1 = Q·1
-without any projection.
+The dipole is M = Σ_i q⁰_i r_i + Σ_i (μ_i − Σ_j F_ij r_ij), where r_ij is the vector of the edge
+from i to j. For a finite system this is Σ_i q_i r_i + μ_i. For a periodic one the second sum is as
+local as the flows: it has no branches, and is continuous when an atom crosses the boundary of the
+cell. Its derivatives add up to nothing, as it depends on edge vectors alone, so Σ_i P_i =
+Σ_i q⁰_i 1 = Q·1 without any projection.
 
 The reference charges q⁰ do not depend on the geometry, only on what the structure is made of: the
 ``formal_charges`` of its elements, 0 by default, and the rest of Q, which the elements share in
@@ -231,9 +231,7 @@ class DipoleNetwork(nn.Module):
         charges = self.reference_charges(geometry).index_add(0, geometry.centres, flows)
         return charges.index_add(0, geometry.neighbours, -flows)
 
-    def local_dipoles(
-        self, geometry: DipoleGeometry, edge_vectors: Tensor | None = None
-    ) -> Tensor:
+    def local_dipoles(self, geometry: DipoleGeometry, edge_vectors: Tensor | None = None) -> Tensor:
         """M of each structure without Σ q⁰_i r_i, (n_structures, 3), e Å."""
         vectors = geometry.edge_vectors if edge_vectors is None else edge_vectors
         flows, dipoles = self.moments(geometry, vectors)

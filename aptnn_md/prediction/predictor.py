@@ -6,7 +6,8 @@ Every engine and command goes through it, so all of them give the same numbers.
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -17,32 +18,32 @@ from ase import Atoms
 from ase.data import chemical_symbols
 
 from aptnn_md.arrays import FloatArray
-from aptnn_md.atoms.neighbours import batches, build_graph
+from aptnn_md.atoms.neighbours import Graph, batches, build_graph
 from aptnn_md.errors import InputError
 from aptnn_md.models.devices import enough_memory, torch_device
 from aptnn_md.models.tensor_network import TensorNetwork, load_weights
 from aptnn_md.prediction.calls import DirectCalls
+from aptnn_md.prediction.dipole_calls import BATCH_ATOMS, DipoleCalls
 from aptnn_md.prediction.interface import check_finite
 from aptnn_md.prediction.model_file import ModelFile, read_model_file
 from aptnn_md.progress import log
 from aptnn_md.structures import total_charge
 from aptnn_md.targets import TARGETS, Tensors
 
-# structures are joined to batches of about this many atoms
-BATCH_ATOMS = 2048
-
 _LESS_MEMORY = "give it fewer atoms or beads at once, dtype float32, or the device cpu"
 
 DTYPES = {"float32": torch.float32, "float64": torch.float64}
 
 
-class Predictor(DirectCalls):
+class Predictor(DirectCalls, DipoleCalls):
     """A trained model as a function of structures.
 
     ``predictor(atoms)`` gives the APTs (n_atoms, 3, 3) in e, ``[i, dipole, displacement]``; a list
     of structures gives a list, evaluated in batches. A committee gives its mean. A model of PGTs
     gives (n_atoms, 3, 3, 3) in Å², ``[i, dipole, dipole, displacement]``; of a model of both,
-    calls give the APTs and :meth:`evaluate` gives both from one evaluation.
+    calls give the APTs and :meth:`evaluate` gives both from one evaluation. A model of the network
+    ``dipole`` also gives dipoles, dipole rates and charges
+    (:class:`aptnn_md.prediction.dipole_calls.DipoleCalls`).
 
     Parameters
     ----------
@@ -91,6 +92,11 @@ class Predictor(DirectCalls):
         self.elements: tuple[int, ...] = self.networks[0].config.elements
         self.targets: tuple[str, ...] = self.networks[0].targets
         self.cutoff: float = self.networks[0].config.cutoff
+
+    @property
+    def gives_dipoles(self) -> bool:
+        """Whether the model gives dipoles, of which its APTs are the derivatives."""
+        return self.model_file.network == "dipole"
 
     @property
     def committee_sizes(self) -> Mapping[str, int]:
@@ -157,17 +163,14 @@ class Predictor(DirectCalls):
 
     def _evaluate_batch(self, structures: Sequence[Atoms]) -> list[Tensors]:
         """All targets of each structure, each (n_members, n_atoms, 3, 3, ...)."""
-        for atoms in structures:
-            self._check_elements(atoms)
-        graph = build_graph(structures, self.cutoff)
+        graph = self._graph(structures)
         if graph.n_atoms == 0 or not self.networks:
             return [
                 {t: np.zeros((len(self.networks), len(a), *TARGETS[t].shape)) for t in self.targets}
                 for a in structures
             ]
         first = self.networks[0]
-        what = f"model {self.name}, {graph.n_atoms} atoms, {len(graph.centres)} pairs"
-        with torch.inference_mode(), enough_memory(what, _LESS_MEMORY):
+        with self._evaluation(graph):
             geometry, species = first.geometry(graph), first.species(graph)
             found = [network(geometry, species) for network in self.networks]
             stacked = {t: torch.stack([tensors[t] for tensors in found]) for t in self.targets}
@@ -184,6 +187,22 @@ class Predictor(DirectCalls):
             {target: self._projected(target, parts[target][k], atoms) for target in self.targets}
             for k, atoms in enumerate(structures)
         ]
+
+    def _graph(self, structures: Sequence[Atoms]) -> Graph:
+        """The structures as the networks read them, with charges where these are read."""
+        for atoms in structures:
+            self._check_elements(atoms)
+        charges = [self._charge(atoms) for atoms in structures] if self.gives_dipoles else ()
+        return build_graph(structures, self.cutoff, charges)
+
+    @contextmanager
+    def _evaluation(self, graph: Graph) -> Iterator[None]:
+        """Evaluation of networks without gradients of weights."""
+        what = f"model {self.name}, {graph.n_atoms} atoms, {len(graph.centres)} pairs"
+        # tensors of inference mode take no part in derivatives with respect to positions
+        inference = torch.inference_mode(not self.gives_dipoles)
+        with inference, torch.no_grad(), enough_memory(what, _LESS_MEMORY):
+            yield
 
     def _projected(self, target: str, members: FloatArray, atoms: Atoms) -> FloatArray:
         if not self.neutral or members.shape[1] == 0:
@@ -231,4 +250,5 @@ def _network(model_file: ModelFile, weights: Any) -> TensorNetwork:
         model_file.network, model_file.config["elements"], model_file.target, settings
     )
     load_weights(network, weights, model_file.path or "model")
-    return network.eval()
+    # derivatives with respect to positions need none with respect to weights
+    return network.eval().requires_grad_(network.dipole_network is None)
