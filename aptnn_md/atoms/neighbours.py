@@ -10,7 +10,7 @@ structures (colliding images, crowded atoms) are refused before either.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from ase import Atoms
@@ -75,21 +75,34 @@ def build_graph(
         Positions that are not finite, or a periodic direction without a cell vector.
     """
     frames = [structures] if isinstance(structures, Atoms) else list(structures)
-    centres, neighbours, vectors = [], [], []
-    first_atom = 0
-    for atoms in frames:
-        i, j, edge_vectors = neighbour_pairs(atoms, cutoff)
-        centres.append(i + first_atom if first_atom else i)
-        neighbours.append(j + first_atom if first_atom else j)
-        vectors.append(edge_vectors)
-        first_atom += len(atoms)
+    graph = join_graphs([_graph(atoms, cutoff) for atoms in frames])
+    return replace(graph, charges=tuple(map(float, charges))) if charges else graph
+
+
+def _graph(atoms: Atoms, cutoff: float) -> Graph:
+    numbers = np.asarray(atoms.numbers, dtype=np.int64)
+    return Graph(numbers, *neighbour_pairs(atoms, cutoff), (len(atoms),))
+
+
+def join_graphs(graphs: Sequence[Graph]) -> Graph:
+    """One graph of all structures of several, which do not see each other.
+
+    A single graph is given back as it is.
+    """
+    if len(graphs) == 1:
+        return graphs[0]
+    if not graphs:
+        none = np.zeros(0, dtype=np.int64)
+        return Graph(none, none, none, np.zeros((0, 3)), ())
+    first_atoms = np.cumsum([0, *(graph.n_atoms for graph in graphs)])
+    shifts = np.repeat(first_atoms[:-1], [len(graph.centres) for graph in graphs])
     return Graph(
-        atomic_numbers=_joined([np.asarray(a.numbers, dtype=np.int64) for a in frames], (0,)),
-        centres=_joined(centres, (0,)),
-        neighbours=_joined(neighbours, (0,)),
-        edge_vectors=_joined(vectors, (0, 3)),
-        structure_sizes=tuple(len(a) for a in frames),
-        charges=tuple(float(charge) for charge in charges),
+        atomic_numbers=np.concatenate([graph.atomic_numbers for graph in graphs]),
+        centres=np.concatenate([graph.centres for graph in graphs]) + shifts,
+        neighbours=np.concatenate([graph.neighbours for graph in graphs]) + shifts,
+        edge_vectors=np.concatenate([graph.edge_vectors for graph in graphs]),
+        structure_sizes=tuple(size for graph in graphs for size in graph.structure_sizes),
+        charges=tuple(charge for graph in graphs for charge in graph.charges),
     )
 
 
@@ -236,9 +249,3 @@ def _orthogonal_complement(vectors: FloatArray) -> FloatArray:
     """Unit vectors (3 - n, 3) normal to n independent ones (n, 3) and to each other."""
     basis: FloatArray = np.linalg.svd(np.vstack([vectors, np.zeros((1, 3))]))[2]
     return basis[len(vectors) :]
-
-
-def _joined(parts: list[AnyArray], empty_shape: tuple[int, ...]) -> AnyArray:
-    if len(parts) == 1:
-        return parts[0]
-    return np.concatenate(parts) if parts else np.zeros(empty_shape)

@@ -53,7 +53,7 @@ def run_training(job: TrainingJob, restart: bool = False) -> ModelFile:
     """
     torch_device(job.device)
     training, validation = _frames(job)
-    job = replace(job, training=with_epochs(job.training, len(training)))
+    job = replace(job, training=with_epochs(job.training, [len(frame.atoms) for frame in training]))
     start = read_model_file(job.start_from) if job.start_from else None
     elements = elements_of([*training, *validation])
     if start is not None:

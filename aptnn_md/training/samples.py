@@ -1,4 +1,4 @@
-"""Labelled frames as the training loop reads them, and the scale on which it measures targets."""
+"""Labels of frames as the training loop reads them, and the scale on which it measures targets."""
 
 from __future__ import annotations
 
@@ -6,15 +6,11 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Any
 
 import numpy as np
-import torch
 from torch import Tensor
 
-from aptnn_md.arrays import FloatArray
-from aptnn_md.atoms.neighbours import build_graph
-from aptnn_md.models.tensor_network import TensorNetwork
+from aptnn_md.arrays import FloatArray, IntArray
 from aptnn_md.progress import log
 from aptnn_md.structures import total_charge
 from aptnn_md.targets import APT, TARGETS
@@ -22,63 +18,43 @@ from aptnn_md.training.dataset import LabelledFrame
 
 
 @dataclass(frozen=True)
-class Labels:
+class FrameLabels:
     """Labels of one target in a frame; only labelled atoms count.
 
     Attributes
     ----------
     atoms : (n_labelled,) indices
-    species : (n_labelled,) indices of elements
     tensors : (n_labelled, 3, 3, ...)
     """
 
-    atoms: Tensor
-    species: Tensor
-    tensors: Tensor
-
-
-@dataclass(frozen=True)
-class Sample:
-    """A frame as the network reads it.
-
-    Attributes
-    ----------
-    geometry, species : see :class:`~aptnn_md.models.tensor_network.TensorNetwork`
-    labels : target -> its labels, of targets that have any
-    """
-
-    geometry: Any
-    species: Tensor
-    labels: dict[str, Labels]
+    atoms: IntArray
+    tensors: FloatArray
 
 
 _LARGEST_RESIDUE = 0.5
 """Of the sum of a frame's labels, e or Å²: more is another charge, or no label of this frame."""
 
 
-def prepare(frames: Sequence[LabelledFrame], model: TensorNetwork) -> list[Sample]:
-    """Graphs and labels of frames on the model's device, in its precision.
+def labels_of(
+    frames: Sequence[LabelledFrame], targets: Sequence[str]
+) -> list[dict[str, FrameLabels]]:
+    """The labels of each frame: target -> its labels, of targets that have any.
 
     Labels of all atoms of a frame obey the sum rule exactly; where they are far from it, a warning
     says so and they stay as they are.
     """
-    for target in model.targets:
+    for target in targets:
         _warn_of_sums(frames, target)
-    return [_sample(frame, model) for frame in frames if frame.any_label]
+    return [
+        {target: _labels(frame, target) for target in targets if frame.has_label(target).any()}
+        for frame in frames
+    ]
 
 
-def _sample(frame: LabelledFrame, model: TensorNetwork) -> Sample:
-    graph = build_graph(frame.atoms, model.config.cutoff)
-    species = model.species(graph)
-    labels = {}
-    for target in model.targets:
-        has_label = frame.has_label(target)
-        if has_label.any():
-            atoms = torch.from_numpy(np.flatnonzero(has_label)).to(model.mean.device)
-            known = _with_exact_sum(frame, target) if has_label.all() else frame.labels[target]
-            tensors = torch.from_numpy(known[has_label]).to(model.mean)
-            labels[target] = Labels(atoms, species[atoms], tensors)
-    return Sample(model.geometry(graph), species, labels)
+def _labels(frame: LabelledFrame, target: str) -> FrameLabels:
+    has_label = frame.has_label(target)
+    known = _with_exact_sum(frame, target) if has_label.all() else frame.labels[target]
+    return FrameLabels(np.flatnonzero(has_label), known[has_label])
 
 
 def _with_exact_sum(frame: LabelledFrame, target: str) -> FloatArray:
@@ -111,12 +87,6 @@ def _warn_of_sums(frames: Sequence[LabelledFrame], target: str) -> None:
             *(len(off), len(frames), off[0].atoms.get_chemical_formula(), target),
             *(_residue(off[0], target), TARGETS[target].unit, charge),
         )
-
-
-def gather(samples: Sequence[Sample], target: str) -> tuple[Tensor, Tensor]:
-    """Indices of elements (n,) and tensors (n, 3, 3, ...) of all labels of one target."""
-    found = [sample.labels[target] for sample in samples if target in sample.labels]
-    return torch.cat([x.species for x in found]), torch.cat([x.tensors for x in found])
 
 
 TYPICAL_SPREAD = 0.1

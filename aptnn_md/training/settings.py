@@ -6,7 +6,7 @@ Defaults, types and ranges are stated and checked here, for Python and the comma
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Annotated, Any
@@ -26,7 +26,10 @@ class TrainingSettings:
     epochs : passes over the training frames; the schedule ends there. 0: as many as make about
         :data:`TYPICAL_STEPS` optimiser steps, see :func:`with_epochs`
     max_minutes : the schedule ends after this time instead, if that is sooner
-    learning_rate, weight_decay, batch_size, gradient_clip : of the optimiser; batches in frames
+    learning_rate, weight_decay, gradient_clip : of the optimiser
+    batch_size : frames of a batch; 0: as many as have ``batch_atoms`` atoms together, at least one
+    batch_atoms : most atoms of a batch of more than one frame, where ``batch_size`` is 0; less if
+        an epoch would have less than :data:`FEWEST_STEPS` steps
     warmup_steps : optimiser steps of linear warm-up
     ema_decay : of the averaged weights, per optimiser step
     patience : epochs without a better validation error after which training stops; 0: never
@@ -43,7 +46,8 @@ class TrainingSettings:
     max_minutes: Annotated[float, Range(more_than=0.0, infinite=True)] = math.inf
     learning_rate: Annotated[float, Range(more_than=0.0)] = 5e-3
     weight_decay: Annotated[float, Range(at_least=0.0)] = 0.0
-    batch_size: Annotated[int, Range(at_least=1)] = 1
+    batch_size: Annotated[int, Range(at_least=0)] = 0
+    batch_atoms: Annotated[int, Range(at_least=1)] = 128
     gradient_clip: Annotated[float, Range(more_than=0.0, infinite=True)] = 1.0
     warmup_steps: Annotated[int, Range(at_least=0)] = 40
     ema_decay: Annotated[float, Range(at_least=0.0, less_than=1.0)] = 0.99
@@ -58,6 +62,19 @@ class TrainingSettings:
             expected = f"targets among {', '.join(TARGETS)}"
             raise InputError(type(self).__name__, "weights", ", ".join(unknown), expected)
 
+    def batches(self, order: Sequence[int], sizes: Sequence[int]) -> list[list[int]]:
+        """Numbers of the training frames of each step of an epoch.
+
+        Parameters
+        ----------
+        order : of all frames in this epoch
+        sizes : their numbers of atoms
+        """
+        size = self.batch_size
+        if size:
+            return [list(order[first : first + size]) for first in range(0, len(order), size)]
+        return divided(order, sizes, min(self.batch_atoms, sum(sizes) // FEWEST_STEPS))
+
 
 TYPICAL_STEPS = 1400
 """Optimiser steps after which networks trained on about ten frames of a liquid had learned what
@@ -65,13 +82,36 @@ generalises; after many more they overfitted."""
 
 FEWEST_EPOCHS = 30
 
+FEWEST_STEPS = 10
+"""Steps of an epoch, if there are as many frames."""
 
-def with_epochs(settings: TrainingSettings, n_frames: int) -> TrainingSettings:
-    """Settings whose epochs suit the number of training frames, unless they are given."""
+
+def with_epochs(settings: TrainingSettings, sizes: Sequence[int]) -> TrainingSettings:
+    """Settings whose epochs suit the training frames, of so many atoms, unless they are given."""
     if settings.epochs:
         return settings
-    steps_per_epoch = math.ceil(n_frames / settings.batch_size)
+    steps_per_epoch = len(settings.batches(range(len(sizes)), sizes))
     return replace(settings, epochs=max(FEWEST_EPOCHS, math.ceil(TYPICAL_STEPS / steps_per_epoch)))
+
+
+def divided(order: Sequence[int], sizes: Sequence[int], n_atoms: int) -> list[list[int]]:
+    """Numbers of frames in their order, divided into batches.
+
+    Parameters
+    ----------
+    order : numbers of frames
+    sizes : atoms of every frame
+    n_atoms : most atoms of a batch of more than one frame
+    """
+    batches: list[list[int]] = []
+    room = 0
+    for number in order:
+        room -= sizes[number]
+        if not batches or room < 0:
+            batches.append([])
+            room = n_atoms - sizes[number]
+        batches[-1].append(number)
+    return batches
 
 
 @dataclass(frozen=True)

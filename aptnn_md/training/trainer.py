@@ -25,9 +25,10 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from aptnn_md.errors import RunError
 from aptnn_md.models.tensor_network import TensorNetwork
+from aptnn_md.training.batches import Batch, FrameSet
 from aptnn_md.training.dataset import LabelledFrame
 from aptnn_md.training.records import Ending, EpochRecord
-from aptnn_md.training.samples import Sample, gather, loss_factors, prepare, spread_of
+from aptnn_md.training.samples import loss_factors, spread_of
 from aptnn_md.training.settings import TrainingSettings
 
 
@@ -51,10 +52,11 @@ class Trainer:
         trained: bool = False,
     ) -> None:
         self.model, self.settings = model, settings
-        self.training, self.validation = prepare(training, model), prepare(validation, model)
-        labels = {target: gather(self.training, target) for target in model.targets}
+        self.training, self.validation = FrameSet(training, model), FrameSet(validation, model)
+        labels = {target: self.training.all_labels(target) for target in model.targets}
         if not trained:
-            model.fit_inputs([sample.geometry for sample in self.training])
+            sample = self.training.sample(settings.batch_atoms)
+            model.fit_inputs([batch.geometry for batch in sample])
         model.fit_outputs(labels)
         self.spreads = {target: spread_of(*labels[target]) for target in model.targets}
         self.factors = loss_factors(self.spreads, settings.weights)
@@ -120,30 +122,18 @@ class Trainer:
     def run_epoch(self) -> EpochRecord:
         """One pass over the training frames, then validation of the averaged weights."""
         order = torch.randperm(len(self.training), generator=self.generator).tolist()
-        size = self.settings.batch_size
-        squares, counts = dict.fromkeys(self.factors, 0.0), dict.fromkeys(self.factors, 0)
-        for first in range(0, len(order), size):
-            learning_rate = self._set_learning_rate(first / len(order))
-            batch = [self.training[k] for k in order[first : first + size]]
-            n_components = dict.fromkeys(self.factors, 0)
-            for sample in batch:
-                for target, labels in sample.labels.items():
-                    n_components[target] += labels.tensors.numel()
-            self.optimizer.zero_grad()
-            for sample in batch:
-                loss = torch.zeros((), device=self.model.mean.device)
-                for target, errors in _errors(self.model, sample).items():
-                    square = errors.pow(2).sum()
-                    squares[target] += square.item()
-                    loss = loss + self.factors[target] * (square / n_components[target])
-                loss.backward()
-            for target, count in n_components.items():
-                counts[target] += count
-            torch.nn.utils.clip_grad_norm_(self.parameters, self.settings.gradient_clip)
-            self.optimizer.step()
-            self.steps += 1
-            self.average.update_parameters(self.parameters)
-        rmses = {target: math.sqrt(squares[target] / counts[target]) for target in self.factors}
+        done = 0
+        squares: dict[str, list[Tensor]] = {target: [] for target in self.factors}
+        counts = dict.fromkeys(self.factors, 0)
+        for frames in self.settings.batches(order, self.training.sizes):
+            learning_rate = self._set_learning_rate(done / len(order))
+            self._step(self.training.batch(frames), squares, counts)
+            done += len(frames)
+        # the only place of an epoch where numbers are waited for
+        rmses = {
+            target: math.sqrt(float(torch.stack(found).cpu().double().sum()) / counts[target])
+            for target, found in squares.items()
+        }
         record = EpochRecord(
             epoch=self.epoch + 1,
             seconds=self.seconds,
@@ -160,6 +150,21 @@ class Trainer:
             self.best = _copies(self.average.parameters())
         self.records.append(record)
         return record
+
+    def _step(self, batch: Batch, squares: dict[str, list[Tensor]], counts: dict[str, int]) -> None:
+        """One step of the optimiser; the squared errors are added up without waiting for them."""
+        self.optimizer.zero_grad()
+        loss = self.model.mean.new_zeros(())
+        for target, errors in _errors(self.model, batch).items():
+            square = errors.pow(2).sum()
+            squares[target].append(square.detach())
+            counts[target] += errors.numel()
+            loss = loss + self.factors[target] * (square / errors.numel())
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(self.parameters, self.settings.gradient_clip)
+        self.optimizer.step()
+        self.steps += 1
+        self.average.update_parameters(self.parameters)
 
     def _overall(self, rmses: Mapping[str, float]) -> float:
         """One figure for the RMSEs of all targets; that of a single target is itself."""
@@ -186,14 +191,14 @@ class Trainer:
         current = _copies(self.parameters)
         _load(self.parameters, self.average.parameters())
         self.model.eval()
-        errors = [_errors(self.model, sample) for sample in self.validation]
+        errors = [_errors(self.model, batch) for batch in self.validation.in_order()]
         self.model.train()
         _load(self.parameters, current)
         rmses = {}
         for target in self.factors:
             found = [part[target] for part in errors if target in part]
             if found:
-                species, _ = gather(self.validation, target)
+                species, _ = self.validation.all_labels(target)
                 rmses[target] = self._validate_target(record, target, torch.cat(found), species)
         record.valid = self._overall(rmses)
         record.valid_by_target = rmses if len(self.factors) > 1 else {}
@@ -264,10 +269,10 @@ def _load(parameters: Iterable[Tensor], values: Iterable[Tensor]) -> None:
         parameter.copy_(value)
 
 
-def _errors(model: nn.Module, sample: Sample) -> dict[str, Tensor]:
+def _errors(model: nn.Module, batch: Batch) -> dict[str, Tensor]:
     """(n_labelled, 3, 3, ...) of each target with labels."""
-    predicted = model(sample.geometry, sample.species)
+    predicted = model(batch.geometry, batch.species)
     return {
         target: predicted[target][labels.atoms] - labels.tensors
-        for target, labels in sample.labels.items()
+        for target, labels in batch.labels.items()
     }

@@ -5,8 +5,8 @@ from helpers.systems import ELEMENTS, SMALL_ACE, triclinic
 
 from aptnn_md.errors import InputError
 from aptnn_md.models.tensor_network import fresh_model
+from aptnn_md.training.batches import FrameSet
 from aptnn_md.training.dataset import LabelledFrame, elements_of, read_labelled, split
-from aptnn_md.training.samples import prepare
 
 
 def write(path, frames):
@@ -122,13 +122,14 @@ def test_labels_of_whole_frames_obey_the_sum_rule_in_training(caplog):
     partly = labels.copy()
     partly[3] = np.nan
     frames = [LabelledFrame(ion, {"apt": labels}), LabelledFrame(ion, {"apt": partly})]
-    whole, part = prepare(frames, model)
+    known = FrameSet(frames, model)
+    whole, part = known.batch([0]), known.batch([1])
     assert np.allclose(whole.labels["apt"].tensors.sum(0), np.eye(3), atol=1e-5)
     assert np.allclose(whole.labels["apt"].tensors, labels - 0.01 / 17, atol=1e-5)
     assert np.allclose(part.labels["apt"].tensors, np.delete(labels, 3, axis=0), atol=1e-6)
     assert not caplog.text
     # labels of an ion whose charge nobody said
-    (kept,) = prepare([LabelledFrame(neutral, {"apt": labels})], model)
+    kept = FrameSet([LabelledFrame(neutral, {"apt": labels})], model).batch([0])
     assert np.allclose(kept.labels["apt"].tensors, labels, atol=1e-6)
     assert "1 of 1 frames" in caplog.text
     assert "for a charge of 0 e; is charge=... missing" in caplog.text

@@ -307,10 +307,11 @@ def test_a_beginning_that_does_not_fit(tmp_path, data, joint_data):
 
 
 def test_epochs_suit_the_number_of_frames():
-    assert with_epochs(TrainingSettings(), 9).epochs == 156
-    assert with_epochs(TrainingSettings(batch_size=3), 9).epochs == 467
-    assert with_epochs(TrainingSettings(), 1000).epochs == 30
-    assert with_epochs(TrainingSettings(epochs=7), 9).epochs == 7
+    assert with_epochs(TrainingSettings(), [384] * 9).epochs == 156
+    assert with_epochs(TrainingSettings(batch_size=3), [384] * 9).epochs == 467
+    assert with_epochs(TrainingSettings(), [384] * 1000).epochs == 30
+    assert with_epochs(TrainingSettings(epochs=7), [384] * 9).epochs == 7
+    assert with_epochs(TrainingSettings(batch_atoms=60), [6] * 200).epochs == 70
 
 
 def test_the_average_follows_the_formula(tmp_path, data):
@@ -364,7 +365,8 @@ def test_states_of_other_versions_and_devices(tmp_path, data):
     [
         ("epochs", "60", "a whole number, at least 0"),
         ("epochs", -1, "at least 0"),
-        ("batch_size", 0, "at least 1"),
+        ("batch_size", -1, "at least 0"),
+        ("batch_atoms", 0, "at least 1"),
         ("learning_rate", float("nan"), "a number, more than 0"),
         ("learning_rate", 0.0, "more than 0"),
         ("max_minutes", 0.0, "more than 0"),
