@@ -21,9 +21,10 @@ column = displacement, e), with --target pgt `pgt` of 27 columns ([dipole, dipol
 Å²), with --target apt+pgt both, learned by one network with two heads. NaN marks missing labels,
 and frames without any label are left out. --network dipole learns total dipoles (dipole="x y z" in
 the comment line, e Å) with --target dipole, APTs, or both with --target dipole+apt, where a frame
-may have either; it gives dipoles, and APTs that are their derivatives. Next to the model are a log (.csv), the learning
-curve (.png) and, until the job has ended, its state (.state), from which --restart resumes it.
-Every option can also be given in a TOML file (--config); the command line takes precedence.
+may have either; it gives dipoles, and APTs that are their derivatives. Next to the model are a log
+(.csv), the learning curve (.png) and, until the job has ended, its state (.state), from which
+--restart resumes it. Every option can also be given in a TOML file (--config); the command line
+takes precedence.
 
 --start-from begins with the weights of a trained model instead of random ones: with those of a
 model that learned many labels of a cheap method, say, to continue with few of a better one."""

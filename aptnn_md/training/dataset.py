@@ -49,11 +49,11 @@ class LabelledFrame:
 
     @property
     def any_label(self) -> bool:
-        """Whether the frame has a dipole, or any atom a label of any target; frames whose labels
-        failed have none."""
-        return self.dipole is not None or any(
-            self.has_label(target).any() for target in self.labels
-        )
+        """Whether the frame has a dipole, or any atom a label of any target.
+
+        Frames whose labels failed have none.
+        """
+        return any(self.has(name) for name in (DIPOLE, *self.labels))
 
     def has(self, name: str) -> bool:
         """Whether there are labels of a target, or with ``dipole`` whether there is a dipole."""
@@ -109,7 +109,7 @@ def read_labelled(
             raise _no_labels(f"{path}, frame {number}", atoms, target.split("+"), keys or {})
     tensors = {
         name: in_our_order(path, structures, labels, transpose)
-        if name == "apt"
+        if name == "apt" and any(x is not None for x in labels)
         else [None if x is None else x.tensors for x in labels]
         for name, labels in found.items()
     }

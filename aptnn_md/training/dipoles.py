@@ -50,7 +50,7 @@ def about_centroid(frame: LabelledFrame) -> FloatArray:
 
 
 def dipole_labels(frames: Sequence[LabelledFrame], like: Tensor) -> DipoleLabels | None:
-    """Dipoles of a batch, on the device and in the precision of ``like``; None if there are none."""
+    """Dipoles of a batch, device and precision those of ``like``; None if there are none."""
     labelled = [number for number, frame in enumerate(frames) if frame.dipole is not None]
     if not labelled:
         return None

@@ -42,7 +42,8 @@ def molecule(charge=0.0):
         [0.5, -1.4, 1.9],
         [1.6, 1.7, 1],
     ]
-    atoms = Atoms("OH2NaO", positions=np.array(positions) + [3.0, -8.0, 5.0])
+    atoms = Atoms("OH2NaO", positions=positions)
+    atoms.positions += (3.0, -8.0, 5.0)
     return charged(atoms, charge)
 
 
