@@ -1,4 +1,4 @@
-"""Total dipoles as labels: read about the centres of frames, and the errors of a network in them.
+"""Total dipoles as labels, about the centroids of frames.
 
 In files a dipole is that about the origin of the coordinates. For a charged frame that depends on
 where the frame is; about the centroid of its atoms, to which it is moved here, it does not.
@@ -8,21 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from aptnn_md.arrays import FloatArray
-from aptnn_md.models.dipole import DipoleNetwork
-from aptnn_md.structure_labels import DIPOLE
 from aptnn_md.structures import total_charge
-from aptnn_md.targets import APT
 from aptnn_md.training.dataset import LabelledFrame
-
-if TYPE_CHECKING:
-    from aptnn_md.training.batches import Batch
 
 
 @dataclass(frozen=True)
@@ -61,22 +54,3 @@ def dipole_labels(frames: Sequence[LabelledFrame], like: Tensor) -> DipoleLabels
         dipoles=torch.from_numpy(dipoles).to(like),
         offsets=torch.from_numpy(np.concatenate(offsets)).to(like),
     )
-
-
-def errors_of(network: DipoleNetwork, batch: Batch) -> dict[str, Tensor]:
-    """Errors of APTs (n_labelled, 3, 3) and dipoles (n_labelled, 3), those that have labels.
-
-    Dipoles alone need no derivative with respect to positions.
-    """
-    errors, geometry = {}, batch.geometry
-    if APT.name in batch.labels:
-        labels = batch.labels[APT.name]
-        local, tensors = network.polar_tensors(geometry)
-        errors[APT.name] = tensors[labels.atoms] - labels.tensors
-    else:
-        local = network.local_dipoles(geometry)
-    if batch.dipoles is not None:
-        charges = network.reference_charges(geometry)
-        reference = geometry.sum_of_structures(charges.unsqueeze(1) * batch.dipoles.offsets)
-        errors[DIPOLE] = (local + reference)[batch.dipoles.frames] - batch.dipoles.dipoles
-    return errors

@@ -27,9 +27,9 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from aptnn_md.errors import RunError
 from aptnn_md.models.tensor_network import TensorNetwork
 from aptnn_md.structure_labels import DIPOLE
+from aptnn_md.training.batch_errors import errors_in
 from aptnn_md.training.batches import Batch, FrameSet
 from aptnn_md.training.dataset import LabelledFrame
-from aptnn_md.training.dipoles import errors_of
 from aptnn_md.training.records import Ending, EpochRecord
 from aptnn_md.training.samples import loss_factors, spread_of
 from aptnn_md.training.settings import TrainingSettings
@@ -161,7 +161,7 @@ class Trainer:
         """One step of the optimiser; the squared errors are added up without waiting for them."""
         self.optimizer.zero_grad()
         loss = self.model.mean.new_zeros(())
-        for target, errors in _errors(self.model, batch).items():
+        for target, errors in errors_in(self.model, batch).items():
             square = errors.pow(2).sum()
             squares[target].append(square.detach())
             counts[target] += errors.numel()
@@ -197,7 +197,7 @@ class Trainer:
         current = _copies(self.parameters)
         _load(self.parameters, self.average.parameters())
         self.model.eval()
-        errors = [_errors(self.model, batch) for batch in self.validation.in_order()]
+        errors = [errors_in(self.model, batch) for batch in self.validation.in_order()]
         self.model.train()
         _load(self.parameters, current)
         rmses = {}
@@ -275,14 +275,3 @@ def _copies(parameters: Iterable[Tensor]) -> list[Tensor]:
 def _load(parameters: Iterable[Tensor], values: Iterable[Tensor]) -> None:
     for parameter, value in zip(parameters, values, strict=True):
         parameter.copy_(value)
-
-
-def _errors(model: TensorNetwork, batch: Batch) -> dict[str, Tensor]:
-    """(n_labelled, 3, 3, ...) of each target with labels, (n_labelled, 3) of total dipoles."""
-    if model.dipole_network is not None:
-        return errors_of(model.dipole_network, batch)
-    predicted = model(batch.geometry, batch.species)
-    return {
-        target: predicted[target][labels.atoms] - labels.tensors
-        for target, labels in batch.labels.items()
-    }
