@@ -260,25 +260,46 @@ class DipoleNetwork(nn.Module):
 
         Both can be differentiated with respect to the weights where gradients are enabled.
         """
+        axes = torch.eye(3).to(geometry.edge_vectors)
+        dipoles, rows = self._polar_rows(geometry, [axes[k].expand(1, 3) for k in range(3)])
+        return dipoles, torch.stack(rows, dim=1)
+
+    def polar_rows(self, geometry: DipoleGeometry, directions: Tensor) -> tuple[Tensor, Tensor]:
+        """Local dipoles (n_structures, 3) and u·P, (n_atoms, 3), for one direction u a structure.
+
+        It takes about a third of the work of :meth:`polar_tensors`.
+
+        Parameters
+        ----------
+        geometry : of the structures
+        directions : (n_structures, 3)
+        """
+        dipoles, (rows,) = self._polar_rows(geometry, [directions])
+        return dipoles, rows
+
+    def _polar_rows(
+        self, geometry: DipoleGeometry, directions: Sequence[Tensor]
+    ) -> tuple[Tensor, list[Tensor]]:
+        """Local dipoles, and u·P of each of several directions (n_structures or 1, 3)."""
         differentiable = torch.is_grad_enabled()
+        charges = self.reference_charges(geometry).unsqueeze(1)
         with torch.enable_grad():
             vectors = geometry.edge_vectors.detach().requires_grad_()
             dipoles = self.local_dipoles(geometry, vectors)
-            rows = [
-                torch.autograd.grad(
-                    dipoles[:, axis].sum(),
+            rows = []
+            for number, direction in enumerate(directions, start=1):
+                (of_edges,) = torch.autograd.grad(
+                    (dipoles * direction).sum(),
                     vectors,
-                    retain_graph=differentiable or axis < 2,
+                    retain_graph=differentiable or number < len(directions),
                     create_graph=differentiable,
-                )[0]
-                for axis in range(3)
-            ]
-        of_edges = torch.stack(rows, dim=1)
-        charges = self.reference_charges(geometry)
-        tensors = charges[:, None, None] * torch.eye(3).to(charges)
-        tensors = tensors.index_add(0, geometry.neighbours, of_edges)
-        tensors = tensors.index_add(0, geometry.centres, -of_edges)
-        return (dipoles if differentiable else dipoles.detach()), tensors
+                )
+                of_atoms = direction.expand_as(dipoles)[geometry.structures] * charges
+                of_atoms = of_atoms.index_add(0, geometry.neighbours, of_edges)
+                rows.append(of_atoms.index_add(0, geometry.centres, -of_edges))
+        if differentiable:
+            return dipoles, rows
+        return dipoles.detach(), [row.detach() for row in rows]
 
     def forward(self, geometry: DipoleGeometry) -> Tensor:
         _, tensors = self.polar_tensors(geometry)

@@ -1,7 +1,13 @@
-"""Errors of a network in what a batch has labels of."""
+"""Errors of a network in what a batch has labels of.
+
+APTs of the network ``dipole`` are derivatives, and all their rows cost three times what one costs.
+In training one row of each frame is compared with its labels, along a direction at random: over
+directions, the mean of its squared error is that of all components.
+"""
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor
 
 from aptnn_md.models.dipole import DipoleNetwork
@@ -11,10 +17,16 @@ from aptnn_md.targets import APT
 from aptnn_md.training.batches import Batch
 
 
-def errors_in(model: TensorNetwork, batch: Batch) -> dict[str, Tensor]:
-    """(n_labelled, 3, 3, ...) of each target with labels, (n_labelled, 3) of total dipoles."""
+def errors_in(
+    model: TensorNetwork, batch: Batch, generator: torch.Generator | None = None
+) -> dict[str, Tensor]:
+    """(n_labelled, 3, 3, ...) of each target with labels, (n_labelled, 3) of total dipoles.
+
+    With a generator, of APTs of the network ``dipole`` one row along a direction at random,
+    (n_labelled, 3).
+    """
     if model.dipole_network is not None:
-        return _errors_of_dipoles(model.dipole_network, batch)
+        return _errors_of_dipoles(model.dipole_network, batch, generator)
     predicted = model(batch.geometry, batch.species)
     return {
         target: predicted[target][labels.atoms] - labels.tensors
@@ -22,18 +34,24 @@ def errors_in(model: TensorNetwork, batch: Batch) -> dict[str, Tensor]:
     }
 
 
-def _errors_of_dipoles(network: DipoleNetwork, batch: Batch) -> dict[str, Tensor]:
-    """Errors of APTs (n_labelled, 3, 3) and dipoles (n_labelled, 3), those that have labels.
-
-    Dipoles alone need no derivative with respect to positions.
-    """
+def _errors_of_dipoles(
+    network: DipoleNetwork, batch: Batch, generator: torch.Generator | None
+) -> dict[str, Tensor]:
     errors, geometry = {}, batch.geometry
-    if APT.name in batch.labels:
-        labels = batch.labels[APT.name]
-        local, tensors = network.polar_tensors(geometry)
-        errors[APT.name] = tensors[labels.atoms] - labels.tensors
-    else:
+    if APT.name not in batch.labels:  # dipoles alone need no derivative
         local = network.local_dipoles(geometry)
+    else:
+        labels = batch.labels[APT.name]
+        if generator is None:
+            local, tensors = network.polar_tensors(geometry)
+            errors[APT.name] = tensors[labels.atoms] - labels.tensors
+        else:
+            directions = torch.randn(len(geometry.charges), 3, generator=generator)
+            directions = torch.nn.functional.normalize(directions).to(geometry.charges)
+            local, rows = network.polar_rows(geometry, directions)
+            along = directions[geometry.structures[labels.atoms]]
+            expected = torch.einsum("ia,iab->ib", along, labels.tensors)
+            errors[APT.name] = rows[labels.atoms] - expected
     if batch.dipoles is not None:
         charges = network.reference_charges(geometry)
         reference = geometry.sum_of_structures(charges.unsqueeze(1) * batch.dipoles.offsets)

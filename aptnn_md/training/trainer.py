@@ -161,7 +161,7 @@ class Trainer:
         """One step of the optimiser; the squared errors are added up without waiting for them."""
         self.optimizer.zero_grad()
         loss = self.model.mean.new_zeros(())
-        for target, errors in errors_in(self.model, batch).items():
+        for target, errors in errors_in(self.model, batch, self.generator).items():
             square = errors.pow(2).sum()
             squares[target].append(square.detach())
             counts[target] += errors.numel()
