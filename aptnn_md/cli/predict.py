@@ -49,6 +49,8 @@ def run(arguments: argparse.Namespace) -> None:
                     atoms.arrays[f"{target}_std"] = columns.std(axis=0, ddof=1)
             if isinstance(model, Predictor) and model.gives_dipoles:
                 dipoles = model.dipoles([atoms])[0]
+                if atoms.calc is not None:
+                    atoms.calc.results.pop("dipole", None)  # that of the file
                 atoms.info["dipole"] = dipoles.mean(axis=0)
                 if len(dipoles) > 1:
                     atoms.info["dipole_std"] = dipoles.std(axis=0, ddof=1)
