@@ -33,6 +33,7 @@ COMMANDS = {
     "train": "train a network for APTs or PGTs on labelled frames",
     "evaluate": "errors of a model on labelled frames",
     "predict": "write predicted tensors onto frames",
+    "export": "write a model as a program that other programs run",
     "label": "reference tensors from electronic structure, calculated or imported",
     "md": "ASE molecular dynamics with the dipole rate streamed to disk",
     "driver": "forces, tensors and streams for a server of the i-PI protocol",

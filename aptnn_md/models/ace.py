@@ -107,12 +107,9 @@ class ACENetwork(nn.Module):
         coupling += combined * len(coupling_paths(top, top, lmax))
         return n_elements * (mixing + coupling) + (top + 1) * own * config.message_radial
 
-    def geometry(self, graph: Graph, edge_vectors: Tensor | None = None) -> AtomicDensities:
-        """Density and neighbour tables of a graph whose elements are all in the configuration.
-
-        ``edge_vectors`` take the place of the graph's, for derivatives with respect to them.
-        """
-        return atomic_densities(graph, self.config, self.density_mean, edge_vectors)
+    def geometry(self, graph: Graph) -> AtomicDensities:
+        """Density and neighbour tables of a graph whose elements are all in the configuration."""
+        return atomic_densities(graph, self.config, self.density_mean)
 
     def fit_scales(self, geometries: Sequence[AtomicDensities]) -> None:
         """Centre the scalars of the density and scale each l, for each central element.

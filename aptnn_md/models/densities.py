@@ -111,17 +111,12 @@ class AtomicDensities:
         return slice(self.element_bounds[element], self.element_bounds[element + 1])
 
 
-def atomic_densities(
-    graph: Graph, config: ACEConfig, like: Tensor, edge_vectors: Tensor | None = None
-) -> AtomicDensities:
+def atomic_densities(graph: Graph, config: ACEConfig, like: Tensor) -> AtomicDensities:
     """Density and neighbour tables of a graph whose elements are all in the configuration.
 
-    Device and precision are those of ``like``. ``edge_vectors`` (n_edges, 3), on that device, take
-    the place of the graph's; everything is differentiable with respect to them, also twice and in
-    forward mode.
+    Device and precision are those of ``like``. Edge vectors that are a tensor of torch can be
+    differentiated.
     """
-    if edge_vectors is None:
-        edge_vectors = torch.from_numpy(graph.edge_vectors).to(like.device, like.dtype)
     elements = torch.tensor(config.elements)
     species = torch.searchsorted(elements, torch.from_numpy(graph.atomic_numbers))
     order = torch.argsort(species, stable=True)
@@ -132,7 +127,7 @@ def atomic_densities(
     edges = _Edges(
         centres=torch.from_numpy(graph.centres).to(like.device),
         neighbours=torch.from_numpy(graph.neighbours).to(like.device),
-        vectors=edge_vectors,
+        vectors=torch.as_tensor(graph.edge_vectors).to(like.device, like.dtype),
     )
     n_atoms, n_near = len(order), edges.largest_count(config.message_cutoff, len(order))
     top = n_components(config.message_lmax)

@@ -34,7 +34,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from typing import Annotated, NamedTuple
 
 import torch
@@ -210,7 +210,7 @@ class DipoleNetwork(nn.Module):
         """Flows and atomic dipoles, with other edge vectors than the geometry's if given."""
         vectors = geometry.edge_vectors if edge_vectors is None else edge_vectors
         channels = self.config.flow_channels
-        outputs = self.body(self.body.geometry(geometry.graph, vectors))
+        outputs = self.body(self.body.geometry(replace(geometry.graph, edge_vectors=vectors)))
         gives, takes = outputs[:, :channels], outputs[:, channels : 2 * channels]
         basis = bessel_basis(vectors.norm(dim=1), self.config.cutoff, FLOW_RADIAL)
         terms = gives.index_select(0, geometry.centres) * takes.index_select(0, geometry.neighbours)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -33,7 +33,7 @@ from aptnn_md.training.learned import unit_of
 from aptnn_md.training.log import draw_learning_curves, log_table
 from aptnn_md.training.records import EpochRecord
 from aptnn_md.training.settings import TrainingJob, with_epochs
-from aptnn_md.training.state import StateFile
+from aptnn_md.training.state import NetworksInTraining, StateFile
 from aptnn_md.training.trainer import Trainer
 
 log = logging.getLogger(__name__)
@@ -60,46 +60,47 @@ def run_training(job: TrainingJob, restart: bool = False) -> ModelFile:
     elements = elements_of([*training, *validation])
     if start is not None:
         job, elements = _as_start(job, start, elements)
-    config = TensorNetwork(job.network, elements, job.tensors, job.network_settings).settings
-    state = StateFile.of(job)
-    finished, unfinished = state.begin(restart)
-    for member in range(len(finished), job.committee):
-        settings = replace(
-            job.training,
-            seed=job.training.seed + member,
-            max_minutes=job.training.max_minutes / job.committee,
-        )
-        model = fresh_model(
-            job.network, job.tensors, elements, dict(job.network_settings), settings.seed
-        )
-        if start is not None:
-            load_weights(model, start.members[member % len(start.members)], job.start_from)
-        trainer = Trainer(
-            model.to(job.device), training, validation, settings, trained=start is not None
-        )
-        if unfinished is not None:
-            trainer.load_state(unfinished)
-            unfinished = None
-        _train_member(job, trainer, state, finished)
-        finished.append(
-            {
-                "weights": trainer.weights(),
-                "records": _plain(trainer.records),
-                "ended": str(trainer.ending),
-            }
-        )
-        state.write(finished, None)
+    config = TensorNetwork(job.network, elements, job.target, job.network_settings).settings
+    networks = NetworksInTraining(StateFile.of(job), restart)
+    for member in range(job.committee):
+        if not networks.has_ended(member):
+            trainer = _trainer(job, member, elements, start, (training, validation))
+            earlier = networks.earlier(member)
+            if earlier is not None:
+                trainer.load_state(earlier)
+            _train_member(job, trainer, networks, member)
     model_file = ModelFile(
         network=job.network,
         config=config,
         target=job.tensors,
-        members=tuple(member["weights"] for member in finished),
+        members=tuple(network["weights"] for network in networks.finished),
     )
-    ended = [member["ended"] for member in finished]
+    ended = [network["ended"] for network in networks.finished]
     card = {**_card(job, model_file, start, training, validation), "training_ended": ended}
     write_model_file(job.out, replace(model_file, card=card))
-    job.state_path.unlink(missing_ok=True)
+    networks.remove()
     return read_model_file(job.out)
+
+
+def _trainer(
+    job: TrainingJob,
+    member: int,
+    elements: tuple[int, ...],
+    start: ModelFile | None,
+    frames: tuple[Sequence[LabelledFrame], Sequence[LabelledFrame]],
+) -> Trainer:
+    """A committee member with its first weights."""
+    settings = replace(
+        job.training,
+        seed=job.training.seed + member,
+        max_minutes=job.training.max_minutes / job.committee,
+    )
+    model = fresh_model(
+        job.network, job.tensors, elements, dict(job.network_settings), settings.seed
+    )
+    if start is not None:
+        load_weights(model, start.members[member % len(start.members)], job.start_from)
+    return Trainer(model.to(job.device), *frames, settings, trained=start is not None)
 
 
 def _as_start(
@@ -153,15 +154,15 @@ def _frames(job: TrainingJob) -> tuple[list[LabelledFrame], list[LabelledFrame]]
 
 
 def _train_member(
-    job: TrainingJob, trainer: Trainer, state: StateFile, finished: Sequence[Mapping[str, Any]]
+    job: TrainingJob, trainer: Trainer, networks: NetworksInTraining, member: int
 ) -> None:
+    """Train a network to its end."""
     title = "training"
     if job.committee > 1:
-        title += f" network {len(finished) + 1} of {job.committee}"
-    earlier = [member["records"] for member in finished]
+        title += f" network {member + 1} of {job.committee}"
 
     def write_log() -> None:
-        table = log_table([*earlier, _plain(trainer.records)])
+        table = log_table(networks.records(member, trainer))
         write_output(job.out.with_suffix(".csv"), table.encode())
 
     if trainer.finished:
@@ -170,20 +171,19 @@ def _train_member(
         progress.update(int(100 * trainer.fraction))
         while not trainer.finished:
             record = trainer.run_epoch()
-            state.write(finished, trainer.state())
+            networks.keep(member, trainer)
             write_log()
             progress.update(int(100 * trainer.fraction) - progress.done, _note(record, job.target))
+    draw_learning_curves(
+        networks.records(member, trainer), job.out.with_suffix(".png"), _unit(job.target)
+    )
+    networks.end(member, trainer)
     ending = trainer.ending
     if ending.by_clock:
         log.warning(
-            "%s ended by %s; all of them would take about --max-minutes %.3g",
-            title,
-            ending,
-            ending.minutes_needed * job.committee,
+            "%s ended by %s; resume it with --restart --max-minutes %.3g for all of them",
+            *(title, ending, ending.minutes_needed * job.committee),
         )
-    draw_learning_curves(
-        [*earlier, _plain(trainer.records)], job.out.with_suffix(".png"), _unit(job.target)
-    )
 
 
 def _unit(target: str) -> str:
@@ -204,10 +204,6 @@ def _note(record: EpochRecord, target: str) -> str:
 
 
 # ---------------------------------------------------------------------- model card
-
-
-def _plain(records: Sequence[EpochRecord]) -> list[dict[str, Any]]:
-    return [asdict(record) for record in records]
 
 
 def _card(

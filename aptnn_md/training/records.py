@@ -2,32 +2,9 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-
-
-@dataclass(frozen=True)
-class Ending:
-    """How a training ended.
-
-    Attributes
-    ----------
-    epochs, planned : finished epochs, and those of the whole schedule
-    by_clock : the time limit came before the end of the schedule
-    minutes_needed : for all planned epochs, judged by those that are finished
-    """
-
-    epochs: int
-    planned: int
-    by_clock: bool
-    minutes_needed: float
-
-    def __str__(self) -> str:
-        if self.by_clock:
-            far = ", probably far from convergence" if self.epochs < 0.5 * self.planned else ""
-            return f"the time limit, after {self.epochs} of {self.planned} epochs{far}"
-        if self.epochs < self.planned:
-            return f"patience, after {self.epochs} of {self.planned} epochs"
-        return f"all {self.planned} epochs"
 
 
 @dataclass
@@ -50,3 +27,60 @@ class EpochRecord:
     valid_by_element: dict[str, float] = field(default_factory=dict)
     train_by_target: dict[str, float] = field(default_factory=dict)
     valid_by_target: dict[str, float] = field(default_factory=dict)
+
+
+LATE = 1.0 / 3.0
+"""Part of a training, its end, in which little is learned any more if it was long enough."""
+
+STILL_FALLING = 0.2
+"""By how much the error falls in that part at most if the training was long enough."""
+
+
+@dataclass(frozen=True)
+class Ending:
+    """How a training ended.
+
+    Attributes
+    ----------
+    epochs, planned : finished epochs, and those of the whole schedule
+    by_clock : the time limit came before the end of the schedule
+    minutes_needed : for all planned epochs, judged by those that are finished
+    fall : see :func:`late_fall`
+    """
+
+    epochs: int
+    planned: int
+    by_clock: bool
+    minutes_needed: float
+    fall: float | None
+
+    @property
+    def too_early(self) -> bool:
+        """Whether the time limit came far from convergence."""
+        return self.by_clock and (self.fall is None or self.fall > STILL_FALLING)
+
+    def __str__(self) -> str:
+        if self.by_clock:
+            limit = f"the time limit, after {self.epochs} of {self.planned} epochs"
+            if self.fall is None:
+                return f"{limit}, far from convergence"
+            if self.too_early:
+                percent = f"{100 * self.fall:.0f} %"
+                limit += f", far from convergence: the error fell by {percent} in the last third"
+            return limit
+        if self.epochs < self.planned:
+            return f"patience, after {self.epochs} of {self.planned} epochs"
+        return f"all {self.planned} epochs"
+
+
+def late_fall(records: Sequence[EpochRecord]) -> float | None:
+    """By how much of itself the smallest error fell in the last third of the epochs.
+
+    It is the validation error where something is held out, else the training error. None: too few
+    epochs to tell.
+    """
+    errors = [r.train if math.isnan(r.valid) else r.valid for r in records]
+    early = errors[: math.floor(len(errors) * (1.0 - LATE))]
+    if not early or not min(early) > 0.0:
+        return 0.0 if early else None
+    return 1.0 - min(errors) / min(early)

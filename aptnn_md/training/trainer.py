@@ -8,13 +8,13 @@ average of the weights is validated and kept.
 
 The state file next to the model, written after every epoch, holds everything that the rest of a run
 depends on: a run that is killed and resumed ends with the same model, bit by bit. (With a time
-limit the schedule follows the clock, and then no two runs are equal.)
+limit the schedule follows the clock, and then no two runs are equal.) A training that its time
+limit ended keeps its state, so that it can be resumed with more time.
 """
 
 from __future__ import annotations
 
 import math
-import time
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -29,8 +29,9 @@ from aptnn_md.models.tensor_network import TensorNetwork
 from aptnn_md.structure_labels import DIPOLE
 from aptnn_md.training.batch_errors import errors_in
 from aptnn_md.training.batches import Batch, FrameSet
+from aptnn_md.training.clock import WorkClock
 from aptnn_md.training.dataset import LabelledFrame
-from aptnn_md.training.records import Ending, EpochRecord
+from aptnn_md.training.records import Ending, EpochRecord, late_fall
 from aptnn_md.training.samples import loss_factors, spread_of
 from aptnn_md.training.settings import TrainingSettings
 
@@ -77,8 +78,7 @@ class Trainer:
         self.generator = torch.Generator().manual_seed(settings.seed)
         self.records: list[EpochRecord] = []
         self.steps = 0
-        self._before = 0.0  # seconds of the processes before this one
-        self._start = time.monotonic()
+        self._clock = WorkClock()
 
     # ------------------------------------------------------------------ progress
 
@@ -89,8 +89,8 @@ class Trainer:
 
     @property
     def seconds(self) -> float:
-        """Time spent, earlier processes included."""
-        return self._before + time.monotonic() - self._start
+        """Time of work, that of earlier processes included."""
+        return self._clock.read()
 
     @property
     def best_record(self) -> EpochRecord:
@@ -227,9 +227,12 @@ class Trainer:
 
     def weights(self) -> dict[str, Tensor]:
         """State dictionary of the model with the best averaged weights."""
+        current = _copies(self.parameters)
         _load(self.parameters, self.best)
         state = self.model.state_dict()
-        return {name: value.detach().cpu().clone() for name, value in state.items()}
+        best = {name: value.detach().cpu().clone() for name, value in state.items()}
+        _load(self.parameters, current)
+        return best
 
     def state(self) -> dict[str, Any]:
         """All that the rest of the run depends on, as plain data and tensors."""
@@ -253,8 +256,7 @@ class Trainer:
         self.optimizer.load_state_dict(state["optimizer"])
         self.generator.set_state(state["generator"].cpu())
         self.records = [EpochRecord(**record) for record in state["records"]]
-        self.steps, self._before = state["steps"], state["seconds"]
-        self._start = time.monotonic()
+        self.steps, self._clock = state["steps"], WorkClock(state["seconds"])
 
     @property
     def ending(self) -> Ending:
@@ -264,7 +266,7 @@ class Trainer:
             self._no_time_for_another_epoch() or self.seconds >= 60.0 * self.settings.max_minutes
         )
         needed = self.seconds / 60.0 * planned / max(1, self.epoch)
-        return Ending(self.epoch, planned, by_clock, needed)
+        return Ending(self.epoch, planned, by_clock, needed, late_fall(self.records))
 
 
 def _copies(parameters: Iterable[Tensor]) -> list[Tensor]:

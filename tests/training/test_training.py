@@ -1,6 +1,7 @@
 """Training learns, respects missing labels, and resumes exactly after a kill."""
 
 import csv
+import math
 import os
 import random
 import re
@@ -23,9 +24,11 @@ from aptnn_md.errors import InputError, RunError
 from aptnn_md.models.tensor_network import fresh_model
 from aptnn_md.prediction.model_file import read_model_file
 from aptnn_md.prediction.predictor import Predictor
+from aptnn_md.training.clock import WorkClock
 from aptnn_md.training.dataset import read_labelled
 from aptnn_md.training.evaluation import draw_parity, evaluate, evaluate_targets
 from aptnn_md.training.job import run_training
+from aptnn_md.training.records import Ending, EpochRecord, late_fall
 from aptnn_md.training.samples import TYPICAL_SPREAD, loss_factors, spread_of
 from aptnn_md.training.settings import TrainingJob, TrainingSettings, with_epochs
 from aptnn_md.training.state import StateFile
@@ -416,7 +419,9 @@ def test_a_training_ended_by_the_clock_says_so(tmp_path, data, caplog, capsys):
     assert len(ended) == 2
     for text in ended:
         assert re.fullmatch(
-            r"the time limit, after \d+ of 100000 epochs, probably far from convergence", text
+            r"the time limit, after \d+ of 100000 epochs, far from convergence(: the error fell by "
+            r"\d+ % in the last third)?",
+            text,
         )
     assert "network 2 of 2 ended by the time limit" in caplog.text
     minutes = float(re.search(r"--max-minutes (\S+)", caplog.text)[1])
@@ -432,6 +437,83 @@ def test_a_training_ended_by_the_clock_says_so(tmp_path, data, caplog, capsys):
     command = ["train", "--config", str(config), "--data", str(data), "--max-minutes", "0.03"]
     assert main([*command, "--out", str(tmp_path / "d.pt")]) == 0
     assert "training was ended by the time limit, after" in capsys.readouterr().out
+
+
+def test_a_training_that_had_too_little_time_is_given_more(tmp_path, data):
+    limited = job(data, tmp_path / "a.pt", epochs=10**5, max_minutes=0.04, committee=2)
+    first = run_training(limited)
+    assert (tmp_path / "a.pt.state").exists()
+    before = list(csv.DictReader((tmp_path / "a.csv").open()))
+    # no more time: nothing changes
+    assert same_weights(run_training(limited, restart=True), first)
+    more = replace(limited, training=replace(limited.training, max_minutes=0.08))
+    second = run_training(more, restart=True)
+    rows = list(csv.DictReader((tmp_path / "a.csv").open()))
+    for member in "01":
+        early, late = ([r for r in rs if r["member"] == member] for rs in (before, rows))
+        assert len(late) > len(early) > 0
+        assert late[: len(early)] == early
+        # the time of both runs counts, and of nothing between them
+        assert float(late[-1]["seconds"]) < 60.0 * 0.04 + 0.1
+        assert float(late[len(early)]["seconds"]) > float(early[-1]["seconds"])
+    assert not same_weights(first, second)
+    # another job with the same name is a new one, and the state of an ended job is no obstacle
+    with pytest.raises(InputError, match="learning_rate"):
+        run_training(
+            replace(more, training=replace(more.training, learning_rate=1e-3)), restart=True
+        )
+    run_training(replace(limited, training=replace(limited.training, epochs=2), committee=1))
+    assert not (tmp_path / "a.pt.state").exists()
+
+
+def test_taking_the_best_weights_changes_nothing(data):
+    model = fresh_model("ace", "apt", (1, 8, 11), SMALL_ACE, 0)
+    trainer = Trainer(model, read_labelled(data)[:3], [], TrainingSettings(epochs=30))
+    trainer.run_epoch()
+    before = trainer.state()["parameters"]
+    best = trainer.weights()
+    for old, new in zip(before, trainer.state()["parameters"], strict=True):
+        assert torch.equal(old, new)
+    names = dict(model.named_parameters())
+    for name, averaged in zip(names, trainer.average.parameters(), strict=True):
+        assert torch.equal(best[name], averaged)
+
+
+def test_only_work_counts(monkeypatch):
+    wall, own = [100.0], [3.0]
+    monkeypatch.setattr("time.monotonic", lambda: wall[0])
+    monkeypatch.setattr("time.process_time", lambda: own[0])
+    clock = WorkClock(before=50.0)
+    wall[0], own[0] = 110.0, 12.0
+    assert clock.read() == 60.0  # on one core
+    wall[0], own[0] = 120.0, 31.0
+    assert clock.read() == 70.0  # on two cores
+    wall[0], own[0] = 130.0, 32.0
+    assert clock.read() == 80.0  # on a busy machine
+    wall[0], own[0] = 3730.0, 32.5
+    assert clock.read() == 90.0  # stopped for an hour
+    assert clock.read() == 90.0
+
+
+def test_how_far_the_error_still_fell():
+    def records(errors, valid=True):
+        return [
+            EpochRecord(k, 0.0, 0.0, train=e, valid=e if valid else math.nan)
+            for k, e in enumerate(errors)
+        ]
+
+    falling = [0.5, 0.4, 0.3, 0.2, 0.25, 0.1]
+    assert late_fall(records(falling)) == pytest.approx(0.5)
+    assert late_fall(records(falling, valid=False)) == pytest.approx(0.5)
+    assert late_fall(records([0.5, 0.1, 0.2, 0.3, 0.2, 0.2])) == 0.0
+    assert late_fall(records([0.0] * 6)) == 0.0
+    assert late_fall(records([0.3])) is None
+    assert late_fall([]) is None
+    assert "far" in str(Ending(6, 60, True, 1.0, 0.5))
+    assert "50 %" in str(Ending(6, 60, True, 1.0, 0.5))
+    assert "far" not in str(Ending(6, 60, True, 1.0, 0.05))
+    assert "far" in str(Ending(1, 60, True, 1.0, None))
+    assert str(Ending(60, 60, False, 1.0, 0.5)) == "all 60 epochs"
 
 
 def test_evaluation_against_plain_numpy(tmp_path, data):
