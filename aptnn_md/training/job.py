@@ -60,7 +60,7 @@ def run_training(job: TrainingJob, restart: bool = False) -> ModelFile:
     elements = elements_of([*training, *validation])
     if start is not None:
         job, elements = _as_start(job, start, elements)
-    config = TensorNetwork(job.network, elements, job.target, job.network_settings).settings
+    config = TensorNetwork(job.network, elements, job.tensors, job.network_settings).settings
     networks = NetworksInTraining(StateFile.of(job), restart)
     for member in range(job.committee):
         if not networks.has_ended(member):
