@@ -35,7 +35,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
-from typing import Annotated, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
 import torch
 from ase.data import atomic_numbers
@@ -148,7 +148,7 @@ class _MomentReadout(nn.Module):
         )
 
     def forward(self, x: Tensor, element: int) -> Tensor:
-        scalars: Tensor = self.scalars(x[:, 0].T, element)
+        scalars: Tensor = self.scalars(x[:, 0], element).T
         if self.vector is None:
             return scalars
         return torch.cat([scalars, self.vector(x, element)], dim=1)
@@ -197,7 +197,7 @@ class DipoleNetwork(nn.Module):
             charges=torch.tensor(charges).to(like),
             centres=torch.from_numpy(graph.centres).to(like.device),
             neighbours=torch.from_numpy(graph.neighbours).to(like.device),
-            edge_vectors=torch.from_numpy(graph.edge_vectors).to(like.device, like.dtype),
+            edge_vectors=torch.as_tensor(graph.edge_vectors).to(like.device, like.dtype),
         )
 
     def fit_scales(self, geometries: Sequence[DipoleGeometry]) -> None:
@@ -210,7 +210,8 @@ class DipoleNetwork(nn.Module):
         """Flows and atomic dipoles, with other edge vectors than the geometry's if given."""
         vectors = geometry.edge_vectors if edge_vectors is None else edge_vectors
         channels = self.config.flow_channels
-        outputs = self.body(self.body.geometry(replace(geometry.graph, edge_vectors=vectors)))
+        graph: Any = geometry.graph  # in which a tensor may take the place of the array
+        outputs = self.body(self.body.geometry(replace(graph, edge_vectors=vectors)))
         gives, takes = outputs[:, :channels], outputs[:, channels : 2 * channels]
         basis = bessel_basis(vectors.norm(dim=1), self.config.cutoff, FLOW_RADIAL)
         terms = gives.index_select(0, geometry.centres) * takes.index_select(0, geometry.neighbours)

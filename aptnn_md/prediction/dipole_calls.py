@@ -37,7 +37,7 @@ class DipoleCalls:
     networks: list[TensorNetwork]
 
     @abstractmethod
-    def _graph(self, structures: Sequence[Atoms]) -> Graph: ...
+    def _graph(self, structures: Sequence[Atoms], first: int = 0) -> Graph: ...
 
     @abstractmethod
     def _evaluation(self, graph: Graph) -> AbstractContextManager[None]: ...
@@ -50,7 +50,7 @@ class DipoleCalls:
         InputError
             A model that gives no dipoles, or structures that it does not take.
         """
-        found = []
+        found: list[FloatArray] = []
         for batch in batches(structures, BATCH_ATOMS):
             positions = np.concatenate([atoms.positions for atoms in batch])
 
@@ -62,7 +62,8 @@ class DipoleCalls:
                 reference = _sum_of_structures(network, geometry, positions)
                 return network.local_dipoles(geometry) + reference
 
-            found += list(self._by_members(batch, whole).transpose(1, 0, 2))
+            members = self._by_members(batch, whole, first=len(found))
+            found += list(members.transpose(1, 0, 2))
         return found
 
     def dipole(self, atoms: Atoms) -> FloatArray:
@@ -105,14 +106,18 @@ class DipoleCalls:
         self,
         structures: Sequence[Atoms],
         function: Callable[[DipoleNetwork, DipoleGeometry], Tensor],
+        first: int = 0,
     ) -> FloatArray:
-        """A function of network and geometry, of each member: (n_members, ...)."""
+        """A function of network and geometry, of each member: (n_members, ...).
+
+        ``first`` is the number of the first structure among all that are evaluated.
+        """
         networks = [network.dipole_network for network in self.networks]
         known = [network for network in networks if network is not None]
         if len(known) < len(networks):
             expected = "a model of the network dipole (aptnn-md train --network dipole)"
             raise InputError(f"model {self.name}", "dipole", "a model of tensors only", expected)
-        graph = self._graph(structures)
+        graph = self._graph(structures, first)
         if graph.n_atoms == 0:
             return np.zeros((len(known), len(structures), 3))
         with self._evaluation(graph):

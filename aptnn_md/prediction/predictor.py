@@ -8,6 +8,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -18,9 +19,10 @@ from ase import Atoms
 from ase.data import chemical_symbols
 
 from aptnn_md.arrays import FloatArray
-from aptnn_md.atoms.neighbours import Graph, batches, build_graph
+from aptnn_md.atoms.neighbours import Graph, batches
 from aptnn_md.errors import InputError
 from aptnn_md.models.devices import enough_memory, torch_device
+from aptnn_md.models.neighbour_lists import NeighbourLists
 from aptnn_md.models.tensor_network import TensorNetwork, load_weights
 from aptnn_md.prediction.calls import DirectCalls
 from aptnn_md.prediction.dipole_calls import BATCH_ATOMS, DipoleCalls
@@ -92,6 +94,7 @@ class Predictor(DirectCalls, DipoleCalls):
         self.elements: tuple[int, ...] = self.networks[0].config.elements
         self.targets: tuple[str, ...] = self.networks[0].targets
         self.cutoff: float = self.networks[0].config.cutoff
+        self._neighbours = NeighbourLists(self.cutoff)
 
     @property
     def gives_dipoles(self) -> bool:
@@ -145,11 +148,10 @@ class Predictor(DirectCalls, DipoleCalls):
         RunError
             Tensors that are not finite, or too little memory.
         """
-        return [
-            tensors
-            for batch in batches(structures, BATCH_ATOMS)
-            for tensors in self._evaluate_batch(batch)
-        ]
+        found: list[Tensors] = []
+        for batch in batches(structures, BATCH_ATOMS):
+            found += self._evaluate_batch(batch, first=len(found))
+        return found
 
     def select(self, members: slice) -> Predictor:
         """A predictor of only these members of the committee; networks are not copied."""
@@ -161,18 +163,21 @@ class Predictor(DirectCalls, DipoleCalls):
         """Itself: a network gives all its targets at once."""
         return self
 
-    def _evaluate_batch(self, structures: Sequence[Atoms]) -> list[Tensors]:
-        """All targets of each structure, each (n_members, n_atoms, 3, 3, ...)."""
-        graph = self._graph(structures)
+    def _evaluate_batch(self, structures: Sequence[Atoms], first: int) -> list[Tensors]:
+        """All targets of each structure, each (n_members, n_atoms, 3, 3, ...).
+
+        ``first`` is the number of the first structure among all that are evaluated.
+        """
+        graph = self._graph(structures, first)
         if graph.n_atoms == 0 or not self.networks:
             return [
                 {t: np.zeros((len(self.networks), len(a), *TARGETS[t].shape)) for t in self.targets}
                 for a in structures
             ]
-        first = self.networks[0]
+        network = self.networks[0]
         with self._evaluation(graph):
-            geometry, species = first.geometry(graph), first.species(graph)
-            found = [network(geometry, species) for network in self.networks]
+            geometry, species = network.geometry(graph), network.species(graph)
+            found = [member(geometry, species) for member in self.networks]
             stacked = {t: torch.stack([tensors[t] for tensors in found]) for t in self.targets}
         ends = np.cumsum(graph.structure_sizes)[:-1]
         parts = {
@@ -188,12 +193,14 @@ class Predictor(DirectCalls, DipoleCalls):
             for k, atoms in enumerate(structures)
         ]
 
-    def _graph(self, structures: Sequence[Atoms]) -> Graph:
+    def _graph(self, structures: Sequence[Atoms], first: int = 0) -> Graph:
         """The structures as the networks read them, with charges where these are read."""
         for atoms in structures:
             self._check_elements(atoms)
-        charges = [self._charge(atoms) for atoms in structures] if self.gives_dipoles else ()
-        return build_graph(structures, self.cutoff, charges)
+        graph = self._neighbours.graph(structures, first)
+        if not self.gives_dipoles:
+            return graph
+        return replace(graph, charges=tuple(self._charge(atoms) for atoms in structures))
 
     @contextmanager
     def _evaluation(self, graph: Graph) -> Iterator[None]:

@@ -1,0 +1,92 @@
+"""Sums over neighbours of what they send, T[i, k, m1, m2] = Σ_j R_kl1(r_ij) Y_m1(r̂_ij) h[j, k, m2].
+
+Two channels at a time are summed by one matrix product for each atom: products with both channels
+on both sides, half of which are not wanted, take less time than twice as many smaller ones.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor
+
+from aptnn_md.models.angular import components_of
+from aptnn_md.models.chunks import channels_at_once
+
+
+def grouped(sent: Tensor) -> Tensor:
+    """What atoms send, as :func:`summed_over_neighbours` takes it.
+
+    (n_channels, m2, n_atoms) -> (n_groups, n_atoms, channels of a group m2)
+    """
+    size = 1 if len(sent) % 2 else 2
+    return sent.unflatten(0, (-1, size)).permute(0, 3, 1, 2).flatten(2).contiguous()
+
+
+def summed_over_neighbours(
+    weight: Tensor, radial: Tensor, harmonics: Tensor, neighbours: Tensor, sent: Tensor
+) -> Tensor:
+    """T, of some atoms.
+
+    Parameters
+    ----------
+    weight : (n_channels l, n): R as combinations of radial functions
+    radial : (n, n_atoms, p)
+    harmonics : (m1, n_atoms, p)
+    neighbours : (n_atoms, p)
+    sent : (n_groups, all atoms, channels of a group m2), see :func:`grouped`
+
+    Returns
+    -------
+    (n_channels, n_atoms, m1 m2)
+    """
+    n_atoms, width = neighbours.shape
+    n_degrees = math.isqrt(len(harmonics))
+    size = len(weight) // (len(sent) * n_degrees)
+    functions = (weight @ radial.flatten(1)).view(len(sent), size, n_degrees, n_atoms, width)
+    indices = neighbours.flatten()
+    # of small systems many groups: several together are copied
+    n_products = 8 * size * len(harmonics) * width
+    step = channels_at_once(len(sent), n_products, n_atoms, sent)
+    summed = [
+        _summed(functions[first : first + step], harmonics, indices, sent[first : first + step])
+        for first in range(0, len(sent), step)
+    ]
+    return summed[0] if len(summed) == 1 else torch.cat(summed)
+
+
+def _summed(functions: Tensor, harmonics: Tensor, indices: Tensor, sent: Tensor) -> Tensor:
+    """T of some groups of channels.
+
+    Parameters
+    ----------
+    functions : (n_groups, size of a group, l, n_atoms, p)
+    harmonics : (m1, n_atoms, p)
+    indices : (n_atoms p,)
+    sent : (n_groups, all atoms, size m2)
+
+    Returns
+    -------
+    (n_groups size, n_atoms, m1 m2)
+    """
+    n_groups, size, _, n_atoms, width = functions.shape
+    received = sent[0].index_select(0, indices)[None] if n_groups == 1 else sent[:, indices]
+    received = received.unflatten(1, (n_atoms, width))
+    edges = _of_edges(functions, harmonics)
+    every = torch.matmul(edges.permute(0, 2, 1, 3), received)
+    every = every.unflatten(3, (size, -1)).unflatten(2, (size, len(harmonics)))
+    own = torch.diagonal(every, dim1=2, dim2=4)
+    return own.permute(0, 4, 1, 2, 3).flatten(3).flatten(0, 1)
+
+
+def _of_edges(functions: Tensor, harmonics: Tensor) -> Tensor:
+    """(n_groups, size m1, n_atoms, p): radial functions times harmonics."""
+    parts = list(enumerate(components_of(range(functions.shape[2]))))
+    if not torch.is_inference_mode_enabled():
+        products = [functions[:, :, degree, None] * harmonics[part] for degree, part in parts]
+        return torch.cat(products, dim=2).flatten(1, 2)
+    edges = harmonics.new_empty(*functions.shape[:2], *harmonics.shape)
+    for degree, part in parts:
+        torch.mul(functions[:, :, degree, None], harmonics[part], out=edges[:, :, part])
+    return edges.flatten(1, 2)
