@@ -26,7 +26,7 @@ LARGE_TABLE = 16384
 
 
 def channels_at_once(n_channels: int, n_products: int, n_atoms: int, like: torch.Tensor) -> int:
-    """Channels whose products are formed together.
+    """Channels whose products are formed together, a divisor of their number.
 
     Parameters
     ----------
@@ -37,7 +37,8 @@ def channels_at_once(n_channels: int, n_products: int, n_atoms: int, like: torch
     """
     allowed = PRODUCTS.get(like.device.type, MANY_PRODUCTS)
     each = max(1, n_products * n_atoms * like.element_size())
-    return max(1, min(n_channels, allowed // each))
+    most = max(1, min(n_channels, allowed // each))
+    return next(n for n in range(most, 0, -1) if n_channels % n == 0)
 
 
 def atoms_of_block(device: torch.device) -> int:

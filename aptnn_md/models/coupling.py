@@ -220,33 +220,33 @@ def coupled(
 
 
 def _coupled_in_place(
-    x: Tensor, y: Tensor, matrices: tuple[Tensor, Tensor], n_even: NEven, multiplicity: int
+    x: Tensor, y: Tensor, matrices: Sequence[Tensor], n_even: NEven, multiplicity: int
 ) -> Tensor:
     """As :func:`coupled`; products are overwritten, so that no memory is asked for."""
     n_channels, n_atoms = len(x), x.shape[2]
     n_rows = [matrix.shape[1] // multiplicity for matrix in matrices]
     out = x.new_empty(n_channels, multiplicity, sum(n_rows), n_atoms)
-    targets = out.split(n_rows, dim=2)
-    parts = _parts(x, y)
-    room = [
-        [
-            x.new_empty(parts[0].stop, matrix.shape[2], n_atoms),
-            x.new_empty(parts[0].stop, matrix.shape[1], n_atoms),
+    step = channels_at_once(n_channels, x.shape[1] * y.shape[1], n_atoms, x)
+    room = x.new_empty(step * max(matrix.shape[2] for matrix in matrices) * n_atoms)
+    parities = zip(matrices, _pairs(x, y, n_even), out.split(n_rows, dim=2), strict=True)
+    for matrix, pairs, target in parities:
+        products = room[: step * matrix.shape[2] * n_atoms].view(step, -1, n_atoms)
+        places = products.split([left.shape[1] * right.shape[1] for left, right in pairs], dim=1)
+        sides = [
+            (
+                left.unsqueeze(2).split(step),
+                right.unsqueeze(1).split(step),
+                place.unflatten(1, (left.shape[1], right.shape[1])),
+            )
+            for (left, right), place in zip(pairs, places, strict=True)
         ]
-        for matrix in matrices
-    ]
-    for part in parts:
-        n = part.stop - part.start
-        for matrix, (products, result), pairs, target in zip(
-            matrices, room, _pairs(x[part], y[part], n_even), targets, strict=True
-        ):
-            start = 0
-            for left, right in pairs:
-                shape = (left.shape[1], right.shape[1])
-                place = products[:n, start : (start := start + shape[0] * shape[1])]
-                torch.mul(left.unsqueeze(2), right.unsqueeze(1), out=place.unflatten(1, shape))
-            torch.bmm(matrix[part], products[:n], out=result[:n])
-            target[part].copy_(result[:n].unflatten(1, (multiplicity, -1)))
+        coupled_part = x.new_empty(step, matrix.shape[1], n_atoms)
+        by_copy = coupled_part.unflatten(1, (multiplicity, -1))
+        for k, (part, into) in enumerate(zip(matrix.split(step), target.split(step), strict=True)):
+            for left, right, place in sides:
+                torch.mul(left[k], right[k], out=place)
+            torch.bmm(part, products, out=coupled_part)
+            into.copy_(by_copy)
     return out
 
 

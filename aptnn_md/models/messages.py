@@ -49,6 +49,8 @@ def summed_over_neighbours(
     # of small systems many groups: several together are copied
     n_products = 8 * size * len(harmonics) * width
     step = channels_at_once(len(sent), n_products, n_atoms, sent)
+    if step == 1 and torch.is_inference_mode_enabled():
+        return _summed_in_place(functions, harmonics, indices, sent)
     summed = [
         _summed(functions[first : first + step], harmonics, indices, sent[first : first + step])
         for first in range(0, len(sent), step)
@@ -80,13 +82,32 @@ def _summed(functions: Tensor, harmonics: Tensor, indices: Tensor, sent: Tensor)
     return own.permute(0, 4, 1, 2, 3).flatten(3).flatten(0, 1)
 
 
+def _summed_in_place(functions: Tensor, harmonics: Tensor, indices: Tensor, sent: Tensor) -> Tensor:
+    """As :func:`_summed`, one group after the other in the same memory."""
+    n_groups, size, _, n_atoms, width = functions.shape
+    edges = harmonics.new_empty(size, *harmonics.shape)
+    parts = components_of(range(functions.shape[2]))
+    places = [(harmonics[part], edges[:, part]) for part in parts]
+    left = edges.flatten(0, 1).transpose(0, 1)
+    received = sent.new_empty(n_atoms * width, sent.shape[2])
+    right = received.view(n_atoms, width, -1)
+    every = sent.new_empty(n_atoms, left.shape[1], sent.shape[2])
+    own = torch.diagonal(every.view(n_atoms, size, len(harmonics), size, -1), dim1=1, dim2=3)
+    out = sent.new_empty(n_groups, size, n_atoms, len(harmonics), sent.shape[2] // size)
+    own = own.permute(3, 0, 1, 2)
+    for radial, rows, target in zip(functions.unbind(), sent.unbind(), out.unbind(), strict=True):
+        for of_degree, (components, place) in zip(radial.split(1, dim=1), places, strict=True):
+            torch.mul(of_degree, components, out=place)
+        torch.index_select(rows, 0, indices, out=received)
+        torch.bmm(left, right, out=every)
+        target.copy_(own)
+    return out.flatten(3).flatten(0, 1)
+
+
 def _of_edges(functions: Tensor, harmonics: Tensor) -> Tensor:
     """(n_groups, size m1, n_atoms, p): radial functions times harmonics."""
-    parts = list(enumerate(components_of(range(functions.shape[2]))))
-    if not torch.is_inference_mode_enabled():
-        products = [functions[:, :, degree, None] * harmonics[part] for degree, part in parts]
-        return torch.cat(products, dim=2).flatten(1, 2)
-    edges = harmonics.new_empty(*functions.shape[:2], *harmonics.shape)
-    for degree, part in parts:
-        torch.mul(functions[:, :, degree, None], harmonics[part], out=edges[:, :, part])
-    return edges.flatten(1, 2)
+    products = [
+        functions[:, :, degree, None] * harmonics[part]
+        for degree, part in enumerate(components_of(range(functions.shape[2])))
+    ]
+    return torch.cat(products, dim=2).flatten(1, 2)
