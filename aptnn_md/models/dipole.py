@@ -47,6 +47,7 @@ from aptnn_md.errors import InputError
 from aptnn_md.models.ace import ACENetwork
 from aptnn_md.models.cartesian import cartesian_basis
 from aptnn_md.models.densities import ACEConfig
+from aptnn_md.models.duals import forward_mode
 from aptnn_md.models.layers import ElementMLP, Readout
 from aptnn_md.models.radial import bessel_basis
 from aptnn_md.settings import Range
@@ -248,7 +249,7 @@ class DipoleNetwork(nn.Module):
         geometry : of the structures
         velocities : (n_atoms, 3); Ṁ has their unit times e
         """
-        with forward_ad.dual_level():
+        with forward_mode():
             along = geometry.change_along_edges(velocities)
             vectors = forward_ad.make_dual(geometry.edge_vectors, along)
             dipoles, rates = forward_ad.unpack_dual(self.local_dipoles(geometry, vectors))

@@ -27,6 +27,7 @@ from aptnn_md.models.angular import (
     wigner_3j,
 )
 from aptnn_md.models.coupling import KeptMatrices, coupling_paths, outer
+from aptnn_md.models.duals import in_forward_mode, linear
 from aptnn_md.models.irreps import Irrep, Irreps
 
 FEW_ATOMS = 16
@@ -66,6 +67,11 @@ class ChannelMixing(KeptMatrices):
 
     def forward(self, x: Tensor | Sequence[Tensor], element: int) -> Tensor:
         inputs = [x] if isinstance(x, Tensor) else x
+        if in_forward_mode():
+            return linear(lambda *parts: self._mixed(parts, element), *inputs)
+        return self._mixed(inputs, element)
+
+    def _mixed(self, inputs: Sequence[Tensor], element: int) -> Tensor:
         if inputs[0].shape[2] < FEW_ATOMS:
             return self._of_few_atoms(inputs, element)
         matrices = self.matrices(element)[0].split([len(part) for part in inputs], dim=2)

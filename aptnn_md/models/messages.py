@@ -13,6 +13,7 @@ from torch import Tensor
 
 from aptnn_md.models.angular import components_of
 from aptnn_md.models.chunks import channels_at_once
+from aptnn_md.models.duals import in_forward_mode, linear
 
 
 def grouped(sent: Tensor) -> Tensor:
@@ -44,7 +45,12 @@ def summed_over_neighbours(
     n_atoms, width = neighbours.shape
     n_degrees = math.isqrt(len(harmonics))
     size = len(weight) // (len(sent) * n_degrees)
-    functions = (weight @ radial.flatten(1)).view(len(sent), size, n_degrees, n_atoms, width)
+    functions = (
+        linear(lambda x: weight @ x, radial.flatten(1))
+        if in_forward_mode()
+        else (weight @ radial.flatten(1))
+    )
+    functions = functions.view(len(sent), size, n_degrees, n_atoms, width)
     indices = neighbours.flatten()
     # of small systems many groups: several together are copied
     n_products = 8 * size * len(harmonics) * width
