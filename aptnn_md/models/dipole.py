@@ -47,9 +47,9 @@ from aptnn_md.errors import InputError
 from aptnn_md.models.ace import ACENetwork
 from aptnn_md.models.cartesian import cartesian_basis
 from aptnn_md.models.densities import ACEConfig
-from aptnn_md.models.duals import forward_mode
+from aptnn_md.models.duals import elementwise, forward_mode, in_forward_mode, linear
 from aptnn_md.models.layers import ElementMLP, Readout
-from aptnn_md.models.radial import bessel_basis
+from aptnn_md.models.radial import bessel_functions
 from aptnn_md.settings import Range
 from aptnn_md.targets import APT
 
@@ -214,10 +214,22 @@ class DipoleNetwork(nn.Module):
         graph: Any = geometry.graph  # in which a tensor may take the place of the array
         outputs = self.body(self.body.geometry(replace(graph, edge_vectors=vectors)))
         gives, takes = outputs[:, :channels], outputs[:, channels : 2 * channels]
-        basis = bessel_basis(vectors.norm(dim=1), self.config.cutoff, FLOW_RADIAL)
+        radial = self._radial(vectors)
         terms = gives.index_select(0, geometry.centres) * takes.index_select(0, geometry.neighbours)
-        flows = (terms * (basis @ self.radial_weight.T)).sum(dim=1) / channels
+        flows = (terms * radial).sum(dim=1) / channels
         return Moments(flows, outputs[:, 2 * channels :] if self.config.atomic_dipoles else None)
+
+    def _radial(self, vectors: Tensor) -> Tensor:
+        """g(r), (n_edges, flow_channels)."""
+
+        def functions(vectors: Tensor) -> tuple[Tensor]:
+            distances = vectors.square().sum(dim=1).sqrt()
+            return (torch.stack(bessel_functions(distances, self.config.cutoff, FLOW_RADIAL)),)
+
+        if in_forward_mode():
+            (basis,) = elementwise(functions, vectors)
+            return linear(lambda x: x.T @ self.radial_weight.T, basis)
+        return functions(vectors)[0].T @ self.radial_weight.T
 
     def reference_charges(self, geometry: DipoleGeometry) -> Tensor:
         """q⁰, (n_atoms,), e: what the elements bring along and their shares of the rest of Q."""

@@ -60,3 +60,29 @@ def bilinear(
     value = function([(x, y)])
     changes = [(a, b) for a, b in ((dx, y), (x, dy)) if a is not None and b is not None]
     return forward_ad.make_dual(value, function(changes)) if changes else value
+
+
+def elementwise(function: Callable[[Tensor], tuple[Tensor, ...]], x: Tensor) -> tuple[Tensor, ...]:
+    """Analytic functions of the elements of x, values and tangents by one complex evaluation.
+
+    f(x + i h dx) = f(x) + i h f'(x) dx + O(h²) with a step h so small that its square is nothing
+    (Squire and Trapp, SIAM Rev. 40, 110 (1998)): exact, and a third of the work of long chains of
+    PyTorch's own rules. :func:`clamp` stands for torch's, which knows no complex numbers.
+    """
+    value, tangent = forward_ad.unpack_dual(x)
+    if tangent is None:
+        return function(value)
+    step = torch.finfo(value.dtype).eps / max(float(tangent.abs().max()), 1e-30)
+    found = function(torch.complex(value, step * tangent))
+    return tuple(forward_ad.make_dual(part.real.contiguous(), part.imag / step) for part in found)
+
+
+def clamp(x: Tensor, low: float = -torch.inf, high: float = torch.inf) -> Tensor:
+    """``x.clamp(low, high)``, of complex numbers as :func:`elementwise` has them.
+
+    By their real parts; outside, the imaginary part is zero, as the derivative is.
+    """
+    if not x.is_complex():
+        return x.clamp(low, high)
+    outside = (x.real < low) | (x.real > high)
+    return torch.complex(x.real.clamp(low, high), x.imag.masked_fill(outside, 0.0))
