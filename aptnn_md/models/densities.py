@@ -20,7 +20,7 @@ from aptnn_md.atoms.neighbours import Graph
 from aptnn_md.errors import InputError
 from aptnn_md.models.angular import harmonics_of
 from aptnn_md.models.chunks import atoms_of_table
-from aptnn_md.models.duals import clamp, elementwise, in_forward_mode
+from aptnn_md.models.duals import clamp, elementwise, in_forward_mode, inverse_root
 from aptnn_md.models.irreps import Irreps
 from aptnn_md.models.radial import bessel_functions
 from aptnn_md.settings import Range, check_settings
@@ -214,7 +214,7 @@ def _directions(vectors: Tensor) -> tuple[Tensor, Tensor]:
     x, y, z = vectors
     squared = x * x + y * y + z * z
     # a square root has no derivative at zero
-    inverse = clamp(squared, low=1e-20).rsqrt()
+    inverse = inverse_root(clamp(squared, low=1e-20))
     return squared * inverse, vectors * inverse
 
 

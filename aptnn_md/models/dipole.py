@@ -47,7 +47,7 @@ from aptnn_md.errors import InputError
 from aptnn_md.models.ace import ACENetwork
 from aptnn_md.models.cartesian import cartesian_basis
 from aptnn_md.models.densities import ACEConfig
-from aptnn_md.models.duals import elementwise, forward_mode, in_forward_mode, linear
+from aptnn_md.models.duals import bilinear, elementwise, forward_mode, in_forward_mode, linear
 from aptnn_md.models.layers import ElementMLP, Readout
 from aptnn_md.models.radial import bessel_functions
 from aptnn_md.settings import Range
@@ -55,6 +55,9 @@ from aptnn_md.targets import APT
 
 FLOW_RADIAL = 8
 """Radial functions of the flows."""
+
+EDGES = 4096
+"""Whose flows are computed together where no gradients are kept, so that they stay in the cache."""
 
 
 @dataclass(frozen=True)
@@ -214,22 +217,36 @@ class DipoleNetwork(nn.Module):
         graph: Any = geometry.graph  # in which a tensor may take the place of the array
         outputs = self.body(self.body.geometry(replace(graph, edge_vectors=vectors)))
         gives, takes = outputs[:, :channels], outputs[:, channels : 2 * channels]
-        radial = self._radial(vectors)
-        terms = gives.index_select(0, geometry.centres) * takes.index_select(0, geometry.neighbours)
-        flows = (terms * radial).sum(dim=1) / channels
-        return Moments(flows, outputs[:, 2 * channels :] if self.config.atomic_dipoles else None)
+        step = max(1, len(vectors)) if torch.is_grad_enabled() else EDGES
+        flows = [
+            self._flows(geometry, vectors, gives, takes, slice(first, first + step))
+            for first in range(0, max(1, len(vectors)), step)
+        ]
+        dipoles = outputs[:, 2 * channels :] if self.config.atomic_dipoles else None
+        return Moments(torch.cat(flows), dipoles)
+
+    def _flows(
+        self, geometry: DipoleGeometry, vectors: Tensor, gives: Tensor, takes: Tensor, edges: slice
+    ) -> Tensor:
+        """F of some edges."""
+        radial = self._radial(vectors[edges])
+        gives = gives.index_select(0, geometry.centres[edges])
+        takes = takes.index_select(0, geometry.neighbours[edges])
+        if in_forward_mode():
+            return bilinear(_row_products, bilinear(_products, gives, takes), radial)
+        return _row_products([(_products([(gives, takes)]), radial)])
 
     def _radial(self, vectors: Tensor) -> Tensor:
-        """g(r), (n_edges, flow_channels)."""
+        """g(r) / flow_channels, (n_edges, flow_channels)."""
 
         def functions(vectors: Tensor) -> tuple[Tensor]:
             distances = vectors.square().sum(dim=1).sqrt()
             return (torch.stack(bessel_functions(distances, self.config.cutoff, FLOW_RADIAL)),)
 
+        weight = self.radial_weight.T / self.config.flow_channels
         if in_forward_mode():
-            (basis,) = elementwise(functions, vectors)
-            return linear(lambda x: x.T @ self.radial_weight.T, basis)
-        return functions(vectors)[0].T @ self.radial_weight.T
+            return linear(lambda x: x.T @ weight, *elementwise(functions, vectors))
+        return functions(vectors)[0].T @ weight
 
     def reference_charges(self, geometry: DipoleGeometry) -> Tensor:
         """q⁰, (n_atoms,), e: what the elements bring along and their shares of the rest of Q."""
@@ -318,3 +335,18 @@ class DipoleNetwork(nn.Module):
     def forward(self, geometry: DipoleGeometry) -> Tensor:
         _, tensors = self.polar_tensors(geometry)
         return tensors.flatten(1) @ self.apt_basis.flatten(1).T
+
+
+def _products(terms: Sequence[tuple[Tensor, Tensor]]) -> Tensor:
+    """Sum over pairs of their products, element by element."""
+    (x, y), *others = terms
+    products = x * y
+    for x, y in others:
+        products = torch.addcmul(products, x, y)
+    return products
+
+
+def _row_products(terms: Sequence[tuple[Tensor, Tensor]]) -> Tensor:
+    """Sum over pairs of the scalar products of their rows, (n, k), (n, k) -> (n,)."""
+    products = [torch.linalg.vecdot(x, y) for x, y in terms]
+    return products[0] if len(products) == 1 else products[0] + products[1]

@@ -34,6 +34,12 @@ def in_forward_mode() -> bool:
     return getattr(_state, "active", False)
 
 
+def with_tangent(x: Tensor) -> tuple[Tensor, Tensor]:
+    """Value and tangent, zeros where there is none."""
+    value, tangent = forward_ad.unpack_dual(x)
+    return value, torch.zeros_like(value) if tangent is None else tangent
+
+
 def linear(function: Callable[..., Tensor], *inputs: Tensor) -> Tensor:
     """A function that is linear in all inputs together, of values and of tangents.
 
@@ -86,3 +92,19 @@ def clamp(x: Tensor, low: float = -torch.inf, high: float = torch.inf) -> Tensor
         return x.clamp(low, high)
     outside = (x.real < low) | (x.real > high)
     return torch.complex(x.real.clamp(low, high), x.imag.masked_fill(outside, 0.0))
+
+
+def sine_and_cosine(x: Tensor) -> tuple[Tensor, Tensor]:
+    """Of real numbers, and of complex ones with parts as small as :func:`elementwise` has."""
+    if not x.is_complex():
+        return torch.sin(x), torch.cos(x)
+    sine, cosine = torch.sin(x.real), torch.cos(x.real)
+    return torch.complex(sine, cosine * x.imag), torch.complex(cosine, -sine * x.imag)
+
+
+def inverse_root(x: Tensor) -> Tensor:
+    """1/√x, of the same numbers."""
+    if not x.is_complex():
+        return x.rsqrt()
+    root = x.real.rsqrt()
+    return torch.complex(root, -0.5 * root * root * root * x.imag)

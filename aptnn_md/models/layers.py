@@ -27,7 +27,7 @@ from aptnn_md.models.angular import (
     wigner_3j,
 )
 from aptnn_md.models.coupling import KeptMatrices, coupling_paths, outer
-from aptnn_md.models.duals import in_forward_mode, linear
+from aptnn_md.models.duals import bilinear, in_forward_mode, linear
 from aptnn_md.models.irreps import Irrep, Irreps
 
 FEW_ATOMS = 16
@@ -110,14 +110,23 @@ class Gate(nn.Module):
     def forward(self, x: Tensor, element: int) -> Tensor:
         gates = self.mlp(x[:, 0], element).unflatten(0, (len(x), -1)).transpose(0, 1)
         x = x.transpose(0, 1)
-        if not torch.is_inference_mode_enabled():
-            gated = [x[part] * gates[degree] for degree, part in self.parts]
-            return torch.cat(gated).transpose(0, 1)
+        if in_forward_mode():
+            return bilinear(self._gated_in_place, x, gates).transpose(0, 1)
+        if torch.is_inference_mode_enabled():
+            return self._gated_in_place([(x, gates)]).transpose(0, 1)
+        gated = [x[part] * gates[degree] for degree, part in self.parts]
+        return torch.cat(gated).transpose(0, 1)
+
+    def _gated_in_place(self, terms: Sequence[tuple[Tensor, Tensor]]) -> Tensor:
+        """(m, n_channels, n_atoms): the sum over several features and gates."""
+        (x, gates), *others = terms
         out = x.new_empty(x.shape)
         targets = out.split([part.stop - part.start for _, part in self.parts])
         for (degree, part), target in zip(self.parts, targets, strict=True):
             torch.mul(x[part], gates[degree], out=target)
-        return out.transpose(0, 1)
+            for other, other_gates in others:
+                target.addcmul_(other[part], other_gates[degree])
+        return out
 
 
 class ElementMLP(nn.Module):

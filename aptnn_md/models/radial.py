@@ -7,7 +7,7 @@ import math
 import torch
 from torch import Tensor
 
-from aptnn_md.models.duals import clamp
+from aptnn_md.models.duals import clamp, sine_and_cosine
 
 
 def bessel_basis(distances: Tensor, cutoff: float, n_functions: int) -> Tensor:
@@ -35,8 +35,9 @@ def bessel_functions(distances: Tensor, cutoff: float, n_functions: int) -> list
     # the smallest distance keeps the quotient finite where a neighbour sits on its centre
     x = clamp(distances * (1.0 / cutoff), low=1e-7)
     angle = math.pi * x
-    wave = torch.sin(angle) * polynomial_cutoff(x) * (math.sqrt(2.0) / x)
-    twice_cosine = 2.0 * torch.cos(angle)
+    sine, cosine = sine_and_cosine(angle)
+    wave = sine * polynomial_cutoff(x) * (math.sqrt(2.0) / x)
+    twice_cosine = 2.0 * cosine
     functions = [wave]
     if n_functions > 1:
         functions.append(twice_cosine * wave)
