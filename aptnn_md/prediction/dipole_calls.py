@@ -40,7 +40,7 @@ class DipoleCalls:
     def _graph(self, structures: Sequence[Atoms], first: int = 0) -> Graph: ...
 
     @abstractmethod
-    def _evaluation(self, graph: Graph) -> AbstractContextManager[None]: ...
+    def _evaluation(self, graph: Graph, differentiated: bool) -> AbstractContextManager[None]: ...
 
     def dipoles(self, structures: Sequence[Atoms]) -> list[FloatArray]:
         """M of each structure by each committee member, each (n_members, 3), e Å.
@@ -93,7 +93,8 @@ class DipoleCalls:
             of_atoms = torch.from_numpy(given).to(geometry.edge_vectors)
             return network.dipole_rates(geometry, of_atoms)[1]
 
-        mean: FloatArray = self._by_members([atoms], rate)[:, 0].mean(axis=0)
+        members = self._by_members([atoms], rate, differentiated=True)
+        mean: FloatArray = members[:, 0].mean(axis=0)
         return mean
 
     def charges(self, atoms: Atoms) -> FloatArray:
@@ -107,10 +108,12 @@ class DipoleCalls:
         structures: Sequence[Atoms],
         function: Callable[[DipoleNetwork, DipoleGeometry], Tensor],
         first: int = 0,
+        differentiated: bool = False,
     ) -> FloatArray:
         """A function of network and geometry, of each member: (n_members, ...).
 
-        ``first`` is the number of the first structure among all that are evaluated.
+        ``first`` is the number of the first structure among all that are evaluated;
+        ``differentiated`` says whether the function takes derivatives.
         """
         networks = [network.dipole_network for network in self.networks]
         known = [network for network in networks if network is not None]
@@ -120,7 +123,7 @@ class DipoleCalls:
         graph = self._graph(structures, first)
         if graph.n_atoms == 0:
             return np.zeros((len(known), len(structures), 3))
-        with self._evaluation(graph):
+        with self._evaluation(graph, differentiated):
             geometry = known[0].geometry(graph)
             found = torch.stack([function(network, geometry) for network in known])
         return found.cpu().numpy().astype(np.float64)

@@ -175,7 +175,7 @@ class Predictor(DirectCalls, DipoleCalls):
                 for a in structures
             ]
         network = self.networks[0]
-        with self._evaluation(graph):
+        with self._evaluation(graph, differentiated=self.gives_dipoles):
             geometry, species = network.geometry(graph), network.species(graph)
             found = [member(geometry, species) for member in self.networks]
             stacked = {t: torch.stack([tensors[t] for tensors in found]) for t in self.targets}
@@ -203,11 +203,14 @@ class Predictor(DirectCalls, DipoleCalls):
         return replace(graph, charges=tuple(self._charge(atoms) for atoms in structures))
 
     @contextmanager
-    def _evaluation(self, graph: Graph) -> Iterator[None]:
-        """Evaluation of networks without gradients of weights."""
+    def _evaluation(self, graph: Graph, differentiated: bool) -> Iterator[None]:
+        """Evaluation of networks without gradients of weights.
+
+        ``differentiated`` says whether derivatives with respect to positions are taken.
+        """
         what = f"model {self.name}, {graph.n_atoms} atoms, {len(graph.centres)} pairs"
         # tensors of inference mode take no part in derivatives with respect to positions
-        inference = torch.inference_mode(not self.gives_dipoles)
+        inference = torch.inference_mode(not differentiated)
         with inference, torch.no_grad(), enough_memory(what, _LESS_MEMORY):
             yield
 
