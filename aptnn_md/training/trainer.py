@@ -67,9 +67,10 @@ class Trainer:
         if DIPOLE in learned:
             self.spreads[DIPOLE] = float(np.sqrt(np.mean(self.training.all_dipoles() ** 2)))
         self.factors = loss_factors(self.spreads, settings.weights)
+        self.learning_rate = settings.highest_learning_rate(self.training.sizes)
         self.parameters = nn.ParameterList(model.parameters())
         self.optimizer = torch.optim.AdamW(
-            self.parameters, lr=settings.learning_rate, weight_decay=settings.weight_decay
+            self.parameters, lr=self.learning_rate, weight_decay=settings.weight_decay
         )
         self.average = AveragedModel(self.parameters, multi_avg_fn=self._move_average)
         # the average begins with the initial weights, not with those after the first step
@@ -182,7 +183,7 @@ class Trainer:
     def _set_learning_rate(self, within_epoch: float) -> float:
         warmup = min(1.0, (self.steps + 1) / max(1, self.settings.warmup_steps))
         cosine = 0.5 * (1.0 + math.cos(math.pi * self._fraction(within_epoch)))
-        learning_rate = self.settings.learning_rate * warmup * cosine
+        learning_rate = self.learning_rate * warmup * cosine
         for group in self.optimizer.param_groups:
             group["lr"] = learning_rate
         return learning_rate

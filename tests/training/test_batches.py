@@ -139,3 +139,11 @@ def test_batches_are_divided_by_atoms() -> None:
     assert settings.batches(range(3), [6] * 3) == [[0], [1], [2]]
     by_frames = TrainingSettings(batch_size=3)
     assert by_frames.batches([4, 0, 3, 1, 2], sizes) == [[4, 0, 3], [1, 2]]
+
+
+def test_learning_rate_grows_with_the_frames_of_a_batch() -> None:
+    settings = TrainingSettings(learning_rate=2e-3)
+    assert settings.highest_learning_rate([384] * 9) == 2e-3
+    assert settings.highest_learning_rate([6] * 160) == pytest.approx(2e-3 * 4.0)
+    given = TrainingSettings(learning_rate=2e-3, batch_size=16)
+    assert given.highest_learning_rate([6] * 160) == 2e-3
