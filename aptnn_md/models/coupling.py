@@ -1,4 +1,4 @@
-"""Products of features and their Clebsch–Gordan coupling: where the ``ace`` network spends its time.
+"""Products of features and their Clebsch–Gordan coupling, where ``ace`` spends its time.
 
 All products of the components of two features are formed for a few channels at a time, so that they
 stay in the processor's cache, and coupled by one matrix product for each channel. For a backward
@@ -241,7 +241,8 @@ def _coupled_in_place(
     x, y = terms[0]
     n_channels, n_atoms = len(x), x.shape[2]
     n_rows = [matrix.shape[1] // multiplicity for matrix in matrices]
-    out = x.new_empty(n_channels, multiplicity, sum(n_rows), n_atoms)
+    # in the order in which channels are mixed
+    out = x.new_empty(sum(n_rows), n_channels, multiplicity, n_atoms).permute(1, 2, 0, 3)
     step = channels_at_once(n_channels, x.shape[1] * y.shape[1], n_atoms, x)
     room = x.new_empty(step * max(matrix.shape[2] for matrix in matrices) * n_atoms)
     of_terms = zip(*(_pairs(*term, n_even) for term in terms), strict=True)

@@ -43,81 +43,83 @@ def summed_over_neighbours(
     -------
     (n_channels, n_atoms, m1 m2)
     """
-    n_atoms, width = neighbours.shape
     n_degrees = math.isqrt(len(harmonics))
     size = len(weight) // (len(sent) * n_degrees)
-    functions = (
-        linear(lambda x: weight @ x, radial.flatten(1))
-        if in_forward_mode()
-        else (weight @ radial.flatten(1))
-    )
-    functions = functions.view(len(sent), size, n_degrees, n_atoms, width)
-    indices = neighbours.flatten()
+    weights = weight.view(len(sent), size * n_degrees, -1)
     # of small systems many groups: several together are copied
-    n_products = 8 * size * len(harmonics) * width
-    step = channels_at_once(len(sent), n_products, n_atoms, sent)
+    n_products = 8 * size * len(harmonics) * neighbours.shape[1]
+    step = channels_at_once(len(sent), n_products, len(neighbours), sent)
     if in_forward_mode():
-        return _summed_with_tangents(functions, harmonics, indices, sent)
+        return _summed_with_tangents(weights, radial, harmonics, neighbours, sent)
     if step == 1 and torch.is_inference_mode_enabled():
-        return _summed_in_place(functions, harmonics, indices, sent)
-    summed = [
-        _summed(functions[first : first + step], harmonics, indices, sent[first : first + step])
-        for first in range(0, len(sent), step)
-    ]
+        return _summed_in_place(weights, radial, harmonics, neighbours, sent)
+    parts = [slice(first, first + step) for first in range(0, len(sent), step)]
+    summed = [_summed(weights[p], radial, harmonics, neighbours, sent[p]) for p in parts]
     return summed[0] if len(summed) == 1 else torch.cat(summed)
 
 
-def _summed(functions: Tensor, harmonics: Tensor, indices: Tensor, sent: Tensor) -> Tensor:
-    """T of some groups of channels.
-
-    Parameters
-    ----------
-    functions : (n_groups, size of a group, l, n_atoms, p)
-    harmonics : (m1, n_atoms, p)
-    indices : (n_atoms p,)
-    sent : (n_groups, all atoms, size m2)
-
-    Returns
-    -------
-    (n_groups size, n_atoms, m1 m2)
-    """
-    n_groups, size, _, n_atoms, width = functions.shape
-    received = sent[0].index_select(0, indices)[None] if n_groups == 1 else sent[:, indices]
-    received = received.unflatten(1, (n_atoms, width))
-    edges = _of_edges(functions, harmonics)
+def _summed(
+    weights: Tensor, radial: Tensor, harmonics: Tensor, neighbours: Tensor, sent: Tensor
+) -> Tensor:
+    """T of some groups of channels, with weights (n_groups, size of a group l, n)."""
+    n_degrees = math.isqrt(len(harmonics))
+    functions = (weights.flatten(0, 1) @ radial.flatten(1)).unflatten(1, neighbours.shape)
+    functions = functions.unflatten(0, (len(sent), -1, n_degrees))
+    products = [
+        functions[:, :, degree, None] * harmonics[part]
+        for degree, part in enumerate(components_of(range(n_degrees)))
+    ]
+    edges = torch.cat(products, dim=2).flatten(1, 2)
+    rows = neighbours.flatten()
+    received = sent[0].index_select(0, rows)[None] if len(sent) == 1 else sent[:, rows]
+    received = received.unflatten(1, neighbours.shape)
     every = torch.matmul(edges.permute(0, 2, 1, 3), received)
-    every = every.unflatten(3, (size, -1)).unflatten(2, (size, len(harmonics)))
+    every = every.unflatten(3, (functions.shape[1], -1)).unflatten(2, (-1, len(harmonics)))
     own = torch.diagonal(every, dim1=2, dim2=4)
     return own.permute(0, 4, 1, 2, 3).flatten(3).flatten(0, 1)
 
 
-def _summed_in_place(functions: Tensor, harmonics: Tensor, indices: Tensor, sent: Tensor) -> Tensor:
+def _summed_in_place(
+    weights: Tensor, radial: Tensor, harmonics: Tensor, neighbours: Tensor, sent: Tensor
+) -> Tensor:
     """As :func:`_summed`, one group after the other in the same memory."""
-    n_groups, size, _, n_atoms, width = functions.shape
-    edges = harmonics.new_empty(size, *harmonics.shape)
-    parts = components_of(range(functions.shape[2]))
-    places = [(harmonics[part], edges[:, part]) for part in parts]
-    left = edges.flatten(0, 1).transpose(0, 1)
-    received = sent.new_empty(n_atoms * width, sent.shape[2])
-    right = received.view(n_atoms, width, -1)
-    every = sent.new_empty(n_atoms, left.shape[1], sent.shape[2])
-    own = torch.diagonal(every.view(n_atoms, size, len(harmonics), size, -1), dim1=1, dim2=3)
-    out = sent.new_empty(n_groups, size, n_atoms, len(harmonics), sent.shape[2] // size)
+    (n_atoms, width), (m1, m2) = neighbours.shape, (len(harmonics), sent.shape[2])
+    n_degrees = math.isqrt(m1)
+    size = weights.shape[1] // n_degrees
+    functions = sent.new_empty(weights.shape[1], n_atoms * width)
+    edges = sent.new_empty(size, m1, n_atoms, width)
+    received = sent.new_empty(n_atoms * width, m2)
+    every = sent.new_empty(n_atoms, size * m1, m2)
+    out = sent.new_empty(len(sent), size, n_atoms, m1, m2 // size)
+    # views of this memory
+    by_degree = functions.view(size, n_degrees, 1, n_atoms, width).unbind(1)
+    factors = [
+        (of_degree, harmonics[part], edges[:, part])
+        for of_degree, part in zip(by_degree, components_of(range(n_degrees)), strict=True)
+    ]
+    left, right = edges.flatten(0, 1).transpose(0, 1), received.view(n_atoms, width, m2)
+    own = torch.diagonal(every.view(n_atoms, size, m1, size, -1), dim1=1, dim2=3)
     own = own.permute(3, 0, 1, 2)
-    for radial, rows, target in zip(functions.unbind(), sent.unbind(), out.unbind(), strict=True):
-        for of_degree, (components, place) in zip(radial.split(1, dim=1), places, strict=True):
-            torch.mul(of_degree, components, out=place)
-        torch.index_select(rows, 0, indices, out=received)
+    basis, rows = radial.flatten(1), neighbours.flatten()
+    for weight, from_atoms, target in zip(weights, sent, out, strict=True):
+        torch.mm(weight, basis, out=functions)
+        for of_degree, components, products in factors:
+            torch.mul(of_degree, components, out=products)
+        torch.index_select(from_atoms, 0, rows, out=received)
         torch.bmm(left, right, out=every)
         target.copy_(own)
     return out.flatten(3).flatten(0, 1)
 
 
 def _summed_with_tangents(
-    functions: Tensor, harmonics: Tensor, indices: Tensor, sent: Tensor
+    weights: Tensor, radial: Tensor, harmonics: Tensor, neighbours: Tensor, sent: Tensor
 ) -> Tensor:
     """As :func:`_summed`, in forward mode: values and tangents, one group after the other."""
-    n_groups, size, n_degrees, n_atoms, width = functions.shape
+    (n_atoms, width), n_groups = neighbours.shape, len(sent)
+    n_degrees = math.isqrt(len(harmonics))
+    size, indices = weights.shape[1] // n_degrees, neighbours.flatten()
+    functions = linear(lambda x: weights.flatten(0, 1) @ x, radial.flatten(1))
+    functions = functions.view(n_groups, size, n_degrees, n_atoms, width)
     pairs = [with_tangent(x) for x in (functions, harmonics, sent)]
     (functions, d_functions), (harmonics, d_harmonics), (sent, d_sent) = pairs
     m = len(harmonics)
@@ -146,12 +148,3 @@ def _summed_with_tangents(
         every.baddbmm_(left, d_right)
         d_out[group] = own
     return forward_ad.make_dual(*(x.flatten(3).flatten(0, 1) for x in (out, d_out)))
-
-
-def _of_edges(functions: Tensor, harmonics: Tensor) -> Tensor:
-    """(n_groups, size m1, n_atoms, p): radial functions times harmonics."""
-    products = [
-        functions[:, :, degree, None] * harmonics[part]
-        for degree, part in enumerate(components_of(range(functions.shape[2])))
-    ]
-    return torch.cat(products, dim=2).flatten(1, 2)

@@ -21,7 +21,7 @@ from ase.data import chemical_symbols
 from aptnn_md.arrays import FloatArray
 from aptnn_md.atoms.neighbours import Graph, batches
 from aptnn_md.errors import InputError
-from aptnn_md.models.devices import enough_memory, torch_device
+from aptnn_md.models.devices import enough_memory, keep_freed_memory, torch_device
 from aptnn_md.models.neighbour_lists import NeighbourLists
 from aptnn_md.models.tensor_network import TensorNetwork, load_weights
 from aptnn_md.prediction.calls import DirectCalls
@@ -87,6 +87,7 @@ class Predictor(DirectCalls, DipoleCalls):
         self.total_charge, self.neutral = total_charge, neutral
         self._warned: set[float] = set()
         place = torch_device(device)
+        keep_freed_memory()
         self.networks = [
             _network(model_file, weights).to(place, DTYPES[dtype or "float32"])
             for weights in model_file.members

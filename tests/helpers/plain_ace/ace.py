@@ -22,13 +22,13 @@ import torch
 from torch import Tensor, nn
 
 from aptnn_md.atoms.neighbours import Graph
-from helpers.plain_ace.densities import ACEConfig, AtomicDensities, atomic_densities
+from aptnn_md.models.densities import ACEConfig
+from helpers.plain_ace.densities import AtomicDensities, atomic_densities
 from helpers.plain_ace.layers import (
     ChannelMixing,
     Coupling,
     Gate,
     Readout,
-    coupling_paths,
     degree_of_component,
     n_components,
     outer,
@@ -87,19 +87,6 @@ class ACENetwork(nn.Module):
         self.mix_features = mixing(channels * (2 + copies))
         self.gate_features = Gate(n_elements, channels, lmax)
         self.readout = Readout(n_elements, channels, lmax, config.target_irreps)
-
-    @staticmethod
-    def least_weights(config: ACEConfig) -> int:
-        """How many numbers a network of a configuration has at least, known before it is made."""
-        n_elements, channels, lmax = len(config.elements), config.n_channels, config.lmax
-        copies, own = config.multiplicity, config.message_channels
-        top, combined = config.message_lmax, config.message_channels * config.message_multiplicity
-        density = n_elements * config.n_radial
-        into_channels = 2 * density + channels * (copies + 1 + 2 * copies + 2 + copies) + combined
-        mixing = (lmax + 1) * channels * into_channels + (top + 1) * own * channels
-        coupling = 3 * channels * copies * len(coupling_paths(lmax, lmax, lmax))
-        coupling += combined * len(coupling_paths(top, top, lmax))
-        return n_elements * (mixing + coupling) + (top + 1) * own * config.message_radial
 
     def geometry(self, graph: Graph) -> AtomicDensities:
         """Density and neighbour tables of a graph whose elements are all in the configuration."""

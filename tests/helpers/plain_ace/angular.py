@@ -1,25 +1,12 @@
-"""Real spherical harmonics and the Wigner 3j symbols that couple them, in closed form.
-
-Conventions are those of e3nn, in which models have been trained: the 2l + 1 components of degree l
-are ordered m = -l … l with y as the polar axis, so that l = 1 is (x, y, z); harmonics have
-"component" normalisation, Σ_m Y_lm² = 2l + 1, and no Condon–Shortley phase; Σ of a symbol's squares
-is 1. Nothing here depends on e3nn or on its version.
-
-Sources: Racah, Phys. Rev. 62, 438 (1942), Eq. 16, for Clebsch–Gordan coefficients; Press et al.,
-Numerical Recipes, 3rd ed., section 6.7, for the recurrence of the associated Legendre functions.
-"""
+"""Real spherical harmonics of a list of vectors, by recurrence."""
 
 from __future__ import annotations
 
 import math
 from fractions import Fraction
-from functools import cache
 
-import numpy as np
 import torch
 from torch import Tensor
-
-from aptnn_md.arrays import FloatArray
 
 
 def spherical_harmonics(lmax: int, vectors: Tensor) -> Tensor:
@@ -74,89 +61,3 @@ def _normalisation(degree: int, order: int) -> float:
     """Factor that makes Σ_m Y_lm² = 2l + 1."""
     ratio = Fraction(math.factorial(degree - order), math.factorial(degree + order))
     return math.sqrt((2 * degree + 1) * (2 if order else 1) * ratio)
-
-
-def wigner_3j(l1: int, l2: int, l3: int) -> Tensor:
-    """Wigner's 3j symbol (2 l1 + 1, 2 l2 + 1, 2 l3 + 1) of real harmonics, in float64.
-
-    Its sign is free for each triple of degrees, and trained weights depend on it. Where the sum of
-    the degrees is even, the symbol has the sign of ∫ Y_l1 Y_l2 Y_l3; where it is odd, that integral
-    vanishes, the first component that is not zero is positive when the degrees ascend, and an odd
-    permutation of the degrees changes the sign. These are the signs of e3nn 0.4.4; later versions
-    differ where the sum is odd.
-
-    Raises
-    ------
-    ValueError
-        Degrees that do not couple.
-    """
-    return torch.from_numpy(_wigner_3j(l1, l2, l3).copy())
-
-
-@cache
-def _wigner_3j(l1: int, l2: int, l3: int) -> FloatArray:
-    degrees = (l1, l2, l3)
-    if not abs(l1 - l2) <= l3 <= l1 + l2:
-        raise ValueError(f"degrees {degrees} do not couple")
-    order = sorted(range(3), key=lambda k: degrees[k])
-    if order != [0, 1, 2]:
-        ascending = _wigner_3j(*(degrees[k] for k in order))
-        odd = order in ([0, 2, 1], [1, 0, 2], [2, 1, 0])
-        sign = -1.0 if odd and sum(degrees) % 2 else 1.0
-        return sign * np.transpose(ascending, np.argsort(order))
-    symbol = np.einsum(
-        "au,bv,cw,uvw->abc",
-        *(_real_in_complex(degree) for degree in degrees),
-        _complex_3j(*degrees),
-    )
-    if sum(degrees) % 2 == 0:
-        # the integral is this symbol times (l1 l2 l3; 0 0 0), whose sign is that of the next line
-        return symbol.real * (-1) ** (sum(degrees) // 2)
-    first = symbol.imag.flat[np.flatnonzero(np.abs(symbol.imag) > 1e-9)[0]]
-    return symbol.imag * np.sign(first)
-
-
-def _real_in_complex(degree: int) -> np.ndarray[tuple[int, ...], np.dtype[np.complex128]]:
-    """(2l + 1, 2l + 1): real harmonics (rows) as combinations of complex ones, m = -l … l."""
-    matrix = np.zeros((2 * degree + 1, 2 * degree + 1), dtype=complex)
-    matrix[degree, degree] = 1.0
-    for m in range(1, degree + 1):
-        phase = (-1) ** m
-        matrix[degree + m, [degree - m, degree + m]] = np.array([1, phase]) / math.sqrt(2.0)
-        matrix[degree - m, [degree - m, degree + m]] = np.array([1j, -1j * phase]) / math.sqrt(2.0)
-    return matrix
-
-
-def _complex_3j(l1: int, l2: int, l3: int) -> FloatArray:
-    """Wigner's 3j symbols (l1 l2 l3; m1 m2 m3) of complex harmonics, by Racah's formula."""
-    symbols = np.zeros((2 * l1 + 1, 2 * l2 + 1, 2 * l3 + 1))
-    for m1 in range(-l1, l1 + 1):
-        for m2 in range(max(-l2, -l3 - m1), min(l2, l3 - m1) + 1):
-            symbols[l1 + m1, l2 + m2, l3 - m1 - m2] = _racah((l1, l2, l3), (m1, m2, -m1 - m2))
-    return symbols
-
-
-def _racah(degrees: tuple[int, int, int], orders: tuple[int, int, int]) -> float:
-    """One 3j symbol: exact up to a square root of a fraction."""
-    (l1, l2, l3), (m1, m2, m3) = degrees, orders
-    factorial = math.factorial
-    triangle = Fraction(
-        factorial(l1 + l2 - l3) * factorial(l1 - l2 + l3) * factorial(-l1 + l2 + l3),
-        factorial(l1 + l2 + l3 + 1),
-    )
-    size = triangle * math.prod(
-        factorial(degree + m) * factorial(degree - m)
-        for degree, m in zip(degrees, orders, strict=True)
-    )
-    total = Fraction(0)
-    for k in range(max(0, l2 - l3 - m1, l1 - l3 + m2), min(l1 + l2 - l3, l1 - m1, l2 + m2) + 1):
-        total += Fraction(
-            (-1) ** k,
-            factorial(k)
-            * factorial(l1 + l2 - l3 - k)
-            * factorial(l1 - m1 - k)
-            * factorial(l2 + m2 - k)
-            * factorial(l3 - l2 + m1 + k)
-            * factorial(l3 - l1 - m2 + k),
-        )
-    return (-1) ** (l1 - l2 - m3) * float(total) * math.sqrt(size)

@@ -10,76 +10,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Annotated
 
 import torch
 from torch import Tensor
 
 from aptnn_md.atoms.neighbours import Graph
-from aptnn_md.errors import InputError
-from aptnn_md.models.irreps import Irreps
-from aptnn_md.settings import Range, check_settings
+from aptnn_md.models.densities import ACEConfig
 from helpers.plain_ace.angular import spherical_harmonics
 from helpers.plain_ace.layers import n_components
 from helpers.plain_ace.radial import bessel_basis
 
 BLOCK_SIZE = 512
 """Atoms whose edges are processed at a time."""
-
-MESSAGE_CUTOFF = 4.5
-"""Å, unless it is given."""
-
-Count = Annotated[int, Range(at_least=1, at_most=4096)]
-Degree = Annotated[int, Range(at_least=0, at_most=8)]
-Length = Annotated[float, Range(more_than=0.0, at_most=100.0)]
-
-
-@dataclass(frozen=True)
-class ACEConfig:
-    """Shape of an :class:`aptnn_md.models.ace.ACENetwork`.
-
-    Attributes
-    ----------
-    elements : atomic numbers, ascending
-    target_irreps : output for each atom, e.g. ``"1x0e+1x1e+1x2e"``
-    cutoff, n_radial : Å and number of radial functions of the density
-    n_channels, lmax : channels of the features and their largest l
-    multiplicity : combinations of coupling paths formed for each channel
-    message_cutoff, message_radial, message_channels, message_lmax, message_multiplicity : the same
-        for the messages; a cutoff of 0 means 4.5 Å, or ``cutoff`` if that is shorter
-    input_scale : size of the density that enters the network, see
-        :meth:`aptnn_md.models.ace.ACENetwork.fit_scales`
-    radial_decay : the n-th radial function is scaled by n^-radial_decay, so that slowly varying
-        functions of the distance are learned first, which generalises better
-    """
-
-    elements: tuple[int, ...]
-    target_irreps: str
-    cutoff: Length = 6.0
-    n_radial: Count = 8
-    n_channels: Count = 48
-    lmax: Degree = 3
-    multiplicity: Count = 2
-    message_cutoff: Annotated[float, Range(at_least=0.0, at_most=100.0)] = 0.0
-    message_radial: Count = 8
-    message_channels: Count = 16
-    message_lmax: Degree = 2
-    message_multiplicity: Count = 3
-    input_scale: Annotated[float, Range(more_than=0.0)] = 0.1
-    radial_decay: float = 0.5
-
-    def __post_init__(self) -> None:
-        where = "network ace"
-        check_settings(self, where)
-        needed = Irreps.parse(self.target_irreps).lmax
-        if self.lmax < needed:
-            expected = f"at least {needed} for {self.target_irreps}"
-            raise InputError(where, "lmax", self.lmax, expected)
-        if self.message_lmax > self.lmax:
-            raise InputError(where, "message_lmax", self.message_lmax, f"at most lmax, {self.lmax}")
-        if not self.message_cutoff:
-            shorter = min(MESSAGE_CUTOFF, self.cutoff)
-            object.__setattr__(self, "message_cutoff", shorter)
 
 
 @dataclass(frozen=True)

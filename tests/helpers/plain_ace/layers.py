@@ -22,8 +22,8 @@ from typing import Any, Self
 import torch
 from torch import Tensor, nn
 
+from aptnn_md.models.angular import wigner_3j
 from aptnn_md.models.irreps import Irrep, Irreps
-from helpers.plain_ace.angular import wigner_3j
 
 
 def n_components(lmax: int) -> int:
