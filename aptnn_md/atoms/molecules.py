@@ -63,7 +63,7 @@ class Molecules:
         parent = _tree(n_atoms, i, j, first)
         found = cls(index, parent, _levels(parent), np.zeros(len(first), dtype=np.int64))
         whole = found.whole(Snapshot.of(atoms))
-        turns = _turns(whole, index)
+        turns = axes_of_rotation(whole, index)
         endless = np.abs(whole[j] - whole[i] - vectors).max(axis=1, initial=0.0) > 1e-6
         turns[index[i[endless]]] = 0
         return cls(index, parent, found.levels, turns)
@@ -160,7 +160,7 @@ def _levels(parent: IntArray) -> tuple[IntArray, ...]:
     return tuple(levels)
 
 
-def _turns(whole: FloatArray, index: IntArray) -> IntArray:
+def axes_of_rotation(whole: FloatArray, index: IntArray) -> IntArray:
     """Axes that each molecule of these positions (n_atoms, 3) can turn about."""
     size = np.bincount(index)
     n_molecules = len(size)

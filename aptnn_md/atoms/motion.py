@@ -211,7 +211,7 @@ class _Decomposition:
             masses=masses,
             mass=mass,
             relative=relative,
-            inverse=_inverse_inertia(trace * np.eye(3) - second, molecules.turns),
+            inverse=inverse_inertia(trace * np.eye(3) - second, molecules.turns),
             molecule_of_part=pairs // n_groups,
             by_molecule=by_molecule,
             by_part=summation(part, len(pairs)),
@@ -240,7 +240,7 @@ class _Decomposition:
         return group_sums(tensors, self.by_part, tail=2), group_sums(levers, self.by_part, tail=2)
 
 
-def _inverse_inertia(inertia: FloatArray, turns: IntArray) -> FloatArray:
+def inverse_inertia(inertia: FloatArray, turns: IntArray) -> FloatArray:
     """Inverse of inertia tensors (..., n_molecules, 3, 3) within the axes there are."""
     a, b, c = inertia[..., 0, :], inertia[..., 1, :], inertia[..., 2, :]
     adjugate = np.stack([np.cross(b, c), np.cross(c, a), np.cross(a, b)], axis=-1)

@@ -70,6 +70,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     increment("n_beads", "--beads", metavar="P", help="beads of a path integral (%(default)s)")
     increment("groups", help="as for aptnn-md md (%(default)s)")
+    increment(
+        "pbc",
+        "--no-cell",
+        action="store_false",
+        help="a molecule or cluster in open space, whose cell the server made up: no periodic "
+        "images, and no volume in the stream",
+    )
     add(
         "--temperature",
         type=checked(Positive),
@@ -189,6 +196,7 @@ def _evaluator(arguments: argparse.Namespace, device: str) -> Evaluator:
         template,
         potential,
         model,
+        periodic=arguments.pbc,
         targets=None if needs_all else (APT.name,),
         no_stress=arguments.no_stress,
     )

@@ -9,7 +9,8 @@ from typing import Any
 from aptnn_md.cli.json_output import json_text
 
 HELP = """\
-Say what a model file, a stored potential, something bundled, a stream or a spectrum is.
+Say what a model file, a stored potential, something bundled, a stream, a directory of many runs or
+a spectrum is.
 In Python a stream is aptnn_md.StreamReader(path), or aptnn_md.open_stream(path) as a dataset of
 xarray."""
 
@@ -22,7 +23,10 @@ EXAMPLE = """  aptnn-md info water-apt
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Options of the command."""
-    parser.add_argument("source", help="file, bundled name, stream, or table of a spectrum")
+    parser.add_argument(
+        "source",
+        help="file, bundled name, stream or directory of many runs, or table of a spectrum",
+    )
     parser.add_argument("--json", action="store_true", help="print JSON")
     parser.add_argument(
         "--check", action="store_true", help="read all of it, and say only what was verified"
@@ -43,7 +47,9 @@ def run(arguments: argparse.Namespace) -> None:
 def describe(source: str) -> dict[str, Any]:
     """The facts that are known of ``source``, by name."""
     if Path(source).is_dir():
-        return stream_facts(source)
+        from aptnn_md.stream.ensemble import is_ensemble
+
+        return ensemble_facts(source) if is_ensemble(source) else stream_facts(source)
     if Path(source).suffix == ".csv":
         return spectrum_facts(source)
     from aptnn_md.potentials.loading import BUNDLED
@@ -63,7 +69,11 @@ def verify(source: str) -> dict[str, Any]:
     """
     from aptnn_md.errors import InputError
     from aptnn_md.stream import check_stream
+    from aptnn_md.stream.ensemble import is_ensemble, stream_paths
 
+    if is_ensemble(source):
+        runs = {run.name: check_stream(run)["data"] for run in stream_paths([source])}
+        return {"kind": "ensemble", "path": source, **runs}
     if Path(source).is_dir():
         return {"kind": "stream", "path": source, **check_stream(source)}
     facts = describe(source)  # models and potentials are verified whenever they are read
@@ -132,21 +142,49 @@ def stream_facts(source: str) -> dict[str, Any]:
     from dataclasses import asdict
 
     from aptnn_md.stream import StreamReader
+    from aptnn_md.stream.ring_polymers import ring_polymer_notes
 
     stream = StreamReader(source)
     facts: dict[str, Any] = {"kind": "stream", "path": source, "frames": stream.n_frames}
     if stream.n_frames:
         facts["steps"] = f"{int(stream.step[0])} to {int(stream.step[-1])}"
         facts["picoseconds"] = float(stream.time[-1] - stream.time[0]) / 1000.0
+    notes = {f"note {n}": text for n, text in enumerate(ring_polymer_notes(stream.header), start=1)}
+    header = _header_facts(asdict(stream.header))
+    return {**facts, "arrays": ", ".join(stream.arrays), **header, **notes}
+
+
+def ensemble_facts(source: str) -> dict[str, Any]:
+    """Extent of an ensemble, and the header that its runs share."""
+    from dataclasses import asdict
+
+    from aptnn_md.stream import StreamReader
+    from aptnn_md.stream.ensemble import Ensemble, complete_runs, stream_paths
+
+    ensemble, complete = Ensemble.read(source), complete_runs(source)
+    first = StreamReader(stream_paths([source])[0])
+    length = (ensemble.n_frames - 1) * first.spacing / 1000.0
+    header = _header_facts(asdict(first.header))
+    header.pop("run_id", None)
+    return {
+        "kind": "ensemble",
+        "path": source,
+        "runs": f"{len(complete)} complete, {ensemble.n_runs} planned",
+        "picoseconds": f"{len(complete) * length:.6g} in runs of {length:.6g}",
+        "arrays": ", ".join(first.arrays),
+        **header,
+    }
+
+
+def _header_facts(header: dict[str, Any]) -> dict[str, Any]:
     # numbers of single atoms and empty fields tell nothing
     of_atoms = ("atom_numbers", "atom_masses", "atom_groups", "atom_freedom")
     left_out = (*of_atoms, "start_positions", "start_cell")
-    header = {
+    return {
         name: value
-        for name, value in asdict(stream.header).items()
+        for name, value in header.items()
         if name not in left_out and value not in ("", (), None)
     }
-    return {**facts, "arrays": ", ".join(stream.arrays), **header}
 
 
 def spectrum_facts(source: str) -> dict[str, Any]:

@@ -71,6 +71,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     setting("velocities", help="also write the centroid velocities of all atoms")
     setting("beads_too", help="also write the dipole rate of every bead")
+    setting(
+        "pbc",
+        "--no-cell",
+        action="store_false",
+        help="a molecule or cluster in open space: the cell, which i-PI always wants, is made up; "
+        "no periodic images, and no volume in the stream",
+    )
     add(
         "--total-charge",
         type=checked(float),

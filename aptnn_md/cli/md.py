@@ -13,8 +13,11 @@ HELP = """\
 Run molecular dynamics with any ASE calculator, evaluate an APT network along the way, and write the
 dipole rate (and the polarizability rate, if the model gives it) to a stream. No trajectory is
 stored. The run can be killed at any moment and resumes with --restart, without a duplicate or
-missing frame. A MACE model file is a pickle: reading it runs the code in it, so use only files from
-sources that you trust."""
+missing frame. A molecule or small cluster (2 to 100 atoms, not periodic) gets an ensemble by
+default: many short runs at constant energy from starts that Langevin dynamics gives, each with a
+stream of its own in the directory that --stream names; `aptnn-md spectrum` takes that directory.
+A MACE model file is a pickle: reading it runs the code in it, so use only files from sources that
+you trust."""
 EXAMPLE = """\
   aptnn-md md start.xyz --potential water-mace --model water-apt --stream water.zarr --ps 20
   (the same with --restart resumes)
@@ -44,13 +47,46 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "and a model of polarizability gradients (water-apt,water-pgt) it streams polarizability "
         "rates, too (%(default)s)",
     )
-    add("--stream", type=checked(NewPath), required=True, metavar="DIR", help="stream to write")
-    setting("picoseconds", "--ps", metavar="PS", help="length of the whole run, ps")
+    add(
+        "--stream",
+        type=checked(NewPath),
+        required=True,
+        metavar="DIR",
+        help="stream to write; of an ensemble the directory of its streams, run-001.zarr, ...",
+    )
+    setting(
+        "picoseconds",
+        "--ps",
+        metavar="PS",
+        help="length of the whole run, ps; of all runs of an ensemble together",
+    )
+    setting(
+        "n_runs",
+        "--ensemble",
+        metavar="N",
+        help="runs of an ensemble, of PS/N each; 0: a single run (default: as many as are long "
+        "enough for spectra of the default resolution, of a molecule or small cluster; else 0)",
+    )
+    setting(
+        "sampling",
+        metavar="PS",
+        help="Langevin dynamics between the starts of an ensemble, ps (%(default)s)",
+    )
+    setting(
+        "sampling_friction",
+        metavar="PER_PS",
+        help="of that dynamics and of its equilibration, 1/ps (%(default)s)",
+    )
+    setting(
+        "rotation",
+        help="of a molecule or cluster as a whole: keep it, for rotational envelopes of bands, or "
+        "remove it, for bands at their origins (%(default)s)",
+    )
     setting(
         "equilibrate",
         metavar="PS",
         help="before the stream begins, ps of Langevin dynamics at the same temperature, friction "
-        "and time step (default: none)",
+        "and time step (default: none; before an ensemble 20 times 1/--sampling-friction)",
     )
     setting("timestep", metavar="FS", help="fs (%(default)s)")
     setting("stride", help="steps between frames of the stream (%(default)s)")
@@ -58,7 +94,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     setting(
         "thermostat",
         choices=THERMOSTATS,
-        help="bussi hardly disturbs the dynamics, langevin broadens bands (%(default)s)",
+        help="bussi hardly disturbs the dynamics, and is wrong for a few atoms in open space; "
+        "langevin broadens bands; none: constant energy (default: an ensemble of runs for a "
+        "molecule or small cluster, else bussi)",
     )
     setting("tau", metavar="FS", help="of bussi, fs (%(default)s)")
     setting(
@@ -146,8 +184,12 @@ def run(arguments: argparse.Namespace) -> int:
         until=convergence_monitor(arguments, stream),
     )
     print(f"steps {summary.first_step} to {summary.last_step}, {settings.timestep} fs each")
+    if summary.n_runs:
+        print(f"{summary.n_runs} complete runs")
     if summary.mean_temperature == summary.mean_temperature:
-        print(f"mean temperature {summary.mean_temperature:.1f} K")
+        error = f" ± {summary.temperature_error:.1f}"
+        error = error if summary.temperature_error == summary.temperature_error else ""
+        print(f"mean temperature {summary.mean_temperature:.1f}{error} K")
     if summary.drift == summary.drift:
         print(f"drift of the conserved energy {summary.drift:.3g} meV per atom and ps")
     if summary.convergence:
@@ -155,7 +197,7 @@ def run(arguments: argparse.Namespace) -> int:
     print(f"stream: {stream}")
     print(f"checkpoint: {checkpoint}")
     if not summary.finished:
-        print(f"stopped before step {settings.n_steps}; the same command with --restart resumes")
+        print("stopped before its end; the same command with --restart resumes")
         return 130
     print_next_spectra([stream])
     return 0

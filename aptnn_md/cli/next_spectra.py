@@ -9,8 +9,10 @@ from pathlib import Path
 def print_next_spectra(streams: Sequence[Path]) -> None:
     """Print the commands that make spectra of finished streams."""
     from aptnn_md.stream import StreamReader
+    from aptnn_md.stream.ensemble import stream_paths
 
     names = " ".join(map(str, streams))
     print(f"spectrum: aptnn-md spectrum ir {names} --out ir.csv --plot ir.png")
-    if any(name.startswith("polarizability") for name in StreamReader(streams[0]).arrays):
+    arrays = StreamReader(stream_paths(streams)[0]).arrays
+    if any(name.startswith("polarizability") for name in arrays):
         print(f"spectrum: aptnn-md spectrum raman {names} --out raman.csv --plot raman.png")

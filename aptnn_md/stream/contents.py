@@ -107,6 +107,9 @@ def read_header(path: Path) -> tuple[StreamHeader, dict[str, Any]]:
         raise InputError(path, "stream", "no such file or directory", expected)
     if not path.is_dir():
         raise InputError(path, "stream", "a file", expected)
+    if (path / "ensemble.json").exists():
+        found = "a directory of many runs"
+        raise InputError(path, "stream", found, f"one of them, such as {path / 'run-001.zarr'}")
     if not (path / DOCUMENT).exists():
         raise InputError(path, "stream", f"a directory without {DOCUMENT}", expected)
     document = read_document(path)

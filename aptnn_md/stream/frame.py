@@ -27,6 +27,7 @@ from ase import Atoms
 
 from aptnn_md.arrays import FloatArray
 from aptnn_md.atoms.partition import Partition
+from aptnn_md.atoms.rotation import WholeRotation
 from aptnn_md.atoms.snapshot import Snapshot
 from aptnn_md.errors import InputError
 from aptnn_md.provenance import command_line
@@ -138,6 +139,8 @@ class FrameRates:
     variable_cell : also the volume of each frame
     mobility : what constraints let move; ``f_sum`` is of that, and there is none where velocities
         of atoms depend on each other in an unknown way. None: everything moves
+    no_rotation : the rotation of the whole, where velocities have none of it; ``f_sum`` is that of
+        the other motions. None: it turns, or cannot
     """
 
     partition: Partition
@@ -147,6 +150,7 @@ class FrameRates:
     velocities: bool = False
     variable_cell: bool = False
     mobility: Mobility | None = None
+    no_rotation: WholeRotation | None = None
 
     @property
     def has_f_sum(self) -> bool:
@@ -182,7 +186,7 @@ class FrameRates:
         if self.variable_cell:
             fields["volume"] = None
         if self.velocities:
-            fields |= atom_fields(atoms, self.partition, self.mobility)
+            fields |= atom_fields(atoms, self.partition, self.mobility, self.no_rotation)
         return StreamHeader.for_atoms(atoms, **(fields | constants))
 
     def frame(
@@ -230,6 +234,10 @@ class FrameRates:
             apt = members_apt.mean(axis=0)
             if self.mobility is not None:
                 apt = self.mobility.restrict(apt)
+            if self.no_rotation is not None:
+                if snapshot is None:
+                    raise InputError("f-sum", "snapshot", "None", "where the atoms are")
+                apt = self.no_rotation.restrict(apt, snapshot.positions)
             arrays["f_sum"] = self.partition.f_sums(apt, self.masses, snapshot).mean(axis=0)
         members = instant.tensors[APT.name]
         if len(members) > 1:
@@ -259,7 +267,10 @@ class FrameRates:
 
 
 def atom_fields(
-    atoms: Atoms, partition: Partition, mobility: Mobility | None = None
+    atoms: Atoms,
+    partition: Partition,
+    mobility: Mobility | None = None,
+    no_rotation: WholeRotation | None = None,
 ) -> dict[str, Any]:
     """Fields of :class:`aptnn_md.stream.StreamHeader` that a stream with velocities needs."""
     groups = partition.atom_groups
@@ -268,6 +279,8 @@ def atom_fields(
         # of bonds and the like it is not known whose freedom they take
         known = not mobility.unaccounted
         freedom = tuple(mobility.atoms.tolist()) if known else (-1.0,) * len(atoms)
+    elif no_rotation is not None:
+        freedom = tuple((3.0 - no_rotation.share(atoms.positions)).tolist())
     return {
         "atom_freedom": freedom,
         "atom_numbers": tuple(int(z) for z in atoms.numbers),

@@ -20,6 +20,9 @@ VERSION = 2
 
 RATES = ("instantaneous", "difference")
 """What the rates of a frame may be; see :class:`StreamHeader`."""
+
+ROTATIONS = ("", "kept", "removed")
+"""What may have become of the rotation of the whole system; see :class:`StreamHeader`."""
 # what must be the same on both sides of a restart; the two floats may be unknown on one side
 _SAME = ("timestep", "stride", "rate", "estimators", "groups", "n_beads", "formula", "system")
 _SAME_IF_KNOWN = ("temperature", "volume")
@@ -57,8 +60,9 @@ class StreamHeader:
     atom_numbers, atom_masses : of each atom, masses in amu; a stream with velocities has them
     atom_groups, atom_labels : group of each atom, counted from 0, and the groups' labels. Where
         ``groups`` are motions of groups of atoms these are the groups of atoms
-    atom_freedom : directions in which each atom can move, 0 to 3, in a stream with velocities;
-        empty where all can move in all, -1 where constraints between atoms leave it unknown
+    atom_freedom : directions in which each atom can move, 0 to 3, in a stream with velocities,
+        less what rotation that was removed takes of each; empty where all can move in all, -1 where
+        constraints between atoms leave it unknown
     start_positions, start_cell : (n_atoms, 3) and (3, 3), Å, of the structure in which groups were
         found, if a restart could not know it otherwise
     system : digest of atomic numbers and masses in order; see :meth:`for_atoms`
@@ -72,6 +76,9 @@ class StreamHeader:
     run_id : of the trajectory; streams with the same one were written beside one run. Empty where
         it is unknown; see :mod:`aptnn_md.stream.run_id`
     ensemble : e.g. ``"NVT, Langevin, 10 /ps"``, for human readers
+    rotation : of a molecule or cluster in open space as a whole: ``"kept"``, so that bands have
+        their rotational envelopes, or ``"removed"``, with no angular momentum; empty where it is
+        not known or there is none, as in a periodic system
     provenance : command line or script that made the stream
     notes : anything else
 
@@ -104,6 +111,7 @@ class StreamHeader:
     rate: str = "instantaneous"
     run_id: str = ""
     ensemble: str = ""
+    rotation: str = ""
     provenance: str = ""
     notes: str = ""
 
@@ -120,6 +128,9 @@ class StreamHeader:
             object.__setattr__(self, name, int(value))
         if self.rate not in RATES:
             raise InputError("stream header", "rate", repr(self.rate), " or ".join(RATES))
+        if self.rotation not in ROTATIONS:
+            expected = "kept, removed or nothing"
+            raise InputError("stream header", "rotation", _shown(self.rotation), expected)
         for name in ("estimators", "groups"):
             object.__setattr__(self, name, _labels(name, getattr(self, name)))
         if any("/" in name or name.startswith((".", "__")) for name in self.estimators):
@@ -218,8 +229,8 @@ class StreamHeader:
         Raises
         ------
         InputError
-            Time step, stride, estimators, groups, beads, system, model, temperature or volume
-            differ.
+            Time step, stride, estimators, groups, beads, system, model, temperature, volume or
+            rotation differ.
         """
         for name in _SAME:
             mine, theirs = getattr(self, name), getattr(found, name)
@@ -234,6 +245,8 @@ class StreamHeader:
             known = mine is not None and theirs is not None
             if known and not math.isclose(mine, theirs, rel_tol=1e-6):
                 raise InputError(where, name, theirs, f"{mine}, as {here}")
+        if self.rotation and found.rotation and self.rotation != found.rotation:
+            raise InputError(where, "rotation", found.rotation, f"{self.rotation}, as {here}")
         # a file may be renamed, so the name counts only where there is no digest
         name = "model_sha256" if self.model_sha256 and found.model_sha256 else "model"
         mine, theirs = getattr(self, name), getattr(found, name)

@@ -25,6 +25,6 @@ python sums.py ions.pt test.extxyz
 
 # the start says charge=-2, and so must the potential
 aptnn-md md start.extxyz --potential 'tblite.ase:TBLite method=GFN2-xTB charge=-2 verbosity=0' \
-  --model ions.pt --stream sulfate.zarr --equilibrate 0.1 --ps "$picoseconds" --seed 1 \
+  --model ions.pt --stream sulfate --ensemble 1 --equilibrate 0.1 --ps "$picoseconds" --seed 1 \
   --groups 'sulfate=index:0-4 water=index:5-22' --velocities
-aptnn-md info sulfate.zarr
+aptnn-md info sulfate

@@ -1,5 +1,5 @@
 #!/bin/sh
-# TRPMD of 64 H2O with 8 beads, 30 fs, and the three estimators of the dipole rate
+# TRPMD of 64 H2O with 8 beads, 15 fs, and the three estimators of the dipole rate
 set -e
 cd "$(dirname "$0")"
 export OMP_NUM_THREADS="${OMP_NUM_THREADS:-1}"

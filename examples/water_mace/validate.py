@@ -36,6 +36,7 @@ from aptnn_md.potentials.loading import load_potential
 from aptnn_md.progress import Progress
 
 TIMESTEP = 0.5  # fs
+PIMD_TIMESTEP = 0.25  # fs; at 0.5 fs PILE does steady work on OH bonds
 TEMPERATURE = 300.0  # K
 FRAME_EVERY = 20  # steps
 SAVE_EVERY = 400  # steps
@@ -145,11 +146,11 @@ def pimd(options: argparse.Namespace) -> None:
     atoms = _start(options)
     ase.io.write(out / "start.xyz", atoms)
     here = Path(__file__).resolve().parent
-    n_steps = round(options.ps * 1000 / TIMESTEP)
+    n_steps = round(options.ps * 1000 / PIMD_TIMESTEP)
     text = (here / "pimd.xml").read_text()
     for name, value in {
         "@STEPS@": n_steps,
-        "@TIMESTEP@": TIMESTEP,
+        "@TIMESTEP@": PIMD_TIMESTEP,
         "@TEMPERATURE@": TEMPERATURE,
         "@PES@": here.parent.parent / "drivers" / "aptnn_md_potential.py",
         "@MODEL@": Path(options.model).resolve()

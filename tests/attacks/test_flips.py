@@ -10,6 +10,8 @@ SAMPLES = {
     "stream": 150,
     "training state": 5000,
     "checkpoint": 40,
+    "ensemble": 10,
+    "checkpoint of an ensemble": 80,
     "trail": 40,
     "point": 10,
 }

@@ -8,13 +8,15 @@ from helpers.short_runs import SHORT_RUNS
 
 SAMPLES = {
     "md": range(1, 31, 2),
+    "ensemble": (8, *range(1, 300, 29)),
     "increments": range(1, 90, 11),
     "label": range(1, 33, 4),
     "train": (5, 29),
     "spectrum": (2,),
     "predict": (1, 2),
 }
-FEWEST = {"md": 100, "increments": 80, "label": 30, "train": 20, "spectrum": 6, "predict": 2}
+FEWEST = {"md": 100, "ensemble": 250, "increments": 80, "label": 30, "train": 20}
+FEWEST |= {"spectrum": 6, "predict": 2}
 
 
 @pytest.mark.parametrize("name", SHORT_RUNS)

@@ -2,8 +2,8 @@
 
 python -m pytest tests/benchmarks/test_training_speed.py -m benchmark -s
 
-Methanol at 400 K by GFN2-xTB, 200 frames to train on; process time, so that others on the machine do
-not count. Ten minutes.
+Methanol at 400 K by GFN2-xTB, 200 frames to train on; process time, so that others on the machine
+do not count. Ten minutes.
 """
 
 from __future__ import annotations

@@ -12,6 +12,7 @@ from helpers.example_commands import run_command
 from helpers.paths import EXAMPLES
 
 from aptnn_md.stream import StreamReader
+from aptnn_md.stream.ensemble import run_path
 
 pytest.importorskip("tblite")
 CHARGES = {"H12O10S": -2, "H3O": 1, "H2O": 0, "HO": -1}
@@ -33,7 +34,7 @@ def test_whole_example(tmp_path: Path) -> None:
         (line,) = re.findall(rf"^{formula} .*$", printed, re.MULTILINE)
         of_model = float(line.split()[3])
         assert of_model == pytest.approx(charge, abs=1e-8)
-    reader = StreamReader(here / "sulfate.zarr")
+    reader = StreamReader(run_path(here / "sulfate", 1))
     assert reader.header.groups == ("sulfate", "water")
     assert "after 0.1 ps of equilibration" in reader.header.ensemble
     assert reader.step.tolist() == [0, 4, 8, 12, 16, 20]

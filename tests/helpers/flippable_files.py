@@ -10,9 +10,11 @@ import shutil
 import signal
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from unittest.mock import patch
 
+from aptnn_md.engines.ase.ensemble_state import EnsembleState
 from aptnn_md.engines.ase.restart import DynamicsState
 from aptnn_md.errors import RunError
 from aptnn_md.prediction.model_file import write_model_file
@@ -77,6 +79,29 @@ def checkpoint(directory: Path) -> Flippable:
     return Flippable([path], lambda: short_runs.plain(vars(DynamicsState.read(path))))
 
 
+def ensemble(directory: Path) -> Flippable:
+    """The file of an ensemble: which runs there are."""
+    short_runs.ensemble(directory)
+    path = directory / "runs"
+    return Flippable([path / "ensemble.json"], lambda: short_runs.ensemble_content(path))
+
+
+def ensemble_checkpoint(directory: Path) -> Flippable:
+    """A checkpoint of an ensemble in the middle of a run: the states to resume from."""
+    short_runs.ensemble(directory)
+    path = directory / "run.npz"
+    state = EnsembleState.read(path)
+    replace(state, run=state.chain).write(path)
+
+    def content() -> object:
+        found = EnsembleState.read(path)
+        assert found.run is not None
+        states = [short_runs.plain(vars(each)) for each in (found.chain, found.run)]
+        return found.n_done, states
+
+    return Flippable([path], content)
+
+
 def trail(directory: Path) -> Flippable:
     """The trail of a client that was killed: the stream of the run's continuation.
 
@@ -132,6 +157,8 @@ FLIPPABLE: dict[str, Callable[[Path], Flippable]] = {
     "stream": stream,
     "training state": training_state,
     "checkpoint": checkpoint,
+    "ensemble": ensemble,
+    "checkpoint of an ensemble": ensemble_checkpoint,
     "trail": trail,
     "point": point,
 }

@@ -19,10 +19,12 @@ class Flippable:
     ----------
     files : to be damaged, one at a time
     use : reads them and returns all that follows from them; leaves them as they are
+    named : one of these must be in an error; by default the damaged file or its directory
     """
 
     files: Sequence[Path]
     use: Callable[[], object]
+    named: Sequence[str] = ()
 
     @property
     def n_bytes(self) -> int:
@@ -51,7 +53,8 @@ class Flippable:
                     other.write_bytes(content)  # the process of the case before died of it
             path.write_bytes(damaged)
             try:
-                return judge(self.use, expected, (path.name, path.parent.name))
+                named = self.named or (path.name, path.parent.name)
+                return judge(self.use, expected, named)
             finally:
                 path.write_bytes(contents[path])
 

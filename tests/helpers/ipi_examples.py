@@ -9,15 +9,20 @@ from pathlib import Path
 from helpers.paths import ROOT
 
 
-def run_example(name, directory, steps, from_steps):
-    """Copy it with what it refers to, shorten it, run its script; what it prints."""
+def run_example(name, directory, steps, from_steps, changes=()):
+    """Copy it with what it refers to, shorten it, run its script; what it prints.
+
+    ``changes`` are other files, what is in them and what takes its place.
+    """
     shutil.copytree(ROOT / "drivers", directory / "drivers")
     example = directory / "examples" / name
     shutil.copytree(ROOT / "examples" / name, example)
-    text = (example / "input.xml").read_text()
-    assert f"<total_steps>{from_steps}</total_steps>" in text
-    short = text.replace(f"<total_steps>{from_steps}<", f"<total_steps>{steps}<")
-    (example / "input.xml").write_text(short)
+    total = "<total_steps>{}</total_steps>"
+    shorter = ("input.xml", total.format(from_steps), total.format(steps))
+    for file, old, new in (shorter, *changes):
+        text = (example / file).read_text()
+        assert old in text
+        (example / file).write_text(text.replace(old, new))
     # the short run has too few frames for a spectrum
     script = (example / "run.sh").read_text().splitlines()
     kept = [line for line in script if not line.startswith("aptnn-md spectrum")]

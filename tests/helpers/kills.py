@@ -219,6 +219,13 @@ def _md(directory: Path) -> int:
     return 0 if finished else INTERRUPTED
 
 
+def _ensemble(directory: Path) -> int:
+    finished = short_runs.ensemble(
+        directory, n_runs=4, n_steps=90, pause=1.5e-3, checkpoint_seconds=0.03
+    )
+    return 0 if finished else INTERRUPTED
+
+
 def _label(directory: Path) -> None:
     short_runs.label(directory, n_frames=6, delay=0.01)
 
@@ -227,6 +234,12 @@ KILLED_RUNS: dict[str, KilledRun] = {
     "md": KilledRun(
         forked(_md),
         lambda directory: short_runs.stream_content(directory / "stream"),
+        newest("run.npz"),
+        signals=(signal.SIGKILL, signal.SIGKILL, signal.SIGTERM, signal.SIGHUP),
+    ),
+    "ensemble": KilledRun(
+        forked(_ensemble),
+        lambda directory: short_runs.ensemble_content(directory / "runs"),
         newest("run.npz"),
         signals=(signal.SIGKILL, signal.SIGKILL, signal.SIGTERM, signal.SIGHUP),
     ),

@@ -27,6 +27,7 @@ from aptnn_md.labels.job import LabelJob, run_labels
 from aptnn_md.labels.labelled_file import FrameToLabel
 from aptnn_md.prediction.model_file import read_model_file, write_model_file
 from aptnn_md.stream import StreamReader
+from aptnn_md.stream.ensemble import Ensemble, complete_runs
 from aptnn_md.training.job import run_training
 from aptnn_md.training.settings import TrainingJob, TrainingSettings
 from helpers import increment_streams
@@ -117,6 +118,37 @@ def md(
     stream = directory / "stream"
     summary = run_md(atoms, stream, settings, groups="element", checkpoint=checkpoint, restart=True)
     return summary.finished
+
+
+def ensemble(
+    directory: Path,
+    n_runs: int = 2,
+    n_steps: int = 12,
+    pause: float = 0.0,
+    checkpoint_seconds: float = 0.0,
+) -> bool:
+    """An ensemble of a molecule without rotation; whether it is complete."""
+    atoms = toy.structure(1)
+    atoms.calc = APTCalculator(toy.Tensors(), SlowPotential(pause))
+    settings = MDSettings(
+        picoseconds=n_runs * n_steps * 5e-4,
+        stride=3,
+        n_runs=n_runs,
+        rotation="remove",
+        sampling=0.003,
+        equilibrate=0.005,
+        seed=5,
+        checkpoint_seconds=checkpoint_seconds,
+    )
+    checkpoint, runs = directory / "run.npz", directory / "runs"
+    summary = run_md(atoms, runs, settings, groups="element", checkpoint=checkpoint, restart=True)
+    return summary.finished
+
+
+def ensemble_content(path: Path) -> Content:
+    """What the file of an ensemble says, and all of its streams."""
+    runs = {run.name: stream_content(run) for run in complete_runs(path)}
+    return {"ensemble": repr(Ensemble.read(path)), **runs}
 
 
 def increments(directory: Path, n_beads: int = 2, n_steps: int = 12) -> None:
@@ -236,6 +268,11 @@ def file_bytes(directory: Path, patterns: Iterable[str] = ("[!.]*",)) -> Content
 
 SHORT_RUNS = {
     "md": ShortRun(md, lambda directory: stream_content(directory / "stream")),
+    "ensemble": ShortRun(
+        ensemble,
+        lambda directory: ensemble_content(directory / "runs"),
+        whole=("runs/ensemble.json",),
+    ),
     "increments": ShortRun(increments, lambda directory: stream_content(directory / "s")),
     "label": ShortRun(label, partial(file_bytes, patterns=("*.extxyz",)), whole=("*.extxyz",)),
     "train": ShortRun(train, training_content, prepare_training, whole=("model.pt",)),

@@ -17,8 +17,9 @@ import torch
 from ase import Atoms
 from ase.build import make_supercell
 from ase.calculators.lj import LennardJones
-from helpers.bit_flips import flip_bits
+from helpers.flips import Flippable
 from helpers.paths import ROOT
+from helpers.verdicts import FOUND, HARMLESS
 
 from aptnn_md.bundled import bundled_path
 from aptnn_md.errors import InputError, RunError
@@ -448,10 +449,10 @@ def test_each_flipped_bit_is_named_or_harmless(tmp_path, every):
         return content_sha256([header, weights])
 
     for file, step in ((path, every // 40 + 1), (path.with_suffix(".pt"), every)):
-        flips = flip_bits(file, content, "small.", every=step)
-        print(f"{file.name}: {flips}")
-        assert not flips.other
-        assert flips.named > flips.harmless
+        verdicts = Flippable([file], content, ("small.",)).flip(step)
+        print(f"{file.name}: {verdicts}")
+        assert not verdicts.failures
+        assert verdicts.counts[FOUND] > verdicts.counts[HARMLESS]
 
 
 def test_results_that_are_not_finite_are_refused():

@@ -10,8 +10,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from helpers.bit_flips import flip_bits
+from helpers.flips import Flippable
 from helpers.systems import random_checkpoint
+from helpers.verdicts import FOUND, HARMLESS
 
 from aptnn_md.errors import InputError
 from aptnn_md.models.architectures import NETWORKS
@@ -314,10 +315,10 @@ def test_each_flipped_bit_is_named_or_harmless(tmp_path, every):
     path = tmp_path / "small.pt"
     write_model_file(path, read_model_file(OLD))
     for file in (path, Path(shutil.copy(OLD, tmp_path / "old.pt"))):
-        flips = flip_bits(file, lambda file=file: content_of(file), every=every)
-        print(f"{file.name}: {flips}")
-        assert not flips.other
-        assert flips.named > flips.harmless
+        verdicts = Flippable([file], lambda file=file: content_of(file)).flip(every)
+        print(f"{file.name}: {verdicts}")
+        assert not verdicts.failures
+        assert verdicts.counts[FOUND] > verdicts.counts[HARMLESS]
 
 
 def test_any_truncation_is_named(tmp_path):

@@ -145,5 +145,6 @@ def test_learning_rate_grows_with_the_frames_of_a_batch() -> None:
     settings = TrainingSettings(learning_rate=2e-3)
     assert settings.highest_learning_rate([384] * 9) == 2e-3
     assert settings.highest_learning_rate([6] * 160) == pytest.approx(2e-3 * 4.0)
+    assert settings.highest_learning_rate([1] * 5000) == pytest.approx(2e-3 * 5.0)
     given = TrainingSettings(learning_rate=2e-3, batch_size=16)
     assert given.highest_learning_rate([6] * 160) == 2e-3

@@ -9,6 +9,7 @@ from ase import units
 from ase.md.langevin import Langevin
 from ase.md.md import MolecularDynamics
 
+from aptnn_md.atoms.rotation import WholeRotation
 from aptnn_md.engines.ase.observer import temperature
 from aptnn_md.errors import RunError
 
@@ -17,20 +18,26 @@ class EnergyMonitor:
     """Observer of temperature and conserved energy in constant memory.
 
     The conserved energy is E_pot + E_kin less the energy that a Bussi thermostat has put in.
+
+    Parameters
+    ----------
+    dynamics : the run
+    no_rotation : see :class:`aptnn_md.engines.ase.observer.StreamObserver`
     """
 
-    def __init__(self, dynamics: MolecularDynamics) -> None:
-        self.dynamics = dynamics
+    def __init__(
+        self, dynamics: MolecularDynamics, no_rotation: WholeRotation | None = None
+    ) -> None:
+        self.dynamics, self.no_rotation = dynamics, no_rotation
         self.note = ""
         self._start: tuple[float, float] | None = None
         # of x = time since the start, y = energy less that of the start: n, Σx, Σy, Σxx, Σxy
         self._sums = np.zeros(5)
-        self._sum_temperature = 0.0
 
     def __call__(self) -> None:
         """Record the present step; called by ASE."""
         atoms = self.dynamics.atoms
-        now = temperature(atoms)
+        now = temperature(atoms, self.no_rotation)
         potential = float(atoms.get_potential_energy())
         energy = potential + float(atoms.get_kinetic_energy())
         energy -= float(getattr(self.dynamics, "transferred_energy", 0.0))
@@ -41,13 +48,7 @@ class EnergyMonitor:
             self._start = (time, energy)
         x, y = time - self._start[0], energy - self._start[1]
         self._sums += (1.0, x, y, x * x, x * y)
-        self._sum_temperature += now
         self.note = f"{time:.3f} ps, {now:.0f} K, E_pot {potential:.3f} eV, E {energy:.3f} eV"
-
-    @property
-    def mean_temperature(self) -> float:
-        """Mean over the recorded steps, K; NaN before the first."""
-        return self._sum_temperature / self._sums[0] if self._sums[0] else math.nan
 
     @property
     def drift(self) -> float:

@@ -40,7 +40,7 @@ def equilibrate(
     checkpoint_path: str | os.PathLike[str] | None = None,
     state: DynamicsState | None = None,
 ) -> bool:
-    """Run ``settings.equilibrate`` ps of Langevin dynamics.
+    """Run ``settings.equilibration`` ps of Langevin dynamics.
 
     Parameters
     ----------
@@ -77,5 +77,5 @@ def equilibrate(
         checkpoint.write()
     if dynamics.nsteps < n_steps:
         return False
-    log.info("equilibrated for %g ps, %.4g K", settings.equilibrate, temperature(atoms))
+    log.info("equilibrated for %g ps, %.4g K", settings.equilibration, temperature(atoms))
     return True

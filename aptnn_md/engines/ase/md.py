@@ -2,54 +2,32 @@
 
 from __future__ import annotations
 
-import math
 import os
-import secrets
-from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from ase import Atoms, units
-from ase.constraints import FixCom
-from ase.md.bussi import Bussi
+from ase import Atoms
 from ase.md.md import MolecularDynamics
-from ase.md.verlet import VelocityVerlet
 
 from aptnn_md.atoms.partition import Partition, parse_groups
+from aptnn_md.atoms.rotation import WholeRotation
+from aptnn_md.engines.ase.choice import chosen, is_open
+from aptnn_md.engines.ase.dynamics import make_dynamics, seeded, stop_rotation
 from aptnn_md.engines.ase.energy_monitor import EnergyMonitor
-from aptnn_md.engines.ase.equilibration import equilibrate, langevin
-from aptnn_md.engines.ase.observer import StreamObserver, temperature
+from aptnn_md.engines.ase.ensemble import EnsembleJob, run_ensemble
+from aptnn_md.engines.ase.equilibration import equilibrate
+from aptnn_md.engines.ase.observer import StreamObserver
 from aptnn_md.engines.ase.restart import Checkpoint, DynamicsState
 from aptnn_md.engines.ase.settings import MDSettings
 from aptnn_md.engines.ase.steps import run_steps
+from aptnn_md.engines.ase.summary import MDSummary, judged
 from aptnn_md.errors import InputError
 from aptnn_md.progress import log
 from aptnn_md.spectra.convergence.monitor import Monitor
 from aptnn_md.spectra.convergence.stopping import ConvergenceStop
 from aptnn_md.stream import StreamReader, stream_exists
-from aptnn_md.structures import calculator_charge, charge_of
-
-
-@dataclass(frozen=True)
-class MDSummary:
-    """What a run did.
-
-    Attributes
-    ----------
-    first_step, last_step : steps of this part of the run
-    mean_temperature : K, over the frames
-    drift : of the conserved energy, meV per atom and ps; NaN where none is (Langevin, field)
-    finished : False if a signal ended it early
-    convergence : how well the spectrum has converged, if the run is to stop by it
-    """
-
-    first_step: int
-    last_step: int
-    mean_temperature: float
-    drift: float
-    finished: bool
-    convergence: str = ""
+from aptnn_md.structures import Mobility, calculator_charge, charge_of
 
 
 def run_md(
@@ -70,9 +48,11 @@ def run_md(
     Parameters
     ----------
     atoms : start, with a calculator; without velocities it gets thermal ones
-    stream : directory of the stream
-    settings : how to run; an equilibration comes before the first frame, and steps and times of
-        the stream are counted from its end
+    stream : directory of the stream, or of the streams of an ensemble
+    settings : how to run; what they leave open is chosen by what ``atoms`` are, so that a molecule
+        or a small cluster in open space gets an ensemble (:mod:`aptnn_md.engines.ase.choice`). An
+        equilibration comes before the first frame, and steps and times of the stream are counted
+        from its end
     model, groups, velocities, header : see :class:`aptnn_md.engines.ase.observer.StreamObserver`
     checkpoint : file for restarts; default: none is written
     restart : resume from ``checkpoint``, or begin if there is none yet; an existing stream is
@@ -98,17 +78,23 @@ def run_md(
     if isinstance(groups, str):
         # those of the start, also when the run resumes from where molecules may have changed
         groups = parse_groups(groups, atoms)
+    settings = chosen(settings, atoms)
+    constants = _constants(settings, atoms) | header
+    if settings.n_runs:
+        observer_options = {"model": model, "velocities": velocities, **constants}
+        job = EnsembleJob(
+            atoms, Path(stream), settings, groups, observer_options, checkpoint, until
+        )
+        return run_ensemble(job, restart)
     state = _saved_state(stream, checkpoint, restart)
-    settings = _seeded(settings)
+    settings = seeded(settings)
     rng = np.random.default_rng(settings.seed)
+    no_rotation = WholeRotation.of(atoms) if settings.rotation == "remove" else None
     dynamics = make_dynamics(atoms, settings, rng, begin=state is None)
     equilibrated = _equilibrated(settings, state, checkpoint)
     if state is not None and equilibrated:
         state.restore(dynamics, checkpoint)
         log.info("resumed at step %d from %s", state.step, checkpoint)
-    constants = {"ensemble": settings.ensemble, **header}
-    if settings.thermostat != "none":
-        constants["temperature"] = settings.temperature
     with StreamObserver(
         dynamics,
         stream,
@@ -117,12 +103,26 @@ def run_md(
         groups=groups,
         velocities=velocities,
         first_step=0 if restart else None,
+        no_rotation=no_rotation,
         **constants,
     ) as observer:
         if not (equilibrated or equilibrate(atoms, settings, rng, checkpoint, state)):
-            return MDSummary(0, 0, math.nan, math.nan, False)
+            return MDSummary(0, 0, finished=False)
+        if dynamics.nsteps == 0 and (state is None or state.equilibration):
+            stop_rotation(atoms, no_rotation)
         stop = None if until is None else ConvergenceStop(until, observer)
-        return _run(dynamics, observer, settings, checkpoint, stop)
+        summary = _run(dynamics, observer, settings, checkpoint, stop)
+    return judged(stream, settings, summary)
+
+
+def _constants(settings: MDSettings, atoms: Atoms) -> dict[str, Any]:
+    """Fields of the header that the settings know."""
+    found: dict[str, Any] = {"ensemble": settings.ensemble}
+    if settings.thermostat != "none" or settings.n_runs:
+        found["temperature"] = settings.temperature
+    if is_open(atoms) and settings.rotation == "keep" and Mobility.of(atoms).is_free:
+        found["rotation"] = "kept"
+    return found
 
 
 def _saved_state(
@@ -160,57 +160,12 @@ def _equilibrated(
         The run to resume is being equilibrated, and the settings know of no equilibration.
     """
     if state is None or not state.equilibration:
-        return state is not None or not settings.equilibrate
-    if not settings.equilibrate:
+        return state is not None or not settings.equilibration
+    if not settings.equilibration:
         found = f"step {state.step} of an equilibration, and none in the settings"
         expected = "the settings of this run (--equilibrate PS)"
         raise InputError(checkpoint or "restart", "checkpoint", found, expected)
     return False
-
-
-def _seeded(settings: MDSettings) -> MDSettings:
-    """Settings with a seed, a new one where they have none."""
-    return settings if settings.seed is not None else replace(settings, seed=secrets.randbits(63))
-
-
-def make_dynamics(
-    atoms: Atoms,
-    settings: MDSettings,
-    rng: np.random.Generator | None = None,
-    *,
-    begin: bool = True,
-) -> MolecularDynamics:
-    """ASE's integrator for ``settings``; gives ``atoms`` velocities if they have none.
-
-    The centre of mass is held, so that 3 N - 3 degrees of freedom carry the temperature.
-
-    Parameters
-    ----------
-    atoms : start, with a calculator
-    settings : how to run
-    rng : random numbers of velocities and thermostat; None: by the seed of ``settings``
-    begin : False: positions and velocities will be replaced by those of a checkpoint
-    """
-    settings = _seeded(settings)
-    rng = np.random.default_rng(settings.seed) if rng is None else rng
-    if not atoms.constraints and len(atoms) > 1:
-        atoms.set_constraint(FixCom())
-    if not np.any(atoms.get_momenta()):
-        width = np.sqrt(units.kB * settings.temperature * atoms.get_masses())
-        atoms.set_momenta(rng.normal(size=(len(atoms), 3)) * width[:, None])
-        text = f"velocities drawn at random at {settings.temperature:g} K, seed {settings.seed}: "
-        text += "the start has none"
-    else:
-        atoms.set_momenta(atoms.get_momenta())  # through the constraint
-        text = f"velocities of the start, {temperature(atoms):.4g} K"
-    if begin:
-        log.info("%s", text)
-    timestep = settings.timestep * units.fs
-    if settings.thermostat == "bussi":
-        return Bussi(atoms, timestep, settings.temperature, settings.tau * units.fs, rng=rng)
-    if settings.thermostat == "langevin":
-        return langevin(atoms, settings, rng)
-    return VelocityVerlet(atoms, timestep)
 
 
 def _run(
@@ -221,7 +176,7 @@ def _run(
     stop: ConvergenceStop | None,
 ) -> MDSummary:
     first_step, n_left = dynamics.nsteps, settings.n_steps - dynamics.nsteps
-    monitor = EnergyMonitor(dynamics)
+    monitor = EnergyMonitor(dynamics, observer.frame_rates.no_rotation)
     dynamics.attach(observer, interval=settings.stride)
     dynamics.attach(monitor, interval=settings.stride)
     checkpoint = None
@@ -243,11 +198,11 @@ def _run(
         )
         if checkpoint is not None:
             checkpoint.write()
+    observer.commit()
     return MDSummary(
         first_step,
         dynamics.nsteps,
-        monitor.mean_temperature,
-        monitor.drift,
-        dynamics.nsteps >= settings.n_steps or (stop is not None and stop.reached),
-        "" if stop is None else stop.final_text(),
+        drift=monitor.drift,
+        finished=dynamics.nsteps >= settings.n_steps or (stop is not None and stop.reached),
+        convergence="" if stop is None else stop.final_text(),
     )

@@ -13,6 +13,7 @@ from ase.md.md import MolecularDynamics
 
 from aptnn_md.atoms.motion import MotionGroups
 from aptnn_md.atoms.partition import Partition, parse_groups
+from aptnn_md.atoms.rotation import WholeRotation
 from aptnn_md.atoms.snapshot import Snapshot
 from aptnn_md.engines.ase.calculator import APTCalculator
 from aptnn_md.errors import InputError, RunError
@@ -65,8 +66,10 @@ class StreamObserver:
         changes the cell
     velocities : also write the velocities of all atoms, for their power spectrum: as much data as
         a trajectory in single precision
+    no_rotation : the rotation of the whole, where it was taken out of the velocities at the start,
+        so that f-sum and temperature are those of the other motions; None: it turns, or cannot
     header : other fields of :class:`aptnn_md.stream.StreamHeader`: ``temperature`` of a
-        thermostat, ``ensemble``, ``provenance``, ``notes``
+        thermostat, ``ensemble``, ``rotation``, ``provenance``, ``notes``
 
     Raises
     ------
@@ -87,6 +90,7 @@ class StreamObserver:
         first_step: int | None = None,
         variable_cell: bool | None = None,
         velocities: bool = False,
+        no_rotation: WholeRotation | None = None,
         **header: Any,
     ) -> None:
         atoms = dynamics.atoms
@@ -98,7 +102,7 @@ class StreamObserver:
             raise InputError(
                 "StreamObserver", "groups", f"{self.groups.n_atoms} atoms", f"{len(atoms)} atoms"
             )
-        self._tensors, source = _source_of_tensors(atoms, model)
+        self._tensors, source = source_of_tensors(atoms, model)
         periodic = bool(np.all(atoms.pbc))
         if variable_cell is None:
             variable_cell = _changes_cell(dynamics)
@@ -111,6 +115,7 @@ class StreamObserver:
             velocities=velocities,
             variable_cell=periodic and variable_cell,
             mobility=_mobility(atoms, self.groups),
+            no_rotation=no_rotation,
         )
         self._next_step = self.first_step + _next_call(dynamics.nsteps, stride)
         constants = {
@@ -121,6 +126,8 @@ class StreamObserver:
             "ensemble": type(dynamics).__name__,
             "run_id": run_id_of(dynamics, None if first_step is None else path),
         }
+        if no_rotation is not None:
+            constants["rotation"] = "removed"
         self.writer = StreamWriter(
             path,
             self.frame_rates.header(atoms, **(constants | header)),
@@ -154,7 +161,8 @@ class StreamObserver:
         velocities = atoms.get_velocities() * units.fs
         instant = Instant(velocities, Snapshot.of(atoms), self._tensors(atoms))
         time = step * self.dynamics.dt / units.fs
-        self.writer.append_frame(self.frame_rates.frame(step, time, instant, temperature(atoms)))
+        kelvin = temperature(atoms, self.frame_rates.no_rotation)
+        self.writer.append_frame(self.frame_rates.frame(step, time, instant, kelvin))
         self._next_step = step + self.stride
 
     def commit(self) -> None:
@@ -188,12 +196,13 @@ class StreamObserver:
             )
 
 
-def temperature(atoms: Atoms) -> float:
+def temperature(atoms: Atoms, no_rotation: WholeRotation | None = None) -> float:
     """Instantaneous temperature, K, of the motion relative to the centre of mass.
 
     With N free atoms the centre of mass takes 3 of 3 N degrees of freedom, whether a thermostat
     moves it or it rests, so 3 N - 3 remain. With constraints it is what they leave
-    (:class:`aptnn_md.structures.Mobility`).
+    (:class:`aptnn_md.structures.Mobility`), and without the rotation of the whole another 3 less, 2
+    of a linear molecule.
     """
     momenta = atoms.get_momenta()
     kinetic = 0.5 * float((momenta * atoms.get_velocities()).sum())
@@ -201,6 +210,10 @@ def temperature(atoms: Atoms) -> float:
     if not atoms.constraints and len(atoms) > 1:
         kinetic -= 0.5 * float((momenta.sum(axis=0) ** 2).sum()) / float(atoms.get_masses().sum())
         freedom -= 3.0
+    if no_rotation is not None:
+        freedom -= no_rotation.n_axes
+    if freedom <= 0.0:
+        return 0.0
     return 2.0 * kinetic / (freedom * units.kB)
 
 
@@ -236,7 +249,7 @@ def _changes_cell(dynamics: MolecularDynamics) -> bool:
     return "NPT" in name or "NPH" in name or barostat
 
 
-def _source_of_tensors(
+def source_of_tensors(
     atoms: Atoms, model: ModelSource | None
 ) -> tuple[Callable[[Atoms], Tensors], TensorModel]:
     """What gives the tensors of a structure, and what it is to be called after."""

@@ -18,6 +18,7 @@ import struct
 import time
 import zipfile
 import zlib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -26,7 +27,7 @@ import numpy as np
 from ase import Atoms
 from ase.md.md import MolecularDynamics
 
-from aptnn_md.arrays import FloatArray, IntArray
+from aptnn_md.arrays import AnyArray, FloatArray, IntArray
 from aptnn_md.engines.ase.observer import StreamObserver
 from aptnn_md.errors import InputError, RunError
 from aptnn_md.files import PARTIAL, write_whole
@@ -35,6 +36,12 @@ FORMAT = "aptnn_md.dynamics"
 VERSION = 1
 
 _EXPECTED = "a checkpoint of aptnn-md"
+_WAYS_OUT = {
+    FORMAT: ", as this run is an ensemble; a single run resumes with its --thermostat",
+    f"{FORMAT}.ensemble": ", as this is a single run; an ensemble resumes with --ensemble N",
+}
+"""Format that was found in place of the other one -> what to do."""
+
 _DAMAGE = (
     *(OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error, struct.error),
     # an entry that says it is encrypted, or compressed by unknown means
@@ -110,21 +117,30 @@ class DynamicsState:
         InputError
             The file is missing, not a checkpoint, or of a newer version.
         """
+        header, values = read_checkpoint(path, FORMAT, VERSION)
+        return cls.unpacked(path, header.get("state"), values)
+
+    @classmethod
+    def unpacked(cls, where: object, state: Any, arrays: dict[str, Any]) -> DynamicsState:
+        """The state that :meth:`packed` took apart.
+
+        Raises
+        ------
+        InputError
+            Fields are missing, or others are there.
+        """
         try:
-            content = Path(path).read_bytes()
-        except FileNotFoundError as error:
-            raise InputError(path, "checkpoint", "no such file", _EXPECTED) from error
-        except OSError as error:
-            raise InputError(path, "checkpoint", error.strerror or error, _EXPECTED) from error
-        header, values = _unpacked(path, content)
-        if header.get("format") != FORMAT:
-            raise InputError(path, "format", header.get("format"), FORMAT)
-        if header.get("version") != VERSION:
-            raise InputError(path, "version", header.get("version"), VERSION)
-        try:
-            return cls(**{**header["state"], **values})
+            return cls(**{**state, **arrays})
         except (KeyError, TypeError) as error:
-            raise InputError(path, "checkpoint", f"other content ({error})", _EXPECTED) from error
+            raise InputError(where, "checkpoint", f"other content ({error})", _EXPECTED) from error
+
+    def packed(self) -> tuple[dict[str, Any], dict[str, AnyArray]]:
+        """Numbers and names, for JSON, and arrays."""
+        arrays = {n: v for n, v in vars(self).items() if isinstance(v, np.ndarray)}
+        state = {name: value for name, value in vars(self).items() if name not in arrays}
+        if not self.equilibration:
+            del state["equilibration"]  # so that version 0.1 reads it, too
+        return state, arrays
 
     def write(self, path: str | os.PathLike[str]) -> None:
         """Replace the file at ``path``, whole or not at all.
@@ -134,20 +150,8 @@ class DynamicsState:
         RunError
             It cannot be written; what was there is untouched.
         """
-        arrays: dict[str, Any] = {n: v for n, v in vars(self).items() if isinstance(v, np.ndarray)}
-        state = {name: value for name, value in vars(self).items() if name not in arrays}
-        if not self.equilibration:
-            del state["equilibration"]  # so that version 0.1 reads it, too
-        header = json.dumps(
-            {"format": FORMAT, "version": VERSION, "state": state}, default=lambda a: a.tolist()
-        )
-        file = io.BytesIO()
-        np.savez(file, header=np.frombuffer(header.encode(), dtype=np.uint8), **arrays)
-        try:
-            write_whole(Path(path), file.getvalue())
-        except OSError as error:
-            reason = error.strerror or error
-            raise RunError(f"{path}: the checkpoint cannot be written ({reason})") from error
+        state, arrays = self.packed()
+        write_checkpoint(path, FORMAT, VERSION, {"state": state}, arrays)
 
     def check_atoms(self, where: object, atoms: Atoms) -> None:
         """Raise :class:`InputError` if ``atoms`` are not those of the checkpoint."""
@@ -219,16 +223,7 @@ class Checkpoint:
         self.seconds, self._equilibration = seconds, equilibration
         self._next = time.monotonic() + seconds
         DynamicsState.of(dynamics)
-        if not self.path.parent.is_dir() or not os.access(self.path.parent, os.W_OK):
-            raise InputError(
-                self.path,
-                "checkpoint",
-                "a directory that is missing or not writable",
-                "a file to write",
-            )
-        # what a killed process left
-        for partial in self.path.parent.glob(f".{self.path.name}.*{PARTIAL}"):
-            partial.unlink(missing_ok=True)
+        check_place(self.path)
 
     def __call__(self) -> None:
         """Write if it is time; called by ASE."""
@@ -255,6 +250,73 @@ class Checkpoint:
                 f"{self.path}: a checkpoint at step {step} before the stream's frame of step "
                 f"{observer.next_step}: attach the checkpoint after the StreamObserver"
             )
+
+
+def check_place(path: Path) -> None:
+    """Refuse a checkpoint that cannot be written, and remove what a killed process left.
+
+    Raises
+    ------
+    InputError
+        The directory is missing or cannot be written.
+    """
+    if not path.parent.is_dir() or not os.access(path.parent, os.W_OK):
+        found = "a directory that is missing or not writable"
+        raise InputError(path, "checkpoint", found, "a file to write")
+    for partial in path.parent.glob(f".{path.name}.*{PARTIAL}"):
+        partial.unlink(missing_ok=True)
+
+
+def read_checkpoint(
+    path: str | os.PathLike[str], expected_format: str, version: int
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Header and arrays of a checkpoint file.
+
+    Raises
+    ------
+    InputError
+        The file is missing, damaged, of another format or version.
+    """
+    try:
+        content = Path(path).read_bytes()
+    except FileNotFoundError as error:
+        raise InputError(path, "checkpoint", "no such file", _EXPECTED) from error
+    except OSError as error:
+        raise InputError(path, "checkpoint", error.strerror or error, _EXPECTED) from error
+    header, values = _unpacked(path, content)
+    if (found := header.get("format")) != expected_format:
+        way_out = _WAYS_OUT.get(found, "") if isinstance(found, str) else ""
+        raise InputError(path, "format", found, expected_format + way_out)
+    if header.get("version") != version:
+        raise InputError(path, "version", header.get("version"), version)
+    return header, values
+
+
+def write_checkpoint(
+    path: str | os.PathLike[str],
+    file_format: str,
+    version: int,
+    content: Mapping[str, Any],
+    arrays: Mapping[str, AnyArray],
+) -> None:
+    """Replace a checkpoint file, whole or not at all.
+
+    Raises
+    ------
+    RunError
+        It cannot be written; what was there is untouched.
+    """
+    header = json.dumps(
+        {"format": file_format, "version": version, **content}, default=lambda a: a.tolist()
+    )
+    file = io.BytesIO()
+    values: dict[str, Any] = dict(arrays)
+    np.savez(file, header=np.frombuffer(header.encode(), dtype=np.uint8), **values)
+    try:
+        write_whole(Path(path), file.getvalue())
+    except OSError as error:
+        reason = error.strerror or error
+        raise RunError(f"{path}: the checkpoint cannot be written ({reason})") from error
 
 
 def _unpacked(path: object, content: bytes) -> tuple[dict[str, Any], dict[str, Any]]:

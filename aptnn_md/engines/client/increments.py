@@ -37,11 +37,13 @@ from aptnn_md.engines.client.dipole_change import nearest_image
 from aptnn_md.engines.client.evaluator import Results
 from aptnn_md.engines.client.settings import IncrementSettings
 from aptnn_md.engines.client.trail import StepGeometry, Trail, remove_trail
+from aptnn_md.engines.open_space import warn_of_a_thin_cell
 from aptnn_md.errors import InputError, RunError
 from aptnn_md.progress import log
 from aptnn_md.stream import StreamHeader, StreamReader, StreamWriter, stream_exists
 from aptnn_md.stream.frame import FrameRates, Instant
 from aptnn_md.stream.layout import StreamFrame, layouts
+from aptnn_md.stream.ring_polymers import WARNING, ring_polymer_notes
 from aptnn_md.targets import APT, Tensors
 
 LARGEST_STEP = 1.0
@@ -151,6 +153,8 @@ class IncrementStream:
         """The first geometry of a connection: new, known, or one step after the last one."""
         path, trail_path = self.settings.path, self.settings.trail_path
         header, n_frames = self._header(step.cell), -1
+        for note in ring_polymer_notes(header):
+            log.warning("%s", note.removeprefix(WARNING))
         names = self.frame_rates.array_names(self.committee_sizes)
         planned = layouts(header, names)
         self._shapes = {name: planned[name].frame_shape for name in planned if name in names}
@@ -265,6 +269,8 @@ class IncrementStream:
         return Snapshot(step.positions, step.cell, (x, y, z))
 
     def _periodic(self, cell: FloatArray) -> AnyArray:
+        if not self.settings.pbc:
+            return np.zeros(3, dtype=bool)
         pbc = np.asarray(self.template.pbc)
         return pbc if pbc.any() else np.full(3, abs(np.linalg.det(cell)) > 0.0)
 
@@ -279,6 +285,7 @@ class IncrementStream:
     def _header(self, cell: FloatArray) -> StreamHeader:
         atoms = self.template.copy()
         atoms.cell[:], atoms.pbc = cell, self._periodic(cell)
+        warn_of_a_thin_cell(atoms, "--no-cell")
         constants: dict[str, Any] = {
             "timestep": self._spacing,
             "rate": "difference",

@@ -55,6 +55,8 @@ class IncrementSettings:
     n_beads : beads of a path integral
     groups : name for :func:`aptnn_md.atoms.partition.parse_groups`
     header : other fields of :class:`aptnn_md.stream.StreamHeader`: ``temperature``, ``ensemble``
+    pbc : False: open boundaries in spite of the server's cell, so that the stream of a molecule or
+        cluster has no volume
 
     Raises
     ------
@@ -67,6 +69,7 @@ class IncrementSettings:
     n_beads: Count = 1
     groups: Text = "all"
     header: Mapping[str, Any] | None = None
+    pbc: bool = True
 
     def __post_init__(self) -> None:
         check_settings(self, "increments")

@@ -56,7 +56,8 @@ class StreamPlugin(Dummy_driver):  # type: ignore[misc]  # i-PI has no types
     estimators : one or several with ``+`` between, as i-PI's parameters hold no lists
     groups : see :func:`aptnn_md.atoms.partition.parse_groups`; ``;`` stands for a comma, unless a
         file has this name
-    beads_too, velocities : see :class:`aptnn_md.engines.ipi.streaming.StreamSettings`
+    beads_too, velocities, pbc : see :class:`aptnn_md.engines.ipi.settings.StreamSettings`;
+        ``pbc: False`` for a molecule or cluster, whose cell is made up
     device, dtype, total_charge : for a model that is loaded here
     """
 
@@ -71,6 +72,7 @@ class StreamPlugin(Dummy_driver):  # type: ignore[misc]  # i-PI has no types
         groups: str = "all",
         beads_too: bool = False,
         velocities: bool = False,
+        pbc: bool = True,
         device: str = "cpu",
         dtype: str | None = None,
         total_charge: float | None = None,
@@ -87,6 +89,7 @@ class StreamPlugin(Dummy_driver):  # type: ignore[misc]  # i-PI has no types
             groups=str(groups),
             beads_too=beads_too,
             velocities=velocities,
+            pbc=pbc,
         )
         self.forcefields = _names(tensors)
         self.model: TensorModel | None = None

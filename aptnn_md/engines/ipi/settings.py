@@ -22,6 +22,8 @@ class StreamSettings:
     groups : name for :func:`aptnn_md.atoms.partition.parse_groups`
     beads_too : also write the dipole rate of every bead
     velocities : also write the centroid velocities of all atoms, for their power spectrum
+    pbc : False: open boundaries in spite of the cell that i-PI always has, so that the stream of a
+        molecule or cluster has no volume
 
     Raises
     ------
@@ -35,6 +37,7 @@ class StreamSettings:
     groups: Text = "all"
     beads_too: bool = False
     velocities: bool = False
+    pbc: bool = True
 
     def __post_init__(self) -> None:
         where = "i-PI stream"

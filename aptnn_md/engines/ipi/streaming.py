@@ -19,10 +19,12 @@ from aptnn_md.engines.ipi.backup import set_aside
 from aptnn_md.engines.ipi.polar_tensors import TensorSource
 from aptnn_md.engines.ipi.settings import StreamSettings
 from aptnn_md.engines.ipi.state import BeadState
+from aptnn_md.engines.open_space import warn_of_a_thin_cell
 from aptnn_md.errors import InputError
 from aptnn_md.progress import log
 from aptnn_md.stream import StreamHeader, StreamReader, StreamWriter, stream_exists
 from aptnn_md.stream.frame import FrameRates, Instant, estimate
+from aptnn_md.stream.ring_polymers import WARNING, ring_polymer_notes
 from aptnn_md.stream.run_id import run_id_of
 from aptnn_md.targets import APT, PGT, Target
 
@@ -50,7 +52,8 @@ class SystemStream:
     ------
     InputError
         No molecular dynamics, or dynamics whose dipole rate has no meaning (see
-        :func:`aptnn_md.engines.ipi.state.check_dynamics`); groups of other atoms.
+        :func:`aptnn_md.engines.ipi.state.check_dynamics`); groups of other atoms; a barostat
+        without a cell.
     """
 
     def __init__(
@@ -62,6 +65,9 @@ class SystemStream:
         ipi_state.check_dynamics(system)
         self.system, self.settings = system, settings
         self.atoms = ipi_state.template(system)
+        if not settings.pbc:
+            self._open_boundaries()
+        warn_of_a_thin_cell(self.atoms, "--no-cell, or pbc: False among the plugin's parameters")
         self.start = self._start()
         self.groups = parse_groups(settings.groups, self.start)
         self.frame_rates = FrameRates(
@@ -70,7 +76,7 @@ class SystemStream:
             settings.estimators,
             settings.beads_too,
             settings.velocities,
-            ipi_state.variable_cell(system),
+            settings.pbc and ipi_state.variable_cell(system),
             ipi_state.mobility(system),
         )
         self.source = source(self.atoms, system)
@@ -80,6 +86,13 @@ class SystemStream:
         self._now: _Now | None = None
         self._lock = threading.RLock()
         self._warn_of_masses()
+
+    def _open_boundaries(self) -> None:
+        """Let the atoms be in open space."""
+        if ipi_state.variable_cell(self.system):
+            expected = "nve or nvt, or a cell that is real"
+            raise InputError("i-PI input", "dynamics mode", "a barostat without a cell", expected)
+        self.atoms.pbc = False
 
     @property
     def step(self) -> int:
@@ -103,7 +116,10 @@ class SystemStream:
         if done == 0:
             set_aside(self.settings.path)
         first_step = None if done == 0 else (done // stride + 1) * stride
-        self.writer = StreamWriter(self.settings.path, self.header(), first_step)
+        header = self.header()
+        self.writer = StreamWriter(self.settings.path, header, first_step)
+        for note in ring_polymer_notes(header):
+            log.warning("%s", note.removeprefix(WARNING))
 
     def _start(self) -> Atoms:
         """The atoms where groups are found: a run that is resumed keeps those it began with."""
@@ -138,9 +154,16 @@ class SystemStream:
             model_sha256=self.source.sha256,
             ensemble=ipi_state.describe(self.system),
             run_id=run_id_of(self.system, self.settings.path if self._resumes else None),
+            rotation="" if self.settings.pbc or self._is_held else "kept",
             notes=f"i-PI {metadata.version('ipi')}",
             **self._start_fields(),
         )
+
+    @property
+    def _is_held(self) -> bool:
+        """Whether fixed atoms keep the system from turning."""
+        mobility = self.frame_rates.mobility
+        return mobility is not None and not mobility.is_free
 
     def record(self) -> None:
         """Append the frame of the present step where the stride asks for one.

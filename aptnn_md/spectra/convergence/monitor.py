@@ -29,6 +29,7 @@ from aptnn_md.spectra.infrared.of_streams import InfraredStreams
 from aptnn_md.spectra.infrared.spectrum import InfraredSpectrum
 from aptnn_md.spectra.options import CONVERGENCE_RANGE, InfraredOptions
 from aptnn_md.spectra.sources.streams import Options, Spectrum, StreamSignal
+from aptnn_md.stream.ensemble import complete_runs, is_ensemble
 
 MIN_BLOCKS = 8
 """With fewer blocks an error is not known well enough to stop a run by it."""
@@ -81,7 +82,7 @@ class Monitor:
 
     Parameters
     ----------
-    path : stream of the run; it need not exist yet
+    path : stream of the run, or directory of runs; it need not exist yet
     tolerance : relative standard error at which the run may stop, e.g. 0.02
     wavenumbers : range over which errors and absorption are integrated, cm⁻¹
     options : resolution, time to skip, estimator
@@ -116,7 +117,8 @@ class Monitor:
             The stream is damaged, or an option does not fit it.
         """
         if self._streams is None:
-            if not (self.path / "zarr.json").exists():
+            begun = is_ensemble(self.path) and complete_runs(self.path)
+            if not (begun or (self.path / "zarr.json").exists()):
                 return None
             streams = InfraredStreams([self.path], self._options)
             # at once, not only when the run is long enough for a spectrum
@@ -223,7 +225,7 @@ def follow_streams(
     shown = math.nan
     while True:
         # asked before reading, so that nothing is missed between the last frames and the end
-        growing = any(run.reader.being_written is not False for run in streams.runs)
+        growing = streams.growing
         streams.read()
         if streams.length != shown and (streams.long_enough or not growing):
             spectrum, shown = streams.spectrum(), streams.length

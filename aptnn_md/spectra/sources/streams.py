@@ -28,6 +28,8 @@ from aptnn_md.spectra.sources.conditions import (
 from aptnn_md.spectra.sources.merging import Merge, merge_groups
 from aptnn_md.stream import StreamHeader, StreamReader
 from aptnn_md.stream.check import check_equal_steps
+from aptnn_md.stream.ensemble import being_written, stream_paths
+from aptnn_md.stream.ring_polymers import ring_polymer_notes
 
 _PIECE_VALUES = 2**20
 _MAX_PIECE = 65536
@@ -181,7 +183,7 @@ class StreamSignal(ABC, Generic[Spectrum, Options, Key]):
 
     Parameters
     ----------
-    paths : stream directories, independent runs of one system
+    paths : stream directories, independent runs of one system, or directories of such runs
     options : what of them is used, and how
 
     Raises
@@ -192,6 +194,7 @@ class StreamSignal(ABC, Generic[Spectrum, Options, Key]):
 
     def __init__(self, paths: Sequence[str | os.PathLike[str]], options: Options) -> None:
         self.options = options
+        self._given = tuple(paths)
         self.runs = opened_runs(paths, options.skip)
         reader = self.runs[0].reader
         self.header = reader.header
@@ -283,9 +286,9 @@ class StreamSignal(ABC, Generic[Spectrum, Options, Key]):
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """What the reader of the spectrum should know about the frames."""
-        note = stride_note(self.header.masses, self.plan.spacing)
-        return (note,) if note else ()
+        """What the reader of the spectrum should know about the frames and the run."""
+        found = (stride_note(self.header.masses, self.plan.spacing), rotation_note(self.header))
+        return tuple(note for note in found if note) + ring_polymer_notes(self.header)
 
     def check_lengths(self) -> None:
         """Refuse runs of which too little has been read; see :class:`SpectralPlan`."""
@@ -298,6 +301,7 @@ class StreamSignal(ABC, Generic[Spectrum, Options, Key]):
         ----------
         length : read no more than that of each run, fs
         """
+        self._take_up_new_runs()
         restarts = [run.reader.n_restarts for run in self.runs]
         for run in self.runs:
             run.reader.refresh()
@@ -313,6 +317,26 @@ class StreamSignal(ABC, Generic[Spectrum, Options, Key]):
                 self.accumulator.feed(index, self._signal(self._merged(piece)))
         return sum(run.n_frames for run in self.runs) - before
 
+    def _take_up_new_runs(self) -> None:
+        """Runs that were added to a directory of runs since the last time."""
+        known = {run.reader.path for run in self.runs}
+        new = [path for path in stream_paths(self._given) if path not in known]
+        if not new:
+            return
+        self.runs = [*self.runs, *(StreamRun(path, self.options.skip) for path in new)]
+        check_same_system({run.reader.path: run.reader.header for run in self.runs})
+        if self._accumulator is not None:
+            for path in new:
+                self._accumulator.add_run(str(path))
+        self.__dict__.pop("_arrays", None)
+
+    @property
+    def growing(self) -> bool:
+        """Whether a run is being written, or more runs are to come; True where that cannot be
+        known."""
+        written = any(run.reader.being_written is not False for run in self.runs)
+        return written or any(being_written(path) for path in self._given)
+
     def conditions(self, field: str, given: float | None) -> tuple[float, ...]:
         """Temperature or volume of each run, after it was read; see
         :func:`aptnn_md.spectra.sources.conditions.of_each_stream`."""
@@ -325,7 +349,7 @@ def opened_runs(paths: Sequence[str | os.PathLike[str]], skip: float) -> list[St
 
     Parameters
     ----------
-    paths : stream directories
+    paths : stream directories, or directories of runs, which stand for their complete runs
     skip : time to leave out at the beginning of each, ps
 
     Raises
@@ -335,10 +359,19 @@ def opened_runs(paths: Sequence[str | os.PathLike[str]], skip: float) -> list[St
     """
     if not paths:
         raise InputError("spectrum", "streams", "none", "one or more")
-    runs = [StreamRun(path, skip) for path in paths]
+    runs = [StreamRun(path, skip) for path in stream_paths(paths)]
     check_different([run.reader.path for run in runs])
     check_same_system({run.reader.path: run.reader.header for run in runs})
     return runs
+
+
+def rotation_note(header: StreamHeader) -> str:
+    """What became of the rotation of a molecule or cluster as a whole; empty if it is unknown."""
+    return {
+        "kept": "the rotation of the whole is in it: bands have rotational envelopes",
+        "removed": "without rotation of the whole: bands are at their origins, without rotational "
+        "envelopes",
+    }.get(header.rotation, "")
 
 
 def _groups(groups: Sequence[str], options: RateOptions) -> tuple[tuple[str, ...], Merge | None]:

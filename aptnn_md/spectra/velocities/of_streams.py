@@ -16,7 +16,7 @@ from aptnn_md.spectra.estimation.power import PowerBlocks
 from aptnn_md.spectra.options import VelocityOptions, chosen
 from aptnn_md.spectra.sources.conditions import of_each_stream
 from aptnn_md.spectra.sources.merging import merge_groups
-from aptnn_md.spectra.sources.streams import StreamRun, opened_runs
+from aptnn_md.spectra.sources.streams import StreamRun, opened_runs, rotation_note
 from aptnn_md.spectra.velocities.spectrum import (
     AtomGroups,
     GroupTerm,
@@ -81,9 +81,8 @@ def velocity_spectrum_of_streams(
         tuple(run.name for run in runs), tuple(run.n_frames for run in runs), temperatures[0]
     )
     spectrum = velocities_of(curves, atoms, plan, known, momentum)
-    note = stride_note(header.masses, plan.spacing)
-    notes = ((note,) if note else ()) + spectrum.notes
-    return replace(spectrum, n_beads=header.n_beads, notes=notes)
+    notes = (stride_note(header.masses, plan.spacing), rotation_note(header), *spectrum.notes)
+    return replace(spectrum, n_beads=header.n_beads, notes=tuple(note for note in notes if note))
 
 
 def _same_extent(run: StreamRun, skip: float) -> StreamRun:

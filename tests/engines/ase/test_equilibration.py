@@ -16,6 +16,7 @@ from aptnn_md.engines.ase.equilibration import equilibrate
 from aptnn_md.engines.ase.md import run_md
 from aptnn_md.engines.ase.restart import DynamicsState
 from aptnn_md.engines.ase.settings import THERMOSTATS, MDSettings
+from aptnn_md.engines.ase.summary import MDSummary
 from aptnn_md.errors import InputError
 from aptnn_md.prediction.loading import as_model
 from aptnn_md.stream import StreamReader
@@ -64,7 +65,7 @@ def test_it_resumes_bit_by_bit(tmp_path, thermostat, monkeypatch):
     # stopped after 26 of 40 steps
     first = settings(12, thermostat, equilibrate=0.02)
     monkeypatch.setattr(MDSettings, "equilibration_steps", 26)
-    monkeypatch.setattr("aptnn_md.engines.ase.md._run", lambda *_: None)
+    monkeypatch.setattr("aptnn_md.engines.ase.md._run", lambda *_: MDSummary(0, 0))
     run_md(start(), tmp_path / "parts", first, **parts)
     monkeypatch.undo()
     state = DynamicsState.read(tmp_path / "parts.npz")
@@ -87,7 +88,7 @@ def test_it_resumes_bit_by_bit(tmp_path, thermostat, monkeypatch):
 def test_it_is_refused_where_it_cannot_be_resumed(tmp_path, monkeypatch):
     file, stream = tmp_path / "c.npz", tmp_path / "s"
     with monkeypatch.context() as changed:
-        changed.setattr("aptnn_md.engines.ase.md._run", lambda *_: None)
+        changed.setattr("aptnn_md.engines.ase.md._run", lambda *_: MDSummary(0, 0))
         run_md(start(), stream, settings(12, equilibrate=0.02), checkpoint=file)
     with pytest.raises(InputError, match=r"step 40 of an equilibration.*--equilibrate PS"):
         run_md(start(), stream, settings(12), checkpoint=file, restart=True)

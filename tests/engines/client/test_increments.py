@@ -326,3 +326,19 @@ def test_a_stream_keeps_its_run_id(tmp_path):
     assert StreamReader(tmp_path / "b").header.run_id not in ("", run_id)
     feed_all(tmp_path / "c", steps, header={"run_id": run_id}).close()
     assert StreamReader(tmp_path / "c").header.run_id == run_id
+
+
+def test_a_cell_that_is_made_up(tmp_path, caplog):
+    """The server's cell is real unless it is said that it is not; a thin one is told."""
+    large = np.diag([40.0, 50.0, 60.0])
+    steps = paths(1, 3)
+    for name, options in (("box", {}), ("open", {"pbc": False})):
+        stream = new(tmp_path / name, **options)
+        for beads in steps:
+            feed(stream, beads, cell=large)
+        stream.close()
+        assert ("the cell has 1.2e+05 Å³ for 6 atoms" in caplog.text) == (name == "box")
+        caplog.clear()
+    boxed, found = StreamReader(tmp_path / "box"), StreamReader(tmp_path / "open")
+    assert (boxed.header.volume, found.header.volume) == (pytest.approx(1.2e5), None)
+    np.testing.assert_allclose(found.dipole_rate(), boxed.dipole_rate(), atol=1e-12)

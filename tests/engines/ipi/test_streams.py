@@ -17,10 +17,11 @@ from helpers.paths import HELPERS
 
 pytest.importorskip("ipi")
 
-from helpers.ipi_inputs import PILE, SVR, go_on_toy, run_toy, write_input
+from helpers.ipi_inputs import BAROSTAT, PILE, SVR, go_on_toy, run_toy, write_input
 from helpers.ipi_plugins import plugin, run_plain
 
 from aptnn_md.atoms.partition import parse_groups
+from aptnn_md.engines.ipi.plugin import StreamPlugin
 from aptnn_md.engines.ipi.runner import run_ipi
 from aptnn_md.engines.ipi.settings import StreamSettings
 from aptnn_md.engines.ipi.state import _numbers
@@ -458,3 +459,37 @@ def test_scripts_that_run_step_by_step(tmp_path, monkeypatch, threading):
         simulation.run(1, write_outputs=False)
     with pytest.raises(InputError, match="set_structures: found after frames were streamed"):
         simulation.set_structures(simulation.get_structures())
+
+
+def test_a_molecule_whose_cell_is_made_up(tmp_path, monkeypatch, caplog):
+    """By default the cell is real, and loudly so where it looks made up."""
+    options = {"n_molecules": 1, "pbc": False, "steps": 4}
+    (tmp_path / "box").mkdir()
+    (tmp_path / "open").mkdir()
+    boxed, _ = run_toy(tmp_path / "box", monkeypatch, ("bead",), **options)
+    assert boxed.header.volume == pytest.approx(60.0**3)
+    assert boxed.header.rotation == ""
+    assert "the cell has 2.16e+05 Å³ for 3 atoms, and the stream takes it for real" in caplog.text
+    assert "--no-cell, or pbc: False among the plugin's parameters" in caplog.text
+    caplog.clear()
+    seen = []
+
+    class Model(toy_molecules.Tensors):
+        def __call__(self, atoms):
+            seen.append(bool(atoms.pbc.any()))
+            return super().__call__(atoms)
+
+    stream = {"pbc": False, "model": Model()}
+    found, _ = run_toy(tmp_path / "open", monkeypatch, ("bead",), stream=stream, **options)
+    assert (found.header.volume, found.header.rotation) == (None, "kept")
+    assert seen == [False] * len(seen)
+    assert len(seen) >= 5
+    assert "the cell has" not in caplog.text
+    np.testing.assert_allclose(found.dipole_rate(), boxed.dipole_rate(), rtol=1e-9, atol=1e-12)
+    # in the plugin's words, and of a run whose cell changes
+    monkeypatch.chdir(tmp_path)
+    plugin = StreamPlugin("x.zarr", model="water-apt", pbc=False)
+    assert not plugin.settings.pbc
+    changing = {**options, "mode": "npt", "thermostat": SVR, "barostat": BAROSTAT}
+    with pytest.raises(InputError, match="dynamics mode: found a barostat without a cell"):
+        run_toy(tmp_path, monkeypatch, ("bead",), stream={"pbc": False}, **changing)

@@ -1,0 +1,137 @@
+"""What a run did, and whether its temperature and energy are to be believed."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from aptnn_md.arrays import FloatArray
+from aptnn_md.engines.ase.settings import MDSettings
+from aptnn_md.errors import InputError
+from aptnn_md.progress import log
+from aptnn_md.stream import StreamReader
+from aptnn_md.stream.ensemble import stream_paths
+from aptnn_md.units import BOLTZMANN_EV_PER_K
+
+OFF_BY = 0.1
+"""Part of the temperature by which its mean may be off."""
+
+STANDARD_ERRORS = 3.0
+"""What is off by fewer of them may be chance."""
+
+DRIFT_MATTERS = 0.05
+"""Part of the thermal energy 3 k_B T of an atom that the conserved energy may gain or lose: at
+constant energy in a whole run; with ``bussi``, which takes it out again, in its time constant."""
+
+_BLOCKS = 10
+
+
+@dataclass(frozen=True)
+class MDSummary:
+    """What a run, or an ensemble of runs, did.
+
+    Attributes
+    ----------
+    first_step, last_step : steps of this part of the run; in an ensemble those of all runs are
+        counted together
+    mean_temperature : K, over all frames of the stream or streams, those before a restart as well
+    drift : of the conserved energy, meV per atom and ps; NaN where none is (Langevin, field). Of an
+        ensemble the mean over the runs of this part
+    finished : False if a signal ended it early
+    convergence : how well the spectrum has converged, if the run is to stop by it
+    temperature_error : standard error of the mean temperature, K, from the runs, or from ten blocks
+        of a single one; NaN where there is no second one
+    n_runs : complete runs of an ensemble; 0: a single run
+    """
+
+    first_step: int
+    last_step: int
+    mean_temperature: float = math.nan
+    drift: float = math.nan
+    finished: bool = True
+    convergence: str = ""
+    temperature_error: float = math.nan
+    n_runs: int = 0
+
+
+def judged(
+    path: str | os.PathLike[str],
+    settings: MDSettings,
+    summary: MDSummary,
+    drifts: Sequence[float] = (),
+) -> MDSummary:
+    """The summary with the mean temperature; loud words in the log where something is wrong.
+
+    Parameters
+    ----------
+    path : stream or ensemble
+    settings : with a temperature that the run should have, unless it is one of constant energy
+    drifts : of single runs, whose scatter is the error of the drift
+    """
+    mean, error = mean_temperature(path)
+    found = replace(summary, mean_temperature=mean, temperature_error=error)
+    wanted = settings.temperature
+    if settings.thermostat != "none" or settings.n_runs:
+        off = abs(mean - wanted)
+        if off > OFF_BY * wanted and off > STANDARD_ERRORS * error:
+            log.warning(
+                "WRONG TEMPERATURE: the mean is %.0f ± %.0f K where %.0f K was wanted: the "
+                "motions are not at equilibrium, and intensities are off as well",
+                mean,
+                error,
+                wanted,
+            )
+    _judge_drift(found, settings, drifts)
+    return found
+
+
+def mean_temperature(path: str | os.PathLike[str]) -> tuple[float, float]:
+    """Mean temperature of a stream or an ensemble and its standard error, K; NaN where unknown.
+
+    The error is that of the means of runs, or of ten blocks of a single one.
+    """
+    try:
+        paths = stream_paths([path])
+    except InputError:
+        return math.nan, math.nan  # no run has begun
+    values = [_temperatures(each) for each in paths]
+    values = [each for each in values if len(each)]
+    if not values:
+        return math.nan, math.nan
+    mean = float(np.concatenate(values).mean())
+    if len(values) == 1:
+        values = [part for part in np.array_split(values[0], _BLOCKS) if len(part)]
+    means = np.array([each.mean() for each in values])
+    if len(means) < 2:
+        return mean, math.nan
+    return mean, float(means.std(ddof=1) / math.sqrt(len(means)))
+
+
+def _temperatures(path: str | os.PathLike[str]) -> FloatArray:
+    found = StreamReader(path).read("temperature")
+    return np.zeros(0) if found is None else found
+
+
+def _judge_drift(summary: MDSummary, settings: MDSettings, drifts: Sequence[float]) -> None:
+    length = 1e-3 * settings.n_steps * settings.timestep
+    if settings.thermostat == "bussi":
+        length = min(length, 1e-3 * settings.tau)
+    change = abs(summary.drift) * length
+    thermal = 3000.0 * BOLTZMANN_EV_PER_K * settings.temperature
+    if not change > DRIFT_MATTERS * thermal:  # nor where there is no number
+        return
+    if len(drifts) > 1:
+        error = float(np.std(drifts, ddof=1)) / math.sqrt(len(drifts))
+        if abs(summary.drift) < STANDARD_ERRORS * error:
+            return
+    log.warning(
+        "the conserved energy drifts by %.3g meV per atom in %.3g ps, more than %g %% of the "
+        "thermal energy: a shorter time step, or forces that are more precise, are needed",
+        change,
+        length,
+        100 * DRIFT_MATTERS,
+    )

@@ -1,0 +1,29 @@
+"""Molecules and clusters in programs that always want a cell."""
+
+from __future__ import annotations
+
+from ase import Atoms
+
+from aptnn_md.progress import log
+
+THIN = 500.0
+"""Å³ an atom: a cell with more is that of a gas, or was made up for a molecule."""
+
+
+def warn_of_a_thin_cell(atoms: Atoms, way_out: str) -> None:
+    """Say loudly that a cell will be taken for a real one where it looks made up.
+
+    Parameters
+    ----------
+    atoms : with the cell of the program that runs
+    way_out : how to say that there is none
+    """
+    if atoms.pbc.all() and float(atoms.get_volume()) > THIN * len(atoms):
+        log.warning(
+            "the cell has %.4g Å³ for %d atoms, and the stream takes it for real: its volume is "
+            "that of the absorption coefficient, and atoms see their periodic images; if it was "
+            "made up for a molecule or cluster in open space: %s",
+            atoms.get_volume(),
+            len(atoms),
+            way_out,
+        )
