@@ -313,6 +313,8 @@ def test_commands_know_dipoles(tmp_path, capsys, monkeypatch):
     assert main(["info", "m.pt", "--json"]) == 0
     facts = json.loads(capsys.readouterr().out)
     assert (facts["units"], facts["learned_from"]) == ({"apt": "e", "dipole": "e Å"}, "dipole+apt")
+    assert main(["export", "m.pt", "-o", "m.pt2"]) == 2
+    assert "network: found dipole, expected ace" in capsys.readouterr().err
     assert main(["train", "--data", "both.extxyz", "--target", "dipole", "--out", "n.pt"]) == 2
     assert "--network dipole" in capsys.readouterr().err
 
