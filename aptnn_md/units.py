@@ -12,6 +12,8 @@ polarizability gradient tensor (PGT)   ``pgt[i, α, β, γ] = ∂a_αβ/∂r_iγ
 dipole rate                            ``Ṁ = Σᵢ apt[i] @ v[i]``
 field force                            ``F[i] = apt[i].T @ E``, E in V/Å
 wavenumber                             cm⁻¹; absorption coefficient cm⁻¹, neperian
+molar absorption of a molecule         km/mol per cm⁻¹, neperian; its integral over
+                                       wavenumbers km/mol
 =====================================  ====================================================
 
 Only the edges convert: ASE velocities × ``ase.units.fs`` are Å/fs; ASE's standard property
@@ -86,3 +88,13 @@ B. A. Hess, J. Comput. Chem. 23, 895 (2002), in polarizability volumes)."""
 PER_CM2_PER_KM_PER_MOL: float = 1e5 / (_si.N_A * 1e-24)  # cm/mol over cm³/mol of 1 Å³
 """∫ n(ν̃)α(ν̃) dν̃ [cm⁻²] = PER_CM2_PER_KM_PER_MOL A / V of one mode of intensity A (km/mol) in each
 volume V (Å³)."""
+
+MOLAR_IR_PREFACTOR: float = IR_PREFACTOR / PER_CM2_PER_KM_PER_MOL
+"""N_A/(6 k_B c ε₀): molar absorption [km/mol per cm⁻¹] = MOLAR_IR_PREFACTOR / T
+∫dt e^{-iωt} ⟨Ṁ(0)·Ṁ(t)⟩ of one molecule in a gas so thin that n = 1; T and the integral as for
+:data:`IR_PREFACTOR`. The volume of each molecule, which the absorption coefficient is divided by,
+cancels in the molar absorption."""
+
+MOLAR_F_SUM_PREFACTOR: float = F_SUM_PREFACTOR / PER_CM2_PER_KM_PER_MOL
+"""Integral of the molar absorption over all wavenumbers [km/mol] = MOLAR_F_SUM_PREFACTOR Σᵢ qᵢ²/mᵢ,
+q in e and m in amu; 3 :data:`KM_PER_MOL`, each charge being free to move in three directions."""

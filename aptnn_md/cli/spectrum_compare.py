@@ -59,13 +59,14 @@ def run(arguments: argparse.Namespace) -> None:
     spectra = {
         name: _spectrum(text, arguments) for name, text in zip(names, arguments.runs, strict=True)
     }
+    first = next(iter(spectra.values()))
     reference, curves = spectrum_output.references(arguments)
     wavenumbers = spectrum_options.wavenumber_range(arguments)
     differences = _differences(spectra, arguments.unpaired) if arguments.difference else {}
     for line in comparison_report(
         spectra,
         reference,
-        ranges=spectrum_output.band_ranges(arguments),
+        ranges=spectrum_output.ranges_of(arguments, first.blocks, first.parts),
         curves=curves,
         baseline=arguments.baseline,
         differences=differences,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from aptnn_md.cli import spectrum_options
@@ -11,17 +12,19 @@ from aptnn_md.spectra.options import CONVERGENCE_RANGE
 
 if TYPE_CHECKING:
     from aptnn_md.spectra.estimation.terms import Key
-    from aptnn_md.spectra.sources.streams import Options, Spectrum, StreamSignal
+    from aptnn_md.spectra.sources.stream_signal import Options, Spectrum, StreamSignal
 
 
 def followed(
-    arguments: argparse.Namespace, streams: StreamSignal[Spectrum, Options, Key], integral: str
+    arguments: argparse.Namespace,
+    streams: StreamSignal[Spectrum, Options, Key],
+    integral: Callable[[Spectrum], str],
 ) -> Spectrum:
     """The last spectrum of runs that continue; a line is printed for each one before.
 
     Parameters
     ----------
-    integral : name of the integral over all wavenumbers, with its unit
+    integral : name of the integral of a spectrum over all wavenumbers, with its unit
     """
     from aptnn_md.spectra.convergence.monitor import follow_streams
 
@@ -29,11 +32,14 @@ def followed(
         raise InputError("--follow", "seconds", arguments.follow, "0 or more")
     wavenumbers = spectrum_options.wavenumber_range(arguments) or CONVERGENCE_RANGE
     low, high = wavenumbers
-    print(f"relative standard error at {low:g}-{high:g} cm⁻¹ while the run continues")
-    print(f"length (ps)   blocks   error (%)   {integral}", flush=True)
+    print(f"relative standard error at {low:g}-{high:g} cm⁻¹ while the run continues", flush=True)
     spectrum = None
     try:
-        for spectrum, found in follow_streams(streams, wavenumbers, arguments.follow):
+        for number, (spectrum, found) in enumerate(
+            follow_streams(streams, wavenumbers, arguments.follow)
+        ):
+            if number == 0:
+                print(f"length (ps)   blocks   error (%)   {integral(spectrum)}")
             blocks = spectrum.blocks
             value, error = blocks.integral(0.0, float(blocks.wavenumber[-1]))
             print(

@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import argparse
+from typing import TYPE_CHECKING
 
 from aptnn_md.cli import spectrum_options, spectrum_output
 from aptnn_md.cli.spectrum_follow import followed
 from aptnn_md.spectra.options import InfraredOptions
 
+if TYPE_CHECKING:
+    from aptnn_md.spectra import InfraredSpectrum
+
 HELP = """\
-Infrared absorption n(ν̃)α(ν̃) in cm⁻¹: neperian absorption coefficient times refractive index.
+Infrared absorption n(ν̃)α(ν̃) in cm⁻¹: neperian absorption coefficient times refractive index. Of
+a molecule or a cluster, which has no volume, the molar absorption in km/mol per cm⁻¹, the integral
+of a band being its intensity in km/mol.
 Several streams are independent runs of one system; longer ones weigh more. Standard errors come
 from blocks of the runs, and from the runs if there are enough of them."""
 
@@ -33,5 +39,9 @@ def run(arguments: argparse.Namespace) -> None:
         spectrum = spectrum_of_streams(arguments.streams, options=options)
     else:
         streams = InfraredStreams(arguments.streams, options)
-        spectrum = followed(arguments, streams, "integral of n·α (cm⁻²)")
+        spectrum = followed(arguments, streams, _integral)
     spectrum_output.show(spectrum, arguments, options)
+
+
+def _integral(spectrum: InfraredSpectrum) -> str:
+    return f"integral of {spectrum.ordinate.name} ({spectrum.ordinate.integral_unit})"

@@ -48,7 +48,15 @@ def add_selection_arguments(parser: argparse.ArgumentParser, volume: bool = True
             "--volume",
             type=checked(float),
             metavar="A3",
-            help="volume of the cell, Å³; default: as in the streams",
+            help="volume of the cell, Å³; default: as in the streams; of a system without one the "
+            "molar absorption is given, km/mol per cm⁻¹",
+        )
+        parser.add_argument(
+            "--n-molecules",
+            type=checked(float),
+            metavar="N",
+            help="molecules in the system: for --quantities molar-absorption, and to divide the "
+            "molar absorption of a cluster, which has no volume, by their number",
         )
 
 
@@ -181,7 +189,19 @@ def add_band_ranges_argument(parser: argparse._ActionsContainer) -> None:
         nargs="+",
         default=(),
         metavar="NAME:LOW-HIGH",
-        help="bands to measure, cm⁻¹, e.g. bend:1500-1800",
+        help="bands to measure, cm⁻¹, e.g. bend:1500-1800, or auto for all peaks that rise above "
+        "the noise, which is the default for molecules, systems without a volume",
+    )
+
+
+def add_harmonic_argument(parser: argparse._ActionsContainer) -> None:
+    """A harmonic calculation beside the spectrum."""
+    parser.add_argument(
+        "--harmonic",
+        metavar="MODES",
+        help="modes that spectrum normal-modes wrote by --out: drawn as sticks over the curve, on "
+        "an axis of their own, and summed in each band; of one molecule where --n-molecules is "
+        "given, else of the whole system",
     )
 
 

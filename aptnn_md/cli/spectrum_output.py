@@ -3,19 +3,25 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from aptnn_md.cli import spectrum_options
 from aptnn_md.cli.settings_options import checked
 from aptnn_md.errors import InputError
+from aptnn_md.progress import log
 from aptnn_md.provenance import command_line
 from aptnn_md.spectra.options import CONVERGENCE_RANGE, CORRECTIONS, InfraredOptions
 
 if TYPE_CHECKING:
     from aptnn_md.spectra import InfraredSpectrum, Quantity, Reference, ReferenceCurve
+    from aptnn_md.spectra.analysis.sticks import Sticks
+    from aptnn_md.spectra.estimation.power import PowerBlocks
+    from aptnn_md.spectra.estimation.terms import Part
+    from aptnn_md.spectra.infrared.report import Experiments
 
-_ALL = "all"
+_ALL, _AUTO = "all", "auto"
 
 
 def add_output_arguments(parser: argparse.ArgumentParser) -> None:
@@ -30,8 +36,12 @@ def add_output_arguments(parser: argparse.ArgumentParser) -> None:
     files.add_argument(
         "--plot-convergence", metavar="FILE", help="picture of the error against the length"
     )
+    files.add_argument(
+        "--band-table", metavar="FILE", help="bands with their errors to write, as CSV or .json"
+    )
     _add_quantity_arguments(parser)
     add_band_arguments(parser)
+    spectrum_options.add_harmonic_argument(files)
 
 
 def add_quantum_argument(parser: argparse._ActionsContainer) -> None:
@@ -91,12 +101,6 @@ def _add_quantity_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="E",
         help="permittivity of the electrons, n² of visible light; default: 1",
     )
-    quantities.add_argument(
-        "--n-molecules",
-        type=checked(float),
-        metavar="N",
-        help="in the cell, for the molar absorption",
-    )
     add_quantum_argument(quantities)
 
 
@@ -114,11 +118,8 @@ def show(
     spectrum = spectra.corrected(spectrum, arguments.quantum)
     reference, curves = references(arguments)
     spectrum, quantities = _quantities(spectrum, arguments)
-    ranges, baseline = band_ranges(arguments), arguments.baseline
-    for line in spectra.report(
-        spectrum, reference, ranges=ranges, curves=curves, baseline=baseline
-    ):
-        print(line)
+    sticks = _sticks(spectrum, arguments)
+    _show_bands(spectrum, arguments, (reference, curves), sticks)
     wavenumbers = spectrum_options.wavenumber_range(arguments)
     provenance = command_line()
     if arguments.out:
@@ -133,10 +134,38 @@ def show(
         from aptnn_md.spectra.infrared.plot import draw_spectrum
 
         draw_spectrum(
-            arguments.plot, spectrum, reference=reference, curves=curves, wavenumbers=wavenumbers
+            arguments.plot,
+            spectrum,
+            reference=reference,
+            curves=curves,
+            wavenumbers=wavenumbers,
+            sticks=sticks,
         )
         print(f"picture: {arguments.plot}")
     _draw_more(spectrum, quantities, arguments, options)
+
+
+def _show_bands(
+    spectrum: InfraredSpectrum,
+    arguments: argparse.Namespace,
+    experiments: Experiments,
+    sticks: Sticks | None,
+) -> None:
+    """The report, with the table of bands, and the file of the latter."""
+    from aptnn_md.spectra.infrared.report import all_bands, report
+    from aptnn_md.spectra.output.band_files import write_bands
+
+    ranges, baseline = ranges_of(arguments, spectrum.blocks, spectrum.parts), arguments.baseline
+    reference, curves = experiments
+    shown = report(
+        spectrum, reference, ranges=ranges, curves=curves, baseline=baseline, sticks=sticks
+    )
+    for line in shown:
+        print(line)
+    if arguments.band_table:
+        bands = all_bands(spectrum, ranges, experiments, baseline, sticks)
+        write_bands(arguments.band_table, bands, spectrum.ordinate, command_line())
+        print(f"bands: {arguments.band_table}")
 
 
 def _draw_more(
@@ -164,7 +193,12 @@ def _draw_more(
         low, high = wavenumbers or CONVERGENCE_RANGE
         points = history(arguments.streams, options, (low, high))
         subject = f"{low:g} to {high:g} cm$^{{-1}}$"
-        draw_convergence(arguments.plot_convergence, {"simulation": points}, subject=subject)
+        draw_convergence(
+            arguments.plot_convergence,
+            {"simulation": points},
+            subject=subject,
+            quantity=spectrum.ordinate.symbol,
+        )
         print(f"picture: {arguments.plot_convergence}")
 
 
@@ -181,8 +215,39 @@ def references(
     return spectra.REFERENCES.get(arguments.experiment), curves
 
 
+def ranges_of(
+    arguments: argparse.Namespace, blocks: PowerBlocks, parts: Mapping[Part, PowerBlocks]
+) -> dict[str, tuple[float, float]] | None:
+    """The bands that ``--bands`` asks for; None where it is not given.
+
+    Parameters
+    ----------
+    blocks, parts : the spectrum in which ``--bands auto`` finds peaks
+    """
+    from aptnn_md.spectra.analysis.peaks import NO_PEAKS, peak_ranges
+
+    if tuple(arguments.bands) != (_AUTO,):
+        return band_ranges(arguments) if arguments.bands else None
+    found = peak_ranges(blocks, parts)
+    if not found:
+        log.info("--bands auto: %s", NO_PEAKS)
+    return found
+
+
+def _sticks(spectrum: InfraredSpectrum, arguments: argparse.Namespace) -> Sticks | None:
+    """What ``--harmonic`` says."""
+    from aptnn_md.spectra.infrared.intensity import integral_of_molar
+
+    if arguments.harmonic is None:
+        return None
+    from aptnn_md.spectra.output.harmonic import read_harmonic
+
+    factor = integral_of_molar(spectrum.volume, arguments.n_molecules)
+    return read_harmonic(arguments.harmonic).infrared(factor)
+
+
 def band_ranges(arguments: argparse.Namespace) -> dict[str, tuple[float, float]]:
-    """What ``--bands`` says.
+    """The ranges that ``--bands`` says.
 
     Raises
     ------
@@ -196,7 +261,7 @@ def band_ranges(arguments: argparse.Namespace) -> dict[str, tuple[float, float]]
         try:
             ranges[name or limits] = (float(low), float(high))
         except ValueError as error:
-            expected = "NAME:LOW-HIGH, e.g. bend:1500-1800"
+            expected = "NAME:LOW-HIGH, e.g. bend:1500-1800, or auto alone"
             raise InputError("--bands", "band", repr(text), expected) from error
     return ranges
 
@@ -206,12 +271,14 @@ def _quantities(
 ) -> tuple[InfraredSpectrum, list[Quantity]]:
     """Quantities, and the spectrum with notes on how they were made."""
     from aptnn_md import spectra
-    from aptnn_md.spectra.infrared.dielectric import permittivity_note
+    from aptnn_md.spectra.infrared.dielectric import OF_MOLECULES, permittivity_note
 
     names = list(arguments.quantities)
     if names == [_ALL]:
         names = list(spectra.QUANTITIES)
-        if arguments.n_molecules is None:
+        if spectrum.volume is None:
+            names = list(OF_MOLECULES)
+        elif arguments.n_molecules is None:
             names.remove("molar-absorption")
     if not names:
         return spectrum, []
@@ -219,5 +286,7 @@ def _quantities(
     found = spectra.quantities(
         spectrum, names, epsilon_infinity=epsilon_infinity, n_molecules=arguments.n_molecules
     )
+    if spectrum.volume is None:
+        return spectrum, found
     note = permittivity_note(spectrum, arguments.epsilon_infinity)
     return replace(spectrum, notes=(*spectrum.notes, note)), found

@@ -13,6 +13,7 @@ from aptnn_md.provenance import command_line
 from aptnn_md.spectra.options import RamanOptions
 
 if TYPE_CHECKING:
+    from aptnn_md.spectra.analysis.sticks import Sticks
     from aptnn_md.spectra.raman.spectrum import RamanSpectrum
 
 HELP = """\
@@ -70,6 +71,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--netcdf", metavar="FILE", help="table and blocks of data, for xarray")
     parser.add_argument("--plot-parts", metavar="FILE", help="picture of groups and cross terms")
     spectrum_options.add_band_ranges_argument(parser)
+    spectrum_options.add_harmonic_argument(parser)
 
 
 def run(arguments: argparse.Namespace) -> None:
@@ -86,11 +88,13 @@ def run(arguments: argparse.Namespace) -> None:
     if arguments.photon_counting and not arguments.laser:
         raise InputError("--photon-counting", "laser", "none", "--laser, e.g. --laser 532nm")
     laser = laser_wavenumber(arguments.laser) if arguments.laser else None
-    ranges = spectrum_output.band_ranges(arguments)
     spectrum = corrected_raman(_reduced(arguments), arguments.quantum)
     if laser is not None:
         spectrum = cross_sections(spectrum, laser, arguments.photon_counting)
-    for line in report_raman(spectrum, ranges):
+    sticks = _sticks(spectrum, arguments)
+    parts = {part: curves.unpolarised for part, curves in spectrum.parts.items()}
+    ranges = spectrum_output.ranges_of(arguments, spectrum.blocks, parts)
+    for line in report_raman(spectrum, ranges, sticks):
         print(line)
     wavenumbers = spectrum_options.wavenumber_range(arguments)
     if arguments.out:
@@ -99,10 +103,16 @@ def run(arguments: argparse.Namespace) -> None:
     if arguments.netcdf:
         write_raman_netcdf(arguments.netcdf, spectrum, wavenumbers, command_line())
         print(f"NetCDF: {arguments.netcdf}")
+    _draw(spectrum, arguments, sticks)
+
+
+def _draw(spectrum: RamanSpectrum, arguments: argparse.Namespace, sticks: Sticks | None) -> None:
+    """Pictures of the spectrum and of its parts."""
+    wavenumbers = spectrum_options.wavenumber_range(arguments)
     if arguments.plot:
         from aptnn_md.spectra.raman.plot import draw_raman
 
-        draw_raman(arguments.plot, spectrum, wavenumbers=wavenumbers)
+        draw_raman(arguments.plot, spectrum, wavenumbers=wavenumbers, sticks=sticks)
         print(f"picture: {arguments.plot}")
     if arguments.plot_parts:
         from aptnn_md.spectra.raman.plot import draw_raman_parts
@@ -111,15 +121,26 @@ def run(arguments: argparse.Namespace) -> None:
         print(f"picture: {arguments.plot_parts}")
 
 
+def _sticks(spectrum: RamanSpectrum, arguments: argparse.Namespace) -> Sticks | None:
+    """What ``--harmonic`` says, in the form of the spectrum."""
+    if arguments.harmonic is None:
+        return None
+    from aptnn_md.spectra.output.harmonic import read_harmonic
+    from aptnn_md.spectra.raman.scattering import measured_sticks
+
+    return measured_sticks(read_harmonic(arguments.harmonic).raman(), spectrum)
+
+
 def _reduced(arguments: argparse.Namespace) -> RamanSpectrum:
+    from aptnn_md.spectra.analysis.temperatures import said
     from aptnn_md.spectra.raman.of_streams import RamanStreams
 
     options = spectrum_options.options_of(RamanOptions, arguments)
     streams = RamanStreams(arguments.streams, options)
     if arguments.follow is not None:
-        return followed(arguments, streams, "integral of 45a² + 7γ² (Å⁴/amu)")
+        return followed(arguments, streams, lambda _: "integral of 45a² + 7γ² (Å⁴/amu)")
     streams.read()
-    return streams.spectrum()
+    return said(streams.spectrum())
 
 
 def _names(text: str) -> tuple[str, ...]:

@@ -23,6 +23,9 @@ from aptnn_md.models.angular import (
 from aptnn_md.models.chunks import channels_at_once
 from aptnn_md.models.duals import bilinear, in_forward_mode, linear
 
+NEven = tuple[int, int, int]
+"""How many even components x, y and the output have."""
+
 
 class KeptMatrices(nn.Module):
     """A layer whose matrices are derived from its weights, for each element.
@@ -109,7 +112,8 @@ class Coupling(KeptMatrices):
         paths, table = clebsch_gordan_table(lmaxs)
         self.weight = nn.Parameter(torch.randn(n_elements, n_channels, multiplicity, len(paths)))
         self.multiplicity = multiplicity
-        self.n_even = tuple(n_even_components(lmax) for lmax in lmaxs)
+        first, second, out = (n_even_components(lmax) for lmax in lmaxs)
+        self.n_even: NEven = (first, second, out)
         x_even, x_odd = _by_parity(torch.arange(table.shape[2]), self.n_even[0], 0)
         y_even, y_odd = _by_parity(torch.arange(table.shape[3]), self.n_even[1], 0)
         to_even, to_odd = _by_parity(table, self.n_even[2], 1)
@@ -187,15 +191,11 @@ def clebsch_gordan_table(
     table = torch.zeros(len(paths), *sizes, dtype=torch.float64)
     for row, degrees in enumerate(paths):
         block = wigner_3j(*degrees) * math.sqrt(2 * degrees[2] + 1)
-        where = tuple(slice(degree**2, (degree + 1) ** 2) for degree in degrees)
-        table[(row, *where)] = block / math.sqrt(n_paths_to[degrees[2]])
+        m1, m2, m3 = (slice(degree**2, (degree + 1) ** 2) for degree in degrees)
+        table[row, m1, m2, m3] = block / math.sqrt(n_paths_to[degrees[2]])
     for dim, lmax in enumerate(lmaxs, start=1):
         table = table.index_select(dim, components_by_parity(lmax))
     return paths, table.permute(0, 3, 1, 2)
-
-
-NEven = tuple[int, int, int]
-"""How many even components x, y and the output have."""
 
 
 def coupled(
@@ -360,7 +360,8 @@ def _gradients(
     none = x.new_zeros(())
     to_matrices = []
     # of even and odd components of x and of y
-    to_x, to_y = [[], []], [[], []]
+    to_x: list[list[Tensor]] = [[], []]
+    to_y: list[list[Tensor]] = [[], []]
     grads = grad.split([matrix.shape[1] for matrix in matrices], dim=1)
     for odd, pairs in enumerate(_pairs(x, y, n_even)):
         if wanted[2 + odd]:

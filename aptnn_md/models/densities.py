@@ -135,11 +135,11 @@ def atomic_densities(graph: Graph, config: ACEConfig, like: Tensor) -> AtomicDen
         rows = slice(first, first + step)
         density = _density(config, _taken(vectors, every_table[rows]), widths)
         parts.append((density, *_message(config, _taken(vectors, near_table[rows]))))
-    density, radial, harmonics = (list(part) for part in zip(*parts, strict=True))
+    densities, radial, harmonics = (list(part) for part in zip(*parts, strict=True))
     return AtomicDensities(
         order=edges.order,
         element_bounds=edges.bounds,
-        density=_joined(density, 0),
+        density=_joined(densities, 0),
         message_radial=_joined(radial, 1),
         message_harmonics=_joined(harmonics, 1),
         # an atom that is there, whose part in messages is zero

@@ -13,7 +13,8 @@ velocity  :func:`velocity_spectrum`        :func:`velocity_spectrum_of_streams`
 ========  ===============================  =========================================
 
 From an infrared spectrum follow :func:`quantities` (permittivity, refractive index, absorption
-coefficient, ...), :func:`find_bands`, another quantum correction (:func:`corrected`) and the
+coefficient, ...), :func:`find_bands` in given ranges or in those of
+:func:`peak_ranges`, another quantum correction (:func:`corrected`) and the
 :func:`difference` from another one, paired where both are of the same trajectory; from a Raman
 spectrum, the :func:`cross_sections` for a laser.
 :func:`report` and :func:`write_table`, :func:`report_raman` and :func:`write_raman`,
@@ -33,17 +34,17 @@ import importlib
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from aptnn_md.spectra.analysis.bands import (
-        REFERENCES,
-        WATER,
-        Band,
-        Reference,
-        ReferenceBand,
-        bands_of_curve,
-        find_bands,
-    )
+    from aptnn_md.spectra.analysis.bands import Band, bands_of_curve, find_bands
     from aptnn_md.spectra.analysis.experiment import ReferenceCurve, read_reference
     from aptnn_md.spectra.analysis.kramers_kronig import kramers_kronig
+    from aptnn_md.spectra.analysis.peaks import Peak, find_peaks, peak_ranges
+    from aptnn_md.spectra.analysis.reference_bands import (
+        REFERENCES,
+        WATER,
+        Reference,
+        ReferenceBand,
+    )
+    from aptnn_md.spectra.analysis.sticks import Sticks, bands_of_sticks
     from aptnn_md.spectra.estimation.correlation import Correlation, correlations
     from aptnn_md.spectra.estimation.plan import SpectralPlan, plan_spectrum
     from aptnn_md.spectra.estimation.power import PowerBlocks
@@ -63,8 +64,11 @@ if TYPE_CHECKING:
     from aptnn_md.spectra.infrared.spectrum import InfraredSpectrum, SumRule, infrared_spectrum
     from aptnn_md.spectra.infrared.table import write_table
     from aptnn_md.spectra.options import CORRECTIONS, InfraredOptions, RamanOptions, VelocityOptions
+    from aptnn_md.spectra.output.band_files import write_bands
     from aptnn_md.spectra.output.band_table import band_table, part_table
     from aptnn_md.spectra.output.columns import read_table
+    from aptnn_md.spectra.output.harmonic import HarmonicModes, read_harmonic
+    from aptnn_md.spectra.output.ordinate import MOLAR_ABSORPTION, N_ALPHA, Ordinate
     from aptnn_md.spectra.raman.cross_correlation import (
         PolarizabilityDipole,
         polarizability_dipole,
@@ -84,40 +88,49 @@ if TYPE_CHECKING:
 _MODULE_OF = {
     "CORRECTIONS": "options",
     "QUANTITIES": "infrared.dielectric",
-    "REFERENCES": "analysis.bands",
-    "WATER": "analysis.bands",
+    "REFERENCES": "analysis.reference_bands",
+    "WATER": "analysis.reference_bands",
     "Band": "analysis.bands",
     "Correlation": "estimation.correlation",
     "Difference": "infrared.comparison",
+    "HarmonicModes": "output.harmonic",
     "InfraredOptions": "options",
     "InfraredSpectrum": "infrared.spectrum",
+    "MOLAR_ABSORPTION": "output.ordinate",
+    "N_ALPHA": "output.ordinate",
     "OpticalConstants": "infrared.dielectric",
+    "Ordinate": "output.ordinate",
+    "Peak": "analysis.peaks",
     "PolarizabilityDipole": "raman.cross_correlation",
     "PowerBlocks": "estimation.power",
     "Quantity": "infrared.dielectric",
     "RamanCurves": "raman.curves",
     "RamanOptions": "options",
     "RamanSpectrum": "raman.spectrum",
-    "Reference": "analysis.bands",
-    "ReferenceBand": "analysis.bands",
+    "Reference": "analysis.reference_bands",
+    "ReferenceBand": "analysis.reference_bands",
     "ReferenceCurve": "analysis.experiment",
     "SpectralPlan": "estimation.plan",
+    "Sticks": "analysis.sticks",
     "SumRule": "infrared.spectrum",
     "VelocityOptions": "options",
     "VelocitySpectrum": "velocities.spectrum",
     "band_table": "output.band_table",
     "bands_of_curve": "analysis.bands",
+    "bands_of_sticks": "analysis.sticks",
     "corrected": "infrared.corrections",
     "corrected_raman": "raman.scattering",
     "correlations": "estimation.correlation",
     "cross_sections": "raman.scattering",
     "difference": "infrared.comparison",
     "find_bands": "analysis.bands",
+    "find_peaks": "analysis.peaks",
     "infrared_spectrum": "infrared.spectrum",
     "integral_difference": "infrared.comparison",
     "kramers_kronig": "analysis.kramers_kronig",
     "optical_constants": "infrared.dielectric",
     "part_table": "output.band_table",
+    "peak_ranges": "analysis.peaks",
     "plan_spectrum": "estimation.plan",
     "polarizability_dipole": "raman.cross_correlation",
     "polarizability_dipole_of_streams": "raman.cross_correlation",
@@ -125,6 +138,7 @@ _MODULE_OF = {
     "quantities": "infrared.dielectric",
     "raman_of_streams": "raman.of_streams",
     "raman_spectrum": "raman.spectrum",
+    "read_harmonic": "output.harmonic",
     "read_reference": "analysis.experiment",
     "read_table": "output.columns",
     "report": "infrared.report",
@@ -134,6 +148,7 @@ _MODULE_OF = {
     "static_permittivity": "infrared.dielectric",
     "velocity_spectrum": "velocities.spectrum",
     "velocity_spectrum_of_streams": "velocities.of_streams",
+    "write_bands": "output.band_files",
     "write_raman": "raman.table",
     "write_table": "infrared.table",
     "write_velocities": "velocities.table",
@@ -142,15 +157,20 @@ _MODULE_OF = {
 
 __all__ = [
     "CORRECTIONS",
+    "MOLAR_ABSORPTION",
+    "N_ALPHA",
     "QUANTITIES",
     "REFERENCES",
     "WATER",
     "Band",
     "Correlation",
     "Difference",
+    "HarmonicModes",
     "InfraredOptions",
     "InfraredSpectrum",
     "OpticalConstants",
+    "Ordinate",
+    "Peak",
     "PolarizabilityDipole",
     "PowerBlocks",
     "Quantity",
@@ -161,22 +181,26 @@ __all__ = [
     "ReferenceBand",
     "ReferenceCurve",
     "SpectralPlan",
+    "Sticks",
     "SumRule",
     "VelocityOptions",
     "VelocitySpectrum",
     "band_table",
     "bands_of_curve",
+    "bands_of_sticks",
     "corrected",
     "corrected_raman",
     "correlations",
     "cross_sections",
     "difference",
     "find_bands",
+    "find_peaks",
     "infrared_spectrum",
     "integral_difference",
     "kramers_kronig",
     "optical_constants",
     "part_table",
+    "peak_ranges",
     "plan_spectrum",
     "polarizability_dipole",
     "polarizability_dipole_of_streams",
@@ -184,6 +208,7 @@ __all__ = [
     "quantities",
     "raman_of_streams",
     "raman_spectrum",
+    "read_harmonic",
     "read_reference",
     "read_table",
     "report",
@@ -193,6 +218,7 @@ __all__ = [
     "static_permittivity",
     "velocity_spectrum",
     "velocity_spectrum_of_streams",
+    "write_bands",
     "write_raman",
     "write_table",
     "write_velocities",

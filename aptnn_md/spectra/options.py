@@ -89,10 +89,13 @@ class InfraredOptions(RateOptions):
 
     Attributes
     ----------
-    volume : Å³; None: as in the streams
+    volume : Å³; None: as in the streams; of a system that has none there, a molecule or cluster
+        alone, the molar absorption is computed
+    n_molecules : in a system without a volume, whose absorption is divided by it; None: 1
     """
 
     volume: Positive | None = None
+    n_molecules: Positive | None = None
 
 
 @dataclass(frozen=True)

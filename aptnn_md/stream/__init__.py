@@ -13,6 +13,8 @@ first commit on ``arrays`` (names of all arrays but ``digest``), after a restart
 ``dipole_rate/<estimator>``          (frame, group, 3)  Ṁ of each group, e Å/fs
 ``volume``                           (frame,)           Å³, optional like all that follow
 ``temperature``                      (frame,)           K, instantaneous
+``motion_temperature``               (frame, motion)    K, of translation, libration and vibration
+                                                        of molecules; 0 where there is none
 ``f_sum``                            (frame, group)     Σᵢ Σ_αβ apt²/(3 mᵢ), e²/amu
 ``dipole_rate_std``                  (frame, group, 3)  standard deviation of Ṁ over a
                                                         committee, e Å/fs

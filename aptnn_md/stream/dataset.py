@@ -12,7 +12,7 @@ import numpy as np
 
 from aptnn_md.arrays import AnyArray
 from aptnn_md.errors import InputError
-from aptnn_md.stream.header import StreamHeader, array_units
+from aptnn_md.stream.header import MOTIONS, StreamHeader, array_units
 from aptnn_md.stream.layout import layouts
 from aptnn_md.stream.reader import StreamReader
 from aptnn_md.targets import TARGETS
@@ -20,7 +20,7 @@ from aptnn_md.targets import TARGETS
 if TYPE_CHECKING:
     import xarray
 
-_LISTS = ("estimators", "groups", "start_positions", "start_cell")
+_LISTS = ("estimators", "groups", "motion_freedom", "start_positions", "start_cell")
 
 
 def open_stream(
@@ -93,6 +93,7 @@ def _coordinates(reader: StreamReader) -> dict[str, tuple[Any, ...]]:
         "estimator": ("estimator", list(header.estimators)),
         "group": ("group", list(header.groups)),
         "axis": ("axis", ["x", "y", "z"]),
+        "motion": ("motion", list(MOTIONS)),
     }
     for target in TARGETS.values():
         found[target.rate_axis] = (target.rate_axis, list(target.rate_components))

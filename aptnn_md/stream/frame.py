@@ -26,6 +26,7 @@ import numpy as np
 from ase import Atoms
 
 from aptnn_md.arrays import FloatArray
+from aptnn_md.atoms.motion_temperature import MotionTemperatures
 from aptnn_md.atoms.partition import Partition
 from aptnn_md.atoms.rotation import WholeRotation
 from aptnn_md.atoms.snapshot import Snapshot
@@ -141,6 +142,7 @@ class FrameRates:
         of atoms depend on each other in an unknown way. None: everything moves
     no_rotation : the rotation of the whole, where velocities have none of it; ``f_sum`` is that of
         the other motions. None: it turns, or cannot
+    motions : also the temperatures of translation, libration and vibration of molecules
     """
 
     partition: Partition
@@ -151,6 +153,7 @@ class FrameRates:
     variable_cell: bool = False
     mobility: Mobility | None = None
     no_rotation: WholeRotation | None = None
+    motions: MotionTemperatures | None = None
 
     @property
     def has_f_sum(self) -> bool:
@@ -185,6 +188,8 @@ class FrameRates:
         }
         if self.variable_cell:
             fields["volume"] = None
+        if self.motions is not None:
+            fields["motion_freedom"] = tuple(self.motions.freedom.tolist())
         if self.velocities:
             fields |= atom_fields(atoms, self.partition, self.mobility, self.no_rotation)
         return StreamHeader.for_atoms(atoms, **(fields | constants))
@@ -204,6 +209,10 @@ class FrameRates:
         arrays = self.rates(instant) | self.strengths(instant)
         if temperature is not None:
             arrays["temperature"] = np.asarray(temperature)
+        if self.motions is not None and instant.snapshot is not None:
+            arrays["motion_temperature"] = self.motions.of_instant(
+                instant.velocities, instant.snapshot
+            )
         if self.variable_cell and instant.snapshot is not None:
             arrays["volume"] = np.asarray(instant.snapshot.volume)
         if self.velocities:

@@ -23,6 +23,11 @@ RATES = ("instantaneous", "difference")
 
 ROTATIONS = ("", "kept", "removed")
 """What may have become of the rotation of the whole system; see :class:`StreamHeader`."""
+
+MOTIONS = ("translation", "libration", "vibration")
+"""Motions of molecules, in the order of their temperatures: those of
+:mod:`aptnn_md.atoms.motion`, which reading a stream does not need."""
+
 # what must be the same on both sides of a restart; the two floats may be unknown on one side
 _SAME = ("timestep", "stride", "rate", "estimators", "groups", "n_beads", "formula", "system")
 _SAME_IF_KNOWN = ("temperature", "volume")
@@ -34,6 +39,7 @@ def array_units() -> dict[str, str]:
         "dipole_rate_beads": "e Å/fs",
         "extrapolation": "e",
         "f_sum": "e²/amu",
+        "motion_temperature": "K",
         "temperature": "K",
         "velocity": "Å/fs",
         "volume": "Å³",
@@ -63,6 +69,8 @@ class StreamHeader:
     atom_freedom : directions in which each atom can move, 0 to 3, in a stream with velocities,
         less what rotation that was removed takes of each; empty where all can move in all, -1 where
         constraints between atoms leave it unknown
+    motion_freedom : degrees of freedom of translation, libration and vibration of molecules, in a
+        stream with their temperatures; 0 of a motion that there is none of
     start_positions, start_cell : (n_atoms, 3) and (3, 3), Å, of the structure in which groups were
         found, if a restart could not know it otherwise
     system : digest of atomic numbers and masses in order; see :meth:`for_atoms`
@@ -101,6 +109,7 @@ class StreamHeader:
     atom_groups: tuple[int, ...] = ()
     atom_labels: tuple[str, ...] = ()
     atom_freedom: tuple[float, ...] = ()
+    motion_freedom: tuple[float, ...] = ()
     start_positions: tuple[tuple[float, ...], ...] = ()
     start_cell: tuple[tuple[float, ...], ...] = ()
     system: str = ""
@@ -190,7 +199,7 @@ class StreamHeader:
             values = {name: value for name, value in attributes.items() if name in known}
             for name in ("estimators", "groups"):
                 values[name] = tuple(values[name])
-            for name in fields_of_atoms:
+            for name in (*fields_of_atoms, "motion_freedom"):
                 values[name] = tuple(values.get(name, ()))
             for name in ("start_positions", "start_cell"):
                 values[name] = tuple(tuple(vector) for vector in values.get(name, ()))

@@ -16,6 +16,10 @@ from aptnn_md.targets import APT, TARGETS
 
 _CHUNK_BYTES = 2**16
 _CHUNK_BYTES_PER_ATOM = 2**20  # else as many files as thousands of frames
+LATER_ARRAYS = ("motion_temperature",)
+"""Arrays that older streams of the same runs lack; a run that continues such a stream leaves them
+out."""
+
 _FrameShape: TypeAlias = tuple[tuple[str, ...], tuple[int, ...]]
 
 
@@ -92,7 +96,8 @@ def optional_arrays() -> tuple[str, ...]:
     others = [target.rate_name for target in TARGETS.values() if target is not APT]
     of_others = [name for rate in others for name in (rate, f"{rate}_std")]
     of_dipole = ("dipole_rate_std", "extrapolation", "dipole_rate_beads")
-    return ("volume", "temperature", "f_sum", *of_dipole, *of_others, "velocity")
+    of_state = ("volume", "temperature", "motion_temperature", "f_sum")
+    return (*of_state, *of_dipole, *of_others, "velocity")
 
 
 def layouts(header: StreamHeader, optional: Iterable[str]) -> dict[str, ArrayLayout]:
@@ -103,6 +108,7 @@ def layouts(header: StreamHeader, optional: Iterable[str]) -> dict[str, ArrayLay
     shapes = {
         "f_sum": (("frame", "group"), (n_groups,)),
         "dipole_rate_beads": per_bead,
+        "motion_temperature": (("frame", "motion"), (3,)),
         "velocity": (("frame", "atom", "axis"), (header.n_atoms, 3)),
     }
     rates = {target.rate_name: target for target in TARGETS.values()}

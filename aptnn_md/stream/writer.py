@@ -19,7 +19,7 @@ from aptnn_md.arrays import AnyArray
 from aptnn_md.errors import InputError, RunError
 from aptnn_md.stream.directory import DirectoryGone, StreamDirectory
 from aptnn_md.stream.header import StreamHeader
-from aptnn_md.stream.layout import ArrayLayout, StreamFrame, layouts
+from aptnn_md.stream.layout import LATER_ARRAYS, ArrayLayout, StreamFrame, layouts
 from aptnn_md.targets import APT, TARGETS
 
 log = logging.getLogger(__name__)
@@ -130,6 +130,9 @@ class StreamWriter:
         self._check_sequence(step, time)
         given = {**frame.arrays, "step": step, "time": time}
         planned = self._layouts or layouts(self.header, given)
+        for name in LATER_ARRAYS:
+            if name not in planned:
+                given.pop(name, None)
         self._buffer.append(_checked(f"{self.path}, step {step}", planned, given))
         self._layouts, self._last = planned, (step, float(time))
         waited = clock.monotonic() - self._last_commit

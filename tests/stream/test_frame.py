@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from pathlib import Path
+
 import numpy as np
 import pytest
+from ase.build import molecule
 from helpers import toy_field, toy_molecules
 
+from aptnn_md.atoms import motion
+from aptnn_md.atoms.motion_temperature import MotionTemperatures
 from aptnn_md.atoms.partition import parse_groups
 from aptnn_md.atoms.snapshot import Snapshot
 from aptnn_md.errors import InputError
-from aptnn_md.stream import StreamReader, StreamWriter
+from aptnn_md.stream import StreamReader, StreamWriter, header
 from aptnn_md.stream.frame import ESTIMATORS, FrameRates, Instant
 from aptnn_md.stream.layout import layouts
 from aptnn_md.tensors import VOIGT
@@ -186,3 +192,30 @@ def test_what_is_missing_is_told():
     rates_of("element").frame(0, 0.0, nowhere)
     with pytest.raises(InputError, match="snapshot: found None, expected where the atoms are"):
         rates_of("motion").frame(0, 0.0, nowhere)
+
+
+def test_temperatures_of_motions_are_kept_and_resumed(tmp_path: Path) -> None:
+    """A run that continues a stream of an older version, without them, leaves them out."""
+    assert header.MOTIONS == motion.MOTIONS
+    water = molecule("H2O")
+    masses = water.get_masses()
+    plain = FrameRates(parse_groups("all", water), masses)
+    motions = MotionTemperatures.of(water)
+    assert motions is not None
+    rates = replace(plain, motions=motions)
+    velocities = np.random.default_rng(1).normal(size=(3, 3))
+    apt = np.ones((1, 3, 3, 3))
+    instant = Instant(velocities, Snapshot.of(water), {"apt": apt})
+    for maker in (rates, plain):
+        path = tmp_path / str(maker is rates)
+        with StreamWriter(path, maker.header(water, timestep=1.0)) as writer:
+            writer.append_frame(maker.frame(0, 0.0, instant))
+        with StreamWriter(path, rates.header(water, timestep=1.0), 1) as writer:
+            writer.append_frame(rates.frame(1, 1.0, instant))
+        reader = StreamReader(path)
+        assert reader.n_frames == 2
+        found = reader.read("motion_temperature")
+        assert (found is None) == (maker is plain)
+        assert reader.header.motion_freedom == (() if maker is plain else (0.0, 3.0, 3.0))
+        if found is not None:
+            np.testing.assert_allclose(found[1], motions.of_instant(velocities, instant.snapshot))

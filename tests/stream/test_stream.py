@@ -116,6 +116,7 @@ def test_attributes_begin_as_in_version_1(tmp_path: Path) -> None:
         ("dipole_rate_std", "e Å/fs"),
         ("extrapolation", "e"),
         ("f_sum", "e²/amu"),
+        ("motion_temperature", "K"),
         ("polarizability_rate", "Å³/fs"),
         ("polarizability_rate_std", "Å³/fs"),
         ("temperature", "K"),

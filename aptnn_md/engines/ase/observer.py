@@ -12,6 +12,7 @@ from ase import Atoms, units
 from ase.md.md import MolecularDynamics
 
 from aptnn_md.atoms.motion import MotionGroups
+from aptnn_md.atoms.motion_temperature import MotionTemperatures
 from aptnn_md.atoms.partition import Partition, parse_groups
 from aptnn_md.atoms.rotation import WholeRotation
 from aptnn_md.atoms.snapshot import Snapshot
@@ -109,13 +110,15 @@ class StreamObserver:
         self._constant_volume = None
         if periodic and not variable_cell:
             self._constant_volume = float(atoms.get_volume())
+        mobility = _mobility(atoms, self.groups)
         self.frame_rates = FrameRates(
             self.groups,
             np.asarray(atoms.get_masses(), dtype=np.float64),
             velocities=velocities,
             variable_cell=periodic and variable_cell,
-            mobility=_mobility(atoms, self.groups),
+            mobility=mobility,
             no_rotation=no_rotation,
+            motions=MotionTemperatures.of(atoms, mobility, no_rotation is not None),
         )
         self._next_step = self.first_step + _next_call(dynamics.nsteps, stride)
         constants = {

@@ -12,6 +12,7 @@ import numpy as np
 from ase import Atoms
 
 from aptnn_md.arrays import FloatArray
+from aptnn_md.atoms.motion_temperature import MotionTemperatures
 from aptnn_md.atoms.partition import parse_groups
 from aptnn_md.atoms.snapshot import Snapshot
 from aptnn_md.engines.ipi import state as ipi_state
@@ -70,6 +71,7 @@ class SystemStream:
         warn_of_a_thin_cell(self.atoms, "--no-cell, or pbc: False among the plugin's parameters")
         self.start = self._start()
         self.groups = parse_groups(settings.groups, self.start)
+        mobility = ipi_state.mobility(system)
         self.frame_rates = FrameRates(
             self.groups,
             np.asarray(self.atoms.get_masses(), dtype=np.float64),
@@ -77,7 +79,8 @@ class SystemStream:
             settings.beads_too,
             settings.velocities,
             settings.pbc and ipi_state.variable_cell(system),
-            ipi_state.mobility(system),
+            mobility,
+            motions=MotionTemperatures.of(self.start, mobility),
         )
         self.source = source(self.atoms, system)
         self.source.check(*self.frame_rates.needs())

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
+from aptnn_md.arrays import FloatArray
 from aptnn_md.spectra.analysis.bands import Band, BandMeasure
+from aptnn_md.spectra.analysis.moments import MomentMeasure
 from aptnn_md.spectra.estimation.block_errors import jackknife
 from aptnn_md.spectra.estimation.paired import PairedBlocks
 
@@ -20,7 +22,8 @@ class BandDifference:
     ----------
     name : of the band
     position, position_error : of the maximum, cm⁻¹
-    integral, integral_error : over the range, cm⁻²
+    integral, integral_error : over the range, in the spectra's unit times cm⁻¹
+    centroid, centroid_error, spread, spread_error : see :class:`Band`, cm⁻¹
     at_edge : one of both spectra has its largest value at the edge of the range, where the position
         of a maximum has no meaning
     """
@@ -30,6 +33,10 @@ class BandDifference:
     position_error: float
     integral: float
     integral_error: float
+    centroid: float
+    centroid_error: float
+    spread: float
+    spread_error: float
     at_edge: bool
 
 
@@ -42,6 +49,10 @@ def independent_differences(first: Sequence[Band], second: Sequence[Band]) -> li
             float(np.hypot(a.position_error, b.position_error)),
             b.integral - a.integral,
             float(np.hypot(a.integral_error, b.integral_error)),
+            b.centroid - a.centroid,
+            float(np.hypot(a.centroid_error, b.centroid_error)),
+            b.spread - a.spread,
+            float(np.hypot(a.spread_error, b.spread_error)),
             a.at_edge or b.at_edge,
         )
         for a, b in zip(first, second, strict=True)
@@ -54,7 +65,8 @@ def paired_differences(
     """Differences of bands of two spectra of the same frames.
 
     The error of a position is that of the jackknife over blocks, each of which is left out of both
-    spectra. Noise that is common to both moves both maxima alike and does not enter.
+    spectra; errors of centroids and spreads are those of differences of the blocks. Noise that is
+    common to both moves both bands alike and does not enter.
 
     Parameters
     ----------
@@ -79,11 +91,24 @@ def _difference(
     step = first.wavenumber[1] - first.wavenumber[0]
     edges = [min(each[0] - low, high - each[0]) < 1.5 * step for each in (a, b)]
     integral, integral_error = blocks.difference.integral(low, high)
+    moments = MomentMeasure(first.wavenumber, low, high, baseline)
+    mine, other = moments(first.mean), moments(second.mean)
     return BandDifference(
         name,
         position=float(b[0] - a[0]),
         position_error=float(by_blocks[0]),
         integral=float(b[3] - a[3]) if baseline else integral,
         integral_error=float(by_blocks[3]) if baseline else integral_error,
+        centroid=other.centroid - mine.centroid,
+        centroid_error=_error(blocks, mine.centroid_slope, other.centroid_slope),
+        spread=other.spread - mine.spread,
+        spread_error=_error(blocks, mine.spread_slope, other.spread_slope),
         at_edge=bool(any(edges)),
     )
+
+
+def _error(blocks: PairedBlocks, first: FloatArray, second: FloatArray) -> float:
+    """Standard error of the difference of two linear functions, one of each spectrum, block by
+    block."""
+    values = second * blocks.second.values - first * blocks.first.values
+    return replace(blocks.difference, values=values).linear(np.ones(len(first)))[1]

@@ -1,4 +1,4 @@
-"""Bands of a spectrum: position, height, width and integral, each with its standard error."""
+"""Bands of a spectrum: position, height, width, integral, centroid, spread, with their errors."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from scipy.ndimage import gaussian_filter1d
 from aptnn_md.arrays import FloatArray, IntArray
 from aptnn_md.errors import InputError
 from aptnn_md.spectra.analysis.experiment import ReferenceCurve
+from aptnn_md.spectra.analysis.moments import MomentMeasure
 from aptnn_md.spectra.estimation.block_errors import jackknife
 from aptnn_md.spectra.estimation.power import HasBlocks, PowerBlocks, integration_weights
 
@@ -19,73 +20,6 @@ _SMOOTHING = 0.1
 _NOISY_COPIES = 100
 _CURVE_POINTS = 2001
 _FWHM_PER_SIGMA = 2.3548200450309493
-
-
-@dataclass(frozen=True)
-class ReferenceBand:
-    """A band in an experimental n(ν̃)α(ν̃).
-
-    Attributes
-    ----------
-    name : of the band
-    low, high : range in which it is searched for, cm⁻¹
-    position, position_error : cm⁻¹
-    height, height_error : cm⁻¹
-    width : full width at half maximum, cm⁻¹; NaN where the curve does not fall to half
-    integral : of the curve from ``low`` to ``high``, cm⁻²
-    """
-
-    name: str
-    low: float
-    high: float
-    position: float
-    position_error: float
-    height: float
-    height_error: float
-    width: float
-    integral: float
-
-
-@dataclass(frozen=True)
-class Reference:
-    """Bands of a substance, who measured them, and what their errors are."""
-
-    substance: str
-    citation: str
-    errors: str
-    bands: tuple[ReferenceBand, ...]
-
-    @property
-    def text(self) -> str:
-        """Substance and citation."""
-        return f"{self.substance}; {self.citation}"
-
-    def band(self, name: str) -> ReferenceBand | None:
-        """The band of that name, or None."""
-        return next((band for band in self.bands if band.name == name), None)
-
-    @property
-    def ranges(self) -> dict[str, tuple[float, float]]:
-        """Name -> range of each band, for :func:`find_bands`."""
-        return {band.name: (band.low, band.high) for band in self.bands}
-
-
-WATER = Reference(
-    "liquid water, 25 °C",
-    "Bertie & Lan, Appl. Spectrosc. 50, 1047 (1996)",
-    "± half the width of the top within 1 % (positions), spread of published tables (heights)",
-    (
-        ReferenceBand("H-bond stretch", 60.0, 300.0, 181.0, 13.0, 1943.0, 194.0, math.nan, 3.86e5),
-        ReferenceBand("libration", 350.0, 1000.0, 616.0, 29.0, 4621.0, 462.0, 498.0, 2.066e6),
-        ReferenceBand("bend", 1500.0, 1800.0, 1643.0, 5.0, 3724.0, 372.0, 99.0, 4.85e5),
-        ReferenceBand("OH stretch", 2800.0, 4000.0, 3392.0, 17.0, 17395.0, 1740.0, 375.0, 6.851e6),
-    ),
-)
-"""Bands of n·α of liquid water, from the n and k of the published table; widths and integrals are
-those of the straight lines between its points. Other tables differ by up to 10 % at the maxima."""
-
-REFERENCES: Mapping[str, Reference] = {"water": WATER}
-"""Name on the command line -> experiment."""
 
 
 @dataclass(frozen=True)
@@ -97,10 +31,13 @@ class Band:
     name : of the band
     low, high : range in which it was searched for, cm⁻¹
     position, position_error : of the maximum, cm⁻¹
-    height, height_error : absorption there, cm⁻¹
+    height, height_error : of the spectrum there, in its unit
     width, width_error : full width at half maximum, cm⁻¹; NaN where the curve does not fall to
         half of its maximum on both sides within the range
-    integral, integral_error : over the range, cm⁻²
+    integral, integral_error : over the range, in the spectrum's unit times cm⁻¹
+    centroid, centroid_error : mean wavenumber, weighted by the spectrum, over the range, cm⁻¹
+    spread, spread_error : standard deviation about it, the root of the second moment, cm⁻¹; see
+        :mod:`aptnn_md.spectra.analysis.moments` for both
     at_edge : the largest value is at the edge of the range, which has no maximum inside
     """
 
@@ -115,6 +52,10 @@ class Band:
     width_error: float
     integral: float
     integral_error: float
+    centroid: float
+    centroid_error: float
+    spread: float
+    spread_error: float
     at_edge: bool
 
 
@@ -128,13 +69,15 @@ def find_bands(
     the value of the spectrum itself there; the width is the length of the parts of the range in
     which the spectrum is above half of the height. Standard errors of these are the larger of two:
     from the jackknife over blocks, which measures how the blocks differ but is uncertain when they
-    are few, and from what noise of the spectrum's standard error does to the maximum.
+    are few, and from what noise of the spectrum's standard error does to the maximum. Integral,
+    centroid and spread use the whole range and have the errors of linear functions of the blocks;
+    of a broad band with a flat top the centroid is known far better than the maximum.
 
     Parameters
     ----------
     ranges : name -> (low, high), cm⁻¹
-    baseline : measure height, width and integral above the straight line between the values at
-        both ends of the range
+    baseline : measure all but the position above the straight line between the values at both ends
+        of the range; otherwise background within the range counts as part of the band
 
     Raises
     ------
@@ -157,11 +100,13 @@ def bands_of_curve(
     """The same of an experimental curve: no errors, and NaN where it does not cover a range."""
     bands = []
     for name, (low, high) in ranges.items():
-        values = np.full(4, math.nan)
+        values, moments = np.full(4, math.nan), (math.nan, math.nan)
         if curve.wavenumber[0] <= low < high <= curve.wavenumber[-1]:
             grid = np.linspace(low, high, _CURVE_POINTS)
             line = np.interp(grid, curve.wavenumber, curve.absorption)
             values = BandMeasure(grid, low, high, baseline)(line)
+            found = MomentMeasure(grid, low, high, baseline)(line)
+            moments = found.centroid, found.spread
         position, height, width, integral = map(float, values)
         at_edge = bool(min(position - low, high - position) < 1e-3 * (high - low))
         bands.append(
@@ -177,6 +122,10 @@ def bands_of_curve(
                 width_error=math.nan,
                 integral=integral,
                 integral_error=math.nan,
+                centroid=moments[0],
+                centroid_error=math.nan,
+                spread=moments[1],
+                spread_error=math.nan,
                 at_edge=at_edge,
             )
         )
@@ -198,6 +147,7 @@ def _band(blocks: PowerBlocks, name: str, low: float, high: float, baseline: boo
     errors = np.fmax(by_blocks, [*by_noise, 0.0])
     if math.isnan(width):
         errors[2] = math.nan
+    moments = MomentMeasure(wavenumber, low, high, baseline)(blocks.mean)
     return Band(
         name,
         low,
@@ -211,6 +161,10 @@ def _band(blocks: PowerBlocks, name: str, low: float, high: float, baseline: boo
         integral=float(integral),
         # with no maximum in it, an integral has no other error than that of its blocks
         integral_error=float(errors[3]) if baseline else blocks.integral(low, high)[1],
+        centroid=moments.centroid,
+        centroid_error=blocks.linear(moments.centroid_slope)[1],
+        spread=moments.spread,
+        spread_error=blocks.linear(moments.spread_slope)[1],
         at_edge=bool(min(position - low, high - position) < 1.5 * step),
     )
 

@@ -28,7 +28,7 @@ from aptnn_md.spectra.estimation.terms import Key
 from aptnn_md.spectra.infrared.of_streams import InfraredStreams
 from aptnn_md.spectra.infrared.spectrum import InfraredSpectrum
 from aptnn_md.spectra.options import CONVERGENCE_RANGE, InfraredOptions
-from aptnn_md.spectra.sources.streams import Options, Spectrum, StreamSignal
+from aptnn_md.spectra.sources.stream_signal import Options, Spectrum, StreamSignal
 from aptnn_md.stream.ensemble import complete_runs, is_ensemble
 
 MIN_BLOCKS = 8

@@ -10,6 +10,7 @@ import numpy as np
 from aptnn_md.errors import InputError
 from aptnn_md.spectra.convergence.monitor import Convergence
 from aptnn_md.spectra.output.canvas import COLOURS, legend, new_figure, save, style, title
+from aptnn_md.spectra.output.ordinate import N_ALPHA
 
 
 def draw_convergence(
@@ -18,6 +19,7 @@ def draw_convergence(
     *,
     tolerance: float | None = None,
     subject: str = "",
+    quantity: str = N_ALPHA.symbol,
 ) -> None:
     """Draw relative standard errors against length, and how they must fall: like 1/√length.
 
@@ -27,6 +29,7 @@ def draw_convergence(
     histories : name -> by :func:`aptnn_md.spectra.convergence.monitor.history`
     tolerance : where a run may stop
     subject : for the title
+    quantity : whose error it is
 
     Raises
     ------
@@ -52,7 +55,7 @@ def draw_convergence(
     for axis in (axes.xaxis, axes.yaxis):
         axis.set_major_formatter("{x:g}")
         axis.set_minor_formatter("{x:g}")
-    axes.set_ylabel("relative standard error of $n\\,\\alpha$  (%)")
+    axes.set_ylabel(f"relative standard error of {quantity}  (%)")
     style(axes, "length of all runs  (ps)")
     title(axes, subject)
     legend(axes)

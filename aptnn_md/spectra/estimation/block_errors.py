@@ -66,10 +66,14 @@ def variance_of_mean(values: FloatArray, weights: FloatArray) -> FloatArray:
     )
 
 
-def standard_error(
+def level_standard_error(
     values: FloatArray, weights: FloatArray, runs: IntArray, overlap: float = 1.0
 ) -> FloatArray:
-    """Standard error of Σ w x: the largest one of all block levels, times :func:`few_blocks`.
+    """Standard error of Σ w x for many x at once: the largest one of all block levels, times
+    :func:`few_blocks`.
+
+    Where slow motion correlates the longest blocks it is too small; for a few numbers
+    :func:`aptnn_md.spectra.estimation.slow_exchange.mean_error` is the better one.
 
     Parameters
     ----------

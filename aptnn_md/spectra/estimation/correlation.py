@@ -14,7 +14,7 @@ import numpy as np
 from aptnn_md.arrays import FloatArray
 from aptnn_md.errors import InputError
 from aptnn_md.spectra.estimation.accumulate import LagAccumulator, LagSums
-from aptnn_md.spectra.estimation.block_errors import standard_error
+from aptnn_md.spectra.estimation.block_errors import level_standard_error
 from aptnn_md.spectra.estimation.plan import plan_correlation
 from aptnn_md.spectra.estimation.runs import Run, feed_runs
 from aptnn_md.spectra.estimation.terms import Key, Pair, Term
@@ -99,5 +99,5 @@ def _correlation(
     return Correlation(
         np.asarray(plan.spacing * lags, dtype=np.float64),
         np.asarray(weights @ values, dtype=np.float64),
-        standard_error(values, weights, sums.runs),
+        level_standard_error(values, weights, sums.runs),
     )

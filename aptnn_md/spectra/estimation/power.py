@@ -13,12 +13,10 @@ from typing import Protocol
 import numpy as np
 
 from aptnn_md.arrays import AnyArray, FloatArray, IntArray
-from aptnn_md.spectra.estimation.block_errors import (
-    jackknife,
-    spectrum_standard_error,
-    standard_error,
-)
+from aptnn_md.spectra.estimation.block_errors import jackknife, spectrum_standard_error
+from aptnn_md.spectra.estimation.estimates import Estimate, estimate_function
 from aptnn_md.spectra.estimation.plan import SpectralPlan
+from aptnn_md.spectra.estimation.slow_exchange import MeanError, excess_variance, mean_error
 
 _POOLED_WIDTHS = 6
 
@@ -92,9 +90,56 @@ class PowerBlocks:
         ----------
         coefficients : (n,)
         """
-        overlap = self._overlap(self.plan.neighbour_correlation[1])
-        error = standard_error(self.values @ coefficients, self.weights, self.runs, overlap)
+        error = self.errors_of(coefficients[:, None]).standard_error[0]
         return float(self.mean @ coefficients), float(error)
+
+    def errors_of(self, coefficients: FloatArray) -> MeanError:
+        """Standard errors of Σ coefficients × mean of a real density, and what they rest on.
+
+        Parameters
+        ----------
+        coefficients : (n, m)
+        """
+        overlap = self._overlap(self.plan.neighbour_correlation[1])
+        return mean_error(self.values @ coefficients, self.weights, self.runs, overlap)
+
+    def slowest(self, n_parts: int = 4) -> MeanError:
+        """What the errors of parts of a real density rest on: integrals over ranges that hold about
+        equal shares of all of it.
+
+        Parameters
+        ----------
+        n_parts : number of ranges
+        """
+        share = np.cumsum(np.abs(self.mean))
+        part = np.minimum(n_parts * share / max(float(share[-1]), 1e-300), n_parts - 0.5)
+        return self.errors_of(np.asarray(part.astype(int)[:, None] == np.arange(n_parts), float))
+
+    def estimate(
+        self, function: Callable[[FloatArray], FloatArray], coefficients: FloatArray
+    ) -> Estimate:
+        """A smooth function of linear functionals of a real density, e.g. a centroid, with its
+        standard error.
+
+        Parameters
+        ----------
+        function : (k,) values of the functionals -> (m,) numbers, smooth (no maximum)
+        coefficients : (n, k): the functionals are Σ coefficients × mean
+
+        Examples
+        --------
+        The centroid of a band and its integral, with errors that know that both fluctuate
+        together::
+
+            weights = integration_weights(blocks.wavenumber, low, high)
+            moments = np.stack([weights, blocks.wavenumber * weights], axis=1)
+            found = blocks.estimate(lambda m: np.array([m[1] / m[0], m[0]]), moments)
+            centroid, integral = found.values
+            centroid_error, integral_error = found.standard_error
+        """
+        overlap = self._overlap(self.plan.neighbour_correlation[1])
+        functionals = self.values @ coefficients
+        return estimate_function(function, functionals, self.weights, self.runs, overlap)
 
     def scaled(self, factor: float | FloatArray) -> PowerBlocks:
         """This density times a number, or times a function (n,) of the wavenumber."""
@@ -166,15 +211,13 @@ class PowerBlocks:
         return (1.0 + 2.0 * correlation) / (1.0 + within)
 
     def _error_of(self, values: FloatArray, shape: FloatArray) -> FloatArray:
-        return spectrum_standard_error(
-            values,
-            self.weights,
-            self.runs,
-            shape,
-            self.pooled_points,
-            _POOLED_WIDTHS,
-            self._overlap(self.plan.neighbour_correlation[0]),
+        points = self.pooled_points
+        of_points, of_sums = (self._overlap(c) for c in self.plan.neighbour_correlation)
+        noise = spectrum_standard_error(
+            values, self.weights, self.runs, shape, points, _POOLED_WIDTHS, of_points
         )
+        slow = excess_variance(values, self.weights, self.runs, shape, points, of_sums)
+        return np.asarray(np.sqrt(noise**2 + slow))
 
 
 class HasBlocks(Protocol):

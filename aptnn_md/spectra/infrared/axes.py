@@ -1,4 +1,4 @@
-"""Axes of n·α, and experiments drawn on them."""
+"""Axes of infrared absorption, and experiments drawn on them."""
 
 from __future__ import annotations
 
@@ -8,15 +8,17 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.patheffects import withStroke
 
-from aptnn_md.spectra.analysis.bands import Reference
 from aptnn_md.spectra.analysis.experiment import ReferenceCurve
+from aptnn_md.spectra.analysis.reference_bands import Reference
 from aptnn_md.spectra.output.canvas import EXPERIMENT, Scale
+from aptnn_md.spectra.output.ordinate import N_ALPHA, Ordinate
 
 
-def label_absorption(axes: Axes, scale: Scale, prefix: str = "") -> None:
-    """Name the y axis n·α."""
-    name = f"{prefix}$n(\\tilde{{\\nu}})\\,\\alpha(\\tilde{{\\nu}})$"
-    axes.set_ylabel(f"{name}  ({scale.unit})")
+def label_absorption(
+    axes: Axes, scale: Scale, prefix: str = "", ordinate: Ordinate = N_ALPHA
+) -> None:
+    """Name the y axis of values that were divided by a scale."""
+    axes.set_ylabel(ordinate.label(scale.power, prefix))
 
 
 def draw_references(

@@ -15,18 +15,22 @@ from aptnn_md.spectra.analysis.band_differences import (
     independent_differences,
     paired_differences,
 )
-from aptnn_md.spectra.analysis.bands import Reference, find_bands
+from aptnn_md.spectra.analysis.bands import find_bands
 from aptnn_md.spectra.analysis.experiment import ReferenceCurve
+from aptnn_md.spectra.analysis.reference_bands import Reference
 from aptnn_md.spectra.estimation.paired import PairedBlocks
+from aptnn_md.spectra.infrared.intensity import check_comparable
 from aptnn_md.spectra.infrared.paired import paired_absorption
 from aptnn_md.spectra.infrared.report import (
     bands_and_experiments,
     bands_within,
+    default_ranges,
     describe_quantum,
 )
 from aptnn_md.spectra.infrared.spectrum import InfraredSpectrum
 from aptnn_md.spectra.infrared.table import describe
 from aptnn_md.spectra.output.columns import in_range, write_columns
+from aptnn_md.spectra.output.ordinate import Ordinate
 from aptnn_md.spectra.output.text import aligned, with_error
 
 _SAME_RESOLUTION = 0.02
@@ -43,7 +47,7 @@ class Difference:
     Attributes
     ----------
     wavenumber : (n,) cm⁻¹, up to the smaller Nyquist wavenumber
-    absorption, standard_error : (n,) of n(ν̃)α(ν̃), cm⁻¹
+    absorption, standard_error : (n,) in the unit of the spectra
     first, second : the spectra
     blocks : both and their difference in the same blocks, where they are of the same frames;
         None: they are independent
@@ -59,13 +63,18 @@ class Difference:
     text: str = INDEPENDENT
 
     @property
+    def ordinate(self) -> Ordinate:
+        """What the values are, in both spectra and in the difference."""
+        return self.first.ordinate
+
+    @property
     def paired(self) -> bool:
         """Whether both are of the same frames, e.g. by two models or estimators, and the error is
         that of the difference of the blocks; otherwise they are independent."""
         return self.blocks is not None
 
     def integral(self, low: float, high: float) -> tuple[float, float]:
-        """∫ of the difference over a range (cm⁻¹), and its standard error, cm⁻²."""
+        """∫ of the difference over a range (cm⁻¹), and its standard error."""
         if self.blocks is not None:
             return self.blocks.difference.integral(low, high)
         (a, error_a), (b, error_b) = (s.integral(low, high) for s in (self.first, self.second))
@@ -73,7 +82,7 @@ class Difference:
 
     @property
     def total(self) -> tuple[float, float]:
-        """∫ of the difference over all its wavenumbers, and its standard error, cm⁻²."""
+        """∫ of the difference over all its wavenumbers, and its standard error."""
         return self.integral(0.0, float(self.wavenumber[-1]))
 
     def bands(
@@ -97,17 +106,19 @@ def difference(
 
     Parameters
     ----------
-    first, second : of the same resolution; where wavenumbers differ, the second one is
+    first, second : of the same quantity and resolution; where wavenumbers differ, the second one is
         interpolated
     paired : None: where the spectra are of the same frames; False: take them as independent
 
     Raises
     ------
     InputError
-        Resolutions differ by more than 2 %, which alone would make spectra differ; some streams are
+        One is n·α and the other one the molar absorption of a molecule; resolutions differ by more
+        than 2 %, which alone would make spectra differ; some streams are
         of one trajectory and others are not, or they have other strides; ``paired`` is True and
         the spectra are not of the same frames.
     """
+    first.ordinate.same_as(second.ordinate, "difference of spectra")
     _check_resolutions(first, second)
     found = None if paired is False else _paired(first, second)
     if found is not None:
@@ -131,9 +142,23 @@ def difference(
 def integral_difference(
     first: InfraredSpectrum, second: InfraredSpectrum, low: float, high: float
 ) -> tuple[float, float]:
-    """∫ of the second minus the first one over a range (cm⁻¹), and its standard error, cm⁻²; see
+    """∫ of the second minus the first one over a range (cm⁻¹), and its standard error; see
     :func:`difference`, whose result gives many integrals at once."""
     return difference(first, second).integral(low, high)
+
+
+def common_ordinate(spectra: Mapping[str, InfraredSpectrum]) -> Ordinate:
+    """What all spectra are.
+
+    Raises
+    ------
+    InputError
+        Some are n·α and others the molar absorption of a molecule.
+    """
+    (first, ordinate), *others = ((name, one.ordinate) for name, one in spectra.items())
+    for name, other in others:
+        ordinate.same_as(other, f"{name} and {first}")
+    return ordinate
 
 
 def comparison_report(
@@ -150,21 +175,25 @@ def comparison_report(
     Parameters
     ----------
     spectra : name -> spectrum
-    reference, ranges, curves, baseline : see :func:`aptnn_md.spectra.infrared.report.report`
-    differences : name -> difference, of which integrals and positions of bands are shown, and how
-        they were compared
+    reference, ranges, curves, baseline : see :func:`aptnn_md.spectra.infrared.report.report`; where
+        bands are found by themselves, in the first spectrum
+    differences : name -> difference, of which integrals, centroids and positions of bands are
+        shown, and how they were compared
     """
-    lines = []
+    lines, ordinate = [], common_ordinate(spectra)
+    check_comparable(ordinate, reference, curves)
     for name, spectrum in spectra.items():
         lines.append(f"{name}: {1e-3 * spectrum.length:.4g} ps, {describe_quantum(spectrum)}")
         if spectrum.sum_rule.ratio is not None:
             lines.append(f"  f-sum rule: ratio {spectrum.sum_rule.ratio:.3f}")
         lines += [f"  note: {note}" for note in spectrum.notes]
     highest = min(float(spectrum.wavenumber[-1]) for spectrum in spectra.values())
+    ranges = default_ranges(next(iter(spectra.values())), ranges)
     wanted = bands_within(highest, reference, ranges)
     if wanted:
         found = {name: find_bands(one, wanted, baseline) for name, one in spectra.items()}
-        lines += ["", *bands_and_experiments(found, reference, wanted, curves, baseline)]
+        experiments = (reference, curves)
+        lines += ["", *bands_and_experiments(found, ordinate, experiments, baseline)]
     if differences:
         lines += ["", *_band_differences(differences, wanted, baseline)]
     return lines
@@ -188,7 +217,7 @@ def write_comparison(
     InputError
         The file cannot be written, or the range has no values.
     """
-    first = next(iter(spectra.values()))
+    first, unit = next(iter(spectra.values())), common_ordinate(spectra).unit
     highest = min(float(spectrum.wavenumber[-1]) for spectrum in spectra.values())
     inside = in_range(first, wavenumbers) & (first.wavenumber <= highest)
     grid = first.wavenumber[inside]
@@ -196,7 +225,7 @@ def write_comparison(
     curves: dict[str, InfraredSpectrum | Difference] = {**spectra, **differences}
     for name, curve in curves.items():
         for suffix, values in (("", curve.absorption), (" standard error", curve.standard_error)):
-            columns[f"{name}{suffix} (cm^-1)"] = np.interp(grid, curve.wavenumber, values)
+            columns[f"{name}{suffix} ({unit})"] = np.interp(grid, curve.wavenumber, values)
     for name, spectrum in spectra.items():
         lines += [f"{name}: {line}" for line in describe(spectrum)]
     lines += [f"{name}: {found.text}" for name, found in differences.items()]
@@ -210,21 +239,27 @@ def _band_differences(
     ranges: Mapping[str, tuple[float, float]],
     baseline: bool,
 ) -> list[str]:
-    """How the differences were made, and two tables: integrals and positions."""
-    lines, integrals, positions = list[str](), list[list[str]](), list[list[str]]()
+    """How the differences were made, and tables: integrals, centroids and positions."""
+    lines, integrals = list[str](), list[list[str]]()
+    centroids, positions = list[list[str]](), list[list[str]]()
+    ordinate = next(iter(differences.values())).ordinate
+    scale, unit = ordinate.table_scale, ordinate.table_unit
     for name, found in differences.items():
         lines.append(f"{name}: {found.text}")
         bands = found.bands(ranges, baseline)
         of_bands = [(band.integral, band.integral_error) for band in bands]
-        cells = [with_error(v / 1e3, e / 1e3) for v, e in (*of_bands, found.total)]
+        cells = [with_error(v / scale, e / scale) for v, e in (*of_bands, found.total)]
         integrals.append([name, *cells])
+        means = [with_error(band.centroid, band.centroid_error) for band in bands]
+        centroids.append([name, *means])
         shifts = [
             "-" if band.at_edge else with_error(band.position, band.position_error)
             for band in bands
         ]
         positions.append([name, *shifts])
-    lines += ["", *aligned([["difference of integrals (10³ cm⁻²)", *ranges, "all"], *integrals])]
+    lines += ["", *aligned([[f"difference of integrals ({unit})", *ranges, "all"], *integrals])]
     if ranges:
+        lines += ["", *aligned([["difference of centroids (cm⁻¹)", *ranges], *centroids])]
         lines += ["", *aligned([["difference of positions (cm⁻¹)", *ranges], *positions])]
     return lines
 

@@ -20,6 +20,7 @@ import numpy as np
 from aptnn_md.arrays import AnyArray, FloatArray
 from aptnn_md.errors import InputError
 from aptnn_md.spectra.analysis.kramers_kronig import check_grid, kramers_kronig
+from aptnn_md.spectra.infrared.intensity import needs_volume
 from aptnn_md.spectra.infrared.spectrum import InfraredSpectrum
 from aptnn_md.units import (
     LIGHT_SPEED_CM_PER_FS,
@@ -145,11 +146,16 @@ _KINDS: Mapping[str, _Kind] = {
         True,
     ),
 }
-_MOLAR = "molar-absorption"
+_MOLAR, _MOLAR_SYMBOL, _MOLAR_UNIT = "molar-absorption", "ε(molar)", "L mol^-1 cm^-1"
 
 QUANTITIES = (*_KINDS, _MOLAR)
 """Names of what :func:`quantities` computes. Neperian except for ``decadic-alpha`` = α/ln 10 and
 ``molar-absorption``, which is decadic too: decadic α per concentration, L mol⁻¹ cm⁻¹."""
+
+OF_MOLECULES = (_MOLAR,)
+"""The only ones that a molecule or cluster alone has: the others are properties of a substance."""
+
+_LITRE_PER_CM2_PER_KM_PER_MOL = 100.0  # km/mol per cm⁻¹ are 10⁵ cm²/mol, and 1 L/cm is 10³ cm²
 
 
 def quantities(
@@ -169,13 +175,17 @@ def quantities(
     ----------
     names : some of :data:`QUANTITIES`
     epsilon_infinity : ε′ far above all vibrations; only ε″ and σ do without
-    n_molecules : molecules in the volume of the spectrum, for ``molar-absorption``
+    n_molecules : molecules in the volume of the spectrum, for ``molar-absorption``; a spectrum
+        without a volume is that of each molecule already
 
     Raises
     ------
     InputError
-        An unknown name, or a missing number of molecules.
+        An unknown name, a missing number of molecules, or a system without a volume, which has only
+        a molar absorption.
     """
+    if spectrum.volume is None:
+        return [_of_molecule(spectrum, name) for name in names]
     kinds = {name: _kind(name, spectrum.volume, n_molecules) for name in names}
 
     def constants_of(absorption: FloatArray) -> OpticalConstants:
@@ -204,9 +214,24 @@ def static_permittivity(
 
     Motion slower than the resolution is hardly in it: of a liquid with slow relaxation it is a
     lower limit.
+
+    Raises
+    ------
+    InputError
+        The system has no volume.
     """
     (real,) = quantities(spectrum, ["epsilon-real"], epsilon_infinity=epsilon_infinity)
     return float(real.values[0]), float(real.standard_error[0])
+
+
+def _of_molecule(spectrum: InfraredSpectrum, name: str) -> Quantity:
+    """A quantity of a system without a volume."""
+    if name != _MOLAR:
+        kind = _kind(name, 1.0, None)
+        needs_volume(spectrum.volume, f"quantity {name} ({kind.symbol})")
+    factor = _LITRE_PER_CM2_PER_KM_PER_MOL / math.log(10)
+    values, error = factor * spectrum.absorption, factor * spectrum.standard_error
+    return Quantity(_MOLAR, _MOLAR_SYMBOL, _MOLAR_UNIT, values, error)
 
 
 def permittivity_note(spectrum: InfraredSpectrum, epsilon_infinity: float | None = None) -> str:
@@ -237,4 +262,4 @@ def _kind(name: str, volume: float, n_molecules: float | None) -> _Kind:
             "the positive number in the cell (--n-molecules)",
         )
     factor = 1.0 / (math.log(10) * PER_A3_IN_MOL_PER_LITRE * n_molecules / volume)
-    return _Kind("ε(molar)", "L mol^-1 cm^-1", lambda c: factor * c.absorption_coefficient, True)
+    return _Kind(_MOLAR_SYMBOL, _MOLAR_UNIT, lambda c: factor * c.absorption_coefficient, True)

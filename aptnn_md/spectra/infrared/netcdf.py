@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from aptnn_md.spectra.analysis.alarms import warning_lines
 from aptnn_md.spectra.estimation.parts import part_name
 from aptnn_md.spectra.infrared.dielectric import Quantity
 from aptnn_md.spectra.infrared.spectrum import InfraredSpectrum
@@ -24,10 +25,10 @@ def to_dataset(
 ) -> xarray.Dataset:
     """Everything that is known about a spectrum, over the coordinate ``wavenumber``.
 
-    ``n_alpha`` is the absorption; its parts are ``part_n_alpha`` over the coordinate ``part``;
-    quantities have their own names with ``_`` for ``-``; standard errors end in ``_error``. The
-    blocks of the data are ``block_n_alpha`` with ``block_weight`` and ``block_run``, so that
-    errors of anything else can be computed.
+    ``n_alpha`` is the absorption, ``molar_absorption`` that of a molecule; its parts are
+    ``part_n_alpha`` over the coordinate ``part``; quantities have their own names with ``_`` for
+    ``-``; standard errors end in ``_error``. The blocks of the data are ``block_n_alpha`` with
+    ``block_weight`` and ``block_run``, so that errors of anything else can be computed.
 
     Raises
     ------
@@ -35,27 +36,23 @@ def to_dataset(
         xarray is not installed.
     """
     library = imported_xarray()
-    per_length = {"units": "cm-1"}
-    curve, blocks = ("wavenumber",), spectrum.blocks
+    ordinate, blocks = spectrum.ordinate, spectrum.blocks
+    curve, unit, of = ("wavenumber",), {"units": ordinate.units}, ordinate.variable
     variables: dict[str, tuple[tuple[str, ...], Any, dict[str, str]]] = {
-        "n_alpha": (
-            curve,
-            spectrum.absorption,
-            per_length | {"long_name": "neperian absorption coefficient times refractive index"},
-        ),
-        "n_alpha_error": (curve, spectrum.standard_error, per_length),
-        "block_n_alpha": (("block", *curve), blocks.values, per_length),
+        of: (curve, spectrum.absorption, unit | {"long_name": ordinate.meaning}),
+        f"{of}_error": (curve, spectrum.standard_error, unit),
+        f"block_{of}": (("block", *curve), blocks.values, unit),
         "block_weight": (("block",), blocks.weights, {"units": "1"}),
         "block_run": (("block",), blocks.runs, {"units": "1"}),
     }
-    coordinates: dict[str, Any] = {"wavenumber": (curve, spectrum.wavenumber, per_length)}
+    coordinates: dict[str, Any] = {"wavenumber": (curve, spectrum.wavenumber, {"units": "cm-1"})}
     if spectrum.parts:
         parts = spectrum.parts.values()
         coordinates["part"] = (("part",), [part_name(part) for part in spectrum.parts])
         over = ("part", *curve)
-        variables["part_n_alpha"] = (over, np.array([p.mean for p in parts]), per_length)
+        variables[f"part_{of}"] = (over, np.array([p.mean for p in parts]), unit)
         errors = np.array([p.standard_error for p in parts])
-        variables["part_n_alpha_error"] = (over, errors, per_length)
+        variables[f"part_{of}_error"] = (over, errors, unit)
     for quantity in quantities:
         name = quantity.name.replace("-", "_")
         attributes = {"units": quantity.unit.replace("^", "") or "1", "long_name": quantity.symbol}
@@ -92,18 +89,20 @@ def write_netcdf(
 
 
 def _attributes(spectrum: InfraredSpectrum, provenance: str) -> dict[str, Any]:
-    rule = spectrum.sum_rule
+    rule, molecule = spectrum.sum_rule, spectrum.volume is None
+    unit = "km_mol-1" if molecule else "cm-2"
     attributes: dict[str, Any] = {
         "title": "infrared absorption",
         "temperature_K": spectrum.temperature,
-        "volume_A3": spectrum.volume,
+        "n_molecules" if molecule else "volume_A3": spectrum.volume or spectrum.n_molecules,
         "resolution_cm-1": spectrum.resolution,
         "frame_spacing_fs": spectrum.spacing,
         "run_lengths_fs": list(spectrum.run_lengths),
-        "integral_cm-2": rule.found,
-        "integral_error_cm-2": rule.standard_error,
+        f"integral_{unit}": rule.found,
+        f"integral_error_{unit}": rule.standard_error,
+        "warnings": "\n".join(warning_lines(spectrum.alarms)),
         "history": "\n".join(describe(spectrum, provenance)),
     }
     if rule.expected is not None:
-        attributes["f_sum_rule_cm-2"] = rule.expected
+        attributes[f"f_sum_rule_{unit}"] = rule.expected
     return attributes

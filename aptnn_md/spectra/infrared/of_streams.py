@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
+from aptnn_md.spectra.analysis.temperatures import alarms_of_runs, said
 from aptnn_md.spectra.estimation.accumulate import LagAccumulator
 from aptnn_md.spectra.estimation.densities import rate_densities
 from aptnn_md.spectra.estimation.power import PowerBlocks
@@ -18,7 +19,8 @@ from aptnn_md.spectra.infrared.spectrum import (
     infrared_of,
 )
 from aptnn_md.spectra.options import InfraredOptions, chosen
-from aptnn_md.spectra.sources.streams import StreamRun, StreamSignal
+from aptnn_md.spectra.sources.stream_run import StreamRun
+from aptnn_md.spectra.sources.stream_signal import StreamSignal
 
 
 class InfraredStreams(StreamSignal[InfraredSpectrum, InfraredOptions, Part]):
@@ -26,7 +28,7 @@ class InfraredStreams(StreamSignal[InfraredSpectrum, InfraredOptions, Part]):
 
     Parameters
     ----------
-    paths, options : see :class:`aptnn_md.spectra.sources.streams.StreamSignal`
+    paths, options : see :class:`aptnn_md.spectra.sources.stream_signal.StreamSignal`
     """
 
     def _array_of(self, run: StreamRun) -> str:
@@ -40,29 +42,45 @@ class InfraredStreams(StreamSignal[InfraredSpectrum, InfraredOptions, Part]):
         """Power spectral density of Ṁ; see :meth:`StreamSignal.density`."""
         return rate_densities(self.accumulator, difference=self.difference)[TOTAL]
 
-    def spectrum(self) -> InfraredSpectrum:
-        """Spectrum of what has been read.
+    @property
+    def volumes(self) -> tuple[float, ...] | None:
+        """Volume of each run, Å³; None where no stream has one and none is given.
 
         Raises
         ------
         InputError
-            Temperature or volume are unknown or differ, or a run is too short.
+            Some streams have one and others have not, or volumes differ.
+        """
+        if self.options.volume is None and all(run.volume is None for run in self.runs):
+            return None
+        return self.conditions("volume", self.options.volume)
+
+    def spectrum(self) -> InfraredSpectrum:
+        """Spectrum of what has been read: n·α, or of a system without a volume molar absorption.
+
+        Raises
+        ------
+        InputError
+            The temperature is unknown or differs, volumes differ or some streams have none, or a
+            run is too short.
         """
         self.check_lengths()
         known = [run.f_sum for run in self.runs]
         f_sum = tuple(value for value in known if value is not None)
         conditions = Conditions(
             self.conditions("temperature", self.options.temperature),
-            self.conditions("volume", self.options.volume),
+            self.volumes,
             f_sum if len(f_sum) == len(known) else None,
             self.difference,
             self.labels,
             self.molecules,
+            self.options.n_molecules or 1.0,
         )
         found = infrared_of(self.accumulator, conditions)
         return replace(
             found,
             notes=self.notes + found.notes,
+            alarms=found.alarms + alarms_of_runs(self.runs, found.temperature),
             estimator=self.estimator,
             n_beads=self.header.n_beads,
             options=self.options,
@@ -88,10 +106,10 @@ def spectrum_of_streams(
     Raises
     ------
     InputError
-        Temperature or volume are unknown or differ, as do time steps, strides, groups, system or
-        model; times do not fit the time step; and what
+        The temperature is unknown or differs; volumes differ or some streams have none; time steps,
+        strides, groups, system or model differ; times do not fit the time step; and what
         :func:`aptnn_md.spectra.infrared.spectrum.infrared_spectrum` raises.
     """
     streams = InfraredStreams(paths, chosen(InfraredOptions, options, resolution, changes))
     streams.read()
-    return streams.spectrum()
+    return said(streams.spectrum())

@@ -10,11 +10,11 @@ from aptnn_md.arrays import FloatArray
 from aptnn_md.spectra.analysis.quantum import correction_of
 from aptnn_md.spectra.estimation.accumulate import LagAccumulator
 from aptnn_md.spectra.estimation.paired import PairedBlocks, paired_densities, paired_terms
+from aptnn_md.spectra.infrared.intensity import absorption_factors
 from aptnn_md.spectra.infrared.of_streams import InfraredStreams
 from aptnn_md.spectra.infrared.spectrum import InfraredSpectrum
 from aptnn_md.spectra.sources.pairing import paired_runs
-from aptnn_md.spectra.sources.streams import StreamRun
-from aptnn_md.units import IR_PREFACTOR
+from aptnn_md.spectra.sources.stream_run import StreamRun
 
 
 @dataclass(frozen=True, eq=False)
@@ -23,7 +23,7 @@ class PairedAbsorption:
 
     Attributes
     ----------
-    blocks : both, and their difference, cm⁻¹
+    blocks : both, and their difference, in the unit of the spectra
     n_frames : common frames of all runs
     n_first, n_second : frames that each side has
     """
@@ -111,9 +111,8 @@ def _accumulated(first: InfraredStreams, second: InfraredStreams) -> LagAccumula
 
 def _factors(streams: InfraredStreams) -> FloatArray:
     """What the density of Ṁ of each run is multiplied by to be the absorption."""
-    temperature = np.array(streams.conditions("temperature", streams.options.temperature))
-    volume = np.array(streams.conditions("volume", streams.options.volume))
-    return np.asarray(IR_PREFACTOR / (temperature * volume))
+    temperature = streams.conditions("temperature", streams.options.temperature)
+    return absorption_factors(temperature, streams.volumes, streams.options.n_molecules or 1.0)
 
 
 def _corrected(

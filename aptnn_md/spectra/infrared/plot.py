@@ -8,10 +8,12 @@ from collections.abc import Sequence
 import numpy as np
 
 from aptnn_md.errors import InputError
-from aptnn_md.spectra.analysis.bands import Reference
 from aptnn_md.spectra.analysis.experiment import ReferenceCurve
+from aptnn_md.spectra.analysis.reference_bands import Reference
+from aptnn_md.spectra.analysis.sticks import Sticks
 from aptnn_md.spectra.infrared.axes import draw_references, label_absorption, mark_bands
 from aptnn_md.spectra.infrared.dielectric import Quantity
+from aptnn_md.spectra.infrared.intensity import check_comparable
 from aptnn_md.spectra.infrared.spectrum import InfraredSpectrum
 from aptnn_md.spectra.output.canvas import (
     BAND,
@@ -28,6 +30,7 @@ from aptnn_md.spectra.output.canvas import (
 )
 from aptnn_md.spectra.output.columns import in_range
 from aptnn_md.spectra.output.plot_parts import DrawnParts, draw_parts_of
+from aptnn_md.spectra.output.plot_sticks import draw_sticks, sticks_seen
 
 
 def draw_spectrum(
@@ -37,6 +40,7 @@ def draw_spectrum(
     reference: Reference | None = None,
     curves: Sequence[ReferenceCurve] = (),
     wavenumbers: tuple[float, float] | None = None,
+    sticks: Sticks | None = None,
 ) -> None:
     """Draw a spectrum with its error band.
 
@@ -46,14 +50,17 @@ def draw_spectrum(
     reference : experiment whose maxima are marked
     curves : experimental curves
     wavenumbers : the range to draw, cm⁻¹; default: from 0 to where the absorption ends
+    sticks : of a harmonic calculation, drawn on an axis of their own at the right
 
     Raises
     ------
     InputError
         The file cannot be written, its format is unknown, or the range has no values.
     """
+    check_comparable(spectrum.ordinate, reference, curves)
     figure, (axes,) = new_figure(path)
     positions = [band.position for band in reference.bands] if reference is not None else []
+    positions += sticks_seen(sticks)
     end = end_of_absorption(spectrum.wavenumber, spectrum.absorption, positions)
     limits = wavenumbers or (0.0, end)
     inside = in_range(spectrum, limits)
@@ -76,9 +83,12 @@ def draw_spectrum(
         mark_bands(axes, reference, scale, limits)
     axes.set_xlim(*limits)
     axes.set_ylim(0.0, 1.06 * axes.get_ylim()[1])
-    label_absorption(axes, scale)
+    label_absorption(axes, scale, ordinate=spectrum.ordinate)
     style(axes)
-    title(axes, describe_runs(spectrum, spectrum.volume))
+    if sticks is not None:
+        unit = spectrum.ordinate.symbol_integral_unit
+        draw_sticks(axes, sticks, limits, f"intensity  ({unit})")
+    title(axes, describe_runs(spectrum, spectrum.volume), spectrum.alarms)
     legend(axes)
     save(figure, path)
 
@@ -98,7 +108,7 @@ def draw_parts(
     """
     name = describe_runs(spectrum, spectrum.volume)
     limits = wavenumbers or (0.0, end_of_absorption(spectrum.wavenumber, spectrum.absorption))
-    drawn = DrawnParts(spectrum.blocks, spectrum.parts, label_absorption, name)
+    drawn = DrawnParts(spectrum.blocks, spectrum.parts, spectrum.ordinate, name)
     draw_parts_of(path, drawn, limits)
 
 
@@ -134,5 +144,5 @@ def draw_quantities(
         style(axes, None)
     panels[-1].set_xlim(*limits)
     style(panels[-1])
-    title(panels[0], describe_runs(spectrum, spectrum.volume))
+    title(panels[0], describe_runs(spectrum, spectrum.volume), spectrum.alarms)
     save(figure, path)

@@ -8,10 +8,11 @@ from collections.abc import Mapping, Sequence
 from matplotlib.axes import Axes
 
 from aptnn_md.errors import InputError
-from aptnn_md.spectra.analysis.bands import Reference
 from aptnn_md.spectra.analysis.experiment import ReferenceCurve
+from aptnn_md.spectra.analysis.reference_bands import Reference
 from aptnn_md.spectra.infrared.axes import draw_references, label_absorption, mark_bands
-from aptnn_md.spectra.infrared.comparison import Difference
+from aptnn_md.spectra.infrared.comparison import Difference, common_ordinate
+from aptnn_md.spectra.infrared.intensity import check_comparable
 from aptnn_md.spectra.infrared.spectrum import InfraredSpectrum
 from aptnn_md.spectra.output.canvas import (
     COLOURS,
@@ -53,6 +54,8 @@ def draw_comparison(
     """
     if not spectra:
         raise InputError("comparison", "spectra", "none", "one or more")
+    ordinate = common_ordinate(spectra)
+    check_comparable(ordinate, reference, curves)
     positions = [band.position for band in reference.bands] if reference is not None else []
     ends = [end_of_absorption(s.wavenumber, s.absorption, positions) for s in spectra.values()]
     limits = wavenumbers or (0.0, min(max(ends), *(s.wavenumber[-1] for s in spectra.values())))
@@ -78,7 +81,7 @@ def draw_comparison(
         mark_bands(axes, reference, scale, limits)
     axes.set_ylim(0.0, 1.06 * axes.get_ylim()[1])
     axes.set_xlim(*limits)
-    label_absorption(axes, scale)
+    label_absorption(axes, scale, ordinate=ordinate)
     title(axes, _title(spectra))
     legend(axes)
     if differences:
@@ -107,7 +110,7 @@ def _draw_differences(
             label=f"{name} ({'paired' if found.paired else 'independent'})",
         )
     axes.axhline(0.0, color="0.5", linewidth=0.6)
-    label_absorption(axes, scale, "Δ ")
+    label_absorption(axes, scale, "Δ ", next(iter(differences.values())).ordinate)
     legend(axes)
 
 

@@ -6,6 +6,7 @@ import os
 from collections.abc import Sequence
 
 from aptnn_md._version import __version__
+from aptnn_md.spectra.analysis.alarms import warning_lines
 from aptnn_md.spectra.estimation.parts import part_name
 from aptnn_md.spectra.infrared.dielectric import Quantity
 from aptnn_md.spectra.infrared.report import describe_quantum
@@ -33,44 +34,53 @@ def write_table(
     InputError
         The file cannot be written, or the range has no values.
     """
+    name, unit = spectrum.ordinate.name, spectrum.ordinate.unit
     columns = {
         "wavenumber (cm^-1)": spectrum.wavenumber,
-        "n*alpha (cm^-1)": spectrum.absorption,
-        "standard error (cm^-1)": spectrum.standard_error,
+        f"{name} ({unit})": spectrum.absorption,
+        f"standard error ({unit})": spectrum.standard_error,
     }
     for part, curve in spectrum.parts.items():
-        columns |= with_error_column(part_name(part), "cm^-1", curve.mean, curve.standard_error)
+        columns |= with_error_column(part_name(part), unit, curve.mean, curve.standard_error)
     for quantity in quantities:
         values, error = quantity.values, quantity.standard_error
         columns |= with_error_column(quantity.name, quantity.unit, values, error)
     inside = in_range(spectrum, wavenumbers)
     lines = describe(spectrum, provenance)
     if spectrum.parts:
-        lines.append(f"parts, whose sum is n*alpha: {' + '.join(map(part_name, spectrum.parts))}")
+        lines.append(f"parts, whose sum is {name}: {' + '.join(map(part_name, spectrum.parts))}")
     write_columns(path, {name: values[inside] for name, values in columns.items()}, lines)
 
 
 def describe(spectrum: InfraredSpectrum, provenance: str = "") -> list[str]:
     """What a spectrum is and where it comes from, line by line."""
-    rule = spectrum.sum_rule
+    rule, ordinate = spectrum.sum_rule, spectrum.ordinate
     lines = [
         f"Infrared spectrum by aptnn_md {__version__}",
-        "n*alpha: neperian absorption coefficient times refractive index",
+        f"{ordinate.name}: {ordinate.meaning}",
         f"temperature: {spectrum.temperature:.6g} K",
-        f"volume: {spectrum.volume:.8g} A^3",
+        _system(spectrum),
         f"length: {1e-3 * spectrum.length:.6g} ps in {len(spectrum.run_lengths)} run(s), "
         f"frames {spectrum.spacing:g} fs apart",
         f"resolution: {spectrum.resolution:.4g} cm^-1 (full width at half maximum)",
         f"method: {spectrum.blocks.plan.text}, {spectrum.n_segments} segments",
-        f"integral: {rule.found:.5g} +- {rule.standard_error:.2g} cm^-2",
+        f"integral: {rule.found:.5g} +- {rule.standard_error:.2g} {ordinate.integral_unit}",
     ]
     if rule.expected is not None:
-        lines.append(f"f-sum rule: {rule.expected:.5g} cm^-2 expected, ratio {rule.ratio:.4f}")
+        expected = f"{rule.expected:.5g} {ordinate.integral_unit}"
+        lines.append(f"f-sum rule: {expected} expected, ratio {rule.ratio:.4f}")
     if spectrum.estimator:
         lines.append(f"estimator: {spectrum.estimator}")
     lines.append(f"quantum effects: {describe_quantum(spectrum)}")
+    lines[1:1] = warning_lines(spectrum.alarms)
     lines += [f"note: {note}" for note in spectrum.notes]
     lines += [f"stream: {source}" for source in spectrum.sources]
     if provenance:
         lines.append(f"provenance: {provenance}")
     return lines
+
+
+def _system(spectrum: InfraredSpectrum) -> str:
+    if spectrum.volume is not None:
+        return f"volume: {spectrum.volume:.8g} A^3"
+    return f"molecules: {spectrum.n_molecules:g}, alone: a system without a volume"

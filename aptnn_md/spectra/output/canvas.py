@@ -18,6 +18,7 @@ from matplotlib.ticker import AutoMinorLocator
 from aptnn_md.arrays import AnyArray, FloatArray
 from aptnn_md.errors import InputError
 from aptnn_md.files import write_output
+from aptnn_md.spectra.analysis.alarms import Alarm
 
 LINE, BAND, EXPERIMENT = "#0b4f8a", "#8fbce6", "#c8501e"
 """Colours of a spectrum, its error band, and experiments."""
@@ -81,11 +82,6 @@ class Scale:
         """Divisor of values."""
         return 10.0**self.power
 
-    @property
-    def unit(self) -> str:
-        """Of absorption, with the power."""
-        return "cm$^{-1}$" if self.power == 0 else f"$10^{{{self.power}}}$ cm$^{{-1}}$"
-
 
 def draw_band(
     axes: Axes,
@@ -144,9 +140,21 @@ def describe_runs(spectrum: OfRuns, volume: float | None = None) -> str:
     )
 
 
-def title(axes: Axes, text: str) -> None:
-    """A small grey title."""
-    axes.set_title(text, fontsize=9.5, color="0.25")
+def title(axes: Axes, text: str, alarms: Sequence[Alarm] = ()) -> None:
+    """A small grey title, and below it in red the names of alarms."""
+    axes.set_title(text, fontsize=9.5, color="0.25", pad=18.0 if alarms else None)
+    if alarms:
+        names = ", ".join(alarm.name for alarm in alarms)
+        axes.text(
+            0.5,
+            1.01,
+            f"WARNING: {names} (see the report)",
+            transform=axes.transAxes,
+            ha="center",
+            va="bottom",
+            fontsize=9.0,
+            color="tab:red",
+        )
 
 
 def end_of_absorption(

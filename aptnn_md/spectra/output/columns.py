@@ -15,10 +15,10 @@ from aptnn_md.errors import InputError
 from aptnn_md.files import write_output
 
 _PLAIN = {
-    "×": "x", "·": "*", "⁻¹": "^-1", "²": "^2", "³": "^3", "±": "+-", "–": "-", "′": "'", "″": "''",
-    "α": "alpha", "β": "beta", "Δ": "Delta", "ε": "epsilon", "ν̃": "nu", "ħ": "hbar", "ω": "omega",
-    "∞": "_inf", "Ṁ": "dM/dt", "Å": "A", "⁴": "^4", "₀": "0", "γ": "gamma", "ρ": "rho",
-    "ȧ": "da/dt", "ā": "a", "−": "-", "⟨": "<", "⟩": ">",
+    "×": "x", "·": "*", "⁻¹": "^-1", "⁻²": "^-2", "²": "^2", "³": "^3", "±": "+-", "–": "-",
+    "′": "'", "″": "''", "α": "alpha", "β": "beta", "Δ": "Delta", "ε": "epsilon", "ν̃": "nu",
+    "ħ": "hbar", "ω": "omega", "∞": "_inf", "Ṁ": "dM/dt", "Å": "A", "⁴": "^4", "₀": "0",
+    "γ": "gamma", "ρ": "rho", "ȧ": "da/dt", "ā": "a", "−": "-", "⟨": "<", "⟩": ">",
 }  # fmt: skip
 
 
@@ -36,9 +36,9 @@ def write_columns(
     InputError
         The file cannot be written.
     """
-    names = [_ascii(name).replace(",", ";") for name in columns]
+    names = [plain_text(name).replace(",", ";") for name in columns]
     # a line break in a name would end the comment
-    lines = [" ".join(_ascii(line).split()) for line in header]
+    lines = [" ".join(plain_text(line).split()) for line in header]
     lines.append(f"names and numbers: pandas.read_csv(path, header={len(lines) + 1})")
     text = io.StringIO()
     np.savetxt(
@@ -110,8 +110,8 @@ def with_error_column(
     return {f"{name}{suffix}": values, f"{name} standard error{suffix}": error}
 
 
-def _ascii(text: str) -> str:
-    """For readers that take files as Latin-1."""
+def plain_text(text: str) -> str:
+    """Text in ASCII, for readers that take files as Latin-1."""
     for sign, plain in _PLAIN.items():
         text = text.replace(sign, plain)
     return text.encode("ascii", "replace").decode()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -25,6 +25,7 @@ from aptnn_md.spectra.output.canvas import (
     title,
 )
 from aptnn_md.spectra.output.columns import in_range
+from aptnn_md.spectra.output.ordinate import Ordinate
 
 MAX_DRAWN = 8
 """More groups or pairs than that, by their largest values, are not drawn."""
@@ -38,13 +39,13 @@ class DrawnParts:
     ----------
     total : the curve
     parts : what adds up to it
-    label : names the y axis
+    ordinate : what their values are
     title : of the picture
     """
 
     total: PowerBlocks
     parts: Mapping[Part, PowerBlocks]
-    label: Callable[[Axes, Scale], None]
+    ordinate: Ordinate
     title: str
 
 
@@ -77,7 +78,7 @@ def draw_parts_of(
         x = drawn.total.wavenumber[inside]
         axes.plot(x, curve[inside] / scale.factor, color="0.6", linewidth=0.9, label=name)
         _draw(axes, x, parts, inside, scale)
-        drawn.label(axes, scale)
+        axes.set_ylabel(drawn.ordinate.label(scale.power))
         legend(axes, title=kind, title_fontsize=8.5, ncols=2 if len(parts) > 3 else 1)
     below.axhline(0.0, color="0.5", linewidth=0.6)
     above.set_ylim(bottom=0.0)

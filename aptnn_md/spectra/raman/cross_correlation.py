@@ -29,7 +29,8 @@ from aptnn_md.spectra.options import RateOptions, chosen
 from aptnn_md.spectra.raman.of_streams import polarizability_array
 from aptnn_md.spectra.raman.polarizability import COMPONENTS
 from aptnn_md.spectra.sources.merging import merge_groups
-from aptnn_md.spectra.sources.streams import StreamRun, opened_runs
+from aptnn_md.spectra.sources.opening import opened_runs
+from aptnn_md.spectra.sources.stream_run import StreamRun
 
 _SIX, _THREE = len(COMPONENTS), 3
 _ALL = _SIX + _THREE

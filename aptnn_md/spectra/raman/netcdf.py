@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from aptnn_md.spectra.analysis.alarms import warning_lines
 from aptnn_md.spectra.estimation.parts import part_name
 from aptnn_md.spectra.output.columns import in_range
 from aptnn_md.spectra.output.netcdf import imported_xarray, save_dataset
@@ -62,6 +63,7 @@ def raman_dataset(spectrum: RamanSpectrum, provenance: str = "") -> xarray.Datas
         "frame_spacing_fs": spectrum.spacing,
         "run_lengths_fs": list(spectrum.run_lengths),
         "n_molecules": spectrum.n_molecules,
+        "warnings": "\n".join(warning_lines(spectrum.alarms)),
         "history": "\n".join(describe_raman(spectrum, provenance)),
     }
     if spectrum.laser is not None:

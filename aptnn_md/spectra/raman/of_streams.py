@@ -9,6 +9,8 @@ from typing import Any
 
 from aptnn_md.arrays import FloatArray
 from aptnn_md.errors import InputError
+from aptnn_md.spectra.analysis.alarms import error_alarms
+from aptnn_md.spectra.analysis.temperatures import alarms_of_runs, said
 from aptnn_md.spectra.estimation.accumulate import LagAccumulator
 from aptnn_md.spectra.estimation.power import PowerBlocks
 from aptnn_md.spectra.options import RamanOptions, chosen
@@ -21,7 +23,8 @@ from aptnn_md.spectra.raman.spectrum import (
     raman_of,
     unpolarised_density,
 )
-from aptnn_md.spectra.sources.streams import StreamRun, StreamSignal
+from aptnn_md.spectra.sources.stream_run import StreamRun
+from aptnn_md.spectra.sources.stream_signal import StreamSignal
 
 _HOW_TO_GET = (
     "polarizability rates: run md or ipi with a model that knows polarizability gradients too, "
@@ -34,7 +37,7 @@ class RamanStreams(StreamSignal[RamanSpectrum, RamanOptions, ChannelTerm]):
 
     Parameters
     ----------
-    paths, options : see :class:`aptnn_md.spectra.sources.streams.StreamSignal`
+    paths, options : see :class:`aptnn_md.spectra.sources.stream_signal.StreamSignal`
 
     Raises
     ------
@@ -71,8 +74,10 @@ class RamanStreams(StreamSignal[RamanSpectrum, RamanOptions, ChannelTerm]):
         return replace(
             found,
             notes=self.notes + found.notes,
+            alarms=error_alarms(found.blocks) + alarms_of_runs(self.runs, found.temperature),
             estimator=self.estimator,
             n_beads=self.header.n_beads,
+            isolated=all(run.volume is None for run in self.runs),
         )
 
 
@@ -115,4 +120,4 @@ def raman_of_streams(
     """
     streams = RamanStreams(paths, chosen(RamanOptions, options, resolution, changes))
     streams.read()
-    return streams.spectrum()
+    return said(streams.spectrum())

@@ -7,6 +7,7 @@ import os
 import numpy as np
 from matplotlib.axes import Axes
 
+from aptnn_md.spectra.analysis.sticks import Sticks
 from aptnn_md.spectra.output.canvas import (
     COLOURS,
     Scale,
@@ -21,6 +22,7 @@ from aptnn_md.spectra.output.canvas import (
 )
 from aptnn_md.spectra.output.columns import in_range
 from aptnn_md.spectra.output.plot_parts import DrawnParts, draw_parts_of
+from aptnn_md.spectra.output.plot_sticks import draw_sticks
 from aptnn_md.spectra.raman.spectrum import RamanSpectrum
 
 _DRAWN = {
@@ -37,6 +39,7 @@ def draw_raman(
     spectrum: RamanSpectrum,
     *,
     wavenumbers: tuple[float, float] | None = None,
+    sticks: Sticks | None = None,
 ) -> None:
     """Draw VV, VH and the isotropic spectrum above, the depolarisation ratio below; in a third
     panel single components, if any. Bands are one standard error.
@@ -45,6 +48,7 @@ def draw_raman(
     ----------
     path : file whose suffix says the format, e.g. ``raman.png`` or ``raman.pdf``
     wavenumbers : the range to draw, cm⁻¹; default: from 0 to where the scattering ends
+    sticks : of a harmonic calculation, 45a² + 7γ², drawn on an axis of their own at the right
 
     Raises
     ------
@@ -66,14 +70,18 @@ def draw_raman(
             error = error / scale.factor
             draw_band(axes, x, value, error, color=colour, label=label, positive=True)
         axes.set_ylim(bottom=0.0)
-        _label(axes, spectrum, scale)
+        axes.set_ylabel(spectrum.ordinate.label(scale.power))
         legend(axes)
     _draw_ratio(panels[1], spectrum, inside)
     panels[0].set_xlim(*limits)
     for axes in panels[:-1]:
         style(axes, None)
     style(panels[-1])
-    title(panels[0], describe_runs(spectrum))
+    if sticks is not None:
+        name = f"{spectrum.ordinate.symbol}, $45\\,a^2 + 7\\gamma^2$"
+        unit = spectrum.ordinate.symbol_integral_unit
+        draw_sticks(panels[0], sticks, limits, f"{name}  ({unit})")
+    title(panels[0], describe_runs(spectrum), spectrum.alarms)
     save(figure, path)
 
 
@@ -91,11 +99,8 @@ def draw_raman_parts(
         The spectrum has no parts, or what :func:`draw_raman` raises.
     """
 
-    def label(axes: Axes, scale: Scale) -> None:
-        _label(axes, spectrum, scale)
-
     parts = {part: curves.unpolarised for part, curves in spectrum.parts.items()}
-    drawn = DrawnParts(spectrum.blocks, parts, label, describe_runs(spectrum))
+    drawn = DrawnParts(spectrum.blocks, parts, spectrum.ordinate, describe_runs(spectrum))
     draw_parts_of(path, drawn, _limits(spectrum, wavenumbers))
 
 
@@ -119,11 +124,3 @@ def _limits(
 ) -> tuple[float, float]:
     end = end_of_absorption(spectrum.wavenumber, spectrum.total.polarised.mean)
     return wavenumbers or (0.0, end)
-
-
-def _label(axes: Axes, spectrum: RamanSpectrum, scale: Scale) -> None:
-    power = "" if scale.power == 0 else f"$10^{{{scale.power}}}$ "
-    if spectrum.laser is None:
-        axes.set_ylabel(f"activity  ({power}Å$^4$ amu$^{{-1}}$ / cm$^{{-1}}$)")
-    else:
-        axes.set_ylabel(f"cross section  ({power}cm$^2$ sr$^{{-1}}$ / cm$^{{-1}}$)")

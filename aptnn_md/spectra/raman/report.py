@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from aptnn_md.spectra.analysis.alarms import warning_lines
 from aptnn_md.spectra.analysis.bands import find_bands
+from aptnn_md.spectra.analysis.peaks import NO_PEAKS, peak_ranges
+from aptnn_md.spectra.analysis.sticks import Sticks, bands_of_sticks
 from aptnn_md.spectra.estimation.parts import part_name
+from aptnn_md.spectra.output.band_table import describe_moments
 from aptnn_md.spectra.output.text import aligned, with_error
-from aptnn_md.spectra.raman.scattering import CROSS_SECTION_UNIT
-from aptnn_md.spectra.raman.spectrum import REDUCED_UNIT, RamanSpectrum
+from aptnn_md.spectra.raman.forms import CROSS_SECTION_UNIT, REDUCED_UNIT
+from aptnn_md.spectra.raman.spectrum import RamanSpectrum
 
 TITLES = {
     "isotropic": "isotropic 45a²",
@@ -19,21 +23,24 @@ TITLES = {
 }
 """Name of a curve -> what it is; single components have no other name than their own."""
 
-_CROSS_SECTION_SCALE = 1e-30
-
 
 def report_raman(
-    spectrum: RamanSpectrum, ranges: Mapping[str, tuple[float, float]] | None = None
+    spectrum: RamanSpectrum,
+    ranges: Mapping[str, tuple[float, float]] | None = None,
+    sticks: Sticks | None = None,
 ) -> list[str]:
     """Lines that say what was found.
 
     Parameters
     ----------
-    ranges : bands to measure, name -> (low, high), cm⁻¹
+    ranges : bands to measure, name -> (low, high), cm⁻¹; None: of a molecule or cluster alone those
+        that :func:`aptnn_md.spectra.analysis.peaks.peak_ranges` finds
+    sticks : of a harmonic calculation, in the form of the spectrum; their sums in each band are
+        shown, too
     """
     n_runs = len(spectrum.run_lengths)
     runs = f" in {n_runs} runs" if n_runs > 1 else ""
-    scale, unit = _integrals(spectrum)
+    scale, unit = spectrum.ordinate.table_scale, spectrum.ordinate.table_unit
     grid = spectrum.wavenumber
     found = [v / scale for v in spectrum.blocks.integral(grid[0], grid[-1])]
     ratio = spectrum.total.band_depolarisation(grid[0], grid[-1])
@@ -47,29 +54,44 @@ def report_raman(
         f"integral of 45a² + 7γ²: {with_error(found[0], found[1])} {unit}; depolarisation ratio "
         f"of all of it: {with_error(*ratio)}",
     ]
+    lines[1:1] = warning_lines(spectrum.alarms)
     lines += [f"note: {note}" for note in spectrum.notes]
+    if ranges is None and spectrum.isolated:
+        parts = {part: curves.unpolarised for part, curves in spectrum.parts.items()}
+        ranges = peak_ranges(spectrum.blocks, parts)
+        lines += [] if ranges else [NO_PEAKS]
     if ranges:
-        lines += ["", *band_lines(spectrum, ranges)]
+        lines += ["", *band_lines(spectrum, ranges, sticks)]
     if ranges and spectrum.parts:
         lines += ["", *_part_lines(spectrum, ranges)]
     return lines
 
 
-def band_lines(spectrum: RamanSpectrum, ranges: Mapping[str, tuple[float, float]]) -> list[str]:
-    """Maximum of the unpolarised spectrum in each range, integrals, and their ρ."""
-    scale, unit = _integrals(spectrum)
+def band_lines(
+    spectrum: RamanSpectrum,
+    ranges: Mapping[str, tuple[float, float]],
+    sticks: Sticks | None = None,
+) -> list[str]:
+    """Maximum, centroid and spread of the unpolarised spectrum in each range, integrals and ρ."""
+    scale, unit = spectrum.ordinate.table_scale, spectrum.ordinate.table_unit
     bands = find_bands(spectrum, ranges)
     rows = [["band", *(f"{b.name}, {b.low:.0f}-{b.high:.0f} cm⁻¹" for b in bands)]]
     positions = [
         "no maximum" if b.at_edge else with_error(b.position, b.position_error) for b in bands
     ]
     rows.append(["maximum (cm⁻¹)", *positions])
+    rows.append(["centroid (cm⁻¹)", *(with_error(b.centroid, b.centroid_error) for b in bands)])
+    rows.append(["spread (cm⁻¹)", *(with_error(b.spread, b.spread_error) for b in bands)])
     for name, curve in spectrum.total.named.items():
         values = [curve.integral(b.low, b.high) for b in bands]
         cells = [with_error(value / scale, error / scale) for value, error in values]
         rows.append([f"{TITLES.get(name, name)} ({unit})", *cells])
     ratios = [spectrum.total.band_depolarisation(b.low, b.high) for b in bands]
-    return aligned([*rows, ["depolarisation ratio", *(with_error(*ratio) for ratio in ratios)]])
+    if sticks is not None:
+        sums = [b.integral / scale for b in bands_of_sticks(sticks, ranges)]
+        rows.append([f"{sticks.name}, unpolarised ({unit})", *(with_error(s, 0.0) for s in sums)])
+    rows.append(["depolarisation ratio", *(with_error(*ratio) for ratio in ratios)])
+    return [*aligned(rows), describe_moments()]
 
 
 def describe_form(spectrum: RamanSpectrum) -> str:
@@ -103,14 +125,9 @@ def describe_quantum(spectrum: RamanSpectrum) -> str:
     return f"classical nuclei with the quantum correction '{spectrum.quantum}'"
 
 
-def _integrals(spectrum: RamanSpectrum) -> tuple[float, str]:
-    """Scale and unit in which integrals are shown."""
-    return (1.0, "Å⁴/amu") if spectrum.laser is None else (_CROSS_SECTION_SCALE, "10⁻³⁰ cm²/sr")
-
-
 def _part_lines(spectrum: RamanSpectrum, ranges: Mapping[str, tuple[float, float]]) -> list[str]:
     """Integrals of the unpolarised spectrum of parts over ranges, and of the total."""
-    scale, unit = _integrals(spectrum)
+    scale, unit = spectrum.ordinate.table_scale, spectrum.ordinate.table_unit
     rows = [[f"integral of 45a² + 7γ² ({unit})", *ranges]]
     named = {part_name(part): curves for part, curves in spectrum.parts.items()}
     for name, curves in {**named, "total": spectrum.total}.items():

@@ -29,11 +29,11 @@ import numpy as np
 from aptnn_md.arrays import FloatArray
 from aptnn_md.errors import InputError
 from aptnn_md.spectra.analysis.quantum import correction_of, refuse_second
+from aptnn_md.spectra.analysis.sticks import Sticks
 from aptnn_md.spectra.options import check_positive
+from aptnn_md.spectra.raman.forms import CROSS_SECTION
 from aptnn_md.spectra.raman.spectrum import RamanSpectrum
 from aptnn_md.units import CROSS_SECTION_PREFACTOR, KELVIN_PER_WAVENUMBER
-
-CROSS_SECTION_UNIT = "cm²/sr per cm⁻¹"
 
 _LASER = re.compile(r"\s*(?P<number>[-+.\deE]*[\d.])\s*(?P<unit>nm|cm-1|cm\^-1|cm⁻¹)\s*")
 
@@ -79,6 +79,17 @@ def cross_section_factor(
     return np.asarray(CROSS_SECTION_PREFACTOR / 45.0 * light / (wavenumber * bose))
 
 
+def measured_sticks(sticks: Sticks, spectrum: RamanSpectrum) -> Sticks:
+    """Sticks of activities in the form of a spectrum: for its laser cross sections, cm²/sr."""
+    if spectrum.laser is None:
+        return sticks
+    inside = sticks.within(float(spectrum.wavenumber[0]), float(spectrum.wavenumber[-1]))
+    factor = cross_section_factor(
+        inside.wavenumber, spectrum.laser, spectrum.temperature, spectrum.counting
+    )
+    return Sticks(inside.name, inside.wavenumber, factor * inside.area)
+
+
 def cross_sections(spectrum: RamanSpectrum, laser: float, counting: bool = False) -> RamanSpectrum:
     """The spectrum that an instrument would measure, d²σ/(dΩ dν̃) in cm²/sr per cm⁻¹.
 
@@ -105,7 +116,7 @@ def cross_sections(spectrum: RamanSpectrum, laser: float, counting: bool = False
         raise InputError("Raman spectrum", "laser", f"{laser:.6g} cm⁻¹", expected)
     factor = cross_section_factor(inside.wavenumber, laser, spectrum.temperature, counting)
     found = inside.mapped(lambda curve: curve.scaled(factor))
-    return replace(found, laser=laser, counting=counting, unit=CROSS_SECTION_UNIT)
+    return replace(found, laser=laser, counting=counting, ordinate=CROSS_SECTION)
 
 
 def corrected_raman(spectrum: RamanSpectrum, correction: str) -> RamanSpectrum:

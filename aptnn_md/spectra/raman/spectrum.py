@@ -37,6 +37,7 @@ import numpy as np
 
 from aptnn_md.arrays import FloatArray
 from aptnn_md.errors import InputError
+from aptnn_md.spectra.analysis.alarms import Alarm
 from aptnn_md.spectra.estimation.accumulate import LagAccumulator
 from aptnn_md.spectra.estimation.densities import (
     decompose,
@@ -50,7 +51,9 @@ from aptnn_md.spectra.estimation.power import PowerBlocks
 from aptnn_md.spectra.estimation.runs import Run, feed_rates, of_each_run
 from aptnn_md.spectra.estimation.terms import TOTAL, Part
 from aptnn_md.spectra.options import RamanOptions, chosen_for_arrays
+from aptnn_md.spectra.output.ordinate import Ordinate
 from aptnn_md.spectra.raman.curves import ANISOTROPIC, ISOTROPIC, RamanCurves
+from aptnn_md.spectra.raman.forms import ACTIVITY
 from aptnn_md.spectra.raman.polarizability import (
     ANISOTROPIC_COORDINATES,
     COMPONENTS,
@@ -59,8 +62,6 @@ from aptnn_md.spectra.raman.polarizability import (
     coordinates,
 )
 from aptnn_md.units import RAMAN_PREFACTOR
-
-REDUCED_UNIT = "Å⁴/amu per cm⁻¹"
 
 ChannelTerm: TypeAlias = tuple[str, Part]
 """Key of a term: isotropic, anisotropic or the name of a component, and a part."""
@@ -78,15 +79,17 @@ class RamanSpectrum:
     temperature : K
     spacing : time between frames, fs
     run_lengths : (n_runs,) fs
-    unit : of all curves but ρ
+    ordinate : what all curves but ρ are
     n_molecules : by which all curves were divided
     laser : wavenumber of the laser, cm⁻¹; None for the reduced form
     counting : photons are counted, not their energy
     notes : what the reader of the spectrum should know, one sentence each
+    alarms : reasons not to trust the spectrum
     sources : names of the runs
     estimator : estimator of ȧ
     n_beads : number of path-integral beads; 1 for classical nuclei
     quantum : quantum correction; the harmonic one is in the formula itself
+    isolated : of a molecule or cluster alone, whose streams have no volume
     """
 
     total: RamanCurves
@@ -94,15 +97,22 @@ class RamanSpectrum:
     temperature: float
     spacing: float
     run_lengths: tuple[float, ...]
-    unit: str = REDUCED_UNIT
+    ordinate: Ordinate = ACTIVITY
     n_molecules: float = 1.0
     laser: float | None = None
     counting: bool = False
     notes: tuple[str, ...] = ()
+    alarms: tuple[Alarm, ...] = ()
     sources: tuple[str, ...] = ()
     estimator: str = ""
     n_beads: int = 1
     quantum: str = "harmonic"
+    isolated: bool = False
+
+    @property
+    def unit(self) -> str:
+        """Of all curves but ρ."""
+        return self.ordinate.unit
 
     @property
     def blocks(self) -> PowerBlocks:

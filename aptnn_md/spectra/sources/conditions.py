@@ -15,8 +15,8 @@ _SAME_CONSTANT, _SAME_MEAN = 1e-4, 0.05
 
 _HOW_TO_GIVE = {
     "temperature": "one: --temperature K",
-    "volume": "one: --volume A3; of a molecule or cluster alone a large one, such as 1e8, with "
-    "--quantities molar-absorption --n-molecules 1, which in the gas does not depend on it",
+    "volume": "one, as in {}: either all are of systems with a volume, or none; --volume A3 gives "
+    "one to all",
 }
 """What to do where a stream does not say a condition."""
 
@@ -95,9 +95,10 @@ def of_each_stream(
     if given is not None:
         return (given,) * len(found)
     values: list[float] = []
+    known = next((one.name for one in found if one.value is not None), "")
     for one in found:
         if one.value is None:
-            expected = _HOW_TO_GIVE[field]
+            expected = _HOW_TO_GIVE[field].format(known)
             raise InputError(one.name, field, "none in the stream", expected)
         values.append(one.value)
         tolerance = _SAME_CONSTANT if one.constant else _SAME_MEAN

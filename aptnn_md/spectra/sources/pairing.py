@@ -24,12 +24,13 @@ import numpy as np
 from aptnn_md.arrays import FloatArray
 from aptnn_md.errors import InputError
 from aptnn_md.progress import log
-from aptnn_md.spectra.sources.streams import StreamRun
+from aptnn_md.spectra.sources.stream_run import StreamRun
 from aptnn_md.stream import StreamHeader
 
 _SAME_TEMPERATURE = 1e-9
 _FLUCTUATES = 1e-6
 _PIECE_FRAMES = 65536
+_FINGERPRINT = 16  # frames whose temperatures tell whether it is worth reading more of them
 _WAY_OUT = "; --unpaired (in Python, paired=False) takes them as independent"
 
 
@@ -82,6 +83,57 @@ def paired_runs(
             if numbers.count(number) != 1:
                 _refuse_mixture(run, numbers.count(number), found[0], first, second)
     return tuple(found)
+
+
+@dataclass(frozen=True, eq=False)
+class Fingerprint:
+    """What tells trajectories apart at a glance: the first temperatures.
+
+    Attributes
+    ----------
+    steps : MD steps of the first frames
+    temperature : (frames,) K; None where the stream has none
+    """
+
+    steps: range
+    temperature: FloatArray | None
+
+    @classmethod
+    def of(cls, run: StreamRun) -> Fingerprint:
+        """That of a run of which nothing was read yet."""
+        steps = _steps(run)[:_FINGERPRINT]
+        return cls(steps, _temperatures(run, steps) if steps else None)
+
+    def differs(self, other: Fingerprint) -> bool:
+        """Whether these are two trajectories for sure; otherwise one must look closer."""
+        mine, theirs = self.temperature, other.temperature
+        if mine is None or theirs is None or self.steps != other.steps:
+            return False
+        return bool((np.abs(mine - theirs) > _SAME_TEMPERATURE * np.abs(mine))[:2].any())
+
+
+def shared_frames(first: StreamRun, second: StreamRun) -> int:
+    """Number of frames of the same times of one trajectory that two streams have; 0 where they are
+    of different trajectories, or of different times.
+
+    Streams that have the same temperature to 10⁻⁹ at their first common steps share the frames up
+    to where it begins to differ: one may be a copy of a run that was resumed in another way.
+    Without temperatures that fluctuate, streams of the same ``run_id`` share all common steps.
+
+    Parameters
+    ----------
+    first, second : runs of which nothing was read yet
+    """
+    steps = _intersection(_steps(first), _steps(second))
+    a, b = first.reader.header, second.reader.header
+    if not steps or not _can_be_one(a, b):
+        return 0
+    n_same, fluctuate = _same_temperatures(first, second, steps[:_FINGERPRINT])
+    if n_same > 1 and fluctuate:
+        n_same, _ = _same_temperatures(first, second, steps)
+        return n_same
+    known = n_same >= 0 and fluctuate
+    return 0 if known or a.run_id == "" or a.run_id != b.run_id else len(steps)
 
 
 def _refuse_mixture(

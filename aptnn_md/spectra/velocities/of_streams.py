@@ -16,7 +16,9 @@ from aptnn_md.spectra.estimation.power import PowerBlocks
 from aptnn_md.spectra.options import VelocityOptions, chosen
 from aptnn_md.spectra.sources.conditions import of_each_stream
 from aptnn_md.spectra.sources.merging import merge_groups
-from aptnn_md.spectra.sources.streams import StreamRun, opened_runs, rotation_note
+from aptnn_md.spectra.sources.opening import opened_runs
+from aptnn_md.spectra.sources.stream_run import StreamRun
+from aptnn_md.spectra.sources.stream_signal import rotation_note
 from aptnn_md.spectra.velocities.spectrum import (
     AtomGroups,
     GroupTerm,

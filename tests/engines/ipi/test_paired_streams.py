@@ -15,7 +15,7 @@ from aptnn_md.engines.ipi.runner import run_ipi
 from aptnn_md.engines.ipi.streaming import StreamSettings
 from aptnn_md.spectra import difference, spectrum_of_streams
 from aptnn_md.spectra.sources.pairing import paired_runs
-from aptnn_md.spectra.sources.streams import StreamRun
+from aptnn_md.spectra.sources.stream_run import StreamRun
 from aptnn_md.stream import StreamReader
 
 pytestmark = [pytest.mark.ipi, pytest.mark.filterwarnings("ignore::DeprecationWarning:ipi")]

@@ -132,7 +132,7 @@ class Coupling(nn.Module):
         self._forget()
 
     def _apply(self, *arguments: Any, **options: Any) -> Self:
-        super()._apply(*arguments, **options)  # type: ignore[no-untyped-call]
+        super()._apply(*arguments, **options)
         self._forget()
         return self
 

@@ -49,7 +49,7 @@ def test_error_of_the_curve(runs: list[PairedBlocks]) -> None:
     ratio = np.sqrt((errors**2).mean(axis=0)) / curves.std(axis=0, ddof=1)
     for low, high in ((0, 400), *BANDS.values(), (900, 1400), (1900, 4000), (4000, 8300)):
         inside = (grid > low) & (grid <= high)
-        assert 0.8 < ratio[inside].mean() < 1.25, (low, high)
+        assert 0.8 < ratio[inside].mean() < 1.35, (low, high)
         assert 5.0 * errors[:, inside].mean() < single[:, inside].mean()
 
 
@@ -60,7 +60,8 @@ def test_error_of_integrals_and_positions(runs: list[PairedBlocks]) -> None:
         found = np.array([(row[k].integral, row[k].integral_error) for row in bands])
         single = np.array([run.first.integral(*(*BANDS.values(), whole)[k])[1] for run in runs])
         ratio = np.sqrt((found[:, 1] ** 2).mean()) / found[:, 0].std(ddof=1)
-        assert 0.8 < ratio < 1.25
+        # 15 to 19 blocks cannot exclude slow motion, which widens errors
+        assert 0.9 < ratio < 1.5
         assert 5.0 * found[:, 1].mean() < single.mean()
     for k in range(len(BANDS)):
         shifts = np.array([(row[k].position, row[k].position_error) for row in bands])

@@ -320,8 +320,9 @@ def test_slow_motion_makes_error_bars_larger() -> None:
         spectrum = infrared_spectrum([run], 1.0, T, V, 190.0)
         values.append(spectrum.sum_rule.found)
         errors.append(spectrum.sum_rule.standard_error)
-    ratio = np.sqrt(np.mean(np.square(errors))) / np.std(values)
-    assert 0.8 < ratio < 1.25
+    assert 0.95 < np.median(errors) / np.std(values) < 1.5
+    within = np.abs(np.array(values) - np.mean(values)) < 2 * np.array(errors)
+    assert np.mean(within) > 0.9
 
 
 def test_band_errors_are_honest() -> None:

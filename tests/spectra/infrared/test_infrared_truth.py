@@ -59,7 +59,8 @@ def test_errors_of_a_damped_charge_hold_95_percent(method: str) -> None:
         assert np.mean(values) > 0.95 - 3 * math.sqrt(0.05 * 0.95 / len(values)), name
     values, errors = np.transpose(found)
     assert np.mean(values) == pytest.approx(area, rel=0.012)
-    assert np.sqrt(np.mean(errors**2)) / np.std(values) == pytest.approx(1.1, abs=0.15)
+    # 10 blocks cannot exclude slow motion, which widens errors
+    assert 1.0 < np.sqrt(np.mean(errors**2)) / np.std(values) < 1.45
 
 
 def test_f_sum_rule_to_half_a_percent() -> None:

@@ -35,6 +35,8 @@ from aptnn_md.spectra.estimation.paired import paired_densities, paired_terms
 from aptnn_md.spectra.estimation.plan import plan_spectrum
 from aptnn_md.spectra.infrared.comparison import INDEPENDENT
 from aptnn_md.spectra.options import InfraredOptions
+from aptnn_md.spectra.sources.pairing import paired_runs
+from aptnn_md.spectra.sources.stream_run import StreamRun
 from aptnn_md.stream import StreamReader
 from aptnn_md.units import IR_PREFACTOR
 
@@ -177,8 +179,11 @@ def test_runs_of_several_trajectories_find_their_partners(
         difference(first, mixed)
     with pytest.raises(InputError, match=message):
         difference(spectrum_of_streams([a0], RESOLUTION), mixed)
+    # the same trajectory twice is no spectrum of independent runs
+    with pytest.raises(InputError, match="the same trajectory as"):
+        spectrum_of_streams([a0, b0], RESOLUTION)
     with pytest.raises(InputError, match="found its trajectory in 2 streams of the other side"):
-        difference(spectrum_of_streams([a0], RESOLUTION), spectrum_of_streams([a0, b0], RESOLUTION))
+        paired_runs([StreamRun(a0)], [StreamRun(a0), StreamRun(b0)])
     assert not difference(first, mixed, paired=False).paired
 
 

@@ -279,9 +279,11 @@ def test_measured_form_is_the_reduced_one_times_a_function() -> None:
         before = reduced.total.named[name]
         np.testing.assert_allclose(curve.mean, factor * before.mean[kept], rtol=1e-12)
         error = factor * before.standard_error[kept]
-        # pooled over neighbours, so the same only where the factor is nearly constant
+        # pooled over neighbours, so the same only where the factor is nearly constant; and the
+        # stretches in which slow motion is looked for begin elsewhere
         far = found.wavenumber > 600.0
-        np.testing.assert_allclose(curve.standard_error[far], error[far], rtol=0.04)
+        np.testing.assert_allclose(curve.standard_error[far], error[far], rtol=0.1)
+        assert np.median(curve.standard_error[far] / error[far]) == pytest.approx(1.0, abs=0.04)
     ratio = [s.total.depolarisation()[0] for s in (reduced, found)]
     np.testing.assert_allclose(ratio[1], ratio[0][kept], rtol=1e-9)
     # another correction: 2x/(1 + e^-x) instead of x/(1 - e^-x), by hand at the line

@@ -11,7 +11,7 @@ from helpers.paired_streams import write_stream
 
 from aptnn_md.errors import InputError
 from aptnn_md.spectra.sources.pairing import paired_runs
-from aptnn_md.spectra.sources.streams import StreamRun
+from aptnn_md.spectra.sources.stream_run import StreamRun
 from aptnn_md.stream import StreamReader, StreamWriter
 
 N = 40

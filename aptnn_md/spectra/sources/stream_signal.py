@@ -6,7 +6,7 @@ import functools
 import math
 import os
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Generic, TypeVar
 
 import numpy as np
@@ -19,163 +19,16 @@ from aptnn_md.spectra.estimation.plan import plan_spectrum
 from aptnn_md.spectra.estimation.power import HasBlocks, PowerBlocks
 from aptnn_md.spectra.estimation.terms import Key
 from aptnn_md.spectra.options import RateOptions
-from aptnn_md.spectra.sources.conditions import (
-    Condition,
-    check_different,
-    check_same_system,
-    of_each_stream,
-)
+from aptnn_md.spectra.sources.conditions import check_same_system, of_each_stream
 from aptnn_md.spectra.sources.merging import Merge, merge_groups
-from aptnn_md.stream import StreamHeader, StreamReader
-from aptnn_md.stream.check import check_equal_steps
+from aptnn_md.spectra.sources.opening import opened_runs
+from aptnn_md.spectra.sources.stream_run import StreamRun
+from aptnn_md.stream import StreamHeader
 from aptnn_md.stream.ensemble import being_written, stream_paths
 from aptnn_md.stream.ring_polymers import ring_polymer_notes
 
-_PIECE_VALUES = 2**20
-_MAX_PIECE = 65536
-_AVERAGED = ("temperature", "volume", "f_sum")
-
 Spectrum = TypeVar("Spectrum", bound=HasBlocks)
 Options = TypeVar("Options", bound=RateOptions)
-
-
-class StreamRun:
-    """What is used of a stream: an array from some time on, and means over the same frames.
-
-    Parameters
-    ----------
-    path : directory of the stream
-    skip : time to leave out at the beginning, ps
-
-    Attributes
-    ----------
-    piece_frames : frames that are read at once
-
-    Raises
-    ------
-    InputError
-        The path is not a stream.
-    """
-
-    def __init__(self, path: str | os.PathLike[str], skip: float = 0.0) -> None:
-        self.reader = StreamReader(path)
-        self.name = str(path)
-        self.first = math.ceil(1e3 * skip / self.reader.spacing)
-        self.next = self.first
-        self.piece_frames = _piece_frames(self.reader.header)
-        self._stop = math.inf
-        self._sums: dict[str, FloatArray] = {}
-        self._last: tuple[int, float] | None = None
-
-    @property
-    def n_frames(self) -> int:
-        """Number of frames that have been read."""
-        return self.next - self.first
-
-    @property
-    def stop(self) -> int:
-        """Frame before which reading ends: all that were committed when the stream was looked at
-        last, or those of :meth:`use`."""
-        return int(min(self.reader.n_frames, self._stop))
-
-    def use(self, frames: range) -> None:
-        """Read these frames only, from the first one on; for a run of which nothing was read yet.
-
-        Parameters
-        ----------
-        frames : consecutive numbers of frames in the stream
-        """
-        self.first = self.next = frames.start
-        self._stop = frames.stop
-
-    def pieces(self, array: str, length: float = math.inf) -> Iterator[AnyArray]:
-        """The frames of an array that have not been read yet, of those committed when the stream
-        was looked at last; (frames, ...) each.
-
-        Parameters
-        ----------
-        array : its name
-        length : read no more than that of the run, fs
-
-        Raises
-        ------
-        InputError
-            Steps or times do not fit stride and time step, or data are damaged or not finite.
-        """
-        for (piece,) in self.together([array], length):
-            yield piece
-
-    def together(
-        self, arrays: Sequence[str], length: float = math.inf
-    ) -> Iterator[tuple[AnyArray, ...]]:
-        """The same frames of several arrays; see :meth:`pieces`."""
-        end = self.stop
-        if math.isfinite(length):
-            end = min(end, self.first + math.ceil(length / self.reader.spacing))
-        while self.next < end:
-            stop = min(self.next + self.piece_frames, end)
-            self._check_times(self.next, stop)
-            for name in _AVERAGED:
-                values = self.reader.read(name, self.next, stop)
-                if values is not None:
-                    self._sums[name] = self._sums.get(name, 0.0) + values.sum(axis=0)
-            found = [self.reader.read(array, self.next, stop) for array in arrays]
-            self.next = stop
-            there = tuple(values for values in found if values is not None)
-            if len(there) == len(found):
-                yield there
-
-    def mean(self, name: str) -> FloatArray | None:
-        """Mean of ``temperature``, ``volume`` or ``f_sum`` over the frames read; None where the
-        stream has no such array, or no frame was read."""
-        if name not in self._sums or not self.n_frames:
-            return None
-        return np.asarray(self._sums[name] / self.n_frames)
-
-    @property
-    def temperature(self) -> float | None:
-        """Temperature, K: the thermostat's, else the mean."""
-        if self.reader.header.temperature is not None:
-            return self.reader.header.temperature
-        mean = self.mean("temperature")
-        return None if mean is None else float(mean)
-
-    @property
-    def volume(self) -> float | None:
-        """Volume, Å³: the mean, else the constant one."""
-        mean = self.mean("volume")
-        return self.reader.header.volume if mean is None else float(mean)
-
-    def condition(self, field: str) -> Condition:
-        """Temperature or volume as the stream says it, over the frames read."""
-        value = self.temperature if field == "temperature" else self.volume
-        constant = getattr(self.reader.header, field) is not None
-        return Condition(self.name, value, constant, self.n_frames)
-
-    @property
-    def f_sum(self) -> float | None:
-        """Mean of f_sum of all atoms, e²/amu: groups add up, because velocities of atoms are
-        independent."""
-        mean = self.mean("f_sum")
-        return None if mean is None else float(mean.sum())
-
-    def _check_times(self, start: int, stop: int) -> None:
-        """The time axis of the spectrum rests on time step and stride; both must be true."""
-        reader, offset = self.reader, 0
-        steps = np.asarray(reader.read("step", start, stop), dtype=np.int64)
-        times = np.asarray(reader.read("time", start, stop))
-        if self._last is not None:
-            steps = np.concatenate([[self._last[0]], steps])
-            times = np.concatenate([[self._last[1]], times])
-            offset = 1
-        check_equal_steps(reader.path, reader.header, steps, times, start - offset)
-        self._last = int(steps[-1]), float(times[-1])
-
-
-def _piece_frames(header: StreamHeader) -> int:
-    """Frames of a piece that is small in memory."""
-    per_frame = 3 * max(len(header.groups), header.n_atoms if header.atom_numbers else 0)
-    return int(np.clip(_PIECE_VALUES // per_frame, 1, _MAX_PIECE))
 
 
 class StreamSignal(ABC, Generic[Spectrum, Options, Key]):
@@ -342,27 +195,6 @@ class StreamSignal(ABC, Generic[Spectrum, Options, Key]):
         :func:`aptnn_md.spectra.sources.conditions.of_each_stream`."""
         found = [run.condition(field) for run in self.runs]
         return of_each_stream(field, given, found, mix=self.options.mix)
-
-
-def opened_runs(paths: Sequence[str | os.PathLike[str]], skip: float) -> list[StreamRun]:
-    """Independent runs of one system.
-
-    Parameters
-    ----------
-    paths : stream directories, or directories of runs, which stand for their complete runs
-    skip : time to leave out at the beginning of each, ps
-
-    Raises
-    ------
-    InputError
-        No streams, or streams that are missing, do not belong together or are given twice.
-    """
-    if not paths:
-        raise InputError("spectrum", "streams", "none", "one or more")
-    runs = [StreamRun(path, skip) for path in stream_paths(paths)]
-    check_different([run.reader.path for run in runs])
-    check_same_system({run.reader.path: run.reader.header for run in runs})
-    return runs
 
 
 def rotation_note(header: StreamHeader) -> str:

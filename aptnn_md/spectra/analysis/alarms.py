@@ -1,0 +1,155 @@
+"""Alarms: facts of runs that make a spectrum wrong in a way that its standard errors do not show.
+
+Blocks of one run know how much they differ, not that all of them are wrong: a molecule whose
+rotation holds the energy that its vibrations lack has a steady spectrum with small errors. What
+gives it away are sums that are known beforehand. Each alarm asks for both, a deviation that matters
+and one of more than three standard errors, so that good runs set off none.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from aptnn_md.spectra.estimation.power import PowerBlocks
+from aptnn_md.stream.header import MOTIONS
+
+F_SUM_SIGMAS, TEMPERATURE_SIGMAS = 3.0, 3.5
+"""Standard errors that a deviation must exceed. Those of temperatures, of which there are several,
+may come from eight runs of a molecule, with their long tails."""
+
+F_SUM_MATTERS, TEMPERATURE_MATTERS = 0.05, 0.10
+"""Relative deviations that matter, of the f-sum ratio and of temperatures."""
+
+FEWEST_BLOCKS = 4
+"""Blocks of one run, with fewer of which its errors are hardly known."""
+
+FEWEST_INDEPENDENT, SURELY_SLOW = 5.0, 0.99
+"""Independent samples to which slow motion may reduce one run, and probability of slow motion."""
+
+_ENSEMBLE = "many short runs from canonical starts (aptnn-md md --ensemble N)"
+
+
+@dataclass(frozen=True)
+class Alarm:
+    """A reason not to trust a spectrum.
+
+    Attributes
+    ----------
+    name : in one or two words
+    text : what is wrong and the way out, one sentence
+    """
+
+    name: str
+    text: str
+
+
+@dataclass(frozen=True)
+class Measured:
+    """A mean over runs and its standard error."""
+
+    value: float
+    standard_error: float
+
+    def is_off(self, expected: float, matters: float, sigmas: float) -> bool:
+        """Whether it differs from what it should be, in a way that matters and is no chance."""
+        deviation = abs(self.value - expected)
+        return deviation > matters * abs(expected) and deviation > sigmas * self.standard_error
+
+
+def f_sum_alarm(ratio: Measured) -> Alarm | None:
+    """Alarm where the f-sum ratio is not 1."""
+    if not ratio.is_off(1.0, F_SUM_MATTERS, F_SUM_SIGMAS):
+        return None
+    return Alarm(
+        "f-sum",
+        f"the f-sum ratio is {ratio.value:.3f} ± {ratio.standard_error:.3f} and should be 1: what "
+        "absorbs does not have the temperature of the spectrum; equilibrate longer and sample by "
+        f"a local thermostat or by {_ENSEMBLE}, and check temperature and time step",
+    )
+
+
+def temperature_alarm(mean: Measured, expected: float) -> Alarm | None:
+    """Alarm where the mean kinetic temperature (K) is not the one of the spectrum."""
+    if not mean.is_off(expected, TEMPERATURE_MATTERS, TEMPERATURE_SIGMAS):
+        return None
+    return Alarm(
+        "temperature",
+        f"the mean temperature is {mean.value:.0f} ± {mean.standard_error:.0f} K and should be "
+        f"{expected:.0f} K: equilibrate longer, sample by a local thermostat or by {_ENSEMBLE}, or "
+        "say what the temperature is (--temperature)",
+    )
+
+
+def equipartition_alarm(
+    temperatures: Sequence[float], excess: Sequence[Measured | None], mean: float
+) -> Alarm | None:
+    """Alarm where translation, libration and vibration have different temperatures.
+
+    Parameters
+    ----------
+    temperatures : of each of :data:`aptnn_md.stream.header.MOTIONS`, K
+    excess : of each over that of the others together, K; None of a motion that there is none of
+    mean : of all, K
+    """
+    limits = (mean, TEMPERATURE_MATTERS, TEMPERATURE_SIGMAS)
+    off = [
+        e is not None and Measured(mean + e.value, e.standard_error).is_off(*limits) for e in excess
+    ]
+    if not any(off):
+        return None
+    there = [
+        f"{name} {value:.0f} K"
+        for name, value, e in zip(MOTIONS, temperatures, excess, strict=True)
+        if e is not None
+    ]
+    return Alarm(
+        "equipartition",
+        f"motions of the molecules have different temperatures ({', '.join(there)}): the runs do "
+        f"not sample the canonical ensemble; use a local thermostat (Langevin) or {_ENSEMBLE}",
+    )
+
+
+def error_alarm(n_blocks: int, n_runs: int, n_independent: float, slow: float) -> Alarm | None:
+    """Alarm where standard errors rest on too little of one run or of a few.
+
+    Parameters
+    ----------
+    n_blocks, n_runs : numbers of blocks, and of independent runs
+    n_independent : independent samples to which the data amount
+    slow : probability of slow motion between blocks
+    """
+    way_out = f"continue the run, or better make {_ENSEMBLE}"
+    if n_runs == 1 and n_blocks < FEWEST_BLOCKS:
+        return Alarm(
+            "few blocks",
+            f"standard errors come from {n_blocks} blocks of one run and are hardly known: "
+            f"{way_out}, or choose a coarser --resolution",
+        )
+    if slow > SURELY_SLOW and n_independent < FEWEST_INDEPENDENT:
+        runs = "one run" if n_runs == 1 else f"{n_runs} runs"
+        return Alarm(
+            "slow exchange",
+            f"the error still grows with the length of blocks ({runs} of a slow system, about "
+            f"{n_independent:.0f} independent samples): standard errors are lower bounds; "
+            f"{way_out}",
+        )
+    return None
+
+
+def error_alarms(blocks: PowerBlocks) -> tuple[Alarm, ...]:
+    """:func:`error_alarm` of a spectrum: of the slowest of its parts."""
+    found = blocks.slowest()
+    slowest = int(np.argmin(np.where(found.slow > SURELY_SLOW, found.n_independent, np.inf)))
+    n_runs = len(np.unique(blocks.runs))
+    alarm = error_alarm(
+        len(blocks.weights), n_runs, found.n_independent[slowest], found.slow[slowest]
+    )
+    return () if alarm is None else (alarm,)
+
+
+def warning_lines(alarms: Sequence[Alarm]) -> list[str]:
+    """A line for each alarm, as reports and tables have them."""
+    return [f"WARNING ({alarm.name}): {alarm.text}" for alarm in alarms]
