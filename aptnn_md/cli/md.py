@@ -118,6 +118,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="write the velocities of all atoms, too, for their power spectrum (spectrum vdos)",
     )
     add(
+        "--potential-dipole",
+        action="store_true",
+        help="also stream the rate of the potential's own dipole, as the estimator "
+        "potential-dipole: two more evaluations for each part in each frame; to compare the model "
+        "with (spectrum compare RUN RUN@potential-dipole)",
+    )
+    add(
         "--efield",
         type=checked(float),
         nargs=3,
@@ -171,6 +178,10 @@ def run(arguments: argparse.Namespace) -> int:
         device=arguments.device,
     )
     total_charge(atoms, arguments.total_charge)  # refuses a conflict before anything is written
+    dipole_calculator = None
+    if arguments.potential_dipole:
+        # of its own: evaluations beside the run do not disturb the one that moves the atoms
+        dipole_calculator = load_potential(arguments.potential, device=arguments.device)
     stream = arguments.stream
     checkpoint = arguments.checkpoint or stream.with_suffix(".checkpoint.npz")
     summary = run_md(
@@ -182,6 +193,7 @@ def run(arguments: argparse.Namespace) -> int:
         checkpoint=checkpoint,
         restart=arguments.restart,
         until=convergence_monitor(arguments, stream),
+        dipole_calculator=dipole_calculator,
     )
     print(f"steps {summary.first_step} to {summary.last_step}, {settings.timestep} fs each")
     if summary.n_runs:

@@ -18,8 +18,8 @@ tensors in place of APTs:
 
 from __future__ import annotations
 
-from collections.abc import Collection
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -59,12 +59,14 @@ class Instant:
         (n_members, n_atoms, *shape)
     at_centroid : tensors (n_members, n_atoms, *shape) at the mean of the bead positions; only the
         estimator ``apt-at-centroid`` needs them
+    given : estimator that needs no tensors -> its dipole rate (n_groups, 3), e Å/fs
     """
 
     velocities: FloatArray
     snapshot: Snapshot | None = None
     at_beads: Tensors | None = None
     at_centroid: Tensors | None = None
+    given: Mapping[str, FloatArray] = field(default_factory=dict)
 
     @property
     def tensors(self) -> Tensors:
@@ -143,6 +145,7 @@ class FrameRates:
     no_rotation : the rotation of the whole, where velocities have none of it; ``f_sum`` is that of
         the other motions. None: it turns, or cannot
     motions : also the temperatures of translation, libration and vibration of molecules
+    given_estimators : of the dipole rate, that need no tensors, after the others
     """
 
     partition: Partition
@@ -154,6 +157,7 @@ class FrameRates:
     mobility: Mobility | None = None
     no_rotation: WholeRotation | None = None
     motions: MotionTemperatures | None = None
+    given_estimators: tuple[str, ...] = ()
 
     @property
     def has_f_sum(self) -> bool:
@@ -181,7 +185,7 @@ class FrameRates:
             ``run_id`` by :func:`aptnn_md.stream.run_id.run_id_of`
         """
         fields: dict[str, Any] = {
-            "estimators": self.estimators,
+            "estimators": (*self.estimators, *self.given_estimators),
             "groups": self.partition.labels,
             "provenance": command_line(),
             "run_id": new_run_id(),
@@ -229,6 +233,8 @@ class FrameRates:
                 arrays[f"{target.rate_name}/{estimator}"] = members.mean(axis=0)
                 if len(members) > 1 and estimator == self.estimators[0]:
                     arrays[f"{target.rate_name}_std"] = members.std(axis=0, ddof=1)
+        for estimator in self.given_estimators:
+            arrays[f"{APT.rate_name}/{estimator}"] = instant.given[estimator]
         if self.beads_too:
             arrays["dipole_rate_beads"] = self.of_beads(instant)
         return arrays

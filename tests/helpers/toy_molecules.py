@@ -104,7 +104,7 @@ class Committee(Tensors):
 class Potential(Calculator):
     """The analytic potential; counts its calls."""
 
-    implemented_properties = ["energy", "free_energy", "forces", "stress"]  # noqa: RUF012 as in ASE
+    implemented_properties = ["energy", "free_energy", "forces", "stress", "dipole"]  # noqa: RUF012
 
     def __init__(self):
         super().__init__()
@@ -116,6 +116,7 @@ class Potential(Calculator):
         self.n_calls += 1
         energy, forces, virial = energy_forces_virial(self.atoms.positions)
         self.results = {"energy": energy, "free_energy": energy, "forces": forces}
+        self.results["dipole"] = dipole(self.atoms.positions)
         if self.atoms.cell.rank == 3:
             stress = -virial / self.atoms.get_volume()
             self.results["stress"] = stress[[0, 1, 2, 1, 0, 0], [0, 1, 2, 2, 2, 1]]

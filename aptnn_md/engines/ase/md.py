@@ -41,6 +41,7 @@ def run_md(
     checkpoint: str | os.PathLike[str] | None = None,
     restart: bool = False,
     until: Monitor | None = None,
+    dipole_calculator: Any = None,
     **header: Any,
 ) -> MDSummary:
     """Run molecular dynamics of ``atoms`` with its calculator; stream Ṁ, and ȧ if it is known.
@@ -53,7 +54,8 @@ def run_md(
         or a small cluster in open space gets an ensemble (:mod:`aptnn_md.engines.ase.choice`). An
         equilibration comes before the first frame, and steps and times of the stream are counted
         from its end
-    model, groups, velocities, header : see :class:`aptnn_md.engines.ase.observer.StreamObserver`
+    model, groups, velocities, dipole_calculator, header : see
+        :class:`aptnn_md.engines.ase.observer.StreamObserver`
     checkpoint : file for restarts; default: none is written
     restart : resume from ``checkpoint``, or begin if there is none yet; an existing stream is
         continued. Groups and molecules are those of ``atoms`` as given, so give the same start as
@@ -81,7 +83,12 @@ def run_md(
     settings = chosen(settings, atoms)
     constants = _constants(settings, atoms) | header
     if settings.n_runs:
-        observer_options = {"model": model, "velocities": velocities, **constants}
+        observer_options = {
+            "model": model,
+            "velocities": velocities,
+            "dipole_calculator": dipole_calculator,
+            **constants,
+        }
         job = EnsembleJob(
             atoms, Path(stream), settings, groups, observer_options, checkpoint, until
         )
@@ -104,6 +111,7 @@ def run_md(
         velocities=velocities,
         first_step=0 if restart else None,
         no_rotation=no_rotation,
+        dipole_calculator=dipole_calculator,
         **constants,
     ) as observer:
         if not (equilibrated or equilibrate(atoms, settings, rng, checkpoint, state)):

@@ -17,6 +17,8 @@ from aptnn_md.atoms.partition import Partition, parse_groups
 from aptnn_md.atoms.rotation import WholeRotation
 from aptnn_md.atoms.snapshot import Snapshot
 from aptnn_md.engines.ase.calculator import APTCalculator
+from aptnn_md.engines.ase.potential_dipole import ESTIMATOR as POTENTIAL_DIPOLE
+from aptnn_md.engines.ase.potential_dipole import PotentialDipole
 from aptnn_md.errors import InputError, RunError
 from aptnn_md.prediction.calculator_model import CalculatorModel
 from aptnn_md.prediction.interface import TensorModel
@@ -69,6 +71,8 @@ class StreamObserver:
         a trajectory in single precision
     no_rotation : the rotation of the whole, where it was taken out of the velocities at the start,
         so that f-sum and temperature are those of the other motions; None: it turns, or cannot
+    dipole_calculator : also write Ṁ of this calculator's own dipole, as the estimator
+        ``potential-dipole``; see :mod:`aptnn_md.engines.ase.potential_dipole`
     header : other fields of :class:`aptnn_md.stream.StreamHeader`: ``temperature`` of a
         thermostat, ``ensemble``, ``rotation``, ``provenance``, ``notes``
 
@@ -92,6 +96,7 @@ class StreamObserver:
         variable_cell: bool | None = None,
         velocities: bool = False,
         no_rotation: WholeRotation | None = None,
+        dipole_calculator: Any = None,
         **header: Any,
     ) -> None:
         atoms = dynamics.atoms
@@ -104,6 +109,12 @@ class StreamObserver:
                 "StreamObserver", "groups", f"{self.groups.n_atoms} atoms", f"{len(atoms)} atoms"
             )
         self._tensors, source = source_of_tensors(atoms, model)
+        self._potential_dipole = None
+        if dipole_calculator is not None:
+            self._potential_dipole = PotentialDipole(dipole_calculator, atoms)
+            if len(source.targets) > 1:
+                found = f"one of {' and '.join(source.targets)}"
+                raise InputError(POTENTIAL_DIPOLE, "model", found, "one of APTs alone")
         periodic = bool(np.all(atoms.pbc))
         if variable_cell is None:
             variable_cell = _changes_cell(dynamics)
@@ -119,6 +130,7 @@ class StreamObserver:
             mobility=mobility,
             no_rotation=no_rotation,
             motions=MotionTemperatures.of(atoms, mobility, no_rotation is not None),
+            given_estimators=() if dipole_calculator is None else (POTENTIAL_DIPOLE,),
         )
         self._next_step = self.first_step + _next_call(dynamics.nsteps, stride)
         constants = {
@@ -162,7 +174,10 @@ class StreamObserver:
             )
         self._check_volume(atoms)
         velocities = atoms.get_velocities() * units.fs
-        instant = Instant(velocities, Snapshot.of(atoms), self._tensors(atoms))
+        given = {}
+        if self._potential_dipole is not None:
+            given[POTENTIAL_DIPOLE] = self._potential_dipole.rates(atoms, self.groups)
+        instant = Instant(velocities, Snapshot.of(atoms), self._tensors(atoms), given=given)
         time = step * self.dynamics.dt / units.fs
         kelvin = temperature(atoms, self.frame_rates.no_rotation)
         self.writer.append_frame(self.frame_rates.frame(step, time, instant, kelvin))
