@@ -140,6 +140,10 @@ class ElementMLP(nn.Module):
 
     def forward(self, x: Tensor, element: int) -> Tensor:
         first, second = self.first, self.second
+        if in_forward_mode():
+            hidden = linear(lambda x: first.weight @ x, x) + self.shift[element][:, None]
+            hidden = nn.functional.silu(hidden)
+            return linear(lambda x: second.weight @ x, hidden) + second.bias[:, None]
         hidden = nn.functional.silu(torch.addmm(self.shift[element][:, None], first.weight, x))
         return torch.addmm(second.bias[:, None], second.weight, hidden)
 
