@@ -23,7 +23,7 @@ _FLAGS = "flags_of_fields"
 
 
 def option_adder(
-    parser: argparse.ArgumentParser, settings: type[Any]
+    parser: argparse.ArgumentParser | argparse._ArgumentGroup, settings: type[Any]
 ) -> Callable[..., argparse.Action]:
     """Return a function ``add(field, flag=None, **keywords)`` that adds the option of a field.
 

@@ -247,7 +247,7 @@ def workers(jobs: int, mpi: bool) -> Iterator[tuple[Executor | None, int]]:
             from mpi4py.futures import MPIPoolExecutor
         except ImportError as error:
             raise RunError(
-                f'label --mpi: mpi4py is not installed: pip install "aptnn_md[mpi]" ({error})'
+                f'--mpi: mpi4py is not installed: pip install "aptnn_md[mpi]" ({error})'
             ) from error
         with MPIPoolExecutor() as executor:
             yield executor, max(1, int(executor.num_workers))

@@ -10,13 +10,15 @@ SAMPLES = {
     "md": range(1, 31, 2),
     "ensemble": (8, *range(1, 300, 29)),
     "increments": range(1, 90, 11),
+    "trajectory": range(1, 90, 11),
+    "trajectory increments": range(2, 90, 11),
     "label": range(1, 33, 4),
     "train": (5, 29),
     "spectrum": (2,),
     "predict": (1, 2),
 }
-FEWEST = {"md": 100, "ensemble": 250, "increments": 80, "label": 30, "train": 20}
-FEWEST |= {"spectrum": 6, "predict": 2}
+FEWEST = {"md": 100, "ensemble": 250, "increments": 80, "trajectory": 100}
+FEWEST |= {"trajectory increments": 100, "label": 30, "train": 20, "spectrum": 6, "predict": 2}
 
 
 @pytest.mark.parametrize("name", SHORT_RUNS)

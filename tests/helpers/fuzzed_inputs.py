@@ -23,14 +23,19 @@ from aptnn_md.engines.client.answers import Answers
 from aptnn_md.engines.client.client import Client
 from aptnn_md.engines.client.evaluator import Evaluator
 from aptnn_md.engines.client.settings import ClientSettings
+from aptnn_md.engines.trajectory.dipole_stream import stream_dipoles
+from aptnn_md.engines.trajectory.opening import open_trajectory
+from aptnn_md.engines.trajectory.settings import DipoleSettings, TrajectoryFiles
 from aptnn_md.errors import InputError
 from aptnn_md.prediction.model_file import write_model_file
 from aptnn_md.prediction.predictor import Predictor
+from aptnn_md.stream import StreamReader
 from aptnn_md.structure_files import read_structures
 from aptnn_md.training.dataset import read_labelled
-from helpers import short_runs
+from helpers import short_runs, stored_runs
 from helpers import toy_molecules as toy
 from helpers.fuzz import PICKLES, Fuzzed, mutate_bytes, mutate_text
+from helpers.paths import DATA
 from helpers.systems import random_checkpoint, triclinic
 
 
@@ -237,11 +242,72 @@ def protocol(directory: Path) -> Fuzzed:
     return Fuzzed(mutated, use)
 
 
+def trajectory(directory: Path) -> Fuzzed:
+    """Trajectories in text: a dump of LAMMPS, extended xyz, beads of i-PI."""
+    stored = stored_runs.run(directory / "md", n_frames=4)
+    stored_runs.write_dump(directory / "valid.lammpstrj", stored)
+    ase.io.write(directory / "valid.extxyz", stored.frames())
+    steps, atoms = range(4), stored.atoms
+    texts = {
+        "t.lammpstrj": (directory / "valid.lammpstrj").read_text(),
+        "t.xyz": (directory / "valid.extxyz").read_text(),
+        "t.ipi.xyz": stored_runs.ipi_text(steps, 0, stored.positions, atoms, digits=4),
+    }
+
+    def mutated(rng: random.Random) -> tuple[str, str]:
+        name = rng.choice(sorted(texts))
+        return name, mutate_text(texts[name], rng)
+
+    def use(damaged: object) -> None:
+        assert isinstance(damaged, tuple)
+        path = Path(damaged[0])
+        path.write_text(damaged[1], encoding="utf-8", errors="surrogateescape")
+        with open_trajectory(TrajectoryFiles((path,), lammps_units="metal")) as frames:
+            for k in range(len(frames)):
+                frame = frames.read(k)
+                assert np.isfinite(frame.positions).all()
+                assert frame.velocities is None or np.isfinite(frame.velocities).all()
+
+    return Fuzzed(mutated, use)
+
+
+def dipoles(directory: Path) -> Fuzzed:
+    """Series of dipoles: tables, outputs of LAMMPS and CP2K, extras of i-PI."""
+    values = np.random.default_rng(0).normal(size=(8, 3)).round(3)
+    rows = [f"{n},{0.5 * n},{x},{y},{z}" for n, (x, y, z) in enumerate(values)]
+    heads = [f" #EXTRAS(dipole)# Step: {n:10d}\n" for n in range(len(values))]
+    ipi = "".join(f"{h}{x} {y} {z}\n" for h, (x, y, z) in zip(heads, values, strict=True))
+    thermo = "\n".join(row.replace(",", " ") for row in rows)
+    texts = {
+        "d.csv": "step,time[fs],mu_x[D],mu_y[D],mu_z[D]\n" + "\n".join(rows) + "\n",
+        "d.extras": ipi,
+        "log.lammps": "LAMMPS\nStep Time d[1] d[2] d[3]\n" + thermo + "\nLoop time of 1\n",
+        "cp2k.out": (DATA / "cp2k" / "hf-moments.dat").read_text(),
+        "mm.out": "".join((DATA / "cp2k" / "ions.out").read_text().splitlines(True)[:60]),
+    }
+
+    def mutated(rng: random.Random) -> tuple[str, str]:
+        name = rng.choice(sorted(texts))
+        return name, mutate_text(texts[name], rng)
+
+    def use(damaged: object) -> None:
+        assert isinstance(damaged, tuple)
+        path = Path(damaged[0])
+        path.write_text(damaged[1], encoding="utf-8", errors="surrogateescape")
+        shutil.rmtree("stream", ignore_errors=True)
+        stream_dipoles(DipoleSettings((path,), Path("stream"), timestep=0.5))
+        assert np.isfinite(StreamReader("stream").dipole_rate()).all()
+
+    return Fuzzed(mutated, use)
+
+
 FUZZED: dict[str, Callable[[Path], Fuzzed]] = {
     "model": model,
     "stream": stream,
     "toml": toml,
     "extxyz": extxyz,
+    "trajectory": trajectory,
+    "dipoles": dipoles,
     "i-PI parameters": ipi_parameters,
     "protocol": protocol,
 }

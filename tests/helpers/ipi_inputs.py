@@ -53,6 +53,7 @@ def write_input(
     stride=1,
     pbc=True,
     smotion="",
+    outputs="",
 ):
     """``input.xml`` in ``directory``; returns its path."""
     directory = Path(directory)
@@ -85,7 +86,7 @@ def write_input(
     text = f"""<simulation verbosity='low' threading='False' {attributes}>
   <output prefix='run'>
     <checkpoint filename='state' stride='{checkpoint}' overwrite='{overwrite}'/>
-    <properties filename='out' stride='{stride}'> [{properties}] </properties>
+    <properties filename='out' stride='{stride}'> [{properties}] </properties>{outputs}
   </output>
   <total_steps>{steps}</total_steps>
   <prng><seed>11</seed></prng>

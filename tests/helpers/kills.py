@@ -219,6 +219,11 @@ def _md(directory: Path) -> int:
     return 0 if finished else INTERRUPTED
 
 
+def _trajectory(directory: Path) -> int:
+    finished = short_runs.trajectory(directory, increments=True, pause=0.01, commit_seconds=0.03)
+    return 0 if finished else INTERRUPTED
+
+
 def _ensemble(directory: Path) -> int:
     finished = short_runs.ensemble(
         directory, n_runs=4, n_steps=90, pause=1.5e-3, checkpoint_seconds=0.03
@@ -236,6 +241,13 @@ KILLED_RUNS: dict[str, KilledRun] = {
         lambda directory: short_runs.stream_content(directory / "stream"),
         newest("run.npz"),
         signals=(signal.SIGKILL, signal.SIGKILL, signal.SIGTERM, signal.SIGHUP),
+    ),
+    "trajectory": KilledRun(
+        forked(_trajectory),
+        lambda directory: short_runs.stream_content(directory / "stream"),
+        newest("stream/step/zarr.json"),
+        short_runs.prepare_trajectory,
+        signals=(signal.SIGKILL, signal.SIGKILL, signal.SIGTERM),
     ),
     "ensemble": KilledRun(
         forked(_ensemble),

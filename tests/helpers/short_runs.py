@@ -23,14 +23,18 @@ from aptnn_md.cli import main
 from aptnn_md.engines.ase.calculator import APTCalculator
 from aptnn_md.engines.ase.md import run_md
 from aptnn_md.engines.ase.settings import MDSettings
+from aptnn_md.engines.trajectory.opening import open_trajectory
+from aptnn_md.engines.trajectory.settings import TrajectoryFiles, TrajectorySettings
+from aptnn_md.engines.trajectory.trajectory_stream import stream_trajectory
 from aptnn_md.labels.job import LabelJob, run_labels
 from aptnn_md.labels.labelled_file import FrameToLabel
+from aptnn_md.prediction.loading import as_model
 from aptnn_md.prediction.model_file import read_model_file, write_model_file
 from aptnn_md.stream import StreamReader
 from aptnn_md.stream.ensemble import Ensemble, complete_runs
 from aptnn_md.training.job import run_training
 from aptnn_md.training.settings import TrainingJob, TrainingSettings
-from helpers import increment_streams
+from helpers import increment_streams, stored_runs
 from helpers import toy_molecules as toy
 from helpers.systems import SMALL_ACE, random_checkpoint, triclinic
 
@@ -168,6 +172,45 @@ def increments(directory: Path, n_beads: int = 2, n_steps: int = 12) -> None:
     stream.close()
 
 
+class SlowTensors(toy.Tensors):
+    """The analytic tensors, ``pause`` seconds slower for each structure."""
+
+    def __init__(self, pause: float) -> None:
+        super().__init__()
+        self.pause = pause
+
+    def __call__(self, atoms: Any) -> Any:
+        """Wait, then calculate."""
+        time.sleep(self.pause)
+        return super().__call__(atoms)
+
+
+def prepare_trajectory(directory: Path) -> None:
+    """A stored run for :func:`trajectory`."""
+    path = input_of(directory) / "run.traj"
+    if not path.exists():
+        stored = stored_runs.run(input_of(directory) / "md", n_frames=60)
+        ase.io.write(path, stored.frames())
+
+
+def trajectory(
+    directory: Path, increments: bool = False, pause: float = 0.0, commit_seconds: float = 0.0
+) -> bool:
+    """The stream of a stored run, committed after every frame; whether it is complete."""
+    files = TrajectoryFiles((input_of(directory) / "run.traj",))
+    settings = TrajectorySettings(
+        directory / "stream",
+        timestep=0.5,
+        groups="molecule+motion",
+        increments=increments,
+        velocities=not increments,
+        batch=7,
+        commit_seconds=commit_seconds,
+    )
+    with open_trajectory(files) as frames:
+        return stream_trajectory(frames, as_model(SlowTensors(pause)), settings).finished
+
+
 # ---------------------------------------------------------------------- jobs
 
 
@@ -274,6 +317,14 @@ SHORT_RUNS = {
         whole=("runs/ensemble.json",),
     ),
     "increments": ShortRun(increments, lambda directory: stream_content(directory / "s")),
+    "trajectory": ShortRun(
+        trajectory, lambda directory: stream_content(directory / "stream"), prepare_trajectory
+    ),
+    "trajectory increments": ShortRun(
+        partial(trajectory, increments=True),
+        lambda directory: stream_content(directory / "stream"),
+        prepare_trajectory,
+    ),
     "label": ShortRun(label, partial(file_bytes, patterns=("*.extxyz",)), whole=("*.extxyz",)),
     "train": ShortRun(train, training_content, prepare_training, whole=("model.pt",)),
     "spectrum": ShortRun(spectrum, file_bytes, prepare_spectrum, whole=("ir.*",)),

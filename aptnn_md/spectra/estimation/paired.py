@@ -11,14 +11,13 @@ where the last bracket vanishes as far as both are coherent.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
 
 from aptnn_md.arrays import FloatArray
 from aptnn_md.spectra.estimation.accumulate import LagAccumulator
-from aptnn_md.spectra.estimation.densities import rate_densities
+from aptnn_md.spectra.estimation.densities import densities, increments_correction
 from aptnn_md.spectra.estimation.power import PowerBlocks
 from aptnn_md.spectra.estimation.terms import Auto, Pair, Term
 
@@ -52,7 +51,7 @@ def paired_densities(
     first_factors: FloatArray,
     second_factors: FloatArray,
     *,
-    increments: bool = False,
+    increments: tuple[bool, bool] = (False, False),
 ) -> PairedBlocks:
     """Densities of two signals, and their difference.
 
@@ -60,7 +59,7 @@ def paired_densities(
     ----------
     accumulator : of :func:`paired_terms`
     first_factors, second_factors : (n_runs,) what the densities of each run are multiplied by
-    increments : the signals are increments; their damping is divided out
+    increments : which of the signals are increments; their damping is divided out
 
     Raises
     ------
@@ -68,11 +67,14 @@ def paired_densities(
         A run is too short.
     """
 
-    def scaled(factors: FloatArray) -> Mapping[str, PowerBlocks]:
-        return rate_densities(accumulator, factors, difference=increments)
+    def scaled(name: str, factors: FloatArray, *damped: bool) -> PowerBlocks:
+        curve = densities(accumulator, factors)[name]
+        # a square root for each factor of the product
+        return curve.scaled(increments_correction(accumulator.plan) ** (0.5 * sum(damped)))
 
-    first, second = scaled(first_factors)[_FIRST], scaled(second_factors)[_SECOND]
-    cross = scaled(np.sqrt(first_factors * second_factors))[_CROSS]
+    a, b = increments
+    first, second = scaled(_FIRST, first_factors, a, a), scaled(_SECOND, second_factors, b, b)
+    cross = scaled(_CROSS, np.sqrt(first_factors * second_factors), a, b)
     mean = second.mean - first.mean
     incoherent = first.mean * second.mean - np.abs(cross.mean) ** 2
     floor = _SMALLEST_VARIANCE * (first.mean**2 + second.mean**2)

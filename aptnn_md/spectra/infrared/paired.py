@@ -71,7 +71,9 @@ def paired_absorption(first: InfraredSpectrum, second: InfraredSpectrum) -> Pair
     a.runs = [_used(a.runs[frames.runs[0]], frames.first) for frames in common]
     b.runs = [_used(b.runs[frames.runs[1]], frames.second) for frames in common]
     accumulator = _accumulated(a, b)
-    blocks = paired_densities(accumulator, _factors(a), _factors(b), increments=a.difference)
+    blocks = paired_densities(
+        accumulator, _factors(a), _factors(b), increments=(a.difference, b.difference)
+    )
     n_frames = sum(len(frames.first) for frames in common)
     return PairedAbsorption(_corrected(blocks, first, second), n_frames, *numbers)
 

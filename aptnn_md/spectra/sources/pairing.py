@@ -66,8 +66,8 @@ def paired_runs(
     ------
     InputError
         Some runs are of one trajectory and others are not, a trajectory is there twice on a side,
-        streams of one trajectory have other strides or kinds of rates, or they are the same for a
-        part of their common frames only.
+        streams of one trajectory have other strides, or they are the same for a part of their
+        common frames only.
     """
     found = [
         common
@@ -161,10 +161,9 @@ def _common_frames(
     common = _intersection(steps, other_steps)
     if not common or not _can_be_one(a, b) or not _is_one(first, second, common):
         return None
-    for field, mine, theirs in (("stride", a.stride, b.stride), ("rate", a.rate, b.rate)):
-        if mine != theirs:
-            expected = f"{mine}, as in {first.name}, which is of the same trajectory{_WAY_OUT}"
-            raise InputError(second.name, field, theirs, expected)
+    if a.stride != b.stride:
+        expected = f"{a.stride}, as in {first.name}, which is of the same trajectory{_WAY_OUT}"
+        raise InputError(second.name, "stride", b.stride, expected)
     return CommonFrames(runs, _frames(first, common), _frames(second, common))
 
 

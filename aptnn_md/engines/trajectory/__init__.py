@@ -1,0 +1,1 @@
+"""Motion that was stored before: trajectories of any program, and series of dipoles."""

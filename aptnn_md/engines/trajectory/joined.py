@@ -1,0 +1,271 @@
+"""Files that belong together: velocities beside positions, beads, parts of a run in a row."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+from ase import Atoms
+
+from aptnn_md.arrays import FloatArray, IntArray
+from aptnn_md.engines.trajectory.frames import Frame, FrameFile
+from aptnn_md.engines.trajectory.time_axis import without_repeats
+from aptnn_md.errors import InputError
+from aptnn_md.progress import log
+
+_SAME_POSITIONS = 1e-6
+
+
+class WithVelocities:
+    """Positions of one file, velocities of another.
+
+    Parameters
+    ----------
+    positions, velocities : files of the same frames; the columns of the second one are velocities
+    factor : Å/fs of its unit; 1 where it knows its own
+    note : of the velocities, for the log
+
+    Raises
+    ------
+    InputError
+        Other frames, or other steps.
+    """
+
+    def __init__(
+        self, positions: FrameFile, velocities: FrameFile, factor: float, note: str
+    ) -> None:
+        self._positions, self._velocities, self._factor = positions, velocities, factor
+        self.path, self.template, self.note = positions.path, positions.template, note
+        self.steps, self.times, self.bead = positions.steps, positions.times, positions.bead
+        self.n_frames = min(positions.n_frames, velocities.n_frames)
+        if positions.n_frames != velocities.n_frames:
+            # a run that was killed while it wrote
+            log.warning(
+                "%s has %d frames, %s %d: the first %d are used",
+                *(positions.path, positions.n_frames, velocities.path, velocities.n_frames),
+                self.n_frames,
+            )
+            self.steps = None if self.steps is None else self.steps[: self.n_frames]
+            self.times = None if self.times is None else self.times[: self.n_frames]
+        theirs = velocities.steps
+        if self.steps is not None and theirs is not None:
+            other = np.flatnonzero(self.steps != theirs[: self.n_frames])
+            if len(other):
+                k = int(other[0])
+                expected = f"{self.steps[k]}, as in {positions.path}"
+                raise InputError(velocities.path, f"step of frame {k}", theirs[k], expected)
+
+    def close(self) -> None:
+        """Close the files."""
+        self._positions.close()
+        self._velocities.close()
+
+    def read(self, frame: int) -> Frame:
+        """A frame."""
+        here = self._positions.read(frame)
+        velocities = self._velocities.read(frame).positions * self._factor
+        if velocities.shape != here.positions.shape:
+            where = f"{self._velocities.path}, frame {frame}"
+            raise InputError(where, "atoms", len(velocities), f"{len(here.positions)}")
+        return replace(here, velocities=velocities)
+
+
+class Joined:
+    """Frames of all files, each time once; a context manager that closes them.
+
+    Parameters
+    ----------
+    beads : for each bead its files in their order, classical atoms being one bead
+    template : elements, masses, charge and constraints
+    cell : of the frames whose files give none; None: none
+    cells : (steps, (n, 3, 3)) of a file of cells
+
+    Raises
+    ------
+    InputError
+        Beads of different frames, or elements other than those of the template.
+    """
+
+    def __init__(
+        self,
+        beads: Sequence[Sequence[FrameFile]],
+        template: Atoms,
+        cell: FloatArray | None = None,
+        pbc: tuple[bool, bool, bool] = (True, True, True),
+        cells: tuple[IntArray, FloatArray] | None = None,
+    ) -> None:
+        self.beads, self.template = beads, template
+        self._cell, self._pbc, self._cells = cell, pbc, cells
+        self._no_cell: bool | None = None
+        first = beads[0]
+        self._check_files()
+        self.parts = first
+        n_frames = [min(files[k].n_frames for files in beads) for k in range(len(first))]
+        # number of the file among those of a bead, and of the frame in it
+        self._part: IntArray = np.repeat(np.arange(len(first)), n_frames)
+        self._frame: IntArray = np.concatenate([np.arange(n) for n in n_frames])
+        self.steps = _concatenated([f.steps for f in first], n_frames)
+        self.times = _concatenated([f.times for f in first], n_frames)
+        self._drop_repeats()
+
+    def __len__(self) -> int:
+        """Number of frames."""
+        return len(self._part)
+
+    @property
+    def n_beads(self) -> int:
+        """Number of beads."""
+        return len(self.beads)
+
+    @property
+    def note(self) -> str:
+        """Where velocities come from; empty where there are none."""
+        return self.beads[0][0].note
+
+    def close(self) -> None:
+        """Close all files."""
+        for files in self.beads:
+            for each in files:
+                each.close()
+
+    def __enter__(self) -> Joined:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.close()
+
+    def where(self, frame: int) -> str:
+        """File and frame, for messages."""
+        return f"{self.parts[self._part[frame]].path}, frame {self._frame[frame]}"
+
+    def use(self, frames: slice) -> None:
+        """Only some of the frames.
+
+        Raises
+        ------
+        InputError
+            There are none, or they are not one after the other.
+        """
+        chosen = range(len(self))[frames]
+        if len(chosen) == 0 or chosen.step < 1:
+            expected = f"some of the {len(self)} there are, in their order"
+            raise InputError("--frames", "frames", f"{frames.start}:{frames.stop}", expected)
+        self._take(np.arange(len(self))[frames])
+
+    def read(self, frame: int) -> Frame:
+        """A frame; (n_beads, n_atoms, 3) where there are several beads."""
+        part, number = int(self._part[frame]), int(self._frame[frame])
+        of_beads = [files[part].read(number) for files in self.beads]
+        found = of_beads[0]
+        if len(of_beads) > 1:
+            velocities = [each.velocities for each in of_beads]
+            found = Frame(
+                np.stack([each.positions for each in of_beads]),
+                None if velocities[0] is None else np.stack(velocities),  # type: ignore[arg-type]
+                found.cell,
+                found.pbc,
+            )
+        if (found.cell is None) is not self._without_cell(found):
+            raise InputError(self.where(frame), "cell", "none", "one, as in the frame read first")
+        if self._cells is not None and self.steps is not None:
+            return replace(found, cell=self._cell_of(frame), pbc=self._pbc)
+        if found.cell is None and self._cell is not None:
+            return replace(found, cell=self._cell, pbc=self._pbc)
+        return found
+
+    def _without_cell(self, frame: Frame) -> bool:
+        """Whether the files give no cell, by the first frame that is read."""
+        if self._no_cell is None:
+            self._no_cell = frame.cell is None
+        return self._no_cell
+
+    def _cell_of(self, frame: int) -> FloatArray:
+        assert self._cells is not None
+        assert self.steps is not None
+        steps, cells = self._cells
+        # of repeated steps the last one
+        at = int(np.searchsorted(steps, self.steps[frame], side="right")) - 1
+        if at < 0 or steps[at] != self.steps[frame]:
+            expected = "a cell for every frame in --cell-file"
+            raise InputError(
+                self.where(frame), "cell", f"none of step {self.steps[frame]}", expected
+            )
+        cell: FloatArray = cells[at]
+        return cell
+
+    def _check_files(self) -> None:
+        for files in self.beads:
+            for each in files:
+                theirs = each.template
+                if theirs is None:
+                    continue
+                if not np.array_equal(theirs.numbers, self.template.numbers):
+                    found = theirs.get_chemical_formula()
+                    expected = f"{self.template.get_chemical_formula()} in one order of atoms"
+                    raise InputError(each.path, "elements", found, expected)
+        for number, files in enumerate(self.beads):
+            for k, each in enumerate(files):
+                first = self.beads[0][k]
+                n = min(each.n_frames, first.n_frames)
+                if each.n_frames != first.n_frames and number:
+                    log.warning("%s and %s: the first %d frames", first.path, each.path, n)
+                mine, others = first.steps, each.steps
+                both = mine is not None and others is not None
+                if both and not np.array_equal(mine[:n], others[:n]):  # type: ignore[index]
+                    found, expected = "others", f"those of {first.path}"
+                    raise InputError(each.path, "steps", found, expected)
+
+    def _take(self, frames: IntArray) -> None:
+        self._part, self._frame = self._part[frames], self._frame[frames]
+        self.steps = None if self.steps is None else self.steps[frames]
+        self.times = None if self.times is None else self.times[frames]
+
+    def _drop_repeats(self) -> None:
+        axis = self.steps if self.steps is not None else self.times
+        if axis is None:
+            self._drop_shared()
+            return
+        stays = without_repeats(axis)
+        if n_gone := len(self) - len(stays):
+            log.info("%d frames were written again later, after a restart; these are used", n_gone)
+        self._take(stays)
+
+    def _drop_shared(self) -> None:
+        """Of files without steps that share a frame at their border, the first one's."""
+        stays = np.ones(len(self), dtype=bool)
+        for k in np.flatnonzero(np.diff(self._part)):
+            one, other = (self.parts[self._part[n]].read(int(self._frame[n])) for n in (k, k + 1))
+            if np.abs(one.positions - other.positions).max() < _SAME_POSITIONS:
+                stays[k] = False
+                log.info(
+                    "%s begins with the last frame of %s, which is used once",
+                    *(self.parts[self._part[k + 1]].path, self.parts[self._part[k]].path),
+                )
+        self._take(np.flatnonzero(stays))
+
+
+def _concatenated(
+    arrays: Sequence[np.ndarray | None], n_frames: Sequence[int]
+) -> np.ndarray | None:
+    """Of all files, where all have them."""
+    if any(array is None for array in arrays):
+        return None
+    pairs = zip(arrays, n_frames, strict=True)
+    return np.concatenate([array[:n] for array, n in pairs if array is not None])
+
+
+def grouped_by_bead(paths: Sequence[Path], n_beads: int) -> list[list[Path]]:
+    """Files of each bead, which come bead by bead.
+
+    Raises
+    ------
+    InputError
+        Not as many for each bead.
+    """
+    if len(paths) % n_beads:
+        expected = f"as many for each of {n_beads} beads (--beads)"
+        raise InputError(paths[0], "files", len(paths), expected)
+    n_each = len(paths) // n_beads
+    return [list(paths[k * n_each : (k + 1) * n_each]) for k in range(n_beads)]

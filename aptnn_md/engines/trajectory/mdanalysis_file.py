@@ -1,0 +1,125 @@
+"""Binary trajectories through MDAnalysis: DCD, XTC, TRR, H5MD and Amber's netCDF.
+
+They hold no elements, so a structure gives them. Velocities, where there are any, are Å/ps for
+MDAnalysis whatever the program's unit was. Times are those of the file, but not of DCD, in which
+programs write them in different units.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import warnings
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from ase import Atoms
+
+from aptnn_md.arrays import FloatArray, IntArray
+from aptnn_md.engines.trajectory.frames import Frame
+from aptnn_md.errors import InputError, RunError
+
+SUFFIXES = (".dcd", ".xtc", ".trr", ".h5md", ".h5", ".nc", ".ncdf")
+"""Of files that MDAnalysis reads for us."""
+
+_WITHOUT_TIMES = (".dcd",)
+
+
+def is_installed() -> bool:
+    """Whether MDAnalysis is there."""
+    return importlib.util.find_spec("MDAnalysis") is not None
+
+
+class MDAnalysisFile:
+    """A binary trajectory; see :class:`aptnn_md.engines.trajectory.frames.FrameFile`.
+
+    Parameters
+    ----------
+    path : file
+    n_atoms : number of atoms, which some formats do not say
+
+    Raises
+    ------
+    InputError
+        It cannot be read, or has another number of atoms.
+    RunError
+        MDAnalysis is not installed.
+    """
+
+    bead: int | None = None
+    template: Atoms | None = None
+
+    def __init__(self, path: Path, n_atoms: int) -> None:
+        if not is_installed():
+            raise RunError(
+                f'{path}: MDAnalysis reads such files: pip install "aptnn_md[trajectory]"'
+            )
+        self.path = path
+        self._reader = _reader(path, n_atoms)
+        self.n_frames = int(self._reader.n_frames)
+        if int(self._reader.n_atoms) != n_atoms:
+            expected = f"{n_atoms}, as in the structure"
+            raise InputError(path, "atoms", self._reader.n_atoms, expected)
+        self.steps: IntArray | None
+        self.times: FloatArray | None
+        self.steps, self.times = self._steps_and_times()
+        has_velocities = bool(self._reader.ts.has_velocities)
+        self.note = "of the file, as MDAnalysis reads them" if has_velocities else ""
+
+    def read(self, frame: int) -> Frame:
+        """A frame."""
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            try:
+                now = self._reader[frame]
+            except (OSError, EOFError, ValueError, RuntimeError) as error:
+                where = f"{self.path}, frame {frame}"
+                raise InputError(where, "frame", error, "one that can be read") from error
+        positions = np.array(now.positions, dtype=np.float64)
+        velocities = None
+        if now.has_velocities:
+            velocities = np.array(now.velocities, dtype=np.float64) * 1e-3
+        for name, vectors in (("positions", positions), ("velocities", velocities)):
+            if vectors is not None and not np.isfinite(vectors).all():
+                where = f"{self.path}, frame {frame}"
+                raise InputError(where, name, "values that are not finite", "finite numbers")
+        cell = None
+        if now.dimensions is not None and np.all(now.dimensions[:3] > 0.0):
+            cell = np.array(now.triclinic_dimensions, dtype=np.float64)
+        periodic = cell is not None
+        return Frame(positions, velocities, cell, (periodic, periodic, periodic))
+
+    def close(self) -> None:
+        """Close the file; it is opened again for the next frame."""
+        self._reader.close()
+
+    def _steps_and_times(self) -> tuple[IntArray | None, FloatArray | None]:
+        """Of all frames, as far as the file has them."""
+        if self.path.suffix.lower() in _WITHOUT_TIMES:
+            return None, None
+        steps, times, known = [], [], True
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            for now in self._reader:
+                steps.append(now.data.get("step"))
+                times.append(1e3 * float(now.time))
+        known = not any("dt" in str(each.message) for each in caught)
+        whole = None
+        if all(step is not None for step in steps):
+            whole = np.array(steps, dtype=np.int64)
+            whole = whole if len(np.unique(whole)) > 1 else None
+        return whole, np.array(times) if known and len(set(times)) > 1 else None
+
+
+def _reader(path: Path, n_atoms: int) -> Any:
+    from MDAnalysis.coordinates.core import get_reader_for
+
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            kind = "H5MD" if path.suffix in (".h5", ".h5md") else None
+            return get_reader_for(str(path), format=kind)(str(path), n_atoms=n_atoms)
+    except Exception as error:  # MDAnalysis raises whatever its readers run into
+        message = " ".join(str(error).split())[:200]
+        expected = "a trajectory that MDAnalysis can read"
+        raise InputError(path, "file", f"{type(error).__name__}: {message}", expected) from error

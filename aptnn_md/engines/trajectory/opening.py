@@ -1,0 +1,143 @@
+"""Open the files of a trajectory, each by the reader of its kind."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+from ase import Atoms
+
+from aptnn_md.arrays import FloatArray, IntArray
+from aptnn_md.engines.trajectory.ase_file import AseFile
+from aptnn_md.engines.trajectory.columns import column_named
+from aptnn_md.engines.trajectory.frames import FrameFile
+from aptnn_md.engines.trajectory.joined import Joined, WithVelocities, grouped_by_bead
+from aptnn_md.engines.trajectory.lammps_dump import LammpsDump
+from aptnn_md.engines.trajectory.mdanalysis_file import SUFFIXES, MDAnalysisFile
+from aptnn_md.engines.trajectory.settings import TrajectoryFiles
+from aptnn_md.engines.trajectory.table import read_table
+from aptnn_md.engines.trajectory.text_index import open_bytes
+from aptnn_md.engines.trajectory.xyz_file import XyzFile
+from aptnn_md.errors import InputError
+from aptnn_md.progress import log
+from aptnn_md.structure_columns import VELOCITY_UNITS
+from aptnn_md.structure_files import read_structure
+
+_CELL_COLUMNS = ("ax", "ay", "az", "bx", "by", "bz", "cx", "cy", "cz")
+
+
+def open_trajectory(files: TrajectoryFiles) -> Joined:
+    """All frames of a trajectory.
+
+    Raises
+    ------
+    InputError
+        Files that cannot be read or do not belong together, or whose elements are not known.
+    RunError
+        A file needs a package that is not installed.
+    """
+    structure = None if files.structure is None else read_structure(files.structure)
+    opened = [_open(path, files, structure) for path in files.trajectory]
+    if files.velocity_files:
+        opened = [
+            _with_velocities(one, path, files)
+            for one, path in zip(opened, files.velocity_files, strict=True)
+        ]
+    template = _template(files, opened, structure)
+    by_path = dict(zip(files.trajectory, opened, strict=True))
+    beads = [
+        [by_path[path] for path in group]
+        for group in grouped_by_bead(_by_bead(files, by_path), files.n_beads)
+    ]
+    cells = None if files.cell_file is None else _cells(files.cell_file)
+    cell, pbc = None, (True, True, True)
+    if structure is not None and structure.cell.rank == 3 and any(structure.pbc):
+        x, y, z = (bool(p) for p in structure.pbc)
+        cell, pbc = structure.cell.array.copy(), (x, y, z)
+    joined = Joined(beads, template, cell, pbc, cells)
+    if cells is not None and joined.steps is None:
+        raise InputError(files.cell_file, "cell", "steps that the frames do not have", "both")
+    joined.use(files.chosen_frames)
+    if joined.read(0).cell is None:
+        log.warning(
+            "%s: no cell, so the atoms are those of an isolated molecule or cluster; --structure "
+            "FILE gives a cell, --cell-file one for every step",
+            files.trajectory[0],
+        )
+    return joined
+
+
+def _open(path: Path, files: TrajectoryFiles, structure: Atoms | None) -> FrameFile:
+    if not path.is_file():
+        raise InputError(path, "file", "nothing", "a trajectory")
+    suffix = path.suffix.lower()
+    if suffix in SUFFIXES:
+        if structure is None:
+            expected = "--structure FILE with the atoms in the same order"
+            raise InputError(path, "elements", "none in such files", expected)
+        return MDAnalysisFile(path, len(structure))
+    with open_bytes(path) as file:
+        head = file.read(4096).decode("utf-8", errors="replace")
+    if head.lstrip().startswith("ITEM:"):
+        return LammpsDump(path, files.lammps_units, files.elements)
+    if ".xyz" in path.name.lower() or ".extxyz" in path.name.lower():
+        return XyzFile(path, files.velocity_unit)
+    return AseFile(path)
+
+
+def _with_velocities(positions: FrameFile, path: Path, files: TrajectoryFiles) -> FrameFile:
+    """Velocities of a file of their own: of i-PI in its units, else in atomic units as CP2K's."""
+    if not path.is_file():
+        raise InputError(path, "file", "nothing", "a file of velocities")
+    velocities = XyzFile(path, None)
+    if velocities.quantity in ("velocities", "v_centroid"):
+        if files.n_beads > 1 and velocities.bead in (0, None):
+            log.warning(
+                "%s: i-PI writes momenta over physical masses, which are the velocities of RPMD "
+                "and TRPMD, but not where normal modes have masses of their own (PA-CMD): for "
+                "those --increments, or aptnn-md ipi while they run",
+                path,
+            )
+        return WithVelocities(positions, velocities, 1.0, f"{path}, in the unit that it gives")
+    unit = files.velocity_unit or "atomic units"
+    note = f"{path}, in {unit}"
+    note += "" if files.velocity_unit else ", as CP2K writes them"
+    return WithVelocities(positions, velocities, VELOCITY_UNITS[unit], note)
+
+
+def _template(files: TrajectoryFiles, opened: list[FrameFile], structure: Atoms | None) -> Atoms:
+    """Elements, masses, charge and constraints; those of the structure where there is one."""
+    found = structure if structure is not None else opened[0].template
+    if found is None:
+        expected = "--elements, symbols for types 1, 2, ..., or --structure FILE with the atoms in "
+        expected += "the order of their ids"
+        raise InputError(files.trajectory[0], "elements", "types alone", expected)
+    atoms: Atoms = found.copy()
+    atoms.calc = None
+    if len(atoms) == 0:
+        raise InputError(files.trajectory[0], "atoms", "none", "some")
+    return atoms
+
+
+def _by_bead(files: TrajectoryFiles, opened: dict[Path, FrameFile]) -> list[Path]:
+    """Files in the order of their beads, where all say which bead they are of."""
+    if files.n_beads == 1:
+        return list(files.trajectory)
+    numbers = {path: each.bead for path, each in opened.items()}
+    if any(number is None for number in numbers.values()):
+        return list(files.trajectory)
+    return sorted(files.trajectory, key=lambda path: numbers[path] or 0)
+
+
+def _cells(path: Path) -> tuple[IntArray, FloatArray]:
+    """Steps and cells of CP2K's file of cells."""
+    table = read_table(path)
+    step = column_named(table, "step")
+    columns = [column_named(table, name) for name in _CELL_COLUMNS]
+    if step is None or any(column is None for column in columns):
+        expected = "Step, Ax [Angstrom], ..., Cz [Angstrom], as CP2K writes them"
+        raise InputError(path, "columns", ", ".join(table.names) or "none", expected)
+    cells = table.values[:, [k for k in columns if k is not None]].reshape(-1, 3, 3)
+    if not np.isfinite(cells).all():
+        raise InputError(path, "cells", "values that are not finite", "finite numbers")
+    return table.values[:, step].astype(np.int64), cells

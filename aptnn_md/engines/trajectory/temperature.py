@@ -1,0 +1,43 @@
+"""Kinetic temperature of velocities in a trajectory."""
+
+from __future__ import annotations
+
+import numpy as np
+from ase import Atoms, units
+
+from aptnn_md.arrays import FloatArray
+from aptnn_md.atoms.rotation import WholeRotation
+from aptnn_md.structures import Mobility
+
+
+def temperature(
+    atoms: Atoms, velocities: FloatArray, no_rotation: WholeRotation | None = None
+) -> float:
+    """Kinetic temperature, K, relative to the centre of mass.
+
+    The formula of :func:`aptnn_md.engines.ase.observer.temperature`, for beads the mean over all
+    degrees of freedom of a ring polymer as of i-PI: 2 K / (k_B P times their number).
+
+    Parameters
+    ----------
+    atoms : masses and constraints
+    velocities : (n_atoms, 3) or (n_beads, n_atoms, 3), Å/fs
+    no_rotation : the rotation of the whole, where velocities have none of it
+    """
+    masses = np.asarray(atoms.get_masses(), dtype=np.float64)[:, None]
+    beads = velocities.reshape(-1, len(atoms), 3)
+    n_beads = len(beads)
+    kinetic = 0.5 * float((masses * beads**2).sum())
+    freedom = 3.0 * len(atoms) * n_beads
+    if atoms.constraints:
+        freedom = n_beads * Mobility.of(atoms).degrees_of_freedom
+    elif len(atoms) > 1:
+        momentum = (masses * beads).sum(axis=(0, 1)) / np.sqrt(n_beads)
+        kinetic -= 0.5 * float((momentum**2).sum()) / float(masses.sum())
+        freedom -= 3.0
+    if no_rotation is not None:
+        freedom -= no_rotation.n_axes
+    if freedom <= 0.0:
+        return 0.0
+    # ASE's constants: by equal temperatures streams are known to be of one trajectory
+    return 2.0 * kinetic / units.fs**2 / (freedom * n_beads * units.kB)

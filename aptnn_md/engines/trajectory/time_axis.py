@@ -1,0 +1,169 @@
+"""The time axis of what was stored: repeated frames of restarts go, gaps are refused.
+
+A run that was killed and resumed from an earlier checkpoint writes some steps twice, in one file or
+in the next. What came later belongs to the trajectory that goes on, so the earlier frames of those
+steps are dropped, as in a stream that is resumed.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from aptnn_md.arrays import FloatArray, IntArray
+from aptnn_md.errors import InputError
+
+_UNEVEN = 0.02
+"""Of the spacing: times that were rounded for printing may be uneven by this."""
+
+
+@dataclass(frozen=True)
+class TimeAxis:
+    """Equidistant frames.
+
+    Attributes
+    ----------
+    timestep : MD time step, fs
+    stride : MD steps between frames
+    first_step : step of the first frame
+    """
+
+    timestep: float
+    stride: int
+    first_step: int
+
+    @property
+    def spacing(self) -> float:
+        """Time between frames, fs."""
+        return self.timestep * self.stride
+
+    def step(self, frame: int) -> int:
+        """Step of a frame, counted from 0."""
+        return self.first_step + frame * self.stride
+
+
+def without_repeats(steps: ArrayLike) -> IntArray:
+    """Numbers of the frames that remain: of a step that is there again, the last one.
+
+    Parameters
+    ----------
+    steps : (n,) or times, in the order of the files
+    """
+    values = np.asarray(steps)
+    # what comes later has larger steps than a frame that stays
+    later = np.minimum.accumulate(values[::-1])[::-1]
+    stays = np.ones(len(values), dtype=bool)
+    stays[:-1] = values[:-1] < later[1:]
+    return np.flatnonzero(stays)
+
+
+def time_axis(
+    where: Callable[[int], str],
+    steps: IntArray | None,
+    times: FloatArray | None,
+    *,
+    timestep: float | None,
+    stride: int | None,
+    first_step: int = 0,
+    parts: str = "",
+) -> TimeAxis:
+    """The axis of frames without repeats.
+
+    Parameters
+    ----------
+    where : names a frame, counted from 0, in messages
+    steps : (n,) MD steps that the files give; None: they do not
+    times : (n,) fs; None: the files give none, or in an unknown unit
+    timestep : MD time step that the user gives, fs
+    stride : steps between frames that the user gives
+    first_step : of the first frame, where files give no steps
+    parts : option by which a part of the frames is chosen, for messages
+
+    Raises
+    ------
+    InputError
+        Frames that are missing or not equidistant, a time step that is unknown, or what the user
+        gives and the files say disagree.
+    """
+    found = None
+    if steps is not None and len(steps) > 1:
+        found = _even_steps(where, steps, parts)
+    spacing = None
+    if times is not None and len(times) > 1:
+        spacing = _even_times(where, times, parts)
+    stride = _agreed_stride(where, found, stride)
+    if timestep is None:
+        if spacing is None:
+            expected = "--timestep FS, the time between two steps"
+            raise InputError(where(0), "time step", "no times in the file", expected)
+        timestep = _rounded(spacing / stride)
+    elif spacing is not None and not math.isclose(timestep * stride, spacing, rel_tol=_UNEVEN):
+        raise InputError(
+            where(0),
+            "time step",
+            f"frames {spacing:.6g} fs apart",
+            f"{timestep * stride:.6g} fs = {stride} steps of {timestep:g} fs; correct --timestep "
+            "or --stride",
+        )
+    return TimeAxis(timestep, stride, first_step if steps is None else int(steps[0]))
+
+
+def _agreed_stride(where: Callable[[int], str], found: int | None, given: int | None) -> int:
+    if found is not None and given is not None and found != given:
+        expected = f"{given} as given; leave --stride out to take the file's"
+        raise InputError(where(0), "stride", f"frames {found} steps apart", expected)
+    return found or given or 1
+
+
+def _even_steps(where: Callable[[int], str], steps: IntArray, parts: str) -> int:
+    """The distance of equidistant steps."""
+    gaps = np.diff(steps)
+    usual = int(np.bincount(gaps).argmax()) if gaps.max() < 10**7 else int(np.median(gaps))
+    odd = np.flatnonzero(gaps != usual)
+    if len(odd):
+        k = int(odd[0])
+        raise _gap(where, k, f"steps {steps[k]} and {steps[k + 1]}", f"steps {usual} apart", parts)
+    return usual
+
+
+def _even_times(where: Callable[[int], str], times: FloatArray, parts: str) -> float:
+    """The distance of equidistant times, fs."""
+    gaps = np.diff(times)
+    usual = float(np.median(gaps))
+    if not usual > 0.0:
+        expected = "times that grow from frame to frame"
+        raise InputError(where(0), "time", f"frames {usual:g} fs apart", expected)
+    # digits that are printed limit what can be asked for
+    digits = 4.0 * np.spacing(np.abs(times).max().astype(np.float32))
+    odd = np.flatnonzero(np.abs(gaps - usual) > 0.25 * usual + digits)
+    if len(odd):
+        k = int(odd[0])
+        found = f"times {times[k]:.10g} and {times[k + 1]:.10g} fs"
+        raise _gap(where, k, found, f"times {usual:.6g} fs apart", parts)
+    return float((times[-1] - times[0]) / (len(times) - 1))
+
+
+def _gap(
+    where: Callable[[int], str], frame: int, found: str, expected: str, parts: str
+) -> InputError:
+    how = f"{parts} {frame + 1}: is what follows" if parts else "in files of their own"
+    return InputError(
+        where(frame + 1),
+        "frames",
+        f"{found} one after the other",
+        f"{expected} without a gap; make a stream of each part ({how}), which spectrum takes as "
+        "runs of their own",
+    )
+
+
+def _rounded(timestep: float) -> float:
+    """A time step without the noise of a division, where it is a short number."""
+    for digits in range(1, 7):
+        short = round(timestep, digits)
+        if short > 0.0 and math.isclose(short, timestep, rel_tol=1e-5):
+            return short
+    return timestep
