@@ -140,7 +140,7 @@ def test_time_and_memory_per_atom() -> None:
     per_atom = {}
     for repeats in sizes:
         atoms = water(repeats)
-        rounds = max(2, 3000 // len(atoms))
+        rounds = max(6, 3000 // len(atoms))
         per_atom[len(atoms)] = 1e6 * seconds(bundled, atoms, rounds) / len(atoms)
         print(f"{len(atoms):8d}  {per_atom[len(atoms)]:8.1f}")
     spread = max(per_atom.values()) / min(per_atom.values())
