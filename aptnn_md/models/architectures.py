@@ -16,7 +16,8 @@ def _ace() -> tuple[type[Any], type[Any]]:
 
 
 def _dipole() -> tuple[type[Any], type[Any]]:
-    from aptnn_md.models.dipole import DipoleConfig, DipoleNetwork
+    from aptnn_md.models.dipole import DipoleNetwork
+    from aptnn_md.models.dipole_geometry import DipoleConfig
 
     return DipoleConfig, DipoleNetwork
 

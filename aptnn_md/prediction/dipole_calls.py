@@ -15,7 +15,8 @@ from torch import Tensor
 from aptnn_md.arrays import FloatArray
 from aptnn_md.atoms.neighbours import Graph, batches
 from aptnn_md.errors import InputError
-from aptnn_md.models.dipole import DipoleGeometry, DipoleNetwork
+from aptnn_md.models.dipole import DipoleNetwork
+from aptnn_md.models.dipole_geometry import DipoleGeometry
 from aptnn_md.models.tensor_network import TensorNetwork
 
 BATCH_ATOMS = 2048
