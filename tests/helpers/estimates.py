@@ -16,7 +16,9 @@ def estimate(estimator, at_beads, velocities, at_centroid=None, groups=None, sna
     target = APT
     if given is not None and given.ndim - (given is at_beads) == 4:
         target = PGT
-    known = [None if t is None else {target.name: t[None]} for t in (at_beads, at_centroid)]
+    beads, centroid = (
+        None if t is None else {target.name: t[None]} for t in (at_beads, at_centroid)
+    )
     everything = Groups(("all",), np.zeros(velocities.shape[-2], dtype=np.int64))
-    instant = Instant(velocities, snapshot, *known)
+    instant = Instant(velocities, snapshot, beads, centroid)
     return estimate_members(estimator, target, instant, groups or everything)[0]

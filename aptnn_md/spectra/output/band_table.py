@@ -15,6 +15,7 @@ from aptnn_md.spectra.output.ordinate import N_ALPHA, Ordinate
 from aptnn_md.spectra.output.text import aligned, with_error
 
 _EXPERIMENT = "experiment"
+_ROUNDING = 1e-12  # of the total: a part that vanishes by symmetry
 OF_MAXIMA = ("position", "height", "width")
 """What has no meaning where the largest value is at the edge of a range."""
 
@@ -76,8 +77,11 @@ def part_table(spectrum: InParts, ranges: Mapping[str, tuple[float, float]]) -> 
     rows = [[f"integral ({spectrum.ordinate.table_unit})", *ranges]]
     named = {part_name(part): curve for part, curve in spectrum.parts.items()}
     for name, curve in {**named, "total": spectrum.blocks}.items():
-        values = [curve.integral(low, high) for low, high in ranges.values()]
-        cells = [with_error(value / scale, error / scale) for value, error in values]
+        cells = []
+        for low, high in ranges.values():
+            value, error = curve.integral(low, high)
+            nothing = abs(value) + error < _ROUNDING * spectrum.blocks.integral(low, high)[0]
+            cells.append("0" if nothing else with_error(value / scale, error / scale))
         rows.append([name, *cells])
     return aligned(rows)
 

@@ -6,6 +6,9 @@ import math
 from collections.abc import Sequence
 
 
+_MOST_DIGITS = 6  # after the point
+
+
 def with_error(value: float, error: float) -> str:
     """``12.3 ± 0.4``: as many digits as the error justifies; no error if it is unknown."""
     if math.isnan(value):
@@ -14,6 +17,8 @@ def with_error(value: float, error: float) -> str:
         return f"{value:.4g}" if abs(value) < 1e4 else f"{value:.0f}"
     # one digit of the error, two where the first one is 1 or 2
     digits = max(0, -math.floor(math.log10(error / 3.0)))
+    if digits > _MOST_DIGITS:
+        return f"{value:.2g} ± {error:.1g}"
     return f"{value:.{digits}f} ± {error:.{digits}f}"
 
 

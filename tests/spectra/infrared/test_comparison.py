@@ -166,6 +166,18 @@ def test_parts_add_up_in_the_table() -> None:
     ]
 
 
+def test_a_part_that_vanishes_but_for_rounding_is_nothing() -> None:
+    rng = np.random.default_rng(2)
+    rates = rng.normal(size=(4000, 2, 3)) * np.array([[1.0], [1e-15]])
+    spectrum = infrared_spectrum(
+        [rates], 2.0, 300.0, 1000.0, resolution=100.0, group_labels=("solute", "rest")
+    )
+    lines = part_table(spectrum, {"low": (0.0, 1000.0)})
+    values = {line.split("   ")[0]: line.split("   ")[-1].strip() for line in lines}
+    assert values["rest"] == values["solute × rest"] == "0"
+    assert values["solute"] == values["total"] != "0"
+
+
 @pytest.mark.parametrize(
     ("value", "error", "text"),
     [
@@ -173,6 +185,7 @@ def test_parts_add_up_in_the_table() -> None:
         (386.03, 12.4, "386 ± 12"),
         (0.3861, 0.0124, "0.386 ± 0.012"),
         (-0.5, 0.07, "-0.50 ± 0.07"),
+        (2.43e-22, 3.1e-23, "2.4e-22 ± 3e-23"),
         (1643.21, math.nan, "1643"),
         (17395.4, 0.0, "17395"),
         (math.nan, 1.0, "-"),
