@@ -15,6 +15,7 @@ from aptnn_md._version import __version__
 if TYPE_CHECKING:
     from aptnn_md.engines.ase.calculator import APTCalculator
     from aptnn_md.engines.ase.observer import StreamObserver
+    from aptnn_md.engines.openmm.reporter import StreamReporter
     from aptnn_md.errors import InputError, RunError
     from aptnn_md.prediction.predictor import Predictor
     from aptnn_md.spectra import (
@@ -52,6 +53,7 @@ _MODULE_OF = {
     "StreamHeader": "aptnn_md.stream",
     "StreamObserver": "aptnn_md.engines.ase.observer",
     "StreamReader": "aptnn_md.stream",
+    "StreamReporter": "aptnn_md.engines.openmm.reporter",
     "StreamWriter": "aptnn_md.stream",
     "corrected": "aptnn_md.spectra",
     "cross_sections": "aptnn_md.spectra",
@@ -84,6 +86,7 @@ __all__ = [
     "StreamHeader",
     "StreamObserver",
     "StreamReader",
+    "StreamReporter",
     "StreamWriter",
     "__version__",
     "corrected",

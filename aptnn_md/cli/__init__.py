@@ -38,6 +38,7 @@ COMMANDS = {
     "md": "ASE molecular dynamics with the dipole rate streamed to disk",
     "driver": "forces, tensors and streams for a server of the i-PI protocol",
     "ipi": "i-PI simulation (classical or path integral) with the dipole rate streamed to disk",
+    "lammps": "LAMMPS script with the dipole rate streamed to disk",
     "trajectory": "the stream of a stored trajectory, or of a series of dipoles",
     "spectrum": "infrared, Raman and velocity spectra from streams; normal modes",
     "info": "describe a model file, a stream or a spectrum",

@@ -22,21 +22,17 @@ import torch
 from torch import Tensor, nn
 
 from aptnn_md.atoms.neighbours import Graph
-from aptnn_md.models.densities import ACEConfig, AtomicDensities, atomic_densities
-from aptnn_md.models.layers import (
-    ChannelMixing,
-    Coupling,
-    Gate,
-    Readout,
-    coupling_paths,
+from aptnn_md.models.angular import (
+    components_by_parity,
     degree_of_component,
     n_components,
-    outer,
+    n_even_components,
 )
-
-# atoms whose products of features fit into a processor's cache; other devices take more at once
-CHUNK_SIZE = {"cpu": 64}
-LARGE_CHUNK_SIZE = 4096
+from aptnn_md.models.chunks import atoms_of_block, atoms_of_table
+from aptnn_md.models.coupling import Coupling, CouplingOfProducts, coupling_paths
+from aptnn_md.models.densities import ACEConfig, AtomicDensities, atomic_densities
+from aptnn_md.models.layers import ChannelMixing, Gate, Readout
+from aptnn_md.models.messages import grouped, summed_over_neighbours
 
 
 class ACENetwork(nn.Module):
@@ -47,8 +43,8 @@ class ACENetwork(nn.Module):
 
     density_mean: Tensor
     density_scale: Tensor
+    component: Tensor
     degree: Tensor
-    message_degree: Tensor
 
     def __init__(self, config: ACEConfig) -> None:
         super().__init__()
@@ -58,19 +54,21 @@ class ACENetwork(nn.Module):
         copies = config.multiplicity
         self.register_buffer("density_mean", torch.zeros(n_elements, n_density))
         self.register_buffer("density_scale", torch.ones(n_elements, lmax + 1))
-        self.register_buffer("degree", degree_of_component(lmax), persistent=False)
+        component = components_by_parity(lmax)
+        self.register_buffer("component", component, persistent=False)
+        self.register_buffer("degree", degree_of_component(lmax)[component], persistent=False)
 
         def mixing(
             channels_in: int, channels_out: int = channels, top: int = lmax
         ) -> ChannelMixing:
-            return ChannelMixing(n_elements, channels_in, channels_out, top)
+            return ChannelMixing(n_elements, channels_in, channels_out, top, by_parity=True)
 
         self.mix_a, self.mix_b = mixing(n_density), mixing(n_density)
         self.couple_pair = Coupling(n_elements, channels, copies, (lmax, lmax, lmax))
         self.mix_pair = mixing(channels * copies)
         self.couple_triple = Coupling(n_elements, channels, copies, (lmax, lmax, lmax))
         self.mix_density = mixing(channels * (1 + 2 * copies))
-        self.gate_density = Gate(n_elements, channels, lmax)
+        self.gate_density = Gate(n_elements, channels, lmax, by_parity=True)
 
         top = config.message_lmax
         self.mix_sent = mixing(channels, config.message_channels, top)
@@ -78,14 +76,13 @@ class ACENetwork(nn.Module):
             torch.randn((top + 1) * config.message_channels, config.message_radial)
             / math.sqrt(config.message_radial)
         )
-        self.register_buffer("message_degree", degree_of_component(top), persistent=False)
-        self.couple_message = Coupling(
+        self.couple_message = CouplingOfProducts(
             n_elements, config.message_channels, config.message_multiplicity, (top, top, lmax)
         )
         self.mix_message = mixing(config.message_channels * config.message_multiplicity)
         self.couple_product = Coupling(n_elements, channels, copies, (lmax, lmax, lmax))
         self.mix_features = mixing(channels * (2 + copies))
-        self.gate_features = Gate(n_elements, channels, lmax)
+        self.gate_features = Gate(n_elements, channels, lmax, by_parity=False)
         self.readout = Readout(n_elements, channels, lmax, config.target_irreps)
 
     @staticmethod
@@ -134,12 +131,7 @@ class ACENetwork(nn.Module):
     def forward(self, geometry: AtomicDensities) -> Tensor:
         blocks = list(self._blocks(geometry))
         features = [self._density_features(geometry.density[atoms], e) for e, atoms in blocks]
-        top = n_components(self.config.message_lmax)
-        sent = torch.cat(
-            [self.mix_sent(x[:, :top], e) for x, (e, _) in zip(features, blocks, strict=True)],
-            dim=2,
-        )
-        sent = sent.permute(2, 0, 1).contiguous()
+        sent = self._sent(features, [element for element, _ in blocks])
         out = torch.cat(
             [
                 self._output(x, sent, geometry, e, atoms)
@@ -150,7 +142,7 @@ class ACENetwork(nn.Module):
 
     def _blocks(self, geometry: AtomicDensities) -> Iterator[tuple[int, slice]]:
         """Atoms of one element that are processed together."""
-        size = CHUNK_SIZE.get(geometry.density.device.type, LARGE_CHUNK_SIZE)
+        size = atoms_of_block(geometry.density.device)
         if torch.is_grad_enabled():
             size = max(1, len(geometry.order))
         for element in range(len(self.config.elements)):
@@ -161,32 +153,59 @@ class ACENetwork(nn.Module):
     def _density_features(self, density: Tensor, element: int) -> Tensor:
         """(n_atoms, n_density, m) -> (n_channels, m, n_atoms): body orders 2 to 4."""
         scale = self.density_scale[element][self.degree]
-        x = density.permute(1, 2, 0) * scale[:, None]
-        x[:, 0] -= (self.density_mean[element] * scale[0])[:, None]
+        planes = density.permute(2, 1, 0).contiguous().index_select(0, self.component)
+        scalars = planes[:1] - self.density_mean[element][:, None]
+        x = (torch.cat([scalars, planes[1:]]) * scale[:, None, None]).transpose(0, 1)
         a, b = self.mix_a(x, element), self.mix_b(x, element)
-        pair = self.couple_pair(outer(a, b), element)
-        triple = self.couple_triple(outer(self.mix_pair(pair, element), a), element)
-        mixed = self.mix_density(torch.cat([a, pair, triple]), element)
-        return self.gate_density(mixed, element)
+        pair = self.couple_pair(a, b, element)
+        triple = self.couple_triple(self.mix_pair(pair, element), a, element)
+        return self.gate_density(self.mix_density([a, pair, triple], element), element)
+
+    def _sent(self, features: Sequence[Tensor], elements: Sequence[int]) -> Tensor:
+        """What every atom sends, see :func:`~aptnn_md.models.messages.grouped`."""
+        sent = torch.cat(
+            [
+                self.mix_sent(self._low(x), element)
+                for x, element in zip(features, elements, strict=True)
+            ],
+            dim=2,
+        )
+        return grouped(sent)
+
+    def _low(self, x: Tensor) -> Tensor:
+        """Components up to the message's lmax, ordered by parity."""
+        top, lmax = self.config.message_lmax, self.config.lmax
+        n_even, n_odd = n_even_components(top), n_components(top) - n_even_components(top)
+        first_odd = n_even_components(lmax)
+        if first_odd == n_even:
+            return x[:, : n_even + n_odd]
+        return torch.cat([x[:, :n_even], x[:, first_odd : first_odd + n_odd]], dim=1)
 
     def _output(
         self, features: Tensor, sent: Tensor, geometry: AtomicDensities, element: int, atoms: slice
     ) -> Tensor:
-        message = self.mix_message(
-            self.couple_message(self._aggregate(sent, geometry, atoms), element), element
-        )
-        product = self.couple_product(outer(message, features), element)
-        mixed = self.mix_features(torch.cat([features, message, product]), element)
+        received = self._aggregate(sent, geometry, atoms)
+        message = self.mix_message(self.couple_message(received, element), element)
+        product = self.couple_product(message, features, element)
+        mixed = self.mix_features([features, message, product], element)
         return self.readout(self.gate_features(mixed, element), element)
 
     def _aggregate(self, sent: Tensor, geometry: AtomicDensities, atoms: slice) -> Tensor:
         """T[k, m1 m2, i] summed over the neighbours of each atom."""
-        config = self.config
-        radial = self.radial_weight @ geometry.message_radial[atoms]
-        n_atoms, _, n_padded = radial.shape
-        radial = radial.view(n_atoms, config.message_channels, config.message_lmax + 1, n_padded)
-        edges = radial[:, :, self.message_degree] * geometry.message_harmonics[atoms].unsqueeze(1)
-        received = sent[geometry.message_neighbours[atoms]]
         # a liquid has about 36 neighbours within the message cutoff: keeps T of order one
-        summed = torch.einsum("nkap,npkb->nkab", edges, received).flatten(2)
-        return summed.permute(1, 2, 0).contiguous() / 6.0
+        weight = self.radial_weight / 6.0
+        step = atoms_of_table(sent.device)
+        summed = [
+            summed_over_neighbours(
+                weight,
+                geometry.message_radial[:, rows],
+                geometry.message_harmonics[:, rows],
+                geometry.message_neighbours[rows],
+                sent,
+            )
+            for rows in (
+                slice(first, min(first + step, atoms.stop))
+                for first in range(atoms.start, atoms.stop, step)
+            )
+        ]
+        return (summed[0] if len(summed) == 1 else torch.cat(summed, dim=1)).transpose(1, 2)

@@ -12,14 +12,48 @@ Numerical Recipes, 3rd ed., section 6.7, for the recurrence of the associated Le
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from fractions import Fraction
 from functools import cache
+from itertools import accumulate
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from aptnn_md.arrays import FloatArray
+
+
+def n_components(lmax: int) -> int:
+    """Components of l = 0 … lmax together."""
+    return (lmax + 1) ** 2
+
+
+def degree_of_component(lmax: int) -> Tensor:
+    """((lmax + 1)²,): the l that each component belongs to."""
+    return torch.cat([torch.full((2 * degree + 1,), degree) for degree in range(lmax + 1)])
+
+
+def degrees_by_parity(lmax: int) -> list[int]:
+    """l = 0 … lmax, the even ones first."""
+    return [*range(0, lmax + 1, 2), *range(1, lmax + 1, 2)]
+
+
+def components_of(degrees: Sequence[int]) -> list[slice]:
+    """Components of each l, where those of several stand one after the other."""
+    ends = list(accumulate(2 * degree + 1 for degree in degrees))
+    return [slice(end - 2 * degree - 1, end) for degree, end in zip(degrees, ends, strict=True)]
+
+
+def components_by_parity(lmax: int) -> Tensor:
+    """((lmax + 1)²,): where each component stands in the order of l, those of even l first."""
+    parts = [torch.arange(degree**2, (degree + 1) ** 2) for degree in degrees_by_parity(lmax)]
+    return torch.cat(parts)
+
+
+def n_even_components(lmax: int) -> int:
+    """Components of even l together."""
+    return sum(2 * degree + 1 for degree in range(0, lmax + 1, 2))
 
 
 def spherical_harmonics(lmax: int, vectors: Tensor) -> Tensor:
@@ -35,19 +69,72 @@ def spherical_harmonics(lmax: int, vectors: Tensor) -> Tensor:
     (n, (lmax + 1)²), components in the order of the module's docstring
     """
     directions = torch.nn.functional.normalize(vectors, dim=1).T.contiguous()
-    azimuthal_y, polar, azimuthal_x = directions
+    return torch.stack(harmonics_of(lmax, *directions), dim=1)
+
+
+def harmonics_of(lmax: int, x: Tensor, y: Tensor, z: Tensor) -> list[Tensor]:
+    """Components of the harmonics for l = 0 … lmax, each of the shape of ``x``.
+
+    Parameters
+    ----------
+    x, y, z : components of unit vectors, of any shape; where all are 0, harmonics of l > 0 are 0
+    """
+    if lmax > 3:
+        return _by_recurrence(lmax, x, y, z)
+    components = [torch.ones_like(x)]
+    if lmax >= 1:
+        root = math.sqrt(3.0)
+        components += [root * x, root * y, root * z]
+    if lmax >= 2:
+        components += _quadratic(x, y, z)
+    if lmax >= 3:
+        components += _cubic(x, y, z, components[4], components[8])
+    return components
+
+
+def _quadratic(x: Tensor, y: Tensor, z: Tensor) -> list[Tensor]:
+    """Harmonics of l = 2; homogeneous, so that they vanish with the vector."""
+    root = math.sqrt(15.0)
+    wide = z * z + x * x
+    return [
+        (root * x) * z,
+        (root * x) * y,
+        math.sqrt(5.0) * (y * y - 0.5 * wide),
+        (root * y) * z,
+        (0.5 * root) * (z * z - x * x),
+    ]
+
+
+def _cubic(x: Tensor, y: Tensor, z: Tensor, first: Tensor, last: Tensor) -> list[Tensor]:
+    """Harmonics of l = 3; ``first`` and ``last`` are those of l = 2, products of x and z."""
+    outer, inner = math.sqrt(7.0 / 6.0), math.sqrt(7.0)
+    wide, squared = z * z + x * x, y * y
+    ring = math.sqrt(21.0 / 8.0) * (4.0 * squared - wide)
+    return [
+        outer * (first * z + last * x),
+        inner * (first * y),
+        ring * x,
+        (0.5 * inner) * y * (2.0 * squared - 3.0 * wide),
+        ring * z,
+        inner * (last * y),
+        outer * (last * z - first * x),
+    ]
+
+
+def _by_recurrence(lmax: int, x: Tensor, y: Tensor, z: Tensor) -> list[Tensor]:
+    azimuthal_y, polar, azimuthal_x = x, y, z
     # sin^m(θ) cos(mφ) and sin^m(θ) sin(mφ)
     cosines, sines = [torch.ones_like(polar), azimuthal_x], [torch.zeros_like(polar), azimuthal_y]
     for _ in range(1, lmax):
         cosine, sine = cosines[-1], sines[-1]
         cosines.append(cosine * azimuthal_x - sine * azimuthal_y)
         sines.append(sine * azimuthal_x + cosine * azimuthal_y)
-    legendre = _legendre(lmax, polar, directions.square().sum(dim=0))
+    legendre = _legendre(lmax, polar, x * x + y * y + z * z)
     components = []
     for degree in range(lmax + 1):
         components += [legendre[degree, m] * sines[m] for m in range(degree, 0, -1)]
         components += [legendre[degree, m] * cosines[m] for m in range(degree + 1)]
-    return torch.stack(components, dim=1)
+    return components
 
 
 def _legendre(lmax: int, polar: Tensor, squared: Tensor) -> dict[tuple[int, int], Tensor | float]:

@@ -8,23 +8,21 @@ After the atomic cluster expansion (Drautz, Phys. Rev. B 99, 014104 (2019)).
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Annotated
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from aptnn_md.atoms.neighbours import Graph
 from aptnn_md.errors import InputError
-from aptnn_md.models.angular import spherical_harmonics
+from aptnn_md.models.angular import harmonics_of
+from aptnn_md.models.chunks import atoms_of_table
 from aptnn_md.models.irreps import Irreps
-from aptnn_md.models.layers import n_components
-from aptnn_md.models.radial import bessel_basis
+from aptnn_md.models.radial import bessel_functions
 from aptnn_md.settings import Range, check_settings
-
-BLOCK_SIZE = 512
-"""Atoms whose edges are processed at a time."""
 
 MESSAGE_CUTOFF = 4.5
 """Å, unless it is given."""
@@ -86,16 +84,16 @@ class ACEConfig:
 class AtomicDensities:
     """All that the network reads of a graph: density and neighbours of each atom, no weights.
 
-    Atoms are sorted by element. Neighbour tables are padded with zeros to ``p`` entries, the
-    largest number of neighbours of any atom.
+    Atoms are sorted by element. Tables of neighbours are as wide as the largest number of
+    neighbours of any atom, p; the places of the others hold zeros.
 
     Attributes
     ----------
     order : (n_atoms,): position in the graph of each sorted atom
     element_bounds : first sorted atom of each element, and n_atoms
     density : (n_atoms, n_elements * n_radial, m)
-    message_radial : (n_atoms, n, p): radial functions of the neighbours inside the message cutoff
-    message_harmonics : (n_atoms, m, p): their spherical harmonics
+    message_radial : (n, n_atoms, p): radial functions of the neighbours inside the message cutoff
+    message_harmonics : (m, n_atoms, p): their spherical harmonics
     message_neighbours : (n_atoms, p): their sorted indices
     """
 
@@ -114,115 +112,136 @@ class AtomicDensities:
 def atomic_densities(graph: Graph, config: ACEConfig, like: Tensor) -> AtomicDensities:
     """Density and neighbour tables of a graph whose elements are all in the configuration.
 
-    Device and precision are those of ``like``.
+    Device and precision are those of ``like``. Edge vectors that are a tensor of torch can be
+    differentiated.
     """
-    elements = torch.tensor(config.elements)
-    species = torch.searchsorted(elements, torch.from_numpy(graph.atomic_numbers))
-    order = torch.argsort(species, stable=True)
-    rank = torch.empty_like(order)
-    rank[order] = torch.arange(len(order))
-    counts = torch.bincount(species, minlength=len(elements))
-    species, rank = species.to(like.device), rank.to(like.device)
-    edges = _Edges(
-        centres=torch.from_numpy(graph.centres).to(like.device),
-        neighbours=torch.from_numpy(graph.neighbours).to(like.device),
-        vectors=torch.from_numpy(graph.edge_vectors).to(like.device, like.dtype),
+    edges = _Edges.of(graph, config, like)
+    near = torch.nonzero(edges.vectors.detach().square().sum(dim=0) < config.message_cutoff**2)
+    near_table = edges.table(near.squeeze(1))
+    tables = [
+        edges.table(torch.nonzero(edges.neighbour_species == element).squeeze(1))
+        for element in range(len(config.elements))
+    ]
+    widths = [table.shape[1] for table in tables]
+    every_table = torch.cat(tables, dim=1)
+    # in the place that is no edge's: a neighbour beyond all cutoffs, where everything is smooth
+    longest = max(config.cutoff, config.message_cutoff)
+    beyond = edges.vectors.new_tensor([[2.0 * longest], [0.0], [0.0]])
+    vectors = torch.cat([edges.vectors, beyond], dim=1)
+    parts = []
+    step = atoms_of_table(like.device)
+    for first in range(0, max(1, len(edges.order)), step):
+        rows = slice(first, first + step)
+        density = _density(config, _taken(vectors, every_table[rows]), widths)
+        parts.append((density, *_message(config, _taken(vectors, near_table[rows]))))
+    densities, radial, harmonics = (list(part) for part in zip(*parts, strict=True))
+    return AtomicDensities(
+        order=edges.order,
+        element_bounds=edges.bounds,
+        density=_joined(densities, 0),
+        message_radial=_joined(radial, 1),
+        message_harmonics=_joined(harmonics, 1),
+        # an atom that is there, whose part in messages is zero
+        message_neighbours=torch.cat([edges.neighbours, edges.neighbours.new_zeros(1)])[near_table],
     )
-    n_atoms, n_near = len(order), edges.largest_count(config.message_cutoff, len(order))
-    top = n_components(config.message_lmax)
-    densities = AtomicDensities(
-        order=order.to(like.device),
-        element_bounds=(0, *torch.cumsum(counts, 0).tolist()),
-        density=like.new_empty(n_atoms, len(elements) * config.n_radial, n_components(config.lmax)),
-        message_radial=like.new_empty(n_atoms, config.message_radial, n_near),
-        message_harmonics=like.new_empty(n_atoms, top, n_near),
-        message_neighbours=order.new_empty((n_atoms, n_near), device=like.device),
-    )
-    for atoms in edges.blocks(n_atoms):
-        _fill(config, densities, edges.of(atoms), atoms, species, rank)
-    return densities
-
-
-def _fill(
-    config: ACEConfig,
-    densities: AtomicDensities,
-    edges: _Edges,
-    atoms: slice,
-    species: Tensor,
-    rank: Tensor,
-) -> None:
-    """Density and neighbour tables of a block of atoms, in the graph's order."""
-    n_elements = len(config.elements)
-    n_atoms, rows = atoms.stop - atoms.start, rank[atoms]
-    distances = edges.vectors.norm(dim=1)
-    harmonics = spherical_harmonics(config.lmax, edges.vectors)
-    groups = edges.centres * n_elements + species[edges.neighbours]
-    table = _PaddedTable(groups, n_atoms * n_elements)
-    basis = bessel_basis(distances, config.cutoff, config.n_radial)
-    number = torch.arange(1, config.n_radial + 1, dtype=basis.dtype, device=basis.device)
-    radial = table.fill(basis * number**-config.radial_decay)
-    density = torch.bmm(radial.transpose(1, 2), table.fill(harmonics))
-    densities.density[rows] = density.view(n_atoms, *densities.density.shape[1:])
-
-    near = distances < config.message_cutoff
-    width = densities.message_neighbours.shape[1]
-    table = _PaddedTable(edges.centres[near], n_atoms, width)
-    basis = bessel_basis(distances[near], config.message_cutoff, config.message_radial)
-    densities.message_radial[rows] = table.fill(basis).transpose(1, 2)
-    low = harmonics[near, : densities.message_harmonics.shape[1]]
-    densities.message_harmonics[rows] = table.fill(low).transpose(1, 2)
-    densities.message_neighbours[rows] = table.fill(rank[edges.neighbours[near]])
 
 
 @dataclass(frozen=True)
 class _Edges:
-    """Edges in ascending order of their centres: (n_edges,), (n_edges,), (n_edges, 3)."""
+    """Edges of a graph, in ascending order of their centres, on the network's device.
 
-    centres: Tensor
-    neighbours: Tensor
-    vectors: Tensor
-
-    def largest_count(self, cutoff: float, n_atoms: int) -> int:
-        """Largest number of neighbours within a cutoff of any atom."""
-        near = self.centres[self.vectors.norm(dim=1) < cutoff]
-        return int(torch.bincount(near, minlength=n_atoms).max()) if len(near) else 0
-
-    @staticmethod
-    def blocks(n_atoms: int) -> Iterator[slice]:
-        """Atoms whose edges are processed together."""
-        for first in range(0, n_atoms, BLOCK_SIZE):
-            yield slice(first, min(first + BLOCK_SIZE, n_atoms))
-
-    def of(self, atoms: slice) -> _Edges:
-        """Edges of a block of atoms; centres are counted from its first atom."""
-        ends = torch.tensor([atoms.start, atoms.stop], device=self.centres.device)
-        first, last = torch.searchsorted(self.centres, ends).tolist()
-        return _Edges(
-            self.centres[first:last] - atoms.start,
-            self.neighbours[first:last],
-            self.vectors[first:last],
-        )
-
-
-class _PaddedTable:
-    """Collects rows by group into a table of ``width`` places per group.
-
-    Without a width the table is as wide as the largest group.
+    Attributes
+    ----------
+    order, bounds : see :class:`AtomicDensities`
+    centres, neighbours : (n_edges,), sorted indices of atoms
+    neighbour_species : (n_edges,), index of each neighbour's element
+    vectors : (3, n_edges)
     """
 
-    def __init__(self, groups: Tensor, n_groups: int, width: int | None = None) -> None:
-        counts = torch.bincount(groups, minlength=n_groups)
-        if width is None:
-            width = int(counts.max()) if len(groups) else 0
-        self.width, self.n_groups = width, n_groups
-        self.order = torch.argsort(groups, stable=True)
-        ordered = groups[self.order]
-        starts = torch.cumsum(counts, 0) - counts
-        within = torch.arange(len(groups), device=groups.device) - starts[ordered]
-        self.slots = ordered * self.width + within
+    order: Tensor
+    bounds: tuple[int, ...]
+    rank: Tensor
+    centres: Tensor
+    neighbours: Tensor
+    neighbour_species: Tensor
+    vectors: Tensor
 
-    def fill(self, rows: Tensor) -> Tensor:
-        """(n_rows, ...) -> (n_groups, width, ...), zero where a group has no row."""
-        table = rows.new_zeros(self.n_groups * self.width, *rows.shape[1:])
-        table.index_copy_(0, self.slots, rows[self.order])
-        return table.view(self.n_groups, self.width, *rows.shape[1:])
+    @classmethod
+    def of(cls, graph: Graph, config: ACEConfig, like: Tensor) -> _Edges:
+        species = np.searchsorted(config.elements, graph.atomic_numbers)
+        order = np.argsort(species, kind="stable")
+        rank = np.empty_like(order)
+        rank[order] = np.arange(len(order))
+        bounds = np.searchsorted(species[order], np.arange(len(config.elements) + 1))
+        to_device = torch.from_numpy(np.stack([order, rank, species])).to(like.device)
+        neighbours = torch.from_numpy(graph.neighbours).to(like.device)
+        vectors = torch.as_tensor(graph.edge_vectors).T.to(
+            like.device, like.dtype, memory_format=torch.contiguous_format
+        )
+        return cls(
+            order=to_device[0],
+            bounds=tuple(bounds.tolist()),
+            rank=to_device[1],
+            centres=torch.from_numpy(graph.centres).to(like.device),
+            neighbours=to_device[1].index_select(0, neighbours),
+            neighbour_species=to_device[2].index_select(0, neighbours),
+            vectors=vectors.contiguous(),
+        )
+
+    def table(self, chosen: Tensor) -> Tensor:
+        """(n_atoms, width): chosen edges by sorted centre; n_edges where there is none."""
+        n_atoms, n_edges = len(self.order), len(self.centres)
+        centres = self.centres.index_select(0, chosen)
+        counts = torch.bincount(centres, minlength=n_atoms)
+        width = int(counts.max()) if len(counts) else 0
+        # where each centre's row begins, less the number of its first edge
+        starts = self.rank * width - (torch.cumsum(counts, 0) - counts)
+        places = starts.index_select(0, centres)
+        places += torch.arange(len(centres), device=places.device)
+        table = chosen.new_full((n_atoms * width,), n_edges)
+        table.index_copy_(0, places, chosen)
+        return table.view(n_atoms, width)
+
+
+def _taken(vectors: Tensor, table: Tensor) -> Tensor:
+    """(3, n_rows, width): vectors (3, n_edges) of the edges in a table."""
+    return vectors.index_select(1, table.flatten()).unflatten(1, table.shape)
+
+
+def _directions(vectors: Tensor) -> tuple[Tensor, Tensor]:
+    """Distances (…) and unit vectors (3, …) of vectors (3, …); zero where they vanish."""
+    x, y, z = vectors
+    squared = x * x + y * y + z * z
+    # a square root has no derivative at zero
+    inverse = squared.clamp(min=1e-20).rsqrt()
+    return squared * inverse, vectors * inverse
+
+
+def _density(config: ACEConfig, vectors: Tensor, widths: Sequence[int]) -> Tensor:
+    """(n_atoms, n_elements n_radial, m): density of neighbours at vectors (3, n_atoms, p).
+
+    Neighbours of one element stand after those of the other, in ``widths`` places.
+    """
+    distances, directions = _directions(vectors)
+    harmonics = torch.stack(harmonics_of(config.lmax, *directions))
+    radial = torch.stack(bessel_functions(distances, config.cutoff, config.n_radial))
+    density = [
+        torch.bmm(functions.transpose(0, 1), components.permute(1, 2, 0))
+        for functions, components in zip(
+            radial.split(list(widths), dim=2), harmonics.split(list(widths), dim=2), strict=True
+        )
+    ]
+    number = torch.arange(1, config.n_radial + 1, dtype=radial.dtype, device=radial.device)
+    scale = (number**-config.radial_decay).repeat(len(widths)).unsqueeze(1)
+    return torch.cat(density, dim=1) * scale
+
+
+def _message(config: ACEConfig, vectors: Tensor) -> tuple[Tensor, Tensor]:
+    """(n, n_atoms, p) radial functions and (m, n_atoms, p) harmonics of near neighbours."""
+    distances, directions = _directions(vectors)
+    radial = bessel_functions(distances, config.message_cutoff, config.message_radial)
+    return torch.stack(radial), torch.stack(harmonics_of(config.message_lmax, *directions))
+
+
+def _joined(parts: list[Tensor], dim: int) -> Tensor:
+    return parts[0] if len(parts) == 1 else torch.cat(parts, dim)

@@ -3,13 +3,12 @@
 Features are tensors of shape (n_channels, (lmax + 1)², n_atoms): the middle axis, called m below,
 holds the components of l = 0 … lmax one after the other, each of natural parity (-1)^l. In this
 order products of components are long vector operations, coupling them is one matrix product per
-channel and mixing channels one matrix product per l, without copies in between. Every layer has
-its own weights for every element and is called with the atoms of one element at a time, so that
-weights are never gathered per atom.
+channel and mixing channels one matrix product per component, without copies in between. Every
+layer has its own weights for every element and is called with the atoms of one element at a time,
+so that weights are never gathered per atom.
 
-Without gradients, ``eval()`` lets couplings keep the matrices that they derive from their weights;
-``train()``, loading weights and changing dtype or device drop them. So call ``train()`` before
-changing weights in place.
+Without gradients, ``eval()`` lets layers keep the matrices that they derive from their weights
+(:class:`~aptnn_md.models.coupling.KeptMatrices`).
 
 Clebsch–Gordan tables are made in double precision: cast a network with ``.to(dtype)`` before use.
 """
@@ -17,160 +16,106 @@ Clebsch–Gordan tables are made in double precision: cast a network with ``.to(
 from __future__ import annotations
 
 import math
-from typing import Any, Self
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
 
-from aptnn_md.models.angular import wigner_3j
+from aptnn_md.models.angular import (
+    components_of,
+    degrees_by_parity,
+    wigner_3j,
+)
+from aptnn_md.models.coupling import KeptMatrices, coupling_paths, outer
 from aptnn_md.models.irreps import Irrep, Irreps
 
-
-def n_components(lmax: int) -> int:
-    """Components of l = 0 … lmax together."""
-    return (lmax + 1) ** 2
+FEW_ATOMS = 16
+"""Of an element: fewer are mixed by one matrix for each l instead of one for each component."""
 
 
-def degree_of_component(lmax: int) -> Tensor:
-    """((lmax + 1)²,): the l that each component belongs to."""
-    return torch.cat([torch.full((2 * degree + 1,), degree) for degree in range(lmax + 1)])
-
-
-class ChannelMixing(nn.Module):
+class ChannelMixing(KeptMatrices):
     """Linear map between channels, with one matrix per element and per l.
 
-    (channels_in, m, n_atoms) -> (channels_out, m, n_atoms)
+    (channels_in, m, n_atoms) -> (channels_out, m, n_atoms); several inputs are taken for one whose
+    channels stand one after the other. Components are ordered by l, or by parity.
     """
 
-    def __init__(self, n_elements: int, channels_in: int, channels_out: int, lmax: int) -> None:
+    degree: Tensor
+
+    def __init__(
+        self,
+        n_elements: int,
+        channels_in: int,
+        channels_out: int,
+        lmax: int,
+        by_parity: bool = False,
+    ) -> None:
         super().__init__()
         self.weight = nn.Parameter(
             torch.randn(n_elements, lmax + 1, channels_out, channels_in) / math.sqrt(channels_in)
         )
+        self.degrees = degrees_by_parity(lmax) if by_parity else list(range(lmax + 1))
+        self.parts = components_of(self.degrees)
+        sizes = torch.tensor([2 * degree + 1 for degree in self.degrees])
+        degree = torch.tensor(self.degrees).repeat_interleave(sizes)
+        self.register_buffer("degree", degree, persistent=False)
 
-    def forward(self, x: Tensor, element: int) -> Tensor:
+    def _derived(self, element: int) -> tuple[Tensor, ...]:
+        """(m, channels_out, channels_in): the matrix of each component."""
+        return (self.weight[element].index_select(0, self.degree),)
+
+    def forward(self, x: Tensor | Sequence[Tensor], element: int) -> Tensor:
+        inputs = [x] if isinstance(x, Tensor) else x
+        if inputs[0].shape[2] < FEW_ATOMS:
+            return self._of_few_atoms(inputs, element)
+        matrices = self.matrices(element)[0].split([len(part) for part in inputs], dim=2)
+        mixed = torch.bmm(matrices[0], inputs[0].transpose(0, 1))
+        for matrix, part in zip(matrices[1:], inputs[1:], strict=True):
+            mixed.baddbmm_(matrix, part.transpose(0, 1))
+        return mixed.transpose(0, 1)
+
+    def _of_few_atoms(self, inputs: Sequence[Tensor], element: int) -> Tensor:
+        """The same with one matrix for each l, where reading matrices takes the time."""
+        x = inputs[0] if len(inputs) == 1 else torch.cat(list(inputs))
+        weights = [self.weight[element, degree] for degree in self.degrees]
         mixed = [
-            weight @ x[:, degree**2 : (degree + 1) ** 2].flatten(1)
-            for degree, weight in enumerate(self.weight[element])
+            weight @ x[:, part].flatten(1) for weight, part in zip(weights, self.parts, strict=True)
         ]
         return torch.cat(mixed, dim=1).unflatten(1, (-1, x.shape[2]))
-
-
-def coupling_paths(
-    lmax_1: int, lmax_2: int, lmax_out: int, natural: bool = True
-) -> list[tuple[int, int, int]]:
-    """All (l1, l2, l3) that couple to natural parity (or only to unnatural parity)."""
-    return [
-        (l1, l2, l3)
-        for l3 in range(lmax_out + 1)
-        for l1 in range(lmax_1 + 1)
-        for l2 in range(lmax_2 + 1)
-        if abs(l1 - l2) <= l3 <= l1 + l2 and ((l1 + l2 + l3) % 2 == 0) == natural
-    ]
-
-
-class Coupling(nn.Module):
-    """Clebsch–Gordan coupling of pairs (m1, m2) of each channel to several new channels.
-
-    Each of the ``multiplicity`` outputs of a channel is a weighted sum of all paths (l1, l2, l3)
-    of natural parity, with its own weights for each element.
-
-    (n_channels, m1 m2, n_atoms) -> (n_channels * multiplicity, m3, n_atoms)
-    """
-
-    clebsch_gordan: Tensor
-
-    def __init__(
-        self, n_elements: int, n_channels: int, multiplicity: int, lmaxs: tuple[int, int, int]
-    ) -> None:
-        super().__init__()
-        paths = coupling_paths(*lmaxs)
-        n_paths_to = [sum(l3 == degree for _, _, l3 in paths) for degree in range(lmaxs[2] + 1)]
-        sizes = [n_components(lmax) for lmax in lmaxs]
-        table = torch.zeros(len(paths), *sizes, dtype=torch.float64)
-        for row, (l1, l2, l3) in enumerate(paths):
-            # component normalisation: unit variance in, unit variance out
-            block = wigner_3j(l1, l2, l3) * math.sqrt(2 * l3 + 1)
-            table[
-                row,
-                l1**2 : (l1 + 1) ** 2,
-                l2**2 : (l2 + 1) ** 2,
-                l3**2 : (l3 + 1) ** 2,
-            ] = block / math.sqrt(n_paths_to[l3])
-        self.register_buffer("clebsch_gordan", table.flatten(1, 2).flatten(1), persistent=False)
-        self.weight = nn.Parameter(torch.randn(n_elements, n_channels, multiplicity, len(paths)))
-        self.multiplicity = multiplicity
-        self.n_out = n_components(lmaxs[2])
-        # element -> matrices; None while weights may change
-        self._kept: dict[int, Tensor] | None = None
-
-    def matrices(self, element: int) -> Tensor:
-        """(n_channels, multiplicity m3, m1 m2): the weighted Clebsch–Gordan matrices.
-
-        In evaluation mode they are kept. Threads may evaluate one network together: entries are
-        never changed, and one that two threads make at once is the same twice.
-        """
-        kept = self._kept
-        if kept is None or (torch.is_grad_enabled() and self.weight.requires_grad):
-            return self._weighted(element)
-        if element not in kept:
-            # a tensor of inference mode could not take part in later differentiation
-            with torch.inference_mode(False), torch.no_grad():
-                kept[element] = self._weighted(element)
-        return kept[element]
-
-    def _forget(self) -> None:
-        self._kept = None if self.training else {}
-
-    def train(self, mode: bool = True) -> Self:
-        super().train(mode)
-        self._forget()
-        return self
-
-    def _load_from_state_dict(self, *arguments: Any, **options: Any) -> None:
-        super()._load_from_state_dict(*arguments, **options)
-        self._forget()
-
-    def _apply(self, *arguments: Any, **options: Any) -> Self:
-        super()._apply(*arguments, **options)  # type: ignore[no-untyped-call]
-        self._forget()
-        return self
-
-    def _weighted(self, element: int) -> Tensor:
-        weight = self.weight[element]
-        summed = (weight.flatten(0, 1) @ self.clebsch_gordan).unflatten(1, (-1, self.n_out))
-        return summed.transpose(1, 2).reshape(len(weight), self.multiplicity * self.n_out, -1)
-
-    def forward(self, pairs: Tensor, element: int) -> Tensor:
-        coupled = torch.bmm(self.matrices(element), pairs)
-        return coupled.view(-1, self.n_out, pairs.shape[2])
-
-
-def outer(x: Tensor, y: Tensor) -> Tensor:
-    """All products of the components of each channel: (…, m1, n), (…, m2, n) -> (…, m1 m2, n)."""
-    return (x.unsqueeze(2) * y.unsqueeze(1)).flatten(1, 2)
 
 
 class Gate(nn.Module):
     """Multiply each channel and l by a function of the atom's scalars.
 
+    Components come ordered by parity, and leave so or ordered by l.
+
     (n_channels, m, n_atoms) -> the same shape
     """
 
-    degree: Tensor
-
-    def __init__(self, n_elements: int, n_channels: int, lmax: int, width: int = 64) -> None:
+    def __init__(
+        self, n_elements: int, n_channels: int, lmax: int, *, by_parity: bool, width: int = 64
+    ) -> None:
         super().__init__()
         self.mlp = ElementMLP(n_elements, n_channels, width, n_channels * (lmax + 1))
-        self.register_buffer("degree", degree_of_component(lmax), persistent=False)
+        degrees = degrees_by_parity(lmax)
+        parts = list(zip(degrees, components_of(degrees), strict=True))
+        self.parts = parts if by_parity else sorted(parts, key=lambda part: part[0])
 
     def forward(self, x: Tensor, element: int) -> Tensor:
-        gates = self.mlp(x[:, 0].T, element).T.unflatten(0, (len(x), -1))
-        return x * gates[:, self.degree]
+        gates = self.mlp(x[:, 0], element).unflatten(0, (len(x), -1)).transpose(0, 1)
+        x = x.transpose(0, 1)
+        if not torch.is_inference_mode_enabled():
+            gated = [x[part] * gates[degree] for degree, part in self.parts]
+            return torch.cat(gated).transpose(0, 1)
+        out = x.new_empty(x.shape)
+        targets = out.split([part.stop - part.start for _, part in self.parts])
+        for (degree, part), target in zip(self.parts, targets, strict=True):
+            torch.mul(x[part], gates[degree], out=target)
+        return out.transpose(0, 1)
 
 
 class ElementMLP(nn.Module):
-    """One hidden layer, (n_atoms, n_in) -> (n_atoms, n_out), with biases for each element."""
+    """One hidden layer, (n_in, n_atoms) -> (n_out, n_atoms), with biases for each element."""
 
     def __init__(self, n_elements: int, n_in: int, width: int, n_out: int) -> None:
         super().__init__()
@@ -179,9 +124,9 @@ class ElementMLP(nn.Module):
         self.second = nn.Linear(width, n_out)
 
     def forward(self, x: Tensor, element: int) -> Tensor:
-        hidden: Tensor = nn.functional.silu(self.first(x) + self.shift[element])
-        out: Tensor = self.second(hidden)
-        return out
+        first, second = self.first, self.second
+        hidden = nn.functional.silu(torch.addmm(self.shift[element][:, None], first.weight, x))
+        return torch.addmm(second.bias[:, None], second.weight, hidden)
 
 
 class Readout(nn.Module):
@@ -221,7 +166,7 @@ class _ScalarHead(nn.Module):
         self.mlp = ElementMLP(n_elements, n_channels, 64, 1)
 
     def forward(self, x: Tensor, element: int) -> Tensor:
-        return self.mlp(x[:, 0].T, element)
+        return self.mlp(x[:, 0], element).T
 
 
 class _LinearHead(nn.Module):
@@ -232,7 +177,7 @@ class _LinearHead(nn.Module):
 
     def forward(self, x: Tensor, element: int) -> Tensor:
         part = x[:, self.degree**2 : (self.degree + 1) ** 2]
-        return (self.weight[element] @ part.flatten(1)).unflatten(0, (-1, x.shape[2])).T
+        return torch.matmul(self.weight[element], part.transpose(0, 1)).T
 
 
 class _ProductHead(nn.Module):

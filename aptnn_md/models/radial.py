@@ -22,15 +22,30 @@ def bessel_basis(distances: Tensor, cutoff: float, n_functions: int) -> Tensor:
 
     Source: Gasteiger, Groß, Günnemann, ICLR 2020, Eqs. 7 and 8.
     """
-    order = torch.arange(1, n_functions + 1, dtype=distances.dtype, device=distances.device)
+    return torch.stack(bessel_functions(distances, cutoff, n_functions), dim=-1)
+
+
+def bessel_functions(distances: Tensor, cutoff: float, n_functions: int) -> list[Tensor]:
+    """The functions of :func:`bessel_basis`, each of the shape of ``distances``.
+
+    sin(n π x) follows from the two before it, by Chebyshev's recurrence.
+    """
     # the smallest distance keeps the quotient finite where a neighbour sits on its centre
-    x = (distances / cutoff).clamp(min=1e-7).unsqueeze(-1)
-    waves = torch.sin(math.pi * x * order) * (math.sqrt(2.0) / x)
-    return waves * polynomial_cutoff(x)
+    x = (distances * (1.0 / cutoff)).clamp(min=1e-7)
+    angle = math.pi * x
+    wave = torch.sin(angle) * polynomial_cutoff(x) * (math.sqrt(2.0) / x)
+    twice_cosine = 2.0 * torch.cos(angle)
+    functions = [wave]
+    if n_functions > 1:
+        functions.append(twice_cosine * wave)
+    while len(functions) < n_functions:
+        functions.append(twice_cosine * functions[-1] - functions[-2])
+    return functions
 
 
 def polynomial_cutoff(x: Tensor) -> Tensor:
     """1 at x = 0; 0 with its first two derivatives for x >= 1 (ibid., Eq. 8 with p = 6)."""
-    cube = x * x * x
-    inner = 1.0 + cube * cube * (-28.0 + 48.0 * x - 21.0 * x * x)
-    return torch.where(x < 1.0, inner, torch.zeros_like(inner))
+    # the polynomial is exactly zero at 1, and so are its derivatives
+    x = x.clamp(max=1.0)
+    squared = x * x
+    return 1.0 + squared * squared * squared * (-28.0 + x * (48.0 - 21.0 * x))

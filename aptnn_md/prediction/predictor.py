@@ -17,9 +17,10 @@ from ase import Atoms
 from ase.data import chemical_symbols
 
 from aptnn_md.arrays import FloatArray
-from aptnn_md.atoms.neighbours import batches, build_graph
+from aptnn_md.atoms.neighbours import batches
 from aptnn_md.errors import InputError
-from aptnn_md.models.devices import enough_memory, torch_device
+from aptnn_md.models.devices import enough_memory, keep_freed_memory, torch_device
+from aptnn_md.models.neighbour_lists import NeighbourLists
 from aptnn_md.models.tensor_network import TensorNetwork, load_weights
 from aptnn_md.prediction.calls import DirectCalls
 from aptnn_md.prediction.interface import check_finite
@@ -84,6 +85,7 @@ class Predictor(DirectCalls):
         self.total_charge, self.neutral = total_charge, neutral
         self._warned: set[float] = set()
         place = torch_device(device)
+        keep_freed_memory()
         self.networks = [
             _network(model_file, weights).to(place, DTYPES[dtype or "float32"])
             for weights in model_file.members
@@ -91,6 +93,7 @@ class Predictor(DirectCalls):
         self.elements: tuple[int, ...] = self.networks[0].config.elements
         self.targets: tuple[str, ...] = self.networks[0].targets
         self.cutoff: float = self.networks[0].config.cutoff
+        self._neighbours = NeighbourLists(self.cutoff)
 
     @property
     def committee_sizes(self) -> Mapping[str, int]:
@@ -139,11 +142,10 @@ class Predictor(DirectCalls):
         RunError
             Tensors that are not finite, or too little memory.
         """
-        return [
-            tensors
-            for batch in batches(structures, BATCH_ATOMS)
-            for tensors in self._evaluate_batch(batch)
-        ]
+        found: list[Tensors] = []
+        for batch in batches(structures, BATCH_ATOMS):
+            found += self._evaluate_batch(batch, first=len(found))
+        return found
 
     def select(self, members: slice) -> Predictor:
         """A predictor of only these members of the committee; networks are not copied."""
@@ -155,21 +157,24 @@ class Predictor(DirectCalls):
         """Itself: a network gives all its targets at once."""
         return self
 
-    def _evaluate_batch(self, structures: Sequence[Atoms]) -> list[Tensors]:
-        """All targets of each structure, each (n_members, n_atoms, 3, 3, ...)."""
+    def _evaluate_batch(self, structures: Sequence[Atoms], first: int) -> list[Tensors]:
+        """All targets of each structure, each (n_members, n_atoms, 3, 3, ...).
+
+        ``first`` is the number of the first structure among all that are evaluated.
+        """
         for atoms in structures:
             self._check_elements(atoms)
-        graph = build_graph(structures, self.cutoff)
+        graph = self._neighbours.graph(structures, first)
         if graph.n_atoms == 0 or not self.networks:
             return [
                 {t: np.zeros((len(self.networks), len(a), *TARGETS[t].shape)) for t in self.targets}
                 for a in structures
             ]
-        first = self.networks[0]
+        network = self.networks[0]
         what = f"model {self.name}, {graph.n_atoms} atoms, {len(graph.centres)} pairs"
         with torch.inference_mode(), enough_memory(what, _LESS_MEMORY):
-            geometry, species = first.geometry(graph), first.species(graph)
-            found = [network(geometry, species) for network in self.networks]
+            geometry, species = network.geometry(graph), network.species(graph)
+            found = [member(geometry, species) for member in self.networks]
             stacked = {t: torch.stack([tensors[t] for tensors in found]) for t in self.targets}
         ends = np.cumsum(graph.structure_sizes)[:-1]
         parts = {

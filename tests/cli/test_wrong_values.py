@@ -39,6 +39,7 @@ REQUIRED = {
         "n:n",
     ],
     "ipi": ["none.xml", "--stream", "s.zarr"],
+    "lammps": ["none.lmp", "--model", "none.pt", "--stream", "s.zarr"],
     "trajectory": ["--dipoles", "none.npy", "--stream", "s.zarr"],
     "spectrum ir": ["none.zarr"],
     "spectrum raman": ["none.zarr"],

@@ -23,6 +23,7 @@ from aptnn_md.engines.client.answers import Answers
 from aptnn_md.engines.client.client import Client
 from aptnn_md.engines.client.evaluator import Evaluator
 from aptnn_md.engines.client.settings import ClientSettings
+from aptnn_md.engines.lammps.runs import chosen_runs
 from aptnn_md.engines.trajectory.dipole_stream import stream_dipoles
 from aptnn_md.engines.trajectory.opening import open_trajectory
 from aptnn_md.engines.trajectory.settings import DipoleSettings, TrajectoryFiles
@@ -122,6 +123,40 @@ def toml(directory: Path) -> Fuzzed:
         path = Path("train.toml")
         path.write_text(str(text), encoding="utf-8", errors="surrogateescape")
         make_job(parser.parse_args(["--config", str(path)]))
+
+    return Fuzzed(mutated, use)
+
+
+SCRIPT = """\
+units metal   # a comment "
+read_data start.data
+pair_coeff * * pot.yace O H
+run &
+  10 pre no
+if "${a} > 3" then "run 20" "print 'x y'" elif ${b} \"\"\"run 30\"\"\" else 'run 40 upto'
+include in.lmp.part
+print \"\"\"several
+lines\"\"\"
+run 50
+"""
+
+
+def lammps_script(directory: Path) -> Fuzzed:
+    """A script of LAMMPS, as far as it is read here, and its choice of runs."""
+
+    def mutated(rng: random.Random) -> tuple[str, str]:
+        choice = rng.choice(["", "all", "last", "2-", "1,3"])
+        return mutate_text(SCRIPT, rng), mutate_text(choice, rng) if choice else choice
+
+    def use(given: object) -> None:
+        assert isinstance(given, tuple)
+        text, choice = given
+        path = Path("in.lmp")
+        path.write_text(str(text), encoding="utf-8", errors="surrogateescape")
+        Path("in.lmp.part").write_text("run 60\n")
+        for place, number in chosen_runs(path, choice) or set():
+            assert place.name in ("in.lmp", "in.lmp.part")
+            assert 1 <= number <= 1 + text.count("\n") + text.count("\r")
 
     return Fuzzed(mutated, use)
 
@@ -309,5 +344,6 @@ FUZZED: dict[str, Callable[[Path], Fuzzed]] = {
     "trajectory": trajectory,
     "dipoles": dipoles,
     "i-PI parameters": ipi_parameters,
+    "LAMMPS script": lammps_script,
     "protocol": protocol,
 }

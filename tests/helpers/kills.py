@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import random
 import signal
@@ -19,7 +20,7 @@ from typing import Protocol
 
 import torch
 
-from helpers import short_runs
+from helpers import lammps_runs, openmm_runs, short_runs
 from helpers.processes import FORK
 from helpers.short_runs import Content
 
@@ -268,3 +269,19 @@ KILLED_RUNS: dict[str, KilledRun] = {
         longest=0.1,
     ),
 }
+
+if not lammps_runs.why_not():
+    KILLED_RUNS["lammps"] = KilledRun(
+        lammps_runs.start_resumed,
+        lammps_runs.resumed_content,
+        newest("run.*.restart"),
+        signals=(signal.SIGKILL, signal.SIGKILL, signal.SIGTERM, signal.SIGHUP),
+        longest_start=1.5,
+    )
+
+if importlib.util.find_spec("openmm") is not None:
+    KILLED_RUNS["openmm"] = KilledRun(
+        forked(openmm_runs.resumed),
+        lambda directory: short_runs.stream_content(directory / "stream"),
+        newest("run.chk"),
+    )

@@ -12,9 +12,8 @@ from helpers.systems import SMALL_ACE, random_checkpoint, triclinic
 
 from aptnn_md.atoms.neighbours import build_graph
 from aptnn_md.errors import InputError
-from aptnn_md.models.ace import CHUNK_SIZE
+from aptnn_md.models import chunks
 from aptnn_md.models.cartesian import cartesian_basis
-from aptnn_md.models.densities import BLOCK_SIZE
 from aptnn_md.models.tensor_network import TensorNetwork, fresh_model
 from aptnn_md.prediction.predictor import Predictor
 from aptnn_md.tensors import gradient_parts
@@ -70,11 +69,19 @@ def test_symmetries_of_gradients(network, target, dtype):
         )
 
 
-def test_gradients_of_chunks_and_supercells():
+@pytest.fixture
+def small_chunks(monkeypatch):
+    """Everything is cut into pieces that do not divide it evenly."""
+    monkeypatch.setitem(chunks.PRODUCTS, "cpu", 2**16)
+    monkeypatch.setitem(chunks.BLOCK, "cpu", 50)
+    monkeypatch.setitem(chunks.TABLE, "cpu", 32)
+
+
+def test_gradients_of_chunks_and_supercells(small_chunks):
     predict = predictor("ace", "float64", "apt+pgt")
     cell = triclinic(n_atoms=3, size=3.0)
     small, large = members_of(predict, cell), members_of(predict, cell * (3, 5, 6))
-    assert len(large["pgt"]) > 2 * CHUNK_SIZE["cpu"]
+    assert len(large["pgt"]) > 2 * chunks.BLOCK["cpu"]
     assert_close(large["pgt"], np.tile(small["pgt"], (90, 1, 1, 1)), "float64")
     assert_close(large["apt"], np.tile(small["apt"], (90, 1, 1)), "float64")
 
@@ -129,11 +136,11 @@ def test_no_jump_when_an_atom_crosses_a_cutoff(network, cutoff):
 
 
 @pytest.mark.parametrize("network", NETWORKS)
-def test_chunks_and_batches_change_nothing(network):
+def test_chunks_and_batches_change_nothing(network, small_chunks):
     predict = predictor(network, "float64")
     cell = triclinic(n_atoms=3, size=3.0)
     large = cell * (5, 6, 6)
-    assert len(large) > max(BLOCK_SIZE, 2 * CHUNK_SIZE["cpu"])
+    assert len(large) > 2 * max(chunks.BLOCK["cpu"], chunks.TABLE["cpu"])
     small = triclinic()
     isolated = Atoms("OH2", positions=[[0, 0, 0], [0.9, 0.2, 0.0], [-0.3, 0.9, 0.1]])
     single = [predict(atoms) for atoms in (large, small, isolated)]
@@ -186,7 +193,7 @@ def test_kept_couplings_follow_the_weights():
 
     coupling = model.network.couple_pair
     first = tensors()
-    assert coupling.matrices(0).requires_grad
+    assert coupling.matrices(0)[0].requires_grad
     with torch.no_grad():
         assert coupling.matrices(0) is coupling.matrices(0)
     model.load_state_dict(other.state_dict())
@@ -202,7 +209,7 @@ def test_kept_couplings_follow_the_weights():
     assert not torch.allclose(second, third)
     assert torch.equal(model.eval() and tensors(), third)
     double = model.double()
-    assert double.network.couple_pair.matrices(0).dtype == torch.float64
+    assert double.network.couple_pair.matrices(0)[0].dtype == torch.float64
     assert float((tensors() - third).abs().max()) < 1e-4 * float(third.abs().max())
 
 

@@ -1,0 +1,261 @@
+"""The stream of a LAMMPS run: frames of its states, on the rank that evaluates the model."""
+
+from __future__ import annotations
+
+import math
+import threading
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from ase import Atoms
+
+from aptnn_md.atoms.motion import MotionGroups
+from aptnn_md.atoms.motion_temperature import MotionTemperatures
+from aptnn_md.atoms.partition import Partition, parse_groups
+from aptnn_md.atoms.snapshot import Snapshot
+from aptnn_md.engines.lammps.settings import LammpsSettings
+from aptnn_md.engines.lammps.state import LammpsAtoms, LammpsState
+from aptnn_md.errors import InputError, RunError
+from aptnn_md.prediction.interface import TensorModel
+from aptnn_md.progress import Progress, log
+from aptnn_md.spectra.convergence.monitor import Monitor
+from aptnn_md.spectra.convergence.stopping import ConvergenceStop
+from aptnn_md.stream import StreamHeader, StreamReader, StreamWriter, stream_exists
+from aptnn_md.stream.frame import FrameRates, Instant
+from aptnn_md.stream.run_id import run_id_of
+from aptnn_md.structures import Mobility
+
+
+@dataclass(frozen=True)
+class System:
+    """What is constant in a run.
+
+    Attributes
+    ----------
+    atoms : with LAMMPS's masses, where they are at the start
+    mobility : what the fixes let move
+    timestep : fs
+    temperature : of a thermostat, K; None without one
+    description : of the ensemble, for human readers
+    version : of LAMMPS
+    """
+
+    atoms: Atoms
+    mobility: Mobility
+    timestep: float
+    temperature: float | None
+    description: str
+    version: str
+
+
+class LammpsStream:
+    """Frames of a run of LAMMPS, as :class:`aptnn_md.engines.lammps.recorder.Sink` asks for them.
+
+    Parameters
+    ----------
+    settings : what to write
+    model : that gives the tensors; None on ranks that write nothing
+    restart : continue an existing stream
+    stop : event by which a signal asks for the end
+    until : the run ends when this finds that the spectrum of the stream has converged
+    """
+
+    def __init__(
+        self,
+        settings: LammpsSettings,
+        model: TensorModel | None,
+        restart: bool,
+        stop: threading.Event,
+        until: Monitor | None = None,
+    ) -> None:
+        self.settings, self.model, self.stop = settings, model, stop
+        self._first_header = None
+        if stream_exists(settings.path):
+            if not restart:
+                expected = "no such directory, or --restart to continue it"
+                raise InputError(settings.path, "stream", "a stream", expected)
+            self._first_header = StreamReader(settings.path).header
+        self.until = until
+        self.convergence: ConvergenceStop | None = None
+        self.has_converged = False
+        self.writer: StreamWriter | None = None
+        self.progress: Progress | None = None
+        self.temperatures: list[float] = []
+        self.first_step: int | None = None
+        self._begins_at = 0
+        # known when a run is about to begin
+        self._source: LammpsAtoms
+        self._system: System
+        self._rates: FrameRates
+
+    # ------------------------------------------------------------------ the runner's side
+
+    @property
+    def continues(self) -> bool:
+        """Whether there was a stream to continue."""
+        return self._first_header is not None
+
+    def prepare(self, source: LammpsAtoms, system: System, step: int) -> None:
+        """Before a run: what LAMMPS says of the system, and the step it is at.
+
+        Raises
+        ------
+        InputError
+            Groups that are not in the structure; or this run does not continue the one before.
+        """
+        self._source, self._begins_at = source, step
+        if self.writer is not None:
+            before = self._system.timestep
+            if not math.isclose(before, system.timestep):
+                found = f"{system.timestep:g} fs, and {before:g} fs in the run before"
+                raise InputError("LAMMPS script", "timestep", found, "one time step in a stream")
+            return
+        self._system = system
+        start = self._start(system.atoms)
+        partition = parse_groups(self.settings.groups, start)
+        mobility = None if system.mobility.is_free else system.mobility
+        _say(mobility, partition)
+        self._rates = FrameRates(
+            partition,
+            np.asarray(system.atoms.get_masses(), dtype=np.float64),
+            velocities=self.settings.velocities,
+            mobility=mobility,
+            motions=MotionTemperatures.of(start, mobility),
+        )
+
+    # ------------------------------------------------------------------ the recorder's side
+
+    def begin(self) -> None:
+        """Open the stream, once LAMMPS has set up its first run."""
+        if self.writer is not None:
+            return
+        if self._source.changes_cell and all(self._source.periodic):
+            self._rates = replace(self._rates, variable_cell=True)
+        stride = self.settings.stride
+        resumes = self._first_header is not None
+        next_step = math.ceil(self._begins_at / stride) * stride
+        self.writer = StreamWriter(
+            self.settings.path, self._header(), next_step if resumes else None
+        )
+        if self.until is not None:
+            source: Any = self  # it commits and has a header, like an observer
+            self.convergence = ConvergenceStop(self.until, source)
+
+    def append(self, state: LammpsState) -> None:
+        """Write the frame of a state.
+
+        Raises
+        ------
+        RunError
+            The number of atoms or the time step has changed, or see
+            :meth:`aptnn_md.stream.StreamWriter.append_frame`.
+        """
+        system, rates = self._system, self._rates
+        assert self.writer is not None
+        assert self.model is not None
+        if len(state.positions) != len(system.atoms):
+            raise RunError(
+                f"step {state.step}: {len(state.positions)} atoms, {len(system.atoms)} at the "
+                "start; a stream is of the same atoms throughout"
+            )
+        if not math.isclose(self._source.timestep, system.timestep):
+            raise RunError(
+                f"step {state.step}: the time step is {self._source.timestep:g} fs, it was "
+                f"{system.timestep:g} fs; a stream has one (no fix dt/reset)"
+            )
+        atoms = Atoms(
+            numbers=system.atoms.numbers,
+            positions=state.positions,
+            cell=state.cell,
+            pbc=system.atoms.pbc,
+            masses=system.atoms.get_masses(),
+        )
+        tensors = self.model.evaluate([atoms])[0]
+        instant = Instant(state.velocities, Snapshot.of(atoms), tensors)
+        temperature = self._temperature(state)
+        time = state.step * system.timestep
+        self.writer.append_frame(rates.frame(state.step, time, instant, temperature))
+        self.temperatures.append(temperature)
+        if self.first_step is None:
+            self.first_step = state.step
+        if self.convergence is not None:
+            self.has_converged = self.convergence()
+        if self.progress is not None:
+            done = state.step - self._begins_at - self.progress.done
+            self.progress.update(max(0, done), f"{time / 1000.0:.3f} ps, {temperature:.0f} K")
+
+    def commit(self) -> None:
+        """Write all frames to disk."""
+        if self.writer is not None:
+            self.writer.commit()
+
+    def close(self) -> None:
+        """Commit and release the stream."""
+        if self.writer is not None:
+            self.writer.close()
+
+    def wants_to_stop(self) -> bool:
+        """Whether a signal has asked for the end, or the spectrum has converged."""
+        return self.stop.is_set() or self.has_converged
+
+    # ------------------------------------------------------------------ details
+
+    def _start(self, atoms: Atoms) -> Atoms:
+        """The atoms where groups are found: a run that is resumed keeps those it began with."""
+        found = self._first_header
+        if found is None or len(found.start_positions) != len(atoms):
+            return atoms
+        start: Atoms = atoms.copy()
+        start.set_cell(found.start_cell)
+        start.set_positions(found.start_positions)
+        return start
+
+    def _header(self) -> StreamHeader:
+        system, rates = self._system, self._rates
+        assert self.model is not None
+        fields: dict[str, Any] = {}
+        if self.settings.groups not in ("all", "element"):
+            start = self._start(system.atoms)
+            fields["start_positions"] = tuple(map(tuple, start.positions.tolist()))
+            fields["start_cell"] = tuple(map(tuple, start.cell.tolist()))
+        return rates.header(
+            system.atoms,
+            timestep=system.timestep,
+            stride=self.settings.stride,
+            temperature=system.temperature,
+            model=self.model.name,
+            model_sha256=self.model.sha256,
+            ensemble=system.description,
+            run_id=run_id_of(self, self.settings.path if self._first_header else None),
+            notes=f"LAMMPS {system.version}",
+            **fields,
+        )
+
+    def _temperature(self, state: LammpsState) -> float:
+        """LAMMPS's own, of what can move: it counts fixed atoms among those that carry it."""
+        assert state.temperature is not None
+        n_atoms = len(state.positions)
+        n_moving = int((self._system.mobility.atoms > 0.5).sum())
+        if n_moving in (0, n_atoms):
+            return state.temperature
+        return state.temperature * (n_atoms - 1) / n_moving
+
+
+def _say(mobility: Mobility | None, partition: Partition) -> None:
+    """What the fixes hold, once in the log."""
+    if mobility is None:
+        return
+    if mobility.unaccounted:
+        log.warning(
+            "%s: the f-sum of what can move is not known, so the stream has none and spectra have "
+            "no f-sum rule",
+            ", ".join(mobility.unaccounted),
+        )
+        return
+    log.info("%s: the f-sum is that of what can move", mobility.summary())
+    if isinstance(partition, MotionGroups):
+        log.warning(
+            "groups by motion: the f-sums of translation, libration and vibration are right only "
+            "where molecules are fixed as a whole; their sum is right in any case"
+        )
