@@ -223,7 +223,8 @@ def _capacity(config: Any) -> int:
         nodes = 1.0
         if provider is not None:
             nodes = float(provider.max_blocks or 1) * float(provider.nodes_per_block or 1)
-        each = getattr(executor, "workers_per_node", None) or getattr(executor, "max_threads", 1)
+        threads = getattr(executor, "max_threads", 1)
+        each = float(getattr(executor, "workers_per_node", None) or threads or 1)
         if getattr(executor, "max_workers_per_node", 1) == float("inf") and each == 1:
             each = os.cpu_count() or 1  # nothing says how many cores a node has
         total += nodes * each

@@ -258,6 +258,23 @@ def test_cp2k_output_is_read(tmp_path):
         read_forces(tmp_path / "forces.txt", 3)
 
 
+def test_a_cp2k_run_whose_directory_another_run_removed_is_no_failure_of_the_point(tmp_path):
+    """Workers of a run that was killed may outlive it for a while; nothing is marked by them."""
+    template, program = tmp_path / "water.inp", tmp_path / "cp2k"
+    (tmp_path / "GTH_BASIS_SETS").write_text("")
+    template.write_text(TEMPLATE)
+    program.write_text('#!/bin/sh\nrm -rf "$PWD"\nexit 1\n')
+    program.chmod(0o755)
+    atoms = WATER.copy()
+    atoms.set_cell([9.0, 9.0, 9.0])
+    atoms.pbc = True
+    engine = load_engine(f'cp2k {{"template": "{template}", "command": "{program}"}}')
+    with pytest.raises(OSError, match="removed while CP2K ran"):
+        engine.calculate(
+            atoms, np.zeros(3), charge=0.0, with_forces=True, scratch=tmp_path, keep=True
+        )
+
+
 def test_cp2k_program_that_is_not_there(tmp_path):
     template = tmp_path / "water.inp"
     template.write_text(TEMPLATE)
