@@ -4,20 +4,11 @@ from __future__ import annotations
 
 import argparse
 
-from aptnn_md.cli.settings_options import checked
 from aptnn_md.executors import MPI
-from aptnn_md.settings import Count
 
 
 def add_executor_options(parser: argparse.ArgumentParser | argparse._ArgumentGroup) -> None:
-    """Add ``--jobs``, ``--executor`` and ``--mpi``; ``executor`` is None where none is chosen."""
-    parser.add_argument(
-        "--jobs",
-        type=checked(Count),
-        default=1,
-        metavar="N",
-        help="processes, which share the cores (default %(default)s)",
-    )
+    """Add ``--executor`` and ``--mpi``; ``executor`` is None where none is chosen."""
     choice = parser.add_mutually_exclusive_group()
     choice.add_argument(
         "--executor",

@@ -96,6 +96,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="a cluster around every N-th molecule (default 1)",
     )
     add("--molecule-charges", default="", metavar="LIST", help="for clusters, e.g. Na=1,HO=-1")
+    setting("jobs", metavar="N", help="processes, which share the cores (default %(default)s)")
     add_executor_options(parser)
     setting("work", help="directory of single points (default OUT.work)")
     add(

@@ -133,6 +133,7 @@ def _add_trajectory_options(parser: argparse.ArgumentParser) -> None:
     )
     setting("velocities", help="write the velocities of all atoms, too (spectrum vdos)")
     setting("batch", help="frames that are evaluated in one call (%(default)s)")
+    add("--jobs", type=checked(Count), default=1, help="processes (%(default)s)")
     add_executor_options(group)
     add("--total-charge", type=checked(float), metavar="E", help="of structures without their own")
     add("--device", default="cpu", help="where the model runs (%(default)s)")
