@@ -1,5 +1,6 @@
 """Labels by parsl on this machine: the file of the process pool, killed and resumed."""
 
+import os
 import signal
 import subprocess
 import time
@@ -7,6 +8,7 @@ import time
 import ase.io
 import pytest
 from ase.build import molecule
+from helpers import toy_molecules
 from helpers.paths import EXAMPLES
 from helpers.processes import SCRIPTS, environment
 
@@ -56,3 +58,28 @@ def test_killed_and_resumed_gives_the_file_of_the_process_pool(tmp_path, n_frame
     assert written == (tmp_path / "by_pool.extxyz").read_bytes()
     assert len(ase.io.read(tmp_path / "by_parsl.extxyz", ":")) == n_frames
     assert not (tmp_path / "runinfo").exists()
+
+
+def test_an_interrupt_ends_the_run_in_order(tmp_path):
+    """Ctrl-C goes to all processes of the terminal; parsl's own must not end before ours."""
+    ase.io.write(tmp_path / "frames.extxyz", toy_molecules.structure(2, seed=1, pbc=False))
+    process = subprocess.Popen(
+        [
+            str(SCRIPTS / "aptnn-md"), "label",
+            "--engine", "helpers.toy_field:FieldPotential delay=9", "--data", "frames.extxyz",
+            "--out", "out.extxyz", "--executor", f"parsl:{EXAMPLES / 'cluster/local.py'}",
+        ],
+        cwd=tmp_path,
+        env=environment(XDG_CACHE_HOME=str(tmp_path / "cache")),
+        start_new_session=True,
+    )  # fmt: skip
+    until = time.monotonic() + 60.0
+    while not list((tmp_path / "cache").glob("aptnn_md/parsl/*/000/*/block-0/*/worker_0.log")):
+        assert process.poll() is None
+        assert time.monotonic() < until
+        time.sleep(0.05)
+    os.killpg(process.pid, signal.SIGINT)
+    try:
+        assert process.wait(30) == 130
+    finally:
+        process.kill()
