@@ -72,7 +72,8 @@ def _wrapped(source: ModelSource, options: dict[str, Any]) -> TensorModel:
     if isinstance(source, TensorModel):
         return source
     if known_targets(source):
-        return CalculatorModel(source)
+        calculator: Any = source
+        return CalculatorModel(calculator)
     if mace := _of_mace(source, options):
         return mace
     if isinstance(source, BaseCalculator):
@@ -87,7 +88,8 @@ def _of_mace(source: Any, options: dict[str, Any]) -> TensorModel | None:
     """The model of networks or of a calculator of mace-torch; None of anything else."""
     if not type(source).__module__.startswith("mace."):
         return None
-    from aptnn_md.prediction.mace_dipoles import MACEDipoles, is_mace_network  # imports torch
+    from aptnn_md.prediction.mace_dipoles import MACEDipoles  # imports torch
+    from aptnn_md.prediction.mace_kinds import is_mace_network
 
     if is_mace_network(source):
         return MACEDipoles([source], name=type(source).__name__, **options)
@@ -95,8 +97,9 @@ def _of_mace(source: Any, options: dict[str, Any]) -> TensorModel | None:
     networks = getattr(source, "models", None)
     if not networks or not all(is_mace_network(network) for network in networks):
         return None
-    own = {"name": type(networks[0]).__name__, "charges_key": source.charges_key}
-    return MACEDipoles(networks, **own, **options)
+    charges = source.arrays_keys.get("charges", source.charges_key)
+    name = type(networks[0]).__name__
+    return MACEDipoles(networks, name=name, charges_key=charges, **options)
 
 
 def _of_dipoles(calculator: Any, options: dict[str, Any]) -> DipoleCalculatorModel:

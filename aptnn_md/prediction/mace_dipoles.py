@@ -24,22 +24,18 @@ from aptnn_md.arrays import FloatArray
 from aptnn_md.atoms.neighbours import Graph, batches, build_graph
 from aptnn_md.errors import InputError, raised_by
 from aptnn_md.models.devices import enough_memory, torch_device
+from aptnn_md.models.quiet_mace import quiet_mace
 from aptnn_md.prediction.calls import DirectCalls
 from aptnn_md.prediction.interface import checked_tensors
 from aptnn_md.prediction.mace_file import read_mace_file
+from aptnn_md.prediction.mace_kinds import DIPOLE_UNITS, UNIT_OF_CLASS, common_kind, described
 from aptnn_md.prediction.sum_rule import with_charge
+from aptnn_md.progress import log
 from aptnn_md.structures import total_charge as charge_of_structure
 from aptnn_md.targets import APT, Tensors
 
-DIPOLE_UNITS = {"debye": float(units.Debye), "e*angstrom": 1.0}
-"""Units of dipoles by name, in e Å."""
-
-UNIT_OF_CLASS = {
-    "AtomicDipolesMACE": "debye",
-    "EnergyDipolesMACE": "debye",
-    "AtomicDielectricMACE": "e*angstrom",
-}
-"""Classes of mace-torch that have a dipole -> the unit that mace-torch means."""
+NO_LICENCE = "of the weights not in the file: ask those who trained them"
+"""mace-torch's files have no place for it, and many published weights are not free for all uses."""
 
 BATCH_ATOMS = 256
 """Structures are joined to batches of about this many atoms."""
@@ -47,28 +43,25 @@ BATCH_ATOMS = 256
 DTYPES = {"float32": torch.float32, "float64": torch.float64}
 
 
-def is_mace_network(source: object) -> bool:
-    """Whether an object is a network of mace-torch, of dipoles or not."""
-    return isinstance(source, torch.nn.Module) and type(source).__module__.startswith("mace.")
-
-
 class MACEDipoles(DirectCalls):
     """APTs of MACE networks that give dipoles, one or a committee.
 
     Parameters
     ----------
-    networks : of a class in :data:`UNIT_OF_CLASS`, all with the same elements and cutoff
+    networks : of one class in :data:`aptnn_md.prediction.mace_kinds.UNIT_OF_CLASS`, all with the
+        same elements and cutoff
     name, sha256 : of the model
     device : torch device
     dtype : ``"float32"`` or ``"float64"``; None: the networks' own
     total_charge : Q, e, of structures that do not say their own; None: 0
     neutral : take what is left of Σᵢ Pᵢ - Q·1, which is rounding, out of the APTs, and refuse a
         structure where it is more (:func:`aptnn_md.prediction.sum_rule.with_charge`)
-    dipole_unit : of what the networks were trained on, a key of :data:`DIPOLE_UNITS`; None: the
+    dipole_unit : of what the networks were trained on, ``"debye"`` or ``"e*angstrom"``; None: the
         unit that mace-torch means
     charges_key : array of the structures with the fixed charges qᵢ, e, which ``AtomicDipolesMACE``
         and ``EnergyDipolesMACE`` add to their dipole; a network that was trained with them needs
-        them. Structures without it have none
+        them. Structures without it have none. (The argument ``charges_key`` of mace-torch 0.3.16's
+        own calculator has no effect: its dipoles lack them.)
 
     Raises
     ------
@@ -90,24 +83,28 @@ class MACEDipoles(DirectCalls):
         charges_key: str = "Qs",
     ) -> None:
         self.name, self.sha256 = name, sha256
-        self.kind = _common_kind(name, networks)
+        self.kind = common_kind(name, networks)
         self.dipole_unit = dipole_unit or UNIT_OF_CLASS[self.kind]
         for field, value, choices in (
             ("dipole_unit", self.dipole_unit, DIPOLE_UNITS),
             ("dtype", dtype or "float32", DTYPES),
         ):
             if value not in choices:
-                raise InputError(f"model {name}", field, repr(value), f"one of {', '.join(choices)}")
+                raise InputError(
+                    f"model {name}", field, repr(value), f"one of {', '.join(choices)}"
+                )
         own = next(networks[0].parameters()).dtype
-        self.device, self.dtype = torch_device(device), DTYPES[dtype] if dtype else own
-        self.networks = [
-            copy.deepcopy(network).to(self.device, self.dtype).requires_grad_(False).eval()
-            for network in networks
-        ]
+        self.device = torch_device(device)
+        self.dtype: torch.dtype = DTYPES[dtype] if dtype else own
+        with quiet_mace():  # e3nn copies what it compiled by loading it
+            self.networks = [
+                copy.deepcopy(network).to(self.device, self.dtype).requires_grad_(False).eval()
+                for network in networks
+            ]
         self.total_charge, self.neutral, self.charges_key = total_charge, neutral, charges_key
         self.targets = (APT.name,)
-        self.elements: tuple[int, ...] = _description(networks[0])[0]
-        self.cutoff: float = _description(networks[0])[1]
+        self.elements: tuple[int, ...] = described(networks[0])[0]
+        self.cutoff: float = described(networks[0])[1]
 
     @classmethod
     def from_file(cls, path: str | PathLike[str], **options: Any) -> MACEDipoles:
@@ -128,7 +125,30 @@ class MACEDipoles(DirectCalls):
         except OSError as error:
             raise InputError(path, "file", error.strerror or error, "a MACE model") from error
         network = read_mace_file(path, str(options.get("device", "cpu")))
-        return cls([network], name=path.stem, sha256=digest, **options)
+        model = cls([network], name=path.stem, sha256=digest, **options)
+        log.info(
+            "model %s: %s, dipole in %s; licence %s",
+            *(model.name, model.kind, model.dipole_unit, NO_LICENCE),
+        )
+        return model
+
+    def facts(self) -> dict[str, Any]:
+        """What is known of the model, by name."""
+        charges = f"what the array {self.charges_key!r} of a structure sums to, 0 without it"
+        if self.kind == "AtomicDielectricMACE":
+            charges = "the structure's total charge"
+        return {
+            "sha256": self.sha256,
+            "target": "+".join(self.targets),
+            "units": {APT.name: APT.unit},
+            "network": f"{self.kind} of mace-torch; APTs are the gradients of its dipole",
+            "dipole_unit": self.dipole_unit,
+            "sum_rule": f"by construction the charge is {charges}",
+            "licence": NO_LICENCE,
+            "elements": [chemical_symbols[z] for z in self.elements],
+            "cutoff": self.cutoff,
+            "members": len(self.networks),
+        }
 
     @property
     def committee_sizes(self) -> dict[str, int]:
@@ -221,12 +241,12 @@ class MACEDipoles(DirectCalls):
         Vectors stand in the shifts, as positions far from the origin would be rounded; where
         positions enter the dipole, they count from the mean of each molecule.
         """
-        like = {"dtype": self.dtype, "device": self.device}
+        like: dict[str, Any] = {"dtype": self.dtype, "device": self.device}
         sizes = graph.structure_sizes
         owner = np.repeat(np.arange(len(sizes)), sizes)
         positions = np.zeros((graph.n_atoms, 3))
         if self.kind == "AtomicDielectricMACE":
-            positions = np.concatenate([a.positions - a.positions.mean(axis=0) for a in structures])
+            positions = np.concatenate([_centred(atoms.positions) for atoms in structures])
         shifts = graph.edge_vectors - (positions[graph.neighbours] - positions[graph.centres])
         species = np.array([self.elements.index(z) for z in graph.atomic_numbers], dtype=np.int64)
         charges = [charge_of_structure(atoms, self.total_charge) for atoms in structures]
@@ -269,23 +289,7 @@ class MACEDipoles(DirectCalls):
             raise InputError(f"model {self.name}", "structure", found, expected)
 
 
-def _description(network: Any) -> tuple[tuple[int, ...], float]:
-    """Atomic numbers and cutoff, Å, of a network."""
-    return tuple(int(z) for z in network.atomic_numbers), float(network.r_max)
-
-
-def _common_kind(name: str, networks: Sequence[Any]) -> str:
-    """The class that all networks are of."""
-    if not networks:
-        raise InputError(f"model {name}", "networks", "none", "at least one")
-    kinds = {type(network).__name__ for network in networks}
-    if not kinds <= set(UNIT_OF_CLASS):
-        found = ", ".join(sorted(kinds - set(UNIT_OF_CLASS)))
-        expected = f"one that gives a dipole: {', '.join(UNIT_OF_CLASS)}"
-        raise InputError(f"model {name}", "network", found, expected)
-    if len(kinds) > 1 or len({_description(network) for network in networks}) > 1:
-        found = "several kinds, elements or cutoffs"
-        raise InputError(f"model {name}", "networks", found, "the same in a committee")
-    return kinds.pop()
-
-
+def _centred(positions: FloatArray) -> FloatArray:
+    """Positions (n_atoms, 3) from their mean."""
+    centred: FloatArray = positions - positions.sum(axis=0) / max(len(positions), 1)
+    return centred

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import struct
 import zipfile
+import zlib
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -15,12 +17,18 @@ SUFFIX = ".model"
 _LARGEST_PICKLE = 64 * 2**20
 """Bytes of the pickle that are looked at; its numbers are kept elsewhere in the archive."""
 
+_DAMAGED: tuple[type[Exception], ...] = (OSError, ValueError, RuntimeError, EOFError, LookupError)
+_DAMAGED += (zipfile.BadZipFile, zlib.error, struct.error, OverflowError, MemoryError)
+"""What a damaged archive, or a file of another kind, makes zipfile raise."""
+
 
 def is_mace_file(path: str | PathLike[str]) -> bool:
     """Whether a file is a torch archive that says it holds a network of mace-torch.
 
     No code of the file runs. Anything may say so: what it really is shows only when it is read.
     """
+    if not Path(path).is_file():
+        return False
     try:
         with zipfile.ZipFile(path) as archive:
             names = [name for name in archive.namelist() if name.endswith("/data.pkl")]
@@ -28,7 +36,7 @@ def is_mace_file(path: str | PathLike[str]) -> bool:
                 return False
             with archive.open(names[0]) as pickle:
                 return b"mace.modules" in pickle.read(_LARGEST_PICKLE)
-    except (OSError, ValueError, zipfile.BadZipFile, NotImplementedError, RuntimeError):
+    except _DAMAGED:
         return False
 
 

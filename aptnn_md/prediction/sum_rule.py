@@ -34,6 +34,7 @@ def with_charge(apt: FloatArray, charge: float, where: str, way_out: str) -> Flo
         return apt
     residue = float(np.abs(APT.residue(apt, charge)).max())
     if residue > LARGEST_RESIDUE:
-        found = f"{np.trace(apt.sum(axis=0)) / 3.0:.3g} e by the sum of APTs, Σᵢ Pᵢ = Q·1"
+        sum_of_apts = round(float(np.trace(apt.sum(axis=0))) / 3.0, 3)
+        found = f"{sum_of_apts:g} e by the sum of APTs, Σᵢ Pᵢ = Q·1"
         raise InputError(where, "charge", found, f"{charge:g} e; {way_out}")
     return APT.project(apt, charge)

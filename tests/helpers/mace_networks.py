@@ -10,6 +10,7 @@ from aptnn_md.models.quiet_mace import quiet_mace
 
 ELEMENTS = (1, 8, 11)
 SCALES = {"products": 2.5, "interactions": 1.2}
+LARGER_SCALES = {"products": 3.0, "interactions": 1.5}
 
 
 def mace_network(kind: str, seed: int = 0) -> Any:
@@ -48,8 +49,9 @@ def mace_network(kind: str, seed: int = 0) -> Any:
                 "atomic_inter_shift": 0.0,
             }
         network = getattr(modules, kind)(**arguments)
+        scales = LARGER_SCALES if kind == "AtomicDipolesMACE" else SCALES
         with torch.no_grad():
             # at first products of features, which make APTs asymmetric, are small
             for name, weights in network.named_parameters():
-                weights.mul_(SCALES.get(name.split(".")[0], 1.0))
+                weights.mul_(scales.get(name.split(".")[0], 1.0))
     return network
