@@ -26,6 +26,9 @@ from aptnn_md.progress import log
 from aptnn_md.targets import TARGETS
 from aptnn_md.tensors import fitting_dipole, rotational_sum
 
+DIPOLE = "dipole"
+"""Name of total dipoles, the labels of frames, beside the names of targets."""
+
 _PREFIX = re.compile(r"^(ref|reference|dft|target|true|label)(?=[^a-z])", re.IGNORECASE)
 _SMALL = 0.1
 _RATIO = 5.0
@@ -46,7 +49,7 @@ class FoundLabels:
 
 
 def parse_keys(texts: Sequence[str]) -> dict[str, str]:
-    """Target -> name of its labels in a file, from texts ``TARGET=NAME``.
+    """Target, or ``dipole``, -> name of its labels in a file, from texts ``TARGET=NAME``.
 
     Raises
     ------
@@ -56,8 +59,9 @@ def parse_keys(texts: Sequence[str]) -> dict[str, str]:
     keys = {}
     for text in texts:
         target, equals, name = text.partition("=")
-        if target not in TARGETS or not equals or not name:
-            expected = f"TARGET=NAME with a target of {', '.join(TARGETS)}, e.g. apt=born_charge"
+        if target not in (*TARGETS, DIPOLE) or not equals or not name:
+            known = ", ".join((*TARGETS, DIPOLE))
+            expected = f"TARGET=NAME with a target of {known}, e.g. apt=born_charge"
             raise InputError("options", "--key", repr(text), expected)
         keys[target] = name
     return keys
@@ -219,10 +223,17 @@ def _tensors(where: str, name: str, values: object, target: str, n_atoms: int) -
     return array.reshape(shape)
 
 
-def dipole_of(atoms: Atoms) -> FloatArray | None:
-    """The dipole (3,), e Å, that a structure carries, or None."""
+def dipole_of(atoms: Atoms, key: str | None = None) -> FloatArray | None:
+    """The dipole (3,), e Å, that a structure carries, or None.
+
+    It is that about the origin of the coordinates. ``key`` is the name under which it stands among
+    the calculator's results or in ``atoms.info``, else ``dipole`` or ``REF_dipole``.
+    """
     results = getattr(atoms.calc, "results", None) or {}
-    value = results.get("dipole", atoms.info.get("dipole", atoms.info.get("REF_dipole")))
+    if key is not None:
+        value = results.get(key, atoms.info.get(key))
+    else:
+        value = results.get("dipole", atoms.info.get("dipole", atoms.info.get("REF_dipole")))
     try:
         dipole = np.asarray(value, dtype=np.float64).reshape(3)
     except (TypeError, ValueError):

@@ -10,7 +10,7 @@ structures (colliding images, crowded atoms) are refused before either.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from ase import Atoms
@@ -44,6 +44,7 @@ class Graph:
     neighbours : (n_edges,): the atom that is seen, possibly a periodic image of the centre itself
     edge_vectors : (n_edges, 3), Å, from centre to neighbour
     structure_sizes : atoms of each structure, their sum is n_atoms
+    charges : total charge of each structure, e; empty where nobody gave them
     """
 
     atomic_numbers: IntArray
@@ -51,6 +52,7 @@ class Graph:
     neighbours: IntArray
     edge_vectors: FloatArray
     structure_sizes: tuple[int, ...]
+    charges: tuple[float, ...] = ()
 
     @property
     def n_atoms(self) -> int:
@@ -58,11 +60,14 @@ class Graph:
         return len(self.atomic_numbers)
 
 
-def build_graph(structures: Atoms | Sequence[Atoms], cutoff: float) -> Graph:
+def build_graph(
+    structures: Atoms | Sequence[Atoms], cutoff: float, charges: Sequence[float] = ()
+) -> Graph:
     """Neighbour pairs closer than ``cutoff`` (Å) in each structure.
 
     Every pair is listed from both sides, and an atom sees its own periodic images. Atoms may lie
-    outside the cell. Directions that are not periodic need no cell vector.
+    outside the cell. Directions that are not periodic need no cell vector. ``charges`` of the
+    structures, e, are handed on as they are.
 
     Raises
     ------
@@ -70,7 +75,8 @@ def build_graph(structures: Atoms | Sequence[Atoms], cutoff: float) -> Graph:
         Positions that are not finite, or a periodic direction without a cell vector.
     """
     frames = [structures] if isinstance(structures, Atoms) else list(structures)
-    return join_graphs([_graph(atoms, cutoff) for atoms in frames])
+    graph = join_graphs([_graph(atoms, cutoff) for atoms in frames])
+    return replace(graph, charges=tuple(map(float, charges))) if charges else graph
 
 
 def _graph(atoms: Atoms, cutoff: float) -> Graph:
@@ -96,6 +102,7 @@ def join_graphs(graphs: Sequence[Graph]) -> Graph:
         neighbours=np.concatenate([graph.neighbours for graph in graphs]) + shifts,
         edge_vectors=np.concatenate([graph.edge_vectors for graph in graphs]),
         structure_sizes=tuple(size for graph in graphs for size in graph.structure_sizes),
+        charges=tuple(charge for graph in graphs for charge in graph.charges),
     )
 
 

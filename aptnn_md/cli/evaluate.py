@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,14 +14,18 @@ from aptnn_md.errors import InputError
 from aptnn_md.settings import NewPath
 
 if TYPE_CHECKING:
+    from aptnn_md.prediction.interface import TensorModel
+    from aptnn_md.training.dataset import LabelledFrame
+    from aptnn_md.training.dipole_evaluation import DipoleEvaluation
     from aptnn_md.training.evaluation import Evaluation
 
 HELP = """Compare a model's predictions with labels: component-wise RMSE and MAE over all labelled
 atoms, in e for APTs and Å² for PGTs, for each element and each irrep, next to the spread of the
 labels (the RMSE of a model that knows only each element's mean tensor) and RMSE/spread; and the
 residue of the acoustic sum rule. Irreps of APTs: 0e trace, 1e antisymmetric, 2e symmetric
-traceless; of PGTs: 1o of the trace and of the rest, 2o, 3o. With --json a
-model of several targets gives one object for each."""
+traceless; of PGTs: 1o of the trace and of the rest, 2o, 3o. A model of the network dipole is also
+compared with total dipoles, e Å, where frames have them. With --json a model of several targets
+gives one object for each."""
 
 EXAMPLE = """  aptnn-md evaluate --model water-apt --data test.extxyz --plot parity.png
   aptnn-md evaluate --model both.pt --target pgt --data test.extxyz --json"""
@@ -35,7 +40,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_model_options(parser)
     parser.add_argument("--data", type=Path, required=True, help="labelled frames, extxyz")
     add_label_options(parser)
-    parser.add_argument("--target", help="apt or pgt (default: all that the model knows)")
+    parser.add_argument("--target", help="apt, pgt or dipole (default: all that the model knows)")
     parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
     parser.add_argument(
         "--plot",
@@ -52,7 +57,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> None:
     """Evaluate, print, draw."""
-    from aptnn_md.structure_labels import parse_keys
+    from aptnn_md.structure_labels import DIPOLE, parse_keys
     from aptnn_md.training.dataset import read_labelled
     from aptnn_md.training.evaluation import draw_parity, evaluate_targets
 
@@ -60,22 +65,60 @@ def run(arguments: argparse.Namespace) -> None:
     if replaces and arguments.plot == PARITY:
         raise InputError("options", "--plot", f"{PARITY}, which exists", "--plot FILE, another one")
     model = model_of(arguments, neutral=not arguments.raw)
-    if arguments.target not in {None, *model.targets}:
-        raise InputError("options", "--target", arguments.target, " or ".join(model.targets))
-    targets = (arguments.target,) if arguments.target else model.targets
+    known = (*model.targets, DIPOLE) if _gives_dipoles(model) else model.targets
+    if arguments.target not in {None, *known}:
+        raise InputError("options", "--target", arguments.target, " or ".join(known))
+    targets = (arguments.target,) if arguments.target else known
     keys = parse_keys(arguments.key or [])
-    frames = read_labelled(arguments.data, "+".join(targets), keys, arguments.transpose)
-    results = evaluate_targets(model, frames, targets, arguments.total_charge)
-    if arguments.plot is not None:
+    frames = read_labelled(
+        arguments.data,
+        "+".join(targets),
+        keys,
+        arguments.transpose,
+        complete=DIPOLE not in known,
+    )
+    present = [name for name in targets if any(frame.has(name) for frame in frames)]
+    tensors = [name for name in present if name != DIPOLE]
+    results = evaluate_targets(model, frames, tensors, arguments.total_charge) if tensors else {}
+    dipoles = _dipoles(model, frames, arguments.total_charge) if DIPOLE in present else None
+    if arguments.plot is not None and results:
         title = f"{model.name} on {arguments.data.name}"
         draw_parity(list(results.values()), arguments.plot, title)
     if arguments.json:
         figures = {target: result.as_dict() for target, result in results.items()}
-        print(json_text(figures if len(figures) > 1 else figures[targets[0]]))
+        figures |= {} if dipoles is None else {DIPOLE: dipoles.as_dict()}
+        print(json_text(figures if len(figures) > 1 else figures[present[0]]))
     else:
-        print("\n\n".join(table(result) for result in results.values()))
-        if arguments.plot is not None:
+        texts = [table(result) for result in results.values()]
+        texts += [] if dipoles is None else [dipole_table(dipoles)]
+        print("\n\n".join(texts))
+        if results and arguments.plot is not None:
             print(f"parity plot: {arguments.plot}{', in place of an older file' * replaces}")
+
+
+def _gives_dipoles(model: TensorModel) -> bool:
+    from aptnn_md.prediction.predictor import Predictor
+
+    return isinstance(model, Predictor) and model.gives_dipoles
+
+
+def _dipoles(
+    model: TensorModel, frames: Sequence[LabelledFrame], charge: float | None
+) -> DipoleEvaluation | None:
+    from aptnn_md.prediction.predictor import Predictor
+    from aptnn_md.training.dipole_evaluation import evaluate_dipoles
+
+    return evaluate_dipoles(model, frames, charge) if isinstance(model, Predictor) else None
+
+
+def dipole_table(result: DipoleEvaluation) -> str:
+    """The figures of total dipoles as text."""
+    relative = "" if result.relative is None else f"{100.0 * result.relative:12.1f} %"
+    return (
+        f"{result.target}: {result.n_frames} frames; all figures in {result.unit}\n"
+        f"{'':16}{'RMSE':>10}{'MAE':>10}{'spread':>10}{'RMSE/spread':>14}\n"
+        f"{'all':16}{result.rmse:10.5f}{result.mae:10.5f}{result.spread:10.5f}{relative}"
+    )
 
 
 def table(result: Evaluation) -> str:

@@ -118,7 +118,7 @@ def model_facts(source: str) -> dict[str, Any]:
     from aptnn_md.targets import targets_of
 
     model = read_model_file(source)
-    Predictor(model)  # refuses weights that are not those of the network
+    predictor = Predictor(model)  # refuses weights that are not those of the network
     verified = "CRC-32 of all members"
     if model.content_sha256:
         verified += f", SHA-256 of the content {model.content_sha256}"
@@ -131,7 +131,8 @@ def model_facts(source: str) -> dict[str, Any]:
         "sha256": model.sha256,
         "verified": verified,
         "target": model.target,
-        "units": {target.name: target.unit for target in targets_of(model.target)},
+        "units": {target.name: target.unit for target in targets_of(model.target)}
+        | ({"dipole": "e Å"} if predictor.gives_dipoles else {}),
         "network": model.network,
         "members": len(model.members),
         "numbers_per_member": n_weights,

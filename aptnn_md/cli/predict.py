@@ -12,7 +12,8 @@ from aptnn_md.settings import NewPath
 HELP = """Predict tensors for every frame of a file and write them as per-atom arrays, row-major:
 APTs as `apt`, nine columns (row = dipole, column = displacement, e), PGTs as `pgt`, 27 columns
 ([dipole, dipole, displacement], Å²), whichever the model knows. A committee also gives `apt_std`
-and `pgt_std`."""
+and `pgt_std`. A model of the network dipole also gives the `dipole` of each frame, e Å, in its
+comment line."""
 
 EXAMPLE = """  aptnn-md predict --model water-apt --data frames.extxyz --out predicted.extxyz
   aptnn-md predict --model water-apt,pgt.pt --data frames.extxyz --out predicted.extxyz"""
@@ -32,6 +33,7 @@ def run(arguments: argparse.Namespace) -> None:
     import ase.io
 
     from aptnn_md.files import write_output
+    from aptnn_md.prediction.predictor import Predictor
     from aptnn_md.progress import Progress
     from aptnn_md.structure_files import read_structures
 
@@ -45,6 +47,13 @@ def run(arguments: argparse.Namespace) -> None:
                 atoms.arrays[target] = columns.mean(axis=0)
                 if len(members) > 1:
                     atoms.arrays[f"{target}_std"] = columns.std(axis=0, ddof=1)
+            if isinstance(model, Predictor) and model.gives_dipoles:
+                dipoles = model.dipoles([atoms])[0]
+                if atoms.calc is not None:
+                    atoms.calc.results.pop("dipole", None)  # that of the file
+                atoms.info["dipole"] = dipoles.mean(axis=0)
+                if len(dipoles) > 1:
+                    atoms.info["dipole_std"] = dipoles.std(axis=0, ddof=1)
             ase.io.write(text, atoms, format="extxyz")
             progress.update()
     write_output(arguments.out, text.getvalue().encode())

@@ -19,11 +19,13 @@ if TYPE_CHECKING:
 HELP = """Train a network on frames whose atoms carry an array `apt` of nine columns (row = dipole,
 column = displacement, e), with --target pgt `pgt` of 27 columns ([dipole, dipole, displacement],
 Å²), with --target apt+pgt both, learned by one network with two heads. NaN marks missing labels,
-and frames without any label are left out. Next to the model are a log (.csv), the learning
-curve (.png) and, until all epochs are done, the state (.state), from which --restart resumes a job
-that was killed, or, with more --max-minutes, one that its time limit ended. Frames are joined to
-batches of about `batch_atoms` atoms (table [training]).
-Every option can also be given in a TOML file (--config); the command line takes precedence.
+and frames without any label are left out. --network dipole learns total dipoles (dipole="x y z" in
+the comment line, e Å) with --target dipole, APTs, or both with --target dipole+apt, where a frame
+may have either; it gives dipoles, and APTs that are their derivatives. Next to the model are a log
+(.csv), the learning curve (.png) and, until all epochs are done, the state (.state), from which
+--restart resumes a job that was killed, or, with more --max-minutes, one that its time limit ended.
+Frames are joined to batches of about `batch_atoms` atoms (table [training]). Every option can also
+be given in a TOML file (--config); the command line takes precedence.
 
 --start-from begins with the weights of a trained model instead of random ones: with those of a
 model that learned many labels of a cheap method, say, to continue with few of a better one."""
@@ -31,6 +33,7 @@ model that learned many labels of a cheap method, say, to continue with few of a
 EXAMPLE = """  aptnn-md train --data train.extxyz --out model.pt --max-minutes 10
   aptnn-md train --config train.toml --committee 4
   aptnn-md train --data labelled.extxyz --target apt+pgt --out both.pt
+  aptnn-md train --data molecules.extxyz --network dipole --target dipole --out dipole.pt
   aptnn-md train --data few-better-labels.extxyz --start-from model.pt --out better.pt
 
   train.toml:
@@ -64,8 +67,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="PART",
         help=f"that part (default {job.valid_fraction}; 0: none)",
     )
-    targets = f"{', '.join(TARGETS)} or {'+'.join(TARGETS)}"
-    add("--target", help=f"what to learn: {targets} (default {job.target})")
+    targets = f"{', '.join(TARGETS)} or {'+'.join(TARGETS)}; of the network dipole dipole, apt or "
+    add("--target", help=f"what to learn: {targets}dipole+apt (default {job.target})")
     add_label_options(parser)
     add("--out", type=checked(NewPath), help="model file to write")
     add(
@@ -73,6 +76,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         dest="network_name",
         choices=list(NETWORKS),
         help=f"architecture (default {job.network})",
+    )
+    add(
+        "--settings",
+        action="append",
+        metavar="NAME=VALUE",
+        help="of the network, e.g. n_channels=32, as in the table [network] of --config",
     )
     add("--start-from", metavar="MODEL", help="begin with the weights of this model")
     add(
@@ -116,11 +125,11 @@ def run(arguments: argparse.Namespace) -> None:
 
 def _with_units(rmse: float | dict[str, float], target: str) -> str:
     """The figure of a model card; for several targets each with its name."""
-    from aptnn_md.targets import TARGETS
+    from aptnn_md.training.learned import unit_of
 
     if not isinstance(rmse, dict):
-        return f"{rmse:.4f} {TARGETS[target].unit}"
-    return " and ".join(f"{value:.4f} {TARGETS[t].unit} ({t})" for t, value in rmse.items())
+        return f"{rmse:.4f} {unit_of(target)}"
+    return " and ".join(f"{value:.4f} {unit_of(t)} ({t})" for t, value in rmse.items())
 
 
 def make_job(arguments: argparse.Namespace) -> TrainingJob:
@@ -131,6 +140,7 @@ def make_job(arguments: argparse.Namespace) -> TrainingJob:
     InputError
         Unknown keys, missing or impossible values.
     """
+    from aptnn_md.callables import keyword_arguments
     from aptnn_md.settings import settings_from
     from aptnn_md.structure_labels import parse_keys
     from aptnn_md.training.settings import TrainingJob, TrainingSettings
@@ -159,6 +169,8 @@ def make_job(arguments: argparse.Namespace) -> TrainingJob:
     for name in ("data", "out"):
         if name not in options:
             raise InputError(source, name, "nothing", f"a file (--{name})")
+    for text in arguments.settings or ():
+        tables["network"] |= keyword_arguments("--settings", text)
     training = settings_from(
         TrainingSettings, _with_weights(tables["training"]), source, "[training]"
     )
@@ -168,9 +180,10 @@ def make_job(arguments: argparse.Namespace) -> TrainingJob:
 
 def _with_weights(training: dict[str, Any]) -> dict[str, Any]:
     """The table [training], with ``pgt_weight = 0.5`` as another spelling of ``weights.pgt``."""
+    from aptnn_md.structure_labels import DIPOLE
     from aptnn_md.targets import TARGETS
 
-    spelled = {f"{target}_weight": target for target in TARGETS}
+    spelled = {f"{target}_weight": target for target in (*TARGETS, DIPOLE)}
     weights = {spelled[name]: value for name, value in training.items() if name in spelled}
     rest = {name: value for name, value in training.items() if name not in spelled}
     if weights and isinstance(rest.get("weights", {}), dict):

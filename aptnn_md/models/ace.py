@@ -39,6 +39,12 @@ class ACENetwork(nn.Module):
     """Equivariant network for tensors of atoms; see the module's docstring.
 
     ``network(network.geometry(graph))`` gives (n_atoms, target_irreps.dim), in the graph's order.
+
+    Parameters
+    ----------
+    config : its shape
+    readout : what is made of the features of an atom, called like
+        :class:`~aptnn_md.models.layers.Readout`; None: the irreps of the target
     """
 
     density_mean: Tensor
@@ -46,7 +52,7 @@ class ACENetwork(nn.Module):
     component: Tensor
     degree: Tensor
 
-    def __init__(self, config: ACEConfig) -> None:
+    def __init__(self, config: ACEConfig, readout: nn.Module | None = None) -> None:
         super().__init__()
         self.config = config
         n_elements, channels, lmax = len(config.elements), config.n_channels, config.lmax
@@ -83,7 +89,7 @@ class ACENetwork(nn.Module):
         self.couple_product = Coupling(n_elements, channels, copies, (lmax, lmax, lmax))
         self.mix_features = mixing(channels * (2 + copies))
         self.gate_features = Gate(n_elements, channels, lmax, by_parity=False)
-        self.readout = Readout(n_elements, channels, lmax, config.target_irreps)
+        self.readout = readout or Readout(n_elements, channels, lmax, config.target_irreps)
 
     @staticmethod
     def least_weights(config: ACEConfig) -> int:

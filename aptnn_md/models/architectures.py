@@ -15,13 +15,24 @@ def _ace() -> tuple[type[Any], type[Any]]:
     return ACEConfig, ACENetwork
 
 
+def _dipole() -> tuple[type[Any], type[Any]]:
+    from aptnn_md.models.dipole import DipoleNetwork
+    from aptnn_md.models.dipole_geometry import DipoleConfig
+
+    return DipoleConfig, DipoleNetwork
+
+
 def _simple() -> tuple[type[Any], type[Any]]:
     from aptnn_md.models.simple import SimpleConfig, SimpleNetwork
 
     return SimpleConfig, SimpleNetwork
 
 
-NETWORKS: dict[str, Callable[[], tuple[type[Any], type[Any]]]] = {"ace": _ace, "simple": _simple}
+NETWORKS: dict[str, Callable[[], tuple[type[Any], type[Any]]]] = {
+    "ace": _ace,
+    "dipole": _dipole,
+    "simple": _simple,
+}
 """Name of an architecture -> a function that gives its configuration's class and its own."""
 
 

@@ -21,6 +21,7 @@ from aptnn_md.models.angular import (
     wigner_3j,
 )
 from aptnn_md.models.chunks import channels_at_once
+from aptnn_md.models.duals import bilinear, in_forward_mode, linear
 
 NEven = tuple[int, int, int]
 """How many even components x, y and the output have."""
@@ -157,7 +158,11 @@ class CouplingOfProducts(KeptMatrices):
         return (_weighted(self.weight[element], self.table),)
 
     def forward(self, products: Tensor, element: int) -> Tensor:
-        out = torch.bmm(self.matrices(element)[0], products)
+        matrices = self.matrices(element)[0]
+        if in_forward_mode():
+            out = linear(lambda x: torch.bmm(matrices, x), products)
+        else:
+            out = torch.bmm(matrices, products)
         return out.view(-1, self.table.shape[1], products.shape[2])
 
 
@@ -211,8 +216,12 @@ def coupled(
     (n_channels, multiplicity, m3, n_atoms)
     """
     even, odd = matrices
+    if in_forward_mode():
+        return bilinear(
+            lambda terms: _coupled_in_place(terms, matrices, n_even, multiplicity), x, y
+        )
     if torch.is_inference_mode_enabled():
-        return _coupled_in_place(x, y, (even, odd), n_even, multiplicity)
+        return _coupled_in_place([(x, y)], matrices, n_even, multiplicity)
     out: Tensor = _Coupled.apply(x, y, even, odd, n_even)  # type: ignore[no-untyped-call]
     to_even, to_odd = _by_parity(out, multiplicity * n_even[2], 1)
     shape = (multiplicity, -1)
@@ -220,32 +229,44 @@ def coupled(
 
 
 def _coupled_in_place(
-    x: Tensor, y: Tensor, matrices: Sequence[Tensor], n_even: NEven, multiplicity: int
+    terms: Sequence[tuple[Tensor, Tensor]],
+    matrices: Sequence[Tensor],
+    n_even: NEven,
+    multiplicity: int,
 ) -> Tensor:
-    """As :func:`coupled`; products are overwritten, so that no memory is asked for."""
+    """As :func:`coupled`, the sum over several pairs x, y of one shape.
+
+    Products are overwritten, so that no memory is asked for.
+    """
+    x, y = terms[0]
     n_channels, n_atoms = len(x), x.shape[2]
     n_rows = [matrix.shape[1] // multiplicity for matrix in matrices]
     # in the order in which channels are mixed
     out = x.new_empty(sum(n_rows), n_channels, multiplicity, n_atoms).permute(1, 2, 0, 3)
     step = channels_at_once(n_channels, x.shape[1] * y.shape[1], n_atoms, x)
     room = x.new_empty(step * max(matrix.shape[2] for matrix in matrices) * n_atoms)
-    parities = zip(matrices, _pairs(x, y, n_even), out.split(n_rows, dim=2), strict=True)
-    for matrix, pairs, target in parities:
+    of_terms = zip(*(_pairs(*term, n_even) for term in terms), strict=True)
+    parities = zip(matrices, of_terms, out.split(n_rows, dim=2), strict=True)
+    for matrix, pairs_of_terms, target in parities:
         products = room[: step * matrix.shape[2] * n_atoms].view(step, -1, n_atoms)
-        places = products.split([left.shape[1] * right.shape[1] for left, right in pairs], dim=1)
+        sizes = [(left.shape[1], right.shape[1]) for left, right in pairs_of_terms[0]]
+        places = [
+            place.unflatten(1, size)
+            for place, size in zip(products.split([m * n for m, n in sizes], 1), sizes, strict=True)
+        ]
         sides = [
-            (
-                left.unsqueeze(2).split(step),
-                right.unsqueeze(1).split(step),
-                place.unflatten(1, (left.shape[1], right.shape[1])),
-            )
+            (left.unsqueeze(2).split(step), right.unsqueeze(1).split(step), place)
+            for pairs in pairs_of_terms
             for (left, right), place in zip(pairs, places, strict=True)
         ]
+        first, others = sides[: len(places)], sides[len(places) :]
         coupled_part = x.new_empty(step, matrix.shape[1], n_atoms)
         by_copy = coupled_part.unflatten(1, (multiplicity, -1))
         for k, (part, into) in enumerate(zip(matrix.split(step), target.split(step), strict=True)):
-            for left, right, place in sides:
+            for left, right, place in first:
                 torch.mul(left[k], right[k], out=place)
+            for left, right, place in others:
+                place.addcmul_(left[k], right[k])
             torch.bmm(part, products, out=coupled_part)
             into.copy_(by_copy)
     return out

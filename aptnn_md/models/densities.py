@@ -20,6 +20,7 @@ from aptnn_md.atoms.neighbours import Graph
 from aptnn_md.errors import InputError
 from aptnn_md.models.angular import harmonics_of
 from aptnn_md.models.chunks import atoms_of_table
+from aptnn_md.models.duals import clamp, elementwise, in_forward_mode, inverse_root
 from aptnn_md.models.irreps import Irreps
 from aptnn_md.models.radial import bessel_functions
 from aptnn_md.settings import Range, check_settings
@@ -213,7 +214,7 @@ def _directions(vectors: Tensor) -> tuple[Tensor, Tensor]:
     x, y, z = vectors
     squared = x * x + y * y + z * z
     # a square root has no derivative at zero
-    inverse = squared.clamp(min=1e-20).rsqrt()
+    inverse = inverse_root(clamp(squared, low=1e-20))
     return squared * inverse, vectors * inverse
 
 
@@ -222,9 +223,7 @@ def _density(config: ACEConfig, vectors: Tensor, widths: Sequence[int]) -> Tenso
 
     Neighbours of one element stand after those of the other, in ``widths`` places.
     """
-    distances, directions = _directions(vectors)
-    harmonics = torch.stack(harmonics_of(config.lmax, *directions))
-    radial = torch.stack(bessel_functions(distances, config.cutoff, config.n_radial))
+    radial, harmonics = _functions(config.cutoff, config.n_radial, config.lmax, vectors)
     density = [
         torch.bmm(functions.transpose(0, 1), components.permute(1, 2, 0))
         for functions, components in zip(
@@ -238,9 +237,21 @@ def _density(config: ACEConfig, vectors: Tensor, widths: Sequence[int]) -> Tenso
 
 def _message(config: ACEConfig, vectors: Tensor) -> tuple[Tensor, Tensor]:
     """(n, n_atoms, p) radial functions and (m, n_atoms, p) harmonics of near neighbours."""
-    distances, directions = _directions(vectors)
-    radial = bessel_functions(distances, config.message_cutoff, config.message_radial)
-    return torch.stack(radial), torch.stack(harmonics_of(config.message_lmax, *directions))
+    return _functions(config.message_cutoff, config.message_radial, config.message_lmax, vectors)
+
+
+def _functions(cutoff: float, n_radial: int, lmax: int, vectors: Tensor) -> tuple[Tensor, Tensor]:
+    """Radial functions (n, …) and harmonics (m, …) of vectors (3, …)."""
+
+    def functions(vectors: Tensor) -> tuple[Tensor, Tensor]:
+        distances, directions = _directions(vectors)
+        radial = bessel_functions(distances, cutoff, n_radial)
+        return torch.stack(radial), torch.stack(harmonics_of(lmax, *directions))
+
+    if in_forward_mode():
+        radial, harmonics = elementwise(functions, vectors)
+        return radial, harmonics
+    return functions(vectors)
 
 
 def _joined(parts: list[Tensor], dim: int) -> Tensor:

@@ -27,6 +27,7 @@ from aptnn_md.models.angular import (
     wigner_3j,
 )
 from aptnn_md.models.coupling import KeptMatrices, coupling_paths, outer
+from aptnn_md.models.duals import bilinear, in_forward_mode, linear
 from aptnn_md.models.irreps import Irrep, Irreps
 
 FEW_ATOMS = 16
@@ -66,6 +67,11 @@ class ChannelMixing(KeptMatrices):
 
     def forward(self, x: Tensor | Sequence[Tensor], element: int) -> Tensor:
         inputs = [x] if isinstance(x, Tensor) else x
+        if in_forward_mode():
+            return linear(lambda *parts: self._mixed(parts, element), *inputs)
+        return self._mixed(inputs, element)
+
+    def _mixed(self, inputs: Sequence[Tensor], element: int) -> Tensor:
         if inputs[0].shape[2] < FEW_ATOMS:
             return self._of_few_atoms(inputs, element)
         matrices = self.matrices(element)[0].split([len(part) for part in inputs], dim=2)
@@ -104,14 +110,23 @@ class Gate(nn.Module):
     def forward(self, x: Tensor, element: int) -> Tensor:
         gates = self.mlp(x[:, 0], element).unflatten(0, (len(x), -1)).transpose(0, 1)
         x = x.transpose(0, 1)
-        if not torch.is_inference_mode_enabled():
-            gated = [x[part] * gates[degree] for degree, part in self.parts]
-            return torch.cat(gated).transpose(0, 1)
+        if in_forward_mode():
+            return bilinear(self._gated_in_place, x, gates).transpose(0, 1)
+        if torch.is_inference_mode_enabled():
+            return self._gated_in_place([(x, gates)]).transpose(0, 1)
+        gated = [x[part] * gates[degree] for degree, part in self.parts]
+        return torch.cat(gated).transpose(0, 1)
+
+    def _gated_in_place(self, terms: Sequence[tuple[Tensor, Tensor]]) -> Tensor:
+        """(m, n_channels, n_atoms): the sum over several features and gates."""
+        (x, gates), *others = terms
         out = x.new_empty(x.shape)
         targets = out.split([part.stop - part.start for _, part in self.parts])
         for (degree, part), target in zip(self.parts, targets, strict=True):
             torch.mul(x[part], gates[degree], out=target)
-        return out.transpose(0, 1)
+            for other, other_gates in others:
+                target.addcmul_(other[part], other_gates[degree])
+        return out
 
 
 class ElementMLP(nn.Module):
@@ -125,6 +140,10 @@ class ElementMLP(nn.Module):
 
     def forward(self, x: Tensor, element: int) -> Tensor:
         first, second = self.first, self.second
+        if in_forward_mode():
+            hidden = linear(lambda x: first.weight @ x, x) + self.shift[element][:, None]
+            hidden = nn.functional.silu(hidden)
+            return linear(lambda x: second.weight @ x, hidden) + second.bias[:, None]
         hidden = nn.functional.silu(torch.addmm(self.shift[element][:, None], first.weight, x))
         return torch.addmm(second.bias[:, None], second.weight, hidden)
 

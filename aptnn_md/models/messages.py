@@ -10,9 +10,11 @@ import math
 
 import torch
 from torch import Tensor
+from torch.autograd import forward_ad
 
 from aptnn_md.models.angular import components_of
 from aptnn_md.models.chunks import channels_at_once
+from aptnn_md.models.duals import in_forward_mode, linear, with_tangent
 
 
 def grouped(sent: Tensor) -> Tensor:
@@ -47,6 +49,8 @@ def summed_over_neighbours(
     # of small systems many groups: several together are copied
     n_products = 8 * size * len(harmonics) * neighbours.shape[1]
     step = channels_at_once(len(sent), n_products, len(neighbours), sent)
+    if in_forward_mode():
+        return _summed_with_tangents(weights, radial, harmonics, neighbours, sent)
     if step == 1 and torch.is_inference_mode_enabled():
         return _summed_in_place(weights, radial, harmonics, neighbours, sent)
     parts = [slice(first, first + step) for first in range(0, len(sent), step)]
@@ -105,3 +109,42 @@ def _summed_in_place(
         torch.bmm(left, right, out=every)
         target.copy_(own)
     return out.flatten(3).flatten(0, 1)
+
+
+def _summed_with_tangents(
+    weights: Tensor, radial: Tensor, harmonics: Tensor, neighbours: Tensor, sent: Tensor
+) -> Tensor:
+    """As :func:`_summed`, in forward mode: values and tangents, one group after the other."""
+    (n_atoms, width), n_groups = neighbours.shape, len(sent)
+    n_degrees = math.isqrt(len(harmonics))
+    size, indices = weights.shape[1] // n_degrees, neighbours.flatten()
+    functions = linear(lambda x: weights.flatten(0, 1) @ x, radial.flatten(1))
+    functions = functions.view(n_groups, size, n_degrees, n_atoms, width)
+    pairs = [with_tangent(x) for x in (functions, harmonics, sent)]
+    (functions, d_functions), (harmonics, d_harmonics), (sent, d_sent) = pairs
+    m = len(harmonics)
+    edges, d_edges = (harmonics.new_empty(size, m, n_atoms, width) for _ in range(2))
+    received, d_received = (sent.new_empty(n_atoms * width, sent.shape[2]) for _ in range(2))
+    every = sent.new_empty(n_atoms, size * m, sent.shape[2])
+    own = torch.diagonal(every.view(n_atoms, size, m, size, -1), dim1=1, dim2=3)
+    own = own.permute(3, 0, 1, 2)
+    out, d_out = (sent.new_empty(n_groups, *own.shape) for _ in range(2))
+    left, d_left = (x.flatten(0, 1).transpose(0, 1) for x in (edges, d_edges))
+    right, d_right = (x.view(n_atoms, width, -1) for x in (received, d_received))
+    for group in range(n_groups):
+        for degree, part in enumerate(components_of(range(n_degrees))):
+            radial, d_radial = (
+                functions[group, :, degree, None],
+                d_functions[group, :, degree, None],
+            )
+            torch.mul(radial, harmonics[part], out=edges[:, part])
+            torch.mul(d_radial, harmonics[part], out=d_edges[:, part])
+            d_edges[:, part].addcmul_(radial, d_harmonics[part])
+        torch.index_select(sent[group], 0, indices, out=received)
+        torch.index_select(d_sent[group], 0, indices, out=d_received)
+        torch.bmm(left, right, out=every)
+        out[group] = own
+        torch.bmm(d_left, right, out=every)
+        every.baddbmm_(left, d_right)
+        d_out[group] = own
+    return forward_ad.make_dual(*(x.flatten(3).flatten(0, 1) for x in (out, d_out)))

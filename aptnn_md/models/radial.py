@@ -7,6 +7,8 @@ import math
 import torch
 from torch import Tensor
 
+from aptnn_md.models.duals import clamp, sine_and_cosine
+
 
 def bessel_basis(distances: Tensor, cutoff: float, n_functions: int) -> Tensor:
     """sqrt(2/r_c) sin(n π r / r_c) / r times the cutoff function, for n = 1 … n_functions.
@@ -31,10 +33,11 @@ def bessel_functions(distances: Tensor, cutoff: float, n_functions: int) -> list
     sin(n π x) follows from the two before it, by Chebyshev's recurrence.
     """
     # the smallest distance keeps the quotient finite where a neighbour sits on its centre
-    x = (distances * (1.0 / cutoff)).clamp(min=1e-7)
+    x = clamp(distances * (1.0 / cutoff), low=1e-7)
     angle = math.pi * x
-    wave = torch.sin(angle) * polynomial_cutoff(x) * (math.sqrt(2.0) / x)
-    twice_cosine = 2.0 * torch.cos(angle)
+    sine, cosine = sine_and_cosine(angle)
+    wave = sine * polynomial_cutoff(x) * (math.sqrt(2.0) / x)
+    twice_cosine = 2.0 * cosine
     functions = [wave]
     if n_functions > 1:
         functions.append(twice_cosine * wave)
@@ -46,6 +49,6 @@ def bessel_functions(distances: Tensor, cutoff: float, n_functions: int) -> list
 def polynomial_cutoff(x: Tensor) -> Tensor:
     """1 at x = 0; 0 with its first two derivatives for x >= 1 (ibid., Eq. 8 with p = 6)."""
     # the polynomial is exactly zero at 1, and so are its derivatives
-    x = x.clamp(max=1.0)
+    x = clamp(x, high=1.0)
     squared = x * x
     return 1.0 + squared * squared * squared * (-28.0 + x * (48.0 - 21.0 * x))

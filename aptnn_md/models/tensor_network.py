@@ -13,6 +13,7 @@ from aptnn_md.atoms.neighbours import Graph
 from aptnn_md.errors import InputError
 from aptnn_md.models.architectures import NETWORKS, known_network
 from aptnn_md.models.cartesian import cartesian_basis
+from aptnn_md.models.dipole import DipoleNetwork
 from aptnn_md.models.irreps import Irreps
 from aptnn_md.settings import settings_from
 from aptnn_md.targets import targets_of
@@ -23,7 +24,8 @@ class TensorNetwork(nn.Module):
 
     Scaling never touches single Cartesian components, which would break equivariance: each irrep
     has one rms for each element, and only scalars have a mean. Several targets are read from the
-    same features of an atom, each by its own heads.
+    same features of an atom, each by its own heads. The outputs of the network ``dipole`` are in
+    units already, and are taken as they are.
 
     Parameters
     ----------
@@ -80,6 +82,11 @@ class TensorNetwork(nn.Module):
         ]
 
     @property
+    def dipole_network(self) -> DipoleNetwork | None:
+        """The network, if it gives dipoles and its tensors are derivatives."""
+        return self.network if isinstance(self.network, DipoleNetwork) else None
+
+    @property
     def settings(self) -> dict[str, Any]:
         """The network's configuration as plain data."""
         return asdict(self.config)
@@ -100,7 +107,9 @@ class TensorNetwork(nn.Module):
 
     def forward(self, geometry: Any, species: Tensor) -> dict[str, Tensor]:
         """Target -> (n_atoms, 3, 3, ...), in the graph's order."""
-        components = self.network(geometry) * self.scale[species] + self.mean[species]
+        components = self.network(geometry)
+        if self.dipole_network is None:
+            components = components * self.scale[species] + self.mean[species]
         return {
             target: torch.tensordot(components[:, columns], self.basis(target), dims=1)
             for target, columns in self.columns.items()
@@ -119,6 +128,8 @@ class TensorNetwork(nn.Module):
         ----------
         labels : target -> (n_labelled,) indices of elements and (n_labelled, 3, 3, ...) tensors
         """
+        if self.dipole_network is not None:
+            return
         for target, (species, tensors) in labels.items():
             self._fit_target(target, species, tensors)
 

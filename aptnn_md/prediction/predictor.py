@@ -6,7 +6,9 @@ Every engine and command goes through it, so all of them give the same numbers.
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -17,33 +19,33 @@ from ase import Atoms
 from ase.data import chemical_symbols
 
 from aptnn_md.arrays import FloatArray
-from aptnn_md.atoms.neighbours import batches
+from aptnn_md.atoms.neighbours import Graph, batches
 from aptnn_md.errors import InputError
 from aptnn_md.models.devices import enough_memory, keep_freed_memory, torch_device
 from aptnn_md.models.neighbour_lists import NeighbourLists
 from aptnn_md.models.tensor_network import TensorNetwork, load_weights
 from aptnn_md.prediction.calls import DirectCalls
+from aptnn_md.prediction.dipole_calls import BATCH_ATOMS, DipoleCalls
 from aptnn_md.prediction.interface import check_finite
 from aptnn_md.prediction.model_file import ModelFile, read_model_file
 from aptnn_md.progress import log
 from aptnn_md.structures import total_charge
 from aptnn_md.targets import TARGETS, Tensors
 
-# structures are joined to batches of about this many atoms
-BATCH_ATOMS = 2048
-
 _LESS_MEMORY = "give it fewer atoms or beads at once, dtype float32, or the device cpu"
 
 DTYPES = {"float32": torch.float32, "float64": torch.float64}
 
 
-class Predictor(DirectCalls):
+class Predictor(DirectCalls, DipoleCalls):
     """A trained model as a function of structures.
 
     ``predictor(atoms)`` gives the APTs (n_atoms, 3, 3) in e, ``[i, dipole, displacement]``; a list
     of structures gives a list, evaluated in batches. A committee gives its mean. A model of PGTs
     gives (n_atoms, 3, 3, 3) in Å², ``[i, dipole, dipole, displacement]``; of a model of both,
-    calls give the APTs and :meth:`evaluate` gives both from one evaluation.
+    calls give the APTs and :meth:`evaluate` gives both from one evaluation. A model of the network
+    ``dipole`` also gives dipoles, dipole rates and charges
+    (:class:`aptnn_md.prediction.dipole_calls.DipoleCalls`).
 
     Parameters
     ----------
@@ -94,6 +96,11 @@ class Predictor(DirectCalls):
         self.targets: tuple[str, ...] = self.networks[0].targets
         self.cutoff: float = self.networks[0].config.cutoff
         self._neighbours = NeighbourLists(self.cutoff)
+
+    @property
+    def gives_dipoles(self) -> bool:
+        """Whether the model gives dipoles, of which its APTs are the derivatives."""
+        return self.model_file.network == "dipole"
 
     @property
     def committee_sizes(self) -> Mapping[str, int]:
@@ -162,17 +169,14 @@ class Predictor(DirectCalls):
 
         ``first`` is the number of the first structure among all that are evaluated.
         """
-        for atoms in structures:
-            self._check_elements(atoms)
-        graph = self._neighbours.graph(structures, first)
+        graph = self._graph(structures, first)
         if graph.n_atoms == 0 or not self.networks:
             return [
                 {t: np.zeros((len(self.networks), len(a), *TARGETS[t].shape)) for t in self.targets}
                 for a in structures
             ]
         network = self.networks[0]
-        what = f"model {self.name}, {graph.n_atoms} atoms, {len(graph.centres)} pairs"
-        with torch.inference_mode(), enough_memory(what, _LESS_MEMORY):
+        with self._evaluation(graph, differentiated=self.gives_dipoles):
             geometry, species = network.geometry(graph), network.species(graph)
             found = [member(geometry, species) for member in self.networks]
             stacked = {t: torch.stack([tensors[t] for tensors in found]) for t in self.targets}
@@ -189,6 +193,27 @@ class Predictor(DirectCalls):
             {target: self._projected(target, parts[target][k], atoms) for target in self.targets}
             for k, atoms in enumerate(structures)
         ]
+
+    def _graph(self, structures: Sequence[Atoms], first: int = 0) -> Graph:
+        """The structures as the networks read them, with charges where these are read."""
+        for atoms in structures:
+            self._check_elements(atoms)
+        graph = self._neighbours.graph(structures, first)
+        if not self.gives_dipoles:
+            return graph
+        return replace(graph, charges=tuple(self._charge(atoms) for atoms in structures))
+
+    @contextmanager
+    def _evaluation(self, graph: Graph, differentiated: bool) -> Iterator[None]:
+        """Evaluation of networks without gradients of weights.
+
+        ``differentiated`` says whether derivatives with respect to positions are taken.
+        """
+        what = f"model {self.name}, {graph.n_atoms} atoms, {len(graph.centres)} pairs"
+        # tensors of inference mode take no part in derivatives with respect to positions
+        inference = torch.inference_mode(not differentiated)
+        with inference, torch.no_grad(), enough_memory(what, _LESS_MEMORY):
+            yield
 
     def _projected(self, target: str, members: FloatArray, atoms: Atoms) -> FloatArray:
         if not self.neutral or members.shape[1] == 0:
@@ -236,4 +261,5 @@ def _network(model_file: ModelFile, weights: Any) -> TensorNetwork:
         model_file.network, model_file.config["elements"], model_file.target, settings
     )
     load_weights(network, weights, model_file.path or "model")
-    return network.eval()
+    # derivatives with respect to positions need none with respect to weights
+    return network.eval().requires_grad_(network.dipole_network is None)

@@ -128,7 +128,7 @@ class TensorProgram(nn.Module):
 
 def _networks(model_file: ModelFile, dtype: str) -> list[TensorNetwork]:
     networks = Predictor(model_file, dtype=dtype).networks
-    if not isinstance(networks[0].config, ACEConfig):
+    if type(networks[0].config) is not ACEConfig:
         expected = "ace, the network that can be exported; train one with --network ace"
         raise InputError(model_file.path or "model", "network", model_file.network, expected)
     return networks

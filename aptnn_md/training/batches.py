@@ -17,9 +17,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from aptnn_md.arrays import FloatArray
 from aptnn_md.atoms.neighbours import Graph, build_graph, join_graphs
 from aptnn_md.models.tensor_network import TensorNetwork
+from aptnn_md.structure_labels import DIPOLE
+from aptnn_md.structures import total_charge
 from aptnn_md.training.dataset import LabelledFrame
+from aptnn_md.training.dipoles import DipoleLabels, about_centroid, dipole_labels
 from aptnn_md.training.samples import FrameLabels, labels_of
 from aptnn_md.training.settings import divided
 
@@ -62,6 +66,7 @@ class Batch:
     sizes : atoms of each
     geometry, species : see :class:`~aptnn_md.models.tensor_network.TensorNetwork`
     labels : target -> labels of all frames, of targets that have any
+    dipoles : total dipoles of the frames; None where no frame has one
     """
 
     frames: tuple[int, ...]
@@ -69,6 +74,7 @@ class Batch:
     geometry: Any
     species: Tensor
     labels: Mapping[str, Labels]
+    dipoles: DipoleLabels | None = None
 
 
 class FrameSet:
@@ -121,11 +127,22 @@ class FrameSet:
         for frames in divided(range(0, len(self), every), self.sizes, n_atoms):
             yield self.batch(frames)
 
+    @property
+    def learned(self) -> tuple[str, ...]:
+        """What there are labels of: targets of the model, and ``dipole``."""
+        names = (*self._model.targets, DIPOLE)
+        return tuple(name for name in names if any(frame.has(name) for frame in self.frames))
+
     def all_labels(self, target: str) -> tuple[Tensor, Tensor]:
         """Indices of elements (n,) and tensors (n, 3, 3, ...) of all labels of one target."""
         frames = [number for number, labels in enumerate(self._labels) if target in labels]
         found = self._labels_of(frames, target, self._species(frames))
         return found.species, found.tensors
+
+    def all_dipoles(self) -> FloatArray:
+        """All total dipoles, (n, 3), e Å, each about the centroid of its frame."""
+        found = [about_centroid(frame) for frame in self.frames if frame.dipole is not None]
+        return np.array(found).reshape(-1, 3)
 
     def _joined(self, frames: tuple[int, ...]) -> Batch:
         graph = join_graphs([self._graph(number) for number in frames])
@@ -142,12 +159,15 @@ class FrameSet:
                 for target in self._model.targets
                 if target in targets
             },
+            dipoles=dipole_labels([self.frames[number] for number in frames], self._model.mean),
         )
 
     def _graph(self, number: int) -> Graph:
         graph = self._graphs.get(number)
         if graph is None:
-            graph = build_graph(self.frames[number].atoms, self._model.config.cutoff)
+            atoms = self.frames[number].atoms
+            charges = [] if self._model.dipole_network is None else [total_charge(atoms)]
+            graph = build_graph(atoms, self._model.config.cutoff, charges)
             self._graphs.keep(number, graph)
         return graph
 

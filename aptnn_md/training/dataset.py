@@ -1,4 +1,4 @@
-"""Labelled frames: structures and the reference tensors of their atoms."""
+"""Labelled frames: structures, the reference tensors of their atoms, and total dipoles."""
 
 from __future__ import annotations
 
@@ -13,9 +13,11 @@ from ase import Atoms
 
 from aptnn_md.arrays import AnyArray, FloatArray
 from aptnn_md.errors import InputError
+from aptnn_md.progress import log
 from aptnn_md.structure_files import read_structures
-from aptnn_md.structure_labels import FoundLabels, in_our_order, labels_in
-from aptnn_md.targets import TARGETS
+from aptnn_md.structure_labels import DIPOLE, FoundLabels, dipole_of, in_our_order, labels_in
+from aptnn_md.targets import TARGETS, targets_of
+from aptnn_md.training.learned import learns_dipoles, tensors_of
 
 
 @dataclass(frozen=True)
@@ -27,10 +29,13 @@ class LabelledFrame:
     atoms : the structure
     labels : target -> (n_atoms, 3, 3) for APTs, e, ``[i, dipole, displacement]``; (n_atoms, 3, 3,
         3) for PGTs, Å², ``[i, dipole, dipole, displacement]``; NaN where an atom has no label
+    dipole : (3,), e Å, the frame's total dipole about the origin of its coordinates; None where
+        there is none, or none is asked for
     """
 
     atoms: Atoms
     labels: Mapping[str, FloatArray]
+    dipole: FloatArray | None = None
 
     @property
     def tensors(self) -> FloatArray:
@@ -44,8 +49,15 @@ class LabelledFrame:
 
     @property
     def any_label(self) -> bool:
-        """Whether any atom has a label of any target; frames whose labels failed have none."""
-        return any(self.has_label(target).any() for target in self.labels)
+        """Whether the frame has a dipole, or any atom a label of any target.
+
+        Frames whose labels failed have none.
+        """
+        return any(self.has(name) for name in (DIPOLE, *self.labels))
+
+    def has(self, name: str) -> bool:
+        """Whether there are labels of a target, or with ``dipole`` whether there is a dipole."""
+        return self.dipole is not None if name == DIPOLE else bool(self.has_label(name).any())
 
     def has_label(self, target: str) -> AnyArray:
         """(n_atoms,) of bool: whether the atom has a label of this target."""
@@ -59,6 +71,7 @@ def read_labelled(
     target: str = "apt",
     keys: Mapping[str, str] | None = None,
     transpose: bool | None = None,
+    complete: bool = True,
 ) -> list[LabelledFrame]:
     """Frames with labels from an extxyz file, or another that ASE reads.
 
@@ -69,8 +82,10 @@ def read_labelled(
     Parameters
     ----------
     path : the file
-    target : name of a target, or several joined by ``+``
-    keys : target -> name of its array, where it has another name
+    target : name of a target, or several joined by ``+``; ``dipole`` among them are total dipoles,
+        which stand in the comment line or among the results
+    keys : target, or ``dipole``, -> name of its labels, where it has another name
+    complete : whether each of several targets must have labels somewhere in the file
     transpose : whether APTs are stored with the displacement first; None: found out if possible,
         else not (:func:`aptnn_md.structure_labels.in_our_order`)
 
@@ -80,15 +95,21 @@ def read_labelled(
         No such file, no such array in a frame, a wrong shape, infinite labels, frames with APTs in
         different orders of indices, or not a single finite label.
     """
-    targets = target.split("+")
+    targets = [target.name for target in targets_of(tensors_of(target))]
     structures = read_structures(path)
-    found = {name: _found(path, structures, name, (keys or {}).get(name)) for name in targets}
+    found: dict[str, list[FoundLabels | None]] = {
+        name: _found(path, structures, name, (keys or {}).get(name))
+        if name in target.split("+")
+        else [None] * len(structures)
+        for name in targets
+    }
+    dipoles = _dipoles(path, structures, target, keys or {}, found)
     for number, atoms in enumerate(structures):
-        if all(labels[number] is None for labels in found.values()):
-            raise _no_labels(f"{path}, frame {number}", atoms, targets, keys or {})
+        if dipoles[number] is None and all(labels[number] is None for labels in found.values()):
+            raise _no_labels(f"{path}, frame {number}", atoms, target.split("+"), keys or {})
     tensors = {
         name: in_our_order(path, structures, labels, transpose)
-        if name == "apt"
+        if name == "apt" and any(x is not None for x in labels)
         else [None if x is None else x.tensors for x in labels]
         for name, labels in found.items()
     }
@@ -96,11 +117,57 @@ def read_labelled(
     for number, atoms in enumerate(structures):
         where = f"{path}, frame {number}"
         labels = {t: _labels(where, atoms, t, tensors[t][number]) for t in targets}
-        frames.append(LabelledFrame(atoms, labels))
-    for name in targets:
-        if not any(frame.has_label(name).any() for frame in frames):
-            raise InputError(path, name, "NaN on every atom", "at least one labelled atom")
+        frames.append(LabelledFrame(atoms, labels, dipoles[number]))
+    _check_presence(path, frames, target.split("+"), complete)
     return frames
+
+
+def _check_presence(
+    path: str | Path, frames: Sequence[LabelledFrame], names: Sequence[str], complete: bool
+) -> None:
+    """Refuse frames without any label, or with ``complete`` without any of one of the names."""
+    lacking = [name for name in names if not any(frame.has(name) for frame in frames)]
+    if lacking and (complete or len(lacking) == len(names)):
+        if lacking[0] == DIPOLE:
+            raise InputError(path, DIPOLE, "none in any frame", "dipole=... in the comment lines")
+        raise InputError(path, lacking[0], "NaN on every atom", "at least one labelled atom")
+
+
+def _dipoles(
+    path: str | Path,
+    structures: Sequence[Atoms],
+    target: str,
+    keys: Mapping[str, str],
+    found: Mapping[str, Sequence[FoundLabels | None]],
+) -> list[FloatArray | None]:
+    """Total dipoles, None where there are none or none are asked for.
+
+    Those of periodic frames are known up to a quantum only, and left out where the frame has other
+    labels.
+    """
+    if not learns_dipoles(target):
+        return [None] * len(structures)
+    dipoles = [dipole_of(atoms, keys.get(DIPOLE)) for atoms in structures]
+    n_left_out = 0
+    for number, atoms in enumerate(structures):
+        if dipoles[number] is None or not atoms.pbc.any():
+            continue
+        if all(labels[number] is None for labels in found.values()):
+            raise InputError(
+                f"{path}, frame {number}",
+                DIPOLE,
+                "that of a periodic frame, which is known up to lattice vectors times e only",
+                'APTs (--target apt), or pbc="F F F" if it is a molecule in a box',
+            )
+        dipoles[number] = None
+        n_left_out += 1
+    if n_left_out:
+        log.warning(
+            "%s: dipoles of %d periodic frames are left out: they are known up to lattice vectors "
+            "times e only; their APTs are learned",
+            *(path, n_left_out),
+        )
+    return dipoles
 
 
 def _found(
@@ -116,6 +183,11 @@ def _no_labels(
     where: str, atoms: Atoms, targets: Sequence[str], keys: Mapping[str, str]
 ) -> InputError:
     present = ", ".join(sorted(set(atoms.arrays) - {"numbers", "positions"})) or "none"
+    if list(targets) == [DIPOLE]:
+        entries = ", ".join(sorted(atoms.info)) or "none"
+        expected = 'dipole="x y z", e Å, in its comment line, or --key dipole=NAME'
+        return InputError(where, keys.get(DIPOLE, DIPOLE), f"no such entry ({entries})", expected)
+    targets = [name for name in targets if name != DIPOLE]
     columns = " or ".join(f"{TARGETS[name].n_columns}" for name in targets)
     return InputError(
         where,

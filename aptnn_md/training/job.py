@@ -18,8 +18,8 @@ from aptnn_md.models.tensor_network import TensorNetwork, fresh_model, load_weig
 from aptnn_md.prediction.model_file import ModelFile, read_model_file, write_model_file
 from aptnn_md.prediction.predictor import Predictor
 from aptnn_md.progress import Progress
+from aptnn_md.structure_labels import DIPOLE
 from aptnn_md.structures import total_charge
-from aptnn_md.targets import TARGETS, targets_of
 from aptnn_md.training.dataset import (
     LabelledFrame,
     elements_of,
@@ -27,7 +27,9 @@ from aptnn_md.training.dataset import (
     read_labelled,
     split,
 )
+from aptnn_md.training.dipole_evaluation import evaluate_dipoles
 from aptnn_md.training.evaluation import evaluate_targets
+from aptnn_md.training.learned import unit_of
 from aptnn_md.training.log import draw_learning_curves, log_table
 from aptnn_md.training.records import EpochRecord
 from aptnn_md.training.settings import TrainingJob, with_epochs
@@ -58,7 +60,7 @@ def run_training(job: TrainingJob, restart: bool = False) -> ModelFile:
     elements = elements_of([*training, *validation])
     if start is not None:
         job, elements = _as_start(job, start, elements)
-    config = TensorNetwork(job.network, elements, job.target, job.network_settings).settings
+    config = TensorNetwork(job.network, elements, job.tensors, job.network_settings).settings
     networks = NetworksInTraining(StateFile.of(job), restart)
     for member in range(job.committee):
         if not networks.has_ended(member):
@@ -70,7 +72,7 @@ def run_training(job: TrainingJob, restart: bool = False) -> ModelFile:
     model_file = ModelFile(
         network=job.network,
         config=config,
-        target=job.target,
+        target=job.tensors,
         members=tuple(network["weights"] for network in networks.finished),
     )
     ended = [network["ended"] for network in networks.finished]
@@ -94,7 +96,7 @@ def _trainer(
         max_minutes=job.training.max_minutes / job.committee,
     )
     model = fresh_model(
-        job.network, job.target, elements, dict(job.network_settings), settings.seed
+        job.network, job.tensors, elements, dict(job.network_settings), settings.seed
     )
     if start is not None:
         load_weights(model, start.members[member % len(start.members)], job.start_from)
@@ -106,7 +108,7 @@ def _as_start(
 ) -> tuple[TrainingJob, tuple[int, ...]]:
     """The job with the network of the model that it starts from, and that model's elements."""
     for name, found, expected in (
-        ("target", start.target, job.target),
+        ("target", start.target, job.tensors),
         ("network", start.network, job.network),
     ):
         if found != expected:
@@ -130,7 +132,6 @@ def _as_start(
 
 def _frames(job: TrainingJob) -> tuple[list[LabelledFrame], list[LabelledFrame]]:
     """Training and validation frames; frames without any label are left out."""
-    targets = tuple(target.name for target in targets_of(job.target))
     found = read_labelled(job.data, job.target, job.keys, job.transpose)
     frames = [frame for frame in found if frame.any_label]
     if job.valid is not None:
@@ -144,8 +145,8 @@ def _frames(job: TrainingJob) -> tuple[list[LabelledFrame], list[LabelledFrame]]
             "at least 2, --valid with other frames, or --valid-fraction 0",
         )
     training, validation = split(frames, job.valid_fraction, job.training.seed)
-    for target in targets:
-        if not any(frame.has_label(target).any() for frame in training):
+    for target in job.target.split("+"):
+        if not any(frame.has(target) for frame in training):
             raise InputError(
                 job.data, target, "labels in held-out frames only", "labels to train on (--valid)"
             )
@@ -187,7 +188,7 @@ def _train_member(
 
 def _unit(target: str) -> str:
     """Unit of an epoch's RMSEs; for several targets their spreads are the units."""
-    return TARGETS[target].unit if target in TARGETS else "spread"
+    return "spread" if "+" in target else unit_of(target)
 
 
 def _note(record: EpochRecord, target: str) -> str:
@@ -197,7 +198,7 @@ def _note(record: EpochRecord, target: str) -> str:
     if parts:
         inside = " ".join(f"{name} {value:.4f}" for name, value in parts.items())
         if record.valid_by_target:
-            inside = " ".join(f"{t} {rmse:.4f} {TARGETS[t].unit}" for t, rmse in parts.items())
+            inside = " ".join(f"{t} {rmse:.4f} {unit_of(t)}" for t, rmse in parts.items())
         note += f" valid {record.valid:.4f} ({inside})"
     return f"{note} {_unit(target)}"
 
@@ -225,6 +226,7 @@ def _card(
         "training_frames": len(training),
         "charges": sorted({total_charge(frame.atoms) for frame in training}),
         "training_atoms": _single(n_labelled),
+        **_dipoles_of_card(job, training),
         "start_from": (
             None if start is None else f"{Path(job.start_from).name} {start.sha256[:12]}"
         ),
@@ -237,11 +239,24 @@ def _card(
     }
 
 
+def _dipoles_of_card(job: TrainingJob, training: Sequence[LabelledFrame]) -> dict[str, Any]:
+    """What the card of a model of the network ``dipole`` says besides."""
+    if job.network != "dipole":
+        return {}
+    return {
+        "learned_from": job.target,
+        "training_dipoles": sum(frame.dipole is not None for frame in training),
+    }
+
+
 def _rmses(predictor: Predictor, frames: Sequence[LabelledFrame]) -> Any:
     """RMSE in the target's unit; for several targets one for each that has labels."""
-    targets = [t for t in predictor.targets if any(f.has_label(t).any() for f in frames)]
-    found = evaluate_targets(predictor, frames, targets)
+    targets = [t for t in predictor.targets if any(f.has(t) for f in frames)]
+    found = evaluate_targets(predictor, frames, targets) if targets else {}
     rmses = {target: evaluation.rmse for target, evaluation in found.items()}
+    if predictor.gives_dipoles:
+        of_dipoles = evaluate_dipoles(predictor, frames)
+        return rmses if of_dipoles is None else {DIPOLE: of_dipoles.rmse, **rmses}
     return _single(rmses) if len(predictor.targets) == 1 else rmses
 
 

@@ -14,7 +14,9 @@ from typing import Annotated, Any
 from aptnn_md.errors import InputError
 from aptnn_md.models.architectures import known_network
 from aptnn_md.settings import Range, check_settings
-from aptnn_md.targets import TARGETS, targets_of
+from aptnn_md.structure_labels import DIPOLE
+from aptnn_md.targets import TARGETS
+from aptnn_md.training.learned import check_learned, tensors_of
 
 
 @dataclass(frozen=True)
@@ -37,7 +39,8 @@ class TrainingSettings:
     ema_decay : of the averaged weights, per optimiser step
     patience : epochs without a better validation error after which training stops; 0: never
     seed : of initial weights and order of frames
-    weights : target -> its weight in the loss relative to other targets, by default 1
+    weights : target, or ``dipole``, -> its weight in the loss relative to other labels, by
+        default 1
 
     Raises
     ------
@@ -60,9 +63,10 @@ class TrainingSettings:
 
     def __post_init__(self) -> None:
         check_settings(self)
-        unknown = sorted(set(self.weights) - set(TARGETS))
+        known = (*TARGETS, DIPOLE)
+        unknown = sorted(set(self.weights) - set(known))
         if unknown:
-            expected = f"targets among {', '.join(TARGETS)}"
+            expected = f"targets among {', '.join(known)}"
             raise InputError(type(self).__name__, "weights", ", ".join(unknown), expected)
 
     def batches(self, order: Sequence[int], sizes: Sequence[int]) -> list[list[int]]:
@@ -143,7 +147,9 @@ class TrainingJob:
     out : model file to write; log (.csv), learning curve (.png) and state are written next to it
     valid : frames for validation; without it ``valid_fraction`` of the frames of ``data``, and with
         a fraction of 0 nothing is held out and the last weights are kept
-    target, network, network_settings : see :class:`~aptnn_md.models.tensor_network.TensorNetwork`
+    target : labels to learn from: targets joined by ``+``, for the network ``dipole`` also
+        ``dipole`` or ``dipole+apt`` (:mod:`aptnn_md.training.learned`)
+    network, network_settings : see :class:`~aptnn_md.models.tensor_network.TensorNetwork`
     keys, transpose : see :func:`~aptnn_md.training.dataset.read_labelled`
     start_from : model file or bundled name whose weights the training begins with; it must have
         the same target and network. Several networks begin with its members in turn
@@ -176,10 +182,15 @@ class TrainingJob:
     def __post_init__(self) -> None:
         where = type(self).__name__
         check_settings(self, where)
-        targets_of(self.target, where)
         known_network(self.network, where)
+        check_learned(self.target, self.network, where)
         if self.out.suffix in {".csv", ".png"}:
             raise InputError(where, "out", self.out, "a name for a model file, e.g. model.pt")
+
+    @property
+    def tensors(self) -> str:
+        """Targets of the network; it may learn them from total dipoles."""
+        return tensors_of(self.target)
 
     @property
     def state_path(self) -> Path:

@@ -18,6 +18,7 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+import numpy as np
 import torch
 from ase.data import chemical_symbols
 from torch import Tensor, nn
@@ -25,6 +26,8 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from aptnn_md.errors import RunError
 from aptnn_md.models.tensor_network import TensorNetwork
+from aptnn_md.structure_labels import DIPOLE
+from aptnn_md.training.batch_errors import errors_in
 from aptnn_md.training.batches import Batch, FrameSet
 from aptnn_md.training.clock import WorkClock
 from aptnn_md.training.dataset import LabelledFrame
@@ -54,12 +57,15 @@ class Trainer:
     ) -> None:
         self.model, self.settings = model, settings
         self.training, self.validation = FrameSet(training, model), FrameSet(validation, model)
-        labels = {target: self.training.all_labels(target) for target in model.targets}
+        learned = self.training.learned
+        labels = {t: self.training.all_labels(t) for t in model.targets if t in learned}
         if not trained:
             sample = self.training.sample(settings.batch_atoms)
             model.fit_inputs([batch.geometry for batch in sample])
         model.fit_outputs(labels)
-        self.spreads = {target: spread_of(*labels[target]) for target in model.targets}
+        self.spreads = {target: spread_of(*of_target) for target, of_target in labels.items()}
+        if DIPOLE in learned:
+            self.spreads[DIPOLE] = float(np.sqrt(np.mean(self.training.all_dipoles() ** 2)))
         self.factors = loss_factors(self.spreads, settings.weights)
         self.learning_rate = settings.highest_learning_rate(self.training.sizes)
         self.parameters = nn.ParameterList(model.parameters())
@@ -156,7 +162,7 @@ class Trainer:
         """One step of the optimiser; the squared errors are added up without waiting for them."""
         self.optimizer.zero_grad()
         loss = self.model.mean.new_zeros(())
-        for target, errors in _errors(self.model, batch).items():
+        for target, errors in errors_in(self.model, batch, self.generator).items():
             square = errors.pow(2).sum()
             squares[target].append(square.detach())
             counts[target] += errors.numel()
@@ -192,29 +198,31 @@ class Trainer:
         current = _copies(self.parameters)
         _load(self.parameters, self.average.parameters())
         self.model.eval()
-        errors = [_errors(self.model, batch) for batch in self.validation.in_order()]
+        errors = [errors_in(self.model, batch) for batch in self.validation.in_order()]
         self.model.train()
         _load(self.parameters, current)
         rmses = {}
         for target in self.factors:
             found = [part[target] for part in errors if target in part]
             if found:
-                species, _ = self.validation.all_labels(target)
-                rmses[target] = self._validate_target(record, target, torch.cat(found), species)
+                errors_found = torch.cat(found)
+                rmses[target] = float(errors_found.pow(2).mean().sqrt())
+                if target != DIPOLE:
+                    species, _ = self.validation.all_labels(target)
+                    self._validate_elements(record, target, errors_found, species)
         record.valid = self._overall(rmses)
         record.valid_by_target = rmses if len(self.factors) > 1 else {}
 
-    def _validate_target(
+    def _validate_elements(
         self, record: EpochRecord, target: str, errors: Tensor, species: Tensor
-    ) -> float:
-        """RMSE of a target; the RMSEs of its elements are added to the record."""
+    ) -> None:
+        """Add the RMSEs of a target's elements to the record."""
         prefix = f"{target}_" if len(self.factors) > 1 else ""
         errors = errors.flatten(1)
         for k, z in enumerate(self.model.config.elements):
             if (species == k).any():
                 rmse = float(errors[species == k].pow(2).mean().sqrt())
                 record.valid_by_element[prefix + chemical_symbols[z]] = rmse
-        return float(errors.pow(2).mean().sqrt())
 
     # ------------------------------------------------------------------ results and state
 
@@ -270,12 +278,3 @@ def _copies(parameters: Iterable[Tensor]) -> list[Tensor]:
 def _load(parameters: Iterable[Tensor], values: Iterable[Tensor]) -> None:
     for parameter, value in zip(parameters, values, strict=True):
         parameter.copy_(value)
-
-
-def _errors(model: nn.Module, batch: Batch) -> dict[str, Tensor]:
-    """(n_labelled, 3, 3, ...) of each target with labels."""
-    predicted = model(batch.geometry, batch.species)
-    return {
-        target: predicted[target][labels.atoms] - labels.tensors
-        for target, labels in batch.labels.items()
-    }

@@ -46,6 +46,7 @@ REQUIRED = {
     "spectrum compare": ["none.zarr"],
     "spectrum vdos": ["none.zarr"],
     "spectrum normal-modes": ["none.xyz"],
+    "export": ["none.pt", "--out", "m.pt2"],
     "info": ["none.pt"],
 }
 """Command -> words with which it ends soon, as there are no such files."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 import os
 import random
 import signal
@@ -21,6 +22,9 @@ from helpers.toy_molecules import Tensors
 CLASSICAL = {"mode": "nvt", "thermostat": SVR, "fixcom": "False"}
 """i-PI repeats it to the last bit, when it restarts."""
 
+N_STEPS = 80
+"""Of the server."""
+
 _numbers = itertools.count()
 
 
@@ -31,13 +35,13 @@ def printed_steps(directory: Path) -> int:
     return 0
 
 
-def newest_checkpoint(directory: Path) -> str:
-    """The newest of i-PI's checkpoints that is whole; else the input."""
+def newest_checkpoint(directory: Path, before: float = math.inf) -> str:
+    """The newest of i-PI's checkpoints that is whole and of an earlier step; else the input."""
     found = directory.glob("run.state*")
     for path in sorted(found, key=lambda path: -path.stat().st_mtime_ns):
         with suppress(ElementTree.ParseError):
-            ElementTree.parse(path)
-            return path.name
+            if int(ElementTree.parse(path).findtext("step") or 0) < before:
+                return path.name
     return "input.xml"
 
 
@@ -79,7 +83,7 @@ class ServerAndClient:
 
     def __init__(self, directory: Path) -> None:
         self.directory = directory
-        self.server = Server(directory, steps=80, checkpoint=5, fixcom="False")
+        self.server = Server(directory, steps=N_STEPS, checkpoint=5, fixcom="False")
         self.chance = random.Random(next(_numbers))
         self.client = self._client()
 
@@ -94,7 +98,8 @@ class ServerAndClient:
     def resume(self) -> Process:
         """Start what does not run."""
         if self.server.process.exitcode is not None:
-            self.server.start(newest_checkpoint(self.directory))
+            # i-PI refuses to start from the last step, which it reaches before it ends
+            self.server.start(newest_checkpoint(self.directory, before=N_STEPS))
         if self.client.poll() is not None:
             self.client = self._client()
         return self

@@ -22,7 +22,9 @@ SMALL_ACE = {
     "message_channels": 4,
 }
 SMALL_SIMPLE = {"cutoff": 4.0, "n_channels": 3, "n_neighbours": 20.0}
-SETTINGS = {"ace": SMALL_ACE, "simple": SMALL_SIMPLE}
+# what enters varies as much as its size, or charges would hardly depend on the environment
+SMALL_DIPOLE = {**SMALL_ACE, "input_scale": 1.0}
+SETTINGS = {"ace": SMALL_ACE, "dipole": SMALL_DIPOLE, "simple": SMALL_SIMPLE}
 
 
 def triclinic(seed: int = 0, n_atoms: int = 17, size: float = 6.0) -> Atoms:
@@ -48,7 +50,7 @@ def random_checkpoint(
         fresh_model(network, target, ELEMENTS, SETTINGS[network], seed + k) for k in range(members)
     ]
     for model in models:
-        _balance(model)
+        balance(model)
     return ModelFile(
         network=network,
         config=models[0].settings,
@@ -58,14 +60,17 @@ def random_checkpoint(
     )
 
 
-def _balance(model: Any) -> None:
+def balance(model: Any) -> None:
     """Give every irrep of every element unit rms on a sample and a mean of its own."""
     from aptnn_md.atoms.neighbours import build_graph
 
     graph = build_graph(triclinic(seed=5), model.config.cutoff)
     geometry, species = model.geometry(graph), model.species(graph)
-    if model.config.__class__.__name__ == "ACEConfig":
-        model.network.fit_scales([geometry])
+    model.network.fit_scales([geometry])
+    if model.dipole_network is not None:
+        # its outputs are taken as they are
+        model.network.share.data += torch.tensor([0.3, -0.5, 1.1])
+        return
     with torch.no_grad():
         out = model.network(geometry)
         for element in range(len(ELEMENTS)):

@@ -22,7 +22,7 @@ from aptnn_md.testing.equivariance import assert_equivariant
 # relative to the rms of the tensors
 TOLERANCE = {"float32": 1e-5, "float64": 1e-11}
 PRECISIONS = list(TOLERANCE)
-NETWORKS = ["ace", "simple"]
+NETWORKS = ["ace", "dipole", "simple"]
 
 
 @cache
@@ -167,7 +167,7 @@ def test_weights_depend_on_the_seed_only():
 def test_unknown_settings_are_refused():
     with pytest.raises(InputError, match="chanels"):
         TensorNetwork("ace", (1, 8), "apt", {"chanels": 3})
-    with pytest.raises(InputError, match="one of ace, simple"):
+    with pytest.raises(InputError, match="one of ace, dipole, simple"):
         TensorNetwork("transformer", (1, 8), "apt", {})
 
 

@@ -15,6 +15,7 @@ from aptnn_md.spectra.infrared.intensity import check_comparable
 from aptnn_md.spectra.infrared.spectrum import InfraredSpectrum
 from aptnn_md.spectra.output.band_table import band_table, describe_moments, part_table
 from aptnn_md.spectra.output.ordinate import Ordinate
+from aptnn_md.spectra.output.text import with_error
 
 Experiments: TypeAlias = tuple[Reference | None, Sequence[ReferenceCurve]]
 """Known bands of a substance, and curves."""
@@ -51,7 +52,7 @@ def report(
         f"{describe_system(spectrum)}",
         f"resolution {spectrum.resolution:.3g} cm⁻¹ (full width at half maximum): "
         f"{spectrum.blocks.plan.text}, {spectrum.n_segments} segments",
-        f"integral of {spectrum.ordinate.name}: {rule.found:.4g} ± {rule.standard_error:.1g} "
+        f"integral of {spectrum.ordinate.name}: {with_error(rule.found, rule.standard_error)} "
         f"{spectrum.ordinate.integral_unit}; {_sum_rule(spectrum)}",
         describe_quantum(spectrum),
     ]

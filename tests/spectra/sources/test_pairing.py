@@ -108,11 +108,11 @@ def test_other_strides_of_one_trajectory_are_refused(
     assert common(a, other) is None
 
 
-def test_increments_are_not_paired_with_rates(tmp_path: Path) -> None:
+def test_increments_are_paired_with_rates(tmp_path: Path) -> None:
+    """Each is corrected in its own way before they are compared."""
     a = write_stream(tmp_path / "a", RATES, HEAT)
-    b = write_stream(tmp_path / "b", RATES, HEAT, rate="difference")
-    with pytest.raises(InputError, match="rate: found difference, expected instantaneous"):
-        common(a, b)
+    b = write_stream(tmp_path / "b", RATES[1:], HEAT[1:], first_frame=1, rate="difference")
+    assert common(a, b) == (range(1, N), range(N - 1))
 
 
 def test_after_a_restart_an_id_alone_does_not_count(

@@ -1,0 +1,84 @@
+"""Shape of the network of :mod:`aptnn_md.models.dipole`, and what it reads of a graph."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from typing import Annotated
+
+from ase.data import atomic_numbers
+from torch import Tensor
+
+from aptnn_md.atoms.neighbours import Graph
+from aptnn_md.errors import InputError
+from aptnn_md.models.cartesian import cartesian_basis
+from aptnn_md.models.densities import ACEConfig
+from aptnn_md.settings import Range
+from aptnn_md.targets import APT
+
+
+@dataclass(frozen=True)
+class DipoleConfig(ACEConfig):
+    """Shape of a :class:`DipoleNetwork`: that of its ``ace`` body, and of the flows.
+
+    Attributes
+    ----------
+    atomic_dipoles : whether atoms have dipoles, or charges only
+    flow_channels : terms of F_ij
+    formal_charges : symbol -> charge, e, that each atom of an element brings along; others 0
+    """
+
+    atomic_dipoles: bool = True
+    flow_channels: Annotated[int, Range(at_least=1, at_most=4096)] = 16
+    formal_charges: Mapping[str, float] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        where = "network dipole"
+        irreps, _ = cartesian_basis(APT.index_symmetry)
+        if self.target_irreps != str(irreps):
+            found, expected = self.target_irreps, f"{irreps}, those of APTs: --target dipole or apt"
+            raise InputError(where, "target_irreps", found, expected)
+        if self.atomic_dipoles and self.lmax < 1:
+            expected = "at least 1, or atomic_dipoles = false"
+            raise InputError(where, "lmax", self.lmax, expected)
+        for symbol in self.formal_charges:
+            if atomic_numbers.get(symbol) not in self.elements:
+                expected = "elements of the training frames"
+                raise InputError(where, "formal_charges", symbol, expected)
+
+    @property
+    def body(self) -> ACEConfig:
+        """Shape of the ``ace`` network that describes the atoms."""
+        return ACEConfig(**{f.name: getattr(self, f.name) for f in fields(ACEConfig)})
+
+
+@dataclass(frozen=True)
+class DipoleGeometry:
+    """A graph as the network reads it; no weight is in it.
+
+    Attributes
+    ----------
+    graph : the graph; densities are made of it at each evaluation, as derivatives go through them
+    species, structures : (n_atoms,): index of the element, and number of the structure
+    charges : (n_structures,): Q, e
+    centres, neighbours : (n_edges,)
+    edge_vectors : (n_edges, 3), Å
+    """
+
+    graph: Graph
+    species: Tensor
+    structures: Tensor
+    charges: Tensor
+    centres: Tensor
+    neighbours: Tensor
+    edge_vectors: Tensor
+
+    def change_along_edges(self, change: Tensor) -> Tensor:
+        """Of a quantity of the atoms, (n_atoms, ...): neighbour's less centre's, (n_edges, ...)."""
+        return change.index_select(0, self.neighbours) - change.index_select(0, self.centres)
+
+    def sum_of_structures(self, of_atoms: Tensor) -> Tensor:
+        """(n_atoms, ...) -> (n_structures, ...)."""
+        sums = of_atoms.new_zeros(len(self.charges), *of_atoms.shape[1:])
+        return sums.index_add(0, self.structures, of_atoms)
