@@ -278,7 +278,7 @@ def test_engines_that_cannot_do_it(tmp_path):
     with pytest.raises(InputError, match="gives no polarizability"):
         label(tmp_path, frames(1), spec("DipolePotential"), properties=("pgt",))
     with pytest.raises(InputError, match="neither the property dipole"):
-        load_engine("helpers.toy_molecules:Potential")
+        load_engine("ase.calculators.lj:LennardJones")
     with pytest.raises(InputError, match="found 'gaussian'"):
         load_engine("gaussian")
     with pytest.raises(InputError, match="settings"):

@@ -17,7 +17,7 @@ def with_error(value: float, error: float) -> str:
     # one digit of the error, two where the first one is 1 or 2
     digits = max(0, -math.floor(math.log10(error / 3.0)))
     if digits > _MOST_DIGITS:
-        return f"{value:.2g} ± {error:.1g}"
+        return f"{value:.4g} ± {error:.1g}"
     return f"{value:.{digits}f} ± {error:.{digits}f}"
 
 
