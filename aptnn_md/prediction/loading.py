@@ -97,7 +97,7 @@ def _of_mace(source: Any, options: dict[str, Any]) -> TensorModel | None:
     networks = getattr(source, "models", None)
     if not networks or not all(is_mace_network(network) for network in networks):
         return None
-    charges = source.arrays_keys.get("charges", source.charges_key)
+    charges = getattr(source, "arrays_keys", {}).get("charges", source.charges_key)
     name = type(networks[0]).__name__
     return MACEDipoles(networks, name=name, charges_key=charges, **options)
 

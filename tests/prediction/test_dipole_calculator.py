@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ase.io
 import numpy as np
 import pytest
 from ase import Atoms
@@ -10,6 +11,7 @@ from ase.calculators.emt import EMT
 from ase.calculators.lj import LennardJones
 from helpers import toy_molecules
 
+from aptnn_md.cli import main
 from aptnn_md.errors import InputError, RunError
 from aptnn_md.prediction.dipole_calculator import DipoleCalculatorModel
 from aptnn_md.prediction.loading import as_model
@@ -66,9 +68,9 @@ def test_tensors_are_the_analytic_ones_by_six_evaluations_an_atom():
     expected = toy_molecules.polar_tensors(atoms.positions)
     assert np.abs(expected - expected.transpose(0, 2, 1)).max() > 0.1
     # the error is of second order in the displacement
-    coarse = DipoleCalculatorModel(calculator, displacement=0.01)(atoms)
+    coarse = DipoleCalculatorModel(calculator, displacement=0.02)(atoms)
     errors = [np.abs(values - expected).max() for values in (coarse, found)]
-    assert errors[1] < 3e-5
+    assert errors[1] < 1e-4
     assert errors[0] / errors[1] == pytest.approx(4.0, rel=0.02)
 
 
@@ -77,7 +79,7 @@ def test_sum_rule_of_an_ion():
     atoms.info["charge"] = 1.0
     expected = toy_molecules.polar_tensors(atoms.positions) + CHARGES[:, None, None] * np.eye(3)
     found = as_model(Ion())(atoms)
-    np.testing.assert_allclose(found, expected, atol=3e-5)
+    np.testing.assert_allclose(found, expected, atol=1e-4)
     np.testing.assert_allclose(found.sum(axis=0), np.eye(3), atol=1e-14)
     del atoms.info["charge"]
     np.testing.assert_allclose(as_model(Ion(), total_charge=1.0)(atoms), found, atol=1e-14)
@@ -95,6 +97,21 @@ def test_an_origin_that_moves_is_refused():
     share = atoms.get_masses() / atoms.get_masses().sum()
     fixed = as_model(Ion())(atoms) - share[:, None, None] * np.eye(3)
     np.testing.assert_allclose(raw, fixed, atol=1e-5)
+
+
+def test_agrees_with_labels_of_tblite(tmp_path):
+    """Those are forces in an electric field; a charged molecule, off the origin."""
+    tblite = pytest.importorskip("tblite.ase", reason="needs tblite")
+    atoms = Atoms("OH3", [[5, 5, 5], [5.9, 5.3, 5], [4.8, 5.9, 5.1], [4.7, 4.8, 5.9]])
+    atoms.info["charge"] = 1.0
+    ase.io.write(tmp_path / "in.extxyz", atoms)
+    files = ["--data", str(tmp_path / "in.extxyz"), "--out", str(tmp_path / "out.extxyz")]
+    main(["label", "--engine", "tblite", *files])
+    expected = ase.io.read(tmp_path / "out.extxyz").arrays["apt"].reshape(-1, 3, 3)
+    calculator = tblite.TBLite(method="GFN2-xTB", charge=1.0, accuracy=1e-3, verbosity=0)
+    found = DipoleCalculatorModel(calculator, displacement=0.005)(atoms)
+    assert np.abs(expected - expected.transpose(0, 2, 1)).max() > 3e-3
+    np.testing.assert_allclose(found, expected, atol=1e-4)
 
 
 class Broken(Ion):
