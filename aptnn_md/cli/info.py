@@ -10,7 +10,7 @@ from aptnn_md.cli.json_output import json_text
 
 HELP = """\
 Say what a model file, a stored potential, something bundled, a stream, a directory of many runs or
-a spectrum is.
+a spectrum is. NAME.model of mace-torch is a pickle, and reading it runs the code in it.
 In Python a stream is aptnn_md.StreamReader(path), or aptnn_md.open_stream(path) as a dataset of
 xarray."""
 
@@ -53,9 +53,14 @@ def describe(source: str) -> dict[str, Any]:
     if Path(source).suffix == ".csv":
         return spectrum_facts(source)
     from aptnn_md.potentials.loading import BUNDLED
+    from aptnn_md.prediction.mace_file import is_mace_file
 
     if source in BUNDLED or Path(source).suffix == ".json":
         return potential_facts(source)
+    if is_mace_file(source):
+        from aptnn_md.prediction.mace_dipoles import MACEDipoles
+
+        return {"kind": "model (MACE)", "file": source, **MACEDipoles.from_file(source).facts()}
     return model_facts(source)
 
 

@@ -16,8 +16,9 @@ def add_model_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--model",
         required=True,
-        help="model file, bundled name or module:callable key=value ...; of models for different "
-        "targets several, comma-separated",
+        help="model file, bundled name, NAME.model of a MACE network of dipoles (a pickle, which "
+        "runs the code in it) or module:callable key=value ...; of models for different targets "
+        "several, comma-separated",
     )
     parser.add_argument(
         "--total-charge",
@@ -25,7 +26,9 @@ def add_model_options(parser: argparse.ArgumentParser) -> None:
         metavar="E",
         help="of frames that do not give their own, e (default 0)",
     )
-    parser.add_argument("--dtype", choices=["float32", "float64"], help="default float32")
+    parser.add_argument(
+        "--dtype", choices=["float32", "float64"], help="default float32, of a MACE model its own"
+    )
     parser.add_argument("--device", default="cpu", help="torch device (default cpu)")
 
 

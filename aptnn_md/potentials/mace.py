@@ -24,8 +24,8 @@ from aptnn_md.arrays import FloatArray, IntArray
 from aptnn_md.atoms.neighbours import Graph, batches, build_graph
 from aptnn_md.errors import InputError, RunError
 from aptnn_md.models.devices import enough_memory, torch_device
+from aptnn_md.models.quiet_mace import quiet_mace
 from aptnn_md.potentials.interface import check_finite_results
-from aptnn_md.potentials.quiet_mace import quiet_mace
 from aptnn_md.potentials.stored import check_sizes, read_potential
 
 # what a wrong configuration makes mace-torch and e3nn run into

@@ -8,7 +8,7 @@ from ase.calculators.calculator import Calculator
 
 from aptnn_md.errors import InputError, RunError
 from aptnn_md.models.devices import torch_device
-from aptnn_md.potentials.quiet_mace import quiet_mace
+from aptnn_md.models.quiet_mace import quiet_mace
 
 
 def mace_model(path: Path, device: str, dtype: str | None) -> Calculator:

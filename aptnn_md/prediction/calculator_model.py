@@ -23,7 +23,9 @@ def known_targets(calculator: object) -> tuple[str, ...]:
 class CalculatorModel(DirectCalls):
     """Tensors that an ASE calculator has among its properties, e.g. ``born_effective_charges``.
 
-    A calculator tells the mean of a committee only, so it counts as a single model.
+    They are taken as they are, in the units and with the indices of :mod:`aptnn_md.targets`, and
+    without projection to the sum rule; a calculator of other conventions needs a function around
+    it. A calculator tells the mean of a committee only, so it counts as a single model.
 
     Parameters
     ----------

@@ -14,8 +14,10 @@ from aptnn_md.errors import InputError
 from aptnn_md.names import split_names
 from aptnn_md.prediction.calculator_model import CalculatorModel, known_targets
 from aptnn_md.prediction.callable_model import CallableModel
+from aptnn_md.prediction.dipole_calculator import DipoleCalculatorModel
 from aptnn_md.prediction.interface import TensorModel
 from aptnn_md.prediction.joined import JoinedModel
+from aptnn_md.prediction.mace_file import is_mace_file
 from aptnn_md.targets import APT, targets_of
 
 ModelSource: TypeAlias = "str | PathLike[str] | TensorModel | BaseCalculator | Callable[..., Any]"
@@ -35,11 +37,16 @@ def as_model(
           with commas between (``"water-apt,water-pgt"``); see :func:`load_model`;
         * a :class:`TensorModel`, e.g. a :class:`aptnn_md.prediction.predictor.Predictor`, which is
           given back as it is;
-        * an ASE calculator with ``born_effective_charges`` among its properties;
+        * an ASE calculator with ``born_effective_charges`` (e, [atom, dipole, displacement]) among
+          its properties, or, for molecules, ``dipole``
+          (:class:`aptnn_md.prediction.dipole_calculator.DipoleCalculatorModel`);
+        * a network of mace-torch that gives dipoles, or mace-torch's calculator of such
+          (:class:`aptnn_md.prediction.mace_dipoles.MACEDipoles`);
         * a callable ``model(atoms) -> (n_atoms, 3, 3)``, or an object with ``tensors(structures)``;
           what else it may say of itself: :class:`aptnn_md.prediction.callable_model.CallableModel`
     require : targets that the model must know
-    options : of :meth:`aptnn_md.prediction.predictor.Predictor.from_file`, for files
+    options : of :meth:`aptnn_md.prediction.predictor.Predictor.from_file`, for files; those that
+        say something of dipoles also hold for models that are made of dipoles
 
     Raises
     ------
@@ -64,21 +71,44 @@ def _wrapped(source: ModelSource, options: dict[str, Any]) -> TensorModel:
         return load_model(source, **options)
     if isinstance(source, TensorModel):
         return source
-    if isinstance(source, BaseCalculator) or known_targets(source):
-        return _of_calculator(source)
+    if known_targets(source):
+        calculator: Any = source
+        return CalculatorModel(calculator)
+    if mace := _of_mace(source, options):
+        return mace
+    if isinstance(source, BaseCalculator):
+        return _of_dipoles(source, options)
     if callable(source) or hasattr(source, "tensors"):
         return CallableModel(source)
-    expected = "a file, a name, a callable or an ASE calculator with born_effective_charges"
+    expected = f"a file, a name, a callable or an ASE calculator with {APT.ase_name} or dipole"
     raise InputError("APT model", "type", type(source).__name__, expected)
 
 
-def _of_calculator(calculator: Any) -> CalculatorModel:
-    if not known_targets(calculator):
-        properties = ", ".join(calculator.implemented_properties)
-        raise InputError(
-            f"calculator {type(calculator).__name__}", "properties", properties, APT.ase_name
-        )
-    return CalculatorModel(calculator)
+def _of_mace(source: Any, options: dict[str, Any]) -> TensorModel | None:
+    """The model of networks or of a calculator of mace-torch; None of anything else."""
+    if not type(source).__module__.startswith("mace."):
+        return None
+    from aptnn_md.prediction.mace_dipoles import MACEDipoles  # imports torch
+    from aptnn_md.prediction.mace_kinds import is_mace_network
+
+    if is_mace_network(source):
+        return MACEDipoles([source], name=type(source).__name__, **options)
+    # its dipole is in debye, and has gradients
+    networks = getattr(source, "models", None)
+    if not networks or not all(is_mace_network(network) for network in networks):
+        return None
+    charges = getattr(source, "arrays_keys", {}).get("charges", source.charges_key)
+    name = type(networks[0]).__name__
+    return MACEDipoles(networks, name=name, charges_key=charges, **options)
+
+
+def _of_dipoles(calculator: Any, options: dict[str, Any]) -> DipoleCalculatorModel:
+    if "dipole" in calculator.implemented_properties:
+        of_dipoles = {k: v for k, v in options.items() if k in ("total_charge", "neutral")}
+        return DipoleCalculatorModel(calculator, **of_dipoles)
+    properties = ", ".join(calculator.implemented_properties)
+    expected = f"{APT.ase_name}, or dipole"
+    raise InputError(f"calculator {type(calculator).__name__}", "properties", properties, expected)
 
 
 def load_model(source: str | PathLike[str], **options: Any) -> TensorModel:
@@ -88,7 +118,8 @@ def load_model(source: str | PathLike[str], **options: Any) -> TensorModel:
     ----------
     source : e.g. ``"water-apt"`` or ``"water-apt,pgt.pt"``, or whatever gives atomic tensors by
         the name of what makes it, ``module:callable key=value``; a path that exists may hold
-        commas (:func:`aptnn_md.names.split_names`)
+        commas (:func:`aptnn_md.names.split_names`). ``NAME.model`` of mace-torch, which gives
+        dipoles, is a pickle, and reading it runs what is in it: take it from those you trust
     options : of :meth:`aptnn_md.prediction.predictor.Predictor.from_file`, for each file
 
     Raises
@@ -109,6 +140,10 @@ def _named(name: str, options: dict[str, Any]) -> TensorModel:
         if not isinstance(made, str | PathLike):
             return _wrapped(made, options)
         name = fspath(made)
+    if is_mace_file(name):
+        from aptnn_md.prediction.mace_dipoles import MACEDipoles  # imports torch
+
+        return MACEDipoles.from_file(name, **options)
     from aptnn_md.prediction.predictor import Predictor  # imports torch
 
     return Predictor.from_file(name, **options)

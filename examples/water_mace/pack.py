@@ -21,8 +21,8 @@ from typing import Any
 import torch
 
 from aptnn_md import __version__
+from aptnn_md.models.quiet_mace import quiet_mace
 from aptnn_md.potentials.mace import MACEPotential
-from aptnn_md.potentials.quiet_mace import quiet_mace
 from aptnn_md.potentials.stored import write_potential
 
 

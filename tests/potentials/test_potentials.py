@@ -24,9 +24,9 @@ from helpers.verdicts import FOUND, HARMLESS
 from aptnn_md.bundled import bundled_path
 from aptnn_md.errors import InputError, RunError
 from aptnn_md.models.archive import content_sha256
+from aptnn_md.models.quiet_mace import quiet_mace
 from aptnn_md.potentials.loading import load_potential
 from aptnn_md.potentials.mace import MACEPotential, _sums, build_network
-from aptnn_md.potentials.quiet_mace import quiet_mace
 from aptnn_md.potentials.stored import read_potential, write_potential
 
 pytestmark = [
@@ -117,7 +117,7 @@ def test_mace_leaves_no_lasting_settings():
     """In a new process: importing mace-torch's calculators changes settings when it happens."""
     code = (
         "import os, torch\n"
-        "from aptnn_md.potentials.quiet_mace import quiet_mace\n"
+        "from aptnn_md.models.quiet_mace import quiet_mace\n"
         "with quiet_mace():\n"
         "    import mace.calculators\n"
         "assert 'TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD' not in os.environ\n"

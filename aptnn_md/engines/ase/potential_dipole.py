@@ -30,20 +30,25 @@ class PotentialDipole:
 
     Parameters
     ----------
-    calculator : of ASE, with dipoles. It should not be the one that moves the atoms, whose results
+    calculator : of ASE, with dipoles in e Å. It should not be the one that moves the atoms, whose results
         at their present positions would be lost
     atoms : structure that is going to move
 
     Raises
     ------
     InputError
-        A calculator without dipoles, or a periodic structure, whose dipole has many branches.
+        A calculator without dipoles or with those of MACE, or a periodic structure, whose dipole
+        has many branches.
     """
 
     def __init__(self, calculator: Any, atoms: Atoms) -> None:
         if "dipole" not in getattr(calculator, "implemented_properties", ()):
             found = f"{type(calculator).__name__}, which gives no dipole"
             raise InputError(ESTIMATOR, "potential", found, "a calculator with dipoles")
+        if type(calculator).__module__.partition(".")[0] == "mace":
+            # debye, where ASE's calculators give e Å
+            expected = "a calculator with dipoles in e Å; its polar tensors are --model NAME.model"
+            raise InputError(ESTIMATOR, "potential", "a dipole network of MACE", expected)
         if np.any(atoms.pbc):
             expected = "open space: in a periodic cell the dipole has many branches"
             raise InputError(ESTIMATOR, "structure", "a periodic one", expected)

@@ -91,6 +91,18 @@ def test_what_has_no_dipole_is_refused(calculator, change, message):
         PotentialDipole(calculator, toy_molecules.structure(1, **change))
 
 
+class OfMACE(toy_molecules.Potential):
+    pass
+
+
+OfMACE.__module__ = "mace.calculators.mace"
+
+
+def test_dipoles_in_debye_are_refused():
+    with pytest.raises(InputError, match="potential: found a dipole network of MACE, expected"):
+        PotentialDipole(OfMACE(), toy_molecules.structure())
+
+
 class Failing(toy_molecules.Potential):
     def calculate(self, *arguments, **keywords):
         super().calculate(*arguments, **keywords)
