@@ -30,8 +30,8 @@ class PotentialDipole:
 
     Parameters
     ----------
-    calculator : of ASE, with dipoles in e Å. It should not be the one that moves the atoms, whose results
-        at their present positions would be lost
+    calculator : of ASE, with dipoles in e Å. It should not be the one that moves the atoms, whose
+        results at their present positions would be lost
     atoms : structure that is going to move
 
     Raises
