@@ -29,6 +29,9 @@ class EpochRecord:
     valid_by_target: dict[str, float] = field(default_factory=dict)
 
 
+FEWEST_EPOCHS = 8
+"""With fewer the course of the error tells nothing, but that they are few."""
+
 STILL_FALLING = 0.18
 """By how much the error falls in the second half of a training at most if that was long enough.
 
@@ -82,7 +85,7 @@ def late_fall(records: Sequence[EpochRecord]) -> float | None:
     epochs to tell.
     """
     errors = [r.train if math.isnan(r.valid) else r.valid for r in records]
-    early = errors[: len(errors) // 2]
-    if not early or not min(early) > 0.0:
-        return 0.0 if early else None
-    return 1.0 - min(errors) / min(early)
+    if len(errors) < FEWEST_EPOCHS:
+        return None
+    early = min(errors[: len(errors) // 2])
+    return 1.0 - min(errors) / early if early > 0.0 else 0.0
