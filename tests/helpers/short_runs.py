@@ -225,7 +225,7 @@ def label(directory: Path, n_frames: int = 2, delay: float = 0.0) -> None:
 def training_job(directory: Path, **settings: Any) -> TrainingJob:
     """Two small networks of three epochs."""
     return TrainingJob(
-        data=directory.parent / f"{directory.name}-train.extxyz",
+        data=input_of(directory) / "train.extxyz",
         out=directory / "model.pt",
         network_settings=SMALLEST,
         committee=2,
@@ -234,7 +234,9 @@ def training_job(directory: Path, **settings: Any) -> TrainingJob:
 
 
 def prepare_training(directory: Path) -> None:
-    """Labels for :func:`train`."""
+    """Labels for :func:`train`, the same file for all, as the model card names it."""
+    if training_job(directory).data.exists():
+        return
     rng, frames = np.random.default_rng(4), []
     for seed in range(4):
         atoms = triclinic(seed, n_atoms=8, size=5.0)
