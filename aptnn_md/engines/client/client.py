@@ -210,6 +210,8 @@ class Client:
                 if time.monotonic() > end:
                     for sock in sockets:
                         sock.close()
+                    if self.stream is not None:
+                        self.stream.write_out_trail()
                     raise RunError(complaint) from error
                 if not told:
                     log.info("%s; waiting", complaint)

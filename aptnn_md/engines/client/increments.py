@@ -155,9 +155,7 @@ class IncrementStream:
         header, n_frames = self._header(step.cell), -1
         for note in ring_polymer_notes(header):
             log.warning("%s", note.removeprefix(WARNING))
-        names = self.frame_rates.array_names(self.committee_sizes)
-        planned = layouts(header, names)
-        self._shapes = {name: planned[name].frame_shape for name in planned if name in names}
+        self._plan(header)
         if stream_exists(path):
             reader = StreamReader(path)
             header.check_same_run(path, reader.header)
@@ -198,6 +196,44 @@ class IncrementStream:
             cells = np.broadcast_to(geometry.cell, (n_beads, 3, 3))
             self._last = (geometry, self.evaluate(cells, geometry.positions, True).tensors)
             self._advance(step)
+
+    def write_out_trail(self) -> None:
+        """Write the frames of a client that was killed and that only its trail holds.
+
+        For the case that no server comes any more, as after its last step. One that comes later
+        decides as always which of them stay.
+
+        Raises
+        ------
+        InputError
+            Trail and stream do not belong together, or the trail is damaged.
+        """
+        path, trail_path = self.settings.path, self.settings.trail_path
+        if self._trail is not None or not (trail_path / "steps").exists():
+            return
+        if not stream_exists(path):
+            return
+        reader = StreamReader(path)
+        header, n_frames = reader.header, reader.n_frames
+        self._plan(header)
+        try:
+            shape = (header.n_beads, header.n_atoms, 3)
+            self._trail = Trail(trail_path, shape, self._n_values)
+            left = self._trail.values(n_frames + 1)
+            if len(left):
+                self.timestep = header.timestep
+                self._writer = StreamWriter(path, header, n_frames + 1)
+                for values in left:
+                    self._write(values)
+                log.info("%s: %d frames that only %s had", path, len(left), trail_path.name)
+        finally:
+            self.close()
+
+    def _plan(self, header: StreamHeader) -> None:
+        """Find the shapes of what a frame holds."""
+        names = self.frame_rates.array_names(self.committee_sizes)
+        planned = layouts(header, names)
+        self._shapes = {name: planned[name].frame_shape for name in planned if name in names}
 
     def _advance(self, step: Step) -> None:
         """The increment from the last geometry to this one."""

@@ -78,6 +78,24 @@ def test_restart_goes_on_where_the_server_does(tmp_path, lost):
     check_all(tmp_path / "s", steps)
 
 
+def test_what_only_the_trail_has_is_written_where_no_server_comes(tmp_path):
+    steps = paths(2)
+    killed_after(feed_all, tmp_path / "s", steps[:25], n_committed=20)
+    assert StreamReader(tmp_path / "s").n_frames == 19
+    new(tmp_path / "s", 2).write_out_trail()
+    check_all(tmp_path / "s", steps[:25])
+    new(tmp_path / "s", 2).write_out_trail()  # nothing is left
+    assert StreamReader(tmp_path / "s").n_frames == 24
+    # a server that comes after all goes back, or on
+    again = new(tmp_path / "s", 2)
+    for beads in steps[22:]:
+        feed(again, beads + 1e-9)
+    again.close()
+    for name in ("fresh", "fresh.trail"):
+        shutil.rmtree(tmp_path / name)
+    check_all(tmp_path / "s", steps)
+
+
 def test_a_client_that_was_killed_takes_up_the_next_step(tmp_path):
     steps = paths(2)
 
