@@ -27,6 +27,7 @@ from aptnn_md.stream import StreamHeader, StreamReader, StreamWriter, stream_exi
 from aptnn_md.stream.frame import FrameRates, Instant, estimate
 from aptnn_md.stream.ring_polymers import WARNING, ring_polymer_notes
 from aptnn_md.stream.run_id import run_id_of
+from aptnn_md.stream.start import start_fields, start_of
 from aptnn_md.targets import APT, PGT, Target
 
 
@@ -129,21 +130,7 @@ class SystemStream:
         path = self.settings.path
         if int(self.system.simul.step) == 0 or not stream_exists(path):
             return self.atoms
-        found = StreamReader(path).header
-        if len(found.start_positions) != len(self.atoms):
-            return self.atoms
-        start: Atoms = self.atoms.copy()
-        start.set_cell(found.start_cell)
-        start.set_positions(found.start_positions)
-        return start
-
-    def _start_fields(self) -> dict[str, Any]:
-        if self.settings.groups in ("all", "element"):
-            return {}
-        return {
-            "start_positions": tuple(map(tuple, self.start.positions.tolist())),
-            "start_cell": tuple(map(tuple, self.start.cell.tolist())),
-        }
+        return start_of(self.atoms, StreamReader(path).header)
 
     def header(self) -> StreamHeader:
         """Constants of the run."""
@@ -159,7 +146,7 @@ class SystemStream:
             run_id=run_id_of(self.system, self.settings.path if self._resumes else None),
             rotation="" if self.settings.pbc or self._is_held else "kept",
             notes=f"i-PI {metadata.version('ipi')}",
-            **self._start_fields(),
+            **start_fields(self.start, self.settings.groups),
         )
 
     @property

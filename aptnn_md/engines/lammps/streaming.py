@@ -24,6 +24,7 @@ from aptnn_md.spectra.convergence.stopping import ConvergenceStop
 from aptnn_md.stream import StreamHeader, StreamReader, StreamWriter, stream_exists
 from aptnn_md.stream.frame import FrameRates, Instant
 from aptnn_md.stream.run_id import run_id_of
+from aptnn_md.stream.start import start_fields, start_of
 from aptnn_md.structures import Mobility
 
 
@@ -112,7 +113,7 @@ class LammpsStream:
                 raise InputError("LAMMPS script", "timestep", found, "one time step in a stream")
             return
         self._system = system
-        start = self._start(system.atoms)
+        start = start_of(system.atoms, self._first_header)
         partition = parse_groups(self.settings.groups, start)
         mobility = None if system.mobility.is_free else system.mobility
         _say(mobility, partition)
@@ -201,24 +202,10 @@ class LammpsStream:
 
     # ------------------------------------------------------------------ details
 
-    def _start(self, atoms: Atoms) -> Atoms:
-        """The atoms where groups are found: a run that is resumed keeps those it began with."""
-        found = self._first_header
-        if found is None or len(found.start_positions) != len(atoms):
-            return atoms
-        start: Atoms = atoms.copy()
-        start.set_cell(found.start_cell)
-        start.set_positions(found.start_positions)
-        return start
-
     def _header(self) -> StreamHeader:
         system, rates = self._system, self._rates
         assert self.model is not None
-        fields: dict[str, Any] = {}
-        if self.settings.groups not in ("all", "element"):
-            start = self._start(system.atoms)
-            fields["start_positions"] = tuple(map(tuple, start.positions.tolist()))
-            fields["start_cell"] = tuple(map(tuple, start.cell.tolist()))
+        start = start_of(system.atoms, self._first_header)
         return rates.header(
             system.atoms,
             timestep=system.timestep,
@@ -229,7 +216,7 @@ class LammpsStream:
             ensemble=system.description,
             run_id=run_id_of(self, self.settings.path if self._first_header else None),
             notes=f"LAMMPS {system.version}",
-            **fields,
+            **start_fields(start, self.settings.groups),
         )
 
     def _temperature(self, state: LammpsState) -> float:

@@ -23,6 +23,7 @@ from aptnn_md.settings import Count, fitting
 from aptnn_md.stream import StreamHeader, StreamReader, StreamWriter, stream_exists
 from aptnn_md.stream.frame import FrameRates, Instant
 from aptnn_md.stream.run_id import run_id_of
+from aptnn_md.stream.start import start_fields, start_of
 
 
 @dataclass(frozen=True)
@@ -179,10 +180,7 @@ class StreamReporter:
         seen = self._look(simulation, step)
         atoms = particles.atoms(seen.positions, seen.cell)
         found = StreamReader(self.path).header if self._continues else None
-        start = atoms.copy()
-        if found is not None and len(found.start_positions) == len(atoms):
-            start.set_cell(found.start_cell)
-            start.set_positions(found.start_positions)
+        start = start_of(atoms, found)
         groups = self._groups
         partition = parse_groups(groups, start) if isinstance(groups, str) else groups
         mobility = particles.mobility
@@ -203,11 +201,7 @@ class StreamReporter:
         elif not mobility.is_free:
             log.info("%s: the f-sum is that of what can move", mobility.summary())
         self._next_step = math.ceil(step / self.stride) * self.stride
-        if groups not in ("all", "element"):
-            self._header_fields = self._header_fields | {
-                "start_positions": tuple(map(tuple, start.positions.tolist())),
-                "start_cell": tuple(map(tuple, start.cell.tolist())),
-            }
+        self._header_fields = self._header_fields | start_fields(start, groups)
         header = self._header(simulation, atoms)
         self.writer = StreamWriter(self.path, header, self._next_step if self._continues else None)
 
