@@ -184,8 +184,9 @@ def _with_images(
     (n_images,), the atom that each is an image of, and (n_images, 3), positions, Å
     """
     original, shifted = np.arange(len(fractions)), fractions
+    margins = cutoff / _heights(box)
     for axis in np.flatnonzero(periodic):
-        margin = cutoff / _heights(box)[axis]
+        margin = margins[axis]
         n_images = int(np.ceil(margin))
         parts = [(original, shifted)]
         for shift in [*range(-n_images, 0), *range(1, n_images + 1)]:
