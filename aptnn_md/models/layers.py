@@ -8,7 +8,7 @@ layer has its own weights for every element and is called with the atoms of one 
 so that weights are never gathered per atom.
 
 Without gradients, ``eval()`` lets layers keep the matrices that they derive from their weights
-(:class:`~aptnn_md.models.coupling.KeptMatrices`).
+(:class:`~aptnn_md.models.kept_matrices.KeptMatrices`).
 
 Clebsch–Gordan tables are made in double precision: cast a network with ``.to(dtype)`` before use.
 """
@@ -26,9 +26,10 @@ from aptnn_md.models.angular import (
     degrees_by_parity,
     wigner_3j,
 )
-from aptnn_md.models.coupling import KeptMatrices, coupling_paths, outer
+from aptnn_md.models.coupling import coupling_paths, outer
 from aptnn_md.models.duals import bilinear, in_forward_mode, linear
 from aptnn_md.models.irreps import Irrep, Irreps
+from aptnn_md.models.kept_matrices import KeptMatrices
 
 FEW_ATOMS = 16
 """Of an element: fewer are mixed by one matrix for each l instead of one for each component."""
