@@ -67,7 +67,9 @@ def teacher(committee: str | Path, atoms: Atoms) -> Iterator[Calculator]:
     text = INPUT.format(
         name=name,
         first=members[0],
-        members="\n".join(f"    &MODEL\n      WEIGHTS {m}/weights\n    &END MODEL" for m in members),
+        members="\n".join(
+            f"    &MODEL\n      WEIGHTS {m}/weights\n    &END MODEL" for m in members
+        ),
         cell=_lines(zip("ABC", atoms.cell.array, strict=True)),
         coordinates=_lines(zip(atoms.get_chemical_symbols(), atoms.positions, strict=True)),
     )
@@ -111,7 +113,10 @@ def check(options: argparse.Namespace) -> None:
         again = [_labelled(frame, calculator) for frame in frames]
     df = np.stack([a.get_forces() - f.get_forces() for a, f in zip(again, frames, strict=True)])
     de = np.array(
-        [a.get_potential_energy() - f.get_potential_energy() for a, f in zip(again, frames, strict=True)]
+        [
+            a.get_potential_energy() - f.get_potential_energy()
+            for a, f in zip(again, frames, strict=True)
+        ]
     )
     print(
         f"{len(frames)} frames: forces differ by at most {np.abs(df).max():.2e} eV/Å, energies by "

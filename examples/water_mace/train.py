@@ -41,6 +41,7 @@ FORCE_SCALE = 0.1  # eV/Å; only ratios to the weight of energies matter
 ENERGY_WEIGHTS = 300.0, 10_000.0  # per (eV/atom)², in the first three quarters and the last one
 EMA = 0.998
 LEARNING_RATE, WARM_LEARNING_RATE, LAST = 0.01, 0.003, 0.003
+WARM_UP = 0.02  # of the time
 CLIP = 10.0
 SAVE_SECONDS = 30.0
 
@@ -154,7 +155,7 @@ class Loss:
         stream = torch.cuda.Stream()
         stream.wait_stream(torch.cuda.current_stream())
         with torch.cuda.stream(stream):
-            for _ in range(3):
+            for _ in range(5):
                 self._evaluate()
         torch.cuda.current_stream().wait_stream(stream)
         graph = torch.cuda.CUDAGraph()
@@ -185,6 +186,7 @@ class Training:
         for chosen in self._batches():
             done = min(1.0, self.spent / self.limit)
             rate = self.first_rate * (LAST + (1 - LAST) * 0.5 * (1 + math.cos(math.pi * done)))
+            rate *= min(1.0, LAST + done / WARM_UP)
             for group in self.optimizer.param_groups:
                 group["lr"] = rate
             self.loss.energy_weight.fill_(ENERGY_WEIGHTS[int(done > 0.75)])
@@ -199,7 +201,10 @@ class Training:
                 break
             if int(20 * self.spent / self.limit) > printed:
                 printed = int(20 * self.spent / self.limit)
-                print(f"{self.spent:7.0f} s  {self.steps:6d} steps  loss {float(value):.4f}", flush=True)
+                print(
+                    f"{self.spent:7.0f} s  {self.steps:6d} steps  loss {float(value):.4f}",
+                    flush=True,
+                )
             if now - saved > SAVE_SECONDS:
                 saved = now
                 self._save()
@@ -222,7 +227,9 @@ class Training:
     def _follow(self) -> None:
         weight = min(EMA, (1 + self.steps) / (10 + self.steps))
         pairs = [
-            (self.average[k], v) for k, v in self.network.state_dict().items() if v.is_floating_point()
+            (self.average[k], v)
+            for k, v in self.network.state_dict().items()
+            if v.is_floating_point()
         ]
         torch._foreach_lerp_([a for a, _ in pairs], [v for _, v in pairs], 1.0 - weight)
 
@@ -350,7 +357,9 @@ def main() -> None:
         import e3nn
 
         if options.device != "cpu":
+            # plain functions of torch: nothing is compiled while a graph is captured
             e3nn.set_optimization_defaults(jit_script_fx=False)  # type: ignore[attr-defined]
+            torch._C._jit_set_texpr_fuser_enabled(False)
     began = time.perf_counter()
     frames = [frame for name in options.train for frame in ase.io.read(name, ":")]
     if options.init:
@@ -366,7 +375,9 @@ def main() -> None:
         frames, float(arguments["r_max"]), arguments["atomic_numbers"], e0, options.device
     )
     cuda = options.device != "cpu"
-    loss = Loss(network, data, options.batch_size or (8 if cuda else 1), cuda and not options.no_capture)
+    loss = Loss(
+        network, data, options.batch_size or (8 if cuda else 1), cuda and not options.no_capture
+    )
     training = Training(options, network, loss)
     print(
         f"{len(frames)} frames, {sum(p.numel() for p in network.parameters())} parameters, "
