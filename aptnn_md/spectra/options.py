@@ -34,7 +34,7 @@ EXPERIMENTS = (
     "toluene",
     "octane",
 )
-"""Liquids whose measured bands come with the package; see :mod:`aptnn_md.spectra.analysis.liquids`."""
+"""Liquids whose measured bands come with the package (:mod:`aptnn_md.spectra.analysis.liquids`)."""
 
 CONVERGENCE_RANGE = (0.0, 4000.0)
 """Range over which convergence is judged unless another is given, cm⁻¹."""

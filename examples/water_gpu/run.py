@@ -8,10 +8,9 @@
 
 ``dynamics`` writes OUT/run-001.zarr ... of each replica, OUT/log.csv (temperature, energies and the
 conserved quantity) and OUT/state.pt, from which the same command resumes; it stops at ``--minutes``.
-Tensors are evaluated in ``--workers`` processes beside the dynamics. Before the run each replica is
+Tensors are evaluated in ``--workers`` processes beside it. Before the run each replica is
 equilibrated, with a local thermostat of 100 fs, from velocities of its own. ``frames`` keeps
-configurations for labelling, with the disagreement of the potentials, of which the first moves
-the atoms.
+configurations for labelling, with the disagreement of potentials; the first moves the atoms.
 """
 
 from __future__ import annotations
@@ -97,7 +96,10 @@ def _frames(chunk: list[tuple[int, np.ndarray, np.ndarray, np.ndarray]]) -> list
     """For each step the frames of all replicas."""
     assert _worker is not None
     return [
-        [_worker.frame(step, *each) for each in zip(q.astype(float), v.astype(float), kelvin)]
+        [
+            _worker.frame(step, *each)
+            for each in zip(q.astype(float), v.astype(float), kelvin, strict=True)
+        ]
         for step, q, v, kelvin in chunk
     ]
 
@@ -111,10 +113,12 @@ class Clock:
 
     @property
     def spent(self) -> float:
+        """Seconds."""
         return time.perf_counter() - self.began
 
     @property
     def over(self) -> bool:
+        """No time is left."""
         return self.spent > self.limit
 
 
@@ -128,16 +132,16 @@ def dynamics(options: argparse.Namespace) -> None:
     n_before = round(options.equilibrate * 1000 / options.timestep)
     done = -n_before if state is None else int(state["step"])
     run_ids = [new_run_id() for _ in range(options.replicas)] if state is None else state["run_ids"]
-    if done < 0:
+    if done < 0 or state is None:
         polymers = _polymers(options, atoms, local=True)
         if state is not None:
             polymers.resume(state["polymers"])
         done = _equilibrate(polymers, options, clock, done)
+        polymers.heat.zero_()
         state = {"step": done, "run_ids": run_ids, "polymers": polymers.state()}
         _save(saved, state)
         if done < 0:
             return
-        state["polymers"]["heat"].zero_()
     if done >= round(options.ps * 1000 / options.timestep):
         print(f"{out}: complete")
         return
@@ -389,7 +393,8 @@ def frames(options: argparse.Namespace) -> None:
     print(
         f"{options.out}: {len(kept['step'])} x {options.replicas * options.beads} configurations, "
         f"{1e3 * (clock.spent - began) / max(done, 1):.2f} ms a step, disagreement of forces "
-        f"{float(np.mean(kept['spread'])):.4f} eV/Å; shortest H-H, O-H, O-O {_nearest(polymers)} Å; "
+        f"{float(np.mean(kept['spread'])):.4f} eV/Å; shortest H-H, O-H, O-O "
+        f"{_nearest(polymers)} Å; "
         + ", ".join(f"{name} {value:.3f}" for name, value in observed.items()),
         flush=True,
     )

@@ -33,7 +33,7 @@ from torch import Tensor
 from aptnn_md.atoms.neighbours import build_graph
 from aptnn_md.models.quiet_mace import quiet_mace
 from aptnn_md.potentials.loading import load_potential
-from aptnn_md.potentials.mace import MACEPotential, build_network
+from aptnn_md.potentials.mace import build_network
 from aptnn_md.potentials.stored import read_potential, write_potential
 
 HERE = Path(__file__).resolve().parent
@@ -68,6 +68,7 @@ class Frames:
     def of(
         cls, frames: list[Atoms], cutoff: float, elements: list[int], e0: list[float], device: str
     ) -> Frames:
+        """Of labelled structures; ``e0`` are the energies of the atoms."""
         numbers = frames[0].numbers
         if any((frame.numbers != numbers).any() for frame in frames):
             raise SystemExit("all frames must have the same atoms in the same order")

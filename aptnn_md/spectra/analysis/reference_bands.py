@@ -39,7 +39,7 @@ class ReferenceBand:
 
 @dataclass(frozen=True)
 class Reference:
-    """Bands of a substance, who measured them, what their errors are, and the curve if it is known."""
+    """Bands of a substance, who measured them, what their errors are, and the curve if known."""
 
     substance: str
     citation: str
