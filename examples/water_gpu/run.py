@@ -7,7 +7,7 @@
     python run.py speed    --start start.extxyz --beads 16 32
 
 ``dynamics`` writes OUT/run-001.zarr ... of each replica, OUT/log.csv (temperature, energies and the
-conserved quantity) and OUT/state.pt, from which the same command resumes; it stops at ``--minutes``.
+conserved quantity) and OUT/state.pt, from which the same command resumes; it ends at ``--minutes``.
 Tensors are evaluated in ``--workers`` processes beside it. Before the run each replica is
 equilibrated, with a local thermostat of 100 fs, from velocities of its own. ``frames`` keeps
 configurations for labelling, with the disagreement of potentials; the first moves the atoms.

@@ -1,12 +1,15 @@
 """The teacher: labels frames with a committee potential in n2p2's format, run by CP2K.
 
+    python teacher.py choose --frames beads.npz --config pimd-32beads --n 180 --out CHOSEN.extxyz
     python teacher.py label  --committee DIR --frames FRAMES.extxyz --out LABELLED.extxyz
     python teacher.py check  --committee DIR --frames LABELLED.extxyz
 
-Each member is a subdirectory of DIR with ``input.nn``, ``scaling.data`` and ``weights.*.data``.
-CP2K (Debian: ``apt-get install cp2k``) takes one scaling file for all of them and gives the mean.
-Labelling resumes where it was stopped: frames that LABELLED.extxyz already has are counted off.
-All frames have the same atoms in the same order.
+``choose`` takes configurations that ``examples/water_gpu/run.py frames`` kept: one half evenly over
+the run, the other where the students disagree most; ``config`` has ``-evenly`` or ``-disagreed``
+after the name. Each member of the committee is a subdirectory of DIR with ``input.nn``,
+``scaling.data`` and ``weights.*.data``. CP2K (Debian: ``apt-get install cp2k``) takes one scaling
+file for all of them and gives the mean. Labelling resumes where it was stopped: frames that
+LABELLED.extxyz already has are counted off. All frames have the same atoms in the same order.
 """
 
 from __future__ import annotations
@@ -93,6 +96,30 @@ def _lines(rows: Iterator[tuple[str, np.ndarray]]) -> str:
     return "\n".join(f"      {name} {x:.10f} {y:.10f} {z:.10f}" for name, (x, y, z) in rows)
 
 
+def choose(options: argparse.Namespace) -> None:
+    """Configurations worth a label."""
+    kept = np.load(options.frames)
+    positions, spread = kept["positions"], kept["spread"].ravel()
+    n_copies = positions.shape[1]
+    positions = positions.reshape(-1, *positions.shape[2:])
+    n_even = (options.n + 1) // 2
+    # times and copies go on together, so that neither is left out
+    times = np.linspace(0, len(positions) // n_copies - 1, n_even).round().astype(int)
+    even = np.unique(times * n_copies + (7 * np.arange(n_even)) % n_copies)
+    worst = [k for k in np.argsort(-spread) if k not in set(even)][: options.n - len(even)]
+    frames = []
+    for kind, chosen in (("evenly", even), ("disagreed", sorted(worst))):
+        for k in chosen:
+            atoms = Atoms(kept["numbers"], positions[k].astype(float), cell=kept["cell"], pbc=True)
+            atoms.info["config"] = f"{options.config}-{kind}"
+            frames.append(atoms)
+    ase.io.write(options.out, frames, format="extxyz")
+    print(
+        f"{options.out}: {len(even)} evenly (disagreement {spread[even].mean():.4f} eV/Å), "
+        f"{len(worst)} where it is largest ({spread[worst].mean():.4f} eV/Å)"
+    )
+
+
 def label(options: argparse.Namespace) -> None:
     """Energies and forces of all frames, written one by one."""
     frames = ase.io.read(options.frames, ":")
@@ -136,11 +163,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    commands = {"label": label, "check": check}
+    commands = {"choose": choose, "label": label, "check": check}
     parser.add_argument("command", choices=commands)
-    parser.add_argument("--committee", required=True, help="directory of the members")
-    parser.add_argument("--frames", required=True, help="extxyz, all of the same atoms")
-    parser.add_argument("--out", help="extxyz of label")
+    parser.add_argument("--committee", help="directory of the members")
+    parser.add_argument("--frames", required=True, help="of the same atoms; npz of choose")
+    parser.add_argument("--out", help="extxyz of choose and label")
+    parser.add_argument("--config", default="", help="name of what choose takes")
+    parser.add_argument("--n", type=int, default=100, help="how many choose takes")
     options = parser.parse_args()
     commands[options.command](options)
 
