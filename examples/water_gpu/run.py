@@ -6,11 +6,12 @@
         --potential a.json b.json c.json
     python run.py speed    --start start.extxyz --beads 16 32
 
-``dynamics`` writes OUT/run-001.zarr ... of each replica, OUT/log.csv (temperature, energies and the
-conserved quantity) and OUT/state.pt, from which the same command resumes; it ends at ``--minutes``.
-Tensors are evaluated in ``--workers`` processes beside it. Before the run each replica is
-equilibrated, with a local thermostat of 100 fs, from velocities of its own. ``frames`` keeps
-configurations for labelling, with the disagreement of potentials; the first moves the atoms.
+``dynamics`` writes OUT/run-001.zarr ... of each replica (and with ``--members``
+OUT/run-001-member-1.zarr ... of each member of a committee), OUT/log.csv (temperature, energies
+and the conserved quantity) and OUT/state.pt, from which the same command resumes; it ends at
+``--minutes``. Tensors are evaluated in ``--workers`` processes beside it. Before the run each
+replica is equilibrated, with a local thermostat of 100 fs, from velocities of its own. ``frames``
+keeps configurations for labelling, with the disagreement of potentials; the first moves the atoms.
 """
 
 from __future__ import annotations
@@ -41,6 +42,7 @@ from aptnn_md.stream.frame import ESTIMATORS, FrameRates, Instant
 from aptnn_md.stream.layout import StreamFrame
 from aptnn_md.stream.run_id import new_run_id
 from aptnn_md.stream.start import start_fields
+from aptnn_md.targets import APT, Tensors
 
 CHUNK = 25  # frames that a worker evaluates at once
 LOG = ("step", "replica", "temperature", "potential", "kinetic", "conserved")
@@ -60,10 +62,17 @@ class Rates:
         self.model = as_model(options.model, device=options.device)
         groups = parse_groups(options.groups, atoms)
         estimators = tuple(options.estimator.split(","))
-        self.rates = FrameRates(groups, np.asarray(atoms.get_masses()), estimators)
+        masses = np.asarray(atoms.get_masses(), dtype=np.float64)
+        self.rates = FrameRates(groups, masses, estimators)
+        self.of_member = FrameRates(parse_groups("all", atoms), masses, estimators[:1])
+        self.n_members = self.model.committee_sizes[APT.name] if options.members else 0
 
-    def frame(self, step: int, q: np.ndarray, v: np.ndarray, kelvin: float) -> StreamFrame:
-        """The frame of one replica, positions and velocities (n_beads, n_atoms, 3)."""
+    def frames(self, step: int, q: np.ndarray, v: np.ndarray, kelvin: float) -> list[StreamFrame]:
+        """Frames of one replica, positions and velocities (n_beads, n_atoms, 3).
+
+        The first is of the mean of a committee; with ``--members`` one of each member follows, of
+        the dipole rate of all atoms.
+        """
         beads, centroid = self.rates.needs()
         places = [*(q if beads else ()), *([q.mean(axis=0)] if centroid else ())]
         structures = []
@@ -79,8 +88,17 @@ class Rates:
             at_beads = {name: np.stack([t[name] for t in tensors], axis=1) for name in names}
         x, y, z = (bool(periodic) for periodic in self.atoms.pbc)
         snapshot = Snapshot(q, self.atoms.cell.array, (x, y, z))
-        instant = Instant(v, snapshot, at_beads, at_centroid)
-        return self.rates.frame(step, step * self.dt, instant, kelvin)
+        time = step * self.dt
+        found = [self.rates.frame(step, time, Instant(v, snapshot, at_beads, at_centroid), kelvin)]
+        for k in range(self.n_members):
+            each = [_member(tensors, k) for tensors in (at_beads, at_centroid)]
+            found.append(self.of_member.frame(step, time, Instant(v, snapshot, *each), kelvin))
+        return found
+
+
+def _member(tensors: Tensors | None, k: int) -> Tensors | None:
+    """APTs of one member of a committee."""
+    return None if tensors is None else {APT.name: tensors[APT.name][k : k + 1]}
 
 
 _worker: Rates | None = None
@@ -93,12 +111,13 @@ def _begin(options: argparse.Namespace, atoms: Atoms) -> None:
 
 
 def _frames(chunk: list[tuple[int, np.ndarray, np.ndarray, np.ndarray]]) -> list[list[StreamFrame]]:
-    """For each step the frames of all replicas."""
+    """For each step the frames of all replicas, one after the other."""
     assert _worker is not None
     return [
         [
-            _worker.frame(step, *each)
+            frame
             for each in zip(q.astype(float), v.astype(float), kelvin, strict=True)
+            for frame in _worker.frames(step, *each)
         ]
         for step, q, v, kelvin in chunk
     ]
@@ -234,14 +253,17 @@ class Recorder:
         }
         # the frame of the step from which a run goes on is there already
         first = None if done == 0 else done + options.stride
-        return [
-            StreamWriter(
-                self.out / f"run-{k + 1:03d}.zarr",
-                rates.rates.header(atoms, run_id=run_id, **constants),
-                first,
-            )
-            for k, run_id in enumerate(self.run_ids)
-        ]
+        writers = []
+        for k, run_id in enumerate(self.run_ids, start=1):
+            header = rates.rates.header(atoms, run_id=run_id, **constants)
+            writers.append(StreamWriter(self.out / f"run-{k:03d}.zarr", header, first))
+            for m in range(1, rates.n_members + 1):
+                notes = f"{constants['notes']}; member {m} of the committee"
+                of_member = {**constants, "notes": notes}
+                header = rates.of_member.header(atoms, run_id=run_id, **of_member)
+                path = self.out / f"run-{k:03d}-member-{m}.zarr"
+                writers.append(StreamWriter(path, header, first))
+        return writers
 
     def record(self, step: int) -> None:
         """Take the present state; it becomes a frame later."""
@@ -460,6 +482,7 @@ def main() -> None:
     parser.add_argument("--model", default="")
     parser.add_argument("--groups", default="element+motion")
     parser.add_argument("--estimator", default=ESTIMATORS[0])
+    parser.add_argument("--members", action="store_true", help="streams of committee members, too")
     parser.add_argument("--workers", type=int, default=1)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--no-capture", action="store_true", help="no CUDA graph")

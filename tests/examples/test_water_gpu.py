@@ -180,7 +180,8 @@ def test_a_run_that_is_resumed_is_the_same(tmp_path: Path) -> None:
     def run(name: str, steps: int) -> None:
         words = ["dynamics", "--start", str(bundled_path("water64.extxyz")), "--beads", "2"]
         words += ["--equilibrate", "0.001", "--ps", str(steps * 2.5e-4), "--stride", "2"]
-        words += ["--save", "4", "--device", "cpu", "--model", "water-apt", "--out", name]
+        words += ["--save", "4", "--device", "cpu", "--model", "water-apt", "--members"]
+        words += ["--out", name]
         subprocess.run([sys.executable, str(EXAMPLE / "run.py"), *words], cwd=tmp_path, check=True)
 
     run("whole", 12)
