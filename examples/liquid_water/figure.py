@@ -106,7 +106,7 @@ def markdown(spectra: dict[str, InfraredSpectrum], places: dict[str, Path]) -> l
     }
     found = {name: find_bands(spectrum, WATER.ranges) for name, spectrum in spectra.items()}
     for k, band in enumerate(WATER.bands):
-        for field, title, unit in (
+        for field, heading, unit in (
             ("centroid", f"**{band.name}**, {band.low:.0f}–{band.high:.0f} cm⁻¹: centroid", 1.0),
             ("integral", "integral, 10³ cm⁻²", 1e3),
         ):
@@ -114,7 +114,9 @@ def markdown(spectra: dict[str, InfraredSpectrum], places: dict[str, Path]) -> l
                 cell(found[name][k], [bands[k] for bands in members[name]], field, unit)
                 for name in spectra
             ]
-            lines.append(" | ".join([f"| {title}", *cells, f"{getattr(band, field) / unit:.0f} |"]))
+            lines.append(
+                " | ".join([f"| {heading}", *cells, f"{getattr(band, field) / unit:.0f} |"])
+            )
     rules = [f"{s.sum_rule.ratio:.3f}" for s in spectra.values()]
     return [*lines, " | ".join(["| f-sum rule, ratio", *rules, "|"])]
 
