@@ -62,20 +62,24 @@ class CapturedCall:
 
     def _capture(self, function: Callable[[], Tensor]) -> None:
         """Record a graph; nothing is computed by that."""
+        current = torch.cuda.current_stream(self._device)
         try:
-            # what libraries set up at a first call is not for recording, nor are kept matrices
-            stream = torch.cuda.Stream(self._device)
-            stream.wait_stream(torch.cuda.current_stream(self._device))
-            with torch.cuda.stream(stream):
-                function()
-            torch.cuda.current_stream(self._device).wait_stream(stream)
-            graph = torch.cuda.CUDAGraph()
-            # other threads may use the device meanwhile
-            with torch.cuda.graph(graph, stream=stream, capture_error_mode="thread_local"):
-                self._result = function()
+            with torch.cuda.device(self._device):
+                stream = torch.cuda.Stream()
+                stream.wait_stream(current)
+                # what libraries set up at a first call is not for recording, nor are kept matrices
+                with torch.cuda.stream(stream):
+                    function()
+                current.wait_stream(stream)
+                graph = torch.cuda.CUDAGraph()
+                # other threads may use the device meanwhile
+                with torch.cuda.graph(graph, stream=stream, capture_error_mode="thread_local"):
+                    self._result = function()
             self._graph = graph
         except Exception as error:
             self._enabled, self._graph, self._result = False, None, None
+            # torch leaves the stream of a recording that failed in place
+            torch.cuda.set_stream(current)
             self.failed = next(iter(str(error).splitlines()), type(error).__name__)
             log.warning(
                 "CUDA graph: none could be recorded, evaluations go on without one, slower for "

@@ -63,8 +63,10 @@ class Predictor(DirectCalls, DipoleCalls):
     ----------
     model_file : the model
     name : how the model is called in headers and messages
-    device : torch device, e.g. ``"cuda"``
-    dtype : ``"float32"`` (default) or ``"float64"``
+    device : torch device, e.g. ``"cuda"``, where structures stay from call to call
+        (:mod:`aptnn_md.prediction.resident`)
+    dtype : ``"float32"`` (default) or ``"float64"``. Single precision is full single precision;
+        TF32 is used only where the process allows it (``torch.set_float32_matmul_precision``)
     total_charge : Q, e, of structures that do not say their own
         (:func:`aptnn_md.structures.charge_of`); None: 0
     neutral : take the mean out of the tensors so that Σᵢ Pᵢ = Q·1 and Σᵢ PGTᵢ = 0; switch it off

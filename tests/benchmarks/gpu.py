@@ -147,7 +147,9 @@ class Benchmark:
                 if n_atoms > largest or (dtype == "float64" and n_atoms not in (192, 12288)):
                     continue
                 with allowed_tf32(tf32):
-                    predictor = Predictor.from_file("water-apt", device=str(self.device), dtype=dtype)
+                    predictor = Predictor.from_file(
+                        "water-apt", device=str(self.device), dtype=dtype
+                    )
                     ms = self.milliseconds(self.steps(predictor, self.box(n_atoms)))
                 name = dtype + (" TF32" if tf32 else "")
                 text = f"{name}, {n_atoms} atoms: {ms:.2f} ms, {1e-3 * n_atoms / ms:.3f} M atoms/s"
@@ -230,7 +232,9 @@ class Benchmark:
         potential = load_potential("water-mace", device=str(self.device))
         forces = self.milliseconds(lambda: potential.evaluate(beads))
         found = {"together": together, "single": single * n_beads / 4, "potential": forces}
-        text = f"{n_beads} beads of 192 atoms: {together:.2f} ms in one call, potential {forces:.1f}"
+        text = (
+            f"{n_beads} beads of 192 atoms: {together:.2f} ms in one call, potential {forces:.1f}"
+        )
         self.print("beads_ms", found, f"{text} ms; bead by bead {found['single']:.1f} ms")
 
     def profile(self, n_atoms: int) -> None:
@@ -248,7 +252,9 @@ class Benchmark:
         key = "self_cuda_time_total" if self.on_gpu else "self_cpu_time_total"
         table = profiler.key_averages().table(sort_by=key, row_limit=25, max_name_column_width=60)
         columns = [line[:60] + line[-100:] for line in table.splitlines()]
-        self.print(f"profile {n_atoms}", table, f"profile of {n_atoms} atoms\n" + "\n".join(columns))
+        self.print(
+            f"profile {n_atoms}", table, f"profile of {n_atoms} atoms\n" + "\n".join(columns)
+        )
 
 
 @contextlib.contextmanager
@@ -304,7 +310,9 @@ def main() -> None:
                 try:
                     part()
                 except Exception as error:  # one that fails does not take the others along
-                    benchmark.print("failed", str(error), f"FAILED: {type(error).__name__}: {error}")
+                    benchmark.print(
+                        "failed", str(error), f"FAILED: {type(error).__name__}: {error}"
+                    )
         if arguments.json:
             arguments.json.write_text(json.dumps(benchmark.results, indent=1) + "\n")
 

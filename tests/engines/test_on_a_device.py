@@ -80,9 +80,7 @@ def test_beads_of_a_path_integral_are_one_call(device, predictor_on, monkeypatch
         positions = template.positions + moves
         expected, found = (evaluator(cells, positions) for evaluator in (plain, there))
         assert found.tensors["apt"].shape == (6, 2, len(template), 3, 3)
-        np.testing.assert_allclose(
-            found.tensors["apt"], expected.tensors["apt"], rtol=0, atol=1e-5
-        )
+        np.testing.assert_allclose(found.tensors["apt"], expected.tensors["apt"], rtol=0, atol=1e-5)
         moves *= -1.02
     assert [n for who, n in calls if who is predictor] == [6] * 4
 

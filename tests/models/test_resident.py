@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 import torch
@@ -112,7 +114,7 @@ def test_tables_grow_when_neighbours_do_not_fit(device):
         atoms.positions *= 0.75
         walk.step()
         rooms.append(walk.tables.room)
-    assert all(later.holds(earlier) for earlier, later in zip(rooms[:-1], rooms[1:], strict=True))
+    assert all(later.holds(earlier) for earlier, later in pairwise(rooms))
     assert rooms[-1].width > rooms[0].width
     assert rooms[-1].near > rooms[0].near
     # back again, they keep what they have, and pointers into them stay valid
@@ -137,7 +139,7 @@ def test_impossible_structures_are_refused(device):
     walk.step()
     kept = atoms.positions.copy()
     atoms.positions[3, 1] = np.nan
-    with pytest.raises(InputError, match="positions: found .* at atom 3"):
+    with pytest.raises(InputError, match=r"positions: found .* at atom 3"):
         walk.step()
     atoms.positions[:] = kept
     walk.step()
@@ -154,7 +156,7 @@ def test_crowds_are_refused(device, monkeypatch):
         monkeypatch.setattr(module, "LARGEST_HEAP", 50)
     monkeypatch.setattr(neighbours, "SMALLEST_VOLUME", 3.0)
     atoms = Atoms("H200", positions=np.random.default_rng(0).random((200, 3)))
-    with pytest.raises(InputError, match="in a cube of 4.0 Å around atom"):
+    with pytest.raises(InputError, match=r"in a cube of 4\.0 Å around atom"):
         Walk([atoms], device).step()
 
 

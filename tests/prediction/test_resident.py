@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import copy
 import pickle
+from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -14,6 +15,7 @@ import pytest
 import torch
 from ase import Atoms
 from helpers.systems import random_checkpoint, triclinic
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from aptnn_md.errors import InputError, RunError
 from aptnn_md.models import resident as residence
@@ -133,9 +135,13 @@ def test_what_cannot_be_recorded_goes_on_as_usual(device, caplog):
     assert bool(captured.failed) == on_gpu
     # a failure leaves nothing behind for the next one
     other = CapturedCall(torch.device(device))
+
+    def doubled():
+        return 2.0 * numbers
+
     for _ in range(CALLS_BEFORE + 3):
         numbers += 1.0
-        assert other(lambda: 2.0 * numbers).tolist() == (2.0 * numbers).tolist()
+        assert other(doubled).tolist() == (2.0 * numbers).tolist()
     assert other.failed == ""
     assert other.replays == (3 if on_gpu else 0)
 
@@ -194,14 +200,14 @@ def test_refusals_are_those_of_the_processor(device, caplog):
     with pytest.raises(InputError, match=r"element: found He, expected H, O, Na"):
         predictor(Atoms("HeO"))
     atoms.positions[2] = np.inf
-    with pytest.raises(InputError, match="positions: found .* at atom 2"):
+    with pytest.raises(InputError, match=r"positions: found .* at atom 2"):
         predictor(atoms)
     with pytest.raises(InputError, match="a cell vector for every periodic direction"):
         predictor(Atoms("O", pbc=True))
     wrong = Predictor(random_checkpoint(), device=device)
     with torch.no_grad():
         wrong.networks[0].scale.fill_(torch.nan)
-    with pytest.raises(RunError, match="APTs of .* are not finite, first that of atom 0"):
+    with pytest.raises(RunError, match=r"APTs of .* are not finite, first that of atom 0"):
         wrong(triclinic())
 
 
@@ -222,6 +228,46 @@ def test_projections_are_those_of_the_targets(device, target, sizes):
     found = projection(*(torch.from_numpy(x).to(device) for x in (tensors, charges))).cpu().numpy()
     ends = np.cumsum(sizes)[:-1]
     for member, mine in zip(tensors, found, strict=True):
-        for part, own, charge in zip(np.split(member, ends), np.split(mine, ends), charges):
+        parts = (np.split(member, ends), np.split(mine, ends), charges)
+        for part, own, charge in zip(*parts, strict=True):
             expected = TARGETS[target].project(part, charge)
             np.testing.assert_allclose(own, expected, rtol=0, atol=1e-13)
+
+
+class Operations(TorchDispatchMode):
+    """Names of all operations of torch inside, and how many launch something."""
+
+    def __init__(self):
+        super().__init__()
+        self.names: Counter[str] = Counter()
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        self.names[str(func).removeprefix("aten.")] += 1
+        flat = [*args, *(kwargs or {}).values()]
+        for indices in (x for x in flat if isinstance(x, (list, tuple))):
+            kinds = {x.dtype for x in indices if isinstance(x, torch.Tensor)}
+            if str(func).startswith("aten.index") and torch.bool in kinds:
+                self.names["index by a mask"] += 1
+        return func(*args, **(kwargs or {}))
+
+
+WAITING = ("nonzero", "_local_scalar_dense", "bincount", "masked_select", "unique", "lift_fresh")
+WAITING += ("repeat_interleave", "item", "equal", "index by a mask", "is_nonzero")
+
+
+@pytest.mark.parametrize(("network", "target", "members"), KINDS)
+@pytest.mark.parametrize("same_sizes", [True, False])
+def test_nothing_waits_for_the_device(device, network, target, members, same_sizes):
+    """In an evaluation, no operation needs a number of the device or sends one there."""
+    predictor = Predictor(
+        random_checkpoint(network, members=members, target=target), device=device, total_charge=1.0
+    )
+    frames = [triclinic(seed, n_atoms=11 + (0 if same_sizes else seed)) for seed in range(2)]
+    predictor.evaluate(frames)
+    system = predictor._resident.kept(frames, 0)
+    inference = network == "ace"
+    with torch.inference_mode(inference), torch.no_grad(), Operations() as operations:
+        system._evaluated()
+    assert len(operations.names) > 10
+    waiting = [name for name in operations.names if name.split(".")[0] in WAITING]
+    assert waiting == []
