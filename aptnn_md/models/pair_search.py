@@ -116,7 +116,7 @@ def images_within(positions: Tensor, structures: Tensor, boxes: Boxes, cutoff: f
 
     inverses = np.linalg.inv(boxes.vectors)
     # distances of opposite faces are the inverse lengths of the columns
-    margins = cutoff * np.linalg.norm(inverses, axis=1)
+    margins: FloatArray = cutoff * np.linalg.norm(inverses, axis=1)
     periodic = of_atoms(boxes.periodic)
     fractions = (positions.unsqueeze(2) * of_atoms(inverses)).sum(dim=1)
     wraps = torch.floor(fractions) * periodic
@@ -198,7 +198,8 @@ def pairs_of_images(
         none = keys.new_zeros(0)
         return ImagePairs(none, none, positions.new_zeros(0), 0)
     most = int(torch.unique_consecutive(ordered, return_counts=True)[1].max())
-    return ImagePairs(*(torch.cat(part) for part in zip(*found, strict=True)), most)
+    found_centres, images, squares = (torch.cat(part) for part in zip(*found, strict=True))
+    return ImagePairs(found_centres, images, squares, most)
 
 
 def _grid_keys(
