@@ -9,6 +9,7 @@ networks vanishes beyond its cutoff.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -80,7 +81,7 @@ class ResidentStructures:
         self.order = torch.from_numpy(order).to(device)
         self.structure_of_atom = torch.from_numpy(owner).to(device)
         pinned = device.type == "cuda"
-        options = {"dtype": torch.float64, "pin_memory": pinned}
+        options: dict[str, Any] = {"dtype": torch.float64, "pin_memory": pinned}
         self._host_positions = torch.zeros(len(order), 3, **options)
         self._host_cells = torch.zeros(len(self.sizes), 3, 3, **options)
         # made outside of inference mode, as derivatives start from them

@@ -86,7 +86,7 @@ class ResidentMACE:
 
     def _batch(self, centres: Tensor, neighbours: Tensor, vectors: Tensor) -> dict[str, Tensor]:
         """The graph as mace-torch takes it; vectors stand in the shifts, so all atoms are at 0."""
-        like = {"dtype": self._dtype, "device": vectors.device}
+        like: dict[str, Any] = {"dtype": self._dtype, "device": vectors.device}
         n_structures = len(self._structures.sizes)
         return {
             "positions": torch.zeros(len(self._species), 3, **like),
