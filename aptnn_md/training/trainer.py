@@ -70,7 +70,7 @@ class Trainer:
         self.learning_rate = settings.highest_learning_rate(self.training.sizes)
         self.parameters = nn.ParameterList(model.parameters())
         self.optimizer = torch.optim.AdamW(
-            self.parameters, lr=self.learning_rate, weight_decay=settings.weight_decay
+            self.parameters, lr=self.learning_rate, weight_decay=settings.weight_decay, fused=True
         )
         self.average = AveragedModel(self.parameters, multi_avg_fn=self._move_average)
         # the average begins with the initial weights, not with those after the first step
