@@ -59,6 +59,7 @@ class Training:
         self.rows.append((len(self.rows) + 1, rate, math.sqrt(train), math.sqrt(valid)))
 
     def state(self):
+        """All that later epochs depend on."""
         return {
             "model": self.model.state_dict(),
             "optimizer": self.optimizer.state_dict(),
@@ -68,6 +69,7 @@ class Training:
         }
 
     def load(self, state):
+        """Continue where the state was taken."""
         precision = self.model.mean.dtype
         self.model.load_state_dict(state["model"])
         self.model.to(precision)  # loading gives the network double precision
@@ -119,7 +121,8 @@ def main():
         torch.save(training.state(), partial)
         partial.replace(state)
         write(options.out, training, options.data)
-        print("epoch %d: rate %.0e, train %.4f valid %.4f e" % training.rows[-1], flush=True)
+        number, rate, train, valid = training.rows[-1]
+        print(f"epoch {number}: rate {rate:.0e}, train {train:.4f} valid {valid:.4f} e", flush=True)
 
 
 if __name__ == "__main__":
