@@ -45,7 +45,7 @@ from aptnn_md.atoms.neighbours import Graph
 from aptnn_md.models.ace import ACENetwork
 from aptnn_md.models.cartesian import cartesian_basis
 from aptnn_md.models.chunks import edges_at_once
-from aptnn_md.models.dipole_geometry import DipoleConfig, DipoleGeometry
+from aptnn_md.models.dipole_geometry import DipoleConfig, DipoleGeometry, edges_of
 from aptnn_md.models.duals import bilinear, elementwise, forward_mode, in_forward_mode, linear
 from aptnn_md.models.layers import ElementMLP, Readout
 from aptnn_md.models.pair_tables import PairTables
@@ -118,20 +118,7 @@ class DipoleNetwork(nn.Module):
 
     def geometry(self, graph: Graph) -> DipoleGeometry:
         """Edges of a graph whose elements are all in the configuration; a charge not given is 0."""
-        like = self.radial_weight
-        elements = torch.tensor(self.config.elements)
-        sizes = torch.tensor(graph.structure_sizes, dtype=torch.int64)
-        charges = graph.charges or (0.0,) * len(sizes)
-        species = torch.searchsorted(elements, torch.from_numpy(graph.atomic_numbers))
-        return DipoleGeometry(
-            pairs=graph,
-            species=species.to(like.device),
-            structures=torch.repeat_interleave(torch.arange(len(sizes)), sizes).to(like.device),
-            charges=torch.tensor(charges).to(like),
-            centres=torch.from_numpy(graph.centres).to(like.device),
-            neighbours=torch.from_numpy(graph.neighbours).to(like.device),
-            edge_vectors=torch.as_tensor(graph.edge_vectors).to(like.device, like.dtype),
-        )
+        return edges_of(graph, self.config.elements, self.radial_weight)
 
     def geometry_of_tables(self, tables: PairTables, charges: Tensor) -> DipoleGeometry:
         """The same of tables on the network's device, whose atoms are sorted by element.

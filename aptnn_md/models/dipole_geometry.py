@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from typing import Annotated, Any
 
@@ -109,3 +109,22 @@ class DipoleGeometry:
         """(n_atoms, ...) -> (n_structures, ...)."""
         sums = of_atoms.new_zeros(len(self.charges), *of_atoms.shape[1:])
         return sums.index_add(0, self.structures, of_atoms)
+
+
+def edges_of(graph: Graph, elements: Sequence[int], like: Tensor) -> DipoleGeometry:
+    """Edges of a graph whose elements are all among those given; a charge not given is 0.
+
+    Device and precision are those of ``like``.
+    """
+    sizes = torch.tensor(graph.structure_sizes, dtype=torch.int64)
+    charges = graph.charges or (0.0,) * len(sizes)
+    species = torch.searchsorted(torch.tensor(elements), torch.from_numpy(graph.atomic_numbers))
+    return DipoleGeometry(
+        pairs=graph,
+        species=species.to(like.device),
+        structures=torch.repeat_interleave(torch.arange(len(sizes)), sizes).to(like.device),
+        charges=torch.tensor(charges).to(like),
+        centres=torch.from_numpy(graph.centres).to(like.device),
+        neighbours=torch.from_numpy(graph.neighbours).to(like.device),
+        edge_vectors=torch.as_tensor(graph.edge_vectors).to(like.device, like.dtype),
+    )

@@ -31,6 +31,7 @@ from aptnn_md.prediction.calls import DirectCalls
 from aptnn_md.prediction.dipole_calls import BATCH_ATOMS, DipoleCalls
 from aptnn_md.prediction.interface import check_finite
 from aptnn_md.prediction.model_file import ModelFile, read_model_file
+from aptnn_md.prediction.polarizability_calls import PolarizabilityCalls
 from aptnn_md.prediction.resident import (
     ResidentSystem,
     ResidentSystems,
@@ -49,7 +50,7 @@ LARGE_BATCH_ATOMS = 32768
 DTYPES = {"float32": torch.float32, "float64": torch.float64}
 
 
-class Predictor(DirectCalls, DipoleCalls):
+class Predictor(DirectCalls, DipoleCalls, PolarizabilityCalls):
     """A trained model as a function of structures.
 
     ``predictor(atoms)`` gives the APTs (n_atoms, 3, 3) in e, ``[i, dipole, displacement]``; a list
@@ -57,7 +58,9 @@ class Predictor(DirectCalls, DipoleCalls):
     gives (n_atoms, 3, 3, 3) in Å², ``[i, dipole, dipole, displacement]``; of a model of both,
     calls give the APTs and :meth:`evaluate` gives both from one evaluation. A model of the network
     ``dipole`` also gives dipoles, dipole rates and charges
-    (:class:`aptnn_md.prediction.dipole_calls.DipoleCalls`).
+    (:class:`aptnn_md.prediction.dipole_calls.DipoleCalls`), one of the network ``polarizability``
+    polarizabilities and their rates
+    (:class:`aptnn_md.prediction.polarizability_calls.PolarizabilityCalls`).
 
     Parameters
     ----------
@@ -121,6 +124,11 @@ class Predictor(DirectCalls, DipoleCalls):
     def gives_dipoles(self) -> bool:
         """Whether the model gives dipoles, of which its APTs are the derivatives."""
         return self.model_file.network == "dipole"
+
+    @property
+    def gives_polarizabilities(self) -> bool:
+        """Whether the model gives polarizabilities, of which its PGTs are the derivatives."""
+        return self.model_file.network == "polarizability"
 
     @property
     def committee_sizes(self) -> Mapping[str, int]:
@@ -199,7 +207,7 @@ class Predictor(DirectCalls, DipoleCalls):
             return self._evaluate_resident(structures, self._tables_of, first)
         graph = self._graph(structures, first)
         network = self.networks[0]
-        with self._evaluation(graph, differentiated=self.gives_dipoles):
+        with self._evaluation(graph, differentiated=network.gives_derivatives):
             geometry, species = network.geometry(graph), network.species(graph)
             found = [member(geometry, species) for member in self.networks]
             stacked = {t: torch.stack([tensors[t] for tensors in found]) for t in self.targets}
@@ -221,7 +229,9 @@ class Predictor(DirectCalls, DipoleCalls):
         self, structures: Sequence[Atoms], config: ACEConfig, first: int
     ) -> list[Tensors]:
         """The same by structures that stay on the device."""
-        with self._on_device(structures, config, first, self.gives_dipoles) as system:
+        with self._on_device(
+            structures, config, first, self.networks[0].gives_derivatives
+        ) as system:
             found = system.evaluate()
         ends = np.cumsum(system.sizes)[:-1]
         parts = {target: np.split(tensors, ends, axis=1) for target, tensors in found.items()}
@@ -339,4 +349,4 @@ def _network(model_file: ModelFile, weights: Any) -> TensorNetwork:
     )
     load_weights(network, weights, model_file.path or "model")
     # derivatives with respect to positions need none with respect to weights
-    return network.eval().requires_grad_(network.dipole_network is None)
+    return network.eval().requires_grad_(not network.gives_derivatives)
