@@ -66,6 +66,7 @@ OWN_MODULE = {
     "phonopy": {"labels/importers/phonopy_files.py"},
     "pyscf": {"labels/engines/pyscf.py"},
     "tblite": {"labels/engines/tblite.py"},
+    "torch_sim": {"engines/torch_sim/reporter.py", "engines/torch_sim/systems.py"},
 }
 """Package -> the modules or folders, the only ones, that import it."""
 
