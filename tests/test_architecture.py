@@ -40,6 +40,7 @@ SPECTRA_FLOORS: tuple[tuple[str, ...], ...] = (
     ("output",),
     ("infrared", "raman", "velocities"),
     ("convergence",),
+    ("page",),
 )
 """Rooms inside ``spectra``, from the ground up."""
 
@@ -63,6 +64,7 @@ OWN_MODULE = {
     "openmm": {"engines/openmm/"},
     "mace": {"potentials/mace.py", "potentials/mace_model.py", "prediction/mace_file.py"},
     "parsl": {"parsl_executor.py"},
+    "plotly": {"spectra/page/html.py"},
     "phonopy": {"labels/importers/phonopy_files.py"},
     "pyscf": {"labels/engines/pyscf.py"},
     "tblite": {"labels/engines/tblite.py"},
