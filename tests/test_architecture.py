@@ -217,5 +217,5 @@ def test_every_room_has_tests() -> None:
         assert any(list(place.glob("**/test_*.py")) for place in places), f"tests/{name}: no tests"
     for path in TESTS.rglob("test_*.py"):
         folder = path.relative_to(TESTS).parts[0]
-        known = {*FLOOR_OF, "integration", "benchmarks", "examples", "attacks"}
+        known = {*FLOOR_OF, "integration", "benchmarks", "examples", "attacks", "docs"}
         assert path.parent == TESTS or folder in known, f"{path}: the package has no room {folder}"
