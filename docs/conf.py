@@ -14,14 +14,16 @@ copyright = "aptnn_md developers, MIT licence"
 extensions = [
     "myst_parser",
     "sphinx.ext.autodoc",
-    "sphinx.ext.mathjax",
     "sphinx.ext.napoleon",
     "sphinx_copybutton",
     "command_reference",
+    "mathml",
 ]
 html_theme = "furo"
 html_title = f"aptnn_md {version}"
 html_show_sphinx = False
+html_math_renderer = "mathml"
+smartquotes = False
 exclude_patterns = ["_extensions", "notebooks/*.ipynb"]
 myst_enable_extensions = ["colon_fence", "deflist", "dollarmath"]
 myst_heading_anchors = 3
@@ -51,7 +53,13 @@ def describe_parameters(app, what, name, obj, options, lines):
         if underlined and _SECTION.match(line.strip()):
             section = line.strip()
         entry = _ENTRY.fullmatch(line) if section in ("Parameters", "Attributes") else None
-        result += [entry["names"], f"    {entry['text']}"] if entry else [line]
+        if entry is None:
+            result.append(line)
+            continue
+        # napoleon takes several names of a parameter, but not of an attribute
+        names = [entry["names"]] if section == "Parameters" else entry["names"].split(", ")
+        for name in names:
+            result += [name, f"    {entry['text']}"]
     lines[:] = [_MISTAKEN.sub(r"\\\g<0>", line) for line in result]
 
 

@@ -1,6 +1,7 @@
 """The directive ``command``: the options of a command of ``aptnn-md``, from its parser."""
 
 import argparse
+import textwrap
 
 from docutils import nodes
 from docutils.parsers.rst import Directive
@@ -19,8 +20,8 @@ class Command(Directive):
         words = self.arguments[0].split()
         parser = parser_of(words)
         text, example = parser.description, parser.epilog or ""
-        found = [nodes.paragraph(text=paragraph) for paragraph in text.split("\n\n")]
-        found.append(nodes.literal_block(text=parser.format_usage().removeprefix("usage: ")))
+        found = [paragraph(part) for part in text.split("\n\n")]
+        found.append(literal(parser.format_usage().removeprefix("usage: "), "text"))
         for group in parser._action_groups:
             actions = [a for a in group._group_actions if a.help is not argparse.SUPPRESS]
             if actions and not isinstance(actions[0], argparse._SubParsersAction):
@@ -28,8 +29,23 @@ class Command(Directive):
                 found.append(definitions(parser, actions))
         if example:
             _, _, lines = example.partition("\n")
-            found += [nodes.rubric(text="Example"), nodes.literal_block(text=lines)]
+            found += [nodes.rubric(text="Example"), literal(textwrap.dedent(lines), "text")]
         return found
+
+
+def paragraph(text):
+    """A paragraph in which what stands between backticks is literal."""
+    found = nodes.paragraph()
+    for number, piece in enumerate(text.split("`")):
+        found += nodes.literal(text=piece) if number % 2 else nodes.Text(piece)
+    return found
+
+
+def literal(text, language):
+    """A block of code."""
+    found = nodes.literal_block(text=text)
+    found["language"] = language
+    return found
 
 
 def parser_of(words):
@@ -53,7 +69,7 @@ def definitions(parser, actions):
         name = nodes.term()
         name += nodes.literal(text=formatter._format_action_invocation(action))
         meaning = nodes.definition()
-        meaning += nodes.paragraph(text=formatter._expand_help(action) if action.help else "")
+        meaning += paragraph(formatter._expand_help(action) if action.help else "")
         item = nodes.definition_list_item()
         item += [name, meaning]
         entries += item
