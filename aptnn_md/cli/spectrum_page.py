@@ -23,9 +23,10 @@ def add_page_argument(parser: argparse._ActionsContainer) -> None:
         "--html",
         type=checked(NewPath),
         metavar="FILE",
-        help="report to write: one interactive page for a browser with curves, bands, parts, "
-        "convergence, provenance and the data (needs plotly: pip install 'aptnn_md[report]'); "
-        "with --follow it is written again and again, and the browser reloads it",
+        help="report to write: one interactive page for a browser with curves, bands, provenance "
+        "and the data, of one spectrum also parts and convergence (needs plotly: pip install "
+        "'aptnn_md[report]'); with --follow it is written again and again, and the browser "
+        "reloads it",
     )
 
 
@@ -43,7 +44,9 @@ def check_page_argument(arguments: argparse.Namespace) -> None:
         check_plotly()
 
 
-def page_options(arguments: argparse.Namespace, convergence: Sequence[Convergence]) -> PageOptions:
+def page_options(
+    arguments: argparse.Namespace, convergence: Sequence[Convergence] = ()
+) -> PageOptions:
     """What the command line says of the page.
 
     Parameters

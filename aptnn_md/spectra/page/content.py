@@ -9,6 +9,7 @@ import numpy as np
 
 from aptnn_md.arrays import FloatArray
 from aptnn_md.spectra.analysis.alarms import Alarm
+from aptnn_md.spectra.analysis.reference_bands import Reference
 from aptnn_md.spectra.convergence.monitor import Convergence
 from aptnn_md.spectra.estimation.parts import is_cross, part_name
 from aptnn_md.spectra.estimation.power import PowerBlocks
@@ -146,6 +147,14 @@ class PageOptions:
     provenance: str = ""
     convergence: Sequence[Convergence] = ()
     convergence_range: tuple[float, float] = (0.0, 0.0)
+
+
+def marks_of(reference: Reference | None) -> tuple[Mark, ...]:
+    """The maxima of a substance that was measured."""
+    return tuple(
+        Mark(band.name, band.position, band.position_error, band.height, band.height_error)
+        for band in (reference.bands if reference is not None else ())
+    )
 
 
 def part_panels(

@@ -28,10 +28,10 @@ from aptnn_md.spectra.page.content import (
     Curve,
     Grid,
     Line,
-    Mark,
     Page,
     PageOptions,
     Panel,
+    marks_of,
     part_panels,
 )
 
@@ -98,18 +98,12 @@ def _spectrum_panel(
 ) -> Panel:
     """The spectrum with what it is compared with."""
     reference, curves = experiments
-    marks: tuple[Mark, ...] = ()
-    if reference is not None:
-        marks = tuple(
-            Mark(b.name, b.position, b.position_error, b.height, b.height_error)
-            for b in reference.bands
-        )
     return Panel(
         title="",
         label=label,
         curves=(Curve("simulation ± 1 standard error", 1),),
         lines=tuple(Line(c.name, c.wavenumber, c.absorption) for c in curves),
-        marks=marks,
+        marks=marks_of(reference),
         marks_name="" if reference is None else f"maxima of {reference.text}",
         sticks=None if sticks is None else Line(sticks.name, sticks.wavenumber, sticks.area),
         sticks_label=f"{'' if sticks is None else sticks.name} intensity  "

@@ -73,6 +73,10 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     words = ["spectrum", "raman", str(STREAM), "--resolution", "40", "--bands", "OH:2800-4000"]
     words += ["--laser", "532nm", "--out", str(place / "raman.csv")]
     assert main([*words, "--html", str(place / "raman.html")]) == 0
+    words = ["spectrum", "compare", str(STREAM), str(STREAM.with_name("trpmd.zarr"))]
+    words += ["--names", "classical", "TRPMD", "--difference", "--resolution", "100"]
+    words += ["--bands", "OH:2800-4000", "--out", str(place / "both.csv")]
+    assert main([*words, "--html", str(place / "both.html")]) == 0
     return place
 
 
@@ -158,6 +162,20 @@ def test_a_browser_draws_a_raman_spectrum(made: Path, tmp_path: Path) -> None:
         "depolarisation ratio",
         "depolarisation ratio standard error",
     )
+
+
+@needs_chromium
+def test_a_browser_draws_a_comparison(made: Path, tmp_path: Path) -> None:
+    plots, console = browse(made / "both.html", DRAWN, tmp_path)
+    assert console == []
+    columns, _ = read_table(made / "both.csv")
+    assert data_of(made / "both.html")["table"] == (made / "both.csv").read_text()
+    traces = {trace["name"]: trace for plot in plots for trace in plot if trace.get("name")}
+    for name in ("classical", "TRPMD", "TRPMD - classical"):
+        same(traces[name], columns, f"{name} (cm^-1)", f"{name} standard error (cm^-1)")
+    titles = [row[0] for row in cells(made / "both.html")]
+    assert "difference of centroids (cm⁻¹)" in titles
+    assert "OH, 2800-4000 cm⁻¹" in titles
 
 
 @needs_chromium
