@@ -40,6 +40,7 @@ SPECTRA_FLOORS: tuple[tuple[str, ...], ...] = (
     ("output",),
     ("infrared", "raman", "velocities"),
     ("convergence",),
+    ("page",),
 )
 """Rooms inside ``spectra``, from the ground up."""
 
@@ -63,6 +64,7 @@ OWN_MODULE = {
     "openmm": {"engines/openmm/"},
     "mace": {"potentials/mace.py", "potentials/mace_model.py", "prediction/mace_file.py"},
     "parsl": {"parsl_executor.py"},
+    "plotly": {"spectra/page/html.py"},
     "phonopy": {"labels/importers/phonopy_files.py"},
     "pyscf": {"labels/engines/pyscf.py"},
     "tblite": {"labels/engines/tblite.py"},
@@ -216,5 +218,5 @@ def test_every_room_has_tests() -> None:
         assert any(list(place.glob("**/test_*.py")) for place in places), f"tests/{name}: no tests"
     for path in TESTS.rglob("test_*.py"):
         folder = path.relative_to(TESTS).parts[0]
-        known = {*FLOOR_OF, "integration", "benchmarks", "examples", "attacks"}
+        known = {*FLOOR_OF, "integration", "benchmarks", "examples", "attacks", "docs"}
         assert path.parent == TESTS or folder in known, f"{path}: the package has no room {folder}"
