@@ -27,6 +27,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("prediction", "potentials"),
     ("training", "labels", "spectra"),
     ("engines", "normal_modes"),
+    ("learning",),
     ("demo", "testing"),
     ("cli",),
 )

@@ -1,0 +1,1 @@
+"""Learning potentials and tensors of a system by itself: sample, label, train, judge."""
