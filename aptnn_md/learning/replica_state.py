@@ -7,9 +7,9 @@ import io
 import json
 import zipfile
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from ase import Atoms
@@ -17,9 +17,6 @@ from ase import Atoms
 from aptnn_md.arrays import AnyArray, FloatArray
 from aptnn_md.errors import InputError
 from aptnn_md.files import write_output
-
-if TYPE_CHECKING:
-    from aptnn_md.learning.replicas import ReplicaSettings
 
 FORMAT = "aptnn_md.replicas"
 VERSION = 1
@@ -66,10 +63,10 @@ class ReplicaState:
 def fingerprint(
     starts: Sequence[Atoms],
     temperatures: Sequence[float],
-    settings: ReplicaSettings,
+    settings: Mapping[str, Any],
     seed: int,
 ) -> dict[str, Any]:
-    """What resumed replicas must have in common with those that began; they may have more steps."""
+    """What resumed replicas must have in common with those that began."""
     digest = hashlib.sha256()
     for atoms in starts:
         for array in (
@@ -81,12 +78,10 @@ def fingerprint(
             atoms.pbc.astype(np.int64),
         ):
             digest.update(np.ascontiguousarray(array).tobytes())
-    chosen = asdict(settings)
-    del chosen["steps"]
     return {
         "starts": digest.hexdigest(),
         "temperatures": [float(temperature) for temperature in temperatures],
-        "settings": chosen,
+        "settings": dict(settings),
         "seed": seed,
     }
 

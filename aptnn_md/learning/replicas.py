@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -136,7 +136,9 @@ def run_replicas(
             zip(starts, temperatures, seeds, strict=True)
         )
     ]
-    about = fingerprint(starts, temperatures, settings, seed)
+    constant = asdict(settings)
+    del constant["steps"]  # a run may be resumed with more
+    about = fingerprint(starts, temperatures, constant, seed)
     _Run(paths, as_batched(potential), settings, Path(state), about).go()
     return [path.replica() for path in paths]
 

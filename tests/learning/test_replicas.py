@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+
 import numpy as np
 import pytest
 from ase import Atoms, units
@@ -129,9 +131,10 @@ def correlation(first: Atoms, last: Atoms) -> float:
 def test_random_numbers_do_not_depend_on_other_replicas(tmp_path):
     settings = ReplicaSettings(steps=15, every=5)
     starts = [Atoms("OH", np.eye(3)[:2] * k) for k in (1.0, 0.3, 0.7)]
-    run = lambda n: run_replicas(
-        starts[:n], [300] * n, Springs(), settings, tmp_path / f"{n}.npz", 9
-    )
+
+    def run(n):
+        return run_replicas(starts[:n], [300] * n, Springs(), settings, tmp_path / f"{n}.npz", 9)
+
     three, two = run(3), run(2)
     for a, b in zip(three, two, strict=False):
         assert np.array_equal(a.frames[-1].positions, b.frames[-1].positions)
@@ -198,10 +201,8 @@ def test_killed_and_resumed_is_as_unbroken(tmp_path, monkeypatch, calls):
         starts, [300, 500, 400], Springs(differ=0.4), settings, tmp_path / "a.npz", 2
     )
     broken = tmp_path / "b.npz"
-    try:
+    with contextlib.suppress(Killed):
         run_replicas(starts, [300, 500, 400], Mortal(calls, differ=0.4), settings, broken, 2)
-    except Killed:
-        pass
     springs = Springs(differ=0.4)
     resumed = run_replicas(starts, [300, 500, 400], springs, settings, broken, 2)
     assert len(springs.sizes) <= 31 - calls + 1
