@@ -1,4 +1,4 @@
-"""``aptnn-md learn``: from a structure and a reference engine to a spectrum whose error is known."""
+"""``aptnn-md learn``: from a structure and a reference engine to a spectrum of known error."""
 
 from __future__ import annotations
 
@@ -17,16 +17,17 @@ if TYPE_CHECKING:
     from aptnn_md.learning.settings import CampaignSettings
 
 HELP = """\
-Learn a potential and atomic polar tensors of a system by themselves, and compute its spectrum: first
-frames from the engine's own dynamics, then cycles of sampling on the models, selection of frames on
-which their members disagree, labels by the engine, training, and a judgement of the spectrum. The
-loop stops when statistical error, error of the tensors and error of the potential together are
-below --tolerance and random frames, predicted before they are learned from, and normal modes agree.
-Then the models are trained longer from random weights, and the final dynamics and spectra made.
+Learn potential and atomic polar tensors of a system from a reference engine, and compute the
+spectrum: first frames of the engine's own dynamics, then cycles of sampling on the models,
+selection of frames on which their members disagree, labels by the engine, training, and a judgement
+of the spectrum. The loop stops when statistical error, error of the tensors and error of the
+potential together are below --tolerance and random frames, predicted before they are learned from,
+and normal modes agree. Then the models are trained longer from random weights, and the final
+dynamics and spectra are made.
 
-Everything is in the directory --out: report.md there says at any time what is known, what is missing
-and how long it will take. A campaign that is killed is resumed by the same command; one that has
-ended only prints its result. All settings can be given in a TOML file."""
+Everything is in the directory --out: report.md there says at any time what is known, what is
+missing and how long it will take. A campaign that was killed is resumed by the same command; one
+that has ended only prints its result. All settings can be given in a TOML file."""
 
 EXAMPLE = """\
   aptnn-md learn start.xyz --engine tblite --temperature 300 --charge 0 --out methanol

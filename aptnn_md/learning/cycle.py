@@ -1,4 +1,4 @@
-"""One cycle: train, sample, select, label, test, judge; and the end, which trains and judges longer.
+"""One cycle: train, sample, select, label, test, judge; and the end, which works longer.
 
 Each step leaves a file and does nothing where that is there, so a cycle that was killed is simply
 gone through again.

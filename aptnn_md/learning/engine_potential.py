@@ -32,6 +32,7 @@ class EngineCalculator(Calculator):
         The program is not installed; later, a structure that it could not calculate.
     """
 
+    name = "engine"
     implemented_properties = ["energy", "forces"]  # noqa: RUF012
 
     def __init__(self, spec: str) -> None:

@@ -1,4 +1,4 @@
-"""Harmonic spectra of the models and of the engine: what the potential is worth, without statistics.
+"""Harmonic spectra of models and engine: what the potential is worth, without statistics.
 
 A spectrum of dynamics knows an intensity to about one over the root of the number of runs, so that
 errors of a potential are hidden in the noise. Normal modes have no noise. Their lines are broadened
@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -171,7 +172,7 @@ def bands_of_lines(lines: Lines, kind: str, gap: float = GAP) -> list[slice]:
     """
     ends = np.flatnonzero(np.diff(lines.wavenumber) > gap) + 1
     edges = [0, *(int(k) for k in ends), len(lines.wavenumber)]
-    found = [slice(a, b) for a, b in zip(edges[:-1], edges[1:], strict=True)]
+    found = [slice(a, b) for a, b in pairwise(edges)]
     total = float(lines.intensity(kind).sum())
     return [s for s in found if lines.intensity(kind)[s].sum() > 0.005 * total]
 
@@ -180,11 +181,11 @@ def band_limits(lines: Lines, bands: Sequence[slice]) -> list[tuple[float, float
     """Limits of bands, cm⁻¹: half way to the next one, from 0 to 300 beyond the last."""
     inner = [
         0.5 * float(lines.wavenumber[a.stop - 1] + lines.wavenumber[b.start])
-        for a, b in zip(bands[:-1], bands[1:], strict=True)
+        for a, b in pairwise(bands)
     ]
     last = float(lines.wavenumber[bands[-1].stop - 1]) + 300.0 if bands else 0.0
     edges = [0.0, *inner, last]
-    return list(zip(edges[:-1], edges[1:], strict=True))[: len(bands)]
+    return list(pairwise(edges))[: len(bands)]
 
 
 def band_values(lines: Lines, kind: str, band: slice) -> tuple[float, float]:

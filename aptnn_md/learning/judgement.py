@@ -183,9 +183,7 @@ def what_is_missing(
     )
 
 
-def _missing_in_spectra(
-    spectra: Sequence[SpectrumErrors], settings: JudgingSettings
-) -> list[str]:
+def _missing_in_spectra(spectra: Sequence[SpectrumErrors], settings: JudgingSettings) -> list[str]:
     found = []
     for spectrum in spectra:
         name = f"{spectrum.kind} spectrum of {spectrum.system}"

@@ -1,4 +1,4 @@
-"""The page of a campaign: what is known, what is missing, how long it will take; true at any time."""
+"""The page of a campaign: what is known, what is missing, and how long it will take."""
 
 from __future__ import annotations
 

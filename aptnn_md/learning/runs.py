@@ -5,8 +5,8 @@ They are what ``aptnn-md md`` makes of a molecule, one after the other
 for small molecules and networks is several times faster. The streams hold the rates of all members
 of the tensors' committee, as estimators ``member-1``, ``member-2``, ...
 
-The order of writing is that of other runs: streams first, then the state from which to resume. The
-file ``ensemble.json`` comes last and says that all is done. A run whose bonds break is set aside: it
+Streams are written before the state from which to resume, as for other runs. The file
+``ensemble.json`` comes last and says that all is done. A run whose bonds break is set aside: it
 left the part of space for which the models were made.
 """
 
@@ -30,6 +30,7 @@ from aptnn_md.engines.ase.observer import temperature
 from aptnn_md.errors import RunError
 from aptnn_md.files import write_output
 from aptnn_md.learning.bonds import BondGraph
+from aptnn_md.learning.langevin import LangevinPath
 from aptnn_md.potentials.interface import BatchedPotential
 from aptnn_md.prediction.interface import TensorModel
 from aptnn_md.progress import Progress
@@ -88,102 +89,37 @@ def make_runs(job: RunsJob) -> int:
     """
     if not is_ensemble(job.path):
         job.path.mkdir(parents=True, exist_ok=True)
-        runs = _Runs(job)
-        runs.move()
-        _set_aside(job.path, runs.broken)
-        n_complete = int((~runs.broken).sum())
+        together = _Together(job)
+        together.move()
+        broken = np.array([run.broken for run in together.runs])
+        _set_aside(job.path, broken)
+        n_complete = int((~broken).sum())
         if not n_complete:
             raise RunError(
-                f"{job.path}: bonds broke in all {len(runs.broken)} runs: the potential is not "
-                "yet good enough for dynamics; more labels or a longer training"
+                f"{job.path}: bonds broke in all {len(broken)} runs: the potential is not yet good "
+                "enough for dynamics; more labels, or a longer training"
             )
         Ensemble(n_complete, job.n_steps // job.stride + 1).write(job.path)
         job.state_path.unlink(missing_ok=True)
     return Ensemble.read(job.path).n_runs
 
 
-class _Runs:
-    """All runs of a job: where they are, and their streams."""
+class _Run:
+    """One of the runs: where it is, and its stream."""
 
-    def __init__(self, job: RunsJob) -> None:
-        self.job = job
-        self.atoms: list[Atoms] = [atoms.copy() for atoms in job.starts]
-        self.step, self.forces = 0, [np.zeros((len(atoms), 3)) for atoms in self.atoms]
-        self.broken = np.zeros(len(self.atoms), dtype=bool)
-        resumed = self._read()
-        if not resumed:
-            rng = np.random.default_rng(job.seed)
-            for atoms in self.atoms:
-                atoms.calc = None
-                atoms.set_constraint()
-                atoms.set_momenta(_at_rest(thermal_momenta(atoms, job.temperature, rng), atoms))
-        self._next = time.monotonic() + CHECKPOINT_SECONDS
-        self.rates = _frame_rates(self.atoms[0], job.model)
-        first = self.step + job.stride if resumed else 0
-        self.writers = [
-            StreamWriter(run_path(job.path, n), self._header(n, first), first)
-            for n in range(1, len(self.atoms) + 1)
-        ]
-        if not resumed:
-            self._evaluate()
-            self._stream()
+    def __init__(self, job: RunsJob, number: int, rng: np.random.Generator) -> None:
+        self.atoms: Atoms = job.starts[number - 1].copy()
+        self.atoms.calc = None
+        self.atoms.set_constraint()
+        momenta = thermal_momenta(self.atoms, job.temperature, rng)
+        self.atoms.set_momenta(_at_rest(momenta, self.atoms))
+        self.number, self.path = number, run_path(job.path, number)
+        self.moving = LangevinPath(self.atoms, job.temperature, 0)  # without friction no noise
+        self.forces = np.zeros((len(self.atoms), 3))
+        self.broken = False
 
-    def move(self) -> None:
-        """Velocity Verlet to the end."""
-        job, dt = self.job, self.job.timestep * units.fs
-        title = f"{len(self.atoms)} runs"
-        try:
-            with Progress(job.n_steps, title) as progress:
-                progress.update(self.step)
-                while self.step < job.n_steps and not self.broken.all():
-                    self._step(dt)
-                    progress.update()
-                    if self.step % job.stride == 0:
-                        self._stream()
-                        if time.monotonic() >= self._next:
-                            self._write()
-        finally:
-            for writer in self.writers:
-                writer.close()
-        self._write()
-
-    @property
-    def alive(self) -> list[int]:
-        return [int(n) for n in np.flatnonzero(~self.broken)]
-
-    def _step(self, dt: float) -> None:
-        for n in self.alive:
-            atoms = self.atoms[n]
-            momenta = atoms.get_momenta() + 0.5 * dt * self.forces[n]
-            atoms.positions = atoms.positions + dt * momenta / atoms.get_masses()[:, None]
-            atoms.set_momenta(momenta)
-        self._evaluate()
-        for n in self.alive:
-            self.atoms[n].set_momenta(self.atoms[n].get_momenta() + 0.5 * dt * self.forces[n])
-        self.step += 1
-
-    def _evaluate(self) -> None:
-        alive = self.alive
-        results = self.job.potential.evaluate([self.atoms[n] for n in alive])
-        for n, result in zip(alive, results, strict=True):
-            self.forces[n] = np.asarray(result["forces"], dtype=np.float64)
-
-    def _stream(self) -> None:
-        """Append a frame to the stream of each run; runs whose bonds broke end here."""
-        if self.job.bonds is not None:
-            for n in self.alive:
-                self.broken[n] = not self.job.bonds.intact(self.atoms[n].positions)
-        alive = self.alive
-        tensors = self.job.model.evaluate([self.atoms[n] for n in alive])
-        for n, found in zip(alive, tensors, strict=True):
-            atoms = self.atoms[n]
-            instant = Instant(atoms.get_velocities() * units.fs, Snapshot.of(atoms), found)
-            when = self.step * self.job.timestep
-            frame = self.rates.frame(self.step, when, instant, temperature(atoms))
-            self.writers[n].append_frame(frame)
-
-    def _header(self, number: int, first: int) -> Any:
-        job, atoms = self.job, self.atoms[number - 1]
+    def open(self, job: RunsJob, rates: FrameRates, first: int) -> None:
+        """Open the stream for frames from step ``first`` on."""
         constants: dict[str, Any] = {
             "timestep": job.timestep,
             "stride": job.stride,
@@ -191,41 +127,117 @@ class _Runs:
             "model_sha256": job.model.sha256,
             "temperature": job.temperature,
             "ensemble": "NVE, one of an ensemble of runs from canonical starts (Langevin)",
-            "run_id": run_id_of(atoms, run_path(job.path, number) if first else None),
+            "run_id": run_id_of(self, self.path if first else None),
         }
-        if not atoms.pbc.any():
+        if not self.atoms.pbc.any():
             constants["rotation"] = "kept"
-        return self.rates.header(atoms, **constants)
+        self.writer = StreamWriter(self.path, rates.header(self.atoms, **constants), first)
+
+    def here(self) -> Atoms:
+        """The structure as it is now."""
+        self.atoms.positions[:] = self.moving.positions
+        self.atoms.set_momenta(self.moving.momenta)
+        return self.atoms
+
+    def state(self) -> dict[str, AnyArray]:
+        """All that the rest depends on."""
+        found = {
+            "positions": self.moving.positions,
+            "momenta": self.moving.momenta,
+            "forces": self.forces,
+            "broken": np.asarray(self.broken),
+        }
+        return {f"{self.number}.{name}": value for name, value in found.items()}
+
+    def load(self, arrays: Any) -> None:
+        """The inverse of :meth:`state`."""
+        self.moving.positions = arrays[f"{self.number}.positions"]
+        self.moving.momenta = arrays[f"{self.number}.momenta"]
+        self.forces = arrays[f"{self.number}.forces"]
+        self.broken = bool(arrays[f"{self.number}.broken"])
+
+
+class _Together:
+    """All runs of a job, moved together."""
+
+    def __init__(self, job: RunsJob) -> None:
+        self.job, self.step = job, 0
+        rng = np.random.default_rng(job.seed)
+        self.runs = [_Run(job, number, rng) for number in range(1, len(job.starts) + 1)]
+        resumed = job.state_path.exists()
+        if resumed:
+            with np.load(job.state_path) as arrays:
+                self.step = int(arrays["step"])
+                for run in self.runs:
+                    run.load(arrays)
+        self._next = time.monotonic() + CHECKPOINT_SECONDS
+        self.rates = _frame_rates(self.runs[0].atoms, job.model)
+        for run in self.runs:
+            run.open(job, self.rates, self.step + job.stride if resumed else 0)
+        if not resumed:
+            self._evaluate()
+            self._stream()
+
+    @property
+    def alive(self) -> list[_Run]:
+        """Those whose bonds are intact."""
+        return [run for run in self.runs if not run.broken]
+
+    def move(self) -> None:
+        """Velocity Verlet to the end."""
+        job = self.job
+        try:
+            with Progress(job.n_steps, f"{len(self.runs)} runs") as progress:
+                progress.update(self.step)
+                while self.step < job.n_steps and self.alive:
+                    self._one_step()
+                    progress.update()
+                    if self.step % job.stride == 0:
+                        self._stream()
+                        if time.monotonic() >= self._next:
+                            self._write()
+            self._write()
+        finally:
+            for run in self.runs:
+                run.writer.close()
+
+    def _one_step(self) -> None:
+        for run in self.alive:
+            run.moving.to_next_forces(run.forces, self.job.timestep, 0.0)
+        self._evaluate()
+        for run in self.alive:
+            run.moving.finish(run.forces, self.job.timestep)
+        self.step += 1
+
+    def _evaluate(self) -> None:
+        alive = self.alive
+        results = self.job.potential.evaluate([run.here() for run in alive])
+        for run, result in zip(alive, results, strict=True):
+            run.forces = np.asarray(result["forces"], dtype=np.float64)
+
+    def _stream(self) -> None:
+        """Append a frame to the stream of each run; runs whose bonds broke end here."""
+        if self.job.bonds is not None:
+            for run in self.alive:
+                run.broken = not self.job.bonds.intact(run.moving.positions)
+        alive, when = self.alive, self.step * self.job.timestep
+        tensors = self.job.model.evaluate([run.here() for run in alive]) if alive else []
+        for run, found in zip(alive, tensors, strict=True):
+            velocities = run.atoms.get_velocities() * units.fs
+            instant = Instant(velocities, Snapshot.of(run.atoms), found)
+            frame = self.rates.frame(self.step, when, instant, temperature(run.atoms))
+            run.writer.append_frame(frame)
 
     def _write(self) -> None:
         """Streams first, then the state."""
-        for n in self.alive:
-            self.writers[n].commit()
+        arrays: dict[str, AnyArray] = {"step": np.asarray(self.step)}
+        for run in self.runs:
+            run.writer.commit()
+            arrays |= run.state()
         data = io.BytesIO()
-        arrays = {"step": np.asarray(self.step), "broken": self.broken}
-        for n, atoms in enumerate(self.atoms):
-            arrays |= {
-                f"positions_{n}": atoms.positions,
-                f"momenta_{n}": atoms.get_momenta(),
-                f"forces_{n}": self.forces[n],
-            }
         np.savez(data, **arrays)
         write_output(self.job.state_path, data.getvalue())
         self._next = time.monotonic() + CHECKPOINT_SECONDS
-
-    def _read(self) -> bool:
-        """Take up the state that an earlier process left; False where there is none."""
-        if not self.job.state_path.exists():
-            return False
-        with np.load(self.job.state_path) as data:
-            self.step, self.broken = int(data["step"]), np.array(data["broken"])
-            for n, atoms in enumerate(self.atoms):
-                atoms.calc = None
-                atoms.set_constraint()
-                atoms.positions = data[f"positions_{n}"]
-                atoms.set_momenta(data[f"momenta_{n}"])
-                self.forces[n] = np.array(data[f"forces_{n}"])
-        return True
 
 
 def _at_rest(momenta: FloatArray, atoms: Atoms) -> FloatArray:

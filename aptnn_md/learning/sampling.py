@@ -32,7 +32,7 @@ ORIGIN = "origin"
 FIRST, SELECTED, RANDOM = "first", "selected", "random"
 
 FIRST_REPLICAS = 4
-"""Trajectories of the first dynamics; with few the engine's time is spent on equilibrated frames."""
+"""Trajectories of the first dynamics: few, so that most of it is equilibrated."""
 
 FORCES = "forces"
 """Name of the spread of forces."""
@@ -253,7 +253,7 @@ def _divided(prints: FloatArray, n: int) -> tuple[FloatArray, FloatArray]:
 
 
 def _chosen(atoms: Atoms, system: int, origin: str) -> Atoms:
-    """A frame as it is labelled: where the atoms are, the system's charge, and why it was chosen."""
+    """A frame as it is labelled: where the atoms are, their charge, and why it was chosen."""
     found = Atoms(atoms.numbers, atoms.positions, cell=atoms.cell, pbc=atoms.pbc)
     if atoms.has("masses"):
         found.set_masses(atoms.get_masses())

@@ -39,9 +39,7 @@ class StageModels:
     @classmethod
     def of(cls, stage: Stage, settings: CampaignSettings) -> StageModels:
         """Read them."""
-        tensors = as_model(
-            stage.tensors, require=settings.properties, device=settings.device
-        )
+        tensors = as_model(stage.tensors, require=settings.properties, device=settings.device)
         if not settings.learns_potential:
             fixed = load_potential(settings.potential, device=settings.device)
             return cls(fixed, (), tensors)

@@ -1,10 +1,10 @@
 """What a spectrum of learned models is wrong by: statistics, tensors and potential, each apart.
 
-The members of a committee of tensors see one trajectory, so what their spectra I_k differ by is not
-noise. It is less than their error, because members share their data: for methanol, whose truth is
-known, the error of their mean was 1.5 to 2.6 times the mean deviation Σ_k |I_k - Ī|/K, for 13 to 100
-labels. So :data:`FACTOR` times that deviation is taken for the error: right within a factor of two
-for the whole of a spectrum, less so for a single band.
+The members of a committee of tensors see one trajectory, so what their spectra I_k differ by is
+not noise. It is less than their error, because members share their data: for methanol, whose truth
+is known, the error of their mean was 1.5 to 2.6 times the mean deviation Σ_k |I_k - Ī|/K, for 13 to
+100 labels. So :data:`FACTOR` times that deviation is taken for the error: right within a factor of
+two for the whole of a spectrum, less so for a single band.
 """
 
 from __future__ import annotations
