@@ -27,6 +27,23 @@ def committee_error(members: Sequence[FloatArray]) -> FloatArray:
     return np.asarray(FACTOR * np.abs(values - values.mean(axis=0)).mean(axis=0))
 
 
+def trajectory_error(spectra: Sequence[PowerBlocks]) -> FloatArray:
+    """(n,) error of a potential from runs with each of its members, on trajectories of its own.
+
+    Such spectra also differ by their statistics. The mean deviation of K curves with noise of the
+    standard error s alone is s √(2/π) √((K-1)/K); that is taken out in quadrature.
+
+    Parameters
+    ----------
+    spectra : of each member, two or more, on the same wavenumbers
+    """
+    curves = np.stack([blocks.mean for blocks in spectra])
+    variance = np.mean([blocks.standard_error**2 for blocks in spectra], axis=0)
+    share = 1.0 - 1.0 / len(spectra)
+    noise = FACTOR * np.sqrt(2.0 / np.pi * share * variance)
+    return np.asarray(np.sqrt(np.maximum(committee_error(curves) ** 2 - noise**2, 0.0)))
+
+
 @dataclass(frozen=True, eq=False)
 class ErrorParts:
     """Errors of a spectrum by their origin.
@@ -70,10 +87,10 @@ def describe_parts(parts: ErrorParts, low: float, high: float) -> list[str]:
     texts = {
         "statistical": "statistical (standard errors)",
         "tensors": f"model of tensors ({FACTOR:g} x mean deviation of its members)",
-        "potential": "potential (deviation of its members)",
+        "potential": "potential (deviation of its members, without their statistics)",
     }
     lines = [f"errors from {low:.0f} to {high:.0f} cm⁻¹, relative to the integral there:"]
     lines += [f"  {100.0 * value:5.1f} %  {texts[name]}" for name, value in found.items()]
     if "potential" not in found:
-        lines.append("  the error of the potential is not in them: this trajectory cannot tell it")
+        lines.append("  without that of the potential, which a trajectory cannot tell")
     return lines
