@@ -27,7 +27,7 @@ from aptnn_md.learning.settings import JudgingSettings
 from aptnn_md.targets import TARGETS
 
 WHAT_HELPS = {
-    "statistical": "longer dynamics: more final_runs",
+    "statistical": "longer dynamics (final_runs)",
     "tensors": "more labels, or a longer training of the tensors",
     "potential": "more labels, or a longer training of the potential",
 }
@@ -191,8 +191,8 @@ def _missing_in_spectra(spectra: Sequence[SpectrumErrors], settings: JudgingSett
             found.append(
                 f"{name}: total error {_percent(spectrum.total)}, wanted "
                 f"{_percent(settings.tolerance)}; most of it {spectrum.dominant} "
-                f"({_percent(spectrum.parts[spectrum.dominant])}), which "
-                f"{WHAT_HELPS[spectrum.dominant]} would reduce"
+                f"({_percent(spectrum.parts[spectrum.dominant])}); "
+                f"{WHAT_HELPS[spectrum.dominant]} would reduce it"
             )
         allowed = spectrum.statistical + settings.tolerance
         if math.isnan(spectrum.change):

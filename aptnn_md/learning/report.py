@@ -138,8 +138,8 @@ def _verdict(found: Judgement, ended: bool) -> list[str]:
             + ("" if ended else " with the final dynamics")
             + "; "
             + ", ".join(f"{name} {_percent(value)}" for name, value in spectrum.parts.items())
-            + f". Most of it is {spectrum.dominant}; what reduces it: "
-            f"{WHAT_HELPS[spectrum.dominant]}."
+            + f". Most of it is {spectrum.dominant}; {WHAT_HELPS[spectrum.dominant]} would "
+            "reduce it."
         )
     if found.missing:
         lines += ["", "Missing:", "", *(f"* {reason}" for reason in found.missing)]

@@ -7,7 +7,7 @@ resumed gives what an unbroken one gives.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeAlias
@@ -15,7 +15,7 @@ from typing import Annotated, Any, Literal, TypeAlias
 from aptnn_md.errors import InputError
 from aptnn_md.executors import PROCESSES, check_executor
 from aptnn_md.settings import Count, NewPath, Positive, Range, Seed, Text, check_settings
-from aptnn_md.targets import APT, targets_of
+from aptnn_md.targets import APT, PGT, targets_of
 
 LEARNED = "learn"
 """As a potential: a committee that is trained on the engine's forces."""
@@ -74,7 +74,8 @@ class TensorSettings:
     committee : number of networks
     steps : optimiser steps of a cycle, from the weights of the last one
     final_steps : optimiser steps of the final training, from random weights
-    network, network_settings : see :class:`aptnn_md.models.tensor_network.TensorNetwork`
+    network, network_settings : see :class:`aptnn_md.models.tensor_network.TensorNetwork`; without
+        settings a small network ``ace``, which is trained in a minute
     training : other settings of :class:`aptnn_md.training.settings.TrainingSettings`
     """
 
@@ -82,13 +83,17 @@ class TensorSettings:
     steps: Count = 400
     final_steps: Count = 1400
     network: str = "ace"
-    network_settings: Mapping[str, Any] = field(
-        default_factory=lambda: {"n_channels": 16, "lmax": 2}
-    )
+    network_settings: Mapping[str, Any] = field(default_factory=dict)
     training: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         check_settings(self, "[tensors]")
+
+    def settings_of_network(self, properties: Sequence[str]) -> dict[str, Any]:
+        """Settings of the network for these targets; PGTs have parts up to l = 3."""
+        if self.network_settings or self.network != "ace":
+            return dict(self.network_settings)
+        return {"n_channels": 16, "lmax": 3 if PGT.name in properties else 2}
 
 
 @dataclass(frozen=True)

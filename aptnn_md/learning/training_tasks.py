@@ -138,7 +138,9 @@ def _train_tensors(task: TensorTask) -> None:
         valid_fraction=0.0,
         target=settings.target,
         network=tensors.network,
-        network_settings={} if task.start_from else dict(tensors.network_settings),
+        network_settings=(
+            {} if task.start_from else tensors.settings_of_network(settings.properties)
+        ),
         start_from=task.start_from,
         committee=tensors.committee,
         training=training,
