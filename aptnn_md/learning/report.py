@@ -173,27 +173,26 @@ def _band_line(band: BandErrors) -> str:
 
 
 def _pictures(work: Work, stages: Sequence[Stage]) -> list[Path]:
-    """Draw the spectra of all stages over each other, and the errors against the labels."""
-    found = []
+    """Spectra of all stages over each other, and errors against labels; drawn after a judgement."""
+    known = [(stage, Judgement.read(stage.judgement)) for stage in stages]
+    rows = [(n_labels(stage), found) for stage, found in known if found.spectra]
+    if not rows:
+        return []
+    errors = work.directory.path / "errors.png"
+    old = errors.stat().st_mtime_ns if errors.exists() else 0
+    new = any(stage.judgement.stat().st_mtime_ns >= old for stage in stages)
+    paths = []
     for number, name in enumerate(system_names(work.settings)):
         for kind in kinds_of(work.settings):
-            measured = {stage.name: work.measured(stage, number, kind) for stage in stages}
-            shown = {key: value for key, value in measured.items() if value is not None}
-            if shown:
-                path = work.directory.path / f"{kind}-{name}.png"
+            path = work.directory.path / f"{kind}-{name}.png"
+            if new:
+                measured = {stage.name: work.measured(stage, number, kind) for stage in stages}
+                shown = {key: value for key, value in measured.items() if value is not None}
                 draw_spectra(path, shown, kind, work.settings.judging.wavenumbers)
-                found.append(path)
-    path = work.directory.path / "errors.png"
-    judgements = [Judgement.read(stage.judgement) for stage in stages]
-    rows = [
-        (n_labels(stage), judgement)
-        for stage, judgement in zip(stages, judgements, strict=True)
-        if judgement.spectra
-    ]
-    if rows:
-        draw_errors(path, rows)
-        found.append(path)
-    return found
+            paths.append(path)
+    if new:
+        draw_errors(errors, rows)  # the last, because its age decides
+    return [*paths, errors]
 
 
 def _what_next(work: Work) -> list[str]:

@@ -37,7 +37,8 @@ def test_errors_are_those_that_were_put_in():
 
 def test_a_potential_that_is_not_learned_is_not_tested():
     found = honest_test(as_model(polar_tensors_of), None, [labelled(1, 0.3, 1.0)])
-    assert found.force_rmse is None and found.tensor_rmse["apt"] == pytest.approx(0.0, abs=1e-12)
+    assert found.force_rmse is None
+    assert found.tensor_rmse["apt"] == pytest.approx(0.0, abs=1e-12)
 
 
 def test_frames_without_labels_do_not_count():
