@@ -39,8 +39,13 @@ from aptnn_md.learning.sampling import (
     sample_replicas,
 )
 from aptnn_md.learning.settings import CampaignSettings
-from aptnn_md.learning.stage_models import StageModels
-from aptnn_md.learning.training_tasks import run_tasks, tasks_of
+from aptnn_md.learning.stage_models import StageModels, join_potential
+from aptnn_md.learning.training_tasks import (
+    ForceTask,
+    TensorTask,
+    run_tasks,
+    tasks_of,
+)
 from aptnn_md.progress import log
 from aptnn_md.targets import TARGETS
 from aptnn_md.training.dataset import read_labelled
@@ -83,7 +88,7 @@ class Work:
         title, seed = f"cycle {number + 1}: ", self.settings.seed + 100_003 * (number + 1)
         self.begins(title + "training")
         self._gather(stage, number)
-        run_tasks(tasks_of(stage, self.settings, before), self.settings)
+        self._train(tasks_of(stage, self.settings, before), stage)
         models = StageModels.of(stage, self.settings)
         self.begins(title + "sampling")
         if not stage.frames.exists():
@@ -110,7 +115,7 @@ class Work:
         last = self.directory.cycle(n_cycles - 1)
         self.begins("final training")
         self._gather(stage, n_cycles)
-        run_tasks(tasks_of(stage, self.settings, None, final=True), self.settings)
+        self._train(tasks_of(stage, self.settings, None, final=True), stage)
         models = StageModels.of(stage, self.settings)
         self.begins("final dynamics")
         seed = self.settings.seed + 2
@@ -145,6 +150,10 @@ class Work:
         if not (runs / "ensemble.json").exists():
             return None
         return Measured.of(runs, kind, self.settings.dynamics.resolution)
+
+    def _train(self, tasks: Sequence[TensorTask | ForceTask], stage: Stage) -> None:
+        run_tasks(tasks, self.settings)
+        join_potential(stage, self.settings)
 
     def _label(self, stage: Stage) -> None:
         if not stage.labelled.exists():

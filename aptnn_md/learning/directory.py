@@ -26,9 +26,11 @@ from ase import Atoms
 
 from aptnn_md.errors import InputError
 from aptnn_md.files import PARTIAL, write_output
+from aptnn_md.labels.engines.interface import load_engine
 from aptnn_md.learning.settings import CampaignSettings
+from aptnn_md.potentials.loading import load_potential
 from aptnn_md.structure_files import read_structure, read_structures
-from aptnn_md.structures import total_charge
+from aptnn_md.structures import charge_of, total_charge
 
 MAY_CHANGE = ("out", "cycles", "executor", "jobs", "device", "judging")
 """Settings that may be others when a campaign is resumed."""
@@ -75,7 +77,12 @@ class Stage:
 
     def potentials(self, n: int) -> list[Path]:
         """Members of the potential."""
-        return [self.path / f"potential-{number}.json" for number in range(n)]
+        return [self.path / f"potential-{number}.json" for number in range(1, n + 1)]
+
+    @property
+    def potential(self) -> Path:
+        """All members as one committee."""
+        return self.path / "potential.json"
 
     @property
     def replicas(self) -> Path:
@@ -177,6 +184,7 @@ class CampaignDirectory:
             _check_same(self.settings, found)
         else:
             systems = [_system(settings, number) for number in range(len(settings.structures))]
+            _check_programs(settings, systems)
             write_frames(self.start, systems)
             write_output(self.settings, json.dumps(found, indent=1).encode())
         for left_over in self.path.glob(f"**/.*{PARTIAL}"):
@@ -217,6 +225,16 @@ def _system(settings: CampaignSettings, number: int) -> Atoms:
         atoms.info["charge"] = charge
     atoms.info[SYSTEM] = number
     return atoms
+
+
+def _check_programs(settings: CampaignSettings, systems: Sequence[Atoms]) -> None:
+    """Refuse engines and potentials that are not there before anything is written."""
+    for spec in filter(None, (settings.engine, settings.sampler)):
+        engine = load_engine(spec)
+        for atoms in systems:
+            engine.check(atoms, charge_of(atoms, 0.0) or 0.0)
+    if not settings.learns_potential:
+        load_potential(settings.potential, device=settings.device)
 
 
 def _check_same(path: Path, now: dict[str, Any]) -> None:

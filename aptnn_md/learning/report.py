@@ -197,10 +197,8 @@ def _pictures(work: Work, stages: Sequence[Stage]) -> list[Path]:
 
 def _what_next(work: Work) -> list[str]:
     final = work.directory.final
-    potential = work.settings.potential
-    if work.settings.learns_potential:
-        paths = final.potentials(work.settings.forces.committee)
-        potential = ",".join(str(path) for path in paths)
+    learned = work.settings.learns_potential
+    potential = str(final.potential) if learned else f"'{work.settings.potential}'"
     return [
         "The models are ready for other runs:",
         "",

@@ -1,4 +1,4 @@
-"""The models of a stage, read from its files."""
+"""The models of a stage: its files, and what is read from them."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from aptnn_md.learning.directory import Stage
 from aptnn_md.learning.settings import CampaignSettings
 from aptnn_md.potentials.interface import BatchedPotential, as_batched
 from aptnn_md.potentials.loading import load_potential
+from aptnn_md.potentials.stored_committee import write_committee
 from aptnn_md.prediction.interface import TensorModel
 from aptnn_md.prediction.loading import as_model
 
@@ -43,8 +44,12 @@ class StageModels:
         if not settings.learns_potential:
             fixed = load_potential(settings.potential, device=settings.device)
             return cls(fixed, (), tensors)
-        from aptnn_md.potentials.committee import PotentialCommittee
-
-        paths = stage.potentials(settings.forces.committee)
-        committee: Any = PotentialCommittee.from_files(paths, device=settings.device)
+        committee: Any = load_potential(stage.potential, device=settings.device)
         return cls(committee, tuple(committee.members), tensors)
+
+
+def join_potential(stage: Stage, settings: CampaignSettings) -> None:
+    """Write the file of the committee of a stage, whose members were trained."""
+    if settings.learns_potential and not stage.potential.exists():
+        card = {"engine": settings.engine, "temperature": settings.temperature}
+        write_committee(stage.potential, stage.potentials(settings.forces.committee), card)
