@@ -23,6 +23,7 @@ from aptnn_md.learning.judgement import Judgement, SpectrumErrors, what_is_missi
 from aptnn_md.learning.judging import (
     ENGINE,
     Measured,
+    equilibrated,
     harmonic_shift,
     kinds_of,
     model_lines,
@@ -30,6 +31,7 @@ from aptnn_md.learning.judging import (
     spectrum_errors,
 )
 from aptnn_md.learning.labelling import label_frames
+from aptnn_md.learning.replicas import Replica
 from aptnn_md.learning.sampling import (
     ORIGIN,
     RANDOM,
@@ -91,8 +93,8 @@ class Work:
         self._train(tasks_of(stage, self.settings, before), stage)
         models = StageModels.of(stage, self.settings)
         self.begins(title + "sampling")
+        replicas = sample_replicas(stage, self.settings, self.systems, models, seed)
         if not stage.frames.exists():
-            replicas = sample_replicas(stage, self.settings, self.systems, models, seed)
             earlier = Choice.read(before.averages) if before else None
             choose(stage, self.settings, replicas, models.tensors, earlier, seed)
         self.begins(title + "labelling")
@@ -100,8 +102,9 @@ class Work:
         self.begins(title + "honest test")
         self._test(stage, models)
         self.begins(title + "dynamics")
-        dynamics = self.settings.dynamics
-        self._judge(stage, models, before, (dynamics.runs, dynamics.equilibrate, seed + 1))
+        if not stage.judgement.exists():
+            work = (self.settings.dynamics.runs, seed + 1)
+            self._judge(stage, models, before, replicas, work)
         return Judgement.read(stage.judgement)
 
     def end(self, n_cycles: int) -> Judgement:
@@ -111,16 +114,17 @@ class Work:
         ----------
         n_cycles : that were made
         """
-        stage, dynamics = self.directory.final, self.settings.dynamics
+        stage, n_runs = self.directory.final, self.settings.dynamics.final_runs
         last = self.directory.cycle(n_cycles - 1)
         self.begins("final training")
         self._gather(stage, n_cycles)
         self._train(tasks_of(stage, self.settings, None, final=True), stage)
         models = StageModels.of(stage, self.settings)
         self.begins("final dynamics")
-        seed = self.settings.seed + 2
-        work = (dynamics.final_runs, dynamics.final_equilibrate, seed)
-        self._judge(stage, models, last, work)
+        if not stage.judgement.exists():
+            seed = self.settings.seed + 2
+            replicas = equilibrated(stage, self.settings, self.systems, models, n_runs, seed)
+            self._judge(stage, models, last, replicas, (n_runs, seed))
         return Judgement.read(stage.judgement)
 
     def engine_lines(self, number: int) -> Lines | None:
@@ -181,13 +185,12 @@ class Work:
         stage: Stage,
         models: StageModels,
         before: Stage | None,
-        work: tuple[int, float, int],
+        replicas: Sequence[Sequence[Replica]],
+        work: tuple[int, int],
     ) -> None:
-        if stage.judgement.exists():
-            return
         settings, names = self.settings, system_names(self.settings)
         try:
-            broken = run_dynamics(stage, settings, self.systems, models, *work)
+            broken = run_dynamics(stage, settings, self.systems, models, replicas, work)
         except RunError as error:
             if stage.path == self.directory.final.path:
                 raise
@@ -219,13 +222,13 @@ class Work:
             found,
             honest,
             shift,
-            sum(broken),
+            broken,
             settings.dynamics.resolution,
             settings.judging,
         )
         if settings.learns_potential and any(np.isnan(each) for each in shifts):
             missing += ("harmonic check: nothing tells the error of the potential",)
-        Judgement(tuple(found), shift, sum(broken), missing).write(stage.judgement)
+        Judgement(tuple(found), shift, broken, missing).write(stage.judgement)
 
 
 def _has_labels(atoms: Atoms) -> bool:

@@ -19,7 +19,7 @@ from aptnn_md.learning.bonds import BondGraph
 from aptnn_md.learning.directory import Stage
 from aptnn_md.learning.harmonic import Lines
 from aptnn_md.learning.judgement import BandError, BandErrors, SpectrumErrors
-from aptnn_md.learning.replicas import ReplicaSettings, run_replicas
+from aptnn_md.learning.replicas import Replica, ReplicaSettings, run_replicas
 from aptnn_md.learning.runs import RunsJob, make_runs
 from aptnn_md.learning.sampling import draw_starts
 from aptnn_md.learning.settings import CampaignSettings
@@ -47,54 +47,72 @@ def kinds_of(settings: CampaignSettings) -> tuple[str, ...]:
 # ---------------------------------------------------------------------- runs
 
 
-def run_dynamics(
+def equilibrated(
     stage: Stage,
     settings: CampaignSettings,
     systems: Sequence[Atoms],
     models: StageModels,
     n_runs: int,
-    picoseconds: float,
     seed: int,
-) -> list[int]:
+) -> list[list[Replica]]:
+    """Replicas of each system at the temperature of the campaign, from training frames."""
+    dynamics, found = settings.dynamics, []
+    training = ase.io.read(stage.training, index=":")
+    n_steps = round(1000.0 * dynamics.equilibrate / dynamics.timestep)
+    for number, system in enumerate(systems):
+        found.append(
+            run_replicas(
+                draw_starts(training, number, n_runs, seed),
+                [settings.temperature] * n_runs,
+                models.potential,
+                ReplicaSettings(
+                    steps=n_steps,
+                    every=n_steps,
+                    timestep=dynamics.timestep,
+                    friction=dynamics.friction,
+                ),
+                stage.equilibration(number),
+                seed + number,
+                [BondGraph.of(system)] * n_runs,
+            )
+        )
+    return found
+
+
+def run_dynamics(
+    stage: Stage,
+    settings: CampaignSettings,
+    systems: Sequence[Atoms],
+    models: StageModels,
+    replicas: Sequence[Sequence[Replica]],
+    work: tuple[int, int],
+) -> int:
     """Runs of each system with the models of a stage; the number of those whose bonds broke.
 
     Parameters
     ----------
-    n_runs : wanted of each system
-    picoseconds : of Langevin dynamics before
-    seed : of everything random
+    replicas : of each system; where those at the temperature of the campaign ended, runs begin.
+        Those that were stopped count as broken
+    work : number of runs of each system, and seed of their momenta
+
+    Raises
+    ------
+    RunError
+        All replicas were stopped, or bonds broke in all runs.
     """
-    dynamics = settings.dynamics
-    training = ase.io.read(stage.training, index=":")
-    broken = []
+    (n_runs, seed), dynamics, n_broken = work, settings.dynamics, 0
     for number, system in enumerate(systems):
-        bonds = BondGraph.of(system)
-        n_steps = round(1000.0 * picoseconds / dynamics.timestep)
-        replicas = run_replicas(
-            draw_starts(training, number, n_runs, seed),
-            [settings.temperature] * n_runs,
-            models.potential,
-            ReplicaSettings(
-                steps=n_steps,
-                every=n_steps,
-                timestep=dynamics.timestep,
-                friction=dynamics.friction,
-            ),
-            stage.equilibration(number),
-            seed + number,
-            [bonds] * n_runs,
-        )
-        whole = [replica.frames[-1] for replica in replicas if not replica.stopped]
+        cold = [r for r in replicas[number] if r.temperature == settings.temperature]
+        whole = [replica.frames[-1] for replica in cold if not replica.stopped]
         if not whole:
             raise RunError(
-                f"{stage.path}: all {n_runs} equilibrations were stopped: the potential is not yet "
-                "good enough for dynamics"
+                f"{stage.path}: all {len(cold)} replicas at {settings.temperature:g} K were "
+                "stopped: the potential is not yet good enough for dynamics"
             )
-        starts = [whole[k % len(whole)] for k in range(n_runs)]
         complete = make_runs(
             RunsJob(
                 stage.runs(number),
-                starts,
+                [whole[k % len(whole)] for k in range(n_runs)],
                 models.potential,
                 models.tensors,
                 settings.temperature,
@@ -102,11 +120,11 @@ def run_dynamics(
                 dynamics.stride,
                 steps_of_run(settings),
                 seed + 104729 + number,
-                bonds,
+                BondGraph.of(system),
             )
         )
-        broken.append(n_runs - complete + (n_runs - len(whole)))
-    return broken
+        n_broken += n_runs - complete + len(cold) - len(whole)
+    return n_broken
 
 
 def steps_of_run(settings: CampaignSettings) -> int:

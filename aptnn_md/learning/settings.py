@@ -123,20 +123,19 @@ class DynamicsSettings:
 
     Attributes
     ----------
-    runs : trajectories of constant energy in each cycle
+    runs : trajectories of constant energy in each cycle, from where its replicas ended
     final_runs : at the end
     resolution : of spectra, cm⁻¹; it says how long a run is
-    equilibrate, final_equilibrate : Langevin dynamics before a run, ps
+    equilibrate : Langevin dynamics before the runs of the end, ps
     timestep : fs
     stride : steps between frames of the streams
     friction : of the equilibration, 1/ps
     """
 
-    runs: Annotated[int, Range(at_least=8)] = 12
-    final_runs: Annotated[int, Range(at_least=8)] = 48
-    resolution: Positive = 30.0
-    equilibrate: Positive = 0.5
-    final_equilibrate: Positive = 2.0
+    runs: Annotated[int, Range(at_least=8)] = 8
+    final_runs: Annotated[int, Range(at_least=8)] = 24
+    resolution: Positive = 40.0
+    equilibrate: Positive = 1.0
     timestep: Positive = 0.5
     stride: Count = 4
     friction: Positive = 10.0

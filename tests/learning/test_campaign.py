@@ -47,9 +47,7 @@ def make_settings(path, **changes):
             first_frames=6, first_picoseconds=0.02, labels=5, replicas=4, picoseconds=0.04
         ),
         tensors=TensorSettings(committee=2, steps=20, final_steps=30, network_settings=NETWORK),
-        dynamics=DynamicsSettings(
-            runs=8, final_runs=8, resolution=400.0, equilibrate=0.02, final_equilibrate=0.02
-        ),
+        dynamics=DynamicsSettings(runs=8, final_runs=8, resolution=400.0, equilibrate=0.02),
         judging=JudgingSettings(tolerance=0.01),
     )
     return replace(settings, **changes)
