@@ -9,13 +9,18 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-import ase.io
 import numpy as np
 from ase import Atoms
 
 from aptnn_md.errors import RunError
 from aptnn_md.learning import harmonic
-from aptnn_md.learning.directory import CampaignDirectory, Stage, system_names, write_frames
+from aptnn_md.learning.directory import (
+    CampaignDirectory,
+    Stage,
+    read_frames,
+    system_names,
+    write_frames,
+)
 from aptnn_md.learning.engine_potential import EngineCalculator
 from aptnn_md.learning.harmonic import Lines
 from aptnn_md.learning.honest import HonestTest, honest_test
@@ -161,7 +166,7 @@ class Work:
 
     def _label(self, stage: Stage) -> None:
         if not stage.labelled.exists():
-            frames = ase.io.read(stage.frames, index=":")
+            frames = read_frames(stage.frames)
             label_frames(frames, self.settings, self.directory.points, stage.labelled)
 
     def _gather(self, stage: Stage, n_cycles: int) -> None:
@@ -169,7 +174,7 @@ class Work:
         if stage.training.exists():
             return
         stages = [self.directory.first, *(self.directory.cycle(n) for n in range(n_cycles))]
-        frames = [atoms for each in stages for atoms in ase.io.read(each.labelled, index=":")]
+        frames = [atoms for each in stages for atoms in read_frames(each.labelled)]
         write_frames(stage.training, [atoms for atoms in frames if _has_labels(atoms)])
 
     def _test(self, stage: Stage, models: StageModels) -> None:

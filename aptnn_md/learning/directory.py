@@ -198,6 +198,11 @@ def identity(settings: CampaignSettings) -> dict[str, Any]:
     return {name: value for name, value in found.items() if name not in MAY_CHANGE}
 
 
+def read_frames(path: Path) -> list[Atoms]:
+    """All structures of a file of :func:`write_frames`, or of labelled ones, with their results."""
+    return list(ase.io.iread(path, index=":", format="extxyz"))
+
+
 def write_frames(path: Path, frames: Sequence[Atoms]) -> None:
     """Write structures as extxyz, whole or not at all."""
     text = io.StringIO()

@@ -53,6 +53,7 @@ class EngineCalculator(Calculator):
     ) -> None:
         """ASE's entry."""
         super().calculate(atoms, properties, system_changes)  # type: ignore[no-untyped-call]
+        assert self.atoms is not None
         self.results = self._of_structure(self.atoms)
 
     def _of_structure(self, atoms: Atoms) -> dict[str, Any]:

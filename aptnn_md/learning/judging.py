@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import ase.io
 import numpy as np
 from ase import Atoms
 
@@ -16,7 +15,7 @@ from aptnn_md.arrays import FloatArray
 from aptnn_md.errors import RunError
 from aptnn_md.learning import harmonic
 from aptnn_md.learning.bonds import BondGraph
-from aptnn_md.learning.directory import Stage
+from aptnn_md.learning.directory import Stage, read_frames
 from aptnn_md.learning.harmonic import Lines
 from aptnn_md.learning.judgement import BandError, BandErrors, SpectrumErrors
 from aptnn_md.learning.replicas import Replica, ReplicaSettings, run_replicas
@@ -57,7 +56,7 @@ def equilibrated(
 ) -> list[list[Replica]]:
     """Replicas of each system at the temperature of the campaign, from training frames."""
     dynamics, found = settings.dynamics, []
-    training = ase.io.read(stage.training, index=":")
+    training = read_frames(stage.training)
     n_steps = round(1000.0 * dynamics.equilibrate / dynamics.timestep)
     for number, system in enumerate(systems):
         found.append(
@@ -320,7 +319,7 @@ def _bands(
         tensors = np.zeros(2)
         if len(by_member) > 1:
             values = [(of[number].integral, of[number].centroid) for of in by_member]
-            tensors = committee_error(values)  # type: ignore[arg-type]
+            tensors = committee_error(values)
         found.append(
             BandErrors(
                 band.low,

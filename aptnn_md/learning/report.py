@@ -6,11 +6,9 @@ import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-import ase.io
-
 from aptnn_md.files import write_output
 from aptnn_md.learning.cycle import Work
-from aptnn_md.learning.directory import Stage, system_names
+from aptnn_md.learning.directory import Stage, read_frames, system_names
 from aptnn_md.learning.honest import HonestTest
 from aptnn_md.learning.judgement import WHAT_HELPS, BandErrors, Judgement, SpectrumErrors
 from aptnn_md.learning.judging import kinds_of
@@ -59,7 +57,7 @@ def judged_cycles(work: Work) -> list[Stage]:
 
 def n_labels(stage: Stage) -> int:
     """Labelled frames on which the models of a stage were trained."""
-    return len(ase.io.read(stage.training, index=":")) if stage.training.exists() else 0
+    return len(read_frames(stage.training)) if stage.training.exists() else 0
 
 
 def _summary(work: Work, now: str, ended: bool) -> str:

@@ -235,7 +235,7 @@ class _Together:
             run.writer.commit()
             arrays |= run.state()
         data = io.BytesIO()
-        np.savez(data, **arrays)
+        np.savez(data, **arrays)  # type: ignore[arg-type]
         write_output(self.job.state_path, data.getvalue())
         self._next = time.monotonic() + CHECKPOINT_SECONDS
 

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import ase.io
 import numpy as np
 from ase import Atoms
 
@@ -17,7 +16,7 @@ from aptnn_md.errors import InputError, RunError
 from aptnn_md.files import write_output
 from aptnn_md.learning.bonds import BondGraph
 from aptnn_md.learning.descriptor import fingerprints
-from aptnn_md.learning.directory import SYSTEM, Stage, write_frames
+from aptnn_md.learning.directory import SYSTEM, Stage, read_frames, write_frames
 from aptnn_md.learning.engine_potential import EngineCalculator
 from aptnn_md.learning.replicas import Replica, ReplicaSettings, run_replicas
 from aptnn_md.learning.selection import Rule, Spread, draw_random, select
@@ -80,7 +79,7 @@ def sample_replicas(
 ) -> list[list[Replica]]:
     """Replicas of each system on the models of a stage; those that are there are only read."""
     sampling = settings.sampling
-    training = ase.io.read(stage.training, index=":")
+    training = read_frames(stage.training)
     found = []
     for number, system in enumerate(systems):
         starts = draw_starts(training, number, sampling.replicas, seed)
@@ -172,7 +171,7 @@ def choose(
     """
     if stage.frames.exists():
         return
-    training = ase.io.read(stage.training, index=":")
+    training = read_frames(stage.training)
     pool = _Pool.of(replicas, settings.temperature)
     spread = Spread({FORCES: pool.force_spread, **_tensor_spread(tensors, pool.frames)})
     averages = spread.averages(before.averages if before else {})

@@ -12,11 +12,9 @@ from concurrent.futures import BrokenExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import ase.io
-
 from aptnn_md.errors import RunError
 from aptnn_md.executors import how_it_broke, workers
-from aptnn_md.learning.directory import Stage
+from aptnn_md.learning.directory import Stage, read_frames
 from aptnn_md.learning.settings import CampaignSettings
 from aptnn_md.progress import log
 from aptnn_md.settings import settings_from
@@ -159,5 +157,4 @@ def _train_forces(task: ForceTask) -> None:
         PotentialSettings, dict(settings.forces.settings), "[forces]", "settings", given
     )
     log.info("training the potential: %s, %d steps", task.out, task.steps)
-    frames = ase.io.read(task.data, index=":")
-    train_potential(frames, chosen, task.out, task.seed, start_from=task.start_from)
+    train_potential(read_frames(task.data), chosen, task.out, task.seed, start_from=task.start_from)

@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from aptnn_md.arrays import FloatArray
 from aptnn_md.spectra.estimation.power import PowerBlocks, integration_weights
@@ -21,8 +22,13 @@ FACTOR = 2.0
 """Error of a committee's mean over the mean deviation of its members from it."""
 
 
-def committee_error(members: Sequence[FloatArray]) -> FloatArray:
-    """:data:`FACTOR` times the mean deviation of curves, or numbers, from their mean."""
+def committee_error(members: ArrayLike) -> FloatArray:
+    """:data:`FACTOR` times the mean deviation of curves, or numbers, from their mean.
+
+    Parameters
+    ----------
+    members : (n_members, ...)
+    """
     values = np.asarray(members, dtype=np.float64)
     return np.asarray(FACTOR * np.abs(values - values.mean(axis=0)).mean(axis=0))
 
