@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from aptnn_md.cli import spectrum_options
 from aptnn_md.cli.settings_options import checked
+from aptnn_md.cli.spectrum_page import page_options, write_final_page
 from aptnn_md.errors import InputError
 from aptnn_md.progress import log
 from aptnn_md.provenance import command_line
@@ -17,9 +18,11 @@ from aptnn_md.spectra.options import CONVERGENCE_RANGE, CORRECTIONS, EXPERIMENTS
 if TYPE_CHECKING:
     from aptnn_md.spectra import InfraredSpectrum, Quantity, Reference, ReferenceCurve
     from aptnn_md.spectra.analysis.sticks import Sticks
+    from aptnn_md.spectra.convergence.monitor import Convergence
     from aptnn_md.spectra.estimation.power import PowerBlocks
     from aptnn_md.spectra.estimation.terms import Part
     from aptnn_md.spectra.infrared.report import Experiments
+    from aptnn_md.spectra.page.content import Page
 
 _ALL, _AUTO = "all", "auto"
 
@@ -115,9 +118,9 @@ def show(
     """
     from aptnn_md import spectra
 
-    spectrum = spectra.corrected(spectrum, arguments.quantum)
+    uncorrected = spectrum
+    spectrum, quantities = _finished(spectrum, arguments)
     reference, curves = references(arguments)
-    spectrum, quantities = _quantities(spectrum, arguments)
     sticks = _sticks(spectrum, arguments)
     _show_bands(spectrum, arguments, (reference, curves), sticks)
     wavenumbers = spectrum_options.wavenumber_range(arguments)
@@ -143,6 +146,44 @@ def show(
         )
         print(f"picture: {arguments.plot}")
     _draw_more(spectrum, quantities, arguments, options)
+    if arguments.html:
+        from aptnn_md.spectra.convergence.monitor import history
+
+        points = history(arguments.streams, options, wavenumbers or CONVERGENCE_RANGE)
+        write_final_page(arguments, page(uncorrected, arguments, points))
+
+
+def page(
+    spectrum: InfraredSpectrum, arguments: argparse.Namespace, convergence: Sequence[Convergence]
+) -> Page:
+    """The page of a spectrum of streams, for ``--html``.
+
+    Parameters
+    ----------
+    spectrum : before quantum corrections
+    convergence : of the runs
+    """
+    from aptnn_md.spectra.page.infrared import infrared_page
+
+    spectrum, quantities = _finished(spectrum, arguments)
+    return infrared_page(
+        spectrum,
+        page_options(arguments, convergence),
+        references(arguments),
+        ranges=ranges_of(arguments, spectrum.blocks, spectrum.parts),
+        baseline=arguments.baseline,
+        sticks=_sticks(spectrum, arguments),
+        quantities=quantities,
+    )
+
+
+def _finished(
+    spectrum: InfraredSpectrum, arguments: argparse.Namespace
+) -> tuple[InfraredSpectrum, list[Quantity]]:
+    """A spectrum of streams with its quantum correction, and what follows from it."""
+    from aptnn_md import spectra
+
+    return _quantities(spectra.corrected(spectrum, arguments.quantum), arguments)
 
 
 def _show_bands(

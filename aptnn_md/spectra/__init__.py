@@ -25,7 +25,8 @@ Underneath are :func:`power_blocks`, densities and cross densities of any signal
 :func:`correlations`, their functions of time; :func:`polarizability_dipole` is that of ȧ with Ṁ.
 
 Rooms, from the ground: ``options``, ``estimation``, ``sources``, ``analysis``, ``output``, then
-``infrared``, ``raman`` and ``velocities``, then ``convergence``, which watches runs as they grow.
+``infrared``, ``raman`` and ``velocities``, then ``convergence``, which watches runs as they grow,
+and ``page``, which shows all of it in a browser.
 """
 
 from __future__ import annotations
