@@ -6,9 +6,9 @@ Needs only the streams next to this file; takes seconds.
     python figure.py --markdown                                       # the README's table
 
 A stream, or a folder of independent runs ``run-001.zarr`` ... as ``examples/water_gpu/run.py``
-writes it. Where it also has streams of the members of a committee (``run-001-member-1.zarr`` ...),
-the table has the model error beside the statistical one: the standard deviation of what the
-members give on the same trajectories.
+writes it. Where it also has those of a committee's members (``run-001-members.zarr`` ...), the
+table has the error of the model of APTs, by what its members give on the same trajectories, beside
+the statistical one.
 """
 
 from __future__ import annotations
@@ -30,6 +30,7 @@ from aptnn_md.spectra import (
     read_reference,
     spectrum_of_streams,
 )
+from aptnn_md.spectra.analysis.error_parts import committee_error
 from aptnn_md.spectra.estimation.parts import is_cross
 from aptnn_md.spectra.infrared.axes import draw_references, label_absorption, mark_bands
 from aptnn_md.spectra.infrared.comparison import comparison_report
@@ -44,6 +45,7 @@ from aptnn_md.spectra.output.canvas import (
     title,
 )
 from aptnn_md.spectra.output.text import aligned, with_error
+from aptnn_md.spectra.sources.members import member_estimators
 from aptnn_md.stream import StreamReader
 
 HERE = Path(__file__).parent
@@ -85,25 +87,22 @@ def runs_of(path: Path) -> list[Path]:
     return found or [path]
 
 
-def members_of(path: Path) -> list[list[Path]]:
-    """For each member of the committee the streams of all runs; empty where there are none."""
-    named: dict[str, list[Path]] = {}
-    for stream in sorted(path.glob("run-*-member-*.zarr")):
-        named.setdefault(stream.stem.rsplit("-", 1)[1], []).append(stream)
-    return list(named.values())
+def members_of(path: Path, resolution: float) -> list[list[Band]]:
+    """Bands by each member of the committee; empty where streams have no members."""
+    streams = sorted(path.glob("run-*-members.zarr"))
+    if not streams:
+        return []
+    return [
+        find_bands(spectrum_of_streams(streams, resolution, estimator=name), WATER.ranges)
+        for name in member_estimators(StreamReader(streams[0]).header)
+    ]
 
 
 def markdown(spectra: dict[str, InfraredSpectrum], places: dict[str, Path]) -> list[str]:
     """Centroids and integrals of the bands: value ± statistical error (± model error)."""
     titles = [f"{name}, {1e-3 * s.length:.3g} ps" for name, s in spectra.items()]
     lines = [" | ".join(["| ", *titles, "experiment, 25 °C |"]), "| --- " * (len(titles) + 2) + "|"]
-    members = {
-        name: [
-            find_bands(spectrum_of_streams(streams, spectra[name].resolution), WATER.ranges)
-            for streams in members_of(path)
-        ]
-        for name, path in places.items()
-    }
+    members = {name: members_of(path, spectra[name].resolution) for name, path in places.items()}
     found = {name: find_bands(spectrum, WATER.ranges) for name, spectrum in spectra.items()}
     for k, band in enumerate(WATER.bands):
         for field, heading, unit in (
@@ -126,7 +125,7 @@ def cell(band: Band, members: list[Band], field: str, unit: float) -> str:
     text = with_error(getattr(band, field) / unit, getattr(band, f"{field}_error") / unit)
     if len(members) < 2:
         return text
-    spread = np.std([getattr(member, field) / unit for member in members], ddof=1)
+    spread = float(committee_error([getattr(member, field) / unit for member in members]))
     return f"{text} (± {spread:.2g})"
 
 

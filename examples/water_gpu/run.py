@@ -7,7 +7,7 @@
     python run.py speed    --start start.extxyz --beads 16 32
 
 ``dynamics`` writes OUT/run-001.zarr ... of each replica (and with ``--members``
-OUT/run-001-member-1.zarr ... of each member of a committee), OUT/log.csv (temperature, energies
+OUT/run-001-members.zarr ... of the members of a committee), OUT/log.csv (temperature, energies
 and the conserved quantity) and OUT/state.pt, from which the same command resumes; it ends at
 ``--minutes``. Tensors are evaluated in ``--workers`` processes beside it. Before the run each
 replica is equilibrated, with a local thermostat of 100 fs, from velocities of its own. ``frames``
@@ -42,7 +42,7 @@ from aptnn_md.stream.frame import ESTIMATORS, FrameRates, Instant
 from aptnn_md.stream.layout import StreamFrame
 from aptnn_md.stream.run_id import new_run_id
 from aptnn_md.stream.start import start_fields
-from aptnn_md.targets import APT, Tensors
+from aptnn_md.targets import APT
 
 CHUNK = 25  # frames that a worker evaluates at once
 LOG = ("step", "replica", "temperature", "potential", "kinetic", "conserved")
@@ -64,14 +64,16 @@ class Rates:
         estimators = tuple(options.estimator.split(","))
         masses = np.asarray(atoms.get_masses(), dtype=np.float64)
         self.rates = FrameRates(groups, masses, estimators)
-        self.of_member = FrameRates(parse_groups("all", atoms), masses, estimators[:1])
         self.n_members = self.model.committee_sizes[APT.name] if options.members else 0
+        self.of_members = FrameRates(
+            parse_groups("all", atoms), masses, estimators[:1], n_members=self.n_members
+        )
 
     def frames(self, step: int, q: np.ndarray, v: np.ndarray, kelvin: float) -> list[StreamFrame]:
         """Frames of one replica, positions and velocities (n_beads, n_atoms, 3).
 
-        The first is of the mean of a committee; with ``--members`` one of each member follows, of
-        the dipole rate of all atoms.
+        With ``--members`` a second one has the dipole rate of each member of the committee, of all
+        atoms.
         """
         beads, centroid = self.rates.needs()
         places = [*(q if beads else ()), *([q.mean(axis=0)] if centroid else ())]
@@ -90,15 +92,10 @@ class Rates:
         snapshot = Snapshot(q, self.atoms.cell.array, (x, y, z))
         time = step * self.dt
         found = [self.rates.frame(step, time, Instant(v, snapshot, at_beads, at_centroid), kelvin)]
-        for k in range(self.n_members):
-            each = [_member(tensors, k) for tensors in (at_beads, at_centroid)]
-            found.append(self.of_member.frame(step, time, Instant(v, snapshot, *each), kelvin))
+        if self.n_members:
+            each = [t if t is None else {APT.name: t[APT.name]} for t in (at_beads, at_centroid)]
+            found.append(self.of_members.frame(step, time, Instant(v, snapshot, *each), kelvin))
         return found
-
-
-def _member(tensors: Tensors | None, k: int) -> Tensors | None:
-    """APTs of one member of a committee."""
-    return None if tensors is None else {APT.name: tensors[APT.name][k : k + 1]}
 
 
 _worker: Rates | None = None
@@ -257,11 +254,9 @@ class Recorder:
         for k, run_id in enumerate(self.run_ids, start=1):
             header = rates.rates.header(atoms, run_id=run_id, **constants)
             writers.append(StreamWriter(self.out / f"run-{k:03d}.zarr", header, first))
-            for m in range(1, rates.n_members + 1):
-                notes = f"{constants['notes']}; member {m} of the committee"
-                of_member = {**constants, "notes": notes}
-                header = rates.of_member.header(atoms, run_id=run_id, **of_member)
-                path = self.out / f"run-{k:03d}-member-{m}.zarr"
+            if rates.n_members:
+                header = rates.of_members.header(atoms, run_id=run_id, **constants)
+                path = self.out / f"run-{k:03d}-members.zarr"
                 writers.append(StreamWriter(path, header, first))
         return writers
 
@@ -482,7 +477,9 @@ def main() -> None:
     parser.add_argument("--model", default="")
     parser.add_argument("--groups", default="element+motion")
     parser.add_argument("--estimator", default=ESTIMATORS[0])
-    parser.add_argument("--members", action="store_true", help="streams of committee members, too")
+    parser.add_argument(
+        "--members", action="store_true", help="streams of a committee's members, too"
+    )
     parser.add_argument("--workers", type=int, default=1)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--no-capture", action="store_true", help="no CUDA graph")

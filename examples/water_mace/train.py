@@ -33,7 +33,7 @@ from torch import Tensor
 from aptnn_md.atoms.neighbours import build_graph
 from aptnn_md.models.quiet_mace import quiet_mace
 from aptnn_md.potentials.loading import load_potential
-from aptnn_md.potentials.mace import build_network
+from aptnn_md.potentials.mace_network import build_network, new_network
 from aptnn_md.potentials.stored import read_potential, write_potential
 
 HERE = Path(__file__).resolve().parent
@@ -298,23 +298,6 @@ def configuration(options: argparse.Namespace, frames: list[Atoms]) -> dict[str,
     }
 
 
-def fresh_network(arguments: dict[str, Any], seed: int) -> Any:
-    """A network with random weights."""
-    with quiet_mace():
-        from e3nn import o3
-        from mace import modules
-
-        given = dict(arguments)
-        for name in ("interaction_cls", "interaction_cls_first"):
-            given[name] = modules.interaction_classes[given[name]]
-        for name in ("hidden_irreps", "MLP_irreps"):
-            given[name] = o3.Irreps(given[name])
-        given["readout_cls"] = modules.readout_classes[given["readout_cls"]]
-        given["gate"] = modules.gate_dict[given["gate"]]
-        torch.manual_seed(seed)
-        return modules.ScaleShiftMACE(**given)
-
-
 def errors(path: str, frames: list[Atoms], device: str) -> dict[str, Any]:
     """Force and energy RMSE of each class of test frames, as ``validate.py forces`` gives them."""
     calculator: Any = load_potential(path, device=device)
@@ -369,7 +352,7 @@ def main() -> None:
         network = build_network(options.init, arguments, weights)
     else:
         arguments = configuration(options, frames)
-        network = fresh_network(arguments, options.seed)
+        network = new_network(arguments, options.seed)
     network = network.to(options.device, torch.float32)
     e0 = np.ravel(arguments["atomic_energies"]).tolist()
     data = Frames.of(

@@ -14,6 +14,7 @@ from helpers.oscillators import langevin_velocities
 from helpers.paths import EXAMPLES
 from matplotlib.image import imread
 
+from aptnn_md.spectra.analysis.error_parts import committee_error
 from aptnn_md.stream import StreamHeader, StreamWriter
 
 EXAMPLE = EXAMPLES / "liquid_water"
@@ -153,20 +154,25 @@ def test_table_with_the_error_of_a_committee(
         runs[name] = tmp_path / name
         runs[name].mkdir()
         for run_number in (1, 2):
-            for k, end in enumerate(("", "-member-1", "-member-2")):
+            for end, names in (("", ("bead",)), ("-members", ("bead", "member-1", "member-2"))):
                 place = runs[name] / f"run-{run_number:03d}{end}.zarr"
-                stream(place, ("bead",), n_beads, 10 * run_number + 5 * (k == 2))
+                stream(place, names, n_beads, 10 * run_number)
     words = ["--classical", str(runs["classical"]), "--trpmd", str(runs["trpmd"])]
     run("figure.py", [*words, "--markdown"], monkeypatch)
     lines = capsys.readouterr().out.splitlines()
     assert lines[0].startswith("|  | classical, 12 ps | TRPMD, 12 ps | experiment")
     rows = [line for line in lines if "OH stretch" in line]
     assert len(rows) == 1
-    numbers = re.findall(r"(\d+) ± \S+ \(± ([\d.]+)\)", rows[0])
+    numbers = re.findall(r"(\d+)\S* ± \S+ \(± ([\de.-]+)\)", rows[0])
     assert len(numbers) == 2
     for centroid, spread in numbers:
         assert float(centroid) == pytest.approx(3390, abs=30)
-        assert 0.0 < float(spread) < 60.0
+        assert float(spread) < 1e-6  # members are the same but for a factor
+    integral = lines[lines.index(rows[0]) + 1]
+    for value, spread in re.findall(r"(\d+) ± \d+ \(± (\d+)\)", integral):
+        # they have 0.81 and 0.66 of it
+        members = float(value) * np.array([0.9**2, 0.9**4])
+        assert float(spread) == pytest.approx(committee_error(members), rel=0.1)
     assert len({line.count("|") for line in lines}) == 1
 
 
