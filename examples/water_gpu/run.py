@@ -162,8 +162,9 @@ def dynamics(options: argparse.Namespace) -> None:
         print(f"{out}: complete")
         return
     polymers = _polymers(options, atoms, local=False)
-    polymers.resume(state["polymers"])
     with Recorder(options, atoms, polymers, done, run_ids) as recorder:
+        # last: networks that are made draw random numbers, too
+        polymers.resume(state["polymers"])
         _run(polymers, recorder, options, clock, done)
 
 
@@ -224,11 +225,13 @@ class Recorder:
         run_ids: list[str],
     ) -> None:
         self.options, self.polymers, self.run_ids = options, polymers, run_ids
+        self.atoms = atoms
         self.out = Path(options.out)
         self.done, self.writers = done, self._open(atoms, done)
         self.chunk: list[tuple[int, np.ndarray, np.ndarray, np.ndarray]] = []
         self.waiting: deque[tuple[Future[list[list[StreamFrame]]], dict[str, Any] | None]] = deque()
         self.rows: list[tuple[float, ...]] = []
+        self.kept: list[tuple[int, np.ndarray]] = []
         self._cut_log(done)
         spawn = multiprocessing.get_context("spawn")
         self.pool = ProcessPoolExecutor(options.workers, spawn, _begin, (options, atoms))
@@ -266,6 +269,8 @@ class Recorder:
         observed = {name: t.cpu().numpy() for name, t in self.polymers.observed().items()}
         for k in range(len(q)):
             self.rows.append((step, k + 1, *(observed[name][k] for name in LOG[2:])))
+        if self.options.keep and step % self.options.keep == 0:
+            self.kept.append((step, q))
         self.chunk.append((step, q, v, observed["temperature"]))
         if len(self.chunk) >= max(1, CHUNK // len(q)):
             self.submit()
@@ -294,6 +299,7 @@ class Recorder:
             for writer in self.writers:
                 writer.commit()
             self._log(state["step"])
+            self._keep()
             _save(self.out / "state.pt", state)
 
     def _log(self, step: int) -> None:
@@ -305,6 +311,21 @@ class Recorder:
             for row in [row for row in self.rows if row[0] <= step]:
                 file.write(",".join(f"{value:.10g}" for value in row) + "\n")
         self.rows = [row for row in self.rows if row[0] > step]
+
+    def _keep(self) -> None:
+        """Write the positions that are kept, for labels."""
+        if not self.kept:
+            return
+        step, path = self.kept[0][0], self.out
+        np.savez(
+            path / f"frames-{step:08d}.npz",
+            numbers=self.atoms.numbers,
+            cell=self.atoms.cell.array,
+            step=[each for each, _ in self.kept],
+            positions=np.stack([q.reshape(-1, *q.shape[2:]) for _, q in self.kept]),
+        )
+        if len(self.kept) >= 50:
+            self.kept = []
 
     def _cut_log(self, done: int) -> None:
         path = self.out / "log.csv"
@@ -427,7 +448,7 @@ def speed(options: argparse.Namespace) -> None:
         here = argparse.Namespace(**{**vars(options), "beads": beads, "replicas": 1})
         polymers = _polymers(here, atoms, local=False)
         structures = [atoms.copy() for _ in range(beads)]
-        result = {"beads": beads, "pairs": int(polymers.forces.most)}
+        result = {"beads": beads, "neighbours": int(polymers.forces.most)}
         result["step"] = _timed(polymers.step, options)
         if options.device != "cpu" and not options.no_capture:
             result["captured step"] = _timed(polymers.captured(), options)
@@ -471,6 +492,7 @@ def main() -> None:
     parser.add_argument("--equilibrate", type=float, default=3.0, help="ps")
     parser.add_argument("--ps", type=float, default=10.0)
     parser.add_argument("--stride", type=int, default=10)
+    parser.add_argument("--keep", type=int, default=0, help="steps between kept positions")
     parser.add_argument("--save", type=int, default=2000, help="steps between states")
     parser.add_argument("--minutes", type=float, help="stop, ready to resume, after this time")
     parser.add_argument("--reserve", type=float, default=0.0, help="s of it for the last frames")

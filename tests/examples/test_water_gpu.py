@@ -166,7 +166,7 @@ def test_forces_are_those_of_the_potential(monkeypatch: pytest.MonkeyPatch) -> N
         np.testing.assert_allclose(forces[k].numpy(), result["forces"], atol=1e-4)
     copies.check()
     assert float(copies.nearest[64]) < 2.35
-    small = Copies("water-mace", atoms, 2, "cpu", spare=0.5)
+    small = Copies("water-mace", atoms, 2, "cpu", width=30)
     small(torch.tensor(np.stack([frame.positions for frame in frames])))
     with pytest.raises(SystemExit, match="there is room for"):
         small.check()
