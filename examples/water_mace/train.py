@@ -42,6 +42,7 @@ sys.path.append(str(HERE.parent / "water_gpu"))
 from dense_mace import DenseMACE, forces_of  # noqa: E402
 
 FORCE_SCALE = 0.1  # eV/Å; only ratios to the weight of energies matter
+LARGE_FORCE = 10.0  # eV/Å
 ENERGY_WEIGHTS = 300.0, 10_000.0  # per (eV/atom)², in the first three quarters and the last one
 EMA = 0.998
 LEARNING_RATE, WARM_LEARNING_RATE, LAST = 0.01, 0.003, 0.003
@@ -136,7 +137,9 @@ class Loss:
         (slopes,) = torch.autograd.grad(each.sum(), vectors, create_graph=True)
         forces = forces_of(slopes, self.held["neighbours"]) - self.held["labels"]
         energies = each.view(self.n, -1).sum(dim=1) - self.held["energies"]
-        loss = (forces / FORCE_SCALE).square().mean()
+        # atoms pressed together have forces ten times as large, and would decide everything
+        large = self.held["labels"].square().sum(dim=1, keepdim=True) / LARGE_FORCE**2
+        loss = (forces / FORCE_SCALE / (1.0 + large)).square().mean()
         loss = loss + self.energy_weight * (energies / len(self.frames.species)).square().mean()
         for weight in self.network.parameters():
             if weight.grad is not None:
