@@ -56,9 +56,8 @@ class Boxes:
             for atoms in structures
         ]
         periodic = np.array([atoms.pbc for atoms in structures], dtype=np.float64)
-        return cls(
-            *(np.array(part).reshape(-1, 3, 3) for part in zip(*found, strict=True)), periodic
-        )
+        vectors, coefficients = zip(*found, strict=True)
+        return cls(np.array(vectors), np.array(coefficients), periodic)
 
 
 @functools.lru_cache(maxsize=256)
@@ -114,7 +113,7 @@ def images_within(positions: Tensor, structures: Tensor, boxes: Boxes, cutoff: f
     def of_atoms(values: FloatArray) -> Tensor:
         return torch.from_numpy(np.ascontiguousarray(values)).to(positions)[structures]
 
-    inverses = np.linalg.inv(boxes.vectors)
+    inverses: FloatArray = np.linalg.inv(boxes.vectors)
     # distances of opposite faces are the inverse lengths of the columns
     margins: FloatArray = cutoff * np.linalg.norm(inverses, axis=1)
     periodic = of_atoms(boxes.periodic)
