@@ -117,9 +117,9 @@ def images_within(positions: Tensor, structures: Tensor, boxes: Boxes, cutoff: f
     def of_atoms(values: FloatArray) -> Tensor:
         return torch.from_numpy(np.ascontiguousarray(values)).to(positions)[structures]
 
-    inverses: FloatArray = np.linalg.inv(boxes.vectors)
+    inverses = np.linalg.inv(boxes.vectors).astype(np.float64)
     # distances of opposite faces are the inverse lengths of the columns
-    margins: FloatArray = cutoff * np.linalg.norm(inverses, axis=1)
+    margins = (cutoff * np.linalg.norm(inverses, axis=1)).astype(np.float64)
     periodic = of_atoms(boxes.periodic)
     fractions = (positions.unsqueeze(2) * of_atoms(inverses)).sum(dim=1)
     wraps = torch.floor(fractions) * periodic
