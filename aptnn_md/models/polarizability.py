@@ -13,8 +13,7 @@ each other.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields, replace
-from typing import Any
+from dataclasses import dataclass, fields
 
 import torch
 from torch import Tensor, nn
@@ -90,7 +89,7 @@ class PolarizabilityNetwork(nn.Module):
 
     def fit_scales(self, geometries: Sequence[DipoleGeometry]) -> None:
         """Set the scales of the body's inputs, see :meth:`ACENetwork.fit_scales`."""
-        self.body.fit_scales([self.body.geometry(geometry.graph) for geometry in geometries])
+        self.body.fit_scales([each.densities(self.body, each.edge_vectors) for each in geometries])
 
     @torch.no_grad()
     def fit_polarizabilities(self, compositions: Tensor, polarizabilities: Tensor) -> float:
@@ -135,8 +134,7 @@ class PolarizabilityNetwork(nn.Module):
     ) -> Tensor:
         """α of each structure, (n_structures, 3, 3), Å³, with other edge vectors if given."""
         vectors = geometry.edge_vectors if edge_vectors is None else edge_vectors
-        graph: Any = geometry.graph  # in which a tensor may take the place of the array
-        local = self.body(self.body.geometry(replace(graph, edge_vectors=vectors)))
+        local = self.body(geometry.densities(self.body, vectors))
         local = geometry.sum_of_structures(self.size * local)
         sums = torch.tensordot(local, self.tensor_basis, dims=1)
         constants = geometry.sum_of_structures(self.constant[geometry.species])

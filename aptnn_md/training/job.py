@@ -213,7 +213,7 @@ def _card(
     training: Sequence[LabelledFrame],
     validation: Sequence[LabelledFrame],
 ) -> dict[str, Any]:
-    predictor = Predictor(model_file, neutral=False)
+    predictor = Predictor(model_file, neutral=False, device=job.device)
     n_labelled = {
         target: int(sum(frame.has_label(target).sum() for frame in training))
         for target in predictor.targets
