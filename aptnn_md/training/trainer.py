@@ -76,7 +76,10 @@ class Trainer:
         self.learning_rate = settings.highest_learning_rate(self.training.sizes)
         self.parameters = nn.ParameterList(model.parameters())
         self.optimizer = Optimizer(
-            model, settings.optimizer, self.learning_rate, settings.weight_decay
+            model,
+            settings.chosen_optimizer(self.training.sizes),
+            self.learning_rate,
+            settings.weight_decay,
         )
         self.average = AveragedModel(self.parameters, multi_avg_fn=self._move_average)
         # the average begins with the initial weights, not with those after the first step
