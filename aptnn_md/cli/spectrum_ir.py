@@ -20,7 +20,10 @@ of a band being its intensity in km/mol.
 Several streams are independent runs of one system; longer ones weigh more. Standard errors come
 from blocks of the runs, and from the runs if there are enough of them."""
 
-EXAMPLE = "  aptnn-md spectrum ir run1.zarr run2.zarr --out ir.csv --plot ir.png --experiment water"
+EXAMPLE = """\
+  aptnn-md spectrum ir run1.zarr run2.zarr --out ir.csv --plot ir.png --experiment water
+  aptnn-md spectrum ir run.zarr --html report.html
+  aptnn-md spectrum ir run.zarr --follow --html live.html            (while it runs)"""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
