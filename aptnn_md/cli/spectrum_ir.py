@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING
 
-from aptnn_md.cli import spectrum_options, spectrum_output
+from aptnn_md.cli import spectrum_errors, spectrum_options, spectrum_output
 from aptnn_md.cli.spectrum_follow import followed
 from aptnn_md.cli.spectrum_page import add_page_argument, check_page_argument
 from aptnn_md.spectra.options import InfraredOptions
@@ -33,6 +33,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     spectrum_options.add_resolution_arguments(parser)
     spectrum_output.add_output_arguments(parser)
     add_page_argument(parser)
+    spectrum_errors.add_error_arguments(parser)
 
 
 def run(arguments: argparse.Namespace) -> None:
@@ -52,6 +53,7 @@ def run(arguments: argparse.Namespace) -> None:
             lambda found, convergence: spectrum_output.page(found, arguments, convergence),
         )
     spectrum_output.show(spectrum, arguments, options)
+    spectrum_errors.show_errors(spectrum, InfraredStreams, options, spectrum.ordinate, arguments)
 
 
 def _integral(spectrum: InfraredSpectrum) -> str:

@@ -13,7 +13,7 @@ from aptnn_md.cli.spectrum_page import page_options, write_final_page
 from aptnn_md.errors import InputError
 from aptnn_md.progress import log
 from aptnn_md.provenance import command_line
-from aptnn_md.spectra.options import CONVERGENCE_RANGE, CORRECTIONS, InfraredOptions
+from aptnn_md.spectra.options import CONVERGENCE_RANGE, CORRECTIONS, EXPERIMENTS, InfraredOptions
 
 if TYPE_CHECKING:
     from aptnn_md.spectra import InfraredSpectrum, Quantity, Reference, ReferenceCurve
@@ -63,7 +63,7 @@ def add_band_arguments(parser: argparse.ArgumentParser) -> None:
     bands = parser.add_argument_group("bands and experiments")
     bands.add_argument(
         "--experiment",
-        choices=["water"],
+        choices=EXPERIMENTS,
         help="compare bands with an experiment, in the report and in the picture",
     )
     spectrum_options.add_band_ranges_argument(bands)
@@ -253,7 +253,10 @@ def references(
         spectra.read_reference(path, n_infinity=arguments.reference_n)
         for path in arguments.reference
     ]
-    return spectra.REFERENCES.get(arguments.experiment), curves
+    reference = spectra.REFERENCES.get(arguments.experiment)
+    if reference is not None and reference.curve is not None:
+        curves.insert(0, reference.curve)
+    return reference, curves
 
 
 def ranges_of(

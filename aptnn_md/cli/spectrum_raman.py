@@ -6,7 +6,7 @@ import argparse
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from aptnn_md.cli import spectrum_options, spectrum_output
+from aptnn_md.cli import spectrum_errors, spectrum_options, spectrum_output
 from aptnn_md.cli.settings_options import checked
 from aptnn_md.cli.spectrum_follow import followed
 from aptnn_md.cli.spectrum_page import (
@@ -82,11 +82,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--plot-parts", metavar="FILE", help="picture of groups and cross terms")
     spectrum_options.add_band_ranges_argument(parser)
     spectrum_options.add_harmonic_argument(parser)
+    spectrum_errors.add_error_arguments(parser)
 
 
 def run(arguments: argparse.Namespace) -> None:
     """Make the spectrum, print what was found, write what was asked for."""
     from aptnn_md.spectra.raman.netcdf import write_raman_netcdf
+    from aptnn_md.spectra.raman.of_streams import RamanStreams
     from aptnn_md.spectra.raman.report import report_raman
     from aptnn_md.spectra.raman.scattering import laser_wavenumber
     from aptnn_md.spectra.raman.table import write_raman
@@ -112,6 +114,8 @@ def run(arguments: argparse.Namespace) -> None:
     _draw(spectrum, arguments, sticks)
     if arguments.html:
         write_final_page(arguments, _page(reduced, arguments, _history(arguments)))
+    options = spectrum_options.options_of(RamanOptions, arguments)
+    spectrum_errors.show_errors(reduced, RamanStreams, options, reduced.ordinate, arguments)
 
 
 def _page(

@@ -121,9 +121,12 @@ def bands_and_experiments(
     reference, curves = experiments
     columns = dict(found)
     ranges = {band.name: (band.low, band.high) for band in next(iter(columns.values()))}
-    columns |= {curve.name: bands_of_curve(curve, ranges, baseline) for curve in curves}
     # what is tabulated of an experiment is without baselines
     reference = None if baseline else reference
+    if reference is not None:
+        # its bands are a column of their own
+        curves = [curve for curve in curves if curve is not reference.curve]
+    columns |= {curve.name: bands_of_curve(curve, ranges, baseline) for curve in curves}
     lines = band_table(columns, reference, ordinate)
     if reference is not None:
         lines.append(f"experiment: {reference.text}; {reference.errors}")
