@@ -52,8 +52,9 @@ def run(arguments: argparse.Namespace) -> None:
             _integral,
             lambda found, convergence: spectrum_output.page(found, arguments, convergence),
         )
-    spectrum_output.show(spectrum, arguments, options)
-    spectrum_errors.show_errors(spectrum, InfraredStreams, options, spectrum.ordinate, arguments)
+    errors = spectrum_errors.known_errors(spectrum, InfraredStreams, options, arguments)
+    spectrum_output.show(spectrum, arguments, options, errors)
+    spectrum_errors.show_errors(errors, spectrum.ordinate, arguments)
 
 
 def _integral(spectrum: InfraredSpectrum) -> str:
