@@ -33,7 +33,7 @@ autodoc_member_order = "bysource"
 autodoc_typehints = "signature"
 autodoc_typehints_format = "short"
 # the packages of which only types are named need not be installed
-autodoc_mock_imports = ["openmm"]
+autodoc_mock_imports = ["openmm", "torch_sim"]
 napoleon_google_docstring = False
 napoleon_use_rtype = False
 napoleon_use_ivar = True
