@@ -125,6 +125,7 @@ def test_run_twice_it_does_nothing(unbroken):
     assert contents(settings.out) == before
 
 
+@pytest.mark.slow
 def test_killed_before_every_step_the_result_is_the_same(unbroken, tmp_path, monkeypatch):
     settings, _ = unbroken
     killed = replace(settings, out=tmp_path / "out")
