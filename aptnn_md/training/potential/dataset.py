@@ -71,6 +71,13 @@ class EnergySet:
     def __len__(self) -> int:
         return len(self.frames)
 
+    def counts(self) -> Tensor:
+        """Atoms of each element in each frame, (n_frames, n_elements)."""
+        rows = [
+            [int((frame.atoms.numbers == z).sum()) for z in self.elements] for frame in self.frames
+        ]
+        return torch.tensor(rows, dtype=torch.float64)
+
     def batch(self, numbers: Sequence[int]) -> EnergyBatch:
         """Frames of these numbers, joined."""
         graph = join_graphs([self._graphs[k] for k in numbers])
