@@ -2,7 +2,7 @@
 
     python frames.py frames.extxyz 4 5 6 8 --n 25
 
-So many frames of each chain, one every 100 fs after 1 ps: at 500 K chains fold. A file that is
+So many frames of each chain, one every 50 fs after 0.5 ps: at 500 K chains fold. A file that is
 there is not made again.
 """
 
@@ -21,7 +21,7 @@ from tblite.ase import TBLite
 from aptnn_md.progress import Progress
 
 TEMPERATURE, TIMESTEP, FRICTION = 500.0, 1.0, 10.0  # K, fs, 1/ps
-EVERY, FIRST = 100, 1000
+EVERY, FIRST = 50, 500
 
 
 def sample(n_carbons: int, n_frames: int) -> list[Atoms]:
