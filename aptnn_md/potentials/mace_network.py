@@ -100,15 +100,15 @@ def _network(where: str | os.PathLike[str], configuration: Mapping[str, Any]) ->
     return modules.ScaleShiftMACE(**arguments)
 
 
-def species_in(graph: Graph, elements: Sequence[int], who: str) -> IntArray:
-    """Place of each atom's element (n_atoms,) among ``elements``, which ascend.
+def species_in(numbers: IntArray, elements: Sequence[int], who: str) -> IntArray:
+    """Place of each atomic number (n_atoms,) among ``elements``, which ascend.
 
     Raises
     ------
     InputError
         An element that is not among them; ``who`` does not know it.
     """
-    unknown = sorted(set(graph.atomic_numbers.tolist()) - set(elements))
+    unknown = sorted(set(numbers.tolist()) - set(elements))
     if unknown:
         raise InputError(
             who,
@@ -116,7 +116,7 @@ def species_in(graph: Graph, elements: Sequence[int], who: str) -> IntArray:
             ", ".join(chemical_symbols[z] for z in unknown),
             ", ".join(chemical_symbols[z] for z in elements),
         )
-    return np.searchsorted(np.asarray(elements), graph.atomic_numbers)
+    return np.searchsorted(np.asarray(elements), numbers)
 
 
 def network_input(

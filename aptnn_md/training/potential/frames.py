@@ -153,8 +153,8 @@ def _frame(atoms: Atoms, keys: Mapping[str, str], where: str) -> EnergyFrame:
                 np.full(shape, np.nan) if found[name] is None else found[name], dtype=np.float64
             ).reshape(shape)
         except (TypeError, ValueError):
-            size = f"shape {np.shape(found[name])}"
-            raise InputError(where, name, size, "a number, eV" if not shape else shape) from None
+            size = f"shape {getattr(found[name], 'shape', 'of no numbers')}"
+            raise InputError(where, name, size, shape or "a number, eV") from None
         if np.isinf(array).any():
             raise InputError(where, name, "an infinite number", "finite numbers, or NaN for none")
         values[name] = array
