@@ -183,7 +183,8 @@ class Work:
         frames = read_labelled(stage.labelled, self.settings.target)
         random = [frame for frame in frames if frame.atoms.info.get(ORIGIN) == RANDOM]
         potential = models.potential if self.settings.learns_potential else None
-        honest_test(models.tensors, potential, random).write(stage.honest)
+        known = read_labelled(stage.training, self.settings.target)
+        honest_test(models.tensors, potential, random, known).write(stage.honest)
 
     def _judge(
         self,
