@@ -19,7 +19,6 @@ from aptnn_md.prediction.interface import TensorModel
 from aptnn_md.training.dataset import LabelledFrame
 from aptnn_md.training.evaluation import evaluate_targets
 
-
 _TINY = 1e-12
 
 

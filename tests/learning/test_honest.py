@@ -44,18 +44,17 @@ def test_a_single_frame_has_a_spread():
 
 
 def test_a_potential_that_is_not_learned_is_not_tested():
-    found = honest_test(
-        as_model(polar_tensors_of), None, [labelled(1, 0.3, 1.0)], [labelled(2, 0.0, 1.0)]
-    )
+    known = [labelled(2, 0.0, 1.0)]
+    found = honest_test(as_model(polar_tensors_of), None, [labelled(1, 0.3, 1.0)], known)
     assert found.force_rmse is None
     assert found.tensor_rmse["apt"] == pytest.approx(0.0, abs=1e-12)
 
 
 def test_frames_without_labels_do_not_count():
-    frame = labelled(1, 0.0, 1.0)
+    frame, known = labelled(1, 0.0, 1.0), [labelled(2, 0.0, 1.0)]
     empty = LabelledFrame(frame.atoms, {"apt": np.full((3, 3, 3), np.nan)})
-    assert honest_test(as_model(polar_tensors_of), None, [frame, empty], [frame]).n_frames == 1
-    assert honest_test(as_model(polar_tensors_of), None, [empty], [frame]).n_frames == 0
+    assert honest_test(as_model(polar_tensors_of), None, [frame, empty], known).n_frames == 1
+    assert honest_test(as_model(polar_tensors_of), None, [empty], known).n_frames == 0
 
 
 def polar_tensors_of(atoms):
