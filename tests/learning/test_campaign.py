@@ -30,6 +30,7 @@ from aptnn_md.learning.settings import (
 from aptnn_md.locks import DirectoryLock
 from aptnn_md.potentials.loading import load_potential
 from aptnn_md.prediction.loading import as_model
+from aptnn_md.spectra import read_table
 from aptnn_md.stream import StreamReader
 from aptnn_md.stream.ensemble import complete_runs
 
@@ -120,6 +121,9 @@ def test_the_report_says_what_was_found(unbroken):
         assert words in text
     assert (settings.out / "infrared-toy.png").stat().st_size > 10_000
     assert (settings.out / "errors.png").exists()
+    assert (settings.out / "errors-infrared-toy.png").exists()
+    columns, _ = read_table(settings.out / "final" / "infrared-toy.csv")
+    assert len(next(iter(columns.values()))) > 50
 
 
 def test_run_twice_it_does_nothing(unbroken):
