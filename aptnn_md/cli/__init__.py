@@ -30,6 +30,7 @@ example:
 
 COMMANDS = {
     "demo": "liquid water with the bundled models: MD, stream, IR spectrum, picture",
+    "learn": "from a structure and a reference engine to models and a spectrum of known error",
     "train": "train a network for APTs or PGTs on labelled frames",
     "evaluate": "errors of a model on labelled frames",
     "predict": "write predicted tensors onto frames",

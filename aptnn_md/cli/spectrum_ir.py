@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING
 
-from aptnn_md.cli import spectrum_options, spectrum_output
+from aptnn_md.cli import spectrum_errors, spectrum_options, spectrum_output
 from aptnn_md.cli.spectrum_follow import followed
 from aptnn_md.spectra.options import InfraredOptions
 
@@ -28,6 +28,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     spectrum_options.add_signal_arguments(parser, "Ṁ")
     spectrum_options.add_resolution_arguments(parser)
     spectrum_output.add_output_arguments(parser)
+    spectrum_errors.add_error_arguments(parser)
 
 
 def run(arguments: argparse.Namespace) -> None:
@@ -41,6 +42,7 @@ def run(arguments: argparse.Namespace) -> None:
         streams = InfraredStreams(arguments.streams, options)
         spectrum = followed(arguments, streams, _integral)
     spectrum_output.show(spectrum, arguments, options)
+    spectrum_errors.show_errors(spectrum, InfraredStreams, options, spectrum.ordinate, arguments)
 
 
 def _integral(spectrum: InfraredSpectrum) -> str:

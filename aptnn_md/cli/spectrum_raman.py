@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING
 
-from aptnn_md.cli import spectrum_options, spectrum_output
+from aptnn_md.cli import spectrum_errors, spectrum_options, spectrum_output
 from aptnn_md.cli.settings_options import checked
 from aptnn_md.cli.spectrum_follow import followed
 from aptnn_md.errors import InputError
@@ -72,11 +72,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--plot-parts", metavar="FILE", help="picture of groups and cross terms")
     spectrum_options.add_band_ranges_argument(parser)
     spectrum_options.add_harmonic_argument(parser)
+    spectrum_errors.add_error_arguments(parser)
 
 
 def run(arguments: argparse.Namespace) -> None:
     """Make the spectrum, print what was found, write what was asked for."""
     from aptnn_md.spectra.raman.netcdf import write_raman_netcdf
+    from aptnn_md.spectra.raman.of_streams import RamanStreams
     from aptnn_md.spectra.raman.report import report_raman
     from aptnn_md.spectra.raman.scattering import (
         corrected_raman,
@@ -88,7 +90,8 @@ def run(arguments: argparse.Namespace) -> None:
     if arguments.photon_counting and not arguments.laser:
         raise InputError("--photon-counting", "laser", "none", "--laser, e.g. --laser 532nm")
     laser = laser_wavenumber(arguments.laser) if arguments.laser else None
-    spectrum = corrected_raman(_reduced(arguments), arguments.quantum)
+    reduced = _reduced(arguments)
+    spectrum = corrected_raman(reduced, arguments.quantum)
     if laser is not None:
         spectrum = cross_sections(spectrum, laser, arguments.photon_counting)
     sticks = _sticks(spectrum, arguments)
@@ -104,6 +107,8 @@ def run(arguments: argparse.Namespace) -> None:
         write_raman_netcdf(arguments.netcdf, spectrum, wavenumbers, command_line())
         print(f"NetCDF: {arguments.netcdf}")
     _draw(spectrum, arguments, sticks)
+    options = spectrum_options.options_of(RamanOptions, arguments)
+    spectrum_errors.show_errors(reduced, RamanStreams, options, reduced.ordinate, arguments)
 
 
 def _draw(spectrum: RamanSpectrum, arguments: argparse.Namespace, sticks: Sticks | None) -> None:
