@@ -24,13 +24,18 @@ from aptnn_md.learning.sampling import draw_starts
 from aptnn_md.learning.settings import CampaignSettings
 from aptnn_md.learning.stage_models import StageModels
 from aptnn_md.progress import log
+from aptnn_md.provenance import command_line
 from aptnn_md.spectra.analysis.bands import find_bands
 from aptnn_md.spectra.analysis.error_parts import ErrorParts, committee_error
 from aptnn_md.spectra.estimation.plan import plan_spectrum
 from aptnn_md.spectra.estimation.power import PowerBlocks, integration_weights
 from aptnn_md.spectra.infrared.of_streams import InfraredStreams
+from aptnn_md.spectra.infrared.spectrum import InfraredSpectrum
+from aptnn_md.spectra.infrared.table import write_table
 from aptnn_md.spectra.options import InfraredOptions, RamanOptions
 from aptnn_md.spectra.raman.of_streams import RamanStreams
+from aptnn_md.spectra.raman.spectrum import RamanSpectrum
+from aptnn_md.spectra.raman.table import write_raman
 from aptnn_md.spectra.sources.members import member_blocks
 from aptnn_md.targets import PGT, mean_of_members
 
@@ -140,12 +145,12 @@ class Measured:
 
     Attributes
     ----------
-    blocks : the spectrum with its statistics
-    members : of each member
+    spectrum : with its conditions
+    members : statistics of the spectrum of each member
     picoseconds : of all runs
     """
 
-    blocks: PowerBlocks
+    spectrum: InfraredSpectrum | RamanSpectrum
     members: Sequence[PowerBlocks]
     picoseconds: float
 
@@ -161,7 +166,19 @@ class Measured:
         found.read()
         spectrum = found.spectrum()
         members = member_blocks(streams, [runs], options)
-        return cls(spectrum.blocks, members, 1e-3 * sum(spectrum.run_lengths))
+        return cls(spectrum, members, 1e-3 * sum(spectrum.run_lengths))
+
+    @property
+    def blocks(self) -> PowerBlocks:
+        """The spectrum with its statistics."""
+        return self.spectrum.blocks
+
+    def write(self, path: Path) -> None:
+        """Write the table of the spectrum."""
+        if isinstance(self.spectrum, InfraredSpectrum):
+            write_table(path, self.spectrum, None, command_line())
+        else:
+            write_raman(path, self.spectrum, None, command_line())
 
 
 # ---------------------------------------------------------------------- normal modes
