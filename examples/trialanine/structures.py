@@ -3,7 +3,7 @@
     python structures.py [n]
 
 RDKit embeds n conformers and relaxes them by its force field; the longest and the most compact of
-the lower half are relaxed by GFN2-xTB. Both files are in this folder: run this only to make them
+those within 5 kcal/mol of the lowest are relaxed by GFN2-xTB. Both files are in this folder: run this only to make them
 again (`pip install rdkit`).
 """
 
@@ -21,6 +21,7 @@ from tblite.ase import TBLite
 
 SMILES = "C[C@H]([NH3+])C(=O)N[C@@H](C)C(=O)N[C@@H](C)C(=O)O"
 CHARGE, SEED, FORCE = 1, 7, 0.03  # e, -, eV/Å
+HIGHEST = 5.0  # kcal/mol
 
 
 def conformers(n: int) -> list[tuple[float, Atoms]]:
@@ -43,8 +44,8 @@ def gyration(atoms: Atoms) -> float:
 
 def main() -> None:
     """Write both structures."""
-    found = conformers(int(sys.argv[1]) if len(sys.argv) > 1 else 40)
-    low = sorted((atoms for _, atoms in found[: len(found) // 2]), key=gyration)
+    found = conformers(int(sys.argv[1]) if len(sys.argv) > 1 else 60)
+    low = sorted((a for energy, a in found if energy < found[0][0] + HIGHEST), key=gyration)
     for name, atoms in (("extended", low[-1]), ("folded", low[0])):
         atoms.calc = TBLite(method="GFN2-xTB", charge=CHARGE, verbosity=0)
         BFGS(atoms, logfile="-").run(fmax=FORCE, steps=300)
