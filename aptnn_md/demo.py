@@ -67,6 +67,7 @@ def run_demo(
     picoseconds: float = 1.0,
     seed: int = 1,
     say: Callable[[str], None] = print,
+    device: str = "cpu",
 ) -> DemoFiles:
     """Simulate the bundled water box and make its infrared spectrum.
 
@@ -78,6 +79,7 @@ def run_demo(
     picoseconds : length of the run, ps, at least 0.2
     seed : of the thermostat
     say : gets each line of the report
+    device : where model and potential run
 
     Returns
     -------
@@ -97,7 +99,7 @@ def run_demo(
     # stochastic velocity rescaling with a long time constant: the energy of one short NVE run
     # would decide its temperature, and a thermostat of single atoms would broaden bands
     settings = MDSettings(picoseconds=picoseconds, seed=seed, checkpoint_seconds=20.0)
-    _simulate(place, settings, say)
+    _simulate(place, settings, say, device)
     _analyse(place, say)
     return place
 
@@ -138,7 +140,9 @@ def _best_threads(atoms: Atoms) -> Iterator[int]:
         torch.set_num_threads(n_threads)
 
 
-def _simulate(place: DemoFiles, settings: MDSettings, say: Callable[[str], None]) -> None:
+def _simulate(
+    place: DemoFiles, settings: MDSettings, say: Callable[[str], None], device: str
+) -> None:
     from aptnn_md.engines.ase.calculator import APTCalculator
 
     atoms = water_box()
@@ -155,7 +159,7 @@ def _simulate(place: DemoFiles, settings: MDSettings, say: Callable[[str], None]
         say(f"           {place.directory} has {min(done, settings.n_steps)} of them already")
     if done >= settings.n_steps:
         return
-    atoms.calc = APTCalculator(MODEL, POTENTIAL)
+    atoms.calc = APTCalculator(MODEL, POTENTIAL, device=device)
     with _best_threads(atoms) as n_threads:
         log.info("threads: %s", n_threads)
         summary = run_md(

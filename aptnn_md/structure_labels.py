@@ -29,6 +29,12 @@ from aptnn_md.tensors import fitting_dipole, rotational_sum
 DIPOLE = "dipole"
 """Name of total dipoles, the labels of frames, beside the names of targets."""
 
+POLARIZABILITY = "polarizability"
+"""Name of polarizabilities, labels of frames as well."""
+
+LABELS = (*TARGETS, DIPOLE, POLARIZABILITY)
+"""All names of labels, of atoms and of frames."""
+
 _PREFIX = re.compile(r"^(ref|reference|dft|target|true|label)(?=[^a-z])", re.IGNORECASE)
 _SMALL = 0.1
 _RATIO = 5.0
@@ -49,7 +55,7 @@ class FoundLabels:
 
 
 def parse_keys(texts: Sequence[str]) -> dict[str, str]:
-    """Target, or ``dipole``, -> name of its labels in a file, from texts ``TARGET=NAME``.
+    """Name of labels -> their name in a file, from texts ``TARGET=NAME``.
 
     Raises
     ------
@@ -59,8 +65,8 @@ def parse_keys(texts: Sequence[str]) -> dict[str, str]:
     keys = {}
     for text in texts:
         target, equals, name = text.partition("=")
-        if target not in (*TARGETS, DIPOLE) or not equals or not name:
-            known = ", ".join((*TARGETS, DIPOLE))
+        if target not in LABELS or not equals or not name:
+            known = ", ".join(LABELS)
             expected = f"TARGET=NAME with a target of {known}, e.g. apt=born_charge"
             raise InputError("options", "--key", repr(text), expected)
         keys[target] = name
@@ -229,13 +235,30 @@ def dipole_of(atoms: Atoms, key: str | None = None) -> FloatArray | None:
     It is that about the origin of the coordinates. ``key`` is the name under which it stands among
     the calculator's results or in ``atoms.info``, else ``dipole`` or ``REF_dipole``.
     """
+    return _of_frame(atoms, DIPOLE, key, (3,))
+
+
+def polarizability_of(atoms: Atoms, key: str | None = None) -> FloatArray | None:
+    """The polarizability (3, 3), Å³, that a structure carries, symmetrised, or None.
+
+    ``key`` is the name under which it stands among the calculator's results or in ``atoms.info``,
+    else ``polarizability`` or ``REF_polarizability``.
+    """
+    found = _of_frame(atoms, POLARIZABILITY, key, (3, 3))
+    return None if found is None else 0.5 * (found + found.T)
+
+
+def _of_frame(
+    atoms: Atoms, name: str, key: str | None, shape: tuple[int, ...]
+) -> FloatArray | None:
+    """Finite numbers of a frame by their name, or None."""
     results = getattr(atoms.calc, "results", None) or {}
     if key is not None:
         value = results.get(key, atoms.info.get(key))
     else:
-        value = results.get("dipole", atoms.info.get("dipole", atoms.info.get("REF_dipole")))
+        value = results.get(name, atoms.info.get(name, atoms.info.get(f"REF_{name}")))
     try:
-        dipole = np.asarray(value, dtype=np.float64).reshape(3)
+        values = np.asarray(value, dtype=np.float64).reshape(shape)
     except (TypeError, ValueError):
         return None
-    return dipole if np.isfinite(dipole).all() else None
+    return values if np.isfinite(values).all() else None

@@ -9,6 +9,7 @@ from pathlib import Path
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import pytest
+import torch
 
 MOST_WORKERS = 8
 """Each takes about a gigabyte of memory."""
@@ -25,6 +26,26 @@ def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
         return 0
     n_cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 1
     return min(n_cores, MOST_WORKERS) if n_cores > 1 else 0
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--device",
+        default="cuda",
+        help="where tests marked gpu compute; with cpu they run without a GPU (%(default)s)",
+    )
+
+
+@pytest.fixture(params=["cpu", pytest.param("cuda", marks=pytest.mark.gpu)])
+def device(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """A device on which structures stay: the processor as if it were one, and a GPU."""
+    from aptnn_md.models import resident
+
+    chosen = request.param if request.param == "cpu" else request.config.getoption("--device")
+    if torch.device(chosen).type == "cuda" and not torch.cuda.is_available():
+        pytest.skip("needs a CUDA device, or --device cpu")
+    monkeypatch.setattr(resident, "RESIDENT", {torch.device(chosen).type})
+    return chosen
 
 
 def pytest_report_header() -> str:

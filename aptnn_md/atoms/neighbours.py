@@ -131,7 +131,7 @@ def neighbour_pairs(atoms: Atoms, cutoff: float) -> tuple[IntArray, IntArray, Fl
     if len(atoms) == 0:
         return np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros((0, 3))
     box = _full_cell(atoms, cutoff)
-    _check_crowding(atoms, cutoff)
+    check_crowding(atoms, cutoff)
     if _is_compact(box, cutoff, len(atoms)):
         return _pairs_by_cells(atoms, box, cutoff)
     return _pairs_by_tree(atoms, box, cutoff)
@@ -199,8 +199,14 @@ def _with_images(
     return original, shifted @ box
 
 
-def _check_crowding(atoms: Atoms, cutoff: float) -> None:
-    """Refuse crowded atoms, whose pairs would fill the memory."""
+def check_crowding(atoms: Atoms, cutoff: float) -> None:
+    """Refuse crowded atoms, whose pairs would fill the memory.
+
+    Raises
+    ------
+    InputError
+        It names the place.
+    """
     if len(atoms) < LARGEST_HEAP:
         return
     cubes = np.floor(atoms.positions / cutoff).astype(np.int64)

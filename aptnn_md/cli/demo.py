@@ -29,10 +29,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--seed", type=checked(Seed), default=1, help="of the thermostat (%(default)s)"
     )
+    parser.add_argument(
+        "--device", default="cpu", help="where model and potential run (%(default)s)"
+    )
 
 
 def run(arguments: argparse.Namespace) -> None:
     """Run the command."""
     from aptnn_md.demo import run_demo
 
-    run_demo(arguments.out, arguments.ps, arguments.seed)
+    run_demo(arguments.out, arguments.ps, arguments.seed, device=arguments.device)

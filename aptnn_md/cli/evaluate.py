@@ -16,15 +16,16 @@ from aptnn_md.settings import NewPath
 if TYPE_CHECKING:
     from aptnn_md.prediction.interface import TensorModel
     from aptnn_md.training.dataset import LabelledFrame
-    from aptnn_md.training.dipole_evaluation import DipoleEvaluation
     from aptnn_md.training.evaluation import Evaluation
+    from aptnn_md.training.frame_evaluation import FrameEvaluation
 
 HELP = """Compare a model's predictions with labels: component-wise RMSE and MAE over all labelled
 atoms, in e for APTs and Å² for PGTs, for each element and each irrep, next to the spread of the
 labels (the RMSE of a model that knows only each element's mean tensor) and RMSE/spread; and the
 residue of the acoustic sum rule. Irreps of APTs: 0e trace, 1e antisymmetric, 2e symmetric
 traceless; of PGTs: 1o of the trace and of the rest, 2o, 3o. A model of the network dipole is also
-compared with total dipoles, e Å, where frames have them. With --json a model of several targets
+compared with total dipoles, e Å, one of the network polarizability with polarizabilities, Å³, where
+frames have them. With --json a model of several targets
 gives one object for each."""
 
 EXAMPLE = """  aptnn-md evaluate --model water-apt --data test.extxyz --plot parity.png
@@ -40,7 +41,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_model_options(parser)
     parser.add_argument("--data", type=Path, required=True, help="labelled frames, extxyz")
     add_label_options(parser)
-    parser.add_argument("--target", help="apt, pgt or dipole (default: all that the model knows)")
+    parser.add_argument(
+        "--target", help="apt, pgt, dipole or polarizability (default: all that the model knows)"
+    )
     parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
     parser.add_argument(
         "--plot",
@@ -57,7 +60,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> None:
     """Evaluate, print, draw."""
-    from aptnn_md.structure_labels import DIPOLE, parse_keys
+    from aptnn_md.structure_labels import parse_keys
     from aptnn_md.training.dataset import read_labelled
     from aptnn_md.training.evaluation import draw_parity, evaluate_targets
 
@@ -65,7 +68,8 @@ def run(arguments: argparse.Namespace) -> None:
     if replaces and arguments.plot == PARITY:
         raise InputError("options", "--plot", f"{PARITY}, which exists", "--plot FILE, another one")
     model = model_of(arguments, neutral=not arguments.raw)
-    known = (*model.targets, DIPOLE) if _gives_dipoles(model) else model.targets
+    own = _label_of_frames(model)
+    known = (*model.targets, own) if own else model.targets
     if arguments.target not in {None, *known}:
         raise InputError("options", "--target", arguments.target, " or ".join(known))
     targets = (arguments.target,) if arguments.target else known
@@ -75,44 +79,52 @@ def run(arguments: argparse.Namespace) -> None:
         "+".join(targets),
         keys,
         arguments.transpose,
-        complete=DIPOLE not in known,
+        complete=not own,
     )
     present = [name for name in targets if any(frame.has(name) for frame in frames)]
-    tensors = [name for name in present if name != DIPOLE]
+    tensors = [name for name in present if name != own]
     results = evaluate_targets(model, frames, tensors, arguments.total_charge) if tensors else {}
-    dipoles = _dipoles(model, frames, arguments.total_charge) if DIPOLE in present else None
+    of_frames = _of_frames(model, frames, arguments.total_charge) if own in present else None
     if arguments.plot is not None and results:
         title = f"{model.name} on {arguments.data.name}"
         draw_parity(list(results.values()), arguments.plot, title)
     if arguments.json:
         figures = {target: result.as_dict() for target, result in results.items()}
-        figures |= {} if dipoles is None else {DIPOLE: dipoles.as_dict()}
+        figures |= {} if of_frames is None else {own: of_frames.as_dict()}
         print(json_text(figures if len(figures) > 1 else figures[present[0]]))
     else:
         texts = [table(result) for result in results.values()]
-        texts += [] if dipoles is None else [dipole_table(dipoles)]
+        texts += [] if of_frames is None else [frame_table(of_frames)]
         print("\n\n".join(texts))
         if results and arguments.plot is not None:
             print(f"parity plot: {arguments.plot}{', in place of an older file' * replaces}")
 
 
-def _gives_dipoles(model: TensorModel) -> bool:
+def _label_of_frames(model: TensorModel) -> str:
+    """Name of the label of frames that the model gives, or an empty text."""
     from aptnn_md.prediction.predictor import Predictor
+    from aptnn_md.structure_labels import DIPOLE, POLARIZABILITY
 
-    return isinstance(model, Predictor) and model.gives_dipoles
+    if not isinstance(model, Predictor):
+        return ""
+    return DIPOLE * model.gives_dipoles + POLARIZABILITY * model.gives_polarizabilities
 
 
-def _dipoles(
+def _of_frames(
     model: TensorModel, frames: Sequence[LabelledFrame], charge: float | None
-) -> DipoleEvaluation | None:
+) -> FrameEvaluation | None:
     from aptnn_md.prediction.predictor import Predictor
-    from aptnn_md.training.dipole_evaluation import evaluate_dipoles
+    from aptnn_md.training.frame_evaluation import evaluate_dipoles, evaluate_polarizabilities
 
-    return evaluate_dipoles(model, frames, charge) if isinstance(model, Predictor) else None
+    if not isinstance(model, Predictor):
+        return None
+    if model.gives_polarizabilities:
+        return evaluate_polarizabilities(model, frames)
+    return evaluate_dipoles(model, frames, charge)
 
 
-def dipole_table(result: DipoleEvaluation) -> str:
-    """The figures of total dipoles as text."""
+def frame_table(result: FrameEvaluation) -> str:
+    """The figures of labels of frames as text."""
     relative = "" if result.relative is None else f"{100.0 * result.relative:12.1f} %"
     return (
         f"{result.target}: {result.n_frames} frames; all figures in {result.unit}\n"

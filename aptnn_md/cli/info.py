@@ -132,7 +132,8 @@ def model_facts(source: str) -> dict[str, Any]:
         "verified": verified,
         "target": model.target,
         "units": {target.name: target.unit for target in targets_of(model.target)}
-        | ({"dipole": "e Å"} if predictor.gives_dipoles else {}),
+        | ({"dipole": "e Å"} if predictor.gives_dipoles else {})
+        | ({"polarizability": "Å³"} if predictor.gives_polarizabilities else {}),
         "network": model.network,
         "members": len(model.members),
         "numbers_per_member": n_weights,

@@ -13,7 +13,7 @@ HELP = """Predict tensors for every frame of a file and write them as per-atom a
 APTs as `apt`, nine columns (row = dipole, column = displacement, e), PGTs as `pgt`, 27 columns
 ([dipole, dipole, displacement], Å²), whichever the model knows. A committee also gives `apt_std`
 and `pgt_std`. A model of the network dipole also gives the `dipole` of each frame, e Å, in its
-comment line."""
+comment line, one of the network polarizability the `polarizability`, nine numbers, Å³."""
 
 EXAMPLE = """  aptnn-md predict --model water-apt --data frames.extxyz --out predicted.extxyz
   aptnn-md predict --model water-apt,pgt.pt --data frames.extxyz --out predicted.extxyz"""
@@ -54,6 +54,11 @@ def run(arguments: argparse.Namespace) -> None:
                 atoms.info["dipole"] = dipoles.mean(axis=0)
                 if len(dipoles) > 1:
                     atoms.info["dipole_std"] = dipoles.std(axis=0, ddof=1)
+            if isinstance(model, Predictor) and model.gives_polarizabilities:
+                found = model.polarizabilities([atoms])[0]
+                atoms.info["polarizability"] = found.mean(axis=0).ravel()
+                if len(found) > 1:
+                    atoms.info["polarizability_std"] = found.std(axis=0, ddof=1).ravel()
             ase.io.write(text, atoms, format="extxyz")
             progress.update()
     write_output(arguments.out, text.getvalue().encode())

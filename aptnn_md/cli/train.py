@@ -21,7 +21,8 @@ column = displacement, e), with --target pgt `pgt` of 27 columns ([dipole, dipol
 Å²), with --target apt+pgt both, learned by one network with two heads. NaN marks missing labels,
 and frames without any label are left out. --network dipole learns total dipoles (dipole="x y z" in
 the comment line, e Å) with --target dipole, APTs, or both with --target dipole+apt, where a frame
-may have either; it gives dipoles, and APTs that are their derivatives. Next to the model are a log
+may have either; it gives dipoles, and APTs that are their derivatives. --network polarizability
+does the same with polarizabilities (nine numbers, Å³) and PGTs. Next to the model are a log
 (.csv), the learning curve (.png) and, until all epochs are done, the state (.state), from which
 --restart resumes a job that was killed, or, with more --max-minutes, one that its time limit ended.
 Frames are joined to batches of about `batch_atoms` atoms (table [training]). Every option can also
@@ -34,6 +35,8 @@ EXAMPLE = """  aptnn-md train --data train.extxyz --out model.pt --max-minutes 1
   aptnn-md train --config train.toml --committee 4
   aptnn-md train --data labelled.extxyz --target apt+pgt --out both.pt
   aptnn-md train --data molecules.extxyz --network dipole --target dipole --out dipole.pt
+  aptnn-md train --data molecules.extxyz --network polarizability --target polarizability+pgt \\
+    --out polarizability.pt
   aptnn-md train --data few-better-labels.extxyz --start-from model.pt --out better.pt
 
   train.toml:
@@ -67,8 +70,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="PART",
         help=f"that part (default {job.valid_fraction}; 0: none)",
     )
-    targets = f"{', '.join(TARGETS)} or {'+'.join(TARGETS)}; of the network dipole dipole, apt or "
-    add("--target", help=f"what to learn: {targets}dipole+apt (default {job.target})")
+    targets = f"{', '.join(TARGETS)} or {'+'.join(TARGETS)}"
+    of_dipole, of_other = "dipole, apt or dipole+apt", "polarizability, pgt or polarizability+pgt"
+    add(
+        "--target",
+        help=f"what to learn: {targets}; with --network dipole {of_dipole}; with --network "
+        f"polarizability {of_other} (default {job.target})",
+    )
     add_label_options(parser)
     add("--out", type=checked(NewPath), help="model file to write")
     add(

@@ -33,6 +33,7 @@ from aptnn_md.models.coupling import Coupling, CouplingOfProducts, coupling_path
 from aptnn_md.models.densities import ACEConfig, AtomicDensities, atomic_densities
 from aptnn_md.models.layers import ChannelMixing, Gate, Readout
 from aptnn_md.models.messages import grouped, summed_over_neighbours
+from aptnn_md.models.pair_tables import PairTables
 
 
 class ACENetwork(nn.Module):
@@ -107,6 +108,10 @@ class ACENetwork(nn.Module):
     def geometry(self, graph: Graph) -> AtomicDensities:
         """Density and neighbour tables of a graph whose elements are all in the configuration."""
         return atomic_densities(graph, self.config, self.density_mean)
+
+    def geometry_of_tables(self, tables: PairTables) -> AtomicDensities:
+        """The same of tables on the network's device, whose atoms are sorted by element."""
+        return tables.densities(self.density_mean.dtype)
 
     def fit_scales(self, geometries: Sequence[AtomicDensities]) -> None:
         """Centre the scalars of the density and scale each l, for each central element.

@@ -22,6 +22,12 @@ def _dipole() -> tuple[type[Any], type[Any]]:
     return DipoleConfig, DipoleNetwork
 
 
+def _polarizability() -> tuple[type[Any], type[Any]]:
+    from aptnn_md.models.polarizability import PolarizabilityConfig, PolarizabilityNetwork
+
+    return PolarizabilityConfig, PolarizabilityNetwork
+
+
 def _simple() -> tuple[type[Any], type[Any]]:
     from aptnn_md.models.simple import SimpleConfig, SimpleNetwork
 
@@ -31,6 +37,7 @@ def _simple() -> tuple[type[Any], type[Any]]:
 NETWORKS: dict[str, Callable[[], tuple[type[Any], type[Any]]]] = {
     "ace": _ace,
     "dipole": _dipole,
+    "polarizability": _polarizability,
     "simple": _simple,
 }
 """Name of an architecture -> a function that gives its configuration's class and its own."""

@@ -24,6 +24,12 @@ TABLE = {"cpu": 128}
 
 LARGE_TABLE = 16384
 
+EDGES = {"cpu": 4096}
+"""Edges whose flows of charge are computed together where no gradients are kept; others:
+:data:`MANY_EDGES`."""
+
+MANY_EDGES = 2**21
+
 
 def channels_at_once(n_channels: int, n_products: int, n_atoms: int, like: torch.Tensor) -> int:
     """Channels whose products are formed together, a divisor of their number.
@@ -49,3 +55,8 @@ def atoms_of_block(device: torch.device) -> int:
 def atoms_of_table(device: torch.device) -> int:
     """Largest number of atoms whose tables of neighbours are filled together."""
     return TABLE.get(device.type, LARGE_TABLE)
+
+
+def edges_at_once(device: torch.device) -> int:
+    """Largest number of edges whose flows of charge are computed together."""
+    return EDGES.get(device.type, MANY_EDGES)

@@ -133,15 +133,15 @@ def atomic_densities(graph: Graph, config: ACEConfig, like: Tensor) -> AtomicDen
     step = atoms_of_table(like.device)
     for first in range(0, max(1, len(edges.order)), step):
         rows = slice(first, first + step)
-        density = _density(config, _taken(vectors, every_table[rows]), widths)
-        parts.append((density, *_message(config, _taken(vectors, near_table[rows]))))
+        density = density_of_table(config, _taken(vectors, every_table[rows]), widths)
+        parts.append((density, *message_of_table(config, _taken(vectors, near_table[rows]))))
     densities, radial, harmonics = (list(part) for part in zip(*parts, strict=True))
     return AtomicDensities(
         order=edges.order,
         element_bounds=edges.bounds,
-        density=_joined(densities, 0),
-        message_radial=_joined(radial, 1),
-        message_harmonics=_joined(harmonics, 1),
+        density=joined(densities, 0),
+        message_radial=joined(radial, 1),
+        message_harmonics=joined(harmonics, 1),
         # an atom that is there, whose part in messages is zero
         message_neighbours=torch.cat([edges.neighbours, edges.neighbours.new_zeros(1)])[near_table],
     )
@@ -218,7 +218,7 @@ def _directions(vectors: Tensor) -> tuple[Tensor, Tensor]:
     return squared * inverse, vectors * inverse
 
 
-def _density(config: ACEConfig, vectors: Tensor, widths: Sequence[int]) -> Tensor:
+def density_of_table(config: ACEConfig, vectors: Tensor, widths: Sequence[int]) -> Tensor:
     """(n_atoms, n_elements n_radial, m): density of neighbours at vectors (3, n_atoms, p).
 
     Neighbours of one element stand after those of the other, in ``widths`` places.
@@ -235,7 +235,7 @@ def _density(config: ACEConfig, vectors: Tensor, widths: Sequence[int]) -> Tenso
     return torch.cat(density, dim=1) * scale
 
 
-def _message(config: ACEConfig, vectors: Tensor) -> tuple[Tensor, Tensor]:
+def message_of_table(config: ACEConfig, vectors: Tensor) -> tuple[Tensor, Tensor]:
     """(n, n_atoms, p) radial functions and (m, n_atoms, p) harmonics of near neighbours."""
     return _functions(config.message_cutoff, config.message_radial, config.message_lmax, vectors)
 
@@ -254,5 +254,6 @@ def _functions(cutoff: float, n_radial: int, lmax: int, vectors: Tensor) -> tupl
     return functions(vectors)
 
 
-def _joined(parts: list[Tensor], dim: int) -> Tensor:
+def joined(parts: list[Tensor], dim: int) -> Tensor:
+    """Parts one after the other; a single one as it is."""
     return parts[0] if len(parts) == 1 else torch.cat(parts, dim)

@@ -34,8 +34,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import replace
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import torch
 from ase.data import atomic_numbers
@@ -45,17 +44,16 @@ from torch.autograd import forward_ad
 from aptnn_md.atoms.neighbours import Graph
 from aptnn_md.models.ace import ACENetwork
 from aptnn_md.models.cartesian import cartesian_basis
-from aptnn_md.models.dipole_geometry import DipoleConfig, DipoleGeometry
+from aptnn_md.models.chunks import edges_at_once
+from aptnn_md.models.dipole_geometry import DipoleConfig, DipoleGeometry, edges_of
 from aptnn_md.models.duals import bilinear, elementwise, forward_mode, in_forward_mode, linear
 from aptnn_md.models.layers import ElementMLP, Readout
+from aptnn_md.models.pair_tables import PairTables
 from aptnn_md.models.radial import bessel_functions
 from aptnn_md.targets import APT
 
 FLOW_RADIAL = 8
 """Radial functions of the flows."""
-
-EDGES = 4096
-"""Whose flows are computed together where no gradients are kept, so that they stay in the cache."""
 
 
 class Moments(NamedTuple):
@@ -120,24 +118,31 @@ class DipoleNetwork(nn.Module):
 
     def geometry(self, graph: Graph) -> DipoleGeometry:
         """Edges of a graph whose elements are all in the configuration; a charge not given is 0."""
-        like = self.radial_weight
-        elements = torch.tensor(self.config.elements)
-        sizes = torch.tensor(graph.structure_sizes, dtype=torch.int64)
-        charges = graph.charges or (0.0,) * len(sizes)
-        species = torch.searchsorted(elements, torch.from_numpy(graph.atomic_numbers))
+        return edges_of(graph, self.config.elements, self.radial_weight)
+
+    def geometry_of_tables(self, tables: PairTables, charges: Tensor) -> DipoleGeometry:
+        """The same of tables on the network's device, whose atoms are sorted by element.
+
+        Parameters
+        ----------
+        tables : their places are the edges; those of no neighbour have a flow of zero
+        charges : (n_structures,), e
+        """
+        vectors = tables.vectors(slice(0, tables.bounds[-1])).to(self.radial_weight.dtype)
         return DipoleGeometry(
-            graph=graph,
-            species=species.to(like.device),
-            structures=torch.repeat_interleave(torch.arange(len(sizes)), sizes).to(like.device),
-            charges=torch.tensor(charges).to(like),
-            centres=torch.from_numpy(graph.centres).to(like.device),
-            neighbours=torch.from_numpy(graph.neighbours).to(like.device),
-            edge_vectors=torch.as_tensor(graph.edge_vectors).to(like.device, like.dtype),
+            pairs=tables,
+            species=tables.species,
+            structures=tables.structures.structure_of_atom,
+            charges=charges.to(vectors.dtype),
+            centres=tables.centres(),
+            neighbours=tables.neighbours.flatten(),
+            edge_vectors=vectors.flatten(1).T.contiguous(),
+            order=tables.structures.order,
         )
 
     def fit_scales(self, geometries: Sequence[DipoleGeometry]) -> None:
         """Set the scales of the body's inputs, see :meth:`ACENetwork.fit_scales`."""
-        self.body.fit_scales([self.body.geometry(geometry.graph) for geometry in geometries])
+        self.body.fit_scales([each.densities(self.body, each.edge_vectors) for each in geometries])
 
     # ------------------------------------------------------------------ what it says
 
@@ -145,10 +150,11 @@ class DipoleNetwork(nn.Module):
         """Flows and atomic dipoles, with other edge vectors than the geometry's if given."""
         vectors = geometry.edge_vectors if edge_vectors is None else edge_vectors
         channels = self.config.flow_channels
-        graph: Any = geometry.graph  # in which a tensor may take the place of the array
-        outputs = self.body(self.body.geometry(replace(graph, edge_vectors=vectors)))
+        outputs = self.body(geometry.densities(self.body, vectors))
         gives, takes = outputs[:, :channels], outputs[:, channels : 2 * channels]
-        step = max(1, len(vectors)) if torch.is_grad_enabled() else EDGES
+        step = edges_at_once(vectors.device)
+        if torch.is_grad_enabled():
+            step = max(1, len(vectors))
         flows = [
             self._flows(geometry, vectors, gives, takes, slice(first, first + step))
             for first in range(0, max(1, len(vectors)), step)
@@ -222,7 +228,8 @@ class DipoleNetwork(nn.Module):
 
         Both can be differentiated with respect to the weights where gradients are enabled.
         """
-        axes = torch.eye(3).to(geometry.edge_vectors)
+        like = geometry.edge_vectors
+        axes = torch.eye(3, device=like.device, dtype=like.dtype)
         dipoles, rows = self._polar_rows(geometry, [axes[k].expand(1, 3) for k in range(3)])
         return dipoles, torch.stack(rows, dim=1)
 

@@ -15,6 +15,7 @@ from aptnn_md.models.architectures import NETWORKS, known_network
 from aptnn_md.models.cartesian import cartesian_basis
 from aptnn_md.models.dipole import DipoleNetwork
 from aptnn_md.models.irreps import Irreps
+from aptnn_md.models.polarizability import PolarizabilityNetwork
 from aptnn_md.settings import settings_from
 from aptnn_md.targets import targets_of
 
@@ -24,8 +25,8 @@ class TensorNetwork(nn.Module):
 
     Scaling never touches single Cartesian components, which would break equivariance: each irrep
     has one rms for each element, and only scalars have a mean. Several targets are read from the
-    same features of an atom, each by its own heads. The outputs of the network ``dipole`` are in
-    units already, and are taken as they are.
+    same features of an atom, each by its own heads. The outputs of the networks ``dipole`` and
+    ``polarizability`` are in units already, and are taken as they are.
 
     Parameters
     ----------
@@ -87,6 +88,16 @@ class TensorNetwork(nn.Module):
         return self.network if isinstance(self.network, DipoleNetwork) else None
 
     @property
+    def polarizability_network(self) -> PolarizabilityNetwork | None:
+        """The network, if it gives polarizabilities and its tensors are derivatives."""
+        return self.network if isinstance(self.network, PolarizabilityNetwork) else None
+
+    @property
+    def gives_derivatives(self) -> bool:
+        """Whether its tensors are derivatives with respect to positions, in units already."""
+        return isinstance(self.network, DipoleNetwork | PolarizabilityNetwork)
+
+    @property
     def settings(self) -> dict[str, Any]:
         """The network's configuration as plain data."""
         return asdict(self.config)
@@ -108,7 +119,7 @@ class TensorNetwork(nn.Module):
     def forward(self, geometry: Any, species: Tensor) -> dict[str, Tensor]:
         """Target -> (n_atoms, 3, 3, ...), in the graph's order."""
         components = self.network(geometry)
-        if self.dipole_network is None:
+        if not self.gives_derivatives:
             components = components * self.scale[species] + self.mean[species]
         return {
             target: torch.tensordot(components[:, columns], self.basis(target), dims=1)
@@ -128,7 +139,7 @@ class TensorNetwork(nn.Module):
         ----------
         labels : target -> (n_labelled,) indices of elements and (n_labelled, 3, 3, ...) tensors
         """
-        if self.dipole_network is not None:
+        if self.gives_derivatives:
             return
         for target, (species, tensors) in labels.items():
             self._fit_target(target, species, tensors)

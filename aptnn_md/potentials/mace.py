@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,63 +17,31 @@ import numpy as np
 import torch
 from ase import Atoms
 from ase.calculators.calculator import Calculator, all_changes
-from ase.data import atomic_numbers, chemical_symbols
+from ase.data import chemical_symbols
 
 from aptnn_md.arrays import FloatArray, IntArray
 from aptnn_md.atoms.neighbours import Graph, batches, build_graph
 from aptnn_md.errors import InputError, RunError
 from aptnn_md.models.devices import enough_memory, torch_device
 from aptnn_md.models.quiet_mace import quiet_mace
+from aptnn_md.models.resident import composition, stays_on
 from aptnn_md.potentials.interface import check_finite_results
+from aptnn_md.potentials.resident import ResidentMACE
 from aptnn_md.potentials.stored import check_sizes, read_potential
+from aptnn_md.potentials.walls import Walls
 
 # what a wrong configuration makes mace-torch and e3nn run into
 _REFUSALS: tuple[type[Exception], ...] = (ArithmeticError, AssertionError, AttributeError)
 _REFUSALS += (LookupError, RuntimeError, TypeError, ValueError)
 
 # on a processor larger batches only leave its cache
+_LESS_MEMORY = "give it fewer atoms or beads at once, or the device cpu"
+
 BATCH_ATOMS = {"cpu": 192}
 LARGE_BATCH_ATOMS = 12288
 
-
-@dataclass(frozen=True)
-class Walls:
-    """Repulsion that keeps atoms out of distances that a network was never trained on.
-
-    There a network may well be attractive. For each pair of elements the energy is
-    k (r₀ - r)³ for r < r₀, and exactly zero beyond.
-
-    Attributes
-    ----------
-    distance : (n_elements, n_elements), r₀ in Å; zero: no wall
-    strength : (n_elements, n_elements), k in eV/Å³
-    """
-
-    distance: FloatArray
-    strength: FloatArray
-
-    @classmethod
-    def from_list(cls, walls: Sequence[Mapping[str, Any]], elements: Sequence[int]) -> Walls:
-        """From ``{"elements": ["O", "H"], "below": r₀, "strength": k}`` for each pair."""
-        distance = np.zeros((len(elements), len(elements)))
-        strength = np.zeros_like(distance)
-        for wall in walls:
-            first, second = (elements.index(atomic_numbers[name]) for name in wall["elements"])
-            for pair in ((first, second), (second, first)):
-                distance[pair], strength[pair] = wall["below"], wall["strength"]
-        return cls(distance, strength)
-
-    def of(self, graph: Graph, species: IntArray) -> tuple[FloatArray, FloatArray]:
-        """Energies (n_edges,) and their gradients with respect to the edge vectors (n_edges, 3).
-
-        Every pair has two edges; each has half of its energy.
-        """
-        pair = species[graph.centres], species[graph.neighbours]
-        length = np.linalg.norm(graph.edge_vectors, axis=1)
-        inside = np.maximum(self.distance[pair] - length, 0.0)
-        strength = 0.5 * self.strength[pair]
-        slope = np.where(inside > 0.0, -3.0 * strength * inside**2 / np.fmax(length, 1e-12), 0.0)
-        return strength * inside**3, slope[:, None] * graph.edge_vectors
+MOST_KEPT = 16
+"""Batches of structures that stay on a device from call to call."""
 
 
 class MACEPotential(Calculator):
@@ -123,6 +90,7 @@ class MACEPotential(Calculator):
         self.cutoff = float(network.r_max)
         self.elements = tuple(int(z) for z in network.atomic_numbers)
         self.walls = Walls.from_list(walls, self.elements)
+        self._resident: dict[int, ResidentMACE] = {}
 
     @classmethod
     def from_file(
@@ -159,16 +127,37 @@ class MACEPotential(Calculator):
             Results that are not finite, or too little memory.
         """
         size = BATCH_ATOMS.get(self.device.type, LARGE_BATCH_ATOMS)
-        return [
-            result for batch in batches(structures, size) for result in self._evaluate_batch(batch)
-        ]
+        results: list[dict[str, Any]] = []
+        for batch in batches(structures, size):
+            if stays_on(self.device) and any(len(atoms) for atoms in batch):
+                results += self._evaluate_resident(batch, first=len(results))
+            else:
+                results += self._evaluate_batch(batch)
+        return results
+
+    def _evaluate_resident(self, structures: Sequence[Atoms], first: int) -> list[dict[str, Any]]:
+        """By structures that stay on the device; ``first`` is the number of the first one."""
+        what = f"potential {self.name}, {sum(map(len, structures))} atoms"
+        with enough_memory(what, _LESS_MEMORY):
+            system = self._resident.get(first)
+            if system is None or system.composition != composition(structures):
+                numbers = np.concatenate([atoms.numbers for atoms in structures])
+                species = self._species(numbers)
+                system = ResidentMACE(structures, species, self.network, self.walls)
+            results = system.evaluate(structures)
+        self._resident[first] = system
+        while len(self._resident) > MOST_KEPT:
+            self._resident.pop(max(self._resident))
+        for atoms, result in zip(structures, results, strict=True):
+            check_finite_results(f"potential {self.name}", atoms, result)
+        return results
 
     def _evaluate_batch(self, structures: Sequence[Atoms]) -> list[dict[str, Any]]:
         graph = build_graph(structures, self.cutoff)
-        species = self._species(graph)
+        species = self._species(graph.atomic_numbers)
         # the gradient with respect to edges gives both forces and virial
         what = f"potential {self.name}, {graph.n_atoms} atoms, {len(graph.centres)} pairs"
-        with enough_memory(what, "give it fewer atoms or beads at once, or the device cpu"):
+        with enough_memory(what, _LESS_MEMORY):
             out = self.network(
                 self._batch(graph, species), compute_force=False, compute_edge_forces=True
             )
@@ -210,8 +199,8 @@ class MACEPotential(Calculator):
         super().calculate(atoms, properties, system_changes)  # type: ignore[no-untyped-call]
         self.results = self.evaluate([self.atoms])[0]  # type: ignore[list-item]
 
-    def _species(self, graph: Graph) -> IntArray:
-        unknown = sorted(set(graph.atomic_numbers.tolist()) - set(self.elements))
+    def _species(self, numbers: IntArray) -> IntArray:
+        unknown = sorted(set(numbers.tolist()) - set(self.elements))
         if unknown:
             raise InputError(
                 f"potential {self.name}",
@@ -219,7 +208,7 @@ class MACEPotential(Calculator):
                 ", ".join(chemical_symbols[z] for z in unknown),
                 ", ".join(chemical_symbols[z] for z in self.elements),
             )
-        return np.searchsorted(np.asarray(self.elements), graph.atomic_numbers)
+        return np.searchsorted(np.asarray(self.elements), numbers)
 
 
 def _by_structure(

@@ -13,7 +13,7 @@ from ase import Atoms
 from torch import Tensor
 
 from aptnn_md.arrays import FloatArray
-from aptnn_md.atoms.neighbours import Graph, batches
+from aptnn_md.atoms.neighbours import batches
 from aptnn_md.errors import InputError
 from aptnn_md.models.dipole import DipoleNetwork
 from aptnn_md.models.dipole_geometry import DipoleGeometry
@@ -38,10 +38,9 @@ class DipoleCalls:
     networks: list[TensorNetwork]
 
     @abstractmethod
-    def _graph(self, structures: Sequence[Atoms], first: int = 0) -> Graph: ...
-
-    @abstractmethod
-    def _evaluation(self, graph: Graph, differentiated: bool) -> AbstractContextManager[None]: ...
+    def _dipole_geometry(
+        self, structures: Sequence[Atoms], first: int, differentiated: bool
+    ) -> AbstractContextManager[DipoleGeometry]: ...
 
     def dipoles(self, structures: Sequence[Atoms]) -> list[FloatArray]:
         """M of each structure by each committee member, each (n_members, 3), e Å.
@@ -60,7 +59,9 @@ class DipoleCalls:
                 geometry: DipoleGeometry,
                 positions: FloatArray = positions,
             ) -> Tensor:
-                reference = _sum_of_structures(network, geometry, positions)
+                charges = network.reference_charges(geometry).double().unsqueeze(1)
+                places = geometry.from_structures(positions)
+                reference = geometry.sum_of_structures(charges * places)
                 return network.local_dipoles(geometry) + reference
 
             members = self._by_members(batch, whole, first=len(found))
@@ -91,7 +92,7 @@ class DipoleCalls:
         given = np.asarray(velocities, dtype=np.float64)
 
         def rate(network: DipoleNetwork, geometry: DipoleGeometry) -> Tensor:
-            of_atoms = torch.from_numpy(given).to(geometry.edge_vectors)
+            of_atoms = geometry.from_structures(given).to(geometry.edge_vectors)
             return network.dipole_rates(geometry, of_atoms)[1]
 
         members = self._by_members([atoms], rate, differentiated=True)
@@ -100,7 +101,9 @@ class DipoleCalls:
 
     def charges(self, atoms: Atoms) -> FloatArray:
         """Charges of the atoms, (n_atoms,), e, which add up to Q; the mean of a committee."""
-        charges = self._by_members([atoms], lambda network, geometry: network.charges(geometry))
+        charges = self._by_members(
+            [atoms], lambda network, geometry: geometry.to_structures(network.charges(geometry))
+        )
         mean: FloatArray = charges.mean(axis=0)
         return mean
 
@@ -121,20 +124,8 @@ class DipoleCalls:
         if len(known) < len(networks):
             expected = "a model of the network dipole (aptnn-md train --network dipole)"
             raise InputError(f"model {self.name}", "dipole", "a model of tensors only", expected)
-        graph = self._graph(structures, first)
-        if graph.n_atoms == 0:
+        if not any(len(atoms) for atoms in structures):
             return np.zeros((len(known), len(structures), 3))
-        with self._evaluation(graph, differentiated):
-            geometry = known[0].geometry(graph)
+        with self._dipole_geometry(structures, first, differentiated) as geometry:
             found = torch.stack([function(network, geometry) for network in known])
         return found.cpu().numpy().astype(np.float64)
-
-
-def _sum_of_structures(
-    network: DipoleNetwork, geometry: DipoleGeometry, positions: FloatArray
-) -> Tensor:
-    """Σ q⁰_i r_i of each structure, (n_structures, 3), e Å, in double precision."""
-    charges = network.reference_charges(geometry).double()
-    return geometry.sum_of_structures(
-        charges.unsqueeze(1) * torch.from_numpy(positions).to(charges)
-    )

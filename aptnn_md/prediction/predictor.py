@@ -21,23 +21,36 @@ from ase.data import chemical_symbols
 from aptnn_md.arrays import FloatArray
 from aptnn_md.atoms.neighbours import Graph, batches
 from aptnn_md.errors import InputError
+from aptnn_md.models.densities import ACEConfig
 from aptnn_md.models.devices import enough_memory, keep_freed_memory, torch_device
+from aptnn_md.models.dipole_geometry import DipoleGeometry
 from aptnn_md.models.neighbour_lists import NeighbourLists
+from aptnn_md.models.resident import stays_on
 from aptnn_md.models.tensor_network import TensorNetwork, load_weights
 from aptnn_md.prediction.calls import DirectCalls
 from aptnn_md.prediction.dipole_calls import BATCH_ATOMS, DipoleCalls
 from aptnn_md.prediction.interface import check_finite
 from aptnn_md.prediction.model_file import ModelFile, read_model_file
+from aptnn_md.prediction.polarizability_calls import PolarizabilityCalls
+from aptnn_md.prediction.resident import (
+    ResidentSystem,
+    ResidentSystems,
+    is_projected_by_residue,
+    resident_config,
+)
 from aptnn_md.progress import log
 from aptnn_md.structures import total_charge
 from aptnn_md.targets import TARGETS, Tensors
 
 _LESS_MEMORY = "give it fewer atoms or beads at once, dtype float32, or the device cpu"
 
+LARGE_BATCH_ATOMS = 32768
+"""Atoms of a batch where structures stay on the device; a quarter of it for derivatives."""
+
 DTYPES = {"float32": torch.float32, "float64": torch.float64}
 
 
-class Predictor(DirectCalls, DipoleCalls):
+class Predictor(DirectCalls, DipoleCalls, PolarizabilityCalls):
     """A trained model as a function of structures.
 
     ``predictor(atoms)`` gives the APTs (n_atoms, 3, 3) in e, ``[i, dipole, displacement]``; a list
@@ -45,14 +58,18 @@ class Predictor(DirectCalls, DipoleCalls):
     gives (n_atoms, 3, 3, 3) in Å², ``[i, dipole, dipole, displacement]``; of a model of both,
     calls give the APTs and :meth:`evaluate` gives both from one evaluation. A model of the network
     ``dipole`` also gives dipoles, dipole rates and charges
-    (:class:`aptnn_md.prediction.dipole_calls.DipoleCalls`).
+    (:class:`aptnn_md.prediction.dipole_calls.DipoleCalls`), one of the network ``polarizability``
+    polarizabilities and their rates
+    (:class:`aptnn_md.prediction.polarizability_calls.PolarizabilityCalls`).
 
     Parameters
     ----------
     model_file : the model
     name : how the model is called in headers and messages
-    device : torch device, e.g. ``"cuda"``
-    dtype : ``"float32"`` (default) or ``"float64"``
+    device : torch device, e.g. ``"cuda"``, where structures stay from call to call
+        (:mod:`aptnn_md.prediction.resident`)
+    dtype : ``"float32"`` (default) or ``"float64"``. Single precision is full single precision;
+        TF32 is used only where the process allows it (``torch.set_float32_matmul_precision``)
     total_charge : Q, e, of structures that do not say their own
         (:func:`aptnn_md.structures.charge_of`); None: 0
     neutral : take the mean out of the tensors so that Σᵢ Pᵢ = Q·1 and Σᵢ PGTᵢ = 0; switch it off
@@ -96,11 +113,22 @@ class Predictor(DirectCalls, DipoleCalls):
         self.targets: tuple[str, ...] = self.networks[0].targets
         self.cutoff: float = self.networks[0].config.cutoff
         self._neighbours = NeighbourLists(self.cutoff)
+        self._tables_of: ACEConfig | None = None
+        if stays_on(place) and self.networks:
+            targets = {target: TARGETS[target] for target in self.targets}
+            if is_projected_by_residue(targets):
+                self._tables_of = resident_config(self.networks[0])
+        self._resident = ResidentSystems(self.networks, neutral)
 
     @property
     def gives_dipoles(self) -> bool:
         """Whether the model gives dipoles, of which its APTs are the derivatives."""
         return self.model_file.network == "dipole"
+
+    @property
+    def gives_polarizabilities(self) -> bool:
+        """Whether the model gives polarizabilities, of which its PGTs are the derivatives."""
+        return self.model_file.network == "polarizability"
 
     @property
     def committee_sizes(self) -> Mapping[str, int]:
@@ -150,7 +178,7 @@ class Predictor(DirectCalls, DipoleCalls):
             Tensors that are not finite, or too little memory.
         """
         found: list[Tensors] = []
-        for batch in batches(structures, BATCH_ATOMS):
+        for batch in batches(structures, self._batch_atoms):
             found += self._evaluate_batch(batch, first=len(found))
         return found
 
@@ -158,6 +186,7 @@ class Predictor(DirectCalls, DipoleCalls):
         """A predictor of only these members of the committee; networks are not copied."""
         part = copy.copy(self)
         part.networks = self.networks[members]
+        part._resident = ResidentSystems(part.networks, self.neutral)
         return part
 
     def for_targets(self, targets: Sequence[str]) -> Predictor:
@@ -169,14 +198,16 @@ class Predictor(DirectCalls, DipoleCalls):
 
         ``first`` is the number of the first structure among all that are evaluated.
         """
-        graph = self._graph(structures, first)
-        if graph.n_atoms == 0 or not self.networks:
+        if not self.networks or not any(len(atoms) for atoms in structures):
             return [
                 {t: np.zeros((len(self.networks), len(a), *TARGETS[t].shape)) for t in self.targets}
                 for a in structures
             ]
+        if self._tables_of is not None:
+            return self._evaluate_resident(structures, self._tables_of, first)
+        graph = self._graph(structures, first)
         network = self.networks[0]
-        with self._evaluation(graph, differentiated=self.gives_dipoles):
+        with self._evaluation(graph, differentiated=network.gives_derivatives):
             geometry, species = network.geometry(graph), network.species(graph)
             found = [member(geometry, species) for member in self.networks]
             stacked = {t: torch.stack([tensors[t] for tensors in found]) for t in self.targets}
@@ -193,6 +224,62 @@ class Predictor(DirectCalls, DipoleCalls):
             {target: self._projected(target, parts[target][k], atoms) for target in self.targets}
             for k, atoms in enumerate(structures)
         ]
+
+    def _evaluate_resident(
+        self, structures: Sequence[Atoms], config: ACEConfig, first: int
+    ) -> list[Tensors]:
+        """The same by structures that stay on the device."""
+        with self._on_device(
+            structures, config, first, self.networks[0].gives_derivatives
+        ) as system:
+            found = system.evaluate()
+        ends = np.cumsum(system.sizes)[:-1]
+        parts = {target: np.split(tensors, ends, axis=1) for target, tensors in found.items()}
+        finite = all(np.isfinite(tensors).all() for tensors in found.values())
+        results = []
+        for k, atoms in enumerate(structures):
+            results.append({target: parts[target][k] for target in self.targets})
+            if not finite:
+                check_finite(f"model {self.name}", atoms, results[-1])
+        return results
+
+    @contextmanager
+    def _on_device(
+        self, structures: Sequence[Atoms], config: ACEConfig, first: int, differentiated: bool
+    ) -> Iterator[ResidentSystem]:
+        """Structures whose positions are on the device, for evaluation; see :meth:`_evaluation`."""
+        charges = [self._charge(atoms) for atoms in structures]
+        what = f"model {self.name}, {sum(map(len, structures))} atoms"
+        with enough_memory(what, _LESS_MEMORY):
+            system = self._resident.kept(structures, first)
+            if system is None:
+                for atoms in structures:
+                    self._check_elements(atoms)
+                system = self._resident.new(structures, config, first)
+            system.update(structures, charges)
+            self._resident.keep(system, first)
+            with torch.inference_mode(not differentiated), torch.no_grad():
+                yield system
+
+    @contextmanager
+    def _dipole_geometry(
+        self, structures: Sequence[Atoms], first: int, differentiated: bool
+    ) -> Iterator[DipoleGeometry]:
+        """What networks that give dipoles read, for evaluation; see :meth:`_evaluation`."""
+        if self._tables_of is not None:
+            with self._on_device(structures, self._tables_of, first, differentiated) as system:
+                yield system.geometry()
+            return
+        graph = self._graph(structures, first)
+        with self._evaluation(graph, differentiated):
+            yield self.networks[0].geometry(graph)
+
+    @property
+    def _batch_atoms(self) -> int:
+        """Structures are joined to batches of about this many atoms."""
+        if self._tables_of is None:
+            return BATCH_ATOMS
+        return LARGE_BATCH_ATOMS // (4 if self.gives_dipoles else 1)
 
     def _graph(self, structures: Sequence[Atoms], first: int = 0) -> Graph:
         """The structures as the networks read them, with charges where these are read."""
@@ -262,4 +349,4 @@ def _network(model_file: ModelFile, weights: Any) -> TensorNetwork:
     )
     load_weights(network, weights, model_file.path or "model")
     # derivatives with respect to positions need none with respect to weights
-    return network.eval().requires_grad_(network.dipole_network is None)
+    return network.eval().requires_grad_(not network.gives_derivatives)

@@ -20,10 +20,16 @@ from torch import Tensor
 from aptnn_md.arrays import FloatArray
 from aptnn_md.atoms.neighbours import Graph, build_graph, join_graphs
 from aptnn_md.models.tensor_network import TensorNetwork
-from aptnn_md.structure_labels import DIPOLE
 from aptnn_md.structures import total_charge
 from aptnn_md.training.dataset import LabelledFrame
-from aptnn_md.training.dipoles import DipoleLabels, about_centroid, dipole_labels
+from aptnn_md.training.frame_labels import (
+    DipoleLabels,
+    PolarizabilityLabels,
+    about_centroid,
+    dipole_labels,
+    polarizability_labels,
+)
+from aptnn_md.training.learned import OF_FRAMES
 from aptnn_md.training.samples import FrameLabels, labels_of
 from aptnn_md.training.settings import divided
 
@@ -67,6 +73,7 @@ class Batch:
     geometry, species : see :class:`~aptnn_md.models.tensor_network.TensorNetwork`
     labels : target -> labels of all frames, of targets that have any
     dipoles : total dipoles of the frames; None where no frame has one
+    polarizabilities : likewise
     """
 
     frames: tuple[int, ...]
@@ -75,6 +82,7 @@ class Batch:
     species: Tensor
     labels: Mapping[str, Labels]
     dipoles: DipoleLabels | None = None
+    polarizabilities: PolarizabilityLabels | None = None
 
 
 class FrameSet:
@@ -129,8 +137,8 @@ class FrameSet:
 
     @property
     def learned(self) -> tuple[str, ...]:
-        """What there are labels of: targets of the model, and ``dipole``."""
-        names = (*self._model.targets, DIPOLE)
+        """What there are labels of: targets of the model, ``dipole`` and ``polarizability``."""
+        names = (*self._model.targets, *OF_FRAMES)
         return tuple(name for name in names if any(frame.has(name) for frame in self.frames))
 
     def all_labels(self, target: str) -> tuple[Tensor, Tensor]:
@@ -143,6 +151,17 @@ class FrameSet:
         """All total dipoles, (n, 3), e Å, each about the centroid of its frame."""
         found = [about_centroid(frame) for frame in self.frames if frame.dipole is not None]
         return np.array(found).reshape(-1, 3)
+
+    def all_polarizabilities(self) -> tuple[FloatArray, FloatArray]:
+        """Atoms of each element (n, n_elements) and all polarizabilities (n, 3, 3), Å³."""
+        labelled = [frame for frame in self.frames if frame.polarizability is not None]
+        elements = np.array(self._model.config.elements)
+        counts = [(f.atoms.numbers[:, None] == elements).sum(axis=0) for f in labelled]
+        found = [f.polarizability for f in labelled]
+        return (
+            np.array(counts, dtype=np.float64).reshape(-1, len(elements)),
+            np.array(found, dtype=np.float64).reshape(-1, 3, 3),
+        )
 
     def _joined(self, frames: tuple[int, ...]) -> Batch:
         graph = join_graphs([self._graph(number) for number in frames])
@@ -160,6 +179,9 @@ class FrameSet:
                 if target in targets
             },
             dipoles=dipole_labels([self.frames[number] for number in frames], self._model.mean),
+            polarizabilities=polarizability_labels(
+                [self.frames[number] for number in frames], self._model.mean
+            ),
         )
 
     def _graph(self, number: int) -> Graph:

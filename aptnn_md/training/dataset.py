@@ -15,9 +15,17 @@ from aptnn_md.arrays import AnyArray, FloatArray
 from aptnn_md.errors import InputError
 from aptnn_md.progress import log
 from aptnn_md.structure_files import read_structures
-from aptnn_md.structure_labels import DIPOLE, FoundLabels, dipole_of, in_our_order, labels_in
+from aptnn_md.structure_labels import (
+    DIPOLE,
+    POLARIZABILITY,
+    FoundLabels,
+    dipole_of,
+    in_our_order,
+    labels_in,
+    polarizability_of,
+)
 from aptnn_md.targets import TARGETS, targets_of
-from aptnn_md.training.learned import learns_dipoles, tensors_of
+from aptnn_md.training.learned import OF_FRAMES, learns, tensors_of
 
 
 @dataclass(frozen=True)
@@ -31,11 +39,13 @@ class LabelledFrame:
         3) for PGTs, Å², ``[i, dipole, dipole, displacement]``; NaN where an atom has no label
     dipole : (3,), e Å, the frame's total dipole about the origin of its coordinates; None where
         there is none, or none is asked for
+    polarizability : (3, 3), Å³, or None likewise
     """
 
     atoms: Atoms
     labels: Mapping[str, FloatArray]
     dipole: FloatArray | None = None
+    polarizability: FloatArray | None = None
 
     @property
     def tensors(self) -> FloatArray:
@@ -49,15 +59,19 @@ class LabelledFrame:
 
     @property
     def any_label(self) -> bool:
-        """Whether the frame has a dipole, or any atom a label of any target.
+        """Whether the frame has a label of its own, or any atom one of any target.
 
         Frames whose labels failed have none.
         """
-        return any(self.has(name) for name in (DIPOLE, *self.labels))
+        return any(self.has(name) for name in (*OF_FRAMES, *self.labels))
 
     def has(self, name: str) -> bool:
-        """Whether there are labels of a target, or with ``dipole`` whether there is a dipole."""
-        return self.dipole is not None if name == DIPOLE else bool(self.has_label(name).any())
+        """Whether there are labels of a target, or a label of the frame of this name."""
+        if name == DIPOLE:
+            return self.dipole is not None
+        if name == POLARIZABILITY:
+            return self.polarizability is not None
+        return bool(self.has_label(name).any())
 
     def has_label(self, target: str) -> AnyArray:
         """(n_atoms,) of bool: whether the atom has a label of this target."""
@@ -83,8 +97,8 @@ def read_labelled(
     ----------
     path : the file
     target : name of a target, or several joined by ``+``; ``dipole`` among them are total dipoles,
-        which stand in the comment line or among the results
-    keys : target, or ``dipole``, -> name of its labels, where it has another name
+        ``polarizability`` polarizabilities, which stand in the comment line or among the results
+    keys : name of labels -> their name in the file, where it is another one
     complete : whether each of several targets must have labels somewhere in the file
     transpose : whether APTs are stored with the displacement first; None: found out if possible,
         else not (:func:`aptnn_md.structure_labels.in_our_order`)
@@ -104,8 +118,15 @@ def read_labelled(
         for name in targets
     }
     dipoles = _dipoles(path, structures, target, keys or {}, found)
+    polarizabilities = [
+        polarizability_of(atoms, (keys or {}).get(POLARIZABILITY))
+        if learns(target, POLARIZABILITY)
+        else None
+        for atoms in structures
+    ]
     for number, atoms in enumerate(structures):
-        if dipoles[number] is None and all(labels[number] is None for labels in found.values()):
+        bare = dipoles[number] is None and polarizabilities[number] is None
+        if bare and all(labels[number] is None for labels in found.values()):
             raise _no_labels(f"{path}, frame {number}", atoms, target.split("+"), keys or {})
     tensors = {
         name: in_our_order(path, structures, labels, transpose)
@@ -117,7 +138,7 @@ def read_labelled(
     for number, atoms in enumerate(structures):
         where = f"{path}, frame {number}"
         labels = {t: _labels(where, atoms, t, tensors[t][number]) for t in targets}
-        frames.append(LabelledFrame(atoms, labels, dipoles[number]))
+        frames.append(LabelledFrame(atoms, labels, dipoles[number], polarizabilities[number]))
     _check_presence(path, frames, target.split("+"), complete)
     return frames
 
@@ -128,8 +149,9 @@ def _check_presence(
     """Refuse frames without any label, or with ``complete`` without any of one of the names."""
     lacking = [name for name in names if not any(frame.has(name) for frame in frames)]
     if lacking and (complete or len(lacking) == len(names)):
-        if lacking[0] == DIPOLE:
-            raise InputError(path, DIPOLE, "none in any frame", "dipole=... in the comment lines")
+        if lacking[0] in OF_FRAMES:
+            expected = f"{lacking[0]}=... in the comment lines"
+            raise InputError(path, lacking[0], "none in any frame", expected)
         raise InputError(path, lacking[0], "NaN on every atom", "at least one labelled atom")
 
 
@@ -145,7 +167,7 @@ def _dipoles(
     Those of periodic frames are known up to a quantum only, and left out where the frame has other
     labels.
     """
-    if not learns_dipoles(target):
+    if not learns(target, DIPOLE):
         return [None] * len(structures)
     dipoles = [dipole_of(atoms, keys.get(DIPOLE)) for atoms in structures]
     n_left_out = 0
@@ -183,11 +205,13 @@ def _no_labels(
     where: str, atoms: Atoms, targets: Sequence[str], keys: Mapping[str, str]
 ) -> InputError:
     present = ", ".join(sorted(set(atoms.arrays) - {"numbers", "positions"})) or "none"
-    if list(targets) == [DIPOLE]:
+    if len(targets) == 1 and targets[0] in OF_FRAMES:
         entries = ", ".join(sorted(atoms.info)) or "none"
-        expected = 'dipole="x y z", e Å, in its comment line, or --key dipole=NAME'
-        return InputError(where, keys.get(DIPOLE, DIPOLE), f"no such entry ({entries})", expected)
-    targets = [name for name in targets if name != DIPOLE]
+        form = 'dipole="x y z", e Å' if targets[0] == DIPOLE else 'polarizability="xx xy ...", Å³'
+        expected = f"{form}, in its comment line, or --key {targets[0]}=NAME"
+        name = keys.get(targets[0], targets[0])
+        return InputError(where, name, f"no such entry ({entries})", expected)
+    targets = [name for name in targets if name not in OF_FRAMES]
     columns = " or ".join(f"{TARGETS[name].n_columns}" for name in targets)
     return InputError(
         where,

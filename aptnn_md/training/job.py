@@ -18,7 +18,7 @@ from aptnn_md.models.tensor_network import TensorNetwork, fresh_model, load_weig
 from aptnn_md.prediction.model_file import ModelFile, read_model_file, write_model_file
 from aptnn_md.prediction.predictor import Predictor
 from aptnn_md.progress import Progress
-from aptnn_md.structure_labels import DIPOLE
+from aptnn_md.structure_labels import DIPOLE, POLARIZABILITY
 from aptnn_md.structures import total_charge
 from aptnn_md.training.dataset import (
     LabelledFrame,
@@ -27,8 +27,8 @@ from aptnn_md.training.dataset import (
     read_labelled,
     split,
 )
-from aptnn_md.training.dipole_evaluation import evaluate_dipoles
 from aptnn_md.training.evaluation import evaluate_targets
+from aptnn_md.training.frame_evaluation import evaluate_dipoles, evaluate_polarizabilities
 from aptnn_md.training.learned import unit_of
 from aptnn_md.training.log import draw_learning_curves, log_table
 from aptnn_md.training.records import EpochRecord
@@ -213,7 +213,7 @@ def _card(
     training: Sequence[LabelledFrame],
     validation: Sequence[LabelledFrame],
 ) -> dict[str, Any]:
-    predictor = Predictor(model_file, neutral=False)
+    predictor = Predictor(model_file, neutral=False, device=job.device)
     n_labelled = {
         target: int(sum(frame.has_label(target).sum() for frame in training))
         for target in predictor.targets
@@ -226,7 +226,7 @@ def _card(
         "training_frames": len(training),
         "charges": sorted({total_charge(frame.atoms) for frame in training}),
         "training_atoms": _single(n_labelled),
-        **_dipoles_of_card(job, training),
+        **_frames_of_card(job, training),
         "start_from": (
             None if start is None else f"{Path(job.start_from).name} {start.sha256[:12]}"
         ),
@@ -239,13 +239,14 @@ def _card(
     }
 
 
-def _dipoles_of_card(job: TrainingJob, training: Sequence[LabelledFrame]) -> dict[str, Any]:
-    """What the card of a model of the network ``dipole`` says besides."""
-    if job.network != "dipole":
+def _frames_of_card(job: TrainingJob, training: Sequence[LabelledFrame]) -> dict[str, Any]:
+    """What the card of a model says besides whose network learns labels of frames."""
+    plurals = {DIPOLE: "dipoles", POLARIZABILITY: "polarizabilities"}
+    if job.network not in plurals:
         return {}
     return {
         "learned_from": job.target,
-        "training_dipoles": sum(frame.dipole is not None for frame in training),
+        f"training_{plurals[job.network]}": sum(frame.has(job.network) for frame in training),
     }
 
 
@@ -257,6 +258,9 @@ def _rmses(predictor: Predictor, frames: Sequence[LabelledFrame]) -> Any:
     if predictor.gives_dipoles:
         of_dipoles = evaluate_dipoles(predictor, frames)
         return rmses if of_dipoles is None else {DIPOLE: of_dipoles.rmse, **rmses}
+    if predictor.gives_polarizabilities:
+        of_frames = evaluate_polarizabilities(predictor, frames)
+        return rmses if of_frames is None else {POLARIZABILITY: of_frames.rmse, **rmses}
     return _single(rmses) if len(predictor.targets) == 1 else rmses
 
 

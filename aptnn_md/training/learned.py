@@ -1,29 +1,40 @@
-"""What a training learns from: tensors of atoms, total dipoles of frames, or both.
+"""What a training learns from: tensors of atoms, labels of frames, or both.
 
 A total dipole is a label of a frame, not of its atoms, so it is no
 :class:`~aptnn_md.targets.Target`: the network ``dipole`` that learns it gives APTs, the derivative
-of the dipole. In ``--target dipole``, ``apt`` or ``dipole+apt`` it stands beside targets.
+of the dipole. In ``--target dipole``, ``apt`` or ``dipole+apt`` it stands beside targets. So does
+the polarizability of a frame, which the network ``polarizability`` learns, and of which PGTs are
+the derivative: ``--target polarizability``, ``pgt`` or ``polarizability+pgt``.
 """
 
 from __future__ import annotations
 
 from aptnn_md.errors import InputError
-from aptnn_md.structure_labels import DIPOLE
-from aptnn_md.targets import APT, TARGETS, targets_of
+from aptnn_md.structure_labels import DIPOLE, POLARIZABILITY
+from aptnn_md.targets import APT, PGT, TARGETS, Target, targets_of
 
 DIPOLE_UNIT = "e Å"
 """Of total dipoles."""
 
+POLARIZABILITY_UNIT = "Å³"
+"""Of polarizabilities."""
 
-def learns_dipoles(target: str) -> bool:
-    """Whether total dipoles are among the labels of ``"dipole"``, ``"dipole+apt"``, ..."""
-    return DIPOLE in target.split("+")
+OF_FRAMES: dict[str, Target] = {DIPOLE: APT, POLARIZABILITY: PGT}
+"""Label of a frame, which is also the name of the network that learns it -> its derivative."""
+
+_UNITS = {DIPOLE: DIPOLE_UNIT, POLARIZABILITY: POLARIZABILITY_UNIT}
+
+
+def learns(target: str, label: str) -> bool:
+    """Whether a label is among those of ``"dipole"``, ``"dipole+apt"``, ..."""
+    return label in target.split("+")
 
 
 def tensors_of(target: str) -> str:
     """What a network that learns from these labels gives: ``"apt"`` of ``"dipole"``."""
-    names = [name for name in target.split("+") if name != DIPOLE]
-    return "+".join(names or [APT.name])
+    names = target.split("+")
+    of_frames = [OF_FRAMES[name].name for name in names if name in OF_FRAMES]
+    return "+".join([name for name in names if name not in OF_FRAMES] or of_frames)
 
 
 def check_learned(target: str, network: str, where: object) -> None:
@@ -32,18 +43,26 @@ def check_learned(target: str, network: str, where: object) -> None:
     Raises
     ------
     InputError
-        Unknown names, or total dipoles for another network than ``dipole``.
+        Unknown names, or labels of frames for another network than the one that learns them.
     """
     names = target.split("+")
-    if DIPOLE in names and network != "dipole":
-        expected = "--network dipole, which alone learns from total dipoles, or --target apt"
-        raise InputError(where, "target", f"{target} for the network {network}", expected)
-    if names.count(DIPOLE) > 1:
-        raise InputError(where, "target", target, f"{DIPOLE} once")
-    if names != [DIPOLE]:
-        targets_of([name for name in names if name != DIPOLE], where)
+    for label, derivative in OF_FRAMES.items():
+        if label in names and network != label:
+            expected = (
+                f"--network {label}, which alone learns from {_PLURALS[label]}, or "
+                f"--target {derivative.name}"
+            )
+            raise InputError(where, "target", f"{target} for the network {network}", expected)
+        if names.count(label) > 1:
+            raise InputError(where, "target", target, f"{label} once")
+    of_atoms = [name for name in names if name not in OF_FRAMES]
+    if of_atoms:
+        targets_of(of_atoms, where)
+
+
+_PLURALS = {DIPOLE: "total dipoles", POLARIZABILITY: "polarizabilities"}
 
 
 def unit_of(label: str) -> str:
-    """Unit of a target or of total dipoles."""
-    return DIPOLE_UNIT if label == DIPOLE else TARGETS[label].unit
+    """Unit of a target or of a label of frames."""
+    return _UNITS[label] if label in _UNITS else TARGETS[label].unit

@@ -14,9 +14,9 @@ from typing import Annotated, Any
 from aptnn_md.errors import InputError
 from aptnn_md.models.architectures import known_network
 from aptnn_md.settings import Range, check_settings
-from aptnn_md.structure_labels import DIPOLE
-from aptnn_md.targets import TARGETS
+from aptnn_md.structure_labels import LABELS
 from aptnn_md.training.learned import check_learned, tensors_of
+from aptnn_md.training.optimizer import Kind
 
 
 @dataclass(frozen=True)
@@ -35,12 +35,13 @@ class TrainingSettings:
     batch_size : frames of a batch; 0: as many as have ``batch_atoms`` atoms together, at least one
     batch_atoms : most atoms of a batch of more than one frame, where ``batch_size`` is 0; less if
         an epoch would have less than :data:`FEWEST_STEPS` steps
+    optimizer : ``"muon"`` turns matrices as a whole (:mod:`aptnn_md.training.optimizer`),
+        ``"adamw"`` is AdamW for all weights
     warmup_steps : optimiser steps of linear warm-up
     ema_decay : of the averaged weights, per optimiser step
     patience : epochs without a better validation error after which training stops; 0: never
     seed : of initial weights and order of frames
-    weights : target, or ``dipole``, -> its weight in the loss relative to other labels, by
-        default 1
+    weights : name of labels -> their weight in the loss relative to others, by default 1
 
     Raises
     ------
@@ -55,6 +56,7 @@ class TrainingSettings:
     batch_size: Annotated[int, Range(at_least=0)] = 0
     batch_atoms: Annotated[int, Range(at_least=1)] = 128
     gradient_clip: Annotated[float, Range(more_than=0.0, infinite=True)] = 1.0
+    optimizer: Kind = "muon"
     warmup_steps: Annotated[int, Range(at_least=0)] = 40
     ema_decay: Annotated[float, Range(at_least=0.0, less_than=1.0)] = 0.99
     patience: Annotated[int, Range(at_least=0)] = 0
@@ -63,10 +65,9 @@ class TrainingSettings:
 
     def __post_init__(self) -> None:
         check_settings(self)
-        known = (*TARGETS, DIPOLE)
-        unknown = sorted(set(self.weights) - set(known))
+        unknown = sorted(set(self.weights) - set(LABELS))
         if unknown:
-            expected = f"targets among {', '.join(known)}"
+            expected = f"targets among {', '.join(LABELS)}"
             raise InputError(type(self).__name__, "weights", ", ".join(unknown), expected)
 
     def batches(self, order: Sequence[int], sizes: Sequence[int]) -> list[list[int]]:
@@ -148,7 +149,8 @@ class TrainingJob:
     valid : frames for validation; without it ``valid_fraction`` of the frames of ``data``, and with
         a fraction of 0 nothing is held out and the last weights are kept
     target : labels to learn from: targets joined by ``+``, for the network ``dipole`` also
-        ``dipole`` or ``dipole+apt`` (:mod:`aptnn_md.training.learned`)
+        ``dipole`` or ``dipole+apt``, for the network ``polarizability`` ``polarizability``, ``pgt``
+        or ``polarizability+pgt`` (:mod:`aptnn_md.training.learned`)
     network, network_settings : see :class:`~aptnn_md.models.tensor_network.TensorNetwork`
     keys, transpose : see :func:`~aptnn_md.training.dataset.read_labelled`
     start_from : model file or bundled name whose weights the training begins with; it must have

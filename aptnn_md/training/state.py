@@ -19,7 +19,7 @@ from aptnn_md.training.settings import TrainingJob
 from aptnn_md.training.trainer import Trainer
 
 FORMAT = "aptnn_md.training"
-VERSION = 3
+VERSION = 4
 
 
 def fingerprint(job: TrainingJob) -> dict[str, Any]:

@@ -3,8 +3,8 @@
 The loss is the mean squared error of the Cartesian components, which for orthonormal irreps is
 the mean squared error of the irreps. Targets other than APTs alone are measured by the spread of
 their training labels, so that none dominates (:func:`~aptnn_md.training.samples.loss_factors`).
-The optimiser is AdamW with a short warm-up and a cosine schedule to zero; an exponential moving
-average of the weights is validated and kept.
+The optimiser (:mod:`aptnn_md.training.optimizer`) has a short warm-up and a cosine schedule to
+zero; an exponential moving average of the weights is validated and kept.
 
 The state file next to the model, written after every epoch, holds everything that the rest of a run
 depends on: a run that is killed and resumed ends with the same model, bit by bit. (With a time
@@ -14,6 +14,7 @@ limit ended keeps its state, so that it can be resumed with more time.
 
 from __future__ import annotations
 
+import copy
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
@@ -25,12 +26,15 @@ from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from aptnn_md.errors import RunError
+from aptnn_md.models.polarizability import PolarizabilityNetwork
 from aptnn_md.models.tensor_network import TensorNetwork
-from aptnn_md.structure_labels import DIPOLE
+from aptnn_md.structure_labels import DIPOLE, POLARIZABILITY
+from aptnn_md.targets import PGT, TARGETS
 from aptnn_md.training.batch_errors import errors_in
 from aptnn_md.training.batches import Batch, FrameSet
 from aptnn_md.training.clock import WorkClock
 from aptnn_md.training.dataset import LabelledFrame
+from aptnn_md.training.optimizer import Optimizer
 from aptnn_md.training.records import Ending, EpochRecord, late_fall
 from aptnn_md.training.samples import loss_factors, spread_of
 from aptnn_md.training.settings import TrainingSettings
@@ -66,11 +70,13 @@ class Trainer:
         self.spreads = {target: spread_of(*of_target) for target, of_target in labels.items()}
         if DIPOLE in learned:
             self.spreads[DIPOLE] = float(np.sqrt(np.mean(self.training.all_dipoles() ** 2)))
+        if model.polarizability_network is not None:
+            self._fit_polarizabilities(model.polarizability_network, labels, trained)
         self.factors = loss_factors(self.spreads, settings.weights)
         self.learning_rate = settings.highest_learning_rate(self.training.sizes)
         self.parameters = nn.ParameterList(model.parameters())
-        self.optimizer = torch.optim.AdamW(
-            self.parameters, lr=self.learning_rate, weight_decay=settings.weight_decay
+        self.optimizer = Optimizer(
+            model, settings.optimizer, self.learning_rate, settings.weight_decay
         )
         self.average = AveragedModel(self.parameters, multi_avg_fn=self._move_average)
         # the average begins with the initial weights, not with those after the first step
@@ -80,6 +86,20 @@ class Trainer:
         self.records: list[EpochRecord] = []
         self.steps = 0
         self._clock = WorkClock()
+
+    def _fit_polarizabilities(
+        self,
+        network: PolarizabilityNetwork,
+        labels: Mapping[str, tuple[Tensor, Tensor]],
+        trained: bool,
+    ) -> None:
+        """Spread of the polarizabilities, and the scales of a network that has not been trained."""
+        fitted = copy.deepcopy(network) if trained else network
+        if PGT.name in labels:
+            fitted.fit_gradients(labels[PGT.name][1])
+        if POLARIZABILITY in self.training.learned:
+            known = map(torch.from_numpy, self.training.all_polarizabilities())
+            self.spreads[POLARIZABILITY] = fitted.fit_polarizabilities(*known)
 
     # ------------------------------------------------------------------ progress
 
@@ -184,8 +204,7 @@ class Trainer:
         warmup = min(1.0, (self.steps + 1) / max(1, self.settings.warmup_steps))
         cosine = 0.5 * (1.0 + math.cos(math.pi * self._fraction(within_epoch)))
         learning_rate = self.learning_rate * warmup * cosine
-        for group in self.optimizer.param_groups:
-            group["lr"] = learning_rate
+        self.optimizer.learning_rate = learning_rate
         return learning_rate
 
     def _move_average(self, average: Any, weights: Any, n_averaged: Tensor | int) -> None:
@@ -207,7 +226,7 @@ class Trainer:
             if found:
                 errors_found = torch.cat(found)
                 rmses[target] = float(errors_found.pow(2).mean().sqrt())
-                if target != DIPOLE:
+                if target in TARGETS:
                     species, _ = self.validation.all_labels(target)
                     self._validate_elements(record, target, errors_found, species)
         record.valid = self._overall(rmses)
@@ -254,7 +273,7 @@ class Trainer:
         _load(self.average.parameters(), state["average"])
         self.average.n_averaged.fill_(1 + state["steps"])
         self.best = [value.to(self.model.mean) for value in state["best"]]
-        self.optimizer.load_state_dict(state["optimizer"])
+        self.optimizer.load_state_dict(_with_counts_here(state["optimizer"]))
         self.generator.set_state(state["generator"].cpu())
         self.records = [EpochRecord(**record) for record in state["records"]]
         self.steps, self._clock = state["steps"], WorkClock(state["seconds"])
@@ -268,6 +287,21 @@ class Trainer:
         )
         needed = self.seconds / 60.0 * planned / max(1, self.epoch)
         return Ending(self.epoch, planned, by_clock, needed, late_fall(self.records))
+
+
+def _with_counts_here(state: Mapping[str, Any]) -> dict[str, Any]:
+    """An optimiser's state whose counts of steps are in the processor's memory, as in a new one.
+
+    On a GPU each of them would be waited for at every step.
+    """
+    of_parameters = {
+        number: {
+            name: value.cpu() if name == "step" and isinstance(value, Tensor) else value
+            for name, value in of_parameter.items()
+        }
+        for number, of_parameter in state["state"].items()
+    }
+    return {**state, "state": of_parameters}
 
 
 def _copies(parameters: Iterable[Tensor]) -> list[Tensor]:

@@ -24,7 +24,12 @@ SMALL_ACE = {
 SMALL_SIMPLE = {"cutoff": 4.0, "n_channels": 3, "n_neighbours": 20.0}
 # what enters varies as much as its size, or charges would hardly depend on the environment
 SMALL_DIPOLE = {**SMALL_ACE, "input_scale": 1.0}
-SETTINGS = {"ace": SMALL_ACE, "dipole": SMALL_DIPOLE, "simple": SMALL_SIMPLE}
+SETTINGS = {
+    "ace": SMALL_ACE,
+    "dipole": SMALL_DIPOLE,
+    "polarizability": SMALL_DIPOLE,
+    "simple": SMALL_SIMPLE,
+}
 
 
 def triclinic(seed: int = 0, n_atoms: int = 17, size: float = 6.0) -> Atoms:
@@ -70,6 +75,7 @@ def balance(model: Any) -> None:
     if model.dipole_network is not None:
         # its outputs are taken as they are
         model.network.share.data += torch.tensor([0.3, -0.5, 1.1])
+    if model.gives_derivatives:
         return
     with torch.no_grad():
         out = model.network(geometry)

@@ -20,8 +20,8 @@ from aptnn_md.prediction.predictor import Predictor
 from aptnn_md.training.batch_errors import errors_in
 from aptnn_md.training.batches import FrameSet
 from aptnn_md.training.dataset import LabelledFrame, read_labelled
-from aptnn_md.training.dipole_evaluation import evaluate_dipoles
 from aptnn_md.training.evaluation import evaluate
+from aptnn_md.training.frame_evaluation import evaluate_dipoles
 from aptnn_md.training.job import run_training
 from aptnn_md.training.settings import TrainingJob, TrainingSettings
 from aptnn_md.training.trainer import Trainer

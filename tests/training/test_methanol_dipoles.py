@@ -11,8 +11,8 @@ from ase.md.langevin import Langevin
 from aptnn_md.cli import main
 from aptnn_md.prediction.predictor import Predictor
 from aptnn_md.training.dataset import read_labelled
-from aptnn_md.training.dipole_evaluation import evaluate_dipoles
 from aptnn_md.training.evaluation import evaluate
+from aptnn_md.training.frame_evaluation import evaluate_dipoles
 from aptnn_md.training.job import run_training
 from aptnn_md.training.settings import TrainingJob, TrainingSettings
 

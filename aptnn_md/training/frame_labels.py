@@ -1,4 +1,4 @@
-"""Total dipoles as labels, about the centroids of frames.
+"""Labels of whole frames: total dipoles, about the centroids of frames, and polarizabilities.
 
 In files a dipole is that about the origin of the coordinates. For a charged frame that depends on
 where the frame is; about the centroid of its atoms, to which it is moved here, it does not.
@@ -40,6 +40,33 @@ def about_centroid(frame: LabelledFrame) -> FloatArray:
     centroid = frame.atoms.positions.mean(axis=0)
     dipole: FloatArray = frame.dipole - total_charge(frame.atoms) * centroid
     return dipole
+
+
+@dataclass(frozen=True)
+class PolarizabilityLabels:
+    """Polarizabilities of the frames of a batch that have one.
+
+    Attributes
+    ----------
+    frames : (n_labelled,): numbers of these frames in the batch
+    polarizabilities : (n_labelled, 3, 3), Å³
+    """
+
+    frames: Tensor
+    polarizabilities: Tensor
+
+
+def polarizability_labels(
+    frames: Sequence[LabelledFrame], like: Tensor
+) -> PolarizabilityLabels | None:
+    """Polarizabilities of a batch, on the device and in the precision of ``like``, or None."""
+    found = {k: f.polarizability for k, f in enumerate(frames) if f.polarizability is not None}
+    if not found:
+        return None
+    return PolarizabilityLabels(
+        frames=torch.tensor(list(found), device=like.device),
+        polarizabilities=torch.from_numpy(np.stack(list(found.values()))).to(like),
+    )
 
 
 def dipole_labels(frames: Sequence[LabelledFrame], like: Tensor) -> DipoleLabels | None:
