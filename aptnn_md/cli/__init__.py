@@ -30,6 +30,7 @@ example:
 
 COMMANDS = {
     "demo": "liquid water with the bundled models: MD, stream, IR spectrum, picture",
+    "learn": "from a structure and a reference engine to models and a spectrum of known error",
     "train": "train a network for APTs or PGTs on labelled frames",
     "evaluate": "errors of a model on labelled frames",
     "predict": "write predicted tensors onto frames",
@@ -64,7 +65,14 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 128 + signal.SIGPIPE
 
 
-def _main(arguments: list[str]) -> int:
+def command_parser(*commands: str) -> argparse.ArgumentParser:
+    """The parser of ``aptnn-md``.
+
+    Parameters
+    ----------
+    commands : whose options it knows; of the others it has the names only, because their modules
+        are not imported
+    """
     parser = argparse.ArgumentParser(
         prog="aptnn-md",
         description=DESCRIPTION,
@@ -74,9 +82,8 @@ def _main(arguments: list[str]) -> int:
     parser.add_argument("--debug", action="store_true", help="show tracebacks")
     parser.add_argument("--version", action="store_true", help="print the version and exit")
     subparsers = parser.add_subparsers(dest="command", metavar="COMMAND")
-    chosen = next((word for word in arguments if word in COMMANDS), None)
     for name, help_line in COMMANDS.items():
-        if name == chosen:
+        if name in commands:
             module = importlib.import_module(f"aptnn_md.cli.{name}")
             subparser = subparsers.add_parser(
                 name,
@@ -89,6 +96,12 @@ def _main(arguments: list[str]) -> int:
             subparser.set_defaults(run=module.run)
         else:
             subparsers.add_parser(name, help=help_line)
+    return parser
+
+
+def _main(arguments: list[str]) -> int:
+    chosen = [word for word in arguments if word in COMMANDS][:1]
+    parser = command_parser(*chosen)
     _refuse_nothing(parser, arguments)
     options = parser.parse_args(arguments)
     if options.version:

@@ -92,8 +92,11 @@ def potential_facts(source: str) -> dict[str, Any]:
     from aptnn_md.bundled import bundled_path
     from aptnn_md.potentials.loading import BUNDLED
     from aptnn_md.potentials.stored import check_sizes, read_potential
+    from aptnn_md.potentials.stored_committee import is_committee
 
     path = bundled_path(f"{source}.json") if source in BUNDLED else Path(source)
+    if is_committee(path):
+        return potential_committee_facts(path)
     header, weights = read_potential(path)
     check_sizes(path, header["configuration"], weights)
     verified = "CRC-32 of all members, SHA-256 of the weights"
@@ -108,6 +111,24 @@ def potential_facts(source: str) -> dict[str, Any]:
         **header["card"],
         "walls": header.get("walls", []),
         "configuration": header["configuration"],
+    }
+
+
+def potential_committee_facts(path: Path) -> dict[str, Any]:
+    """Card and members of a committee of stored potentials."""
+    from aptnn_md.potentials.stored_committee import read_committee
+
+    committee = read_committee(path)
+    members = {member.name: potential_facts(str(member)) for member in committee.members}
+    first = next(iter(members.values()))
+    return {
+        "kind": f"committee of {len(members)} potentials (MACE)",
+        "file": str(path),
+        "verified": f"SHA-256 of the header; of the members {first['verified']}",
+        "units": first["units"],
+        **committee.card,
+        "members": {name: facts["sha256_of_weights"] for name, facts in members.items()},
+        "configuration": first["configuration"],
     }
 
 

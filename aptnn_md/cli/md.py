@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import argparse
+from typing import TYPE_CHECKING
 
 from aptnn_md.cli.convergence_options import add_convergence_options, convergence_monitor
 from aptnn_md.cli.next_spectra import print_next_spectra
 from aptnn_md.cli.settings_options import checked, option_adder, settings_from
-from aptnn_md.settings import NewPath
+from aptnn_md.errors import InputError
+from aptnn_md.settings import NewPath, Positive
+
+if TYPE_CHECKING:
+    from aptnn_md.engines.ase.uncertain_frames import UncertainFrames
 
 HELP = """\
 Run molecular dynamics with any ASE calculator, evaluate an APT network along the way, and write the
@@ -125,6 +130,26 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "with (spectrum compare RUN RUN@potential-dipole)",
     )
     add(
+        "--members",
+        action="store_true",
+        help="also stream the rates of each member of a committee, from which `spectrum` tells the "
+        "error of the model",
+    )
+    add(
+        "--save-frames",
+        type=checked(NewPath),
+        metavar="DIR",
+        help="keep structures on which the members of a committee disagree, to label them: "
+        "DIR/RUN-STEP.extxyz (with --above)",
+    )
+    add(
+        "--above",
+        type=checked(Positive),
+        metavar="E",
+        help="least disagreement of the members about the APT of an atom for a structure to be "
+        "kept, e: the array extrapolation of the stream",
+    )
+    add(
         "--efield",
         type=checked(float),
         nargs=3,
@@ -169,6 +194,9 @@ def run(arguments: argparse.Namespace) -> int:
     from aptnn_md.structures import total_charge
 
     settings = settings_from(arguments, MDSettings)
+    if (arguments.save_frames is None) != (arguments.above is None):
+        found = "one alone"
+        raise InputError("options", "--save-frames and --above", found, "both or none")
     atoms = read_structure(arguments.start)
     atoms.calc = APTCalculator(
         arguments.model,
@@ -194,6 +222,8 @@ def run(arguments: argparse.Namespace) -> int:
         restart=arguments.restart,
         until=convergence_monitor(arguments, stream),
         dipole_calculator=dipole_calculator,
+        members=arguments.members,
+        saved=_frames_to_save(arguments),
     )
     print(f"steps {summary.first_step} to {summary.last_step}, {settings.timestep} fs each")
     if summary.n_runs:
@@ -213,3 +243,12 @@ def run(arguments: argparse.Namespace) -> int:
         return 130
     print_next_spectra([stream])
     return 0
+
+
+def _frames_to_save(arguments: argparse.Namespace) -> UncertainFrames | None:
+    """What ``--save-frames`` asks for."""
+    if arguments.save_frames is None:
+        return None
+    from aptnn_md.engines.ase.uncertain_frames import UncertainFrames
+
+    return UncertainFrames(arguments.save_frames, arguments.above)

@@ -6,6 +6,12 @@ import argparse
 from typing import TYPE_CHECKING
 
 from aptnn_md.cli import spectrum_options, spectrum_output
+from aptnn_md.cli.spectrum_page import (
+    add_page_argument,
+    check_page_argument,
+    page_options,
+    write_final_page,
+)
 from aptnn_md.errors import InputError
 from aptnn_md.names import split_run
 from aptnn_md.progress import log
@@ -47,6 +53,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     spectrum_options.add_selection_arguments(parser)
     spectrum_options.add_resolution_arguments(parser)
     spectrum_options.add_output_arguments(parser)
+    add_page_argument(parser)
     spectrum_output.add_quantum_argument(parser)
     spectrum_output.add_band_arguments(parser)
 
@@ -56,6 +63,7 @@ def run(arguments: argparse.Namespace) -> None:
     from aptnn_md.spectra.infrared.comparison import comparison_report, write_comparison
 
     names = _names(arguments)
+    check_page_argument(arguments)
     spectra = {
         name: _spectrum(text, arguments) for name, text in zip(names, arguments.runs, strict=True)
     }
@@ -63,10 +71,11 @@ def run(arguments: argparse.Namespace) -> None:
     reference, curves = spectrum_output.references(arguments)
     wavenumbers = spectrum_options.wavenumber_range(arguments)
     differences = _differences(spectra, arguments.unpaired) if arguments.difference else {}
+    ranges = spectrum_output.ranges_of(arguments, first.blocks, first.parts)
     for line in comparison_report(
         spectra,
         reference,
-        ranges=spectrum_output.ranges_of(arguments, first.blocks, first.parts),
+        ranges=ranges,
         curves=curves,
         baseline=arguments.baseline,
         differences=differences,
@@ -88,6 +97,18 @@ def run(arguments: argparse.Namespace) -> None:
             wavenumbers=wavenumbers,
         )
         print(f"picture: {arguments.plot}")
+    if arguments.html:
+        from aptnn_md.spectra.page.comparison import comparison_page
+
+        page = comparison_page(
+            spectra,
+            page_options(arguments),
+            (reference, curves),
+            ranges=ranges,
+            baseline=arguments.baseline,
+            differences=differences,
+        )
+        write_final_page(arguments, page)
 
 
 def _names(arguments: argparse.Namespace) -> list[str]:

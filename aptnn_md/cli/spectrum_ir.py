@@ -5,8 +5,9 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING
 
-from aptnn_md.cli import spectrum_options, spectrum_output
+from aptnn_md.cli import spectrum_errors, spectrum_options, spectrum_output
 from aptnn_md.cli.spectrum_follow import followed
+from aptnn_md.cli.spectrum_page import add_page_argument, check_page_argument
 from aptnn_md.spectra.options import InfraredOptions
 
 if TYPE_CHECKING:
@@ -28,19 +29,28 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     spectrum_options.add_signal_arguments(parser, "Ṁ")
     spectrum_options.add_resolution_arguments(parser)
     spectrum_output.add_output_arguments(parser)
+    add_page_argument(parser)
+    spectrum_errors.add_error_arguments(parser)
 
 
 def run(arguments: argparse.Namespace) -> None:
     """Make the spectrum, print what was found, write what was asked for."""
     from aptnn_md.spectra.infrared.of_streams import InfraredStreams, spectrum_of_streams
 
+    check_page_argument(arguments)
     options = spectrum_options.options_of(InfraredOptions, arguments)
     if arguments.follow is None:
         spectrum = spectrum_of_streams(arguments.streams, options=options)
     else:
         streams = InfraredStreams(arguments.streams, options)
-        spectrum = followed(arguments, streams, _integral)
+        spectrum = followed(
+            arguments,
+            streams,
+            _integral,
+            lambda found, convergence: spectrum_output.page(found, arguments, convergence),
+        )
     spectrum_output.show(spectrum, arguments, options)
+    spectrum_errors.show_errors(spectrum, InfraredStreams, options, spectrum.ordinate, arguments)
 
 
 def _integral(spectrum: InfraredSpectrum) -> str:

@@ -3,23 +3,26 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from aptnn_md.cli import spectrum_options
 from aptnn_md.cli.settings_options import checked
+from aptnn_md.cli.spectrum_page import page_options, write_final_page
 from aptnn_md.errors import InputError
 from aptnn_md.progress import log
 from aptnn_md.provenance import command_line
-from aptnn_md.spectra.options import CONVERGENCE_RANGE, CORRECTIONS, InfraredOptions
+from aptnn_md.spectra.options import CONVERGENCE_RANGE, CORRECTIONS, EXPERIMENTS, InfraredOptions
 
 if TYPE_CHECKING:
     from aptnn_md.spectra import InfraredSpectrum, Quantity, Reference, ReferenceCurve
     from aptnn_md.spectra.analysis.sticks import Sticks
+    from aptnn_md.spectra.convergence.monitor import Convergence
     from aptnn_md.spectra.estimation.power import PowerBlocks
     from aptnn_md.spectra.estimation.terms import Part
     from aptnn_md.spectra.infrared.report import Experiments
+    from aptnn_md.spectra.page.content import Page
 
 _ALL, _AUTO = "all", "auto"
 
@@ -60,7 +63,7 @@ def add_band_arguments(parser: argparse.ArgumentParser) -> None:
     bands = parser.add_argument_group("bands and experiments")
     bands.add_argument(
         "--experiment",
-        choices=["water"],
+        choices=EXPERIMENTS,
         help="compare bands with an experiment, in the report and in the picture",
     )
     spectrum_options.add_band_ranges_argument(bands)
@@ -115,9 +118,9 @@ def show(
     """
     from aptnn_md import spectra
 
-    spectrum = spectra.corrected(spectrum, arguments.quantum)
+    uncorrected = spectrum
+    spectrum, quantities = _finished(spectrum, arguments)
     reference, curves = references(arguments)
-    spectrum, quantities = _quantities(spectrum, arguments)
     sticks = _sticks(spectrum, arguments)
     _show_bands(spectrum, arguments, (reference, curves), sticks)
     wavenumbers = spectrum_options.wavenumber_range(arguments)
@@ -143,6 +146,44 @@ def show(
         )
         print(f"picture: {arguments.plot}")
     _draw_more(spectrum, quantities, arguments, options)
+    if arguments.html:
+        from aptnn_md.spectra.convergence.monitor import history
+
+        points = history(arguments.streams, options, wavenumbers or CONVERGENCE_RANGE)
+        write_final_page(arguments, page(uncorrected, arguments, points))
+
+
+def page(
+    spectrum: InfraredSpectrum, arguments: argparse.Namespace, convergence: Sequence[Convergence]
+) -> Page:
+    """The page of a spectrum of streams, for ``--html``.
+
+    Parameters
+    ----------
+    spectrum : before quantum corrections
+    convergence : of the runs
+    """
+    from aptnn_md.spectra.page.infrared import infrared_page
+
+    spectrum, quantities = _finished(spectrum, arguments)
+    return infrared_page(
+        spectrum,
+        page_options(arguments, convergence),
+        references(arguments),
+        ranges=ranges_of(arguments, spectrum.blocks, spectrum.parts),
+        baseline=arguments.baseline,
+        sticks=_sticks(spectrum, arguments),
+        quantities=quantities,
+    )
+
+
+def _finished(
+    spectrum: InfraredSpectrum, arguments: argparse.Namespace
+) -> tuple[InfraredSpectrum, list[Quantity]]:
+    """A spectrum of streams with its quantum correction, and what follows from it."""
+    from aptnn_md import spectra
+
+    return _quantities(spectra.corrected(spectrum, arguments.quantum), arguments)
 
 
 def _show_bands(
@@ -212,7 +253,10 @@ def references(
         spectra.read_reference(path, n_infinity=arguments.reference_n)
         for path in arguments.reference
     ]
-    return spectra.REFERENCES.get(arguments.experiment), curves
+    reference = spectra.REFERENCES.get(arguments.experiment)
+    if reference is not None and reference.curve is not None:
+        curves.insert(0, reference.curve)
+    return reference, curves
 
 
 def ranges_of(

@@ -3,17 +3,26 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from aptnn_md.cli import spectrum_options, spectrum_output
+from aptnn_md.cli import spectrum_errors, spectrum_options, spectrum_output
 from aptnn_md.cli.settings_options import checked
 from aptnn_md.cli.spectrum_follow import followed
+from aptnn_md.cli.spectrum_page import (
+    add_page_argument,
+    check_page_argument,
+    page_options,
+    write_final_page,
+)
 from aptnn_md.errors import InputError
 from aptnn_md.provenance import command_line
-from aptnn_md.spectra.options import RamanOptions
+from aptnn_md.spectra.options import CONVERGENCE_RANGE, RamanOptions
 
 if TYPE_CHECKING:
     from aptnn_md.spectra.analysis.sticks import Sticks
+    from aptnn_md.spectra.convergence.monitor import Convergence
+    from aptnn_md.spectra.page.content import Page
     from aptnn_md.spectra.raman.spectrum import RamanSpectrum
 
 HELP = """\
@@ -68,32 +77,31 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     spectrum_output.add_quantum_argument(light)
     spectrum_options.add_resolution_arguments(parser)
     spectrum_options.add_output_arguments(parser)
+    add_page_argument(parser)
     parser.add_argument("--netcdf", metavar="FILE", help="table and blocks of data, for xarray")
     parser.add_argument("--plot-parts", metavar="FILE", help="picture of groups and cross terms")
     spectrum_options.add_band_ranges_argument(parser)
     spectrum_options.add_harmonic_argument(parser)
+    spectrum_errors.add_error_arguments(parser)
 
 
 def run(arguments: argparse.Namespace) -> None:
     """Make the spectrum, print what was found, write what was asked for."""
     from aptnn_md.spectra.raman.netcdf import write_raman_netcdf
+    from aptnn_md.spectra.raman.of_streams import RamanStreams
     from aptnn_md.spectra.raman.report import report_raman
-    from aptnn_md.spectra.raman.scattering import (
-        corrected_raman,
-        cross_sections,
-        laser_wavenumber,
-    )
+    from aptnn_md.spectra.raman.scattering import laser_wavenumber
     from aptnn_md.spectra.raman.table import write_raman
 
     if arguments.photon_counting and not arguments.laser:
         raise InputError("--photon-counting", "laser", "none", "--laser, e.g. --laser 532nm")
-    laser = laser_wavenumber(arguments.laser) if arguments.laser else None
-    spectrum = corrected_raman(_reduced(arguments), arguments.quantum)
-    if laser is not None:
-        spectrum = cross_sections(spectrum, laser, arguments.photon_counting)
+    check_page_argument(arguments)
+    if arguments.laser:
+        laser_wavenumber(arguments.laser)  # refused before anything is computed
+    reduced = _reduced(arguments)
+    spectrum = _finished(reduced, arguments)
     sticks = _sticks(spectrum, arguments)
-    parts = {part: curves.unpolarised for part, curves in spectrum.parts.items()}
-    ranges = spectrum_output.ranges_of(arguments, spectrum.blocks, parts)
+    ranges = _ranges(spectrum, arguments)
     for line in report_raman(spectrum, ranges, sticks):
         print(line)
     wavenumbers = spectrum_options.wavenumber_range(arguments)
@@ -104,6 +112,58 @@ def run(arguments: argparse.Namespace) -> None:
         write_raman_netcdf(arguments.netcdf, spectrum, wavenumbers, command_line())
         print(f"NetCDF: {arguments.netcdf}")
     _draw(spectrum, arguments, sticks)
+    if arguments.html:
+        write_final_page(arguments, _page(reduced, arguments, _history(arguments)))
+    options = spectrum_options.options_of(RamanOptions, arguments)
+    spectrum_errors.show_errors(reduced, RamanStreams, options, reduced.ordinate, arguments)
+
+
+def _page(
+    reduced: RamanSpectrum, arguments: argparse.Namespace, convergence: Sequence[Convergence]
+) -> Page:
+    """The page of a spectrum in the reduced form, for ``--html``."""
+    from aptnn_md.spectra.page.raman import raman_page
+
+    spectrum = _finished(reduced, arguments)
+    return raman_page(
+        spectrum,
+        page_options(arguments, convergence),
+        ranges=_ranges(spectrum, arguments),
+        sticks=_sticks(spectrum, arguments),
+    )
+
+
+def _history(arguments: argparse.Namespace) -> list[Convergence]:
+    """How the error of 45a² + 7γ² fell with the length of the runs."""
+    from aptnn_md.spectra.convergence.monitor import history_of_streams
+    from aptnn_md.spectra.raman.of_streams import RamanStreams
+
+    options = spectrum_options.options_of(RamanOptions, arguments, parts=False)
+    wavenumbers = spectrum_options.wavenumber_range(arguments) or CONVERGENCE_RANGE
+    return history_of_streams(RamanStreams(arguments.streams, options), wavenumbers)
+
+
+def _finished(reduced: RamanSpectrum, arguments: argparse.Namespace) -> RamanSpectrum:
+    """A spectrum of streams with its quantum correction, in the form that was asked for."""
+    from aptnn_md.spectra.raman.scattering import (
+        corrected_raman,
+        cross_sections,
+        laser_wavenumber,
+    )
+
+    spectrum = corrected_raman(reduced, arguments.quantum)
+    if not arguments.laser:
+        return spectrum
+    laser = laser_wavenumber(arguments.laser)
+    return cross_sections(spectrum, laser, arguments.photon_counting)
+
+
+def _ranges(
+    spectrum: RamanSpectrum, arguments: argparse.Namespace
+) -> dict[str, tuple[float, float]] | None:
+    """The bands that ``--bands`` asks for."""
+    parts = {part: curves.unpolarised for part, curves in spectrum.parts.items()}
+    return spectrum_output.ranges_of(arguments, spectrum.blocks, parts)
 
 
 def _draw(spectrum: RamanSpectrum, arguments: argparse.Namespace, sticks: Sticks | None) -> None:
@@ -138,7 +198,12 @@ def _reduced(arguments: argparse.Namespace) -> RamanSpectrum:
     options = spectrum_options.options_of(RamanOptions, arguments)
     streams = RamanStreams(arguments.streams, options)
     if arguments.follow is not None:
-        return followed(arguments, streams, lambda _: "integral of 45a² + 7γ² (Å⁴/amu)")
+        return followed(
+            arguments,
+            streams,
+            lambda _: "integral of 45a² + 7γ² (Å⁴/amu)",
+            lambda reduced, convergence: _page(reduced, arguments, convergence),
+        )
     streams.read()
     return said(streams.spectrum())
 

@@ -10,13 +10,15 @@ from ase.calculators.calculator import Calculator
 from aptnn_md.bundled import bundled_path
 from aptnn_md.callables import call_by_name
 from aptnn_md.errors import InputError
+from aptnn_md.names import split_names
 from aptnn_md.potentials.mace_model import mace_model
 
 BUNDLED = ("water-mace",)
 """Potentials that come with the package."""
 
 _EXPECTED = (
-    f"{', '.join(map(repr, BUNDLED))}, NAME.json of weights, a MACE model file, "
+    f"{', '.join(map(repr, BUNDLED))}, NAME.json of weights or several with commas between, a MACE "
+    "model file, "
     "or package.module:callable, with keyword arguments as words key=value or in JSON"
 )
 
@@ -32,7 +34,9 @@ def load_potential(
 
         * ``"water-mace"``, bundled: liquid water, RPBE-D3, for temperatures near 300 K;
         * ``NAME.json``, a potential stored by :func:`aptnn_md.potentials.stored.write_potential`:
-          weights and plain data, no code;
+          weights and plain data, no code; or a committee of such potentials, stored by
+          :func:`aptnn_md.potentials.stored_committee.write_committee`, whose mean is taken;
+        * ``A.json,B.json``, a committee of stored potentials;
         * another file: a MACE model as ``mace_run_train`` writes it, run by mace-torch. Such a
           file is a pickle, and reading it runs what is in it: take it from those you trust;
         * ``module:callable`` or ``module:Class.method``, followed by keyword arguments if there
@@ -52,6 +56,11 @@ def load_potential(
     if text in BUNDLED:
         return _stored(bundled_path(f"{text}.json"), device, dtype)
     path = Path(text)
+    names = split_names(text)
+    if len(names) > 1 and all(name.endswith(".json") for name in names):
+        from aptnn_md.potentials.committee import PotentialCommittee
+
+        return PotentialCommittee.from_files(names, device=device, dtype=dtype or "float32")
     if path.is_file():
         if path.suffix == ".json":
             return _stored(path, device, dtype)
@@ -59,9 +68,19 @@ def load_potential(
     return _from_callable(text)
 
 
-def _stored(path: Path, device: str, dtype: str | None) -> Calculator:
-    from aptnn_md.potentials.mace import MACEPotential
+def stored_path(name: str | os.PathLike[str]) -> Path:
+    """File of a bundled potential, or of a stored one."""
+    text = os.fspath(name)
+    return bundled_path(f"{text}.json") if text in BUNDLED else Path(text)
 
+
+def _stored(path: Path, device: str, dtype: str | None) -> Calculator:
+    from aptnn_md.potentials.committee import PotentialCommittee
+    from aptnn_md.potentials.mace import MACEPotential
+    from aptnn_md.potentials.stored_committee import is_committee
+
+    if is_committee(path):
+        return PotentialCommittee.from_file(path, device=device, dtype=dtype or "float32")
     return MACEPotential.from_file(path, device=device, dtype=dtype or "float32")
 
 

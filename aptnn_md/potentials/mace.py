@@ -17,22 +17,17 @@ import numpy as np
 import torch
 from ase import Atoms
 from ase.calculators.calculator import Calculator, all_changes
-from ase.data import chemical_symbols
 
 from aptnn_md.arrays import FloatArray, IntArray
 from aptnn_md.atoms.neighbours import Graph, batches, build_graph
-from aptnn_md.errors import InputError, RunError
+from aptnn_md.errors import InputError
 from aptnn_md.models.devices import enough_memory, torch_device
-from aptnn_md.models.quiet_mace import quiet_mace
 from aptnn_md.models.resident import composition, stays_on
 from aptnn_md.potentials.interface import check_finite_results
+from aptnn_md.potentials.mace_network import build_network, network_input, species_in
 from aptnn_md.potentials.resident import ResidentMACE
-from aptnn_md.potentials.stored import check_sizes, read_potential
+from aptnn_md.potentials.stored import read_potential
 from aptnn_md.potentials.walls import Walls
-
-# what a wrong configuration makes mace-torch and e3nn run into
-_REFUSALS: tuple[type[Exception], ...] = (ArithmeticError, AssertionError, AttributeError)
-_REFUSALS += (LookupError, RuntimeError, TypeError, ValueError)
 
 # on a processor larger batches only leave its cache
 _LESS_MEMORY = "give it fewer atoms or beads at once, or the device cpu"
@@ -132,7 +127,7 @@ class MACEPotential(Calculator):
             if stays_on(self.device) and any(len(atoms) for atoms in batch):
                 results += self._evaluate_resident(batch, first=len(results))
             else:
-                results += self._evaluate_batch(batch)
+                results += self.evaluate_graph(batch, build_graph(batch, self.cutoff))
         return results
 
     def _evaluate_resident(self, structures: Sequence[Atoms], first: int) -> list[dict[str, Any]]:
@@ -142,7 +137,7 @@ class MACEPotential(Calculator):
             system = self._resident.get(first)
             if system is None or system.composition != composition(structures):
                 numbers = np.concatenate([atoms.numbers for atoms in structures])
-                species = self._species(numbers)
+                species = species_in(numbers, self.elements, f"potential {self.name}")
                 system = ResidentMACE(structures, species, self.network, self.walls)
             results = system.evaluate(structures)
         self._resident[first] = system
@@ -152,14 +147,16 @@ class MACEPotential(Calculator):
             check_finite_results(f"potential {self.name}", atoms, result)
         return results
 
-    def _evaluate_batch(self, structures: Sequence[Atoms]) -> list[dict[str, Any]]:
-        graph = build_graph(structures, self.cutoff)
-        species = self._species(graph.atomic_numbers)
+    def evaluate_graph(self, structures: Sequence[Atoms], graph: Graph) -> list[dict[str, Any]]:
+        """Results of structures whose neighbour pairs within :attr:`cutoff` are known."""
+        species = species_in(graph.atomic_numbers, self.elements, f"potential {self.name}")
         # the gradient with respect to edges gives both forces and virial
         what = f"potential {self.name}, {graph.n_atoms} atoms, {len(graph.centres)} pairs"
         with enough_memory(what, _LESS_MEMORY):
             out = self.network(
-                self._batch(graph, species), compute_force=False, compute_edge_forces=True
+                network_input(graph, species, len(self.elements), self.dtype, self.device),
+                compute_force=False,
+                compute_edge_forces=True,
             )
         energies = out["node_energy"].detach().double().cpu().numpy()
         wall_energies, gradients = self.walls.of(graph, species)
@@ -172,23 +169,6 @@ class MACEPotential(Calculator):
             check_finite_results(f"potential {self.name}", atoms, result)
         return results
 
-    def _batch(self, graph: Graph, species: IntArray) -> dict[str, torch.Tensor]:
-        """The graph as mace-torch takes it; vectors stand in the shifts, so all atoms are at 0."""
-        like = {"dtype": self.dtype, "device": self.device}
-        n_structures, ends = len(graph.structure_sizes), np.cumsum((0, *graph.structure_sizes))
-        owner = np.repeat(np.arange(n_structures), graph.structure_sizes)
-        return {
-            "positions": torch.zeros(graph.n_atoms, 3, **like),
-            "shifts": torch.as_tensor(graph.edge_vectors, **like),
-            "node_attrs": torch.as_tensor(np.eye(len(self.elements))[species], **like),
-            "edge_index": torch.as_tensor(
-                np.stack([graph.centres, graph.neighbours]), device=self.device
-            ),
-            "cell": torch.zeros(3 * n_structures, 3, **like),
-            "batch": torch.as_tensor(owner, device=self.device),
-            "ptr": torch.as_tensor(ends, device=self.device),
-        }
-
     def calculate(
         self,
         atoms: Atoms | None = None,
@@ -198,17 +178,6 @@ class MACEPotential(Calculator):
         """ASE's entry: everything is computed at once, the stress costs nothing extra."""
         super().calculate(atoms, properties, system_changes)  # type: ignore[no-untyped-call]
         self.results = self.evaluate([self.atoms])[0]  # type: ignore[list-item]
-
-    def _species(self, numbers: IntArray) -> IntArray:
-        unknown = sorted(set(numbers.tolist()) - set(self.elements))
-        if unknown:
-            raise InputError(
-                f"potential {self.name}",
-                "element",
-                ", ".join(chemical_symbols[z] for z in unknown),
-                ", ".join(chemical_symbols[z] for z in self.elements),
-            )
-        return np.searchsorted(np.asarray(self.elements), numbers)
 
 
 def _by_structure(
@@ -246,44 +215,3 @@ def _sums(vectors: FloatArray, owners: IntArray, n_atoms: int) -> FloatArray:
     # five times as fast as np.add.at
     columns = [np.bincount(owners, weights=column, minlength=n_atoms) for column in vectors.T]
     return np.stack(columns, axis=1)
-
-
-def build_network(
-    where: str | os.PathLike[str],
-    configuration: Mapping[str, Any],
-    weights: Mapping[str, torch.Tensor],
-) -> Any:
-    """mace-torch's ``ScaleShiftMACE`` in single precision; ``where`` is named in errors.
-
-    Raises
-    ------
-    InputError
-        A configuration that mace-torch refuses, or weights that do not belong to it.
-    RunError
-        mace-torch is not installed.
-    """
-    check_sizes(where, configuration, weights)
-    with quiet_mace():
-        try:
-            from e3nn import o3
-            from mace import modules
-        except ImportError as error:
-            raise RunError(
-                f'{where}: this potential needs mace-torch: pip install "aptnn_md[mace]" ({error})'
-            ) from error
-        arguments = dict(configuration)
-        try:
-            for name in ("interaction_cls", "interaction_cls_first"):
-                arguments[name] = modules.interaction_classes[arguments[name]]
-            for name in ("hidden_irreps", "MLP_irreps"):
-                arguments[name] = o3.Irreps(arguments[name])
-            arguments["readout_cls"] = modules.readout_classes[arguments["readout_cls"]]
-            arguments["gate"] = modules.gate_dict[str(arguments["gate"])]
-            network = modules.ScaleShiftMACE(**arguments)
-            network.load_state_dict(weights)
-        except _REFUSALS as error:
-            message = " ".join(str(error).split())[:300]
-            raise InputError(
-                where, "configuration and weights", message, "a MACE network"
-            ) from error
-    return network

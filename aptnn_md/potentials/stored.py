@@ -54,7 +54,7 @@ def read_potential(path: str | os.PathLike[str]) -> tuple[dict[str, Any], dict[s
         A file is missing, damaged, of a newer version, or has impossible fields.
     """
     path = Path(path)
-    header = _header(path)
+    header = header_of(path)
     weights_path = path.with_suffix(".pt")
     content = file_content(weights_path, f"the weights that belong to {path.name}")
     digest = hashlib.sha256(content).hexdigest()
@@ -142,23 +142,16 @@ def check_sizes(
 # ---------------------------------------------------------------------- checks
 
 
-def _header(path: Path) -> dict[str, Any]:
-    content = file_content(path, _EXPECTED)
-    if len(content) > _HEADER_BYTES:
-        raise InputError(path, "file", f"{len(content)} bytes", f"at most {_HEADER_BYTES}")
-    try:
-        header = json.loads(content.decode("utf-8"), parse_constant=_no_constant)
-    except (ValueError, RecursionError) as error:
-        raise InputError(path, "file", error, _EXPECTED) from error
-    if not isinstance(header, dict) or header.get("format") != FORMAT:
-        found = header.get("format") if isinstance(header, dict) else type(header).__name__
-        raise InputError(path, "format", str(found)[:80], FORMAT)
-    version = header.get("version")
-    if type(version) is not int or not 1 <= version <= VERSION:
-        expected = f"a number from 1 to {VERSION}; for a newer one upgrade aptnn_md"
-        raise InputError(path, "version", str(version)[:80], expected)
-    if version > 1:
-        _verify(path, header)
+def header_of(path: Path) -> dict[str, Any]:
+    """All that ``NAME.json`` says, checked; the weights are not read.
+
+    Raises
+    ------
+    InputError
+        It is missing, damaged, of a newer version, or has impossible fields.
+    """
+    header = read_json(path)
+    check_content(path, header, FORMAT, VERSION)
     header = {"name": path.stem, "walls": [], "card": {}, **header}
     for name, (kind, words) in _FIELDS.items():
         if not isinstance(header.get(name), kind):
@@ -170,7 +163,44 @@ def _header(path: Path) -> dict[str, Any]:
     return header
 
 
-def _verify(path: Path, header: Mapping[str, Any]) -> None:
+def read_json(path: Path) -> dict[str, Any]:
+    """The table that a small JSON file holds.
+
+    Raises
+    ------
+    InputError
+        There is no such file, it is too large, or it holds something else.
+    """
+    content = file_content(path, _EXPECTED)
+    if len(content) > _HEADER_BYTES:
+        raise InputError(path, "file", f"{len(content)} bytes", f"at most {_HEADER_BYTES}")
+    try:
+        header = json.loads(content.decode("utf-8"), parse_constant=_no_constant)
+    except (ValueError, RecursionError) as error:
+        raise InputError(path, "file", error, _EXPECTED) from error
+    if not isinstance(header, dict):
+        raise InputError(path, "format", type(header).__name__, FORMAT)
+    return header
+
+
+def check_content(path: Path, header: Mapping[str, Any], kind: str, newest: int) -> None:
+    """Refuse a header of another format or a newer version, or one whose digest is another.
+
+    Files of potentials have a digest of the content since version 2, all others always.
+
+    Raises
+    ------
+    InputError
+        See above.
+    """
+    if header.get("format") != kind:
+        raise InputError(path, "format", str(header.get("format"))[:80], kind)
+    version = header.get("version")
+    if type(version) is not int or not 1 <= version <= newest:
+        expected = f"a number from 1 to {newest}; for a newer one upgrade aptnn_md"
+        raise InputError(path, "version", str(version)[:80], expected)
+    if kind == FORMAT and version == 1:
+        return
     try:
         digest = content_sha256({key: v for key, v in header.items() if key != "sha256"})
     except ValueError as error:

@@ -25,7 +25,8 @@ Underneath are :func:`power_blocks`, densities and cross densities of any signal
 :func:`correlations`, their functions of time; :func:`polarizability_dipole` is that of ȧ with Ṁ.
 
 Rooms, from the ground: ``options``, ``estimation``, ``sources``, ``analysis``, ``output``, then
-``infrared``, ``raman`` and ``velocities``, then ``convergence``, which watches runs as they grow.
+``infrared``, ``raman`` and ``velocities``, then ``convergence``, which watches runs as they grow,
+and ``page``, which shows all of it in a browser.
 """
 
 from __future__ import annotations
@@ -37,13 +38,9 @@ if TYPE_CHECKING:
     from aptnn_md.spectra.analysis.bands import Band, bands_of_curve, find_bands
     from aptnn_md.spectra.analysis.experiment import ReferenceCurve, read_reference
     from aptnn_md.spectra.analysis.kramers_kronig import kramers_kronig
+    from aptnn_md.spectra.analysis.liquids import REFERENCES
     from aptnn_md.spectra.analysis.peaks import Peak, find_peaks, peak_ranges
-    from aptnn_md.spectra.analysis.reference_bands import (
-        REFERENCES,
-        WATER,
-        Reference,
-        ReferenceBand,
-    )
+    from aptnn_md.spectra.analysis.reference_bands import WATER, Reference, ReferenceBand
     from aptnn_md.spectra.analysis.sticks import Sticks, bands_of_sticks
     from aptnn_md.spectra.estimation.correlation import Correlation, correlations
     from aptnn_md.spectra.estimation.plan import SpectralPlan, plan_spectrum
@@ -88,7 +85,7 @@ if TYPE_CHECKING:
 _MODULE_OF = {
     "CORRECTIONS": "options",
     "QUANTITIES": "infrared.dielectric",
-    "REFERENCES": "analysis.reference_bands",
+    "REFERENCES": "analysis.liquids",
     "WATER": "analysis.reference_bands",
     "Band": "analysis.bands",
     "Correlation": "estimation.correlation",

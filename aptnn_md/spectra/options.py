@@ -24,6 +24,18 @@ GROUPINGS = ("groups", "element")
 CORRECTIONS = ("harmonic", "standard", "schofield", "mixed", "egelstaff")
 """Quantum corrections; the first one is in every spectrum as it is computed."""
 
+EXPERIMENTS = (
+    "water",
+    "methanol",
+    "ethanol",
+    "isopropanol",
+    "acetonitrile",
+    "benzene",
+    "toluene",
+    "octane",
+)
+"""Liquids whose measured bands come with the package (:mod:`aptnn_md.spectra.analysis.liquids`)."""
+
 CONVERGENCE_RANGE = (0.0, 4000.0)
 """Range over which convergence is judged unless another is given, cm⁻¹."""
 

@@ -12,6 +12,7 @@ import numpy as np
 
 from aptnn_md.arrays import AnyArray
 from aptnn_md.errors import InputError
+from aptnn_md.stream.ensemble import is_ensemble, stream_paths
 from aptnn_md.stream.header import MOTIONS, StreamHeader, array_units
 from aptnn_md.stream.layout import layouts
 from aptnn_md.stream.reader import StreamReader
@@ -26,7 +27,7 @@ _LISTS = ("estimators", "groups", "motion_freedom", "start_positions", "start_ce
 def open_stream(
     path: str | os.PathLike[str], variables: Collection[str] | None = None
 ) -> xarray.Dataset:
-    """The committed frames of a stream as a dataset of xarray, in memory.
+    """The committed frames of a stream, or of an ensemble, as a dataset of xarray, in memory.
 
     Its variables are named like the arrays of the stream (:mod:`aptnn_md.stream`), with the units
     in their attributes, and the estimators of a rate are an axis of it::
@@ -37,11 +38,13 @@ def open_stream(
     Dimensions are ``frame``, ``group``, ``axis`` (x, y, z), ``estimator``, ``bead``, ``atom`` and
     ``component`` of the polarizability rate (xx, yy, zz, yz, xz, xy), each where it is needed.
     ``time`` (fs) and ``step`` are coordinates of ``frame``; numbers, masses and groups of atoms
-    are those of ``atom``. The other fields of the header are attributes of the dataset.
+    are those of ``atom``. The other fields of the header are attributes of the dataset. A directory
+    of runs, as ``aptnn-md md`` makes it of a molecule, gives its complete runs along another
+    dimension, ``run``.
 
     Parameters
     ----------
-    path : directory of the stream
+    path : directory of the stream, or of an ensemble
     variables : names of those to read, of many gigabytes of velocities only what is needed; None:
         all
 
@@ -56,6 +59,17 @@ def open_stream(
         raise InputError(
             "open_stream", "xarray", "not installed", "pip install 'aptnn_md[netcdf]'"
         ) from error
+    if is_ensemble(path):
+        runs = [_dataset(run, variables) for run in stream_paths([path])]
+        # what differs between the headers of runs, such as their identity, is left out
+        return xarray.concat(runs, dim="run", combine_attrs="drop_conflicts", join="exact")
+    return _dataset(path, variables)
+
+
+def _dataset(path: str | os.PathLike[str], variables: Collection[str] | None) -> xarray.Dataset:
+    """That of one stream."""
+    import xarray
+
     reader = StreamReader(path)
     header = reader.header
     coordinates = _coordinates(reader)

@@ -42,6 +42,9 @@ from aptnn_md.tensors import largest_deviation
 ESTIMATORS = ("bead", "centroid-apt", "apt-at-centroid")
 """Names of the estimators of a rate, the exact one first."""
 
+MEMBER = "member-"
+"""Beginning of the names of estimators that are the first one with the tensors of one member."""
+
 _AT_CENTROID = "apt-at-centroid"
 
 
@@ -146,6 +149,9 @@ class FrameRates:
         the other motions. None: it turns, or cannot
     motions : also the temperatures of translation, libration and vibration of molecules
     given_estimators : of the dipole rate, that need no tensors, after the others
+    n_members : also the rates of each member of a committee of this size, by the first estimator,
+        as the estimators ``member-1``, ``member-2``, ...: the spectrum of each tells the error of
+        that of all. 0: the mean alone
     """
 
     partition: Partition
@@ -158,6 +164,12 @@ class FrameRates:
     no_rotation: WholeRotation | None = None
     motions: MotionTemperatures | None = None
     given_estimators: tuple[str, ...] = ()
+    n_members: int = 0
+
+    @property
+    def member_estimators(self) -> tuple[str, ...]:
+        """Names of the estimators of single members."""
+        return tuple(f"{MEMBER}{number}" for number in range(1, self.n_members + 1))
 
     @property
     def has_f_sum(self) -> bool:
@@ -185,7 +197,7 @@ class FrameRates:
             ``run_id`` by :func:`aptnn_md.stream.run_id.run_id_of`
         """
         fields: dict[str, Any] = {
-            "estimators": (*self.estimators, *self.given_estimators),
+            "estimators": (*self.estimators, *self.member_estimators, *self.given_estimators),
             "groups": self.partition.labels,
             "provenance": command_line(),
             "run_id": new_run_id(),
@@ -231,13 +243,24 @@ class FrameRates:
             for target in targets:
                 members = estimate(estimator, target, instant, self.partition)
                 arrays[f"{target.rate_name}/{estimator}"] = members.mean(axis=0)
-                if len(members) > 1 and estimator == self.estimators[0]:
+                if estimator != self.estimators[0]:
+                    continue
+                if len(members) > 1:
                     arrays[f"{target.rate_name}_std"] = members.std(axis=0, ddof=1)
+                if self.n_members:
+                    arrays |= self._of_members(target, members)
         for estimator in self.given_estimators:
             arrays[f"{APT.rate_name}/{estimator}"] = instant.given[estimator]
         if self.beads_too:
             arrays["dipole_rate_beads"] = self.of_beads(instant)
         return arrays
+
+    def _of_members(self, target: Target, members: FloatArray) -> dict[str, FloatArray]:
+        if len(members) != self.n_members:
+            found = f"{len(members)} {target.title} networks"
+            raise InputError("rates of members", "committee", found, f"{self.n_members} of each")
+        names = self.member_estimators
+        return {f"{target.rate_name}/{name}": m for name, m in zip(names, members, strict=True)}
 
     def strengths(self, instant: Instant) -> dict[str, FloatArray]:
         """Arrays that APTs give without velocities: ``f_sum``, and ``extrapolation`` of a
@@ -274,7 +297,8 @@ class FrameRates:
         names = ["f_sum"] if self.has_f_sum else []
         for name, n_members in committee_sizes.items():
             rate_name = TARGETS[name].rate_name
-            names += [f"{rate_name}/{estimator}" for estimator in self.estimators]
+            estimators = (*self.estimators, *self.member_estimators)
+            names += [f"{rate_name}/{estimator}" for estimator in estimators]
             if n_members > 1:
                 names += [f"{rate_name}_std"]
                 names += ["extrapolation"] if TARGETS[name] is APT else []

@@ -15,7 +15,7 @@ from ase import Atoms
 from aptnn_md.bundled import bundled_path
 from aptnn_md.models.quiet_mace import quiet_mace
 from aptnn_md.potentials.loading import load_potential
-from aptnn_md.potentials.mace import build_network
+from aptnn_md.potentials.mace_network import build_network
 from aptnn_md.potentials.stored import read_potential
 
 

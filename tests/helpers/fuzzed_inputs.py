@@ -31,6 +31,7 @@ from aptnn_md.errors import InputError
 from aptnn_md.prediction.model_file import write_model_file
 from aptnn_md.prediction.predictor import Predictor
 from aptnn_md.stream import StreamReader
+from aptnn_md.stream.ensemble import run_path
 from aptnn_md.structure_files import read_structures
 from aptnn_md.training.dataset import read_labelled
 from helpers import short_runs, stored_runs
@@ -86,6 +87,37 @@ def stream(directory: Path) -> Fuzzed:
         return short_runs.stream_content(damaged[0])
 
     return Fuzzed(mutated, content, short_runs.stream_content(valid))
+
+
+def ensemble(directory: Path) -> Fuzzed:
+    """The file that says which runs of an ensemble there are, and a first run that is missing.
+
+    An ensemble without its last run is one that is not complete yet.
+    """
+    short_runs.ensemble(directory)
+    valid = directory / "runs"
+    text = (valid / "ensemble.json").read_text()
+
+    def mutated(rng: random.Random) -> tuple[Path, str]:
+        damaged = Path("runs").absolute()
+        shutil.copytree(valid, damaged)
+        kind = rng.randrange(10)
+        if kind == 0:
+            shutil.rmtree(run_path(damaged, 1))
+        elif kind < 4:
+            data = mutate_bytes(text.encode(), rng)
+            (damaged / "ensemble.json").write_bytes(data)
+        else:
+            (damaged / "ensemble.json").write_text(
+                mutate_text(text, rng), encoding="utf-8", errors="surrogateescape"
+            )
+        return damaged, f"kind {kind}: {(damaged / 'ensemble.json').read_bytes()!r}"
+
+    def content(damaged: object) -> object:
+        assert isinstance(damaged, tuple)
+        return short_runs.ensemble_content(damaged[0])
+
+    return Fuzzed(mutated, content, short_runs.ensemble_content(valid))
 
 
 TRAINING = """\
@@ -339,6 +371,7 @@ def dipoles(directory: Path) -> Fuzzed:
 FUZZED: dict[str, Callable[[Path], Fuzzed]] = {
     "model": model,
     "stream": stream,
+    "ensemble": ensemble,
     "toml": toml,
     "extxyz": extxyz,
     "trajectory": trajectory,

@@ -26,7 +26,8 @@ from aptnn_md.errors import InputError, RunError
 from aptnn_md.models.archive import content_sha256
 from aptnn_md.models.quiet_mace import quiet_mace
 from aptnn_md.potentials.loading import load_potential
-from aptnn_md.potentials.mace import MACEPotential, _sums, build_network
+from aptnn_md.potentials.mace import MACEPotential, _sums
+from aptnn_md.potentials.mace_network import build_network
 from aptnn_md.potentials.stored import read_potential, write_potential
 
 pytestmark = [

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from aptnn_md import InputError, StreamHeader, StreamReader, StreamWriter, open_stream
+from aptnn_md.stream.ensemble import Ensemble, run_path
 from aptnn_md.stream.layout import StreamFrame
 
 xarray = pytest.importorskip("xarray")
@@ -99,6 +100,23 @@ def test_it_can_be_saved_and_chosen_from(tmp_path: Path) -> None:
         xarray.testing.assert_equal(again.load(), chosen)
     with pytest.raises(InputError, match=r"variables: found 'dipole', expected of .*dipole_rate"):
         open_stream(tmp_path / "s", ["dipole"])
+
+
+def test_an_ensemble_has_a_dimension_of_runs(tmp_path: Path) -> None:
+    Ensemble(n_runs=3, n_frames=N_FRAMES).write(tmp_path)
+    arrays = write(run_path(tmp_path, 1))
+    with StreamWriter(run_path(tmp_path, 2), HEADER) as writer:
+        for k in range(N_FRAMES):
+            values = {name: 2.0 * a[k] for name, a in arrays.items()}
+            writer.append_frame(StreamFrame(2 * k, 1.0 * k, values))
+    with StreamWriter(run_path(tmp_path, 3), HEADER) as writer:  # not complete
+        values = {name: a[0] for name, a in arrays.items()}
+        writer.append_frame(StreamFrame(0, 0.0, values))
+    found = open_stream(tmp_path, ["dipole_rate"])
+    assert found.dipole_rate.dims == ("run", "estimator", "frame", "group", "axis")
+    both = np.stack([arrays["dipole_rate/bead"], 2.0 * arrays["dipole_rate/bead"]])
+    np.testing.assert_array_equal(found.dipole_rate.sel(estimator="bead"), both)
+    assert found.attrs["formula"] == "H2O"
 
 
 def test_what_zarr_offers_by_itself(tmp_path: Path) -> None:

@@ -22,6 +22,7 @@ from aptnn_md.engines.ase.restart import Checkpoint, DynamicsState
 from aptnn_md.engines.ase.settings import MDSettings
 from aptnn_md.engines.ase.steps import run_steps
 from aptnn_md.engines.ase.summary import MDSummary, judged
+from aptnn_md.engines.ase.uncertain_frames import UncertainFrames
 from aptnn_md.errors import InputError
 from aptnn_md.progress import log
 from aptnn_md.spectra.convergence.monitor import Monitor
@@ -42,6 +43,8 @@ def run_md(
     restart: bool = False,
     until: Monitor | None = None,
     dipole_calculator: Any = None,
+    members: bool = False,
+    saved: UncertainFrames | None = None,
     **header: Any,
 ) -> MDSummary:
     """Run molecular dynamics of ``atoms`` with its calculator; stream Ṁ, and ȧ if it is known.
@@ -54,7 +57,7 @@ def run_md(
         or a small cluster in open space gets an ensemble (:mod:`aptnn_md.engines.ase.choice`). An
         equilibration comes before the first frame, and steps and times of the stream are counted
         from its end
-    model, groups, velocities, dipole_calculator, header : see
+    model, groups, velocities, dipole_calculator, members, saved, header : see
         :class:`aptnn_md.engines.ase.observer.StreamObserver`
     checkpoint : file for restarts; default: none is written
     restart : resume from ``checkpoint``, or begin if there is none yet; an existing stream is
@@ -87,6 +90,8 @@ def run_md(
             "model": model,
             "velocities": velocities,
             "dipole_calculator": dipole_calculator,
+            "members": members,
+            "saved": saved,
             **constants,
         }
         job = EnsembleJob(
@@ -112,6 +117,8 @@ def run_md(
         first_step=0 if restart else None,
         no_rotation=no_rotation,
         dipole_calculator=dipole_calculator,
+        members=members,
+        saved=saved,
         **constants,
     ) as observer:
         if not (equilibrated or equilibrate(atoms, settings, rng, checkpoint, state)):

@@ -19,6 +19,7 @@ from aptnn_md.atoms.snapshot import Snapshot
 from aptnn_md.engines.ase.calculator import APTCalculator
 from aptnn_md.engines.ase.potential_dipole import ESTIMATOR as POTENTIAL_DIPOLE
 from aptnn_md.engines.ase.potential_dipole import PotentialDipole
+from aptnn_md.engines.ase.uncertain_frames import UncertainFrames
 from aptnn_md.errors import InputError, RunError
 from aptnn_md.prediction.calculator_model import CalculatorModel
 from aptnn_md.prediction.interface import TensorModel
@@ -73,6 +74,9 @@ class StreamObserver:
         so that f-sum and temperature are those of the other motions; None: it turns, or cannot
     dipole_calculator : also write Ṁ of this calculator's own dipole, as the estimator
         ``potential-dipole``; see :mod:`aptnn_md.engines.ase.potential_dipole`
+    members : also write the rates of each member of a committee, as estimators ``member-1``, ...,
+        whose spectra tell the error of the model
+    saved : keeps frames on which the members disagree; None: none are kept
     header : other fields of :class:`aptnn_md.stream.StreamHeader`: ``temperature`` of a
         thermostat, ``ensemble``, ``rotation``, ``provenance``, ``notes``
 
@@ -97,6 +101,8 @@ class StreamObserver:
         velocities: bool = False,
         no_rotation: WholeRotation | None = None,
         dipole_calculator: Any = None,
+        members: bool = False,
+        saved: UncertainFrames | None = None,
         **header: Any,
     ) -> None:
         atoms = dynamics.atoms
@@ -131,7 +137,11 @@ class StreamObserver:
             no_rotation=no_rotation,
             motions=MotionTemperatures.of(atoms, mobility, no_rotation is not None),
             given_estimators=() if dipole_calculator is None else (POTENTIAL_DIPOLE,),
+            n_members=_committee_size(source) if members else 0,
         )
+        self._saved = saved
+        if saved is not None:
+            _committee_size(source)  # one model alone disagrees with nobody
         self._next_step = self.first_step + _next_call(dynamics.nsteps, stride)
         constants = {
             "timestep": dynamics.dt / units.fs,
@@ -180,7 +190,10 @@ class StreamObserver:
         instant = Instant(velocities, Snapshot.of(atoms), self._tensors(atoms), given=given)
         time = step * self.dynamics.dt / units.fs
         kelvin = temperature(atoms, self.frame_rates.no_rotation)
-        self.writer.append_frame(self.frame_rates.frame(step, time, instant, kelvin))
+        frame = self.frame_rates.frame(step, time, instant, kelvin)
+        self.writer.append_frame(frame)
+        if self._saved is not None:
+            self._saved.look_at(atoms, step, self.writer.path.stem, frame)
         self._next_step = step + self.stride
 
     def commit(self) -> None:
@@ -254,6 +267,21 @@ def _mobility(atoms: Atoms, groups: Partition) -> Mobility | None:
                 "only where molecules are fixed as a whole; their sum is right in any case"
             )
     return mobility
+
+
+def _committee_size(model: TensorModel) -> int:
+    """Members of a model of several.
+
+    Raises
+    ------
+    InputError
+        It is a single one.
+    """
+    size = model.committee_sizes[APT.name]
+    if size < 2:
+        expected = "a committee (aptnn-md train --committee K), whose members can disagree"
+        raise InputError(f"model {model.name}", "committee", "one network", expected)
+    return size
 
 
 def _next_call(n_steps: int, stride: int) -> int:

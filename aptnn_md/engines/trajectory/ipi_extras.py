@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from aptnn_md.engines.trajectory.raw_series import RawSeries
+from aptnn_md.engines.trajectory.text_index import MOST_STEPS, whole_number
 from aptnn_md.errors import InputError
 from aptnn_md.progress import log
 
@@ -40,7 +41,10 @@ def read_extras(path: Path) -> RawSeries:
             if head is not None:
                 _check_complete(path, number, step)
                 _check_kind(path, number, head["kind"])
-                step = int(head["step"])
+                step = whole_number(head["step"])
+                if step > MOST_STEPS:
+                    where = f"{path}, line {number}"
+                    raise InputError(where, "step", head["step"][:40], f"at most {MOST_STEPS}")
             elif line.strip():
                 row = _vector(path, number, line)
                 if step is None or row is None:

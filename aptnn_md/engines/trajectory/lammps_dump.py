@@ -19,7 +19,7 @@ from ase.data import atomic_masses, atomic_numbers
 from aptnn_md.arrays import FloatArray, IntArray
 from aptnn_md.atomic_units import BOHR
 from aptnn_md.engines.trajectory.frames import Frame
-from aptnn_md.engines.trajectory.text_index import FrameIndex, Head
+from aptnn_md.engines.trajectory.text_index import FrameIndex, Head, whole_number
 from aptnn_md.errors import InputError
 from aptnn_md.structure_checks import LARGEST_LENGTH
 
@@ -316,7 +316,7 @@ def _by_mass(path: Path, mass: float) -> int:
 def _whole(where: str, file: IO[bytes]) -> int | None:
     text = file.readline().decode("utf-8", errors="replace").strip()
     try:
-        return int(text)
+        return whole_number(text)
     except ValueError:
         if not text:
             return None

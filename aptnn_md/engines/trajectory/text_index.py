@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import sys
 from array import array
 from collections.abc import Callable
 from itertools import islice
@@ -35,8 +36,26 @@ def open_bytes(path: Path) -> IO[bytes]:
 MOST_STEPS = 2**53
 """Beyond it steps would not be exact as numbers of other programs."""
 
+_MOST_DIGITS = 20
+"""More than any number of 64 bits has; Python refuses to read thousands."""
+
 Head: TypeAlias = "tuple[int, int | None, float | None]"
 """Number of lines of atoms, MD step, time."""
+
+
+def whole_number(text: str | bytes) -> int:
+    """The number that digits stand for; of more digits than any count has, one as large.
+
+    Raises
+    ------
+    ValueError
+        Something else than a sign and digits.
+    """
+    text = text.strip()
+    digits = text.lstrip(b"+-" if isinstance(text, bytes) else "+-")  # type: ignore[arg-type]
+    if digits.isdigit() and len(digits) > _MOST_DIGITS:
+        return 10**_MOST_DIGITS
+    return int(text)
 
 
 class FrameIndex:
@@ -62,7 +81,8 @@ class FrameIndex:
                 while (found := head(file, len(steps))) is not None:
                     n_lines, step, time = found
                     last, n_read = b"\n", 0
-                    for last in islice(file, n_lines):  # noqa: B007 the last one is looked at
+                    # no file has more, and islice takes no more
+                    for last in islice(file, min(n_lines, sys.maxsize)):  # noqa: B007 the last one is looked at
                         n_read += 1
                     # a number may be cut, too
                     if n_read < n_lines or not last.endswith(b"\n"):

@@ -20,6 +20,7 @@ from ase import Atoms
 from aptnn_md.arrays import FloatArray
 from aptnn_md.atoms.partition import parse_groups
 from aptnn_md.atoms.rotation import WholeRotation
+from aptnn_md.engines.kinetic_temperature import temperature
 from aptnn_md.engines.trajectory.dipole_stream import StreamSummary
 from aptnn_md.engines.trajectory.displacements import displacement
 from aptnn_md.engines.trajectory.evaluation import Evaluated, Evaluation, ModelSource, Request
@@ -28,7 +29,6 @@ from aptnn_md.engines.trajectory.frames import Frame
 from aptnn_md.engines.trajectory.joined import Joined
 from aptnn_md.engines.trajectory.same_run import SameRun
 from aptnn_md.engines.trajectory.settings import TrajectorySettings
-from aptnn_md.engines.trajectory.temperature import temperature
 from aptnn_md.engines.trajectory.time_axis import TimeAxis, time_axis
 from aptnn_md.errors import InputError, RunError
 from aptnn_md.prediction.interface import TensorModel

@@ -18,7 +18,7 @@ from ase import Atoms, units
 
 from aptnn_md.arrays import FloatArray
 from aptnn_md.engines.trajectory.frames import Frame
-from aptnn_md.engines.trajectory.text_index import FrameIndex, Head
+from aptnn_md.engines.trajectory.text_index import FrameIndex, Head, whole_number
 from aptnn_md.errors import InputError
 from aptnn_md.ipi_xyz import LENGTHS, IpiComment, parse_comment
 from aptnn_md.structure_checks import LARGEST_LENGTH
@@ -118,7 +118,7 @@ class XyzFile:
         if not words[0].isdigit():
             found = repr(words[0].decode(errors="replace")[:40])
             raise InputError(f"{self.path}, frame {frame}", "file", found, "the number of atoms")
-        n_atoms = int(words[0])
+        n_atoms = whole_number(words[0])
         self._n_atoms = self._n_atoms or n_atoms
         if n_atoms != self._n_atoms:
             expected = f"{self._n_atoms}, as in the first frame"
@@ -206,10 +206,10 @@ class XyzFile:
 def _step_and_time(comment: str) -> tuple[int | None, float | None]:
     cp2k = _CP2K.search(comment)
     if cp2k is not None:
-        return int(cp2k["step"]), float(cp2k["time"])
+        return whole_number(cp2k["step"]), float(cp2k["time"])
     step, time = _STEP.search(comment), _TIME.search(comment)
     return (
-        None if step is None else int(step["step"]),
+        None if step is None else whole_number(step["step"]),
         None if time is None else float(time["time"]),
     )
 
@@ -237,7 +237,7 @@ def _parsed(where: str, comment: str) -> IpiComment | None:
 
 def _bead(comment: str) -> int | None:
     found = re.search(r"\bBead:\s*(\d+)", comment)
-    return None if found is None else int(found[1])
+    return None if found is None else whole_number(found[1])
 
 
 def _cell(where: str, comment: str) -> tuple[FloatArray | None, tuple[bool, bool, bool]]:

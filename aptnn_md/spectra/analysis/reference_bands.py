@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass
+
+from aptnn_md.spectra.analysis.experiment import ReferenceCurve
 
 
 @dataclass(frozen=True)
@@ -38,12 +39,13 @@ class ReferenceBand:
 
 @dataclass(frozen=True)
 class Reference:
-    """Bands of a substance, who measured them, and what their errors are."""
+    """Bands of a substance, who measured them, what their errors are, and the curve if known."""
 
     substance: str
     citation: str
     errors: str
     bands: tuple[ReferenceBand, ...]
+    curve: ReferenceCurve | None = None
 
     @property
     def text(self) -> str:
@@ -92,6 +94,3 @@ WATER = Reference(
 """Bands of n·α of liquid water, from the n and k of the published table; widths, integrals and
 moments are those of the straight lines between its points. Other tables differ by up to 10 % at the
 maxima."""
-
-REFERENCES: Mapping[str, Reference] = {"water": WATER}
-"""Name on the command line -> experiment."""

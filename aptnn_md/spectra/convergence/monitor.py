@@ -159,7 +159,8 @@ class Monitor:
 
 
 def convergence_of(
-    streams: InfraredStreams, wavenumbers: tuple[float, float] = CONVERGENCE_RANGE
+    streams: StreamSignal[Spectrum, Options, Key],
+    wavenumbers: tuple[float, float] = CONVERGENCE_RANGE,
 ) -> Convergence:
     """How far the spectrum of what has been read of streams has converged."""
     blocks = streams.density()
@@ -180,6 +181,15 @@ def history(
         See :func:`aptnn_md.spectra.infrared.of_streams.spectrum_of_streams`.
     """
     streams = InfraredStreams(paths, replace(options or InfraredOptions(), parts=False))
+    return history_of_streams(streams, wavenumbers, n_points)
+
+
+def history_of_streams(
+    streams: StreamSignal[Spectrum, Options, Key],
+    wavenumbers: tuple[float, float] = CONVERGENCE_RANGE,
+    n_points: int = 20,
+) -> list[Convergence]:
+    """:func:`history` of streams of any kind that have not been read yet."""
     plan = streams.plan
     longest = max(run.reader.n_frames - run.first for run in streams.runs) * plan.spacing
     shortest = max(plan.needed, plan.segment + plan.hop) * plan.spacing

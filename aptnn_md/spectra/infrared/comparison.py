@@ -180,16 +180,9 @@ def comparison_report(
     differences : name -> difference, of which integrals, centroids and positions of bands are
         shown, and how they were compared
     """
-    lines, ordinate = [], common_ordinate(spectra)
+    lines, ordinate = describe_each(spectra), common_ordinate(spectra)
     check_comparable(ordinate, reference, curves)
-    for name, spectrum in spectra.items():
-        lines.append(f"{name}: {1e-3 * spectrum.length:.4g} ps, {describe_quantum(spectrum)}")
-        if spectrum.sum_rule.ratio is not None:
-            lines.append(f"  f-sum rule: ratio {spectrum.sum_rule.ratio:.3f}")
-        lines += [f"  note: {note}" for note in spectrum.notes]
-    highest = min(float(spectrum.wavenumber[-1]) for spectrum in spectra.values())
-    ranges = default_ranges(next(iter(spectra.values())), ranges)
-    wanted = bands_within(highest, reference, ranges)
+    wanted = compared_ranges(spectra, reference, ranges)
     if wanted:
         found = {name: find_bands(one, wanted, baseline) for name, one in spectra.items()}
         experiments = (reference, curves)
@@ -197,6 +190,28 @@ def comparison_report(
     if differences:
         lines += ["", *_band_differences(differences, wanted, baseline)]
     return lines
+
+
+def describe_each(spectra: Mapping[str, InfraredSpectrum]) -> list[str]:
+    """What each spectrum is, and its notes, line by line."""
+    lines = []
+    for name, spectrum in spectra.items():
+        lines.append(f"{name}: {1e-3 * spectrum.length:.4g} ps, {describe_quantum(spectrum)}")
+        if spectrum.sum_rule.ratio is not None:
+            lines.append(f"  f-sum rule: ratio {spectrum.sum_rule.ratio:.3f}")
+        lines += [f"  note: {note}" for note in spectrum.notes]
+    return lines
+
+
+def compared_ranges(
+    spectra: Mapping[str, InfraredSpectrum],
+    reference: Reference | None = None,
+    ranges: Mapping[str, tuple[float, float]] | None = None,
+) -> dict[str, tuple[float, float]]:
+    """Ranges of the bands that all spectra have; see :func:`comparison_report`."""
+    highest = min(float(spectrum.wavenumber[-1]) for spectrum in spectra.values())
+    ranges = default_ranges(next(iter(spectra.values())), ranges)
+    return bands_within(highest, reference, ranges)
 
 
 def write_comparison(
@@ -217,6 +232,25 @@ def write_comparison(
     InputError
         The file cannot be written, or the range has no values.
     """
+    write_columns(path, *comparison_table(spectra, differences, wavenumbers, provenance))
+
+
+def comparison_table(
+    spectra: Mapping[str, InfraredSpectrum],
+    differences: Mapping[str, Difference],
+    wavenumbers: tuple[float, float] | None = None,
+    provenance: str = "",
+) -> tuple[dict[str, FloatArray], list[str]]:
+    """Columns and header of the file that :func:`write_comparison` writes.
+
+    Wavenumbers come first, then the spectra and the differences, each followed by its standard
+    error.
+
+    Raises
+    ------
+    InputError
+        The range has no values.
+    """
     first, unit = next(iter(spectra.values())), common_ordinate(spectra).unit
     highest = min(float(spectrum.wavenumber[-1]) for spectrum in spectra.values())
     inside = in_range(first, wavenumbers) & (first.wavenumber <= highest)
@@ -231,7 +265,7 @@ def write_comparison(
     lines += [f"{name}: {found.text}" for name, found in differences.items()]
     if provenance:
         lines.append(f"provenance: {provenance}")
-    write_columns(path, columns, lines)
+    return columns, lines
 
 
 def _band_differences(
@@ -240,12 +274,27 @@ def _band_differences(
     baseline: bool,
 ) -> list[str]:
     """How the differences were made, and tables: integrals, centroids and positions."""
-    lines, integrals = list[str](), list[list[str]]()
-    centroids, positions = list[list[str]](), list[list[str]]()
+    lines = [f"{name}: {found.text}" for name, found in differences.items()]
+    for rows in difference_rows(differences, ranges, baseline):
+        lines += ["", *aligned(rows)]
+    return lines
+
+
+def difference_rows(
+    differences: Mapping[str, Difference],
+    ranges: Mapping[str, tuple[float, float]],
+    baseline: bool = False,
+) -> list[list[list[str]]]:
+    """Tables of differences of bands: integrals and, if there are ranges, centroids and positions.
+
+    Returns
+    -------
+    The rows of each table, the first one with the titles.
+    """
+    integrals, centroids, positions = list[list[str]](), list[list[str]](), list[list[str]]()
     ordinate = next(iter(differences.values())).ordinate
     scale, unit = ordinate.table_scale, ordinate.table_unit
     for name, found in differences.items():
-        lines.append(f"{name}: {found.text}")
         bands = found.bands(ranges, baseline)
         of_bands = [(band.integral, band.integral_error) for band in bands]
         cells = [with_error(v / scale, e / scale) for v, e in (*of_bands, found.total)]
@@ -257,11 +306,11 @@ def _band_differences(
             for band in bands
         ]
         positions.append([name, *shifts])
-    lines += ["", *aligned([[f"difference of integrals ({unit})", *ranges, "all"], *integrals])]
+    tables = [[[f"difference of integrals ({unit})", *ranges, "all"], *integrals]]
     if ranges:
-        lines += ["", *aligned([["difference of centroids (cm⁻¹)", *ranges], *centroids])]
-        lines += ["", *aligned([["difference of positions (cm⁻¹)", *ranges], *positions])]
-    return lines
+        tables.append([["difference of centroids (cm⁻¹)", *ranges], *centroids])
+        tables.append([["difference of positions (cm⁻¹)", *ranges], *positions])
+    return tables
 
 
 def _paired(first: InfraredSpectrum, second: InfraredSpectrum) -> tuple[PairedBlocks, str] | None:

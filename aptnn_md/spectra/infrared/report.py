@@ -44,7 +44,6 @@ def report(
     """
     check_comparable(spectrum.ordinate, reference, curves)
     n_runs = len(spectrum.run_lengths)
-    rule = spectrum.sum_rule
     lines = [
         f"infrared spectrum: {1e-3 * spectrum.length:.4g} ps"
         + (f" in {n_runs} runs" if n_runs > 1 else "")
@@ -52,8 +51,7 @@ def report(
         f"{describe_system(spectrum)}",
         f"resolution {spectrum.resolution:.3g} cm⁻¹ (full width at half maximum): "
         f"{spectrum.blocks.plan.text}, {spectrum.n_segments} segments",
-        f"integral of {spectrum.ordinate.name}: {with_error(rule.found, rule.standard_error)} "
-        f"{spectrum.ordinate.integral_unit}; {_sum_rule(spectrum)}",
+        describe_integral(spectrum),
         describe_quantum(spectrum),
     ]
     lines[1:1] = warning_lines(spectrum.alarms)
@@ -123,9 +121,12 @@ def bands_and_experiments(
     reference, curves = experiments
     columns = dict(found)
     ranges = {band.name: (band.low, band.high) for band in next(iter(columns.values()))}
-    columns |= {curve.name: bands_of_curve(curve, ranges, baseline) for curve in curves}
     # what is tabulated of an experiment is without baselines
     reference = None if baseline else reference
+    if reference is not None:
+        # its bands are a column of their own
+        curves = [curve for curve in curves if curve is not reference.curve]
+    columns |= {curve.name: bands_of_curve(curve, ranges, baseline) for curve in curves}
     lines = band_table(columns, reference, ordinate)
     if reference is not None:
         lines.append(f"experiment: {reference.text}; {reference.errors}")
@@ -164,6 +165,15 @@ def describe_quantum(spectrum: InfraredSpectrum) -> str:
     if spectrum.quantum == "harmonic":
         return "classical nuclei with the harmonic quantum correction, which is built into Eq. 2"
     return f"classical nuclei with the quantum correction '{spectrum.quantum}'"
+
+
+def describe_integral(spectrum: InfraredSpectrum) -> str:
+    """Integral over all wavenumbers, and what it should be, in one line."""
+    rule, ordinate = spectrum.sum_rule, spectrum.ordinate
+    return (
+        f"integral of {ordinate.name}: {with_error(rule.found, rule.standard_error)} "
+        f"{ordinate.integral_unit}; {_sum_rule(spectrum)}"
+    )
 
 
 def _sum_rule(spectrum: InfraredSpectrum) -> str:

@@ -6,6 +6,7 @@ import os
 from collections.abc import Sequence
 
 from aptnn_md._version import __version__
+from aptnn_md.arrays import FloatArray
 from aptnn_md.spectra.analysis.alarms import warning_lines
 from aptnn_md.spectra.estimation.parts import part_name
 from aptnn_md.spectra.infrared.dielectric import Quantity
@@ -34,6 +35,25 @@ def write_table(
     InputError
         The file cannot be written, or the range has no values.
     """
+    write_columns(path, *infrared_table(spectrum, wavenumbers, provenance, quantities))
+
+
+def infrared_table(
+    spectrum: InfraredSpectrum,
+    wavenumbers: tuple[float, float] | None = None,
+    provenance: str = "",
+    quantities: Sequence[Quantity] = (),
+) -> tuple[dict[str, FloatArray], list[str]]:
+    """Columns and header of the file that :func:`write_table` writes.
+
+    Wavenumbers come first, then the absorption, its parts and the quantities, each followed by its
+    standard error.
+
+    Raises
+    ------
+    InputError
+        The range has no values.
+    """
     name, unit = spectrum.ordinate.name, spectrum.ordinate.unit
     columns = {
         "wavenumber (cm^-1)": spectrum.wavenumber,
@@ -49,7 +69,7 @@ def write_table(
     lines = describe(spectrum, provenance)
     if spectrum.parts:
         lines.append(f"parts, whose sum is {name}: {' + '.join(map(part_name, spectrum.parts))}")
-    write_columns(path, {name: values[inside] for name, values in columns.items()}, lines)
+    return {name: values[inside] for name, values in columns.items()}, lines
 
 
 def describe(spectrum: InfraredSpectrum, provenance: str = "") -> list[str]:

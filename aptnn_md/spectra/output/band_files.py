@@ -9,6 +9,7 @@ import math
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from aptnn_md.files import write_output
 from aptnn_md.spectra.analysis.bands import Band
@@ -40,26 +41,51 @@ def write_bands(
     InputError
         The file cannot be written.
     """
-    units = dict.fromkeys(("low", "high", *_FIELDS), "cm⁻¹")
-    units |= {"height": ordinate.unit, "integral": ordinate.integral_unit}
-    rows = [
-        {"spectrum": name, "band": band.name, **_numbers(band)}
-        for name, bands in columns.items()
-        for band in bands
-    ]
     if Path(path).suffix == ".json":
-        facts = {"quantity": ordinate.name, "units": units, "provenance": provenance, "bands": rows}
-        write_output(Path(path), (json.dumps(facts, indent=1, ensure_ascii=False) + "\n").encode())
-        return
+        text = json.dumps(_facts(columns, ordinate, provenance), indent=1, ensure_ascii=False)
+        write_output(Path(path), f"{text}\n".encode())
+    else:
+        write_output(Path(path), bands_text(columns, ordinate).encode())
+
+
+def bands_text(columns: Mapping[str, Sequence[Band]], ordinate: Ordinate) -> str:
+    """The CSV of :func:`write_bands`."""
+    units = _units(ordinate)
     text = io.StringIO()
     table = csv.writer(text, lineterminator="\n")
     names = ["low", "high", *_WITH_ERRORS]
     heads = [f"{n} ({units[n.removesuffix('_error')]})".replace("_error", " error") for n in names]
     table.writerow(["spectrum", "band", *map(plain_text, heads)])
-    for row in rows:
+    for row in _rows(columns):
         cells = ("" if value is None else f"{value:.10g}" for value in (row[n] for n in names))
         table.writerow([row["spectrum"], row["band"], *cells])
-    write_output(Path(path), text.getvalue().encode())
+    return text.getvalue()
+
+
+def _facts(
+    columns: Mapping[str, Sequence[Band]], ordinate: Ordinate, provenance: str
+) -> dict[str, Any]:
+    return {
+        "quantity": ordinate.name,
+        "units": _units(ordinate),
+        "provenance": provenance,
+        "bands": _rows(columns),
+    }
+
+
+def _units(ordinate: Ordinate) -> dict[str, str]:
+    """Name of a number -> its unit."""
+    units = dict.fromkeys(("low", "high", *_FIELDS), "cm⁻¹")
+    return units | {"height": ordinate.unit, "integral": ordinate.integral_unit}
+
+
+def _rows(columns: Mapping[str, Sequence[Band]]) -> list[dict[str, Any]]:
+    """A row for each band of each spectrum."""
+    return [
+        {"spectrum": name, "band": band.name, **_numbers(band)}
+        for name, bands in columns.items()
+        for band in bands
+    ]
 
 
 def _numbers(band: Band) -> dict[str, float | None]:

@@ -41,7 +41,17 @@ def band_table(
     reference: Reference | None = None,
     ordinate: Ordinate = N_ALPHA,
 ) -> list[str]:
-    """Positions, centroids, heights, widths, spreads and integrals of bands, as lines of a table.
+    """:func:`band_rows` as lines of text."""
+    return aligned(band_rows(columns, reference, ordinate))
+
+
+def band_rows(
+    columns: Mapping[str, Sequence[Band]],
+    reference: Reference | None = None,
+    ordinate: Ordinate = N_ALPHA,
+) -> list[list[str]]:
+    """Positions, centroids, heights, widths, spreads and integrals of bands, as rows of a table:
+    first the titles, then the name of each band alone and its numbers.
 
     Parameters
     ----------
@@ -63,11 +73,17 @@ def band_table(
                 value = getattr(measured, field, math.nan) / unit
                 cells.append(with_error(value, getattr(measured, f"{field}_error", 0.0) / unit))
             rows.append([f"  {title}", *cells])
-    return aligned(rows)
+    return rows
 
 
 def part_table(spectrum: InParts, ranges: Mapping[str, tuple[float, float]]) -> list[str]:
-    """Integrals of the parts of a spectrum over ranges, and of the total, which is their sum.
+    """:func:`part_rows` as lines of text."""
+    return aligned(part_rows(spectrum, ranges))
+
+
+def part_rows(spectrum: InParts, ranges: Mapping[str, tuple[float, float]]) -> list[list[str]]:
+    """Integrals of the parts of a spectrum over ranges, and of the total, which is their sum, as
+    rows of a table, the first one with the titles.
 
     Parameters
     ----------
@@ -83,7 +99,7 @@ def part_table(spectrum: InParts, ranges: Mapping[str, tuple[float, float]]) -> 
             nothing = abs(value) + error < _ROUNDING * spectrum.blocks.integral(low, high)[0]
             cells.append("0" if nothing else with_error(value / scale, error / scale))
         rows.append([name, *cells])
-    return aligned(rows)
+    return rows
 
 
 def describe_moments(baseline: bool = False) -> str:

@@ -25,16 +25,22 @@ _PLAIN = {
 def write_columns(
     path: str | os.PathLike[str], columns: Mapping[str, FloatArray], header: Sequence[str]
 ) -> None:
-    """Write columns of equal length to a CSV file.
-
-    All lines before the numbers begin with ``#``; the last of them names the columns. So
-    ``numpy.loadtxt(path, delimiter=",")`` reads it, and :func:`read_table` with the names.
-    ``pandas.read_csv`` needs to be told which line has the names, and a line of the file says how.
+    """Write :func:`columns_text` to a file.
 
     Raises
     ------
     InputError
         The file cannot be written.
+    """
+    write_output(Path(path), columns_text(columns, header).encode())
+
+
+def columns_text(columns: Mapping[str, FloatArray], header: Sequence[str]) -> str:
+    """Columns of equal length as CSV.
+
+    All lines before the numbers begin with ``#``; the last of them names the columns. So
+    ``numpy.loadtxt(path, delimiter=",")`` reads it, and :func:`read_table` with the names.
+    ``pandas.read_csv`` needs to be told which line has the names, and a line of the text says how.
     """
     names = [plain_text(name).replace(",", ";") for name in columns]
     # a line break in a name would end the comment
@@ -49,7 +55,7 @@ def write_columns(
         header="\n".join([*lines, ",".join(names)]),
         encoding="utf-8",
     )
-    write_output(Path(path), text.getvalue().encode())
+    return text.getvalue()
 
 
 def read_table(path: str | os.PathLike[str]) -> tuple[dict[str, FloatArray], list[str]]:

@@ -63,7 +63,7 @@ def report_raman(
     if ranges:
         lines += ["", *band_lines(spectrum, ranges, sticks)]
     if ranges and spectrum.parts:
-        lines += ["", *_part_lines(spectrum, ranges)]
+        lines += ["", *aligned(raman_part_rows(spectrum, ranges))]
     return lines
 
 
@@ -72,7 +72,17 @@ def band_lines(
     ranges: Mapping[str, tuple[float, float]],
     sticks: Sticks | None = None,
 ) -> list[str]:
-    """Maximum, centroid and spread of the unpolarised spectrum in each range, integrals and ρ."""
+    """:func:`raman_band_rows` as lines of text, and what centroid and spread are."""
+    return [*aligned(raman_band_rows(spectrum, ranges, sticks)), describe_moments()]
+
+
+def raman_band_rows(
+    spectrum: RamanSpectrum,
+    ranges: Mapping[str, tuple[float, float]],
+    sticks: Sticks | None = None,
+) -> list[list[str]]:
+    """Maximum, centroid and spread of the unpolarised spectrum in each range, integrals and ρ, as
+    rows of a table, the first one with the titles."""
     scale, unit = spectrum.ordinate.table_scale, spectrum.ordinate.table_unit
     bands = find_bands(spectrum, ranges)
     rows = [["band", *(f"{b.name}, {b.low:.0f}-{b.high:.0f} cm⁻¹" for b in bands)]]
@@ -91,7 +101,7 @@ def band_lines(
         sums = [b.integral / scale for b in bands_of_sticks(sticks, ranges)]
         rows.append([f"{sticks.name}, unpolarised ({unit})", *(with_error(s, 0.0) for s in sums)])
     rows.append(["depolarisation ratio", *(with_error(*ratio) for ratio in ratios)])
-    return [*aligned(rows), describe_moments()]
+    return rows
 
 
 def describe_form(spectrum: RamanSpectrum) -> str:
@@ -125,12 +135,15 @@ def describe_quantum(spectrum: RamanSpectrum) -> str:
     return f"classical nuclei with the quantum correction '{spectrum.quantum}'"
 
 
-def _part_lines(spectrum: RamanSpectrum, ranges: Mapping[str, tuple[float, float]]) -> list[str]:
-    """Integrals of the unpolarised spectrum of parts over ranges, and of the total."""
+def raman_part_rows(
+    spectrum: RamanSpectrum, ranges: Mapping[str, tuple[float, float]]
+) -> list[list[str]]:
+    """Integrals of the unpolarised spectrum of parts over ranges, and of the total, as rows of a
+    table, the first one with the titles."""
     scale, unit = spectrum.ordinate.table_scale, spectrum.ordinate.table_unit
     rows = [[f"integral of 45a² + 7γ² ({unit})", *ranges]]
     named = {part_name(part): curves for part, curves in spectrum.parts.items()}
     for name, curves in {**named, "total": spectrum.total}.items():
         values = [curves.unpolarised.integral(low, high) for low, high in ranges.values()]
         rows.append([name, *(with_error(value / scale, error / scale) for value, error in values)])
-    return aligned(rows)
+    return rows

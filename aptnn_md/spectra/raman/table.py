@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 
 from aptnn_md._version import __version__
+from aptnn_md.arrays import FloatArray
 from aptnn_md.spectra.estimation.parts import part_name
 from aptnn_md.spectra.estimation.power import PowerBlocks
 from aptnn_md.spectra.output.columns import in_range, with_error_column, write_columns
@@ -26,6 +27,24 @@ def write_raman(
     InputError
         The file cannot be written, or the range has no values.
     """
+    write_columns(path, *raman_table(spectrum, wavenumbers, provenance))
+
+
+def raman_table(
+    spectrum: RamanSpectrum,
+    wavenumbers: tuple[float, float] | None = None,
+    provenance: str = "",
+) -> tuple[dict[str, FloatArray], list[str]]:
+    """Columns and header of the file that :func:`write_raman` writes.
+
+    Wavenumbers come first, then the curves, the depolarisation ratio and the parts, each followed
+    by its standard error.
+
+    Raises
+    ------
+    InputError
+        The range has no values.
+    """
     inside = in_range(spectrum, wavenumbers)
     columns = {"wavenumber (cm^-1)": spectrum.wavenumber}
     for name, curve in spectrum.total.named.items():
@@ -39,7 +58,7 @@ def write_raman(
     lines = describe_raman(spectrum, provenance)
     if spectrum.parts:
         lines.append(f"parts, whose sum is the total: {' + '.join(map(part_name, spectrum.parts))}")
-    write_columns(path, {name: values[inside] for name, values in columns.items()}, lines)
+    return {name: values[inside] for name, values in columns.items()}, lines
 
 
 def describe_raman(spectrum: RamanSpectrum, provenance: str = "") -> list[str]:

@@ -1,6 +1,7 @@
 """Several files, restarts, gaps, and frames without velocities."""
 
 import gzip
+import re
 import tracemalloc
 from typing import get_args
 
@@ -148,6 +149,36 @@ def test_a_torn_last_frame_is_left_out(tmp_path, stored, caplog):
     reader = stream_of(tmp_path / "s", [path], **METAL)
     assert reader.n_frames == 39
     assert "the last frame is incomplete and left out" in caplog.text
+
+
+@pytest.mark.parametrize("count", ["9" * 30, "9" * 5000], ids=["30 digits", "5000 digits"])
+def test_counts_and_steps_beyond_all_measure(tmp_path, stored, count, caplog):
+    (dump,) = dumps(tmp_path, stored, slice(0, 2))
+    text = dump.read_text()
+    dump.write_text(text.replace("ITEM: NUMBER OF ATOMS\n6", f"ITEM: NUMBER OF ATOMS\n{count}", 1))
+    with pytest.raises(InputError, match="frames"):
+        open_trajectory(TrajectoryFiles((dump,), lammps_units="metal"))
+    dump.write_text(text.replace("ITEM: TIMESTEP\n0", f"ITEM: TIMESTEP\n{count}", 1))
+    with pytest.raises(InputError, match="step"):
+        open_trajectory(TrajectoryFiles((dump,), lammps_units="metal"))
+    xyz = tmp_path / "t.xyz"
+    ase.io.write(xyz, stored.frames()[:2], format="extxyz")
+    text = xyz.read_text()
+    xyz.write_text(text.replace("6", count, 1))
+    with pytest.raises(InputError, match="frames"):
+        open_trajectory(TrajectoryFiles((xyz,)))
+    beads = tmp_path / "beads.xyz"
+    of_ipi = ipi_text(range(2), 0, stored.positions[:2], stored.atoms)
+    beads.write_text(re.sub(r"(Step:\s*)1\b", rf"\g<1>{count}", of_ipi))
+    with pytest.raises(InputError, match="step"):
+        open_trajectory(TrajectoryFiles((beads,)))
+    beads.write_text(of_ipi.replace("Bead:       0", f"Bead: {count}", 1))
+    with open_trajectory(TrajectoryFiles((beads,))) as frames:
+        assert len(frames) == 2  # of a file alone the bead's number does not matter
+    extras = tmp_path / "d.extras"
+    extras.write_text(f"#EXTRAS(dipole)# Step: {count}\n0 1 2\n#EXTRAS(dipole)# Step: 1\n0 1 2\n")
+    with pytest.raises(InputError, match="step"):
+        stream_dipoles(DipoleSettings((extras,), tmp_path / "s", timestep=0.5))
 
 
 def test_atoms_in_another_order_or_number_are_refused(tmp_path, stored):

@@ -1,4 +1,4 @@
-"""Kinetic temperature of velocities in a trajectory."""
+"""Kinetic temperature of given velocities."""
 
 from __future__ import annotations
 

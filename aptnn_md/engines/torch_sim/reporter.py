@@ -1,0 +1,390 @@
+"""A reporter for torch-sim's batched simulations that writes the dipole rate of each system."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from torch_sim.trajectory import TrajectoryReporter
+
+from aptnn_md.atoms.motion_temperature import MotionTemperatures
+from aptnn_md.atoms.partition import Partition, parse_groups
+from aptnn_md.atoms.snapshot import Snapshot
+from aptnn_md.engines.kinetic_temperature import temperature as kinetic_temperature
+from aptnn_md.engines.torch_sim.systems import Motion, System, systems_of
+from aptnn_md.engines.torch_sim.velocity_check import VelocityCheck
+from aptnn_md.errors import InputError, RunError
+from aptnn_md.prediction.interface import TensorModel
+from aptnn_md.prediction.loading import ModelSource, as_model
+from aptnn_md.progress import log
+from aptnn_md.settings import Count, fitting
+from aptnn_md.stream import StreamHeader, StreamReader, StreamWriter, stream_exists
+from aptnn_md.stream.frame import FrameRates, Instant
+from aptnn_md.stream.layout import StreamFrame
+from aptnn_md.stream.start import start_fields, start_of
+
+_Path = str | os.PathLike[str]
+
+
+@dataclass
+class _Stream:
+    """The stream of a system.
+
+    Attributes
+    ----------
+    system : whose it is
+    path : of the stream
+    rates : make its frames
+    header : what the stream says of its run
+    last_step, last_written_step : of the last frame; torch-sim asks for both
+    writer : once the first frame is written
+    """
+
+    system: System
+    path: Path
+    rates: FrameRates
+    header: StreamHeader
+    last_step: int | None
+    writer: StreamWriter | None = None
+
+    @property
+    def last_written_step(self) -> int | None:
+        """The same."""
+        return self.last_step
+
+
+class TorchSimReporter(TrajectoryReporter):  # type: ignore[misc]
+    """Writes Ṁ, and ȧ where the model knows it, of each system of a batch to a stream of its own.
+
+    ::
+
+        reporter = TorchSimReporter("water-apt", ["a.zarr", "b.zarr"], stride=4, timestep=0.5)
+        torch_sim.integrate([a, b], model, integrator=..., timestep=0.0005, n_steps=20_000,
+                            temperature=300.0, trajectory_reporter=reporter)
+
+    It is torch-sim's ``trajectory_reporter``, and takes the place of the trajectories; where these
+    are wanted too, it hands everything on to a reporter of torch-sim's own. In a loop of one's own,
+    call :meth:`report` after each step, and use the reporter in a ``with`` statement.
+
+    All systems are evaluated together. The batched state is neither split nor copied on its device;
+    positions and velocities of the frames are read from there in one transfer.
+
+    Parameters
+    ----------
+    model : model file, bundled name, several of them with commas between, or whatever
+        :func:`aptnn_md.prediction.loading.as_model` takes
+    paths : directories of the streams, one for each system
+    stride : steps between frames, which are those whose number is a multiple of it
+    timestep : fs; torch-sim does not tell its reporters, so it is compared with how far the atoms
+        move
+    groups : groups of atoms or motions of each system, or a name for
+        :func:`aptnn_md.atoms.partition.parse_groups`
+    velocities : also write the velocities of all atoms, for their power spectrum
+    temperature : of the thermostat, K: one for all, or one for each system
+    resume_at : step of the state with which the run is continued: existing streams are, and frames
+        after this step are replaced
+    trajectory : a reporter of torch-sim's own, which gets all calls after the streams are
+        committed. Opened with ``mode="a"`` it says by itself at which step a run continues
+    total_charge : e, to which tensors of a model that is loaded here sum up
+    device : of a model that is loaded here; by default that of the states
+    header : other fields of :class:`aptnn_md.stream.StreamHeader` of all systems: ``ensemble``,
+        ``notes``
+
+    Raises
+    ------
+    InputError
+        A stream that exists, or paths that are not different; when the simulation begins: from the
+        model, another number of systems, groups, a time step by which the atoms do not move,
+        velocities at half steps.
+    RunError
+        During the run: disk full, values that are not finite, a cell that changes although the
+        integrator has no barostat.
+    """
+
+    def __init__(
+        self,
+        model: ModelSource,
+        paths: _Path | Sequence[_Path],
+        stride: int = 4,
+        *,
+        timestep: float,
+        groups: Partition | str = "all",
+        velocities: bool = False,
+        temperature: float | Sequence[float] | None = None,
+        resume_at: int | None = None,
+        trajectory: Any = None,
+        total_charge: float | None = None,
+        device: str | None = None,
+        **header: Any,
+    ) -> None:
+        self._all = _different([paths] if isinstance(paths, str | os.PathLike) else paths)
+        self._paths = self._all
+        self.stride = int(fitting(stride, Count, "TorchSimReporter", "stride"))
+        self.timestep = timestep
+        self._source, self._charge, self._device = model, total_charge, device
+        self._groups, self._velocities, self._header_fields = groups, velocities, header
+        self._temperatures = dict(zip(self._all, _each(temperature, len(self._all)), strict=True))
+        self._trajectory = trajectory
+        if resume_at is None and trajectory is not None and getattr(trajectory, "mode", "w") == "a":
+            resume_at = min((s for s in trajectory.last_written_steps if s is not None), default=0)
+        self._resume_at, self._shift = resume_at, 0
+        for path in self._all:
+            if stream_exists(path) and resume_at is None:
+                expected = "no such directory, or resume_at= the step of the state to continue it"
+                raise InputError(path, "stream", "a stream", expected)
+        self._model: TensorModel | None = None
+        self._streams: list[_Stream] = []
+        self._check = VelocityCheck(timestep)
+        self._waiting: list[list[StreamFrame]] = []
+        self._next = 0
+        self._names = self.filenames
+        # what torch-sim's own methods that are not overridden look at
+        self.state_frequency, self.metadata = self.stride, None
+        self.state_kwargs: dict[str, Any] = {}
+        self.prop_calculators: dict[int, Any] = {}
+
+    # ------------------------------------------------------------------ what torch-sim calls
+
+    @property
+    def filenames(self) -> list[str]:
+        """Paths of the streams, or of the trajectories."""
+        if self._trajectory is not None and self._trajectory.filenames:
+            return list(self._trajectory.filenames)
+        return [str(path) for path in self._paths]
+
+    @property
+    def trajectories(self) -> list[Any]:
+        """What torch-sim asks for the last step written: streams, or trajectories."""
+        return list(self._trajectory.trajectories if self._trajectory else self._streams)
+
+    @property
+    def mode(self) -> str:
+        """``"a"`` where a run is continued, else ``"w"``."""
+        return "w" if self._resume_at is None else "a"
+
+    @property
+    def last_written_steps(self) -> list[int | None]:
+        """Step of the state that is continued, for each system."""
+        if self._trajectory is not None:
+            return list(self._trajectory.last_written_steps)
+        return [self._resume_at] * len(self._paths)
+
+    def report(
+        self, state: Any, step: int | list[int], model: Any = None, **options: Any
+    ) -> list[dict[str, Any]]:
+        """Write the frames of a step; called after each step.
+
+        Parameters
+        ----------
+        state : batched state of molecular dynamics
+        step : its number, the same for all systems
+        model : that gave the forces, for the trajectory
+        options : ``force``, for the trajectory: streams hold even steps only
+
+        Raises
+        ------
+        InputError, RunError
+            See the class.
+        """
+        number = self._number(step)
+        if number % self.stride == 0 or not self._check.done:
+            motion = Motion.of(state)
+            if not self._streams:
+                self._begin(state, motion, number)
+            if number % self.stride == 0:
+                self._add(number, motion, state.n_systems)
+            self._look(number, motion)
+        if self._trajectory is None:
+            return [{} for _ in range(state.n_systems)]
+        self._commit_before_a_state(number, bool(options.get("force")))
+        found: list[dict[str, Any]] = self._trajectory.report(state, step, model, **options)
+        return found
+
+    def reopen_trajectories(self, filenames: Any) -> None:
+        """Go on with the systems of the next batch.
+
+        Parameters
+        ----------
+        filenames : some of :attr:`filenames`
+        """
+        names = [filenames] if isinstance(filenames, str | os.PathLike) else list(filenames)
+        if self._trajectory is not None:
+            known = dict(zip(self._names, self._all, strict=True))
+            chosen = [known[str(name)] for name in names]
+            reopen = getattr(self._trajectory, "reopen_trajectories", None)
+            (reopen or self._trajectory.load_new_trajectories)(filenames=names)
+        else:
+            chosen = [Path(name) for name in names]
+        self._close_streams()
+        self._paths, self._check = chosen, VelocityCheck(self.timestep)
+
+    load_new_trajectories = reopen_trajectories  # its name in torch-sim 0.3
+
+    def commit(self) -> None:
+        """Write all frames to disk; do so before a state is saved by hand."""
+        self._write_waiting()
+        for stream in self._streams:
+            if stream.writer is not None:
+                stream.writer.commit()
+
+    def finish(self) -> None:
+        """Commit and release the streams, and the trajectories."""
+        self._close_streams()
+        if self._trajectory is not None:
+            self._trajectory.finish()
+
+    def close(self) -> None:
+        """The same."""
+        self.finish()
+
+    def __enter__(self) -> TorchSimReporter:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.finish()
+
+    # ------------------------------------------------------------------ details
+
+    def _number(self, step: int | list[int]) -> int:
+        """Step of the whole run; torch-sim 0.3 counts from 1 whenever a run is continued."""
+        number = step if isinstance(step, int) else min(step)
+        if not isinstance(step, int) and min(step) != max(step):
+            expected = "one step for all systems: molecular dynamics, no optimization"
+            raise InputError("torch-sim", "step", f"{min(step)} to {max(step)}", expected)
+        first = not self._streams and not self._shift
+        if first and self._resume_at is not None and number <= self._resume_at:
+            self._shift = self._resume_at
+        return number + self._shift
+
+    def _begin(self, state: Any, motion: Motion, number: int) -> None:
+        if state.n_systems != len(self._paths):
+            expected = f"{state.n_systems}, one for each system"
+            raise InputError("TorchSimReporter", "paths", len(self._paths), expected)
+        if self._model is None:
+            device = self._device or str(state.device)
+            self._model = as_model(self._source, total_charge=self._charge, device=device)
+        changes_cell = type(state).__name__.startswith("NPT")
+        self._streams = [
+            self._stream_of(system, path, changes_cell)
+            for system, path in zip(systems_of(state, motion), self._paths, strict=True)
+        ]
+        self._next = math.ceil(number / self.stride) * self.stride
+
+    def _stream_of(self, system: System, path: Path, changes_cell: bool) -> _Stream:
+        atoms, mobility = system.atoms, system.mobility
+        continues = self._resume_at is not None and stream_exists(path)
+        start = start_of(atoms, StreamReader(path).header if continues else None)
+        groups = self._groups
+        partition = parse_groups(groups, start) if isinstance(groups, str) else groups
+        if mobility is not None and mobility.unaccounted:
+            log.warning(
+                "%s: %s: the f-sum of what can move is not known, so the stream has none",
+                *(path, ", ".join(mobility.unaccounted)),
+            )
+        rates = FrameRates(
+            partition,
+            atoms.get_masses(),
+            velocities=self._velocities,
+            variable_cell=changes_cell and bool(atoms.pbc.all()),
+            mobility=mobility,
+            motions=MotionTemperatures.of(start, mobility),
+        )
+        assert self._model is not None
+        constants: dict[str, Any] = {
+            "timestep": self.timestep,
+            "stride": self.stride,
+            "model": self._model.name,
+            "model_sha256": self._model.sha256,
+            "temperature": self._temperatures[path],
+            "notes": f"torch-sim {version('torch-sim-atomistic')}",
+        }
+        if continues:
+            constants["run_id"] = StreamReader(path).header.run_id
+        fields = constants | start_fields(start, groups) | self._header_fields
+        last = self._resume_at if continues else None
+        return _Stream(system, path, rates, rates.header(atoms, **fields), last)
+
+    def _add(self, number: int, motion: Motion, n_systems: int) -> None:
+        """Make the frames of all systems, which wait until time step and velocities are known."""
+        assert self._model is not None
+        structures = [
+            stream.system.now(motion.positions[stream.system.place], motion.cells[k])
+            for k, stream in enumerate(self._streams)
+        ]
+        frames = []
+        evaluated = self._model.evaluate(structures)
+        for stream, atoms, tensors in zip(self._streams, structures, evaluated, strict=True):
+            velocities = motion.velocities[stream.system.place]
+            _check_volume(stream, atoms)
+            kelvin = kinetic_temperature(stream.system.atoms, velocities)
+            instant = Instant(velocities, Snapshot.of(atoms), tensors)
+            frames.append(stream.rates.frame(number, number * self.timestep, instant, kelvin))
+            stream.last_step = number
+        self._waiting.append(frames)
+
+    def _look(self, number: int, motion: Motion) -> None:
+        """Check the first steps; write frames once these are right."""
+        try:
+            if not self._check.done:
+                self._check.see(number, motion)
+        except InputError:
+            self._waiting = []
+            raise
+        if self._check.done:
+            self._write_waiting()
+
+    def _write_waiting(self) -> None:
+        waiting, self._waiting = self._waiting, []
+        for frames in waiting:
+            for stream, frame in zip(self._streams, frames, strict=True):
+                if stream.writer is None:
+                    first = self._next if self._resume_at is not None else None
+                    stream.writer = StreamWriter(stream.path, stream.header, first)
+                stream.writer.append_frame(frame)
+
+    def _commit_before_a_state(self, number: int, force: bool) -> None:
+        """Commit where the trajectory may write a state, from which a run may be continued."""
+        frequency = self._trajectory.state_frequency
+        if self._check.done and (force or (frequency and number % frequency == 0)):
+            self.commit()
+
+    def _close_streams(self) -> None:
+        self._write_waiting()
+        for stream in self._streams:
+            if stream.writer is not None:
+                stream.writer.close()
+        self._streams = []
+
+
+def _different(paths: Sequence[_Path]) -> list[Path]:
+    found = [Path(path) for path in paths]
+    if not found or len(set(found)) < len(found):
+        shown = ", ".join(map(str, found)) or "none"
+        raise InputError("TorchSimReporter", "paths", shown, "one for each system, all different")
+    return found
+
+
+def _each(value: float | Sequence[float] | None, n: int) -> list[float | None]:
+    """A value for each of n systems."""
+    if value is None or isinstance(value, int | float):
+        return [value] * n
+    if len(value) != n:
+        raise InputError("TorchSimReporter", "temperature", f"{len(value)} of them", f"1 or {n}")
+    return [float(each) for each in value]
+
+
+def _check_volume(stream: _Stream, atoms: Any) -> None:
+    constant = stream.header.volume
+    if constant is None:
+        return
+    volume = float(atoms.get_volume())
+    if not math.isclose(volume, constant, rel_tol=1e-5):
+        raise RunError(
+            f"{stream.path}: the volume changed from {constant:g} to {volume:g} Å³ under an "
+            "integrator that is not known to change it (its states are not named NPT...)"
+        )

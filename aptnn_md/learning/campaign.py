@@ -1,0 +1,98 @@
+"""A campaign: cycles until the spectrum is known, then the final training, dynamics and spectra."""
+
+from __future__ import annotations
+
+import json
+import time
+from pathlib import Path
+
+from aptnn_md.files import write_output
+from aptnn_md.learning.cycle import Work
+from aptnn_md.learning.directory import CampaignDirectory
+from aptnn_md.learning.judgement import Judgement
+from aptnn_md.learning.report import write_report
+from aptnn_md.learning.settings import CampaignSettings
+from aptnn_md.locks import DirectoryLock
+from aptnn_md.progress import log
+
+
+class StepTimes:
+    """Seconds that steps took, over all processes that worked on a campaign.
+
+    Parameters
+    ----------
+    path : file
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.seconds: dict[str, float] = {}
+        if path.exists():
+            try:
+                self.seconds = {str(k): float(v) for k, v in json.loads(path.read_text()).items()}
+            except (ValueError, AttributeError, TypeError):
+                self.seconds = {}  # only the time that is left depends on it
+        self._now, self._since = "", time.monotonic()
+
+    def begins(self, step: str) -> None:
+        """A step begins, the one before has ended."""
+        self.ends()
+        self._now = step
+
+    def ends(self) -> None:
+        """The present step has ended."""
+        if self._now:
+            self.seconds[self._now] = self.seconds.get(self._now, 0.0) + self._elapsed()
+            write_output(self.path, json.dumps(self.seconds, indent=1).encode())
+        self._now, self._since = "", time.monotonic()
+
+    def _elapsed(self) -> float:
+        return time.monotonic() - self._since
+
+
+def run_campaign(settings: CampaignSettings) -> Judgement:
+    """Begin or resume a campaign, to its end; one that has ended is only read.
+
+    Returns
+    -------
+    The judgement of the final spectra.
+
+    Raises
+    ------
+    InputError
+        Settings of another campaign, or another process at work in the same directory.
+    RunError
+        The models are not good enough for dynamics, or a process died; the same command resumes.
+    """
+    directory = CampaignDirectory(settings.out)
+    directory.path.mkdir(parents=True, exist_ok=True)
+    with DirectoryLock(directory.path, "campaign", "another process"):
+        systems = directory.open(settings)
+        if directory.final.judgement.exists():
+            return Judgement.read(directory.final.judgement)
+        times = StepTimes(directory.times)
+
+        def begins(step: str) -> None:
+            times.begins(step)
+            log.info("%s", step)
+            write_report(work, times.seconds, step)
+
+        work = Work(settings, directory, systems, begins)
+        work.first_frames()
+        n_cycles = _cycles(work)
+        found = work.end(n_cycles)
+        times.ends()
+        write_report(work, times.seconds, "")
+        return found
+
+
+def _cycles(work: Work) -> int:
+    """Make cycles until a judgement finds nothing missing; their number."""
+    for number in range(work.settings.cycles):
+        found = work.cycle(number)
+        if not found.missing:
+            log.info("cycle %d: nothing is missing", number + 1)
+            return number + 1
+        for reason in found.missing:
+            log.info("cycle %d: %s", number + 1, reason)
+    return work.settings.cycles

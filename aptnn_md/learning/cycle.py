@@ -1,0 +1,242 @@
+"""One cycle: train, sample, select, label, test, judge; and the end, which works longer.
+
+Each step leaves a file and does nothing where that is there, so a cycle that was killed is simply
+gone through again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from ase import Atoms
+
+from aptnn_md.errors import RunError
+from aptnn_md.learning import harmonic
+from aptnn_md.learning.directory import (
+    CampaignDirectory,
+    Stage,
+    read_frames,
+    system_names,
+    write_frames,
+)
+from aptnn_md.learning.engine_potential import EngineCalculator
+from aptnn_md.learning.harmonic import Lines
+from aptnn_md.learning.honest import HonestTest, honest_test
+from aptnn_md.learning.judgement import Judgement, SpectrumErrors, what_is_missing
+from aptnn_md.learning.judging import (
+    ENGINE,
+    Measured,
+    equilibrated,
+    harmonic_shift,
+    kinds_of,
+    model_lines,
+    run_dynamics,
+    spectrum_errors,
+)
+from aptnn_md.learning.labelling import label_frames
+from aptnn_md.learning.replicas import Replica
+from aptnn_md.learning.sampling import (
+    ORIGIN,
+    RANDOM,
+    Choice,
+    choose,
+    sample_first,
+    sample_replicas,
+)
+from aptnn_md.learning.settings import CampaignSettings
+from aptnn_md.learning.stage_models import StageModels, join_potential
+from aptnn_md.learning.training_tasks import (
+    ForceTask,
+    TensorTask,
+    run_tasks,
+    tasks_of,
+)
+from aptnn_md.progress import log
+from aptnn_md.targets import TARGETS
+from aptnn_md.training.dataset import read_labelled
+
+Timer = Callable[[str], None]
+"""Called with the name of a step that begins."""
+
+
+@dataclass(frozen=True, eq=False)
+class Work:
+    """What all steps of a campaign need.
+
+    Attributes
+    ----------
+    settings, directory : of the campaign
+    systems : start structures
+    begins : told the name of each step before it
+    """
+
+    settings: CampaignSettings
+    directory: CampaignDirectory
+    systems: Sequence[Atoms]
+    begins: Timer
+
+    def first_frames(self) -> None:
+        """Frames of the engine's dynamics, their labels, and the engine's harmonic lines."""
+        stage = self.directory.first
+        self.begins("first frames")
+        sample_first(stage, self.settings, self.systems)
+        self.begins("first labels")
+        self._label(stage)
+        self.begins("normal modes of the engine")
+        for number in range(len(self.systems)):
+            self.engine_lines(number)
+
+    def cycle(self, number: int) -> Judgement:
+        """A cycle, counted from 0."""
+        stage = self.directory.cycle(number)
+        before = self.directory.cycle(number - 1) if number else None
+        title, seed = f"cycle {number + 1}: ", self.settings.seed + 100_003 * (number + 1)
+        self.begins(title + "training")
+        self._gather(stage, number)
+        self._train(tasks_of(stage, self.settings, before), stage)
+        models = StageModels.of(stage, self.settings)
+        self.begins(title + "sampling")
+        replicas = sample_replicas(stage, self.settings, self.systems, models, seed)
+        if not stage.frames.exists():
+            earlier = Choice.read(before.averages) if before else None
+            choose(stage, self.settings, replicas, models.tensors, earlier, seed)
+        self.begins(title + "labelling")
+        self._label(stage)
+        self.begins(title + "honest test")
+        self._test(stage, models)
+        self.begins(title + "dynamics")
+        if not stage.judgement.exists():
+            work = (self.settings.dynamics.runs, seed + 1)
+            self._judge(stage, models, before, replicas, work)
+        return Judgement.read(stage.judgement)
+
+    def end(self, n_cycles: int) -> Judgement:
+        """Training from random weights and longer, dynamics and spectra.
+
+        Parameters
+        ----------
+        n_cycles : that were made
+        """
+        stage, n_runs = self.directory.final, self.settings.dynamics.final_runs
+        last = self.directory.cycle(n_cycles - 1)
+        self.begins("final training")
+        self._gather(stage, n_cycles)
+        self._train(tasks_of(stage, self.settings, None, final=True), stage)
+        models = StageModels.of(stage, self.settings)
+        self.begins("final dynamics")
+        if not stage.judgement.exists():
+            seed = self.settings.seed + 2
+            replicas = equilibrated(stage, self.settings, self.systems, models, n_runs, seed)
+            self._judge(stage, models, last, replicas, (n_runs, seed))
+        return Judgement.read(stage.judgement)
+
+    def engine_lines(self, number: int) -> Lines | None:
+        """Harmonic lines of the engine; None where they are not wanted or make no sense."""
+        system, settings = self.systems[number], self.settings
+        wanted = settings.learns_potential and settings.judging.harmonic == ENGINE
+        if not wanted or system.pbc.any():
+            return None
+        path = self.directory.engine_lines(number)
+        if not path.exists():
+            calculator = EngineCalculator(settings.engine)
+            checkpoint = path.with_suffix(".npz")
+            hessian, positions = harmonic.relaxed_hessian(system, calculator, checkpoint)
+            minimum = system.copy()
+            minimum.positions = positions
+            labelled = path.with_suffix(".extxyz")
+            label_frames([minimum], settings, self.directory.points, labelled)
+            (frame,) = read_labelled(labelled, settings.target)
+            tensors = {name: frame.labels[name] for name in settings.properties}
+            lines = harmonic.lines_of(minimum, hessian, tensors)
+            harmonic.write_lines(path, {ENGINE: lines})
+        return harmonic.read_lines(path)[ENGINE]
+
+    def measured(self, stage: Stage, number: int, kind: str) -> Measured | None:
+        """Spectrum of a system from the runs of a stage; None where there are none."""
+        runs = stage.runs(number)
+        if not (runs / "ensemble.json").exists():
+            return None
+        return Measured.of(runs, kind, self.settings.dynamics.resolution)
+
+    def _train(self, tasks: Sequence[TensorTask | ForceTask], stage: Stage) -> None:
+        run_tasks(tasks, self.settings)
+        join_potential(stage, self.settings)
+
+    def _label(self, stage: Stage) -> None:
+        if not stage.labelled.exists():
+            frames = read_frames(stage.frames)
+            label_frames(frames, self.settings, self.directory.points, stage.labelled)
+
+    def _gather(self, stage: Stage, n_cycles: int) -> None:
+        """All labels before a stage in one file."""
+        if stage.training.exists():
+            return
+        stages = [self.directory.first, *(self.directory.cycle(n) for n in range(n_cycles))]
+        frames = [atoms for each in stages for atoms in read_frames(each.labelled)]
+        write_frames(stage.training, [atoms for atoms in frames if _has_labels(atoms)])
+
+    def _test(self, stage: Stage, models: StageModels) -> None:
+        if stage.honest.exists():
+            return
+        frames = read_labelled(stage.labelled, self.settings.target)
+        random = [frame for frame in frames if frame.atoms.info.get(ORIGIN) == RANDOM]
+        potential = models.potential if self.settings.learns_potential else None
+        honest_test(models.tensors, potential, random).write(stage.honest)
+
+    def _judge(
+        self,
+        stage: Stage,
+        models: StageModels,
+        before: Stage | None,
+        replicas: Sequence[Sequence[Replica]],
+        work: tuple[int, int],
+    ) -> None:
+        settings, names = self.settings, system_names(self.settings)
+        try:
+            broken = run_dynamics(stage, settings, self.systems, models, replicas, work)
+        except RunError as error:
+            if stage.path == self.directory.final.path:
+                raise
+            log.warning("%s", error)
+            text = f"dynamics: {error}"
+            Judgement((), float("nan"), work[0], (text,)).write(stage.judgement)
+            return
+        found: list[SpectrumErrors] = []
+        shifts: list[float] = []
+        for number, system in enumerate(self.systems):
+            reference = self.engine_lines(number)
+            lines: dict[str, Lines] = {}
+            if settings.learns_potential and not system.pbc.any():
+                lines = model_lines(stage, number, system, models, reference)
+            shifts.append(harmonic_shift(lines, reference))
+            for kind in kinds_of(settings):
+                measured = self.measured(stage, number, kind)
+                earlier = self.measured(before, number, kind) if before else None
+                assert measured is not None
+                blocks = earlier.blocks if earlier else None
+                of_kind, _ = spectrum_errors(
+                    (names[number], kind), measured, lines, reference, blocks, settings
+                )
+                found.append(of_kind)
+        known = [shift for shift in shifts if not np.isnan(shift)]
+        shift = max(known) if known else float("nan")
+        honest = HonestTest.read((before if not stage.honest.exists() and before else stage).honest)
+        missing = what_is_missing(
+            found,
+            honest,
+            shift,
+            broken,
+            settings.dynamics.resolution,
+            settings.judging,
+        )
+        if settings.learns_potential and any(np.isnan(each) for each in shifts):
+            missing += ("harmonic check: nothing tells the error of the potential",)
+        Judgement(tuple(found), shift, broken, missing).write(stage.judgement)
+
+
+def _has_labels(atoms: Atoms) -> bool:
+    """Whether a frame was labelled; those that failed have NaN."""
+    arrays = [atoms.arrays[name] for name in TARGETS if name in atoms.arrays]
+    return bool(arrays) and all(np.isfinite(array).all() for array in arrays)

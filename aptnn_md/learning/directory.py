@@ -1,0 +1,253 @@
+"""The directory of a campaign: names of its files, and what it remembers of its settings.
+
+::
+
+    campaign.json      settings with which it began
+    start.extxyz       the systems
+    times.json         seconds that steps took
+    report.md          what a person reads
+    points/            single points of the engine
+    first/             frames of the first dynamics and their labels
+    cycle-00/ ...      models, new frames, labels, tests, runs and judgement of each cycle
+    final/             models, runs and spectra of the end
+"""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import ase.io
+from ase import Atoms
+
+from aptnn_md.errors import InputError
+from aptnn_md.files import PARTIAL, write_output
+from aptnn_md.labels.engines.interface import load_engine
+from aptnn_md.learning.settings import CampaignSettings
+from aptnn_md.potentials.loading import load_potential
+from aptnn_md.structure_files import read_structure, read_structures
+from aptnn_md.structures import charge_of, total_charge
+
+MAY_CHANGE = ("out", "cycles", "executor", "jobs", "device", "judging")
+"""Settings that may be others when a campaign is resumed."""
+
+SYSTEM = "system"
+"""Number of its system among the entries of a frame."""
+
+
+@dataclass(frozen=True)
+class Stage:
+    """Files of the first frames, of a cycle, or of the end.
+
+    Parameters
+    ----------
+    path : directory
+    """
+
+    path: Path
+
+    @property
+    def name(self) -> str:
+        """Of the directory."""
+        return self.path.name
+
+    @property
+    def frames(self) -> Path:
+        """Structures that are chosen for labels."""
+        return self.path / "frames.extxyz"
+
+    @property
+    def labelled(self) -> Path:
+        """The same with labels."""
+        return self.path / "labelled.extxyz"
+
+    @property
+    def training(self) -> Path:
+        """All labelled frames on which the models of this stage are trained."""
+        return self.path / "training.extxyz"
+
+    @property
+    def tensors(self) -> Path:
+        """Model of the tensors."""
+        return self.path / "tensors.pt"
+
+    def potentials(self, n: int) -> list[Path]:
+        """Members of the potential."""
+        return [self.path / f"potential-{number}.json" for number in range(1, n + 1)]
+
+    @property
+    def potential(self) -> Path:
+        """All members as one committee."""
+        return self.path / "potential.json"
+
+    @property
+    def replicas(self) -> Path:
+        """State of the replicas."""
+        return self.path / "replicas.npz"
+
+    @property
+    def averages(self) -> Path:
+        """Moving averages of the spreads, and what was selected."""
+        return self.path / "selection.json"
+
+    @property
+    def honest(self) -> Path:
+        """The honest test."""
+        return self.path / "honest.json"
+
+    def harmonic(self, system: int) -> Path:
+        """Lines of the models."""
+        return self.path / f"harmonic-{system}.json"
+
+    def equilibration(self, system: int) -> Path:
+        """State of the dynamics before the runs."""
+        return self.path / f"equilibration-{system}.npz"
+
+    def runs(self, system: int) -> Path:
+        """Streams."""
+        return self.path / f"runs-{system}"
+
+    @property
+    def judgement(self) -> Path:
+        """What it is worth."""
+        return self.path / "judgement.json"
+
+
+@dataclass(frozen=True)
+class CampaignDirectory:
+    """The files of a campaign.
+
+    Parameters
+    ----------
+    path : directory
+    """
+
+    path: Path
+
+    @property
+    def settings(self) -> Path:
+        """Settings with which it began."""
+        return self.path / "campaign.json"
+
+    @property
+    def start(self) -> Path:
+        """The systems."""
+        return self.path / "start.extxyz"
+
+    @property
+    def times(self) -> Path:
+        """Seconds that steps took."""
+        return self.path / "times.json"
+
+    @property
+    def report(self) -> Path:
+        """What a person reads."""
+        return self.path / "report.md"
+
+    @property
+    def points(self) -> Path:
+        """Single points of the engine."""
+        return self.path / "points"
+
+    @property
+    def first(self) -> Stage:
+        """The first frames."""
+        return Stage(self.path / "first")
+
+    def cycle(self, number: int) -> Stage:
+        """A cycle, counted from 0."""
+        return Stage(self.path / f"cycle-{number:02d}")
+
+    @property
+    def final(self) -> Stage:
+        """The end."""
+        return Stage(self.path / "final")
+
+    def engine_lines(self, system: int) -> Path:
+        """Harmonic lines of the engine."""
+        return self.path / "first" / f"harmonic-engine-{system}.json"
+
+    def open(self, settings: CampaignSettings) -> list[Atoms]:
+        """Begin or resume: check that it is the same campaign, and give its systems.
+
+        Raises
+        ------
+        InputError
+            Another campaign, or a start structure that cannot be used.
+        """
+        found = identity(settings)
+        if self.settings.exists():
+            _check_same(self.settings, found)
+        else:
+            systems = [_system(settings, number) for number in range(len(settings.structures))]
+            _check_programs(settings, systems)
+            write_frames(self.start, systems)
+            write_output(self.settings, json.dumps(found, indent=1).encode())
+        for left_over in self.path.glob(f"**/.*{PARTIAL}"):
+            left_over.unlink(missing_ok=True)
+        return read_structures(self.start)
+
+
+def identity(settings: CampaignSettings) -> dict[str, Any]:
+    """What a resumed campaign must have in common with the one that began."""
+    found: dict[str, Any] = json.loads(json.dumps(asdict(settings), default=str))
+    return {name: value for name, value in found.items() if name not in MAY_CHANGE}
+
+
+def read_frames(path: Path) -> list[Atoms]:
+    """All structures of a file of :func:`write_frames`, or of labelled ones, with their results."""
+    return list(ase.io.iread(path, index=":", format="extxyz"))
+
+
+def write_frames(path: Path, frames: Sequence[Atoms]) -> None:
+    """Write structures as extxyz, whole or not at all."""
+    text = io.StringIO()
+    for atoms in frames:
+        ase.io.write(text, atoms, format="extxyz")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_output(path, text.getvalue().encode())
+
+
+def system_names(settings: CampaignSettings) -> list[str]:
+    """A name for each system: that of its file, with a number where two have the same."""
+    stems = [path.stem for path in settings.structures]
+    if len(set(stems)) == len(stems):
+        return stems
+    return [f"{stem}-{number}" for number, stem in enumerate(stems, start=1)]
+
+
+def _system(settings: CampaignSettings, number: int) -> Atoms:
+    read = read_structure(settings.structures[number])
+    charge = total_charge(read, settings.charge)
+    atoms = Atoms(read.numbers, read.positions, cell=read.cell, pbc=read.pbc)
+    if read.has("masses"):
+        atoms.set_masses(read.get_masses())
+    if charge or settings.charge is not None:
+        atoms.info["charge"] = charge
+    atoms.info[SYSTEM] = number
+    return atoms
+
+
+def _check_programs(settings: CampaignSettings, systems: Sequence[Atoms]) -> None:
+    """Refuse engines and potentials that are not there before anything is written."""
+    for spec in filter(None, (settings.engine, settings.sampler)):
+        engine = load_engine(spec)
+        for atoms in systems:
+            engine.check(atoms, charge_of(atoms, 0.0) or 0.0)
+    if not settings.learns_potential:
+        load_potential(settings.potential, device=settings.device)
+
+
+def _check_same(path: Path, now: dict[str, Any]) -> None:
+    try:
+        before = json.loads(path.read_text())
+    except ValueError as error:
+        raise InputError(path, "settings", error, "those of a campaign") from error
+    for name, value in now.items():
+        if before.get(name) != value:
+            expected = f"{before.get(name)}, as when it began, or another --out"
+            raise InputError(path, name, value, expected)

@@ -1,0 +1,80 @@
+"""A label engine as a potential: for the first dynamics, and for normal modes of the reference."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from ase import Atoms
+from ase.calculators.calculator import Calculator, all_changes
+
+from aptnn_md.errors import RunError
+from aptnn_md.labels.engines.interface import load_engine
+from aptnn_md.labels.points import PointFailure
+from aptnn_md.structures import charge_of
+
+
+class EngineCalculator(Calculator):
+    """Energy and forces of a label engine, as an ASE calculator.
+
+    Parameters
+    ----------
+    spec : text for :func:`aptnn_md.labels.engines.interface.load_engine`
+
+    Raises
+    ------
+    InputError
+        No such engine.
+    RunError
+        The program is not installed; later, a structure that it could not calculate.
+    """
+
+    name = "engine"
+    implemented_properties = ["energy", "forces"]  # noqa: RUF012
+
+    def __init__(self, spec: str) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.engine = load_engine(spec)
+        self.name = self.engine.name
+        self._scratch = tempfile.TemporaryDirectory(prefix="aptnn_md-")
+
+    def evaluate(self, structures: Sequence[Atoms]) -> list[dict[str, Any]]:
+        """See :meth:`aptnn_md.potentials.interface.BatchedPotential.evaluate`."""
+        return [self._of_structure(atoms) for atoms in structures]
+
+    def calculate(
+        self,
+        atoms: Atoms | None = None,
+        properties: Sequence[str] = ("energy",),
+        system_changes: Sequence[str] = all_changes,
+    ) -> None:
+        """ASE's entry."""
+        super().calculate(atoms, properties, system_changes)  # type: ignore[no-untyped-call]
+        assert self.atoms is not None
+        self.results = self._of_structure(self.atoms)
+
+    def _of_structure(self, atoms: Atoms) -> dict[str, Any]:
+        try:
+            result = self.engine.calculate(
+                atoms,
+                np.zeros(3),
+                charge=charge_of(_bare(atoms), 0.0) or 0.0,
+                with_forces=True,
+                scratch=Path(self._scratch.name),
+                keep=False,
+            )
+        except PointFailure as failure:
+            formula = atoms.get_chemical_formula()
+            raise RunError(f"{self.name}: {formula}: {failure}") from failure
+        if result.energy is None or result.forces is None:
+            raise RunError(f"{self.name}: no energy or forces, which dynamics needs")
+        return {"energy": result.energy, "forces": result.forces}
+
+
+def _bare(atoms: Atoms) -> Atoms:
+    """Without the calculator, which is maybe this one and does not know a charge."""
+    found: Atoms = atoms.copy()
+    return found

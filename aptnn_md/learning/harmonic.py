@@ -1,0 +1,195 @@
+"""Harmonic spectra of models and engine: what the potential is worth, without statistics.
+
+A spectrum of dynamics knows an intensity to about one over the root of the number of runs, so that
+errors of a potential are hidden in the noise. Normal modes have no noise. Their lines are broadened
+until they are as concentrated as the spectrum of the dynamics is, and then two harmonic spectra
+differ by about as much as those of dynamics would.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from ase import Atoms
+from ase.calculators.calculator import BaseCalculator
+
+from aptnn_md.arrays import FloatArray
+from aptnn_md.errors import InputError
+from aptnn_md.files import write_output
+from aptnn_md.normal_modes.broadening import LineShape, broadened
+from aptnn_md.normal_modes.differences import finite_difference_hessian
+from aptnn_md.normal_modes.infrared import infrared_modes
+from aptnn_md.normal_modes.modes import normal_modes
+from aptnn_md.normal_modes.raman import raman_modes
+from aptnn_md.structures import Mobility
+from aptnn_md.targets import APT, PGT, Tensors
+
+LARGEST_FORCE = 2e-3
+"""eV/Å, at which a structure counts as relaxed; single precision of networks reaches it."""
+
+GAP = 120.0
+"""cm⁻¹, by which lines of different bands are apart."""
+
+
+@dataclass(frozen=True, eq=False)
+class Lines:
+    """Lines of a harmonic calculation.
+
+    Attributes
+    ----------
+    wavenumber : (n,) cm⁻¹, ascending; imaginary ones are negative
+    infrared : (n,) km/mol
+    raman : (n,) activities, Å⁴/amu; empty where they are not known
+    positions : (n_atoms, 3) Å, of the minimum
+    """
+
+    wavenumber: FloatArray
+    infrared: FloatArray
+    raman: FloatArray
+    positions: FloatArray
+
+    def intensity(self, kind: str) -> FloatArray:
+        """``infrared`` or ``raman``."""
+        return self.raman if kind == "raman" else self.infrared
+
+    def to_dict(self) -> dict[str, Any]:
+        """For JSON."""
+        return {name: np.asarray(value).tolist() for name, value in vars(self).items()}
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> Lines:
+        """From :meth:`to_dict`."""
+        return cls(**{name: np.asarray(value, dtype=np.float64) for name, value in values.items()})
+
+
+def write_lines(path: Path, named: dict[str, Lines]) -> None:
+    """Write lines by name as JSON, whole or not at all."""
+    content = {name: lines.to_dict() for name, lines in named.items()}
+    write_output(path, json.dumps(content).encode())
+
+
+def read_lines(path: Path) -> dict[str, Lines]:
+    """What :func:`write_lines` wrote.
+
+    Raises
+    ------
+    InputError
+        The file is damaged.
+    """
+    try:
+        content = json.loads(path.read_text())
+        return {name: Lines.from_dict(values) for name, values in content.items()}
+    except (ValueError, TypeError, AttributeError) as error:
+        expected = "lines of harmonic calculations; remove it to calculate them again"
+        raise InputError(path, "lines", error, expected) from error
+
+
+def relaxed_hessian(
+    atoms: Atoms, calculator: BaseCalculator, checkpoint: Path | None = None
+) -> tuple[FloatArray, FloatArray]:
+    """Hessian (3N, 3N) at the nearest minimum, eV/Å², and the positions there.
+
+    Parameters
+    ----------
+    atoms : from where the minimum is looked for
+    calculator : of forces
+    checkpoint : file of the forces so far, to resume from
+
+    Raises
+    ------
+    RunError
+        No minimum was found.
+    """
+    start = atoms.copy()
+    start.calc = calculator
+    found = finite_difference_hessian(
+        start, relax=LARGEST_FORCE, checkpoint=checkpoint, potential=str(calculator.name)
+    )
+    return found.matrix, found.positions
+
+
+def lines_of(atoms: Atoms, hessian: FloatArray, tensors: Tensors) -> Lines:
+    """Lines of a Hessian with tensors at the same positions.
+
+    Parameters
+    ----------
+    atoms : at the minimum
+    hessian : (3N, 3N) eV/Å²
+    tensors : target -> (n_atoms, *shape); PGTs give Raman activities
+    """
+    masses = np.asarray(atoms.get_masses(), dtype=np.float64)
+    modes = normal_modes(hessian, masses, atoms.positions, atoms.pbc, Mobility.of(atoms))
+    raman = np.zeros(0)
+    if PGT.name in tensors:
+        raman = raman_modes(modes, tensors[PGT.name]).activity
+    infrared = infrared_modes(modes, tensors[APT.name]).intensity
+    return Lines(modes.wavenumber, infrared, raman, atoms.positions.copy())
+
+
+def concentration(wavenumber: FloatArray, curve: FloatArray) -> float:
+    """(∫ S)² / ∫ S², cm⁻¹: over how many wavenumbers a spectrum is spread."""
+    step = float(wavenumber[1] - wavenumber[0])
+    below = float((curve**2).sum())
+    return float(curve.sum()) ** 2 * step / below if below > 0.0 else 0.0
+
+
+def matching_width(
+    lines: Lines, kind: str, wavenumber: FloatArray, curve: FloatArray, narrowest: float
+) -> float:
+    """Width of Gaussian lines, cm⁻¹, with which they are as concentrated as a spectrum is.
+
+    Parameters
+    ----------
+    lines, kind : the harmonic spectrum
+    wavenumber, curve : (n,) the spectrum of dynamics
+    narrowest : its resolution, cm⁻¹, below which the width does not fall
+    """
+    wanted = concentration(wavenumber, curve)
+    low, high = narrowest, 20.0 * narrowest
+    for _ in range(40):
+        middle = np.sqrt(low * high)
+        here = concentration(wavenumber, curve_of(lines, kind, wavenumber, middle))
+        low, high = (low, middle) if here > wanted else (middle, high)
+    return float(np.sqrt(low * high))
+
+
+def curve_of(lines: Lines, kind: str, wavenumber: FloatArray, width: float) -> FloatArray:
+    """(n,) spectrum of Gaussian lines of a width, cm⁻¹."""
+    shape = LineShape(width, "gaussian")
+    return broadened(lines.wavenumber, lines.intensity(kind), wavenumber, shape)
+
+
+def bands_of_lines(lines: Lines, kind: str, gap: float = GAP) -> list[slice]:
+    """Slices of the modes that form bands: neighbours are at least ``gap`` apart (cm⁻¹).
+
+    Modes without intensity do not make a band of their own.
+    """
+    ends = np.flatnonzero(np.diff(lines.wavenumber) > gap) + 1
+    edges = [0, *(int(k) for k in ends), len(lines.wavenumber)]
+    found = [slice(a, b) for a, b in pairwise(edges)]
+    total = float(lines.intensity(kind).sum())
+    return [s for s in found if lines.intensity(kind)[s].sum() > 0.005 * total]
+
+
+def band_limits(lines: Lines, bands: Sequence[slice]) -> list[tuple[float, float]]:
+    """Limits of bands, cm⁻¹: half way to the next one, from 0 to 300 beyond the last."""
+    inner = [
+        0.5 * float(lines.wavenumber[a.stop - 1] + lines.wavenumber[b.start])
+        for a, b in pairwise(bands)
+    ]
+    last = float(lines.wavenumber[bands[-1].stop - 1]) + 300.0 if bands else 0.0
+    edges = [0.0, *inner, last]
+    return list(pairwise(edges))[: len(bands)]
+
+
+def band_values(lines: Lines, kind: str, band: slice) -> tuple[float, float]:
+    """Integral and centroid (cm⁻¹) of the modes of a band."""
+    intensity, where = lines.intensity(kind)[band], lines.wavenumber[band]
+    integral = float(intensity.sum())
+    return integral, float(intensity @ where) / integral if integral > 0.0 else float(where.mean())

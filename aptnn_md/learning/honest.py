@@ -1,0 +1,105 @@
+"""The honest test: random frames, predicted before they are learned from."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from ase import Atoms
+
+from aptnn_md.arrays import FloatArray
+from aptnn_md.errors import InputError
+from aptnn_md.files import write_output
+from aptnn_md.potentials.interface import BatchedPotential
+from aptnn_md.prediction.interface import TensorModel
+from aptnn_md.training.dataset import LabelledFrame
+from aptnn_md.training.evaluation import evaluate_targets
+
+
+@dataclass(frozen=True)
+class HonestTest:
+    """Errors on frames that no model had seen.
+
+    Attributes
+    ----------
+    n_frames : that have labels
+    force_rmse : of all components, eV/Å; None where the potential is not learned
+    force_scale : root mean square of the reference forces, eV/Å
+    tensor_rmse : target -> RMSE in its unit
+    tensor_relative : target -> RMSE over the spread of the reference
+    """
+
+    n_frames: int
+    force_rmse: float | None
+    force_scale: float
+    tensor_rmse: Mapping[str, float]
+    tensor_relative: Mapping[str, float]
+
+    def write(self, path: Path) -> None:
+        """As JSON, whole or not at all."""
+        write_output(path, json.dumps(asdict(self), indent=1).encode())
+
+    @classmethod
+    def read(cls, path: Path) -> HonestTest:
+        """What :meth:`write` wrote.
+
+        Raises
+        ------
+        InputError
+            The file is damaged.
+        """
+        try:
+            return cls(**json.loads(path.read_text()))
+        except (ValueError, TypeError) as error:
+            expected = "an honest test; remove it to make it again"
+            raise InputError(path, "honest test", error, expected) from error
+
+
+def honest_test(
+    model: TensorModel, potential: BatchedPotential | None, frames: Sequence[LabelledFrame]
+) -> HonestTest:
+    """Compare predictions with the labels of frames that neither model was trained on.
+
+    Parameters
+    ----------
+    model : of tensors
+    potential : that is learned; None: it is not
+    frames : with labels; those without are left out
+    """
+    labelled = [frame for frame in frames if frame.any_label]
+    found = evaluate_targets(model, labelled) if labelled else {}
+    reference = [_forces(frame.atoms) for frame in labelled]
+    scale = _rms(reference)
+    rmse = None
+    if potential is not None:
+        predicted = potential.evaluate([_moved(frame.atoms) for frame in labelled])
+        pairs = zip(predicted, reference, strict=True)
+        rmse = _rms([np.asarray(result["forces"]) - forces for result, forces in pairs])
+    return HonestTest(
+        len(labelled),
+        rmse,
+        scale,
+        {name: e.rmse for name, e in found.items()},
+        {name: e.relative or 0.0 for name, e in found.items()},
+    )
+
+
+def _forces(atoms: Atoms) -> FloatArray:
+    results: dict[str, Any] = atoms.calc.results if atoms.calc is not None else {}
+    return np.asarray(results.get("forces", np.zeros((0, 3))), dtype=np.float64)
+
+
+def _moved(atoms: Atoms) -> Atoms:
+    """Without labels."""
+    copy: Atoms = atoms.copy()
+    copy.calc = None
+    return copy
+
+
+def _rms(arrays: Sequence[FloatArray]) -> float:
+    values = np.concatenate([a.ravel() for a in arrays]) if arrays else np.zeros(0)
+    return float(np.sqrt(np.mean(values**2))) if len(values) else 0.0

@@ -1,0 +1,251 @@
+"""What the spectrum of a cycle is wrong by, and whether that is good enough.
+
+Three errors are told apart, and never one alone decides:
+
+* statistical, from the scatter of the runs; longer dynamics reduce it;
+* of the tensors, from the spectra of the committee's members on one trajectory; more labels do;
+* of the potential, from harmonic spectra, which have no noise: of the learned potential against the
+  engine's own, or of the potential's members among each other, whichever is larger.
+
+In a cycle runs are few. What counts there is the statistical error that the final dynamics will
+have, which falls as one over the root of the length.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from aptnn_md.errors import InputError
+from aptnn_md.files import write_output
+from aptnn_md.learning.honest import HonestTest
+from aptnn_md.learning.settings import JudgingSettings
+from aptnn_md.targets import TARGETS
+
+WHAT_HELPS = {
+    "statistical": "longer dynamics (final_runs)",
+    "tensors": "more labels, or a longer training of the tensors",
+    "potential": "more labels, or a longer training of the potential",
+}
+"""Part of the error -> what reduces it."""
+
+
+@dataclass(frozen=True)
+class BandError:
+    """A number of a band with its errors.
+
+    Attributes
+    ----------
+    value : of the spectrum
+    statistical, tensors, potential : errors, in the same unit; 0 where not known
+    """
+
+    value: float
+    statistical: float
+    tensors: float
+    potential: float
+
+    @property
+    def total(self) -> float:
+        """All together: the parts are independent of each other."""
+        return math.hypot(self.statistical, self.tensors, self.potential)
+
+
+@dataclass(frozen=True)
+class BandErrors:
+    """A band with its errors.
+
+    Attributes
+    ----------
+    low, high : limits, cm⁻¹
+    integral : km/mol, cm⁻², or that of Raman activities
+    centroid : cm⁻¹
+    """
+
+    low: float
+    high: float
+    integral: BandError
+    centroid: BandError
+
+
+@dataclass(frozen=True)
+class SpectrumErrors:
+    """Errors of one spectrum of one system, relative to its integral over the range.
+
+    Attributes
+    ----------
+    system, kind : e.g. ``"start"`` and ``"infrared"``
+    statistical, tensors, potential : the parts; potential NaN where nothing tells it
+    final_statistical : what the statistical error of the final dynamics will be
+    picoseconds : length of all runs
+    change : ∫ |difference to the cycle before| / ∫; NaN in the first one
+    bands : with their errors
+    """
+
+    system: str
+    kind: str
+    statistical: float
+    tensors: float
+    potential: float
+    final_statistical: float
+    picoseconds: float
+    change: float = math.nan
+    bands: tuple[BandErrors, ...] = ()
+
+    @property
+    def parts(self) -> dict[str, float]:
+        """Part -> its size in the final spectrum, those that are known."""
+        values = {
+            "statistical": self.final_statistical,
+            "tensors": self.tensors,
+            "potential": self.potential,
+        }
+        return {name: value for name, value in values.items() if not math.isnan(value)}
+
+    @property
+    def total(self) -> float:
+        """Sum of the parts."""
+        return sum(self.parts.values())
+
+    @property
+    def dominant(self) -> str:
+        """The largest part."""
+        return max(self.parts, key=self.parts.__getitem__)
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """What a cycle is worth.
+
+    Attributes
+    ----------
+    spectra : of each system and kind
+    harmonic_shift : largest difference of a wavenumber to the reference of the harmonic check,
+        weighted by nothing, cm⁻¹; NaN where there was none
+    broken_runs : runs whose bonds broke
+    missing : what keeps the loop from stopping, one sentence each; empty: it stops
+    """
+
+    spectra: tuple[SpectrumErrors, ...]
+    harmonic_shift: float
+    broken_runs: int
+    missing: tuple[str, ...] = ()
+
+    def write(self, path: Path) -> None:
+        """As JSON, whole or not at all."""
+        write_output(path, json.dumps(asdict(self), indent=1).encode())
+
+    @classmethod
+    def read(cls, path: Path) -> Judgement:
+        """What :meth:`write` wrote.
+
+        Raises
+        ------
+        InputError
+            The file is damaged.
+        """
+        try:
+            values = json.loads(path.read_text())
+            spectra = tuple(_spectrum(each) for each in values.pop("spectra"))
+            return cls(spectra=spectra, **{**values, "missing": tuple(values["missing"])})
+        except (ValueError, TypeError, KeyError, AttributeError) as error:
+            expected = "a judgement; remove it to judge again"
+            raise InputError(path, "judgement", error, expected) from error
+
+
+def what_is_missing(
+    spectra: Sequence[SpectrumErrors],
+    honest: HonestTest,
+    harmonic_shift: float,
+    broken_runs: int,
+    resolution: float,
+    settings: JudgingSettings,
+) -> tuple[str, ...]:
+    """Reasons to go on, one sentence each; none where all criteria agree that it is enough.
+
+    Parameters
+    ----------
+    spectra : their errors
+    honest : the honest test of the same models
+    harmonic_shift : cm⁻¹, NaN where the potential is not learned
+    broken_runs : runs whose bonds broke
+    resolution : of the spectra, cm⁻¹
+    settings : the limits
+    """
+    return (
+        *_missing_in_spectra(spectra, settings),
+        *_missing_in_honest_test(honest, settings),
+        *_missing_in_dynamics(harmonic_shift, broken_runs, resolution),
+    )
+
+
+def _missing_in_spectra(spectra: Sequence[SpectrumErrors], settings: JudgingSettings) -> list[str]:
+    found = []
+    for spectrum in spectra:
+        name = f"{spectrum.kind} spectrum of {spectrum.system}"
+        if spectrum.total > settings.tolerance:
+            found.append(
+                f"{name}: total error {_percent(spectrum.total)}, wanted "
+                f"{_percent(settings.tolerance)}; most of it {spectrum.dominant} "
+                f"({_percent(spectrum.parts[spectrum.dominant])}); "
+                f"{WHAT_HELPS[spectrum.dominant]} would reduce it"
+            )
+        allowed = spectrum.statistical + settings.tolerance
+        if math.isnan(spectrum.change):
+            found.append(f"{name}: no cycle before to compare with")
+        elif spectrum.change > math.sqrt(2.0) * allowed:
+            found.append(
+                f"{name}: changed by {_percent(spectrum.change)} since the cycle before, more "
+                f"than its error"
+            )
+    return found
+
+
+def _missing_in_honest_test(honest: HonestTest, settings: JudgingSettings) -> list[str]:
+    found = []
+    if not honest.n_frames:
+        found.append("honest test: no random frame has labels")
+    if honest.force_rmse is not None and honest.force_rmse > settings.force_rmse:
+        found.append(
+            f"honest test: forces are off by {honest.force_rmse:.3f} eV/Å, wanted "
+            f"{settings.force_rmse:g}"
+        )
+    for name, relative in honest.tensor_relative.items():
+        if relative > settings.tensor_error:
+            found.append(
+                f"honest test: {TARGETS[name].title}s are off by {_percent(relative)} of their "
+                f"spread, wanted {_percent(settings.tensor_error)}"
+            )
+    return found
+
+
+def _missing_in_dynamics(shift: float, broken_runs: int, resolution: float) -> list[str]:
+    found = []
+    if shift > resolution:
+        found.append(
+            f"harmonic check: a wavenumber is off by {shift:.0f} cm⁻¹, more than the resolution"
+        )
+    if broken_runs:
+        found.append(f"dynamics: bonds broke in {broken_runs} runs, which were set aside")
+    return found
+
+
+def _percent(value: float) -> str:
+    return f"{100.0 * value:.3g} %"
+
+
+def _spectrum(values: Mapping[str, Any]) -> SpectrumErrors:
+    bands = tuple(
+        BandErrors(
+            band["low"],
+            band["high"],
+            BandError(**band["integral"]),
+            BandError(**band["centroid"]),
+        )
+        for band in values["bands"]
+    )
+    return SpectrumErrors(**{**values, "bands": bands})

@@ -1,0 +1,211 @@
+"""The page of a campaign: what is known, what is missing, and how long it will take."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from aptnn_md.files import write_output
+from aptnn_md.learning.cycle import Work
+from aptnn_md.learning.directory import Stage, read_frames, system_names
+from aptnn_md.learning.honest import HonestTest
+from aptnn_md.learning.judgement import WHAT_HELPS, BandErrors, Judgement, SpectrumErrors
+from aptnn_md.learning.judging import kinds_of
+from aptnn_md.learning.pictures import draw_errors, draw_spectra
+from aptnn_md.targets import TARGETS
+
+STEPS_OF_A_CYCLE = ("training", "sampling", "labelling", "honest test", "dynamics")
+
+
+def write_report(work: Work, seconds: Mapping[str, float], now: str) -> None:
+    """Write ``report.md`` and its pictures anew.
+
+    Parameters
+    ----------
+    work : the campaign
+    seconds : that steps took
+    now : the step in progress; empty at the end
+    """
+    directory, settings = work.directory, work.settings
+    cycles = judged_cycles(work)
+    ended = directory.final.judgement.exists()
+    stages = [*cycles, *([directory.final] if ended else [])]
+    lines = [f"# {', '.join(system_names(settings))}: a model that is learned", ""]
+    lines += [_summary(work, now, ended), ""]
+    if not ended:
+        lines += [f"Time left: {_time_left(work, seconds, now)}.", ""]
+    if stages:
+        lines += [*_cycle_table(work, stages), ""]
+        lines += _verdict(Judgement.read(stages[-1].judgement), ended)
+        pictures = _pictures(work, stages)
+        lines += ["", *(f"![{path.stem}]({path.name})" for path in pictures)]
+        for spectrum in Judgement.read(stages[-1].judgement).spectra:
+            lines += ["", *band_lines(spectrum)]
+    if ended:
+        lines += ["", *_what_next(work)]
+    lines += ["", "| step | minutes |", "| --- | --- |"]
+    lines += [f"| {step} | {value / 60.0:.1f} |" for step, value in seconds.items()]
+    write_output(directory.report, ("\n".join(lines) + "\n").encode())
+
+
+def judged_cycles(work: Work) -> list[Stage]:
+    """Stages of the cycles that were judged."""
+    stages = [work.directory.cycle(n) for n in range(work.settings.cycles)]
+    return [stage for stage in stages if stage.judgement.exists()]
+
+
+def n_labels(stage: Stage) -> int:
+    """Labelled frames on which the models of a stage were trained."""
+    return len(read_frames(stage.training)) if stage.training.exists() else 0
+
+
+def _summary(work: Work, now: str, ended: bool) -> str:
+    settings = work.settings
+    potential = "learned from its forces" if settings.learns_potential else settings.potential
+    text = f"Reference: {settings.engine}; {settings.temperature:g} K; potential: {potential}. "
+    return text + ("The campaign has ended." if ended else f"Now: {now}.")
+
+
+def _time_left(work: Work, seconds: Mapping[str, float], now: str) -> str:
+    """At most so many minutes, if the remaining cycles take as long as those before."""
+    n_cycles = work.settings.cycles
+    known: dict[str, list[float]] = {name: [] for name in STEPS_OF_A_CYCLE}
+    for step, value in seconds.items():
+        kind = step.rpartition(": ")[2]
+        if step.startswith("cycle") and kind in known and step != now:
+            known[kind].append(value)
+    if not known["training"]:
+        return "not known before the first training has ended"
+    of_step = {name: sum(v) / len(v) if v else 0.0 for name, v in known.items()}
+    done = {step for step in seconds if step != now}
+    names = [f"cycle {n}: {kind}" for n in range(1, n_cycles + 1) for kind in STEPS_OF_A_CYCLE]
+    left = sum(of_step[name.rpartition(": ")[2]] for name in names if name not in done)
+    settings = work.settings
+    longer = settings.tensors.final_steps / settings.tensors.steps
+    if settings.learns_potential:
+        longer = settings.forces.final_steps / settings.forces.steps
+    dynamics = settings.dynamics
+    left += of_step["training"] * longer
+    left += of_step["dynamics"] * dynamics.final_runs / dynamics.runs
+    return f"at most about {left / 60.0:.0f} minutes, less if the loop stops before the last cycle"
+
+
+def _cycle_table(work: Work, stages: Sequence[Stage]) -> list[str]:
+    """A line for each stage: labels, honest test, errors of the first spectrum."""
+    targets = [TARGETS[name] for name in work.settings.properties]
+    head = ["stage", "labels", "forces, eV/Å"]
+    head += [f"{t.title}, {t.unit} (of the spread)" for t in targets]
+    head += ["statistical", "tensors", "potential", "harmonic, cm⁻¹"]
+    lines = [f"| {' | '.join(head)} |", f"|{' --- |' * len(head)}"]
+    for stage in stages:
+        found = Judgement.read(stage.judgement)
+        cells = [stage.name, str(n_labels(stage))]
+        if stage.honest.exists():
+            honest = HonestTest.read(stage.honest)
+            cells.append("–" if honest.force_rmse is None else f"{honest.force_rmse:.3f}")
+            cells += [
+                f"{honest.tensor_rmse[t.name]:.4f} ({100 * honest.tensor_relative[t.name]:.1f} %)"
+                if t.name in honest.tensor_rmse
+                else "–"
+                for t in targets
+            ]
+        else:
+            cells += ["–"] * (1 + len(targets))
+        worst = max(found.spectra, key=lambda s: s.total, default=None)
+        parts = ("statistical", "tensors", "potential")
+        cells += ["–" if worst is None else _percent(getattr(worst, part)) for part in parts]
+        cells.append("–" if math.isnan(found.harmonic_shift) else f"{found.harmonic_shift:.0f}")
+        lines.append(f"| {' | '.join(cells)} |")
+    lines += [
+        "",
+        "Forces and tensors: root mean square errors on random frames, predicted before they were "
+        "learned from. Statistical, tensors, potential: errors of the worst spectrum relative to "
+        "its integral, of this stage's own runs. Harmonic: largest difference of a wavenumber "
+        + ("to the engine." if work.settings.judging.harmonic == "engine" else "of the members."),
+    ]
+    return lines
+
+
+def _verdict(found: Judgement, ended: bool) -> list[str]:
+    lines = []
+    for spectrum in found.spectra:
+        lines.append(
+            f"* {spectrum.kind} spectrum of {spectrum.system}: total error "
+            f"{_percent(spectrum.total)}"
+            + ("" if ended else " with the final dynamics")
+            + "; "
+            + ", ".join(f"{name} {_percent(value)}" for name, value in spectrum.parts.items())
+            + f". Most of it is {spectrum.dominant}; {WHAT_HELPS[spectrum.dominant]} would "
+            "reduce it."
+        )
+    if found.missing:
+        lines += ["", "Missing:", "", *(f"* {reason}" for reason in found.missing)]
+    else:
+        lines += ["", "Nothing is missing: all criteria agree."]
+    return lines
+
+
+def band_lines(spectrum: SpectrumErrors) -> list[str]:
+    """Table of the bands of a spectrum with all errors."""
+    if not spectrum.bands:
+        return []
+    unit = "km/mol" if spectrum.kind == "infrared" else "Å⁴/amu"
+    lines = [
+        f"Bands of the {spectrum.kind} spectrum of {spectrum.system} (± total; statistical, "
+        "tensors, potential):",
+        "",
+        f"| range, cm⁻¹ | integral, {unit} | centroid, cm⁻¹ |",
+        "| --- | --- | --- |",
+    ]
+    return lines + [_band_line(band) for band in spectrum.bands]
+
+
+def _band_line(band: BandErrors) -> str:
+    cells = [f"{band.low:.0f}–{band.high:.0f}"]
+    for number in (band.integral, band.centroid):
+        parts = (number.statistical, number.tensors, number.potential)
+        inside = ", ".join(f"{part:.2g}" for part in parts)
+        cells.append(f"{number.value:.4g} ± {number.total:.2g} ({inside})")
+    return f"| {' | '.join(cells)} |"
+
+
+def _pictures(work: Work, stages: Sequence[Stage]) -> list[Path]:
+    """Spectra of all stages over each other, and errors against labels; drawn after a judgement."""
+    known = [(stage, Judgement.read(stage.judgement)) for stage in stages]
+    rows = [(n_labels(stage), found) for stage, found in known if found.spectra]
+    if not rows:
+        return []
+    errors = work.directory.path / "errors.png"
+    old = errors.stat().st_mtime_ns if errors.exists() else 0
+    new = any(stage.judgement.stat().st_mtime_ns >= old for stage in stages)
+    paths = []
+    for number, name in enumerate(system_names(work.settings)):
+        for kind in kinds_of(work.settings):
+            path = work.directory.path / f"{kind}-{name}.png"
+            if new:
+                measured = {stage.name: work.measured(stage, number, kind) for stage in stages}
+                shown = {key: value for key, value in measured.items() if value is not None}
+                draw_spectra(path, shown, kind, work.settings.judging.wavenumbers)
+            paths.append(path)
+    if new:
+        draw_errors(errors, rows)  # the last, because its age decides
+    return [*paths, errors]
+
+
+def _what_next(work: Work) -> list[str]:
+    final = work.directory.final
+    learned = work.settings.learns_potential
+    potential = str(final.potential) if learned else f"'{work.settings.potential}'"
+    return [
+        "The models are ready for other runs:",
+        "",
+        "```sh",
+        f"aptnn-md md START --potential {potential} --model {final.tensors} --stream runs --ps 100",
+        f"aptnn-md spectrum ir {final.runs(0)} --plot ir.png",
+        "```",
+    ]
+
+
+def _percent(value: float) -> str:
+    return "–" if math.isnan(value) else f"{100.0 * value:.1f} %"

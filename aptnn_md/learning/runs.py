@@ -1,0 +1,271 @@
+"""Runs of constant energy that are moved together, a stream each: the ensemble of a campaign.
+
+They are what ``aptnn-md md`` makes of a molecule, one after the other
+(:mod:`aptnn_md.engines.ase.ensemble`); here the potential evaluates all of them in one call, which
+for small molecules and networks is several times faster. The streams hold the rates of all members
+of the tensors' committee, as estimators ``member-1``, ``member-2``, ...
+
+Streams are written before the state from which to resume, as for other runs. The file
+``ensemble.json`` comes last and says that all is done. A run whose bonds break is set aside: it
+left the part of space for which the models were made.
+"""
+
+from __future__ import annotations
+
+import io
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from ase import Atoms, units
+
+from aptnn_md.arrays import AnyArray, FloatArray
+from aptnn_md.atoms.partition import parse_groups
+from aptnn_md.atoms.snapshot import Snapshot
+from aptnn_md.engines.ase.dynamics import thermal_momenta
+from aptnn_md.engines.ase.observer import temperature
+from aptnn_md.errors import RunError
+from aptnn_md.files import write_output
+from aptnn_md.learning.bonds import BondGraph
+from aptnn_md.learning.langevin import LangevinPath
+from aptnn_md.potentials.interface import BatchedPotential
+from aptnn_md.prediction.interface import TensorModel
+from aptnn_md.progress import Progress
+from aptnn_md.stream import StreamWriter
+from aptnn_md.stream.ensemble import Ensemble, is_ensemble, run_path
+from aptnn_md.stream.frame import FrameRates, Instant
+from aptnn_md.stream.run_id import run_id_of
+from aptnn_md.targets import APT
+
+CHECKPOINT_SECONDS = 20.0
+BROKEN = "broken-{:03d}.zarr"
+"""Name of the stream of a run that was set aside."""
+
+
+@dataclass(frozen=True)
+class RunsJob:
+    """Runs to make.
+
+    Parameters
+    ----------
+    path : directory of the ensemble
+    starts : a structure for each run, all of the same atoms; momenta are drawn anew
+    potential, model : of forces, and of tensors
+    temperature : K
+    timestep : fs
+    stride : steps between frames
+    n_steps : of each run, a multiple of the stride
+    seed : of the momenta
+    bonds : that must stay intact; None: none are watched
+    """
+
+    path: Path
+    starts: Sequence[Atoms]
+    potential: BatchedPotential
+    model: TensorModel
+    temperature: float
+    timestep: float
+    stride: int
+    n_steps: int
+    seed: int
+    bonds: BondGraph | None = None
+
+    @property
+    def state_path(self) -> Path:
+        """State from which a killed job resumes."""
+        return self.path / "state.npz"
+
+
+def make_runs(job: RunsJob) -> int:
+    """Make what is missing; the number of runs that are complete.
+
+    Raises
+    ------
+    RunError
+        Forces are not finite, or bonds broke in all runs.
+    """
+    if not is_ensemble(job.path):
+        job.path.mkdir(parents=True, exist_ok=True)
+        together = _Together(job)
+        together.move()
+        broken = np.array([run.broken for run in together.runs])
+        _set_aside(job.path, broken)
+        n_complete = int((~broken).sum())
+        if not n_complete:
+            raise RunError(
+                f"{job.path}: bonds broke in all {len(broken)} runs: the potential is not yet good "
+                "enough for dynamics; more labels, or a longer training"
+            )
+        Ensemble(n_complete, job.n_steps // job.stride + 1).write(job.path)
+        job.state_path.unlink(missing_ok=True)
+    return Ensemble.read(job.path).n_runs
+
+
+class _Run:
+    """One of the runs: where it is, and its stream."""
+
+    def __init__(self, job: RunsJob, number: int, rng: np.random.Generator) -> None:
+        self.atoms: Atoms = job.starts[number - 1].copy()
+        self.atoms.calc = None
+        self.atoms.set_constraint()
+        momenta = thermal_momenta(self.atoms, job.temperature, rng)
+        self.atoms.set_momenta(_at_rest(momenta, self.atoms))
+        self.number, self.path = number, run_path(job.path, number)
+        self.moving = LangevinPath(self.atoms, job.temperature, 0)  # without friction no noise
+        self.forces = np.zeros((len(self.atoms), 3))
+        self.broken = False
+
+    def open(self, job: RunsJob, rates: FrameRates, first: int) -> None:
+        """Open the stream for frames from step ``first`` on."""
+        constants: dict[str, Any] = {
+            "timestep": job.timestep,
+            "stride": job.stride,
+            "model": job.model.name,
+            "model_sha256": job.model.sha256,
+            "temperature": job.temperature,
+            "ensemble": "NVE, one of an ensemble of runs from canonical starts (Langevin)",
+            "run_id": run_id_of(self, self.path if first else None),
+        }
+        if not self.atoms.pbc.any():
+            constants["rotation"] = "kept"
+        self.writer = StreamWriter(self.path, rates.header(self.atoms, **constants), first)
+
+    def here(self) -> Atoms:
+        """The structure as it is now."""
+        self.atoms.positions[:] = self.moving.positions
+        self.atoms.set_momenta(self.moving.momenta)
+        return self.atoms
+
+    def state(self) -> dict[str, AnyArray]:
+        """All that the rest depends on."""
+        found = {
+            "positions": self.moving.positions,
+            "momenta": self.moving.momenta,
+            "forces": self.forces,
+            "broken": np.asarray(self.broken),
+        }
+        return {f"{self.number}.{name}": value for name, value in found.items()}
+
+    def load(self, arrays: Any) -> None:
+        """The inverse of :meth:`state`."""
+        self.moving.positions = arrays[f"{self.number}.positions"]
+        self.moving.momenta = arrays[f"{self.number}.momenta"]
+        self.forces = arrays[f"{self.number}.forces"]
+        self.broken = bool(arrays[f"{self.number}.broken"])
+
+
+class _Together:
+    """All runs of a job, moved together."""
+
+    def __init__(self, job: RunsJob) -> None:
+        self.job, self.step = job, 0
+        rng = np.random.default_rng(job.seed)
+        self.runs = [_Run(job, number, rng) for number in range(1, len(job.starts) + 1)]
+        resumed = job.state_path.exists()
+        if resumed:
+            with np.load(job.state_path) as arrays:
+                self.step = int(arrays["step"])
+                for run in self.runs:
+                    run.load(arrays)
+        self._next = time.monotonic() + CHECKPOINT_SECONDS
+        self.rates = _frame_rates(self.runs[0].atoms, job.model)
+        for run in self.runs:
+            run.open(job, self.rates, self.step + job.stride if resumed else 0)
+        if not resumed:
+            self._evaluate()
+            self._stream()
+
+    @property
+    def alive(self) -> list[_Run]:
+        """Those whose bonds are intact."""
+        return [run for run in self.runs if not run.broken]
+
+    def move(self) -> None:
+        """Velocity Verlet to the end."""
+        job = self.job
+        try:
+            with Progress(job.n_steps, f"{len(self.runs)} runs") as progress:
+                progress.update(self.step)
+                while self.step < job.n_steps and self.alive:
+                    self._one_step()
+                    progress.update()
+                    if self.step % job.stride == 0:
+                        self._stream()
+                        if time.monotonic() >= self._next:
+                            self._write()
+            self._write()
+        finally:
+            for run in self.runs:
+                run.writer.close()
+
+    def _one_step(self) -> None:
+        for run in self.alive:
+            run.moving.to_next_forces(run.forces, self.job.timestep, 0.0)
+        self._evaluate()
+        for run in self.alive:
+            run.moving.finish(run.forces, self.job.timestep)
+        self.step += 1
+
+    def _evaluate(self) -> None:
+        alive = self.alive
+        results = self.job.potential.evaluate([run.here() for run in alive])
+        for run, result in zip(alive, results, strict=True):
+            run.forces = np.asarray(result["forces"], dtype=np.float64)
+
+    def _stream(self) -> None:
+        """Append a frame to the stream of each run; runs whose bonds broke end here."""
+        if self.job.bonds is not None:
+            for run in self.alive:
+                run.broken = not self.job.bonds.intact(run.moving.positions)
+        alive, when = self.alive, self.step * self.job.timestep
+        tensors = self.job.model.evaluate([run.here() for run in alive]) if alive else []
+        for run, found in zip(alive, tensors, strict=True):
+            velocities = run.atoms.get_velocities() * units.fs
+            instant = Instant(velocities, Snapshot.of(run.atoms), found)
+            frame = self.rates.frame(self.step, when, instant, temperature(run.atoms))
+            run.writer.append_frame(frame)
+
+    def _write(self) -> None:
+        """Streams first, then the state."""
+        arrays: dict[str, AnyArray] = {"step": np.asarray(self.step)}
+        for run in self.runs:
+            run.writer.commit()
+            arrays |= run.state()
+        data = io.BytesIO()
+        np.savez(data, **arrays)  # type: ignore[arg-type]
+        write_output(self.job.state_path, data.getvalue())
+        self._next = time.monotonic() + CHECKPOINT_SECONDS
+
+
+def _at_rest(momenta: FloatArray, atoms: Atoms) -> FloatArray:
+    """Momenta whose sum is zero."""
+    masses = atoms.get_masses()[:, None]
+    return np.asarray(momenta - masses * momenta.sum(axis=0) / masses.sum())
+
+
+def _frame_rates(atoms: Atoms, model: TensorModel) -> FrameRates:
+    n_members = model.committee_sizes[APT.name]
+    return FrameRates(
+        parse_groups("all", atoms),
+        np.asarray(atoms.get_masses(), dtype=np.float64),
+        n_members=n_members if n_members > 1 else 0,
+    )
+
+
+def _set_aside(path: Path, broken: AnyArray) -> None:
+    """Rename the streams of broken runs, and close the gaps by the last ones.
+
+    Whatever was done before a kill is seen by the names, so doing it again finishes it.
+    """
+    for n in np.flatnonzero(broken):
+        aside = path / BROKEN.format(n + 1)
+        if not aside.exists():
+            run_path(path, int(n) + 1).rename(aside)
+    n_runs = int((~broken).sum())
+    gaps = [n for n in range(1, n_runs + 1) if not run_path(path, n).exists()]
+    extra = [n for n in range(n_runs + 1, len(broken) + 1) if run_path(path, n).exists()]
+    for gap, last in zip(gaps, extra, strict=True):
+        run_path(path, last).rename(run_path(path, gap))

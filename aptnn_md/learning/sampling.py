@@ -1,0 +1,265 @@
+"""Frames of a campaign: the engine's own dynamics first, then replicas on the models."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from ase import Atoms
+
+from aptnn_md.arrays import FloatArray
+from aptnn_md.errors import InputError, RunError
+from aptnn_md.files import write_output
+from aptnn_md.learning.bonds import BondGraph
+from aptnn_md.learning.descriptor import fingerprints
+from aptnn_md.learning.directory import SYSTEM, Stage, read_frames, write_frames
+from aptnn_md.learning.engine_potential import EngineCalculator
+from aptnn_md.learning.replicas import Replica, ReplicaSettings, run_replicas
+from aptnn_md.learning.selection import Rule, Spread, draw_random, select
+from aptnn_md.learning.settings import CampaignSettings
+from aptnn_md.learning.stage_models import StageModels
+from aptnn_md.prediction.interface import TensorModel
+from aptnn_md.progress import log
+
+ORIGIN = "origin"
+"""Entry of a frame that says why it was chosen: ``first``, ``selected`` or ``random``."""
+
+FIRST, SELECTED, RANDOM = "first", "selected", "random"
+
+FIRST_REPLICAS = 4
+"""Trajectories of the first dynamics: few, so that most of it is equilibrated."""
+
+FORCES = "forces"
+"""Name of the spread of forces."""
+
+
+def sample_first(stage: Stage, settings: CampaignSettings, systems: Sequence[Atoms]) -> None:
+    """Frames of hot dynamics of the engine, at equal intervals, the same number of each system."""
+    if stage.frames.exists():
+        return
+    stage.path.mkdir(parents=True, exist_ok=True)
+    sampling, frames = settings.sampling, []
+    engine = EngineCalculator(settings.sampler or settings.engine)
+    for number, system in enumerate(systems):
+        n_wanted = -(-sampling.first_frames // len(systems))
+        n_replicas = min(FIRST_REPLICAS, n_wanted)
+        n_each = -(-n_wanted // n_replicas)
+        every = max(1, round(1000.0 * sampling.first_picoseconds / sampling.timestep))
+        replicas = run_replicas(
+            [system] * n_replicas,
+            [sampling.hot * settings.temperature] * n_replicas,
+            engine,
+            ReplicaSettings(
+                steps=every * n_each,
+                every=every,
+                timestep=sampling.timestep,
+                friction=sampling.friction,
+            ),
+            stage.path / f"dynamics-{number}.npz",
+            settings.seed + 7919 * number,
+            [BondGraph.of(system)] * n_replicas,
+        )
+        found = [atoms for replica in replicas for atoms in replica.frames[1:]][:n_wanted]
+        frames += [_chosen(atoms, number, FIRST) for atoms in found]
+        if not found:
+            raise RunError(f"{stage.path}: bonds broke at once; a lower temperature, or hot = 1")
+    write_frames(stage.frames, frames)
+
+
+def sample_replicas(
+    stage: Stage,
+    settings: CampaignSettings,
+    systems: Sequence[Atoms],
+    models: StageModels,
+    seed: int,
+) -> list[list[Replica]]:
+    """Replicas of each system on the models of a stage; those that are there are only read."""
+    sampling = settings.sampling
+    training = read_frames(stage.training)
+    found = []
+    for number, system in enumerate(systems):
+        starts = draw_starts(training, number, sampling.replicas, seed)
+        n_hot = len(starts) // 2
+        temperatures = [settings.temperature] * (len(starts) - n_hot)
+        temperatures += [sampling.hot * settings.temperature] * n_hot
+        found.append(
+            run_replicas(
+                starts,
+                temperatures,
+                models.potential,
+                ReplicaSettings(
+                    steps=round(1000.0 * sampling.picoseconds / sampling.timestep),
+                    every=sampling.every,
+                    timestep=sampling.timestep,
+                    friction=sampling.friction,
+                ),
+                stage.path / f"replicas-{number}.npz",
+                seed + number,
+                [BondGraph.of(system)] * len(starts),
+            )
+        )
+    return found
+
+
+def draw_starts(training: Sequence[Atoms], system: int, n: int, seed: int) -> list[Atoms]:
+    """``n`` structures of a system out of the training frames, without labels and momenta."""
+    pool = [atoms for atoms in training if atoms.info.get(SYSTEM) == system]
+    rng = np.random.default_rng([seed, system])
+    starts = []
+    for k in rng.choice(len(pool), size=n, replace=len(pool) < n):
+        atoms = pool[int(k)].copy()
+        atoms.calc = None
+        atoms.set_momenta(np.zeros((len(atoms), 3)))
+        starts.append(_chosen(atoms, system, ""))
+    return starts
+
+
+@dataclass(frozen=True)
+class Choice:
+    """What was chosen for labels, and why.
+
+    Attributes
+    ----------
+    averages : moving averages of the spreads, eV/Å and the targets' units
+    n_candidates : frames among which it was chosen
+    n_uncertain : those above the threshold
+    n_stopped : replicas that were stopped
+    """
+
+    averages: dict[str, float]
+    n_candidates: int
+    n_uncertain: int
+    n_stopped: int
+
+    @classmethod
+    def read(cls, path: Path) -> Choice:
+        """What :func:`choose` wrote.
+
+        Raises
+        ------
+        InputError
+            The file is damaged.
+        """
+        try:
+            return cls(**json.loads(path.read_text()))
+        except (ValueError, TypeError) as error:
+            raise InputError(path, "selection", error, "what a cycle wrote; remove it") from error
+
+
+def choose(
+    stage: Stage,
+    settings: CampaignSettings,
+    replicas: Sequence[Sequence[Replica]],
+    tensors: TensorModel,
+    before: Choice | None,
+    seed: int,
+) -> None:
+    """Choose the frames of a cycle, and write them: uncertain ones, and random ones.
+
+    Parameters
+    ----------
+    stage : of the cycle
+    settings : of the campaign
+    replicas : of each system
+    tensors : model whose members' disagreement counts beside that of the forces
+    before : choice of the cycle before; None in the first
+    seed : of the random frames
+    """
+    if stage.frames.exists():
+        return
+    training = read_frames(stage.training)
+    pool = _Pool.of(replicas, settings.temperature)
+    spread = Spread({FORCES: pool.force_spread, **_tensor_spread(tensors, pool.frames)})
+    averages = spread.averages(before.averages if before else {})
+    rule = _rule(settings, averages)
+    rng = np.random.default_rng([seed, 1])
+    random = draw_random(pool.cold, settings.n_random, rng)
+    allowed = np.ones(len(pool.frames), dtype=bool)
+    allowed[random] = False
+    prints = fingerprints([*pool.frames, *training])
+    n = settings.sampling.labels - len(random)
+    chosen = select(spread, averages, rule, allowed, _divided(prints, len(pool.frames)), n)
+    ratio = spread.relative(averages)
+    stopped = [replica.stopped for of_system in replicas for replica in of_system]
+    found = Choice(
+        averages,
+        len(pool.frames),
+        int((ratio > rule.threshold).sum()),
+        sum(bool(reason) for reason in stopped),
+    )
+    log.info(
+        "%s: %d of %d frames uncertain, %d replicas stopped; %d chosen, %d at random",
+        *(stage.name, found.n_uncertain, found.n_candidates, found.n_stopped),
+        *(len(chosen), len(random)),
+    )
+    write_output(stage.averages, json.dumps(vars(found), indent=1).encode())
+    frames = [_chosen(pool.frames[k], pool.systems[k], SELECTED) for k in chosen]
+    frames += [_chosen(pool.frames[k], pool.systems[k], RANDOM) for k in random]
+    write_frames(stage.frames, frames)
+
+
+@dataclass(frozen=True, eq=False)
+class _Pool:
+    """All frames of all replicas."""
+
+    frames: list[Atoms]
+    systems: list[int]
+    force_spread: FloatArray
+    cold: list[bool]
+
+    @classmethod
+    def of(cls, replicas: Sequence[Sequence[Replica]], temperature: float) -> _Pool:
+        frames, systems, spreads, cold = [], [], [], []
+        for number, of_system in enumerate(replicas):
+            for replica in of_system:
+                # the first frame is a training frame
+                frames += replica.frames[1:]
+                n = len(replica.frames) - 1
+                systems += [number] * n
+                spreads += [float(s.max()) for s in replica.force_spread[1:]]
+                cold += [replica.temperature == temperature] * n
+        if not frames:
+            raise RunError(
+                "sampling: all replicas were stopped at once: the models know too little; more "
+                "first_frames, or a longer training"
+            )
+        return cls(frames, systems, np.array(spreads), cold)
+
+
+def _rule(settings: CampaignSettings, averages: dict[str, float]) -> Rule:
+    sampling = settings.sampling
+    bound = max(sampling.bound, sampling.bound_ratio * averages.get(FORCES, 0.0))
+    return Rule(sampling.threshold, bound)
+
+
+def _tensor_spread(model: TensorModel, frames: Sequence[Atoms]) -> dict[str, FloatArray]:
+    """Target -> (n_frames,) largest spread of an atom's tensor among the members."""
+    found: dict[str, list[float]] = {name: [] for name in model.targets}
+    for tensors in model.evaluate(list(frames)):
+        for name, members in tensors.items():
+            off = members - members.mean(axis=0)
+            of_atoms = np.sqrt((off**2).reshape(*off.shape[:2], -1).sum(-1).mean(axis=0))
+            found[name].append(float(of_atoms.max()))
+    return {name: np.array(values) for name, values in found.items()}
+
+
+def _divided(prints: FloatArray, n: int) -> tuple[FloatArray, FloatArray]:
+    return prints[:n], prints[n:]
+
+
+def _chosen(atoms: Atoms, system: int, origin: str) -> Atoms:
+    """A frame as it is labelled: where the atoms are, their charge, and why it was chosen."""
+    found = Atoms(atoms.numbers, atoms.positions, cell=atoms.cell, pbc=atoms.pbc)
+    if atoms.has("masses"):
+        found.set_masses(atoms.get_masses())
+    info: dict[str, Any] = {SYSTEM: system}
+    if "charge" in atoms.info:
+        info["charge"] = atoms.info["charge"]
+    if origin:
+        info[ORIGIN] = origin
+    found.info.update(info)
+    return found

@@ -1,0 +1,52 @@
+"""The honest test, against errors that are known."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from ase.calculators.singlepoint import SinglePointCalculator
+from helpers.toy_molecules import Potential, energy_forces_virial, polar_tensors, structure
+
+from aptnn_md.learning.honest import honest_test
+from aptnn_md.potentials.interface import as_batched
+from aptnn_md.prediction.loading import as_model
+from aptnn_md.training.dataset import LabelledFrame
+
+
+def labelled(seed, force_error, scale):
+    """A molecule whose labels differ from the models by known amounts."""
+    atoms = structure(seed=seed)
+    atoms.positions += 0.05 * np.random.default_rng(seed).normal(size=(3, 3))
+    energy, forces, _ = energy_forces_virial(atoms.positions)
+    atoms.calc = SinglePointCalculator(atoms, energy=energy, forces=forces + force_error)
+    return LabelledFrame(atoms, {"apt": scale * polar_tensors(atoms.positions)})
+
+
+def test_errors_are_those_that_were_put_in():
+    frames = [labelled(seed, (-1.0) ** seed * 0.04, 1.1) for seed in range(4)]
+    found = honest_test(as_model(polar_tensors_of), as_batched(Potential()), frames)
+    assert found.n_frames == 4
+    assert found.force_rmse == pytest.approx(0.04)
+    reference = np.concatenate([frame.labels["apt"] for frame in frames])
+    expected = np.sqrt(np.mean((reference / 11.0) ** 2))
+    assert found.tensor_rmse["apt"] == pytest.approx(expected)
+    deviation = np.concatenate([reference[k::3] - reference[k::3].mean(axis=0) for k in range(3)])
+    spread = np.sqrt(np.mean(deviation**2))
+    assert found.tensor_relative["apt"] == pytest.approx(expected / spread)
+
+
+def test_a_potential_that_is_not_learned_is_not_tested():
+    found = honest_test(as_model(polar_tensors_of), None, [labelled(1, 0.3, 1.0)])
+    assert found.force_rmse is None
+    assert found.tensor_rmse["apt"] == pytest.approx(0.0, abs=1e-12)
+
+
+def test_frames_without_labels_do_not_count():
+    frame = labelled(1, 0.0, 1.0)
+    empty = LabelledFrame(frame.atoms, {"apt": np.full((3, 3, 3), np.nan)})
+    assert honest_test(as_model(polar_tensors_of), None, [frame, empty]).n_frames == 1
+    assert honest_test(as_model(polar_tensors_of), None, [empty]).n_frames == 0
+
+
+def polar_tensors_of(atoms):
+    return polar_tensors(atoms.positions)

@@ -1,0 +1,73 @@
+"""Spectra of the members of a committee, out of one stream."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from helpers.toy_molecules import Committee, structure
+
+from aptnn_md.atoms.partition import parse_groups
+from aptnn_md.atoms.snapshot import Snapshot
+from aptnn_md.errors import InputError
+from aptnn_md.spectra.analysis.error_parts import ErrorParts
+from aptnn_md.spectra.infrared.of_streams import InfraredStreams
+from aptnn_md.spectra.options import InfraredOptions
+from aptnn_md.spectra.sources.members import member_blocks, member_estimators
+from aptnn_md.stream import StreamReader, StreamWriter
+from aptnn_md.stream.frame import FrameRates, Instant
+
+FACTORS = np.array([0.8, 1.0, 1.3])
+
+
+@pytest.fixture(scope="module")
+def stream(tmp_path_factory):
+    """Three members whose tensors, and so whose rates, differ by factors."""
+    path = tmp_path_factory.mktemp("members") / "run.zarr"
+    atoms, model, rng = structure(2), Committee(), np.random.default_rng(3)
+    rates = FrameRates(parse_groups("element", atoms), atoms.get_masses(), n_members=3)
+    header = rates.header(atoms, timestep=2.0, temperature=300.0)
+    with StreamWriter(path, header) as writer:
+        for step in range(1500):
+            velocities = 1e-3 * rng.normal(size=(len(atoms), 3))
+            tensors = {"apt": model.members(atoms)}
+            instant = Instant(velocities, Snapshot.of(atoms), tensors)
+            writer.append_frame(rates.frame(step, 2.0 * step, instant))
+    return path
+
+
+def test_the_mean_of_the_members_rates_is_the_rate(stream):
+    reader = StreamReader(stream)
+    names = member_estimators(reader.header)
+    assert names == ("member-1", "member-2", "member-3")
+    members = np.stack([reader.dipole_rate(name) for name in names])
+    assert members.mean(axis=0) == pytest.approx(reader.dipole_rate(), rel=1e-12)
+    assert members[2] == pytest.approx(1.3 / 0.8 * members[0], rel=1e-12)
+    assert reader.header.estimators[0] == "bead"  # what is read by default is the mean
+
+
+def test_spectra_of_members_are_those_of_their_rates(stream):
+    options = InfraredOptions(resolution=100.0)
+    streams = InfraredStreams([stream], options)
+    streams.read()
+    blocks = streams.spectrum().blocks
+    members = member_blocks(InfraredStreams, [stream], options)
+    ratio = FACTORS**2 / FACTORS.mean() ** 2
+    for member, factor in zip(members, ratio, strict=True):
+        assert member.mean == pytest.approx(factor * blocks.mean, rel=1e-9)
+    relative = ErrorParts.of(blocks, members).relative(100.0, 4000.0)
+    expected = 2.0 * np.abs(ratio - ratio.mean()).mean()
+    assert relative["tensors"] == pytest.approx(expected, rel=1e-9)
+
+
+def test_streams_without_members_have_none():
+    atoms = structure()
+    header = FrameRates(parse_groups("all", atoms), atoms.get_masses()).header(atoms, timestep=1.0)
+    assert member_estimators(header) == ()
+
+
+def test_committees_of_different_sizes_are_refused():
+    atoms = structure()
+    rates = FrameRates(parse_groups("all", atoms), atoms.get_masses(), n_members=2)
+    instant = Instant(np.zeros((3, 3)), None, {"apt": np.zeros((3, 3, 3, 3))})
+    with pytest.raises(InputError, match="found 3 APT networks, expected 2"):
+        rates.rates(instant)
