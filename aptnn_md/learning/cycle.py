@@ -27,15 +27,14 @@ from aptnn_md.learning.honest import HonestTest, honest_test
 from aptnn_md.learning.judgement import Judgement, SpectrumErrors, what_is_missing
 from aptnn_md.learning.judging import (
     ENGINE,
-    Measured,
     equilibrated,
     harmonic_shift,
     kinds_of,
     model_lines,
     run_dynamics,
-    spectrum_errors,
 )
 from aptnn_md.learning.labelling import label_frames
+from aptnn_md.learning.measured import Measured
 from aptnn_md.learning.replicas import Replica
 from aptnn_md.learning.sampling import (
     ORIGIN,
@@ -46,6 +45,7 @@ from aptnn_md.learning.sampling import (
     sample_replicas,
 )
 from aptnn_md.learning.settings import CampaignSettings
+from aptnn_md.learning.spectrum_errors import spectrum_errors
 from aptnn_md.learning.stage_models import StageModels, join_potential
 from aptnn_md.learning.training_tasks import (
     ForceTask,
