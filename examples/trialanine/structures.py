@@ -3,8 +3,8 @@
     python structures.py [n]
 
 RDKit embeds n conformers and relaxes them by its force field; the longest and the most compact of
-those within 5 kcal/mol of the lowest are relaxed by GFN2-xTB. Both files are in this folder: run this only to make them
-again (`pip install rdkit`).
+those within 5 kcal/mol of the lowest are relaxed by GFN2-xTB. Both files are in this folder: run
+this only to make them again (`pip install rdkit`).
 """
 
 from __future__ import annotations
