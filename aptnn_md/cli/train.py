@@ -115,7 +115,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help=f"of weights and order of frames (default {TrainingSettings.seed})",
     )
     add("--device", help=f"torch device (default {job.device})")
-    add("--restart", action="store_true", help="resume a job that was stopped")
+    add("--restart", action="store_true", help="resume a job that was stopped, if one was")
 
 
 def run(arguments: argparse.Namespace) -> None:
