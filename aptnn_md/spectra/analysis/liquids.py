@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping
 
 import numpy as np
 
+from aptnn_md.arrays import FloatArray
 from aptnn_md.bundled import bundled_path
 from aptnn_md.spectra.analysis.bands import Band, bands_of_curve
 from aptnn_md.spectra.analysis.experiment import ReferenceCurve
@@ -77,7 +78,7 @@ def liquid_curve(name: str) -> ReferenceCurve:
     with np.load(bundled_path("liquids.npz")) as tables:
         n = _INDEX * tables[f"{name}_n"].astype(np.float64)
         k = tables[f"{name}_k"].astype(np.float64)
-    nu = _FIRST + np.arange(len(k))
+    nu: FloatArray = _FIRST + np.arange(len(k), dtype=np.float64)
     title = f"{name}, 26 °C, {_CITATION}"
     return ReferenceCurve(title, nu, 4.0 * np.pi * nu * n * k, "n·α = 4πν̃nk")
 
