@@ -22,11 +22,18 @@ class InputError(ValueError):
 
     def __init__(self, where: object, field: str, found: object, expected: object) -> None:
         self.where, self.field, self.found, self.expected = str(where), field, found, expected
-        super().__init__(f"{where}: {field}: found {found}, expected {expected}")
+        super().__init__(_in_one_line(f"{where}: {field}: found {found}, expected {expected}"))
 
     def __reduce__(self) -> tuple[type[InputError], tuple[str, str, str, str]]:
         """Pickled by its four parts, as it may come from another process."""
         return type(self), (self.where, self.field, str(self.found), str(self.expected))
+
+
+def _in_one_line(text: str) -> str:
+    """The text with line ends and other control characters, as names may hold them, escaped."""
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
 class RunError(RuntimeError):

@@ -136,7 +136,7 @@ def check_settings(settings: Any, where: str = "") -> None:
             checked = _fit(value, kind)
         except (TypeError, ValueError, OverflowError) as error:
             name = where or type(settings).__name__
-            raise InputError(name, field.name, repr(value), _words(kind)) from error
+            raise InputError(name, field.name, repr(value), in_words(kind)) from error
         object.__setattr__(settings, field.name, checked)
 
 
@@ -151,7 +151,7 @@ def fitting(value: Any, kind: Any, where: object, name: str) -> Any:
     try:
         return _fit(value, kind)
     except (TypeError, ValueError, OverflowError) as error:
-        raise InputError(where, name, repr(value), _words(kind)) from error
+        raise InputError(where, name, repr(value), in_words(kind)) from error
 
 
 def settings_from(
@@ -178,7 +178,7 @@ def settings_from(
     for name, field in known.items():
         required = field.default is MISSING and field.default_factory is MISSING
         if required and name not in values:
-            words = _words(get_type_hints(kind, include_extras=True)[name])
+            words = in_words(get_type_hints(kind, include_extras=True)[name])
             raise InputError(where, name, "nothing", words)
     try:
         return kind(**values, **given)
@@ -222,14 +222,16 @@ def _fit(value: Any, kind: Any, infinite: bool = False) -> Any:
     raise TypeError
 
 
-def _words(kind: Any) -> str:
+def in_words(kind: Any) -> str:
     """What an annotation asks for, in words."""
     origin, arguments = get_origin(kind), get_args(kind)
     if origin is Annotated:
         spoken = [note.words for note in arguments[1:] if isinstance(note, Range) and note.words]
-        return spoken[0] if spoken else ", ".join([_words(arguments[0]), *map(str, arguments[1:])])
+        return (
+            spoken[0] if spoken else ", ".join([in_words(arguments[0]), *map(str, arguments[1:])])
+        )
     if origin in (Union, UnionType):
-        return " or ".join(_words(option) for option in arguments if option is not NoneType)
+        return " or ".join(in_words(option) for option in arguments if option is not NoneType)
     if origin is Literal:
         return f"one of {', '.join(map(str, arguments))}"
     plain = {Mapping: dict, Sequence: tuple}.get(origin, origin or kind)

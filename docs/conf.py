@@ -18,6 +18,7 @@ extensions = [
     "sphinx_copybutton",
     "command_reference",
     "mathml",
+    "settings_reference",
 ]
 html_theme = "furo"
 html_title = f"aptnn_md {version}"
@@ -33,7 +34,7 @@ autodoc_member_order = "bysource"
 autodoc_typehints = "signature"
 autodoc_typehints_format = "short"
 # the packages of which only types are named need not be installed
-autodoc_mock_imports = ["openmm"]
+autodoc_mock_imports = ["openmm", "torch_sim"]
 napoleon_google_docstring = False
 napoleon_use_rtype = False
 napoleon_use_ivar = True
@@ -42,6 +43,7 @@ suppress_warnings = ["autodoc.mocked_object"]
 _SECTION = re.compile(r"(Parameters|Attributes|Returns|Raises|Yields|Notes|Examples)$")
 # what reStructuredText takes for emphasis and substitutions: *shape, |∂M/∂Q|²
 _MISTAKEN = re.compile(r"(?<=, )\*(?=\w+\))|\|(?=\S+\|²)|(?<=\w)\|(?=²)")
+_ANNOTATED = re.compile(r"(?:typing\.)?Annotated\[(.+?), ~?aptnn_md\.settings\.\w+\(.*?\)\]")
 _ENTRY = re.compile(r"(?P<names>\w[\w, ]*) : (?P<text>.+)")
 
 
@@ -63,6 +65,12 @@ def describe_parameters(app, what, name, obj, options, lines):
     lines[:] = [_MISTAKEN.sub(r"\\\g<0>", line) for line in result]
 
 
+def plain_signature(app, what, name, obj, options, signature, returned):
+    """Types of settings without their ranges, which reference/settings.md lists."""
+    return (_ANNOTATED.sub(r"\1", signature) if signature else signature), returned
+
+
 def setup(app):
     """Before napoleon, whose priority is 500."""
     app.connect("autodoc-process-docstring", describe_parameters, priority=400)
+    app.connect("autodoc-process-signature", plain_signature)

@@ -59,6 +59,12 @@ def test_configurations_that_are_none(tmp_path, text, error, message):
         pass
 
 
+def test_messages_are_one_line_whatever_names_hold():
+    error = InputError("a\nb", "c", "d\x00\x1b[31m", "e\u2028f Å")
+    assert str(error) == "a\\nb: c: found d\\x00\\x1b[31m, expected e\\u2028f Å"
+    assert str(pickle.loads(pickle.dumps(error))) == str(error)
+
+
 def test_input_errors_go_from_process_to_process():
     error = pickle.loads(pickle.dumps(InputError(Path("a"), "b", 3, "d")))
     assert isinstance(error, InputError)

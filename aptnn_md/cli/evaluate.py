@@ -25,11 +25,14 @@ labels (the RMSE of a model that knows only each element's mean tensor) and RMSE
 residue of the acoustic sum rule. Irreps of APTs: 0e trace, 1e antisymmetric, 2e symmetric
 traceless; of PGTs: 1o of the trace and of the rest, 2o, 3o. A model of the network dipole is also
 compared with total dipoles, e Å, one of the network polarizability with polarizabilities, Å³, where
-frames have them. With --json a model of several targets
-gives one object for each."""
+frames have them. With --json a model of several targets gives one object for each. --potential
+compares energies and forces of a potential instead: RMSE of the energy of an atom, and of the
+components of the forces on each element; of a committee next to the standard deviation of its
+members."""
 
 EXAMPLE = """  aptnn-md evaluate --model water-apt --data test.extxyz --plot parity.png
-  aptnn-md evaluate --model both.pt --target pgt --data test.extxyz --json"""
+  aptnn-md evaluate --model both.pt --target pgt --data test.extxyz --json
+  aptnn-md evaluate --potential potential.json --data test.extxyz"""
 
 
 PARITY = Path("parity.png")
@@ -38,7 +41,12 @@ PARITY = Path("parity.png")
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Options of the command."""
-    add_model_options(parser)
+    add_model_options(parser, required=False)
+    parser.add_argument(
+        "--potential",
+        help="potential to compare instead of a model: bundled name, NAME.json, MACE model file or "
+        "module:callable",
+    )
     parser.add_argument("--data", type=Path, required=True, help="labelled frames, extxyz")
     add_label_options(parser)
     parser.add_argument(
@@ -60,6 +68,31 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> None:
     """Evaluate, print, draw."""
+    if (arguments.model is None) == (arguments.potential is None):
+        raise InputError(
+            "options",
+            "--model and --potential",
+            "both" if arguments.model else "neither",
+            "one of them",
+        )
+    if arguments.potential is not None:
+        _evaluate_potential(arguments)
+    else:
+        _evaluate_model(arguments)
+
+
+def _evaluate_potential(arguments: argparse.Namespace) -> None:
+    from aptnn_md.cli.train_potential import label_keys, table
+    from aptnn_md.potentials.loading import load_potential
+    from aptnn_md.training.potential import potential_errors, read_energy_frames
+
+    frames = read_energy_frames(arguments.data, label_keys(arguments.key or [], "options"))
+    potential = load_potential(arguments.potential, device=arguments.device, dtype=arguments.dtype)
+    errors = potential_errors(potential, frames)
+    print(json_text(errors.as_dict()) if arguments.json else table(errors))
+
+
+def _evaluate_model(arguments: argparse.Namespace) -> None:
     from aptnn_md.structure_labels import parse_keys
     from aptnn_md.training.dataset import read_labelled
     from aptnn_md.training.evaluation import draw_parity, evaluate_targets

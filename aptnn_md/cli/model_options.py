@@ -11,11 +11,11 @@ if TYPE_CHECKING:
     from aptnn_md.prediction.interface import TensorModel
 
 
-def add_model_options(parser: argparse.ArgumentParser) -> None:
+def add_model_options(parser: argparse.ArgumentParser, required: bool = True) -> None:
     """--model, --total-charge, --dtype and --device."""
     parser.add_argument(
         "--model",
-        required=True,
+        required=required,
         help="model file, bundled name, NAME.model of a MACE network of dipoles (a pickle, which "
         "runs the code in it) or module:callable key=value ...; of models for different targets "
         "several, comma-separated",

@@ -9,6 +9,7 @@ from aptnn_md.cli import spectrum_options
 from aptnn_md.spectra.options import CONVERGENCE_RANGE
 
 if TYPE_CHECKING:
+    from aptnn_md.spectra.analysis.error_parts import ErrorParts
     from aptnn_md.spectra.estimation.power import HasBlocks
     from aptnn_md.spectra.output.ordinate import Ordinate
 
@@ -33,29 +34,27 @@ def add_error_arguments(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def show_errors(
-    spectrum: HasBlocks,
-    streams: type[Any],
-    options: Any,
-    ordinate: Ordinate,
-    arguments: argparse.Namespace,
-) -> None:
-    """Print the parts of the error where more than the statistical one is known.
+def known_errors(
+    spectrum: HasBlocks, streams: type[Any], options: Any, arguments: argparse.Namespace
+) -> ErrorParts | None:
+    """The errors of a spectrum by their origin; None where only the statistical one is known and
+    no picture of it is asked for.
 
     Parameters
     ----------
     spectrum : as computed, without further corrections
     streams : ``InfraredStreams`` or ``RamanStreams``
     options : with which the spectrum was made
-    ordinate : what the spectrum is
     arguments : of the command line
     """
     from dataclasses import replace
 
-    from aptnn_md.spectra.analysis.error_parts import ErrorParts, describe_parts, trajectory_error
+    from aptnn_md.spectra.analysis.error_parts import ErrorParts, trajectory_error
     from aptnn_md.spectra.sources.members import member_blocks
 
     members = member_blocks(streams, arguments.streams, options)
+    if not (members or arguments.other_potentials or arguments.plot_errors):
+        return None
     parts = ErrorParts.of(spectrum.blocks, members)
     if arguments.other_potentials:
         others = []
@@ -64,15 +63,31 @@ def show_errors(
             other.read()
             others.append(other.spectrum().blocks)
         parts = replace(parts, potential=trajectory_error([spectrum.blocks, *others]))
-    if members or arguments.other_potentials:
-        low, high = spectrum_options.wavenumber_range(arguments) or CONVERGENCE_RANGE
+    return parts
+
+
+def show_errors(
+    parts: ErrorParts | None, ordinate: Ordinate, arguments: argparse.Namespace
+) -> None:
+    """Print and draw the errors of a spectrum where more than the statistical one is known.
+
+    Parameters
+    ----------
+    parts : by :func:`known_errors`
+    ordinate : what the spectrum is
+    arguments : of the command line
+    """
+    if parts is None:
+        return
+    from aptnn_md.spectra.analysis.error_parts import describe_parts
+
+    wavenumbers = spectrum_options.wavenumber_range(arguments)
+    if parts.tensors is not None or parts.potential is not None:
         print()
-        for line in describe_parts(parts, low, high):
+        for line in describe_parts(parts, *(wavenumbers or CONVERGENCE_RANGE)):
             print(line)
     if arguments.plot_errors:
         from aptnn_md.spectra.output.plot_errors import draw_error_parts
 
-        draw_error_parts(
-            arguments.plot_errors, parts, ordinate, spectrum_options.wavenumber_range(arguments)
-        )
+        draw_error_parts(arguments.plot_errors, parts, ordinate, wavenumbers)
         print(f"picture: {arguments.plot_errors}")

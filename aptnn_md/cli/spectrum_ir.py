@@ -20,7 +20,10 @@ of a band being its intensity in km/mol.
 Several streams are independent runs of one system; longer ones weigh more. Standard errors come
 from blocks of the runs, and from the runs if there are enough of them."""
 
-EXAMPLE = "  aptnn-md spectrum ir run1.zarr run2.zarr --out ir.csv --plot ir.png --experiment water"
+EXAMPLE = """\
+  aptnn-md spectrum ir run1.zarr run2.zarr --out ir.csv --plot ir.png --experiment water
+  aptnn-md spectrum ir run.zarr --html report.html
+  aptnn-md spectrum ir run.zarr --follow --html live.html            (while it runs)"""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -49,8 +52,9 @@ def run(arguments: argparse.Namespace) -> None:
             _integral,
             lambda found, convergence: spectrum_output.page(found, arguments, convergence),
         )
-    spectrum_output.show(spectrum, arguments, options)
-    spectrum_errors.show_errors(spectrum, InfraredStreams, options, spectrum.ordinate, arguments)
+    errors = spectrum_errors.known_errors(spectrum, InfraredStreams, options, arguments)
+    spectrum_output.show(spectrum, arguments, options, errors)
+    spectrum_errors.show_errors(errors, spectrum.ordinate, arguments)
 
 
 def _integral(spectrum: InfraredSpectrum) -> str:

@@ -17,6 +17,7 @@ from aptnn_md.spectra.options import CONVERGENCE_RANGE, CORRECTIONS, EXPERIMENTS
 
 if TYPE_CHECKING:
     from aptnn_md.spectra import InfraredSpectrum, Quantity, Reference, ReferenceCurve
+    from aptnn_md.spectra.analysis.error_parts import ErrorParts
     from aptnn_md.spectra.analysis.sticks import Sticks
     from aptnn_md.spectra.convergence.monitor import Convergence
     from aptnn_md.spectra.estimation.power import PowerBlocks
@@ -108,13 +109,17 @@ def _add_quantity_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def show(
-    spectrum: InfraredSpectrum, arguments: argparse.Namespace, options: InfraredOptions
+    spectrum: InfraredSpectrum,
+    arguments: argparse.Namespace,
+    options: InfraredOptions,
+    errors: ErrorParts | None = None,
 ) -> None:
     """Print the report of a spectrum and write what was asked for.
 
     Parameters
     ----------
     options : with which the spectrum was made, for its convergence
+    errors : of the spectrum by their origin, for its page
     """
     from aptnn_md import spectra
 
@@ -150,11 +155,14 @@ def show(
         from aptnn_md.spectra.convergence.monitor import history
 
         points = history(arguments.streams, options, wavenumbers or CONVERGENCE_RANGE)
-        write_final_page(arguments, page(uncorrected, arguments, points))
+        write_final_page(arguments, page(uncorrected, arguments, points, errors))
 
 
 def page(
-    spectrum: InfraredSpectrum, arguments: argparse.Namespace, convergence: Sequence[Convergence]
+    spectrum: InfraredSpectrum,
+    arguments: argparse.Namespace,
+    convergence: Sequence[Convergence],
+    errors: ErrorParts | None = None,
 ) -> Page:
     """The page of a spectrum of streams, for ``--html``.
 
@@ -162,13 +170,14 @@ def page(
     ----------
     spectrum : before quantum corrections
     convergence : of the runs
+    errors : of the spectrum by their origin
     """
     from aptnn_md.spectra.page.infrared import infrared_page
 
     spectrum, quantities = _finished(spectrum, arguments)
     return infrared_page(
         spectrum,
-        page_options(arguments, convergence),
+        page_options(arguments, convergence, errors),
         references(arguments),
         ranges=ranges_of(arguments, spectrum.blocks, spectrum.parts),
         baseline=arguments.baseline,

@@ -13,6 +13,7 @@ from aptnn_md.settings import NewPath
 from aptnn_md.spectra.options import CONVERGENCE_RANGE
 
 if TYPE_CHECKING:
+    from aptnn_md.spectra.analysis.error_parts import ErrorParts
     from aptnn_md.spectra.convergence.monitor import Convergence
     from aptnn_md.spectra.page.content import Page, PageOptions
 
@@ -45,18 +46,22 @@ def check_page_argument(arguments: argparse.Namespace) -> None:
 
 
 def page_options(
-    arguments: argparse.Namespace, convergence: Sequence[Convergence] = ()
+    arguments: argparse.Namespace,
+    convergence: Sequence[Convergence] = (),
+    errors: ErrorParts | None = None,
 ) -> PageOptions:
     """What the command line says of the page.
 
     Parameters
     ----------
     convergence : of the runs, over ``--range`` or 0-4000 cm⁻¹
+    errors : of the spectrum by their origin, before further corrections
     """
     from aptnn_md.spectra.page.content import PageOptions
 
     wavenumbers = spectrum_options.wavenumber_range(arguments)
-    return PageOptions(wavenumbers, command_line(), convergence, wavenumbers or CONVERGENCE_RANGE)
+    over = wavenumbers or CONVERGENCE_RANGE
+    return PageOptions(wavenumbers, command_line(), convergence, over, errors)
 
 
 def write_final_page(arguments: argparse.Namespace, page: Page) -> None:

@@ -20,6 +20,7 @@ from aptnn_md.provenance import command_line
 from aptnn_md.spectra.options import CONVERGENCE_RANGE, RamanOptions
 
 if TYPE_CHECKING:
+    from aptnn_md.spectra.analysis.error_parts import ErrorParts
     from aptnn_md.spectra.analysis.sticks import Sticks
     from aptnn_md.spectra.convergence.monitor import Convergence
     from aptnn_md.spectra.page.content import Page
@@ -112,14 +113,18 @@ def run(arguments: argparse.Namespace) -> None:
         write_raman_netcdf(arguments.netcdf, spectrum, wavenumbers, command_line())
         print(f"NetCDF: {arguments.netcdf}")
     _draw(spectrum, arguments, sticks)
-    if arguments.html:
-        write_final_page(arguments, _page(reduced, arguments, _history(arguments)))
     options = spectrum_options.options_of(RamanOptions, arguments)
-    spectrum_errors.show_errors(reduced, RamanStreams, options, reduced.ordinate, arguments)
+    errors = spectrum_errors.known_errors(reduced, RamanStreams, options, arguments)
+    if arguments.html:
+        write_final_page(arguments, _page(reduced, arguments, _history(arguments), errors))
+    spectrum_errors.show_errors(errors, reduced.ordinate, arguments)
 
 
 def _page(
-    reduced: RamanSpectrum, arguments: argparse.Namespace, convergence: Sequence[Convergence]
+    reduced: RamanSpectrum,
+    arguments: argparse.Namespace,
+    convergence: Sequence[Convergence],
+    errors: ErrorParts | None = None,
 ) -> Page:
     """The page of a spectrum in the reduced form, for ``--html``."""
     from aptnn_md.spectra.page.raman import raman_page
@@ -127,7 +132,7 @@ def _page(
     spectrum = _finished(reduced, arguments)
     return raman_page(
         spectrum,
-        page_options(arguments, convergence),
+        page_options(arguments, convergence, errors),
         ranges=_ranges(spectrum, arguments),
         sticks=_sticks(spectrum, arguments),
     )

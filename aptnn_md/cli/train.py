@@ -8,6 +8,7 @@ from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from aptnn_md.cli import train_potential
 from aptnn_md.cli.model_options import add_label_options
 from aptnn_md.cli.settings_options import checked
 from aptnn_md.errors import InputError
@@ -28,6 +29,13 @@ does the same with polarizabilities (nine numbers, Å³) and PGTs. Next to the m
 Frames are joined to batches of about `batch_atoms` atoms (table [training]). Every option can also
 be given in a TOML file (--config); the command line takes precedence.
 
+--target potential trains a MACE potential instead, from energies (eV) and forces (eV/Å), which
+`aptnn-md label` writes with the tensors: --out NAME.json is then what --potential takes, of a
+committee with NAME-1.json, NAME-2.json, ... next to it. Compositions may differ and be periodic or
+not; the same composition with two charges is refused, as the network sees none. --settings takes
+layers, channels, max_ell, correlation, cutoff, n_radial and radial_width of the network, and steps,
+batch_atoms, learning_rate, energy_weight, dtype and atomic_energies of the training.
+
 --start-from begins with the weights of a trained model instead of random ones: with those of a
 model that learned many labels of a cheap method, say, to continue with few of a better one."""
 
@@ -38,6 +46,7 @@ EXAMPLE = """  aptnn-md train --data train.extxyz --out model.pt --max-minutes 1
   aptnn-md train --data molecules.extxyz --network polarizability --target polarizability+pgt \\
     --out polarizability.pt
   aptnn-md train --data few-better-labels.extxyz --start-from model.pt --out better.pt
+  aptnn-md train --data labelled.extxyz --target potential --out potential.json --committee 2
 
   train.toml:
     data = "train.extxyz"
@@ -75,7 +84,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add(
         "--target",
         help=f"what to learn: {targets}; with --network dipole {of_dipole}; with --network "
-        f"polarizability {of_other} (default {job.target})",
+        f"polarizability {of_other}; or potential (default {job.target})",
     )
     add_label_options(parser)
     add("--out", type=checked(NewPath), help="model file to write")
@@ -106,12 +115,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help=f"of weights and order of frames (default {TrainingSettings.seed})",
     )
     add("--device", help=f"torch device (default {job.device})")
-    add("--restart", action="store_true", help="resume a job that was stopped")
+    add("--restart", action="store_true", help="resume a job that was stopped, if one was")
 
 
 def run(arguments: argparse.Namespace) -> None:
     """Train, then print errors and files."""
-    job = make_job(arguments)
+    options, tables = _options(arguments)
+    if options.get("target") == train_potential.TARGET:
+        train_potential.run(arguments, options, tables)
+        return
+    job = _tensor_job(arguments, options, tables)
 
     from aptnn_md.training.job import run_training
 
@@ -148,10 +161,15 @@ def make_job(arguments: argparse.Namespace) -> TrainingJob:
     InputError
         Unknown keys, missing or impossible values.
     """
+    return _tensor_job(arguments, *_options(arguments))
+
+
+def _options(
+    arguments: argparse.Namespace,
+) -> tuple[dict[str, Any], dict[str, dict[str, Any]]]:
+    """Options and tables of command line and TOML file together, by their names there."""
     from aptnn_md.callables import keyword_arguments
-    from aptnn_md.settings import settings_from
-    from aptnn_md.structure_labels import parse_keys
-    from aptnn_md.training.settings import TrainingJob, TrainingSettings
+    from aptnn_md.training.settings import TrainingJob
 
     source = str(arguments.config or "train")
     options, tables = _read_config(arguments.config)
@@ -170,6 +188,20 @@ def make_job(arguments: argparse.Namespace) -> TrainingJob:
     for name in TRAINING_OPTIONS:
         if getattr(arguments, name) is not None:
             tables["training"][name] = getattr(arguments, name)
+    for text in arguments.settings or ():
+        tables["network"] |= keyword_arguments("--settings", text)
+    return options, tables
+
+
+def _tensor_job(
+    arguments: argparse.Namespace, options: dict[str, Any], tables: dict[str, dict[str, Any]]
+) -> TrainingJob:
+    """The job of a model of tensors."""
+    from aptnn_md.settings import settings_from
+    from aptnn_md.structure_labels import parse_keys
+    from aptnn_md.training.settings import TrainingJob, TrainingSettings
+
+    source = str(arguments.config or "train")
     if "key" in options:
         options["keys"] = parse_keys(options.pop("key"))
     if "network_name" in options:
@@ -177,8 +209,6 @@ def make_job(arguments: argparse.Namespace) -> TrainingJob:
     for name in ("data", "out"):
         if name not in options:
             raise InputError(source, name, "nothing", f"a file (--{name})")
-    for text in arguments.settings or ():
-        tables["network"] |= keyword_arguments("--settings", text)
     training = settings_from(
         TrainingSettings, _with_weights(tables["training"]), source, "[training]"
     )

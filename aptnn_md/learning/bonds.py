@@ -59,10 +59,11 @@ class BondGraph:
         return not self._any_broken(positions) and not self._any_made(positions)
 
     def _any_broken(self, positions: FloatArray) -> bool:
+        pbc = self.start.pbc
         vectors = nearest_images(
             positions[self.second] - positions[self.first],
             self.start.cell.array,
-            tuple(map(bool, self.start.pbc)),
+            (bool(pbc[0]), bool(pbc[1]), bool(pbc[2])),
         )
         radii = covalent_radii[self.start.numbers]
         longest = BROKEN * (radii[self.first] + radii[self.second])

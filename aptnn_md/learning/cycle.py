@@ -27,15 +27,14 @@ from aptnn_md.learning.honest import HonestTest, honest_test
 from aptnn_md.learning.judgement import Judgement, SpectrumErrors, what_is_missing
 from aptnn_md.learning.judging import (
     ENGINE,
-    Measured,
     equilibrated,
     harmonic_shift,
     kinds_of,
     model_lines,
     run_dynamics,
-    spectrum_errors,
 )
 from aptnn_md.learning.labelling import label_frames
+from aptnn_md.learning.measured import Measured
 from aptnn_md.learning.replicas import Replica
 from aptnn_md.learning.sampling import (
     ORIGIN,
@@ -46,6 +45,7 @@ from aptnn_md.learning.sampling import (
     sample_replicas,
 )
 from aptnn_md.learning.settings import CampaignSettings
+from aptnn_md.learning.spectrum_errors import spectrum_errors
 from aptnn_md.learning.stage_models import StageModels, join_potential
 from aptnn_md.learning.training_tasks import (
     ForceTask,
@@ -54,6 +54,7 @@ from aptnn_md.learning.training_tasks import (
     tasks_of,
 )
 from aptnn_md.progress import log
+from aptnn_md.spectra.output.plot_errors import draw_error_parts
 from aptnn_md.targets import TARGETS
 from aptnn_md.training.dataset import read_labelled
 
@@ -183,7 +184,8 @@ class Work:
         frames = read_labelled(stage.labelled, self.settings.target)
         random = [frame for frame in frames if frame.atoms.info.get(ORIGIN) == RANDOM]
         potential = models.potential if self.settings.learns_potential else None
-        honest_test(models.tensors, potential, random).write(stage.honest)
+        known = read_labelled(stage.training, self.settings.target)
+        honest_test(models.tensors, potential, random, known).write(stage.honest)
 
     def _judge(
         self,
@@ -216,10 +218,15 @@ class Work:
                 earlier = self.measured(before, number, kind) if before else None
                 assert measured is not None
                 blocks = earlier.blocks if earlier else None
-                of_kind, _ = spectrum_errors(
+                of_kind, parts = spectrum_errors(
                     (names[number], kind), measured, lines, reference, blocks, settings
                 )
                 found.append(of_kind)
+                if stage.path == self.directory.final.path:
+                    name, limits = f"{kind}-{names[number]}", settings.judging.wavenumbers
+                    measured.write(stage.path / f"{name}.csv")
+                    picture = self.directory.path / f"errors-{name}.png"
+                    draw_error_parts(picture, parts, measured.spectrum.ordinate, limits)
         known = [shift for shift in shifts if not np.isnan(shift)]
         shift = max(known) if known else float("nan")
         honest = HonestTest.read((before if not stage.honest.exists() and before else stage).honest)

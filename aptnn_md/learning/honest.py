@@ -19,6 +19,8 @@ from aptnn_md.prediction.interface import TensorModel
 from aptnn_md.training.dataset import LabelledFrame
 from aptnn_md.training.evaluation import evaluate_targets
 
+_TINY = 1e-12
+
 
 @dataclass(frozen=True)
 class HonestTest:
@@ -30,7 +32,8 @@ class HonestTest:
     force_rmse : of all components, eV/Å; None where the potential is not learned
     force_scale : root mean square of the reference forces, eV/Å
     tensor_rmse : target -> RMSE in its unit
-    tensor_relative : target -> RMSE over the spread of the reference
+    tensor_relative : target -> RMSE over the spread of the labels: that is the error of a model
+        which knows nothing but the mean tensor of each element
     """
 
     n_frames: int
@@ -60,7 +63,10 @@ class HonestTest:
 
 
 def honest_test(
-    model: TensorModel, potential: BatchedPotential | None, frames: Sequence[LabelledFrame]
+    model: TensorModel,
+    potential: BatchedPotential | None,
+    frames: Sequence[LabelledFrame],
+    known: Sequence[LabelledFrame],
 ) -> HonestTest:
     """Compare predictions with the labels of frames that neither model was trained on.
 
@@ -69,6 +75,7 @@ def honest_test(
     model : of tensors
     potential : that is learned; None: it is not
     frames : with labels; those without are left out
+    known : frames on which they were trained
     """
     labelled = [frame for frame in frames if frame.any_label]
     found = evaluate_targets(model, labelled) if labelled else {}
@@ -84,8 +91,26 @@ def honest_test(
         rmse,
         scale,
         {name: e.rmse for name, e in found.items()},
-        {name: e.relative or 0.0 for name, e in found.items()},
+        {name: e.rmse / max(_spread(name, labelled, known), _TINY) for name, e in found.items()},
     )
+
+
+def _spread(target: str, frames: Sequence[LabelledFrame], known: Sequence[LabelledFrame]) -> float:
+    """Root mean square difference of labels to the mean tensor of their element in known frames.
+
+    The frames of a test are too few for means of their own.
+    """
+    labels = np.concatenate([frame.labels[target] for frame in known])
+    elements = np.concatenate([frame.atoms.numbers for frame in known])
+    there = np.isfinite(labels).reshape(len(labels), -1).all(axis=1)
+    means = {z: labels[there & (elements == z)].mean(axis=0) for z in np.unique(elements[there])}
+    differences = [
+        frame.labels[target][atom] - means[z]
+        for frame in frames
+        for atom, z in enumerate(frame.atoms.numbers)
+        if np.isfinite(frame.labels[target][atom]).all()
+    ]
+    return _rms(differences)
 
 
 def _forces(atoms: Atoms) -> FloatArray:

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from aptnn_md.learning.judgement import Judgement
-from aptnn_md.learning.judging import Measured
+from aptnn_md.learning.measured import Measured
 from aptnn_md.spectra.output.canvas import (
     COLOURS,
     draw_band,

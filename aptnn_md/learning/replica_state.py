@@ -105,7 +105,7 @@ def write_replicas(
             frames = [getattr(frame, name) for frame in (state.here, *state.frames)]
             arrays[f"{number}.{name}"] = np.array(frames)
     buffer = io.BytesIO()
-    np.savez(buffer, **arrays)
+    np.savez(buffer, **arrays)  # type: ignore[arg-type]  # its option allow_pickle is a bool
     write_output(path, buffer.getvalue())
 
 

@@ -186,8 +186,11 @@ def _pictures(work: Work, stages: Sequence[Stage]) -> list[Path]:
             if new:
                 measured = {stage.name: work.measured(stage, number, kind) for stage in stages}
                 shown = {key: value for key, value in measured.items() if value is not None}
-                draw_spectra(path, shown, kind, work.settings.judging.wavenumbers)
+                periodic = bool(work.systems[number].pbc.all())
+                draw_spectra(path, shown, kind, work.settings.judging.wavenumbers, periodic)
             paths.append(path)
+            of_errors = path.with_name(f"errors-{path.name}")
+            paths += [of_errors] if of_errors.exists() else []
     if new:
         draw_errors(errors, rows)  # the last, because its age decides
     return [*paths, errors]
@@ -204,6 +207,9 @@ def _what_next(work: Work) -> list[str]:
         f"aptnn-md md START --potential {potential} --model {final.tensors} --stream runs --ps 100",
         f"aptnn-md spectrum ir {final.runs(0)} --plot ir.png",
         "```",
+        "",
+        f"Spectra: {', '.join(path.name for path in sorted(final.path.glob('*-*.csv')))} in "
+        f"{final.name}.",
     ]
 
 

@@ -13,6 +13,7 @@ left the part of space for which the models were made.
 from __future__ import annotations
 
 import io
+import math
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -131,7 +132,11 @@ class _Run:
         }
         if not self.atoms.pbc.any():
             constants["rotation"] = "kept"
-        self.writer = StreamWriter(self.path, rates.header(self.atoms, **constants), first)
+        header = rates.header(self.atoms, **constants)
+        # frames after the last state are made again, so they need not be on disk before the next
+        self.writer = StreamWriter(
+            self.path, header, first, commit_frames=job.n_steps, commit_seconds=math.inf
+        )
 
     def here(self) -> Atoms:
         """The structure as it is now."""

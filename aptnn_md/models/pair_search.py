@@ -10,6 +10,7 @@ and any cell will do: triclinic, smaller than the cutoff, periodic in some direc
 from __future__ import annotations
 
 import functools
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -25,6 +26,9 @@ CANDIDATES = {"cpu": 2**20}
 """Pairs whose distances are computed together; other devices: :data:`MANY_CANDIDATES`."""
 
 MANY_CANDIDATES = 2**23
+
+MANY_IMAGES = 2**23
+"""Possible images that are looked at together; of more one axis after the other."""
 
 LARGEST_KEY = 2**62
 """Of a cube of the grid, in 64-bit integers."""
@@ -56,9 +60,8 @@ class Boxes:
             for atoms in structures
         ]
         periodic = np.array([atoms.pbc for atoms in structures], dtype=np.float64)
-        return cls(
-            *(np.array(part).reshape(-1, 3, 3) for part in zip(*found, strict=True)), periodic
-        )
+        vectors, coefficients = zip(*found, strict=True)
+        return cls(np.array(vectors), np.array(coefficients), periodic)
 
 
 @functools.lru_cache(maxsize=256)
@@ -114,31 +117,54 @@ def images_within(positions: Tensor, structures: Tensor, boxes: Boxes, cutoff: f
     def of_atoms(values: FloatArray) -> Tensor:
         return torch.from_numpy(np.ascontiguousarray(values)).to(positions)[structures]
 
-    inverses = np.linalg.inv(boxes.vectors)
+    inverses = np.linalg.inv(boxes.vectors).astype(np.float64)
     # distances of opposite faces are the inverse lengths of the columns
-    margins: FloatArray = cutoff * np.linalg.norm(inverses, axis=1)
+    margins = (cutoff * np.linalg.norm(inverses, axis=1)).astype(np.float64)
     periodic = of_atoms(boxes.periodic)
     fractions = (positions.unsqueeze(2) * of_atoms(inverses)).sum(dim=1)
     wraps = torch.floor(fractions) * periodic
-    fractions -= wraps
-    margin = of_atoms(margins)
-    atoms = torch.arange(len(positions), device=positions.device)
-    shifts = torch.zeros_like(fractions)
-    for axis in np.flatnonzero(boxes.periodic.any(axis=0)).tolist():
-        most = int(np.ceil(margins[boxes.periodic[:, axis] > 0, axis].max()))
-        place, reach = fractions[atoms, axis], margin[atoms, axis]
-        own = periodic[atoms, axis] > 0
-        parts = [(atoms, shifts)]
-        for shift in (*range(-most, 0), *range(1, most + 1)):
-            moved = place + shift
-            near = torch.nonzero(own & (moved >= -reach) & (moved <= 1.0 + reach)).squeeze(1)
-            further = shifts[near]
-            further[:, axis] += shift
-            parts.append((atoms[near], further))
-        atoms, shifts = (torch.cat(part) for part in zip(*parts, strict=True))
+    # directions that are not periodic are within reach wherever they are
+    reach = of_atoms(np.where(boxes.periodic > 0, margins, np.inf))
+    most = np.ceil(np.where(boxes.periodic > 0, margins, 0.0).max(axis=0)).astype(int)
+    atoms, shifts = _shifted(fractions - wraps, reach, most.tolist(), periodic)
     shifts = shifts - wraps[atoms]
     coefficients = of_atoms(boxes.coefficients)[atoms]
     return Images(atoms, (shifts.unsqueeze(2) * coefficients).sum(dim=1))
+
+
+def _shifted(
+    fractions: Tensor, reach: Tensor, most: Sequence[int], periodic: Tensor
+) -> tuple[Tensor, Tensor]:
+    """Atoms and shifts (n_images, 3), in terms of the boxes, of the images within reach.
+
+    Parameters
+    ----------
+    fractions : (n_atoms, 3), inside of the boxes
+    reach : (n_atoms, 3): how far outside of them an image may be, infinite where no shift is
+    most : largest shifts along the three vectors
+    periodic : (n_atoms, 3): 1 where a direction is periodic
+    """
+    device = fractions.device
+    atoms = torch.arange(len(fractions), device=device)
+    shifts = torch.zeros_like(fractions)
+    axes = [axis for axis in range(3) if most[axis]]
+    together = [axes]
+    if len(atoms) * np.prod([2 * n + 1 for n in most]) > MANY_IMAGES:
+        together = [[axis] for axis in axes]
+    for several in together:
+        steps = [range(-n, n + 1) if axis in several else (0,) for axis, n in enumerate(most)]
+        others = [step for step in itertools.product(*steps) if any(step)]
+        step = torch.tensor(others, dtype=fractions.dtype).view(-1, 3).to(device)
+        moved = (fractions[atoms] + shifts).unsqueeze(1) + step
+        far = reach[atoms].unsqueeze(1)
+        near = (moved >= -far) & (moved <= 1.0 + far)
+        near &= (periodic[atoms].unsqueeze(1) > 0) | (step == 0)
+        number, which = torch.nonzero(near.all(dim=2)).unbind(1)
+        atoms, shifts = (
+            torch.cat([atoms, atoms[number]]),
+            torch.cat([shifts, shifts[number] + step[which]]),
+        )
+    return atoms, shifts
 
 
 @dataclass(frozen=True)

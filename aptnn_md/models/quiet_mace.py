@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import contextlib
+import importlib
 import io
 import logging
 import os
 import warnings
 from collections.abc import Iterator
+from pathlib import Path
+from types import ModuleType
+
+from aptnn_md.errors import InputError, RunError, exception_text
 
 
 @contextlib.contextmanager
@@ -41,3 +46,32 @@ def quiet_mace() -> Iterator[None]:
             os.environ.pop(setting, None)
         else:
             os.environ[setting] = before
+
+
+@contextlib.contextmanager
+def reading_mace(path: Path, module: str) -> Iterator[ModuleType]:
+    """A module of mace-torch to read a file with, as :func:`quiet_mace`; errors are in words.
+
+    Parameters
+    ----------
+    path : of the file, for messages
+    module : full name
+
+    Raises
+    ------
+    RunError
+        mace-torch is not installed.
+    InputError
+        Whatever the pickle in a wrong file makes happen.
+    """
+    with quiet_mace():
+        try:
+            found = importlib.import_module(module)
+        except ImportError as error:
+            raise RunError(
+                f'{path}: MACE models need mace-torch: pip install "aptnn_md[mace]" ({error})'
+            ) from error
+        try:
+            yield found
+        except Exception as error:
+            raise InputError(path, "file", exception_text(error), "a MACE model") from error

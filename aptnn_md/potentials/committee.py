@@ -15,6 +15,7 @@ from ase.calculators.calculator import BaseCalculator, Calculator, all_changes
 
 from aptnn_md.atoms.neighbours import batches, build_graph
 from aptnn_md.errors import InputError
+from aptnn_md.models.resident import stays_on
 from aptnn_md.potentials.interface import BatchedPotential, as_batched
 from aptnn_md.potentials.mace import BATCH_ATOMS, LARGE_BATCH_ATOMS, MACEPotential
 from aptnn_md.potentials.stored_committee import read_committee
@@ -99,8 +100,8 @@ class PotentialCommittee(Calculator):
         """Results by member, from neighbour lists found once; None where each needs its own."""
         members = [member for member in self.members if isinstance(member, MACEPotential)]
         alike = {(member.cutoff, member.device.type) for member in members}
-        if len(members) < self.n_members or len(alike) != 1:
-            return None
+        if len(members) < self.n_members or len(alike) != 1 or stays_on(members[0].device):
+            return None  # on a GPU each member keeps the structures there
         cutoff, device = next(iter(alike))
         by_member: list[list[dict[str, Any]]] = [[] for _ in members]
         for batch in batches(structures, BATCH_ATOMS.get(device, LARGE_BATCH_ATOMS)):

@@ -6,9 +6,8 @@ from pathlib import Path
 
 from ase.calculators.calculator import Calculator
 
-from aptnn_md.errors import InputError, RunError
 from aptnn_md.models.devices import torch_device
-from aptnn_md.models.quiet_mace import quiet_mace
+from aptnn_md.models.quiet_mace import reading_mace
 
 
 def mace_model(path: Path, device: str, dtype: str | None) -> Calculator:
@@ -25,16 +24,8 @@ def mace_model(path: Path, device: str, dtype: str | None) -> Calculator:
         Not a MACE model, or no such device.
     """
     torch_device(device)
-    with quiet_mace():
-        try:
-            from mace.calculators import MACECalculator
-        except ImportError as error:
-            raise RunError(
-                f'{path}: MACE models need mace-torch: pip install "aptnn_md[mace]" ({error})'
-            ) from error
-        try:
-            return MACECalculator(model_paths=str(path), device=device, default_dtype=dtype or "")
-        except Exception as error:
-            # whatever the pickle in a wrong file makes happen
-            message = str(error).splitlines()[0] if str(error) else type(error).__name__
-            raise InputError(path, "file", message, "a MACE model") from error
+    with reading_mace(path, "mace.calculators") as calculators:
+        found: Calculator = calculators.MACECalculator(
+            model_paths=str(path), device=device, default_dtype=dtype or ""
+        )
+    return found

@@ -101,7 +101,7 @@ def _network(where: str | os.PathLike[str], configuration: Mapping[str, Any]) ->
 
 
 def species_in(numbers: IntArray, elements: Sequence[int], who: str) -> IntArray:
-    """Places of atomic numbers (n_atoms,) among ``elements``, which ascend.
+    """Place of each atomic number (n_atoms,) among ``elements``, which ascend.
 
     Raises
     ------

@@ -9,7 +9,7 @@ from os import PathLike
 from pathlib import Path
 from typing import Any
 
-from aptnn_md.errors import InputError, RunError
+from aptnn_md.errors import InputError
 
 SUFFIX = ".model"
 """Of the files that mace-torch writes; a file of another name is never unpickled."""
@@ -57,18 +57,7 @@ def read_mace_file(path: Path, device: str) -> Any:
         raise InputError(path, "file", "one of mace-torch, which runs the code in it", expected)
     import torch
 
-    from aptnn_md.models.quiet_mace import quiet_mace
+    from aptnn_md.models.quiet_mace import reading_mace
 
-    with quiet_mace():
-        try:
-            import mace.modules  # noqa: F401  (the classes that the pickle names)
-        except ImportError as error:
-            raise RunError(
-                f'{path}: MACE models need mace-torch: pip install "aptnn_md[mace]" ({error})'
-            ) from error
-        try:
-            return torch.load(path, map_location=device, weights_only=False)
-        except Exception as error:
-            # whatever the pickle in a wrong file makes happen
-            message = str(error).splitlines()[0] if str(error) else type(error).__name__
-            raise InputError(path, "file", message, "a MACE model") from error
+    with reading_mace(path, "mace.modules"):  # the classes that the pickle names
+        return torch.load(path, map_location=device, weights_only=False)

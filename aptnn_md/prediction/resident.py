@@ -23,6 +23,7 @@ from torch import Tensor
 
 from aptnn_md.arrays import FloatArray
 from aptnn_md.models.ace import ACENetwork
+from aptnn_md.models.chunks import memory_of
 from aptnn_md.models.densities import ACEConfig
 from aptnn_md.models.dipole import DipoleNetwork
 from aptnn_md.models.pair_tables import PairTables
@@ -39,9 +40,12 @@ from aptnn_md.targets import TARGETS, Target
 LARGEST_KEPT = 2**27
 """Places of neighbours in the tables that are kept between calls, 2 GB."""
 
-LARGEST_CAPTURED = 8192
+LARGEST_CAPTURED = 40_000
 """Atoms whose evaluation is replayed as a CUDA graph; of more the kernels take longer than their
 launches, and the memory of a graph is not free for others."""
+
+CAPTURED_BYTES = 2**21
+"""Memory of a device for each atom of a graph; on smaller devices graphs are smaller."""
 
 
 def resident_config(network: TensorNetwork) -> ACEConfig | None:
@@ -90,7 +94,8 @@ class ResidentSystem:
         self.sizes = self.structures.sizes
         self.order = self.structures.order
         self._rank = torch.from_numpy(np.argsort(order)).to(device)
-        self.captured = CapturedCall(device, enabled=len(order) <= LARGEST_CAPTURED)
+        largest = min(LARGEST_CAPTURED, memory_of(device) // CAPTURED_BYTES)
+        self.captured = CapturedCall(device, enabled=len(order) <= largest)
         self._charges: tuple[float, ...] = ()
         with torch.inference_mode(False):
             self.charges = torch.zeros(len(self.sizes), dtype=torch.float64, device=device)

@@ -21,6 +21,8 @@ from aptnn_md.models.layers import ChannelMixing
 
 Kind = Literal["muon", "adamw"]
 
+Choice = Literal["auto", "muon", "adamw"]
+
 MOMENTUM = 0.95
 """Of the averaged gradients of matrices."""
 

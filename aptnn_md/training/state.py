@@ -14,6 +14,7 @@ from aptnn_md.errors import InputError
 from aptnn_md.files import write_output
 from aptnn_md.models.archive import file_content, read_archive
 from aptnn_md.prediction.model_file import model_path
+from aptnn_md.progress import log
 from aptnn_md.training.dataset import file_sha256
 from aptnn_md.training.settings import TrainingJob
 from aptnn_md.training.trainer import Trainer
@@ -78,18 +79,23 @@ class StateFile:
     def begin(self, restart: bool) -> tuple[list[dict[str, Any]], dict[str, Any] | None]:
         """Finished networks and the state of the unfinished one, both empty for a new job.
 
-        A new job replaces the state that one which ended has left.
+        A new job replaces the state that one which ended has left. With ``restart`` a job begins
+        where there is neither a state nor a model, so that one command begins and resumes.
 
         Raises
         ------
         InputError
-            The state of an unfinished job without ``restart``, none with it, one that cannot be
-            read or one of another job.
+            The state of an unfinished job without ``restart``, the model of one that has ended with
+            it, a state that cannot be read or one of another job.
         """
         if not self.path.exists():
-            if restart:
+            model = self.path.with_suffix("")
+            if restart and model.exists():
+                found = f"no such file, but {model.name}: the job has ended"
                 expected = "the state of a job to resume; without --restart a new one begins"
-                raise InputError(self.path, "training state", "no such file", expected)
+                raise InputError(self.path, "training state", found, expected)
+            if restart:
+                log.info("%s: no such file: a new job begins", self.path)
             self.write([], None)  # tells at once whether the output can be written
             return [], None
         if not restart:

@@ -76,7 +76,10 @@ class Trainer:
         self.learning_rate = settings.highest_learning_rate(self.training.sizes)
         self.parameters = nn.ParameterList(model.parameters())
         self.optimizer = Optimizer(
-            model, settings.optimizer, self.learning_rate, settings.weight_decay
+            model,
+            settings.chosen_optimizer(self.training.sizes),
+            self.learning_rate,
+            settings.weight_decay,
         )
         self.average = AveragedModel(self.parameters, multi_avg_fn=self._move_average)
         # the average begins with the initial weights, not with those after the first step
@@ -273,7 +276,7 @@ class Trainer:
         _load(self.average.parameters(), state["average"])
         self.average.n_averaged.fill_(1 + state["steps"])
         self.best = [value.to(self.model.mean) for value in state["best"]]
-        self.optimizer.load_state_dict(_with_counts_here(state["optimizer"]))
+        self.optimizer.load_state_dict(state["optimizer"])
         self.generator.set_state(state["generator"].cpu())
         self.records = [EpochRecord(**record) for record in state["records"]]
         self.steps, self._clock = state["steps"], WorkClock(state["seconds"])
@@ -287,21 +290,6 @@ class Trainer:
         )
         needed = self.seconds / 60.0 * planned / max(1, self.epoch)
         return Ending(self.epoch, planned, by_clock, needed, late_fall(self.records))
-
-
-def _with_counts_here(state: Mapping[str, Any]) -> dict[str, Any]:
-    """An optimiser's state whose counts of steps are in the processor's memory, as in a new one.
-
-    On a GPU each of them would be waited for at every step.
-    """
-    of_parameters = {
-        number: {
-            name: value.cpu() if name == "step" and isinstance(value, Tensor) else value
-            for name, value in of_parameter.items()
-        }
-        for number, of_parameter in state["state"].items()
-    }
-    return {**state, "state": of_parameters}
 
 
 def _copies(parameters: Iterable[Tensor]) -> list[Tensor]:

@@ -48,7 +48,8 @@ def xtb():
 atoms = molecule("H2O")
 atoms.calc = xtb()
 rng = np.random.default_rng(1)
-hot = Langevin(atoms, 0.5 * units.fs, temperature_K=600, friction=0.02 / units.fs, rng=rng)
+friction = {"friction": 0.02 / units.fs, "fixcm": False}
+hot = Langevin(atoms, 0.5 * units.fs, temperature_K=600, **friction, rng=rng)
 frames = []
 for _ in range(50):
     hot.run(20)
@@ -89,7 +90,7 @@ print("sum:", np.abs(tensors.sum(axis=0)).max())
 # %%
 atoms = molecule("H2O")
 atoms.calc = xtb()
-bath = Langevin(atoms, 0.5 * units.fs, temperature_K=300, friction=0.01 / units.fs, rng=rng)
+bath = Langevin(atoms, 0.5 * units.fs, temperature_K=300, **friction, rng=rng)
 bath.run(1000)
 for number in range(8):
     bath.run(300)

@@ -12,14 +12,14 @@ from typing import Any
 import numpy as np
 import torch
 from ase import Atoms
+from dense_mace import DenseMACE, forces_of
 from torch import Tensor
 
-from aptnn_md.atoms.neighbours import build_graph
 from aptnn_md.models.quiet_mace import quiet_mace
 from aptnn_md.potentials.loading import load_potential
 from aptnn_md.potentials.mace import MACEPotential
 
-SPARE = 1.06
+WIDTH = 64
 
 
 class Copies:
@@ -32,16 +32,17 @@ class Copies:
         all images of a neighbour only the nearest counts
     n : copies that are evaluated at once
     device : of torch
-    spare : room for pairs, relative to those of ``atoms``
+    width : neighbours that an atom has room for
 
     Attributes
     ----------
-    most : largest number of pairs so far; with more than ``room`` forces were wrong
+    most : largest number of neighbours of an atom so far; with more than ``width`` forces were
+        wrong
     nearest : shortest distance so far of each pair of elements, Å, by the product of atomic numbers
     """
 
     def __init__(
-        self, potential: str, atoms: Atoms, n: int, device: str, spare: float = SPARE
+        self, potential: str, atoms: Atoms, n: int, device: str, width: int = WIDTH
     ) -> None:
         with quiet_mace():
             import e3nn
@@ -49,94 +50,68 @@ class Copies:
             # plain functions of torch: nothing is compiled while a graph is captured
             e3nn.set_optimization_defaults(jit_script_fx=False)  # type: ignore[attr-defined]
             torch._C._jit_set_texpr_fuser_enabled(False)
-        self.potential = load_potential(potential, device=device)
-        if not isinstance(self.potential, MACEPotential):
+        found = load_potential(potential, device=device)
+        if not isinstance(found, MACEPotential):
             raise SystemExit(f"{potential}: a stored MACE potential is needed")
-        self.network, self.cutoff = self.potential.network, self.potential.cutoff
+        self.network, self.cutoff = DenseMACE(found.network), found.cutoff
         lengths = np.diag(atoms.cell.array).copy()
         if np.abs(atoms.cell.array - np.diag(lengths)).max() > 0 or not atoms.pbc.all():
             raise SystemExit("the cell must be orthorhombic and periodic")
         if 2 * self.cutoff > lengths.min():
             raise SystemExit(f"the cell must be wider than {2 * self.cutoff} Å")
-        self.n, self.n_atoms = n, len(atoms)
-        self.room = int(spare * n * len(build_graph(atoms, self.cutoff).centres)) + 64
+        self.n, self.n_atoms, self.width = n, len(atoms), min(width, len(atoms) - 1)
         place: dict[str, Any] = {"device": device}
-        self.lengths = torch.as_tensor(lengths, dtype=torch.float64, **place)
-        i, j = (a.ravel() for a in np.indices((len(atoms), len(atoms))))
-        i, j = i[i != j], j[i != j]
-        self.i, self.j = torch.as_tensor(i, **place), torch.as_tensor(j, **place)
-        species = np.searchsorted(self.potential.elements, atoms.numbers)
-        self._walls(atoms, species, place)
-        single = {"dtype": torch.float32, **place}
-        size = n * len(atoms)
-        self.constant = {
-            "positions": torch.zeros(size, 3, **single),
-            "node_attrs": torch.as_tensor(
-                np.eye(len(self.potential.elements))[species], **single
-            ).repeat(n, 1),
-            "cell": torch.zeros(3 * n, 3, **single),
-            "batch": torch.arange(n, **place).repeat_interleave(len(atoms)),
-            "ptr": len(atoms) * torch.arange(n + 1, **place),
-        }
-        self.first_atom = len(atoms) * torch.arange(n, **place)
-        self.every = torch.arange(n * len(i), **place)
-        self.places = torch.arange(self.room, **place)
-        self.beyond = torch.tensor([2.0 * self.cutoff, 0.0, 0.0], dtype=torch.float64, **place)
-        self.most = torch.zeros((), dtype=torch.int64, **place)
-        self.nearest = torch.full((65,), torch.inf, dtype=torch.float64, **place)
-
-    def _walls(self, atoms: Atoms, species: np.ndarray, place: dict[str, Any]) -> None:
-        walls = self.potential.walls
-        pair = species[self.i.cpu().numpy()], species[self.j.cpu().numpy()]
         double = {"dtype": torch.float64, **place}
+        self.lengths = torch.as_tensor(lengths, **double)
+        # an atom is no neighbour of itself
+        self.itself = 1e6 * torch.eye(len(atoms), **double)
+        which = np.searchsorted(found.elements, atoms.numbers)
+        self.one_hot = torch.as_tensor(
+            np.eye(len(found.elements))[which], dtype=torch.float32, **place
+        ).repeat(n, 1)
+        self.lonely = float(
+            found.network.atomic_energies_fn(self.one_hot[: len(atoms)]).double().sum()
+        )
+        walls, pair = found.walls, np.ix_(which, which)
         self.wall = torch.as_tensor(walls.distance[pair], **double)
         self.strength = torch.as_tensor(walls.strength[pair], **double)
-        product = atoms.numbers[self.i.cpu().numpy()] * atoms.numbers[self.j.cpu().numpy()]
-        self.kind = torch.as_tensor(product, **place)
+        self.kind = torch.as_tensor(np.outer(atoms.numbers, atoms.numbers).ravel(), **place)
+        self.first_atom = len(atoms) * torch.arange(n, **place)[:, None, None]
+        self.most = torch.zeros((), dtype=torch.int64, **place)
+        self.nearest = torch.full((int(atoms.numbers.max()) ** 2 + 1,), torch.inf, **double)
 
     def __call__(self, positions: Tensor) -> tuple[Tensor, Tensor]:
         """Energies (n,), eV, and forces (n, n_atoms, 3), eV/Å, at positions (n, n_atoms, 3), Å."""
-        between = positions[:, self.j] - positions[:, self.i]
+        # from each neighbour (third index) to the atom
+        between = positions[:, :, None] - positions[:, None]
         between = between - self.lengths * torch.round(between / self.lengths)
-        distance = between.square().sum(dim=-1).sqrt()
-        self.nearest.scatter_reduce_(0, self.kind, distance.amin(dim=0), "amin")
-        edges, vectors = self._edges(between, distance)
-        data = self.constant | {"shifts": vectors.to(torch.float32), "edge_index": edges}
-        data["positions"] = data["positions"].detach()
-        out = self.network(data, compute_force=False, compute_edge_forces=True)
-        slopes = out["edge_forces"].detach().double()
-        forces = torch.zeros(self.n * self.n_atoms, 3, dtype=torch.float64, device=slopes.device)
-        forces.index_add_(0, edges[0], slopes)
-        forces.index_add_(0, edges[1], -slopes)
-        energies = out["node_energy"].detach().view(self.n, -1).sum(dim=1)
-        wall_energies, wall_forces = self._of_walls(between, distance)
-        return energies + wall_energies, forces.view(self.n, -1, 3) + wall_forces
+        square = between.square().sum(dim=-1) + self.itself
+        self.nearest.scatter_reduce_(0, self.kind, square.amin(dim=0).sqrt().flatten(), "amin")
+        most = (square < self.cutoff**2).sum(dim=-1).amax()
+        torch.maximum(self.most, most, out=self.most)
+        near, neighbour = torch.topk(square, self.width, dim=-1, largest=False, sorted=False)
+        index = neighbour[..., None].expand(-1, -1, -1, 3)
+        vectors = torch.gather(between, 2, index)
+        table = (neighbour + self.first_atom).flatten(0, 1)
+        single = vectors.flatten(0, 1).to(torch.float32).requires_grad_(True)
+        with torch.enable_grad():
+            energies = self.network(single, table, self.one_hot)
+            (slopes,) = torch.autograd.grad(energies.sum(), single)
+        total = energies.detach().double().view(self.n, -1).sum(dim=1) + self.lonely
+        wall_energies, wall_slopes = self._walls(vectors, near.sqrt(), neighbour)
+        slopes = slopes.double() + wall_slopes.flatten(0, 1)
+        return total + wall_energies, forces_of(slopes, table).view(self.n, -1, 3)
 
     def check(self) -> None:
-        """Refuse what was computed if there were more pairs than there is room for."""
-        if int(self.most) > self.room:
-            raise SystemExit(f"{int(self.most)} pairs where there is room for {self.room}")
+        """Refuse what was computed if an atom had more neighbours than there is room for."""
+        if int(self.most) > self.width:
+            raise SystemExit(f"{int(self.most)} neighbours where there is room for {self.width}")
 
-    def _edges(self, between: Tensor, distance: Tensor) -> tuple[Tensor, Tensor]:
-        """Pairs within the cutoff in arrays of constant length, filled up with pairs beyond it."""
-        near = (distance < self.cutoff).flatten()
-        rank = near.cumsum(0)
-        torch.maximum(self.most, rank[-1], out=self.most)
-        # the last place is for what is not wanted
-        place = torch.where(near & (rank <= self.room), rank - 1, self.room)
-        chosen = torch.zeros(self.room + 1, dtype=torch.int64, device=near.device)
-        chosen.scatter_(0, place, self.every)
-        chosen, real = chosen[:-1], self.places < rank[-1]
-        vectors = torch.where(real[:, None], between.reshape(-1, 3)[chosen], self.beyond)
-        copy = torch.div(chosen, len(self.i), rounding_mode="floor")
-        pair, first = chosen - copy * len(self.i), self.first_atom[copy]
-        return torch.stack([self.i[pair] + first, self.j[pair] + first]), vectors
-
-    def _of_walls(self, between: Tensor, distance: Tensor) -> tuple[Tensor, Tensor]:
-        inside = (self.wall - distance).clamp(min=0.0)
-        # each pair is there twice, with half of its energy
-        energies = 0.5 * (self.strength * inside**3).sum(dim=1)
-        pull = 3.0 * self.strength * inside**2 / distance
-        # of the force on atom i by j; all j of one i stand together
-        forces = -(pull[..., None] * between).view(self.n, self.n_atoms, -1, 3).sum(dim=2)
-        return energies, forces
+    def _walls(self, vectors: Tensor, distance: Tensor, neighbour: Tensor) -> tuple[Tensor, Tensor]:
+        """Energies (n,) and gradients in the vectors; each pair is there twice, with one half."""
+        wall, strength = (
+            torch.gather(t.expand(self.n, -1, -1), 2, neighbour) for t in (self.wall, self.strength)
+        )
+        inside = (wall - distance).clamp(min=0.0)
+        energies = 0.5 * (strength * inside**3).sum(dim=(1, 2))
+        return energies, (-1.5 * strength * inside**2 / distance)[..., None] * vectors

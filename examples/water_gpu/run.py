@@ -6,11 +6,12 @@
         --potential a.json b.json c.json
     python run.py speed    --start start.extxyz --beads 16 32
 
-``dynamics`` writes OUT/run-001.zarr ... of each replica, OUT/log.csv (temperature, energies and the
-conserved quantity) and OUT/state.pt, from which the same command resumes; it ends at ``--minutes``.
-Tensors are evaluated in ``--workers`` processes beside it. Before the run each replica is
-equilibrated, with a local thermostat of 100 fs, from velocities of its own. ``frames`` keeps
-configurations for labelling, with the disagreement of potentials; the first moves the atoms.
+``dynamics`` writes OUT/run-001.zarr ... of each replica (and with ``--members``
+OUT/run-001-members.zarr ... of the members of a committee), OUT/log.csv (temperature, energies
+and the conserved quantity) and OUT/state.pt, from which the same command resumes; it ends at
+``--minutes``. Tensors are evaluated in ``--workers`` processes beside it. Before the run each
+replica is equilibrated, with a local thermostat of 100 fs, from velocities of its own. ``frames``
+keeps configurations for labelling, with the disagreement of potentials; the first moves the atoms.
 """
 
 from __future__ import annotations
@@ -41,6 +42,7 @@ from aptnn_md.stream.frame import ESTIMATORS, FrameRates, Instant
 from aptnn_md.stream.layout import StreamFrame
 from aptnn_md.stream.run_id import new_run_id
 from aptnn_md.stream.start import start_fields
+from aptnn_md.targets import APT
 
 CHUNK = 25  # frames that a worker evaluates at once
 LOG = ("step", "replica", "temperature", "potential", "kinetic", "conserved")
@@ -60,10 +62,19 @@ class Rates:
         self.model = as_model(options.model, device=options.device)
         groups = parse_groups(options.groups, atoms)
         estimators = tuple(options.estimator.split(","))
-        self.rates = FrameRates(groups, np.asarray(atoms.get_masses()), estimators)
+        masses = np.asarray(atoms.get_masses(), dtype=np.float64)
+        self.rates = FrameRates(groups, masses, estimators)
+        self.n_members = self.model.committee_sizes[APT.name] if options.members else 0
+        self.of_members = FrameRates(
+            parse_groups("all", atoms), masses, estimators[:1], n_members=self.n_members
+        )
 
-    def frame(self, step: int, q: np.ndarray, v: np.ndarray, kelvin: float) -> StreamFrame:
-        """The frame of one replica, positions and velocities (n_beads, n_atoms, 3)."""
+    def frames(self, step: int, q: np.ndarray, v: np.ndarray, kelvin: float) -> list[StreamFrame]:
+        """Frames of one replica, positions and velocities (n_beads, n_atoms, 3).
+
+        With ``--members`` a second one has the dipole rate of each member of the committee, of all
+        atoms.
+        """
         beads, centroid = self.rates.needs()
         places = [*(q if beads else ()), *([q.mean(axis=0)] if centroid else ())]
         structures = []
@@ -79,8 +90,12 @@ class Rates:
             at_beads = {name: np.stack([t[name] for t in tensors], axis=1) for name in names}
         x, y, z = (bool(periodic) for periodic in self.atoms.pbc)
         snapshot = Snapshot(q, self.atoms.cell.array, (x, y, z))
-        instant = Instant(v, snapshot, at_beads, at_centroid)
-        return self.rates.frame(step, step * self.dt, instant, kelvin)
+        time = step * self.dt
+        found = [self.rates.frame(step, time, Instant(v, snapshot, at_beads, at_centroid), kelvin)]
+        if self.n_members:
+            each = [t if t is None else {APT.name: t[APT.name]} for t in (at_beads, at_centroid)]
+            found.append(self.of_members.frame(step, time, Instant(v, snapshot, *each), kelvin))
+        return found
 
 
 _worker: Rates | None = None
@@ -93,12 +108,13 @@ def _begin(options: argparse.Namespace, atoms: Atoms) -> None:
 
 
 def _frames(chunk: list[tuple[int, np.ndarray, np.ndarray, np.ndarray]]) -> list[list[StreamFrame]]:
-    """For each step the frames of all replicas."""
+    """For each step the frames of all replicas, one after the other."""
     assert _worker is not None
     return [
         [
-            _worker.frame(step, *each)
+            frame
             for each in zip(q.astype(float), v.astype(float), kelvin, strict=True)
+            for frame in _worker.frames(step, *each)
         ]
         for step, q, v, kelvin in chunk
     ]
@@ -146,8 +162,9 @@ def dynamics(options: argparse.Namespace) -> None:
         print(f"{out}: complete")
         return
     polymers = _polymers(options, atoms, local=False)
-    polymers.resume(state["polymers"])
     with Recorder(options, atoms, polymers, done, run_ids) as recorder:
+        # last: networks that are made draw random numbers, too
+        polymers.resume(state["polymers"])
         _run(polymers, recorder, options, clock, done)
 
 
@@ -208,11 +225,13 @@ class Recorder:
         run_ids: list[str],
     ) -> None:
         self.options, self.polymers, self.run_ids = options, polymers, run_ids
+        self.atoms = atoms
         self.out = Path(options.out)
         self.done, self.writers = done, self._open(atoms, done)
         self.chunk: list[tuple[int, np.ndarray, np.ndarray, np.ndarray]] = []
         self.waiting: deque[tuple[Future[list[list[StreamFrame]]], dict[str, Any] | None]] = deque()
         self.rows: list[tuple[float, ...]] = []
+        self.kept: list[tuple[int, np.ndarray]] = []
         self._cut_log(done)
         spawn = multiprocessing.get_context("spawn")
         self.pool = ProcessPoolExecutor(options.workers, spawn, _begin, (options, atoms))
@@ -234,14 +253,15 @@ class Recorder:
         }
         # the frame of the step from which a run goes on is there already
         first = None if done == 0 else done + options.stride
-        return [
-            StreamWriter(
-                self.out / f"run-{k + 1:03d}.zarr",
-                rates.rates.header(atoms, run_id=run_id, **constants),
-                first,
-            )
-            for k, run_id in enumerate(self.run_ids)
-        ]
+        writers = []
+        for k, run_id in enumerate(self.run_ids, start=1):
+            header = rates.rates.header(atoms, run_id=run_id, **constants)
+            writers.append(StreamWriter(self.out / f"run-{k:03d}.zarr", header, first))
+            if rates.n_members:
+                header = rates.of_members.header(atoms, run_id=run_id, **constants)
+                path = self.out / f"run-{k:03d}-members.zarr"
+                writers.append(StreamWriter(path, header, first))
+        return writers
 
     def record(self, step: int) -> None:
         """Take the present state; it becomes a frame later."""
@@ -249,6 +269,8 @@ class Recorder:
         observed = {name: t.cpu().numpy() for name, t in self.polymers.observed().items()}
         for k in range(len(q)):
             self.rows.append((step, k + 1, *(observed[name][k] for name in LOG[2:])))
+        if self.options.keep and step % self.options.keep == 0:
+            self.kept.append((step, q))
         self.chunk.append((step, q, v, observed["temperature"]))
         if len(self.chunk) >= max(1, CHUNK // len(q)):
             self.submit()
@@ -277,6 +299,7 @@ class Recorder:
             for writer in self.writers:
                 writer.commit()
             self._log(state["step"])
+            self._keep()
             _save(self.out / "state.pt", state)
 
     def _log(self, step: int) -> None:
@@ -288,6 +311,21 @@ class Recorder:
             for row in [row for row in self.rows if row[0] <= step]:
                 file.write(",".join(f"{value:.10g}" for value in row) + "\n")
         self.rows = [row for row in self.rows if row[0] > step]
+
+    def _keep(self) -> None:
+        """Write the positions that are kept, for labels."""
+        if not self.kept:
+            return
+        step, path = self.kept[0][0], self.out
+        np.savez(
+            path / f"frames-{step:08d}.npz",
+            numbers=self.atoms.numbers,
+            cell=self.atoms.cell.array,
+            step=[each for each, _ in self.kept],
+            positions=np.stack([q.reshape(-1, *q.shape[2:]) for _, q in self.kept]),
+        )
+        if len(self.kept) >= 50:
+            self.kept = []
 
     def _cut_log(self, done: int) -> None:
         path = self.out / "log.csv"
@@ -410,7 +448,7 @@ def speed(options: argparse.Namespace) -> None:
         here = argparse.Namespace(**{**vars(options), "beads": beads, "replicas": 1})
         polymers = _polymers(here, atoms, local=False)
         structures = [atoms.copy() for _ in range(beads)]
-        result = {"beads": beads, "pairs": int(polymers.forces.most)}
+        result = {"beads": beads, "neighbours": int(polymers.forces.most)}
         result["step"] = _timed(polymers.step, options)
         if options.device != "cpu" and not options.no_capture:
             result["captured step"] = _timed(polymers.captured(), options)
@@ -454,12 +492,16 @@ def main() -> None:
     parser.add_argument("--equilibrate", type=float, default=3.0, help="ps")
     parser.add_argument("--ps", type=float, default=10.0)
     parser.add_argument("--stride", type=int, default=10)
+    parser.add_argument("--keep", type=int, default=0, help="steps between kept positions")
     parser.add_argument("--save", type=int, default=2000, help="steps between states")
     parser.add_argument("--minutes", type=float, help="stop, ready to resume, after this time")
     parser.add_argument("--reserve", type=float, default=0.0, help="s of it for the last frames")
     parser.add_argument("--model", default="")
     parser.add_argument("--groups", default="element+motion")
     parser.add_argument("--estimator", default=ESTIMATORS[0])
+    parser.add_argument(
+        "--members", action="store_true", help="streams of a committee's members, too"
+    )
     parser.add_argument("--workers", type=int, default=1)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--no-capture", action="store_true", help="no CUDA graph")

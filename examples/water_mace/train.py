@@ -18,6 +18,7 @@ import argparse
 import json
 import math
 import os
+import sys
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -33,11 +34,15 @@ from torch import Tensor
 from aptnn_md.atoms.neighbours import build_graph
 from aptnn_md.models.quiet_mace import quiet_mace
 from aptnn_md.potentials.loading import load_potential
-from aptnn_md.potentials.mace import build_network
+from aptnn_md.potentials.mace_network import build_network, new_network
 from aptnn_md.potentials.stored import read_potential, write_potential
 
 HERE = Path(__file__).resolve().parent
+sys.path.append(str(HERE.parent / "water_gpu"))
+from dense_mace import DenseMACE, forces_of  # noqa: E402
+
 FORCE_SCALE = 0.1  # eV/Å; only ratios to the weight of energies matter
+LARGE_FORCE = 10.0  # eV/Å
 ENERGY_WEIGHTS = 300.0, 10_000.0  # per (eV/atom)², in the first three quarters and the last one
 EMA = 0.998
 LEARNING_RATE, WARM_LEARNING_RATE, LAST = 0.01, 0.003, 0.003
@@ -48,18 +53,18 @@ SAVE_SECONDS = 30.0
 
 @dataclass(frozen=True)
 class Frames:
-    """Labelled frames on the device, with edges padded to one number a frame.
+    """Labelled frames on the device, with neighbours in tables of one width.
 
     Attributes
     ----------
-    vectors, senders, receivers : (n_frames, n_edges, 3), and indices of atoms (n_frames, n_edges)
+    vectors, neighbours : (n_frames, n_atoms, P, 3), Å, from each neighbour to the atom, and
+        (n_frames, n_atoms, P)
     species : (n_atoms, n_elements), one-hot, the same for all frames
     energies, forces : (n_frames,), without the energies of the atoms, and (n_frames, n_atoms, 3)
     """
 
     vectors: Tensor
-    senders: Tensor
-    receivers: Tensor
+    neighbours: Tensor
     species: Tensor
     energies: Tensor
     forces: Tensor
@@ -69,51 +74,38 @@ class Frames:
         cls, frames: list[Atoms], cutoff: float, elements: list[int], e0: list[float], device: str
     ) -> Frames:
         """Of labelled structures; ``e0`` are the energies of the atoms."""
-        numbers = frames[0].numbers
+        numbers = np.asarray(frames[0].numbers)
         if any((frame.numbers != numbers).any() for frame in frames):
             raise SystemExit("all frames must have the same atoms in the same order")
         graphs = [build_graph(frame, cutoff) for frame in frames]
-        width = max(len(graph.centres) for graph in graphs)
+        counts = [np.bincount(graph.centres, minlength=len(numbers)) for graph in graphs]
+        width = int(np.max(counts))
         # what fills up: an atom that sees itself beyond the cutoff, where everything is zero
-        vectors = np.tile([2.0 * cutoff, 0.0, 0.0], (len(frames), width, 1))
-        ends = np.zeros((2, len(frames), width), dtype=np.int64)
-        for k, graph in enumerate(graphs):
-            n = len(graph.centres)
-            vectors[k, :n] = graph.edge_vectors
-            ends[0, k, :n], ends[1, k, :n] = graph.centres, graph.neighbours
+        vectors = np.tile([2.0 * cutoff, 0.0, 0.0], (len(frames), len(numbers), width, 1))
+        neighbours = np.tile(np.arange(len(numbers))[:, None], (len(frames), 1, width))
+        for k, (graph, count) in enumerate(zip(graphs, counts, strict=True)):
+            place = np.arange(len(graph.centres)) - np.repeat(np.cumsum(count) - count, count)
+            vectors[k, graph.centres, place] = -graph.edge_vectors
+            neighbours[k, graph.centres, place] = graph.neighbours
         which = np.searchsorted(elements, numbers)
         energies = [f.get_potential_energy() - np.take(e0, which).sum() for f in frames]
         single = {"dtype": torch.float32, "device": device}
         return cls(
             torch.as_tensor(vectors, **single),
-            torch.as_tensor(ends[0], device=device),
-            torch.as_tensor(ends[1], device=device),
+            torch.as_tensor(neighbours, device=device),
             torch.as_tensor(np.eye(len(elements))[which], **single),
             torch.as_tensor(np.array(energies), **single),
             torch.as_tensor(np.stack([f.get_forces() for f in frames]), **single),
         )
 
     def batch(self, chosen: Tensor) -> dict[str, Tensor]:
-        """Frames of these numbers as one graph, with labels."""
-        n, n_atoms = len(chosen), len(self.species)
-        shift = n_atoms * torch.arange(n, device=self.vectors.device)[:, None]
-        index = torch.stack([self.senders[chosen] + shift, self.receivers[chosen] + shift])
+        """Frames of these numbers as one structure, with labels."""
+        shift = len(self.species) * torch.arange(len(chosen), device=self.vectors.device)
         return {
-            "edge_index": index.reshape(2, -1),
-            "shifts": self.vectors[chosen].reshape(-1, 3),
+            "vectors": self.vectors[chosen].flatten(0, 1),
+            "neighbours": (self.neighbours[chosen] + shift[:, None, None]).flatten(0, 1),
             "energies": self.energies[chosen],
             "labels": self.forces[chosen].reshape(-1, 3),
-        }
-
-    def constant(self, n: int) -> dict[str, Tensor]:
-        """What is the same for every batch of n frames."""
-        n_atoms, device = len(self.species), self.vectors.device
-        return {
-            "positions": torch.zeros(n * n_atoms, 3, device=device),
-            "node_attrs": self.species.repeat(n, 1),
-            "cell": torch.zeros(3 * n, 3, device=device),
-            "batch": torch.arange(n, device=device).repeat_interleave(n_atoms),
-            "ptr": n_atoms * torch.arange(n + 1, device=device),
         }
 
 
@@ -122,9 +114,11 @@ class Loss:
 
     def __init__(self, network: Any, frames: Frames, batch_size: int, captured: bool) -> None:
         self.network, self.frames, self.n = network, frames, batch_size
-        self.constant = frames.constant(batch_size)
+        self.dense = DenseMACE(network)
+        self.species = frames.species.repeat(batch_size, 1)
         self.energy_weight = torch.tensor(ENERGY_WEIGHTS[0], device=frames.vectors.device)
-        self.held = frames.batch(torch.zeros(batch_size, dtype=torch.int64))
+        first = torch.zeros(batch_size, dtype=torch.int64, device=frames.vectors.device)
+        self.held = frames.batch(first)
         self._graph = self._capture() if captured else None
 
     def __call__(self, chosen: Tensor) -> Tensor:
@@ -138,14 +132,15 @@ class Loss:
         return self.value
 
     def _evaluate(self) -> Tensor:
-        data = self.constant | {name: self.held[name] for name in ("edge_index", "shifts")}
-        # positions are all zero; the shifts hold the vectors
-        data["positions"] = data["positions"].detach()
-        out = self.network(data, training=True, compute_force=True)
-        forces = (out["forces"] - self.held["labels"]) / FORCE_SCALE
-        n_atoms = len(self.frames.species)
-        energies = (out["interaction_energy"] - self.held["energies"]) / n_atoms
-        loss = forces.square().mean() + self.energy_weight * energies.square().mean()
+        vectors = self.held["vectors"].detach().requires_grad_(True)
+        each = self.dense(vectors, self.held["neighbours"], self.species)
+        (slopes,) = torch.autograd.grad(each.sum(), vectors, create_graph=True)
+        forces = forces_of(slopes, self.held["neighbours"]) - self.held["labels"]
+        energies = each.view(self.n, -1).sum(dim=1) - self.held["energies"]
+        # atoms pressed together have forces ten times as large, and would decide everything
+        large = self.held["labels"].square().sum(dim=1, keepdim=True) / LARGE_FORCE**2
+        loss = (forces / FORCE_SCALE / (1.0 + large)).square().mean()
+        loss = loss + self.energy_weight * (energies / len(self.frames.species)).square().mean()
         for weight in self.network.parameters():
             if weight.grad is not None:
                 weight.grad.zero_()
@@ -298,23 +293,6 @@ def configuration(options: argparse.Namespace, frames: list[Atoms]) -> dict[str,
     }
 
 
-def fresh_network(arguments: dict[str, Any], seed: int) -> Any:
-    """A network with random weights."""
-    with quiet_mace():
-        from e3nn import o3
-        from mace import modules
-
-        given = dict(arguments)
-        for name in ("interaction_cls", "interaction_cls_first"):
-            given[name] = modules.interaction_classes[given[name]]
-        for name in ("hidden_irreps", "MLP_irreps"):
-            given[name] = o3.Irreps(given[name])
-        given["readout_cls"] = modules.readout_classes[given["readout_cls"]]
-        given["gate"] = modules.gate_dict[given["gate"]]
-        torch.manual_seed(seed)
-        return modules.ScaleShiftMACE(**given)
-
-
 def errors(path: str, frames: list[Atoms], device: str) -> dict[str, Any]:
     """Force and energy RMSE of each class of test frames, as ``validate.py forces`` gives them."""
     calculator: Any = load_potential(path, device=device)
@@ -369,7 +347,7 @@ def main() -> None:
         network = build_network(options.init, arguments, weights)
     else:
         arguments = configuration(options, frames)
-        network = fresh_network(arguments, options.seed)
+        network = new_network(arguments, options.seed)
     network = network.to(options.device, torch.float32)
     e0 = np.ravel(arguments["atomic_energies"]).tolist()
     data = Frames.of(

@@ -5,10 +5,13 @@
     python validate.py nvt    --data DATA [--ps 20] [--temperature 330] --out nvt
     python validate.py pimd   --data DATA [--ps 2]  --out pimd       (runs i-PI)
     python validate.py rdf    --data DATA --nvt nvt --pimd pimd --plot rdf.png
+    python validate.py teacher --frames LABELLED.extxyz
     python validate.py box    --nvt nvt --out water64.extxyz
 
-nvt and pimd resume where they were stopped. DATA holds train.extxyz and test.extxyz; each frame has
-``config=`` with the run it is from.
+``teacher`` compares g(O-O) at the same temperature without a run of the teacher: classical frames
+that the student sampled evenly (``teacher.py choose`` and ``label``) get the weights that they have
+in the teacher's ensemble. nvt and pimd resume where they were stopped. DATA holds train.extxyz and
+test.extxyz; each frame has ``config=`` with the run it is from.
 """
 
 from __future__ import annotations
@@ -47,7 +50,8 @@ CLASSICAL, PATH_INTEGRAL = "classical-330K", "pimd-300K-8beads"
 def forces(options: argparse.Namespace) -> None:
     """Force RMSE and energy RMSE (mean of each class taken out) on the test frames."""
     calculator = load_potential(options.model, dtype=options.dtype)
-    frames = ase.io.read(Path(options.data) / "test.extxyz", ":")
+    paths = [options.frames] if options.frames else [Path(options.data) / "test.extxyz"]
+    frames = [frame for path in paths for frame in ase.io.read(path, ":")]
     errors: dict[str, Any] = {}
     for kind in sorted({frame.info["config"] for frame in frames}):
         chosen = [frame for frame in frames if frame.info["config"] == kind]
@@ -228,6 +232,38 @@ def rdf(options: argparse.Namespace) -> None:
     figure.savefig(options.plot, dpi=110)
 
 
+def teacher(options: argparse.Namespace) -> None:
+    """g(O-O) of the student and, by the teacher's energies of the same frames, of the teacher."""
+    frames = [f for f in ase.io.read(options.frames, ":") if "disagreed" not in f.info["config"]]
+    calculator = load_potential(options.model, dtype=options.dtype)
+    ours = np.array([each["energy"] for each in calculator.evaluate(frames)])
+    change = np.array([f.get_potential_energy() for f in frames]) - ours
+    change = (change - change.mean()) / (units.kB * options.temperature)
+    each = []
+    for frame in frames:
+        each.append(_radial_distribution(frame, frame.positions[None], 8, 8)[1])
+    g = np.array(each)
+    rng, found = _rng(2), []
+    for copy in range(401):
+        n = np.arange(len(g)) if copy == 0 else rng.integers(len(g), size=len(g))
+        weight = np.exp(-change[n])
+        first_order = 1.0 - (change[n] - change[n].mean())
+        found.append(
+            [np.average(g[n], axis=0, weights=w).max() for w in (None, weight, first_order)]
+        )
+    value, error = np.array(found[0]), np.std(found[1:], axis=0)
+    ratio = np.array(found)[:, 2] / np.array(found)[:, 0]
+    weight = np.exp(-change)
+    print(
+        f"{len(frames)} frames, {options.temperature:g} K: the teacher's energies differ by "
+        f"{change.std():.2f} kT; of {len(frames)} frames the weights leave "
+        f"{weight.sum() ** 2 / (weight**2).sum():.0f}\n"
+        f"maximum of g(O-O): student {value[0]:.2f} ± {error[0]:.2f}, teacher by weights "
+        f"{value[1]:.2f} ± {error[1]:.2f}, to first order {value[2]:.2f} ± {error[2]:.2f} "
+        f"(teacher over student {ratio[0]:.3f} ± {ratio[1:].std():.3f})"
+    )
+
+
 def _compared(r: np.ndarray, g: np.ndarray, teacher: np.ndarray, a: int, b: int) -> str:
     """Bond and intermolecular parts: height and place of the maximum, rms difference."""
     outer = r > (2.0 if a == b else 1.35)
@@ -382,7 +418,7 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     commands: dict[str, Callable[[argparse.Namespace], None]] = {
-        f.__name__: f for f in (forces, nve, nvt, pimd, rdf, box)
+        f.__name__: f for f in (forces, nve, nvt, pimd, rdf, teacher, box)
     }
     parser.add_argument("command", choices=commands)
     parser.add_argument("--data", help="folder of the reference frames")
@@ -392,6 +428,7 @@ def main() -> None:
     parser.add_argument("--temperature", type=float, default=TEMPERATURE, help="of nvt, K")
     parser.add_argument("--out")
     parser.add_argument("--json")
+    parser.add_argument("--frames", help="labelled frames of teacher, or of forces")
     parser.add_argument("--nvt")
     parser.add_argument("--pimd")
     parser.add_argument("--plot", default="rdf.png")

@@ -1,9 +1,10 @@
-"""Training in joined batches beside training frame by frame, as version 0.1 did, on one thread.
+"""Training by default beside training as version 0.1 did, on one thread.
 
 python -m pytest tests/benchmarks/test_training_speed.py -m benchmark -s
 
 Methanol at 400 K by GFN2-xTB, 200 frames to train on; process time, so that others on the machine
-do not count. Ten minutes.
+do not count. Version 0.1 took one frame a step and AdamW; its network was slower than the present
+one, which is used here. Four minutes on a free core.
 """
 
 from __future__ import annotations
@@ -105,14 +106,15 @@ def test_a_step_of_joined_frames(methanol: list[LabelledFrame]) -> None:
 
 
 def test_the_same_error_sooner(methanol: list[LabelledFrame]) -> None:
-    # version 0.1: one frame a step at a learning rate of 5e-3
-    error, seconds = trained(methanol, TrainingSettings(epochs=EPOCHS, batch_size=1))
+    # at a learning rate of 5e-3
+    before = TrainingSettings(epochs=EPOCHS, batch_size=1, optimizer="adamw")
+    error, seconds = trained(methanol, before)
     print(f"\none frame a step: {error:.4f} e after {seconds:.0f} s")
-    for epochs in (20, 28, 40, 56, 80):
+    for epochs in (12, 16, 20, 28, 40):
         joined, needed = trained(methanol, TrainingSettings(epochs=epochs))
-        print(f"joined, {epochs} epochs: {joined:.4f} e after {needed:.0f} s")
+        print(f"by default, {epochs} epochs: {joined:.4f} e after {needed:.0f} s")
         if joined <= error:
             print(f"the same error {seconds / needed:.1f} times sooner")
             break
     assert joined <= error
-    assert needed < seconds
+    assert seconds > 3.0 * needed

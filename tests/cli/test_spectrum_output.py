@@ -114,6 +114,26 @@ def test_everything_that_follows_from_one_spectrum(
     assert not any("?" in line for line in header)
 
 
+def test_an_experiment_by_name_is_drawn_and_compared(
+    streams: dict[str, str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    bands, picture = tmp_path / "bands.csv", tmp_path / "ir.png"
+    words = ["spectrum", "ir", streams["classical"], "--resolution", "40", "--plot", str(picture)]
+    words += ["--experiment", "methanol", "--band-table", str(bands)]
+    assert main(words) == 0
+    printed = capsys.readouterr().out
+    assert "experiment: liquid methanol, 26 °C; Myers et al., Appl. Spectrosc. 72, 535" in printed
+    lines = printed.splitlines()
+    band = next(k for k, line in enumerate(lines) if "CO stretch" in line)
+    position = next(line for line in lines[band:] if "position (" in line)
+    assert position.endswith("1027.0 ± 0.5"), position
+    # the measured curve is one column, not two
+    heading = next(line for line in lines if line.startswith("band of"))
+    assert heading.split()[-2:] == ["simulation", "experiment"]
+    assert "methanol, 26 °C" in bands.read_text()
+    assert picture.read_bytes().startswith(b"\x89PNG")
+
+
 def test_merged_groups(streams: dict[str, str], tmp_path: Path) -> None:
     table = tmp_path / "ir.csv"
     words = ["spectrum", "ir", streams["classical"], "--resolution", "40", "--out", str(table)]

@@ -166,7 +166,7 @@ def test_forces_are_those_of_the_potential(monkeypatch: pytest.MonkeyPatch) -> N
         np.testing.assert_allclose(forces[k].numpy(), result["forces"], atol=1e-4)
     copies.check()
     assert float(copies.nearest[64]) < 2.35
-    small = Copies("water-mace", atoms, 2, "cpu", spare=0.5)
+    small = Copies("water-mace", atoms, 2, "cpu", width=30)
     small(torch.tensor(np.stack([frame.positions for frame in frames])))
     with pytest.raises(SystemExit, match="there is room for"):
         small.check()
@@ -180,7 +180,8 @@ def test_a_run_that_is_resumed_is_the_same(tmp_path: Path) -> None:
     def run(name: str, steps: int) -> None:
         words = ["dynamics", "--start", str(bundled_path("water64.extxyz")), "--beads", "2"]
         words += ["--equilibrate", "0.001", "--ps", str(steps * 2.5e-4), "--stride", "2"]
-        words += ["--save", "4", "--device", "cpu", "--model", "water-apt", "--out", name]
+        words += ["--save", "4", "--device", "cpu", "--model", "water-apt", "--members"]
+        words += ["--out", name]
         subprocess.run([sys.executable, str(EXAMPLE / "run.py"), *words], cwd=tmp_path, check=True)
 
     run("whole", 12)

@@ -16,16 +16,21 @@ from aptnn_md.errors import InputError
 from aptnn_md.learning import campaign as module
 from aptnn_md.learning.campaign import run_campaign
 from aptnn_md.learning.directory import CampaignDirectory, identity
+from aptnn_md.learning.harmonic import read_lines
+from aptnn_md.learning.honest import HonestTest
 from aptnn_md.learning.judgement import Judgement
 from aptnn_md.learning.settings import (
     CampaignSettings,
     DynamicsSettings,
+    ForceSettings,
     JudgingSettings,
     SamplingSettings,
     TensorSettings,
 )
 from aptnn_md.locks import DirectoryLock
+from aptnn_md.potentials.loading import load_potential
 from aptnn_md.prediction.loading import as_model
+from aptnn_md.spectra import read_table
 from aptnn_md.stream import StreamReader
 from aptnn_md.stream.ensemble import complete_runs
 
@@ -116,6 +121,9 @@ def test_the_report_says_what_was_found(unbroken):
         assert words in text
     assert (settings.out / "infrared-toy.png").stat().st_size > 10_000
     assert (settings.out / "errors.png").exists()
+    assert (settings.out / "errors-infrared-toy.png").exists()
+    columns, _ = read_table(settings.out / "final" / "infrared-toy.csv")
+    assert len(next(iter(columns.values()))) > 50
 
 
 def test_run_twice_it_does_nothing(unbroken):
@@ -125,6 +133,7 @@ def test_run_twice_it_does_nothing(unbroken):
     assert contents(settings.out) == before
 
 
+@pytest.mark.slow
 def test_killed_before_every_step_the_result_is_the_same(unbroken, tmp_path, monkeypatch):
     settings, _ = unbroken
     killed = replace(settings, out=tmp_path / "out")
@@ -185,3 +194,37 @@ def test_a_loop_that_is_content_stops_before_the_last_cycle(tmp_path):
     cycles = sorted(path.name for path in settings.out.glob("cycle-*"))
     assert cycles == ["cycle-00", "cycle-01"]  # one alone has nothing to compare with
     assert np.isnan(found.harmonic_shift)
+
+
+@pytest.mark.mace
+@pytest.mark.slow
+def test_a_potential_that_is_learned_is_judged_by_normal_modes(tmp_path):
+    pytest.importorskip("mace")
+    small = {"channels": 4, "max_ell": 1, "correlation": 1, "cutoff": 3.5, "radial_width": 8}
+    forces = ForceSettings(committee=2, steps=150, final_steps=150, settings=small)
+    settings = make_settings(tmp_path, potential="learn", forces=forces, cycles=1)
+    found = run_campaign(settings)
+    directory = CampaignDirectory(settings.out)
+    (spectrum,) = found.spectra
+    assert set(spectrum.parts) == {"statistical", "tensors", "potential"}
+    # the engine's own lines are those of the analytic potential, which has three modes
+    engine = read_lines(directory.engine_lines(0))["engine"]
+    models = read_lines(directory.final.harmonic(0))
+    assert set(models) == {"mean", "member-1", "member-2"}
+    shift = np.abs(models["mean"].wavenumber - engine.wavenumber).max()
+    assert found.harmonic_shift == pytest.approx(shift)
+    # the members differ, and their mean lies between them or near
+    first, second = models["member-1"].wavenumber, models["member-2"].wavenumber
+    assert not np.allclose(first, second, atol=0.01)
+    honest = HonestTest.read(directory.cycle(0).honest)
+    assert honest.force_rmse is not None
+    assert 0.0 < honest.force_rmse < 2.0 * honest.force_scale
+    # what users get runs in ASE, and its members disagree
+    calculator = load_potential(directory.final.potential)
+    atoms = ase.io.read(settings.structures[0])
+    result = calculator.evaluate([atoms])[0]
+    assert result["member_forces"].shape == (2, 3, 3)
+    assert result["forces"] == pytest.approx(result["member_forces"].mean(axis=0), abs=1e-9)
+    assert spectrum.bands
+    for band in spectrum.bands:
+        assert band.integral.total >= band.integral.potential

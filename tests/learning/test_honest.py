@@ -24,28 +24,37 @@ def labelled(seed, force_error, scale):
 
 def test_errors_are_those_that_were_put_in():
     frames = [labelled(seed, (-1.0) ** seed * 0.04, 1.1) for seed in range(4)]
-    found = honest_test(as_model(polar_tensors_of), as_batched(Potential()), frames)
+    known = [labelled(seed, 0.0, 1.0) for seed in range(10, 13)]
+    found = honest_test(as_model(polar_tensors_of), as_batched(Potential()), frames, known)
     assert found.n_frames == 4
     assert found.force_rmse == pytest.approx(0.04)
     reference = np.concatenate([frame.labels["apt"] for frame in frames])
     expected = np.sqrt(np.mean((reference / 11.0) ** 2))
     assert found.tensor_rmse["apt"] == pytest.approx(expected)
-    deviation = np.concatenate([reference[k::3] - reference[k::3].mean(axis=0) for k in range(3)])
-    spread = np.sqrt(np.mean(deviation**2))
+    means = np.mean([frame.labels["apt"] for frame in known], axis=0)  # one atom of each element
+    spread = np.sqrt(np.mean((reference - np.tile(means, (4, 1, 1))) ** 2))
     assert found.tensor_relative["apt"] == pytest.approx(expected / spread)
 
 
+def test_a_single_frame_has_a_spread():
+    """It is that about means of known labels, so a bad model does not pass by lack of frames."""
+    frame, known = labelled(1, 0.0, 1.5), [labelled(seed, 0.0, 1.0) for seed in (2, 3)]
+    found = honest_test(as_model(polar_tensors_of), None, [frame], known)
+    assert found.tensor_relative["apt"] > 0.1
+
+
 def test_a_potential_that_is_not_learned_is_not_tested():
-    found = honest_test(as_model(polar_tensors_of), None, [labelled(1, 0.3, 1.0)])
+    known = [labelled(2, 0.0, 1.0)]
+    found = honest_test(as_model(polar_tensors_of), None, [labelled(1, 0.3, 1.0)], known)
     assert found.force_rmse is None
     assert found.tensor_rmse["apt"] == pytest.approx(0.0, abs=1e-12)
 
 
 def test_frames_without_labels_do_not_count():
-    frame = labelled(1, 0.0, 1.0)
+    frame, known = labelled(1, 0.0, 1.0), [labelled(2, 0.0, 1.0)]
     empty = LabelledFrame(frame.atoms, {"apt": np.full((3, 3, 3), np.nan)})
-    assert honest_test(as_model(polar_tensors_of), None, [frame, empty]).n_frames == 1
-    assert honest_test(as_model(polar_tensors_of), None, [empty]).n_frames == 0
+    assert honest_test(as_model(polar_tensors_of), None, [frame, empty], known).n_frames == 1
+    assert honest_test(as_model(polar_tensors_of), None, [empty], known).n_frames == 0
 
 
 def polar_tensors_of(atoms):

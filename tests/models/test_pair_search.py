@@ -74,8 +74,11 @@ def test_empty_space_costs_nothing(device):
 
 
 def test_pairs_are_found_in_parts(device, monkeypatch):
+    monkeypatch.setattr(pair_search, "MANY_IMAGES", 100)
     monkeypatch.setattr(pair_search, "CANDIDATES", {torch.device(device).type: 50})
-    structures = [triclinic(), triclinic(1, n_atoms=5)]
+    slab = triclinic(1, n_atoms=5)
+    slab.pbc = (True, False, True)
+    structures = [triclinic(), slab]
     assert found(structures, 5.0, device) == expected(structures, 5.0)
 
 

@@ -11,10 +11,13 @@ import pytest
 import torch
 from ase import Atoms
 from ase.calculators.lj import LennardJones
+from helpers.flips import Flippable
 from helpers.systems import triclinic
+from helpers.verdicts import FOUND, HARMLESS
 
 from aptnn_md.cli import main
 from aptnn_md.errors import InputError
+from aptnn_md.models.archive import content_sha256
 from aptnn_md.potentials.committee import PotentialCommittee
 from aptnn_md.potentials.loading import load_potential
 from aptnn_md.potentials.mace import MACEPotential
@@ -157,8 +160,6 @@ def test_info(stored, capsys):
     ],
 )
 def test_files_that_are_wrong(stored, tmp_path, change, message):
-    from aptnn_md.models.archive import content_sha256
-
     for file in stored.iterdir():
         shutil.copy(file, tmp_path)
     path = tmp_path / "p.json"
@@ -186,6 +187,23 @@ def test_member_that_was_replaced(stored, tmp_path):
         load_potential(tmp_path / "p.json")
     with pytest.raises(InputError, match="beside this one"):
         write_committee(tmp_path / "q.json", [stored / "p-0.json"], {})
+
+
+@pytest.mark.slow
+def test_every_change_of_the_file_is_found(stored, tmp_path):
+    for file in stored.iterdir():
+        shutil.copy(file, tmp_path)
+    path = tmp_path / "p.json"
+
+    def content() -> str:
+        committee = read_committee(path)
+        return content_sha256(
+            [committee.name, dict(committee.card), list(map(str, committee.members))]
+        )
+
+    verdicts = Flippable([path], content).flip(1)
+    assert not verdicts.failures
+    assert verdicts.counts[FOUND] > verdicts.counts[HARMLESS]
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])

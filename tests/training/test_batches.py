@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import math
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -144,7 +147,23 @@ def test_batches_are_divided_by_atoms() -> None:
 def test_learning_rate_grows_with_the_frames_of_a_batch() -> None:
     settings = TrainingSettings(learning_rate=2e-3)
     assert settings.highest_learning_rate([384] * 9) == 2e-3
-    assert settings.highest_learning_rate([6] * 160) == pytest.approx(2e-3 * 4.0)
-    assert settings.highest_learning_rate([1] * 5000) == pytest.approx(2e-3 * 5.0)
+    adamw = replace(settings, optimizer="adamw")
+    assert adamw.highest_learning_rate([6] * 160) == pytest.approx(2e-3 * math.sqrt(10.0))
+    assert adamw.highest_learning_rate([1] * 5000) == pytest.approx(2e-3 * 5.0)
+    # where matrices are turned
+    assert settings.highest_learning_rate([24] * 160) == pytest.approx(2e-3 * 2.0 * math.sqrt(2.0))
+    assert settings.highest_learning_rate([6] * 160) == pytest.approx(2e-3 * 6.0)
     given = TrainingSettings(learning_rate=2e-3, batch_size=16)
     assert given.highest_learning_rate([6] * 160) == 2e-3
+
+
+def test_joined_frames_are_learned_by_turned_matrices():
+    settings = TrainingSettings()
+    assert settings.chosen_optimizer([6] * 160) == "muon"
+    assert settings.chosen_optimizer([384] * 9) == "adamw"
+    assert settings.chosen_optimizer([6]) == "adamw"
+    # batches in frames are as the settings say
+    assert replace(settings, batch_size=8).chosen_optimizer([6] * 160) == "adamw"
+    for kind in ("muon", "adamw"):
+        chosen = replace(settings, optimizer=kind)
+        assert chosen.chosen_optimizer([6] * 160) == chosen.chosen_optimizer([384] * 9) == kind

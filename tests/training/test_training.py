@@ -339,13 +339,21 @@ def test_divergence_is_said(tmp_path, data):
 
 def test_states_of_other_jobs_are_refused(tmp_path, data):
     out = tmp_path / "m.pt"
-    with pytest.raises(InputError, match="state of a job to resume"):
+    out.write_bytes(b"a model")
+    with pytest.raises(InputError, match=r"m\.pt: the job has ended, expected the state of a job"):
         run_training(job(data, out), restart=True)
+    assert out.read_bytes() == b"a model"
     (tmp_path / "m.pt.state").write_bytes(b"no state")
     with pytest.raises(InputError, match="--restart to resume it, or no such file"):
         run_training(job(data, out))
     with pytest.raises(InputError, match="not a training state"):
         run_training(job(data, out), restart=True)
+
+
+def test_restart_begins_where_there_is_nothing_to_resume(tmp_path, data):
+    """As with md: one command begins and resumes."""
+    begun = run_training(job(data, tmp_path / "a.pt"), restart=True)
+    assert same_weights(begun, run_training(job(data, tmp_path / "b.pt")))
 
 
 def test_states_of_other_versions_and_devices(tmp_path, data):

@@ -13,21 +13,19 @@ from aptnn_md.arrays import FloatArray
 from aptnn_md.engines.ase.settings import MDSettings
 from aptnn_md.errors import InputError
 from aptnn_md.progress import log
+from aptnn_md.spectra.analysis.alarms import Measured, temperature_alarm
+from aptnn_md.spectra.analysis.temperatures import measured_mean
+from aptnn_md.spectra.estimation.running_means import RunningMeans
 from aptnn_md.stream import StreamReader
 from aptnn_md.stream.ensemble import stream_paths
 from aptnn_md.units import BOLTZMANN_EV_PER_K
 
-OFF_BY = 0.1
-"""Part of the temperature by which its mean may be off."""
-
 STANDARD_ERRORS = 3.0
-"""What is off by fewer of them may be chance."""
+"""A drift of fewer of them may be chance."""
 
 DRIFT_MATTERS = 0.05
 """Part of the thermal energy 3 k_B T of an atom that the conserved energy may gain or lose: at
 constant energy in a whole run; with ``bussi``, which takes it out again, in its time constant."""
-
-_BLOCKS = 10
 
 
 @dataclass(frozen=True)
@@ -43,8 +41,8 @@ class MDSummary:
         ensemble the mean over the runs of this part
     finished : False if a signal ended it early
     convergence : how well the spectrum has converged, if the run is to stop by it
-    temperature_error : standard error of the mean temperature, K, from the runs, or from ten blocks
-        of a single one; NaN where there is no second one
+    temperature_error : standard error of the mean temperature, K, as spectra find it; NaN where
+        there is a single frame
     n_runs : complete runs of an ensemble; 0: a single run
     """
 
@@ -75,16 +73,15 @@ def judged(
     mean, error = mean_temperature(path)
     found = replace(summary, mean_temperature=mean, temperature_error=error)
     wanted = settings.temperature
-    if settings.thermostat != "none" or settings.n_runs:
-        off = abs(mean - wanted)
-        if off > OFF_BY * wanted and off > STANDARD_ERRORS * error:
-            log.warning(
-                "WRONG TEMPERATURE: the mean is %.0f ± %.0f K where %.0f K was wanted: the "
-                "motions are not at equilibrium, and intensities are off as well",
-                mean,
-                error,
-                wanted,
-            )
+    known = settings.thermostat != "none" or settings.n_runs
+    if known and temperature_alarm(Measured(mean, error), wanted) is not None:
+        log.warning(
+            "WRONG TEMPERATURE: the mean is %.0f ± %.0f K where %.0f K was wanted: the "
+            "motions are not at equilibrium, and intensities are off as well",
+            mean,
+            error,
+            wanted,
+        )
     _judge_drift(found, settings, drifts)
     return found
 
@@ -92,7 +89,7 @@ def judged(
 def mean_temperature(path: str | os.PathLike[str]) -> tuple[float, float]:
     """Mean temperature of a stream or an ensemble and its standard error, K; NaN where unknown.
 
-    The error is that of the means of runs, or of ten blocks of a single one.
+    Mean and error are those by which spectra judge the temperature, of all frames.
     """
     try:
         paths = stream_paths([path])
@@ -102,13 +99,13 @@ def mean_temperature(path: str | os.PathLike[str]) -> tuple[float, float]:
     values = [each for each in values if len(each)]
     if not values:
         return math.nan, math.nan
-    mean = float(np.concatenate(values).mean())
-    if len(values) == 1:
-        values = [part for part in np.array_split(values[0], _BLOCKS) if len(part)]
-    means = np.array([each.mean() for each in values])
-    if len(means) < 2:
-        return mean, math.nan
-    return mean, float(means.std(ddof=1) / math.sqrt(len(means)))
+    series = [RunningMeans() for _ in values]
+    for means, each in zip(series, values, strict=True):
+        means.add(each[:, None])
+    found = measured_mean(series)
+    if found is None:
+        return float(values[0].mean()), math.nan
+    return found.value, found.standard_error
 
 
 def _temperatures(path: str | os.PathLike[str]) -> FloatArray:

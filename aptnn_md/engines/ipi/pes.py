@@ -96,7 +96,7 @@ class PotentialDriver(EvaluatorDriver):
 
     def __init__(
         self,
-        potential: str,
+        potential: str = "",
         template: str = "",
         *,
         pbc: bool = True,
@@ -106,6 +106,7 @@ class PotentialDriver(EvaluatorDriver):
         **keywords: Any,
     ) -> None:
         refuse_unknown(type(self).__name__, keywords)
+        _require(type(self).__name__, "potential", potential, "a name, file, or module:callable")
         calculator = _potential(potential, device, dtype)
         evaluator = Evaluator(
             _atoms(type(self).__name__, template),
@@ -121,7 +122,7 @@ class _TensorDriver(EvaluatorDriver):
 
     def __init__(
         self,
-        model: str,
+        model: str = "",
         template: str = "",
         *,
         extras: str,
@@ -137,6 +138,7 @@ class _TensorDriver(EvaluatorDriver):
     ) -> None:
         options: dict[str, Any] = {"device": device, "dtype": dtype, "total_charge": total_charge}
         refuse_unknown(type(self).__name__, keywords)
+        _require(type(self).__name__, "model", model, "a model file or bundled name")
         loaded = as_model(model, **options)
         calculator = None if potential is None else _potential(potential, device, None)
         # forces in a field and BEC need APTs only
@@ -165,7 +167,7 @@ class TensorDriver(_TensorDriver):
     template : see :mod:`aptnn_md.engines.ipi.pes`, as for the others
     """
 
-    def __init__(self, model: str, template: str = "", **keywords: Any) -> None:
+    def __init__(self, model: str = "", template: str = "", **keywords: Any) -> None:
         super().__init__(model, template, extras="tensors", **keywords)
 
 
@@ -182,7 +184,7 @@ class DrivenDriver(_TensorDriver):
     potential : as for :class:`PotentialDriver`; default: no energy and forces
     """
 
-    def __init__(self, model: str, template: str = "", **keywords: Any) -> None:
+    def __init__(self, model: str = "", template: str = "", **keywords: Any) -> None:
         super().__init__(model, template, extras="bec", **keywords)
 
 
@@ -196,10 +198,18 @@ class FieldDriver(_TensorDriver):
     efield : three numbers between blanks, V/Å
     """
 
-    def __init__(self, model: str, template: str = "", efield: str = "", **keywords: Any) -> None:
+    def __init__(
+        self, model: str = "", template: str = "", efield: str = "", **keywords: Any
+    ) -> None:
         if not efield:
             raise InputError(type(self).__name__, "efield", "none", "efield: EX EY EZ, V/Å")
         super().__init__(model, template, extras="none", efield=efield, **keywords)
+
+
+def _require(name: str, parameter: str, value: str, expected: str) -> None:
+    """Refuse that a parameter is missing, by the name of the driver."""
+    if not str(value):
+        raise InputError(name, parameter, "none", f"{parameter}: {expected}")
 
 
 def refuse_unknown(name: str, keywords: Mapping[str, Any]) -> None:

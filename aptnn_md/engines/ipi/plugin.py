@@ -63,7 +63,7 @@ class StreamPlugin(Dummy_driver):  # type: ignore[misc]  # i-PI has no types
 
     def __init__(
         self,
-        stream: str,
+        stream: str = "",
         *,
         model: ModelSource | None = None,
         tensors: str = "",
@@ -80,6 +80,9 @@ class StreamPlugin(Dummy_driver):  # type: ignore[misc]  # i-PI has no types
     ) -> None:
         require_ipi()
         refuse_unknown("aptnn_md_stream", keywords)
+        if not str(stream):
+            expected = "stream: NAME.zarr, the directory to write"
+            raise InputError("aptnn_md_stream", "parameters", "no stream", expected)
         if tensors and model is not None:
             raise InputError("aptnn_md_stream", "parameters", "model and tensors", "one of them")
         self.settings = StreamSettings(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -54,7 +55,7 @@ def run_lines(path: Path, within: tuple[Path, ...] = ()) -> list[tuple[Path, int
     found = []
     for line in read_lines(path):
         words = words_of(line.text)
-        if words[:1] == ["include"] and len(words) > 1 and Path(words[1]).is_file():
+        if words[:1] == ["include"] and len(words) > 1 and os.path.isfile(words[1]):
             included = Path(words[1])
             if included.resolve() in {other.resolve() for other in (*within, path)}:
                 expected = "files that do not include themselves"

@@ -72,10 +72,11 @@ def read_lines(path: Path) -> list[Line]:
     """
     try:
         text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
+    except (OSError, ValueError) as error:  # the name may hold a NUL, the text bad UTF-8
         raise InputError(path, "LAMMPS script", str(error), "a text file") from error
     lines, first, parts = [], 0, ""
-    for number, raw in enumerate(text.splitlines(), 1):
+    # not splitlines, which also splits at characters that end no line of LAMMPS
+    for number, raw in enumerate(text.removesuffix("\n").split("\n"), 1):
         first = first or number
         parts += raw
         stripped = parts.rstrip()

@@ -58,6 +58,17 @@ def alarms_of_runs(runs: Sequence[StreamRun], expected: float) -> tuple[Alarm, .
     return tuple(temperature_alarms(series, freedom, expected))
 
 
+def measured_mean(series: Sequence[RunningMeans]) -> Measured | None:
+    """Mean kinetic temperature of runs, K, and its standard error; None of a single frame.
+
+    Parameters
+    ----------
+    series : of each run, as for :func:`temperature_alarms`
+    """
+    found = _blocks_of(series)
+    return None if found is None else _measured(found[0][:, :1], *found[1:])[0]
+
+
 def temperature_alarms(
     series: Sequence[RunningMeans], freedom: Sequence[float], expected: float
 ) -> list[Alarm]:
@@ -70,18 +81,28 @@ def temperature_alarms(
     freedom : (3,) degrees of freedom of these; empty where they are not known
     expected : temperature of the spectrum, K
     """
-    found = [run.blocks(max(2, _BLOCKS // len(series))) for run in series]
-    counts = np.concatenate([count for _, count in found])
-    if len(counts) < 2:
+    found = _blocks_of(series)
+    if found is None:
         return []
-    values = np.concatenate([means for means, _ in found])
-    runs = np.repeat(np.arange(len(found)), [len(count) for _, count in found])
-    weights = counts / counts.sum()
+    values, weights, runs = found
     (kinetic,) = _measured(values[:, :1], weights, runs)
     alarms = [temperature_alarm(kinetic, expected)]
     if len(freedom):
         alarms.append(_of_motions(values[:, 1:4], np.array(freedom), weights, runs))
     return [alarm for alarm in alarms if alarm is not None]
+
+
+def _blocks_of(
+    series: Sequence[RunningMeans],
+) -> tuple[FloatArray, FloatArray, IntArray] | None:
+    """Means of blocks (n_blocks, k), their shares in the data, and runs; None of one block."""
+    found = [run.blocks(max(2, _BLOCKS // len(series))) for run in series]
+    counts = np.concatenate([count for _, count in found])
+    if len(counts) < 2:
+        return None
+    values = np.concatenate([means for means, _ in found])
+    runs = np.repeat(np.arange(len(found)), [len(count) for _, count in found])
+    return values, counts / counts.sum(), runs
 
 
 def _of_motions(

@@ -9,6 +9,7 @@ import numpy as np
 
 from aptnn_md.arrays import FloatArray
 from aptnn_md.spectra.analysis.alarms import Alarm
+from aptnn_md.spectra.analysis.error_parts import ErrorParts
 from aptnn_md.spectra.analysis.reference_bands import Reference
 from aptnn_md.spectra.convergence.monitor import Convergence
 from aptnn_md.spectra.estimation.parts import is_cross, part_name
@@ -132,7 +133,7 @@ class Page:
     quantity: str = ""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class PageOptions:
     """What the reader of a page wants.
 
@@ -141,12 +142,14 @@ class PageOptions:
     wavenumbers : that are shown at first, cm⁻¹; None: from 0 to where the spectrum ends
     provenance : command line
     convergence, convergence_range : see :class:`Page`
+    errors : of the spectrum by their origin, before further corrections; None: not known
     """
 
     wavenumbers: tuple[float, float] | None = None
     provenance: str = ""
     convergence: Sequence[Convergence] = ()
     convergence_range: tuple[float, float] = (0.0, 0.0)
+    errors: ErrorParts | None = None
 
 
 def marks_of(reference: Reference | None) -> tuple[Mark, ...]:
@@ -155,6 +158,30 @@ def marks_of(reference: Reference | None) -> tuple[Mark, ...]:
         Mark(band.name, band.position, band.position_error, band.height, band.height_error)
         for band in (reference.bands if reference is not None else ())
     )
+
+
+def error_panels(options: PageOptions, label: str) -> list[Panel]:
+    """Errors by their origin, where more than the statistical one is known.
+
+    Parameters
+    ----------
+    label : of the vertical axis, that of the spectrum
+    """
+    errors = options.errors
+    if errors is None or (errors.tensors is None and errors.potential is None):
+        return []
+    low, high = options.wavenumbers or (0.0, float(errors.wavenumber[-1]))
+    inside = (errors.wavenumber >= low) & (errors.wavenumber <= high)
+    shares = errors.relative(*options.convergence_range)
+    lines = tuple(
+        Line(
+            f"{name}: {100.0 * share:.1f} % of the integral",
+            errors.wavenumber[inside],
+            getattr(errors, name)[inside],
+        )
+        for name, share in shares.items()
+    )
+    return [Panel("Errors by origin", f"error of {label}", (), lines)]
 
 
 def part_panels(

@@ -31,6 +31,7 @@ from aptnn_md.spectra.page.content import (
     Page,
     PageOptions,
     Panel,
+    error_panels,
     marks_of,
     part_panels,
 )
@@ -68,6 +69,7 @@ def infrared_page(
     of_parts = {part: _FIRST_PART + 2 * k for k, part in enumerate(spectrum.parts)}
     first_quantity = _FIRST_PART + 2 * len(spectrum.parts)
     panels = [_spectrum_panel(spectrum, experiments, sticks, label)]
+    panels += error_panels(options, label)
     panels += part_panels(spectrum.parts, of_parts, label)
     panels += [
         Panel("", _label(quantity), (Curve(quantity.symbol, first_quantity + 2 * k),))

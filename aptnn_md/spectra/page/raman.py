@@ -17,8 +17,10 @@ from aptnn_md.spectra.page.content import (
     Page,
     PageOptions,
     Panel,
+    error_panels,
     part_panels,
 )
+from aptnn_md.spectra.raman.forms import ACTIVITY
 from aptnn_md.spectra.raman.report import (
     TITLES,
     describe_form,
@@ -80,6 +82,8 @@ def raman_page(
         ceiling=_LARGEST_RATIO,
     )
     end = end_of_absorption(spectrum.wavenumber, spectrum.total.polarised.mean, sticks_seen(sticks))
+    of_errors = error_panels(options, f"{ACTIVITY.name} 45a² + 7γ²  ({ACTIVITY.unit})")
+    of_groups = part_panels(isotropic, of_parts, f"45a²  ({spectrum.unit})")
     return Page(
         title="Raman spectrum",
         subtitle=f"{spectrum.temperature:.4g} K, {1e-3 * spectrum.length:.4g} ps, "
@@ -87,11 +91,7 @@ def raman_page(
         facts=[describe_form(spectrum), describe_quantum(spectrum)],
         table=columns_text(columns, lines),
         table_name="raman.csv",
-        panels=[
-            spectrum_panel,
-            ratio_panel,
-            *part_panels(isotropic, of_parts, f"45a²  ({spectrum.unit})"),
-        ],
+        panels=[spectrum_panel, ratio_panel, *of_errors, *of_groups],
         limits=options.wavenumbers or (0.0, end),
         grids=_grids(spectrum, ranges, sticks),
         alarms=spectrum.alarms,

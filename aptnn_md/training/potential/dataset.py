@@ -62,15 +62,21 @@ class EnergySet:
         # as the network has them: rounded to its precision, so that no difference remains
         of_atoms = network.atomic_energies_fn.atomic_energies.double().cpu().numpy().ravel()
         self._energies = np.array(
-            [
-                frame.energy
-                - of_atoms[species_in(graph.atomic_numbers, self.elements, "potential")].sum()
-                for frame, graph in zip(self.frames, self._graphs, strict=True)
-            ]
+            [frame.energy - of_atoms[self._species(k)].sum() for k, frame in enumerate(self.frames)]
         )
+
+    def _species(self, number: int) -> IntArray:
+        return species_in(self.frames[number].atoms.numbers, self.elements, "potential")
 
     def __len__(self) -> int:
         return len(self.frames)
+
+    def counts(self) -> Tensor:
+        """Atoms of each element in each frame, (n_frames, n_elements)."""
+        rows = [
+            [int((frame.atoms.numbers == z).sum()) for z in self.elements] for frame in self.frames
+        ]
+        return torch.tensor(rows, dtype=torch.float64)
 
     def batch(self, numbers: Sequence[int]) -> EnergyBatch:
         """Frames of these numbers, joined."""

@@ -104,7 +104,8 @@ def _member_deviations(result: dict[str, Any]) -> FloatArray:
     members = result.get("member_forces")
     if members is None:
         return np.full(np.shape(result["forces"]), np.nan)
-    return np.asarray(members).std(axis=0)
+    deviations: FloatArray = np.asarray(members, dtype=np.float64).std(axis=0)
+    return deviations
 
 
 def _force_errors(errors: FloatArray, labels: FloatArray, deviations: FloatArray) -> ForceErrors:

@@ -153,7 +153,7 @@ def _frame(atoms: Atoms, keys: Mapping[str, str], where: str) -> EnergyFrame:
                 np.full(shape, np.nan) if found[name] is None else found[name], dtype=np.float64
             ).reshape(shape)
         except (TypeError, ValueError):
-            size = f"shape {np.shape(found[name])}"
+            size = f"shape {getattr(found[name], 'shape', 'of no numbers')}"
             raise InputError(where, name, size, shape or "a number, eV") from None
         if np.isinf(array).any():
             raise InputError(where, name, "an infinite number", "finite numbers, or NaN for none")

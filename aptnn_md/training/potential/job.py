@@ -242,9 +242,11 @@ class _Training:
     def _keep(
         self, member: int, configuration: dict[str, Any], trainer: PotentialTrainer, ended: str
     ) -> None:
+        result = trainer.result(configuration) if ended else None
         entry = {
-            "configuration": configuration,
-            "weights": trainer.weights() if ended else {},
+            "configuration": result.configuration if result else configuration,
+            "weights": result.weights if result else {},
+            "errors": result.errors if result else {},
             "trainer": trainer.state(),
             "ended": ended,
             "by_clock": bool(ended) and trainer.ending.by_clock,
@@ -291,7 +293,7 @@ class _Training:
         last = member["trainer"]["records"][-1]
         return {
             "training_ended": member["ended"],
-            "training_rmse": last["train_by_target"],
+            "training_rmse": member["errors"],
             "validation_rmse": last["valid_by_target"] or None,
         }
 

@@ -13,8 +13,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import torch
 from ase.data import chemical_symbols
 from torch import Tensor, nn
@@ -30,6 +32,21 @@ from aptnn_md.training.settings import divided
 
 ROUND_STEPS = 25
 """Steps between two records: several epochs where frames are few."""
+
+
+@dataclass(frozen=True, eq=False)
+class TrainedNetwork:
+    """What is stored of a network.
+
+    Attributes
+    ----------
+    configuration, weights : see :func:`aptnn_md.potentials.stored.write_potential`
+    errors : RMSEs on the training frames, ``energy`` of an atom, eV, and ``forces``, eV/Å
+    """
+
+    configuration: dict[str, Any]
+    weights: dict[str, Tensor]
+    errors: dict[str, float]
 
 
 class PotentialTrainer:
@@ -172,34 +189,73 @@ class PotentialTrainer:
     def _validate(self, record: EpochRecord) -> None:
         current = _copies(self.parameters)
         _load(self.parameters, self.average.parameters())
-        found: dict[str, list[Tensor]] = {"energy": [], "forces": []}
-        by_element: dict[str, list[Tensor]] = {}
-        for batch in self.validation.in_order():
-            energies, forces = energies_and_forces(self.network, batch)
-            of_energies = ((energies - batch.energies) / batch.sizes).detach().double().cpu()
-            of_forces = (forces - batch.forces).detach().double().cpu()
-            found["energy"].append(of_energies[of_energies.isfinite()])
-            found["forces"].append(of_forces[of_forces.isfinite()])
-            for k, z in enumerate(self.validation.elements):
-                part = of_forces[torch.from_numpy(batch.species == k)]
-                by_element.setdefault(chemical_symbols[z], []).append(part[part.isfinite()])
+        of_energies, of_forces, species = self._all_errors(self.validation)
         _load(self.parameters, current)
-        record.valid_by_target = {name: _rms(torch.cat(parts)) for name, parts in found.items()}
+        record.valid_by_target = {"energy": _rms(of_energies), "forces": _rms(of_forces)}
         record.valid_by_element = {
-            name: _rms(torch.cat(parts)) for name, parts in by_element.items() if len(parts[0])
+            chemical_symbols[z]: _rms(of_forces[species == k])
+            for k, z in enumerate(self.validation.elements)
+            if (species == k).any()
         }
         record.valid = _overall(*record.valid_by_target.values())
 
+    def _all_errors(self, frames: EnergySet) -> tuple[Tensor, Tensor, Tensor]:
+        """Errors of energies of an atom (n_frames,) and of forces (n_atoms, 3), and species.
+
+        NaN where there is no label.
+        """
+        of_energies, of_forces, species = [], [], []
+        for batch in frames.in_order():
+            energies, forces = energies_and_forces(self.network, batch)
+            of_energies.append(((energies - batch.energies) / batch.sizes).detach().double().cpu())
+            of_forces.append((forces - batch.forces).detach().double().cpu())
+            species.append(torch.from_numpy(batch.species))
+        return torch.cat(of_energies), torch.cat(of_forces), torch.cat(species)
+
     # ------------------------------------------------------------------ results and state
 
-    def weights(self) -> dict[str, Tensor]:
-        """All numbers of the network with the averaged weights that are kept."""
+    def result(self, configuration: Mapping[str, Any]) -> TrainedNetwork:
+        """The network with the averaged weights that are kept, and no mean error of its energies.
+
+        What the energies of a composition are off by on average goes into those of the atoms: that
+        changes no force, and energies are learned with a small weight only.
+
+        Parameters
+        ----------
+        configuration : that the network was made with
+        """
         current = _copies(self.parameters)
         _load(self.parameters, self.best)
-        state = self.network.state_dict()
-        kept = {name: value.detach().cpu().clone() for name, value in state.items()}
+        of_energies, of_forces, _ = self._all_errors(self.training)
+        shifts = self._shifts(of_energies)
+        of_energies = of_energies - (self.training.counts() @ shifts).div(self._sizes())
+        (energies,) = configuration["atomic_energies"]
+        corrected = [e - shift for e, shift in zip(energies, shifts.tolist(), strict=True)]
+        weights = {
+            name: value.detach().cpu().clone() for name, value in self.network.state_dict().items()
+        }
+        of_atoms = weights["atomic_energies_fn.atomic_energies"]
+        weights["atomic_energies_fn.atomic_energies"] = torch.tensor(
+            corrected, dtype=of_atoms.dtype
+        ).reshape(of_atoms.shape)
         _load(self.parameters, current)
-        return kept
+        return TrainedNetwork(
+            {**configuration, "atomic_energies": [corrected]},
+            weights,
+            {"energy": _rms(of_energies), "forces": _rms(of_forces)},
+        )
+
+    def _sizes(self) -> Tensor:
+        return torch.tensor(self.training.sizes, dtype=torch.float64)
+
+    def _shifts(self, of_energies: Tensor) -> Tensor:
+        """Smallest change of the energies of atoms (n_elements,) that fits the mean errors."""
+        known = of_energies.isfinite()
+        if not known.any():
+            return torch.zeros(len(self.training.elements), dtype=torch.float64)
+        counts, errors = self.training.counts()[known], (of_energies * self._sizes())[known]
+        found = np.linalg.lstsq(counts.numpy(), errors.numpy(), rcond=1e-8)[0]
+        return torch.from_numpy(found)
 
     def state(self) -> dict[str, Any]:
         """All that the rest of the training depends on, as plain data and tensors."""
@@ -242,7 +298,9 @@ def _mean_square(errors: Tensor) -> Tensor:
 
 
 def _rms(errors: Tensor) -> float:
-    return float(errors.pow(2).mean().sqrt()) if errors.numel() else math.nan
+    """Of those that are known."""
+    known = errors[errors.isfinite()]
+    return float(known.pow(2).mean().sqrt()) if known.numel() else math.nan
 
 
 def _copies(parameters: Iterable[Tensor]) -> list[Tensor]:

@@ -45,3 +45,22 @@ def test_files_that_a_wheel_installed_are_found(tmp_path, monkeypatch):
 def test_unknown_names_are_told_the_known_ones(capsys):
     with pytest.raises(InputError, match="one of bec, field, potential, stream, tensors"):
         driver_file("apt")
+
+
+@pytest.mark.ipi
+@pytest.mark.parametrize(
+    ("name", "parameter"),
+    [
+        ("StreamPlugin", "parameters: found no stream"),
+        ("PotentialDriver", "potential: found none"),
+        ("TensorDriver", "model: found none"),
+        ("DrivenDriver", "model: found none"),
+    ],
+)
+def test_parameters_that_are_missing_are_named(name, parameter):
+    pytest.importorskip("ipi")
+    from aptnn_md.engines.ipi import pes, plugin
+
+    driver = getattr(plugin if name == "StreamPlugin" else pes, name)
+    with pytest.raises(InputError, match=parameter):
+        driver(template="start.xyz") if name != "StreamPlugin" else driver()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 from helpers.lammps_runs import needs_lammps, stream_of, why_not, write_script
 
@@ -180,6 +182,17 @@ def test_a_file_that_includes_itself_is_refused(tmp_path):
     other.write_text(f"run 3\ninclude {script}\n")
     with pytest.raises(InputError, match="do not include themselves"):
         run_lines(script)
+
+
+def test_only_line_feeds_end_lines_and_names_may_be_anything(tmp_path):
+    """As in LAMMPS: a comment may hold what Python's text takes for the end of a line."""
+    script = tmp_path / "in.lmp"
+    script.write_text("# \x85 \u2028 \x0b \x0c \x1c \x1d\nrun 5\n" + f"include {'x' * 5000}\nrun 6")
+    assert run_lines(script) == [(script, 2), (script, 4)]
+    assert [line.number for line in read_lines(script)] == [1, 2, 3, 4]
+    for name in ("x" * 5000, "a\0b"):
+        with pytest.raises(InputError, match="LAMMPS script"):
+            read_lines(Path(name))
 
 
 def test_lines_are_joined_and_words_unquoted(tmp_path):

@@ -8,13 +8,14 @@ import json
 import re
 import shutil
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from helpers.browser import CHROMIUM, browse
-from helpers.growing_streams import HEADER, append
+from helpers.growing_streams import HEADER, RATES, append
 from helpers.paths import EXAMPLES
 
 from aptnn_md.cli import main
@@ -231,6 +232,26 @@ def test_the_browser_of_these_tests_sees_errors_and_refuses_to_load(
     value, console = browse(broken, "1", tmp_path / "b")
     assert value == 1
     assert any("Content Security Policy" in line for line in console)
+
+
+def test_a_page_tells_errors_by_their_origin(tmp_path: Path) -> None:
+    """Two members of a model, whose rates differ by a factor."""
+    header = replace(HEADER, estimators=("bead", "member-1", "member-2"))
+    path, page = tmp_path / "run", tmp_path / "page.html"
+    with StreamWriter(path, header) as writer:
+        for k in range(4000):
+            rate = RATES[k]
+            values = {"bead": rate, "member-1": 0.9 * rate, "member-2": 1.1 * rate}
+            writer.append(k, 2.0 * k, values)
+    words = ["spectrum", "ir", str(path), "--resolution", "60", "--range", "0", "8000"]
+    assert main([*words, "--html", str(page), "--out", str(tmp_path / "ir.csv")]) == 0
+    (panel,) = [p for p in data_of(page)["panels"] if p["title"] == "Errors by origin"]
+    statistical, tensors = panel["lines"]
+    columns, _ = read_table(tmp_path / "ir.csv")
+    np.testing.assert_allclose(statistical["y"], columns["standard error (cm^-1)"], rtol=1e-9)
+    # twice the mean deviation of 0.81 and 1.21 from their mean
+    np.testing.assert_allclose(tensors["y"], 0.4 * columns["n*alpha (cm^-1)"], rtol=1e-9)
+    assert tensors["name"] == "tensors: 40.0 % of the integral"
 
 
 def contents(directory: Path) -> dict[str, tuple[int, bytes]]:

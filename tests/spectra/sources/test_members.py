@@ -11,7 +11,8 @@ from aptnn_md.atoms.snapshot import Snapshot
 from aptnn_md.errors import InputError
 from aptnn_md.spectra.analysis.error_parts import ErrorParts
 from aptnn_md.spectra.infrared.of_streams import InfraredStreams
-from aptnn_md.spectra.options import InfraredOptions
+from aptnn_md.spectra.options import InfraredOptions, RamanOptions
+from aptnn_md.spectra.raman.of_streams import RamanStreams
 from aptnn_md.spectra.sources.members import member_blocks, member_estimators
 from aptnn_md.stream import StreamReader, StreamWriter
 from aptnn_md.stream.frame import FrameRates, Instant
@@ -71,3 +72,26 @@ def test_committees_of_different_sizes_are_refused():
     instant = Instant(np.zeros((3, 3)), None, {"apt": np.zeros((3, 3, 3, 3))})
     with pytest.raises(InputError, match="found 3 APT networks, expected 2"):
         rates.rates(instant)
+
+
+def test_raman_spectra_of_members(tmp_path):
+    """Polarizability rates have members, too."""
+    atoms, model, rng = structure(), Committee(), np.random.default_rng(5)
+    pgt = rng.normal(size=(3, 3, 3, 3))
+    pgt = FACTORS[:, None, None, None, None] * (pgt + pgt.swapaxes(1, 2))
+    rates = FrameRates(parse_groups("all", atoms), atoms.get_masses(), n_members=3)
+    header = rates.header(atoms, timestep=2.0, temperature=300.0)
+    with StreamWriter(tmp_path / "run.zarr", header) as writer:
+        for step in range(800):
+            velocities = 1e-3 * rng.normal(size=(3, 3))
+            tensors = {"apt": model.members(atoms), "pgt": pgt}
+            instant = Instant(velocities, Snapshot.of(atoms), tensors)
+            writer.append_frame(rates.frame(step, 2.0 * step, instant))
+    options = RamanOptions(resolution=100.0)
+    streams = RamanStreams([tmp_path / "run.zarr"], options)
+    streams.read()
+    blocks = streams.spectrum().blocks
+    for member, factor in zip(
+        member_blocks(RamanStreams, [tmp_path / "run.zarr"], options), FACTORS, strict=True
+    ):
+        assert member.mean == pytest.approx((factor / FACTORS.mean()) ** 2 * blocks.mean, rel=1e-9)
