@@ -59,9 +59,9 @@ NS(=O)(=O)C
 
 SIDE_CHAINS = {
     "A": "C", "V": "C(C)C", "L": "CC(C)C", "I": "[C@@H](C)CC", "S": "CO",
-    "T": "[C@@H](C)O", "C": "CS", "M": "CCSC", "N": "CC(=O)N", "Q": "CCC(=O)N", "D": "CC(=O)O",
-    "E": "CCC(=O)O", "K": "CCCCN", "R": "CCCNC(=N)N", "H": "Cc1c[nH]cn1", "F": "Cc1ccccc1", "Y": "Cc1ccc(O)cc1",
-    "W": "Cc1c[nH]c2ccccc12",
+    "T": "[C@@H](C)O", "C": "CS", "M": "CCSC", "N": "CC(=O)N", "Q": "CCC(=O)N",
+    "D": "CC(=O)O", "E": "CCC(=O)O", "K": "CCCCN", "R": "CCCNC(=N)N",
+    "H": "Cc1c[nH]cn1", "F": "Cc1ccccc1", "Y": "Cc1ccc(O)cc1", "W": "Cc1c[nH]c2ccccc12",
 }  # fmt: skip
 
 CHARGED_SIDE_CHAINS = {
