@@ -17,8 +17,13 @@ for set in train test; do
   wait
   cat $set-*.cheap.extxyz > gfn2-$set.extxyz
 done
-aptnn-md train --data gfn2-train.extxyz --valid gfn2-test.extxyz --committee 3 --out organic-gfn2.pt \
-  --max-minutes "$minutes" --device "$device"
+train() { # OUT, options: a model that is there is kept, a training that was stopped is resumed
+  [ -s "$1" ] && [ ! -e "$1.state" ] && return
+  local restart=()
+  [ -e "$1.state" ] && restart=(--restart)
+  aptnn-md train --out "$@" --committee 3 --max-minutes "$minutes" --device "$device" "${restart[@]}"
+}
+train organic-gfn2.pt --data gfn2-train.extxyz --valid gfn2-test.extxyz
 python "$here/errors.py" organic-gfn2.pt gfn2-test.extxyz --device "$device"
 
 # good labels of a few, and the same networks fine-tuned on them
@@ -30,6 +35,5 @@ done
 for role in train test; do
   python "$here/roles.py" $role good-$role.extxyz good/part??.compact.extxyz
 done
-aptnn-md train --data good-train.extxyz --valid good-test.extxyz --committee 3 --start-from organic-gfn2.pt \
-  --out organic-apt.pt --max-minutes "$minutes" --device "$device"
+train organic-apt.pt --data good-train.extxyz --valid good-test.extxyz --start-from organic-gfn2.pt
 python "$here/errors.py" organic-apt.pt good-test.extxyz --device "$device"
