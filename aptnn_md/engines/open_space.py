@@ -5,9 +5,22 @@ from __future__ import annotations
 from ase import Atoms
 
 from aptnn_md.progress import log
+from aptnn_md.structures import Mobility
 
 THIN = 500.0
 """Å³ an atom: a cell with more is that of a gas, or was made up for a molecule."""
+
+
+def rotation_of(atoms: Atoms, mobility: Mobility | None) -> str:
+    """The field ``rotation`` of a header, of an engine that leaves the rotation of the whole alone.
+
+    Parameters
+    ----------
+    atoms : the system
+    mobility : what constraints let move; None: everything
+    """
+    held = mobility is not None and bool((mobility.atoms < 2.5).any())
+    return "" if atoms.pbc.any() or held or len(atoms) < 2 else "kept"
 
 
 def warn_of_a_thin_cell(atoms: Atoms, way_out: str) -> None:

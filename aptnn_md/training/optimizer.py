@@ -108,8 +108,9 @@ def orthogonalised(matrices: Tensor) -> Tensor:
     Values below a hundredth of the Frobenius norm become smaller ones, a matrix of zeros stays.
     """
     tall = matrices.shape[-2] > matrices.shape[-1]
-    x = matrices.mT if tall else matrices
-    x = x / (torch.linalg.matrix_norm(x, keepdim=True) + torch.finfo(x.dtype).tiny)
+    x: Tensor = matrices.mT if tall else matrices
+    norm: Tensor = torch.linalg.matrix_norm(x, keepdim=True)
+    x = x / (norm + torch.finfo(x.dtype).tiny)
     first, third, fifth = COEFFICIENTS
     for _ in range(ITERATIONS):
         squares = x @ x.mT

@@ -25,7 +25,7 @@ def start(name: str) -> Atoms:
     return atoms
 
 
-@pytest.mark.parametrize("name", ["trialanine", "sulfate", "water_methanol"])
+@pytest.mark.parametrize("name", ["trialanine", "sulfate"])
 def test_campaigns_can_be_read(monkeypatch, name):
     monkeypatch.chdir(EXAMPLES / name)
     parser = argparse.ArgumentParser()
@@ -73,21 +73,6 @@ def test_sulfate_and_twelve_waters():
     assert sorted(formulas) == ["H2O"] * 12 + ["O4S"]
 
 
-def test_water_and_methanol():
-    parts = [
-        Molecules.of(a).formulas(a.numbers)
-        for a in map(
-            start,
-            (
-                "water_methanol/water.xyz",
-                "water_methanol/methanol.xyz",
-                "water_methanol/complex.xyz",
-            ),
-        )
-    ]
-    assert [sorted(part) for part in parts] == [["H2O"], ["CH4O"], ["CH4O", "H2O"]]
-
-
 @pytest.mark.parametrize("n_carbons", [2, 4, 5, 16, 64])
 def test_alkanes(monkeypatch, n_carbons):
     monkeypatch.syspath_prepend(str(EXAMPLES / "alkanes"))
@@ -112,6 +97,6 @@ def test_alkanes(monkeypatch, n_carbons):
 
 
 def test_examples_are_in_their_folders():
-    for name in ("alkanes", "trialanine", "sulfate", "water_methanol"):
+    for name in ("alkanes", "trialanine", "sulfate"):
         for file in ("README.md", "run.sh"):
             assert Path(EXAMPLES / name / file).is_file()

@@ -124,7 +124,7 @@ def test_tblite_scf_that_does_not_converge_costs_one_frame(tmp_path):
 
 
 def analytic_polar_tensors(method):
-    """∂M/∂r (n_atoms, 3, 3) from the response of the orbitals to the nuclei, Hartree-Fock."""
+    """∂M/∂r (n_atoms, 3, 3) from the response of the orbitals to the nuclei."""
     molecule = method.mol
     hessian = method.Hessian()
     first_order = hessian.make_h1(method.mo_coeff, method.mo_occ)
@@ -157,6 +157,79 @@ def test_pyscf_field_equals_analytic_derivatives(tmp_path):
     assert found["rotational_sum"] < 1e-3
     assert found["pgt_rotational_sum"] < 1e-3
     assert found["asymmetry"] < 1e-4
+
+
+@pytest.mark.parametrize(
+    ("settings", "close"), [("", 3e-5), (" grid_response=false", 2e-3)], ids=["exact", "fixed grid"]
+)
+def test_pyscf_density_functional_equals_analytic_derivatives(tmp_path, settings, close):
+    """PySCF's response of the orbitals knows no motion of the grid: it is on a fine one."""
+    pytest.importorskip("pyscf")
+    spec = f"pyscf xc=pbe0 basis=sto-3g grid=3{settings}"
+    labels, found = label(tmp_path, spec, WATER, "field")
+    method = load_engine("pyscf xc=pbe0 basis=sto-3g grid=6").method(WATER, 0.0)
+    method.kernel()
+    analytic = analytic_polar_tensors(method)
+    assert antisymmetric(analytic) > 0.02
+    analytic -= analytic.mean(axis=0)
+    apt = labels.tensors["apt"] - labels.tensors["apt"].mean(axis=0)
+    np.testing.assert_allclose(apt, analytic, atol=close)
+    # without the grid's response the sum is that of a fixed grid, far below the limit of labels
+    assert (found["acoustic_sum"] < 1e-8) == (not settings)
+    assert found["acoustic_sum"] < 2e-3
+
+
+def test_pyscf_points_of_a_frame_share_integrals_and_start_from_each_other(tmp_path):
+    """All equal those that are calculated alone, each by an engine of its own."""
+    pytest.importorskip("pyscf")
+    spec = "pyscf xc=pbe basis=6-31g grid=0 density_fit=true conv_tol_grad=1e-7"
+    engine, zero = load_engine(spec), np.zeros(3)
+    fields = [0.05 * np.array(v) for v in ([1, 0, 0], [-1, 0, 0], [0, 1, 0], [1, 1, 0], [0, 0, -1])]
+    cycles = []
+
+    def calculate(engine, atoms, field, keep):
+        return engine.calculate(
+            atoms, field, charge=0.0, with_forces=True, scratch=tmp_path, keep=keep
+        )
+
+    calculate(engine, WATER, zero, True)
+    for field in fields:
+        together = calculate(engine, WATER, field, False)
+        cycles.append(engine._frame.method.cycles)
+        alone = calculate(load_engine(spec), WATER, field, False)
+        np.testing.assert_allclose(together.forces, alone.forces, atol=2e-5)
+        np.testing.assert_allclose(together.dipole, alone.dipole, atol=2e-6)
+        assert together.energy == pytest.approx(alone.energy, abs=1e-7)
+    assert cycles[1] < cycles[0]  # from the opposite field
+    assert cycles[3] < cycles[0]  # from those of both its components
+    # another structure in between, and another charge, share nothing
+    moved = WATER.copy()
+    moved.positions[1] += 0.05
+    other = calculate(engine, moved, zero, True)
+    assert other.energy != pytest.approx(alone.energy, abs=1e-3)
+    again = calculate(load_engine(spec), moved, zero, True)
+    assert other.to_json() == again.to_json() or np.allclose(other.forces, again.forces, atol=1e-6)
+
+
+@pytest.mark.parametrize("max_memory", [4000.0, 1e-3])
+def test_basis_functions_that_are_kept_are_those_of_pyscf(max_memory):
+    """In whatever order their derivatives are asked for, with and without room to keep them."""
+    pytest.importorskip("pyscf")
+    from aptnn_md.labels.engines.pyscf import _KeptOrbitals
+
+    molecule = load_engine("pyscf basis=def2-svp").method(HYPOCHLOROUS_ACID, 0.0).mol
+    places = np.random.default_rng(3).normal(size=(2, 40, 3))
+    kept, plain = _KeptOrbitals(max_memory), _KeptOrbitals.__base__()
+    buffer = np.empty(10 * 40 * molecule.nao)
+    for turn in range(2):
+        for coordinates in places:
+            for deriv in (1, 0, 2, 1, 0):
+                found = kept.eval_ao(molecule, coordinates, deriv=deriv, out=buffer)
+                expected = plain.eval_ao(molecule, coordinates, deriv=deriv)
+                np.testing.assert_allclose(
+                    found, expected, rtol=1e-10, atol=1e-15, err_msg=f"turn {turn}, order {deriv}"
+                )
+    assert bool(kept._kept) == (max_memory > 1.0)
 
 
 def test_pyscf_point_without_field_is_the_same_after_a_kill(tmp_path):

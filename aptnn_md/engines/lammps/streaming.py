@@ -16,6 +16,7 @@ from aptnn_md.atoms.partition import Partition, parse_groups
 from aptnn_md.atoms.snapshot import Snapshot
 from aptnn_md.engines.lammps.settings import LammpsSettings
 from aptnn_md.engines.lammps.state import LammpsAtoms, LammpsState
+from aptnn_md.engines.open_space import rotation_of
 from aptnn_md.errors import InputError, RunError
 from aptnn_md.prediction.interface import TensorModel
 from aptnn_md.progress import Progress, log
@@ -206,6 +207,7 @@ class LammpsStream:
         system, rates = self._system, self._rates
         assert self.model is not None
         start = start_of(system.atoms, self._first_header)
+        turned_off = "momentum" in system.description  # fix momentum may take it away
         return rates.header(
             system.atoms,
             timestep=system.timestep,
@@ -215,6 +217,7 @@ class LammpsStream:
             model_sha256=self.model.sha256,
             ensemble=system.description,
             run_id=run_id_of(self, self.settings.path if self._first_header else None),
+            rotation="" if turned_off else rotation_of(system.atoms, system.mobility),
             notes=f"LAMMPS {system.version}",
             **start_fields(start, self.settings.groups),
         )

@@ -14,6 +14,7 @@ from aptnn_md.arrays import FloatArray
 from aptnn_md.atoms.motion_temperature import MotionTemperatures
 from aptnn_md.atoms.partition import Partition, parse_groups
 from aptnn_md.atoms.snapshot import Snapshot
+from aptnn_md.engines.open_space import rotation_of
 from aptnn_md.engines.openmm.integrators import integrator_of, velocities_lag
 from aptnn_md.engines.openmm.particles import PER_NM, PER_PS, Particles
 from aptnn_md.errors import InputError, RunError
@@ -216,6 +217,7 @@ class StreamReporter:
             "model_sha256": self._model.sha256,
             "ensemble": type(integrator).__name__,
             "run_id": run_id_of(self, self.path if self._continues else None),
+            "rotation": rotation_of(atoms, self._particles.mobility),
             "notes": f"OpenMM {openmm.__version__}",
         }
         if hasattr(integrator, "getTemperature"):

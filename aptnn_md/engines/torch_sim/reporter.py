@@ -16,6 +16,7 @@ from aptnn_md.atoms.motion_temperature import MotionTemperatures
 from aptnn_md.atoms.partition import Partition, parse_groups
 from aptnn_md.atoms.snapshot import Snapshot
 from aptnn_md.engines.kinetic_temperature import temperature as kinetic_temperature
+from aptnn_md.engines.open_space import rotation_of
 from aptnn_md.engines.torch_sim.systems import Motion, System, systems_of
 from aptnn_md.engines.torch_sim.velocity_check import VelocityCheck
 from aptnn_md.errors import InputError, RunError
@@ -301,6 +302,7 @@ class TorchSimReporter(TrajectoryReporter):  # type: ignore[misc]
             "model": self._model.name,
             "model_sha256": self._model.sha256,
             "temperature": self._temperatures[path],
+            "rotation": rotation_of(atoms, mobility),
             "notes": f"torch-sim {version('torch-sim-atomistic')}",
         }
         if continues:

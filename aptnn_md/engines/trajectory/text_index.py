@@ -51,11 +51,11 @@ def whole_number(text: str | bytes) -> int:
     ValueError
         Something else than a sign and digits.
     """
-    text = text.strip()
-    digits = text.lstrip(b"+-" if isinstance(text, bytes) else "+-")  # type: ignore[arg-type]
-    if digits.isdigit() and len(digits) > _MOST_DIGITS:
-        return 10**_MOST_DIGITS
-    return int(text)
+    words = text.decode(errors="replace") if isinstance(text, bytes) else text
+    digits = words.strip().lstrip("+-")
+    if digits.isdecimal() and len(digits) > _MOST_DIGITS:
+        return int("1" + _MOST_DIGITS * "0")
+    return int(words)
 
 
 class FrameIndex:

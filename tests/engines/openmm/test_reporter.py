@@ -368,3 +368,22 @@ def test_jumps_and_other_time_steps_end_a_stream(tmp_path):
     simulation.currentStep = 100
     with pytest.raises(RunError, match="set to step 100, expected"):
         simulation.step(5)
+
+
+def test_a_molecule_without_a_cell_keeps_its_rotation(tmp_path):
+    atoms = same_forces.structure(1)
+    system = openmm.System()
+    bonds = openmm.HarmonicBondForce()
+    for mass in atoms.get_masses():
+        system.addParticle(float(mass))
+    for i, j, _, length in same_forces.bonds(len(atoms)):
+        bonds.addBond(i, j, length / 10.0, 1e5)
+    system.addForce(bonds)
+    simulation = simulation_of(openmm.VerletIntegrator(0.5 * FS), atoms, system)
+    with StreamReporter(LinearDipole(), tmp_path / "s", 2) as reporter:
+        simulation.reporters.append(reporter)
+        simulation.step(8)
+    header = StreamReader(tmp_path / "s").header
+    assert (header.rotation, header.volume) == ("kept", None)
+    run(LinearDipole(), tmp_path / "periodic", openmm.VerletIntegrator(0.5 * FS), 8)
+    assert StreamReader(tmp_path / "periodic").header.rotation == ""

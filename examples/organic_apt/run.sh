@@ -1,0 +1,39 @@
+#!/usr/bin/env bash
+# Frames, labels and a model: see README.md. Every step resumes where it was interrupted.
+set -euo pipefail
+here=$(cd "$(dirname "$0")" && pwd)
+frames=${FRAMES:-5000} test_frames=${TEST_FRAMES:-400} minutes=${MINUTES:-120} jobs=${JOBS:-2}
+largest=${LARGEST:-32} device=${DEVICE:-cpu}
+level=${LEVEL:-'pyscf xc=pbe0 basis=def2-svpd density_fit=true grid=1 grid_response=false conv_tol=1e-9 conv_tol_grad=1e-6'}
+export OMP_NUM_THREADS=1
+
+# frames, and GFN2-xTB labels of them and of the dynamics that continues them
+[ -s train.extxyz ] || python "$here/frames.py" train.extxyz --count "$frames" --largest "$largest"
+[ -s test.extxyz ] || python "$here/frames.py" test.extxyz --test --count "$test_frames" --largest "$largest"
+for set in train test; do
+  for ((k = 0; k < jobs; k++)); do
+    python "$here/cheap_labels.py" $set.extxyz $set-$k.cheap.extxyz --first $k --every "$jobs" &
+  done
+  wait
+  cat $set-*.cheap.extxyz > gfn2-$set.extxyz
+done
+train() { # OUT, options: a model that is there is kept, a training that was stopped is resumed
+  [ -s "$1" ] && [ ! -e "$1.state" ] && return
+  local restart=()
+  [ -e "$1.state" ] && restart=(--restart)
+  aptnn-md train --out "$@" --committee 3 --max-minutes "$minutes" --device "$device" "${restart[@]}"
+}
+train organic-gfn2.pt --data gfn2-train.extxyz --valid gfn2-test.extxyz
+python "$here/errors.py" organic-gfn2.pt gfn2-test.extxyz --device "$device"
+
+# good labels of a few, and the same networks fine-tuned on them
+[ -d good ] || python "$here/good_frames.py" good "$jobs" train.extxyz test.extxyz
+for part in good/part??.extxyz; do
+  aptnn-md label --engine "$level" --data "$part" --out "${part%.extxyz}.labelled.extxyz"
+  python "$here/compact.py" "${part%.extxyz}.labelled.extxyz" "${part%.extxyz}.compact.extxyz"
+done
+for role in train test; do
+  python "$here/roles.py" $role good-$role.extxyz good/part??.compact.extxyz
+done
+train organic-apt.pt --data good-train.extxyz --valid good-test.extxyz --start-from organic-gfn2.pt
+python "$here/errors.py" organic-apt.pt good-test.extxyz --device "$device"

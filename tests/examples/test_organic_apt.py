@@ -1,0 +1,137 @@
+"""The example of a general model: its molecules, frames and labels, with few of them."""
+
+from __future__ import annotations
+
+import sys
+from collections import Counter
+from pathlib import Path
+
+import ase.io
+import numpy as np
+import pytest
+from helpers.example_commands import run_command
+from helpers.paths import EXAMPLES
+
+pytest.importorskip("rdkit")
+pytest.importorskip("tblite")
+EXAMPLE = EXAMPLES / "organic_apt"
+
+
+@pytest.fixture
+def scripts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Scripts of the example can be imported."""
+    monkeypatch.syspath_prepend(str(EXAMPLE))
+    for name in (
+        "molecules",
+        "frames",
+        "thermal",
+        "xtb_motion",
+        "compact",
+        "good_frames",
+        "errors",
+    ):
+        monkeypatch.delitem(sys.modules, name, raising=False)
+
+
+def python(here: Path, script: str, *arguments: str) -> str:
+    return run_command(here, sys.executable, str(EXAMPLE / script), *arguments)
+
+
+def test_training_and_test_share_no_molecule_and_no_other_element(scripts: None) -> None:
+    from molecules import WATER, species
+    from rdkit import Chem
+
+    molecules: dict[bool, set[str]] = {False: set(), True: set()}
+    elements, kinds = set(), Counter()
+    for kind, found in species().items():
+        assert len({frozenset(Counter(s.smiles).items()) for s in found}) == len(found)
+        for one in found:
+            kinds[kind, one.held_out] += 1
+            for smiles in one.smiles:
+                atoms = Chem.AddHs(Chem.MolFromSmiles(smiles)).GetAtoms()
+                elements |= {atom.GetSymbol() for atom in atoms}
+                if not one.held_out and smiles != WATER:
+                    molecules[False].add(Chem.CanonSmiles(smiles, useChiral=0))
+            if one.held_out and len(one.smiles) == 1:
+                molecules[True].add(Chem.CanonSmiles(one.smiles[0], useChiral=0))
+    assert elements == {"H", "C", "N", "O", "F", "S"}
+    assert not molecules[False] & molecules[True]
+    assert {"CC(N)=O", "CNC(C)=O", "CCO"} <= molecules[True]
+    assert len(molecules[False]) > 900
+    # each class but water has molecules of both
+    assert all(
+        kinds[kind, held_out] for kind in species() if kind != "water" for held_out in (0, 1)
+    )
+
+
+def test_a_frame_is_the_same_in_whatever_portion_it_is_made(scripts: None, tmp_path: Path) -> None:
+    python(tmp_path, "frames.py", "all.extxyz", "--count", "8", "--largest", "16")
+    python(tmp_path, "frames.py", "some.extxyz", "--first", "5", "--count", "2", "--largest", "16")
+    every, some = (ase.io.read(tmp_path / f"{name}.extxyz", ":") for name in ("all", "some"))
+    assert [atoms.info["number"] for atoms in some] == [5, 6]
+    for one, other in zip(some, every[5:7], strict=True):
+        assert one.info["smiles"] == other.info["smiles"]
+        np.testing.assert_array_equal(one.positions, other.positions)
+    assert all((atoms.numbers.sum() - atoms.info["charge"]) % 2 == 0 for atoms in every)
+
+
+def test_cheap_labels_continue_where_they_stopped_and_obey_the_sum_rule(
+    scripts: None, tmp_path: Path
+) -> None:
+    python(tmp_path, "frames.py", "frames.extxyz", "--count", "5", "--largest", "14")
+    python(tmp_path, "cheap_labels.py", "frames.extxyz", "out.extxyz", "--seconds", "0")
+    assert not (tmp_path / "out.extxyz").exists()
+    python(tmp_path, "cheap_labels.py", "frames.extxyz", "out.extxyz", "--every", "2")
+    python(tmp_path, "cheap_labels.py", "frames.extxyz", "out.extxyz")
+    labelled = ase.io.read(tmp_path / "out.extxyz", ":")
+    assert Counter(atoms.info["number"] for atoms in labelled) == dict.fromkeys(range(5), 2)
+    for atoms in labelled:
+        total = atoms.arrays["apt"].reshape(-1, 3, 3).sum(axis=0)
+        # five digits of each atom
+        np.testing.assert_allclose(total, atoms.info["charge"] * np.eye(3), atol=2e-4)
+    moved = [atoms for atoms in labelled if atoms.info.get("motion") == "GFN2-xTB"]
+    assert len(moved) == 5
+    assert all(np.abs(a.positions).max() < 20.0 for a in moved)
+
+
+def test_good_frames_are_small_ones_of_all_classes_first(scripts: None) -> None:
+    from ase.build import molecule
+    from good_frames import chosen, size
+
+    frames = []
+    for kind in ("monomer", "ion"):
+        for name in ("CH3CONH2", "CH4", "C6H6", "H2O", "CH3CH2OH"):
+            atoms = molecule(name)
+            atoms.info.update(kind=kind, smiles=name + kind)
+            frames += [atoms, atoms.copy()]
+    found = chosen(frames, 1.0)
+    of_kind = {
+        kind: [size(a) for a in found if a.info["kind"] == kind] for kind in ("monomer", "ion")
+    }
+    assert of_kind["monomer"] == sorted(map(size, frames[:10:2]))  # no molecule twice
+    assert of_kind["ion"] == sorted(of_kind["ion"])
+    assert len(of_kind["ion"]) == 10  # ions may come twice
+    first = [atoms.info["kind"] for atoms in found[:5]]
+    assert set(first) == {"monomer", "ion"}
+
+
+def test_calibration_is_the_ratio_of_error_and_spread(scripts: None) -> None:
+    from errors import by_class, calibration
+
+    random = np.random.default_rng(5)
+    sizes, factor = random.integers(3, 9, size=400), 2.5
+    members, errors = [], []
+    for n in sizes:
+        scale = np.exp(random.normal(size=(n, 1, 1)))
+        of_members = scale * random.normal(size=(4, n, 3, 3))
+        members.append(of_members)
+        errors.append(factor * scale * random.normal(size=(n, 3, 3)))
+    found = calibration(errors, members)
+    assert found["factor"] == pytest.approx(factor, rel=0.1)
+    assert found["factor_of_fifth_1"] == pytest.approx(factor, rel=0.2)
+    assert found["correlation"] > 0.8
+    frames = [ase.Atoms("H" * n, info={"kind": "ion", "charge": int(n % 2)}) for n in sizes]
+    table = by_class(frames, errors)
+    assert table["ions"]["frames"] == int((sizes % 2).sum())
+    together = np.concatenate([e.ravel() for e in errors])
+    assert table["all"]["rmse"] == pytest.approx(np.sqrt(np.mean(together**2)))
