@@ -1,10 +1,11 @@
 """GFN2-xTB labels of frames and of the GFN2-xTB dynamics that continues them.
 
     python cheap_labels.py FRAMES.extxyz OUT.extxyz [--more 1] [--first 0] [--every 1] [--seconds S]
+                                  [--done LABELLED.extxyz]
 
 Frames are labelled in portions, each written before the next one is begun, until all are done or
 the time is over. With --first and --every several processes share the frames; OUT is continued
-where an earlier run stopped.
+where an earlier run stopped, and frames of the file --done are left out.
 """
 
 from __future__ import annotations
@@ -35,10 +36,11 @@ def main() -> None:
     parser.add_argument("--first", type=int, default=0)
     parser.add_argument("--every", type=int, default=1)
     parser.add_argument("--seconds", type=float, default=math.inf)
+    parser.add_argument("--done", type=Path)
     arguments = parser.parse_args()
     end = time.monotonic() + arguments.seconds
     starts = ase.io.read(arguments.frames, ":")[arguments.first :: arguments.every]
-    done = {a.info["number"] for a in ase.io.read(arguments.out, ":")} if _any(arguments) else set()
+    done = _numbers(arguments.out) | _numbers(arguments.done)
     starts = [atoms for atoms in starts if atoms.info["number"] not in done]
     typical = 0.0
     for first in range(0, len(starts), PORTION):
@@ -56,8 +58,11 @@ def main() -> None:
         typical = time.monotonic() - began
 
 
-def _any(arguments: argparse.Namespace) -> bool:
-    return bool(arguments.out.exists() and arguments.out.stat().st_size)
+def _numbers(file: Path | None) -> set[int]:
+    """Of the frames in a file, if there is one."""
+    if file is None or not file.exists() or file.stat().st_size == 0:
+        return set()
+    return {atoms.info["number"] for atoms in ase.io.read(file, ":")}
 
 
 def _labelled(frames: list[Atoms], out: Path) -> list[Atoms]:

@@ -1,10 +1,11 @@
 """Choose the frames that get good labels: all classes, the small ones first.
 
-    python good_frames.py OUT_DIRECTORY PARTS TRAIN.extxyz [TEST.extxyz]
+    python good_frames.py OUT_DIRECTORY PARTS TRAIN.extxyz [TEST.extxyz [LABELLED.extxyz]]
 
 Frames are taken in the order of the files, no molecule more often than its class allows, up to a
 size; a third of them is moved on with GFN2-xTB. They are divided over so many parts, one for each
-process, each with all classes, small frames first, one test frame after five others.
+process, each with all classes, small frames first, one test frame after five others. Those that are
+labelled already are left out.
 """
 
 from __future__ import annotations
@@ -71,7 +72,13 @@ def chosen(frames: list[Atoms], part: float) -> list[Atoms]:
     return [atoms for _, atoms in sorted(placed, key=lambda item: item[0])]
 
 
-def main(out: Path, n_parts: int, train: Path, test: Path | None = None) -> None:
+def main(
+    out: Path,
+    n_parts: int,
+    train: Path,
+    test: Path | None = None,
+    labelled: Path | None = None,
+) -> None:
     """Choose and write."""
     found = chosen(ase.io.read(train, ":"), 1.0)
     held_out = [] if test is None else chosen(ase.io.read(test, ":"), TEST_PART)
@@ -87,6 +94,9 @@ def main(out: Path, n_parts: int, train: Path, test: Path | None = None) -> None
             order.append(held_out.pop(0))
     order += held_out
     order = [(continued(a, 1) or [a])[0] if k % 3 == 0 else a for k, a in enumerate(order)]
+    known = [] if labelled is None else ase.io.read(labelled, ":")
+    done = {(a.info["role"], a.info["number"], a.info["smiles"]) for a in known}
+    order = [a for a in order if (a.info["role"], a.info["number"], a.info["smiles"]) not in done]
     out.mkdir(exist_ok=True)
     for part in range(n_parts):
         mine = [a for k, a in enumerate(order) if (k + k // n_parts) % n_parts == part]
@@ -95,7 +105,4 @@ def main(out: Path, n_parts: int, train: Path, test: Path | None = None) -> None
 
 
 if __name__ == "__main__":
-    main(
-        Path(sys.argv[1]), int(sys.argv[2]), Path(sys.argv[3]),
-        Path(sys.argv[4]) if len(sys.argv) > 4 else None,
-    )  # fmt: skip
+    main(Path(sys.argv[1]), int(sys.argv[2]), *map(Path, sys.argv[3:]))

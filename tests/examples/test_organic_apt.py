@@ -83,6 +83,9 @@ def test_cheap_labels_continue_where_they_stopped_and_obey_the_sum_rule(
     assert not (tmp_path / "out.extxyz").exists()
     python(tmp_path, "cheap_labels.py", "frames.extxyz", "out.extxyz", "--every", "2")
     python(tmp_path, "cheap_labels.py", "frames.extxyz", "out.extxyz")
+    done = ("--done", "out.extxyz")
+    python(tmp_path, "cheap_labels.py", "frames.extxyz", "other.extxyz", *done)
+    assert not (tmp_path / "other.extxyz").exists()
     labelled = ase.io.read(tmp_path / "out.extxyz", ":")
     assert Counter(atoms.info["number"] for atoms in labelled) == dict.fromkeys(range(5), 2)
     for atoms in labelled:
