@@ -74,6 +74,7 @@ class RemoteTensors:
                 raise InputError(f"force component {name}", "nbeads", beads, expected)
             self._components[beads] = index
         self._model: tuple[str, str] | None = None
+        self.domain: DomainWatch | None = None  # the client does not send it
 
     @property
     def name(self) -> str:
