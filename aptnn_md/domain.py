@@ -1,11 +1,12 @@
 """The domain of a committee: structures on which its members agree as they do on known frames.
 
-The members of a committee were fitted to the same labels, so they agree where there were labels and
-differ where there were none. The *spread* of an atom is the standard deviation of its tensor over the
-members (:func:`aptnn_md.tensors.atom_deviations`). Training stores two numbers of it in the model
-card, for each target: ``spread_factor``, by how much the error exceeds the spread on validation
-frames, and ``known_spread``, for each element the largest spread on the frames of the training.
-Above :data:`MARGIN` times that an atom is in an environment that the committee has not seen.
+The members of a committee were fitted to the same labels, so they agree where there were labels
+and differ where there were none. The *spread* of an atom is the standard deviation of its tensor
+over the members (:func:`aptnn_md.tensors.atom_deviations`). Training stores two things about it in
+the model card, for each target: ``spread_factor``, by what the spread is to be multiplied to give
+the error on validation frames, and ``known_spread``, for each element the largest spread on the
+frames of the training. Above :data:`MARGIN` times that an atom is in an environment that the
+committee has not seen.
 """
 
 from __future__ import annotations
@@ -15,13 +16,13 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-from ase.data import chemical_symbols
+from ase.data import atomic_numbers, chemical_symbols
 from numpy.typing import ArrayLike
 
 from aptnn_md.arrays import FloatArray, IntArray
 from aptnn_md.errors import InputError
 from aptnn_md.progress import log
-from aptnn_md.targets import TARGETS, Tensors
+from aptnn_md.targets import APT, TARGETS, Tensors
 from aptnn_md.tensors import atom_deviations
 
 KNOWN_SPREAD, SPREAD_FACTOR = "known_spread", "spread_factor"
@@ -87,9 +88,10 @@ class Domain:
         unit. Elements without a known spread, which the frames did not have, get the smallest one.
         """
         known = self.known[target]
-        least = min(known.values())
-        spreads = [known.get(chemical_symbols[int(z)], least) for z in np.asarray(numbers)]
-        return np.maximum(MARGIN * np.array(spreads, dtype=np.float64), _LEAST)
+        spreads = np.full(len(chemical_symbols), min(known.values()))
+        for symbol, spread in known.items():
+            spreads[atomic_numbers[symbol]] = spread
+        return np.maximum(MARGIN * spreads[np.asarray(numbers, dtype=np.int64)], _LEAST)
 
     def ratios(self, tensors: Tensors, numbers: ArrayLike) -> FloatArray | None:
         """Spread of each atom in units of its limit, the largest of all targets.
@@ -105,10 +107,17 @@ class Domain:
         """
         found = [
             atom_deviations(members, len(TARGETS[target].shape)) / self.limits(target, numbers)
-            for target, members in tensors.items()
-            if target in self.known and len(members) > 1
+            for target, members in self.judged(tensors).items()
         ]
         return np.max(found, axis=0) if found else None
+
+    def judged(self, tensors: Tensors) -> Tensors:
+        """Of tensors those of several members with known spreads."""
+        return {
+            target: members
+            for target, members in tensors.items()
+            if target in self.known and len(members) > 1
+        }
 
     def judges(self, committee_sizes: Mapping[str, int]) -> bool:
         """Whether :meth:`ratios` are known of a model with these numbers of members."""
@@ -147,20 +156,21 @@ class DomainWatch:
 
     def _warn(self, tensors: Tensors, atom: int, step: int | None) -> None:
         when = "" if step is None else f" at step {step}"
-        parts = []
-        for target in set(self.domain.known) & set(tensors):
-            spreads = atom_deviations(tensors[target], len(TARGETS[target].shape))
+        parts, above = [], "E"
+        for target, members in self.domain.judged(tensors).items():
+            spreads = atom_deviations(members, len(TARGETS[target].shape))
             spread = float(spreads[..., atom].max())
             limit = float(self.domain.limits(target, self.numbers)[atom])
             if spread > limit:
                 title, unit = TARGETS[target].title, TARGETS[target].unit
-                parts.append(f"{title} by {spread:.3g} {unit}, limit {limit:.3g} {unit}")
+                parts.append(f"{title} by {spread:.2g} {unit}, limit {limit:.2g} {unit}")
+                above = f"{limit:.2g}" if TARGETS[target] is APT else above
         symbol = chemical_symbols[int(self.numbers[atom])]
         log.warning(
             "model %s: its networks disagree about atom %d (%s)%s (%s): they have not seen such an "
             "environment; label such frames and train with them (aptnn-md md --save-frames DIR "
-            "--above E keeps them; spread_ratio in a stream tells which they are)",
-            *(self.domain.model, atom, symbol, when, "; ".join(parts)),
+            "--above %s keeps them; spread_ratio in the stream tells which they are)",
+            *(self.domain.model, atom, symbol, when, "; ".join(parts), above),
         )
 
 

@@ -46,8 +46,8 @@ SPECTRA_FLOORS: tuple[tuple[str, ...], ...] = (
 """Rooms inside ``spectra``, from the ground up."""
 
 FOUNDATION = {
-    "_version", "arrays", "atomic_units", "bundled", "callables", "domain", "errors", "executors", "files",
-    "ipi_xyz", "locks", "names", "parsl_executor", "progress", "provenance", "settings", "signals",
+    "_version", "arrays", "atomic_units", "bundled", "callables", "domain", "errors", "executors",
+    "files", "ipi_xyz", "locks", "names", "parsl_executor", "progress", "provenance", "settings", "signals",
     "structure_checks", "structure_columns",
     "structure_files", "structure_labels", "structures", "targets", "tensors", "units",
 }  # fmt: skip

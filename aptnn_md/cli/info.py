@@ -204,9 +204,8 @@ def outside_facts(streams: Sequence[StreamReader]) -> dict[str, str]:
         return {}
     n_outside = int((ratios > 1.0).sum())
     share = f"{n_outside} of {len(ratios)} frames ({100.0 * n_outside / len(ratios):.2g} %)"
-    return {
-        "outside": f"{share} are unlike those of the training, spread_ratio <= {ratios.max():.3g}"
-    }
+    largest = f"spread_ratio up to {ratios.max():.3g}"
+    return {"outside": f"{share} are unlike those of the training, {largest}"}
 
 
 def stream_facts(source: str) -> dict[str, Any]:

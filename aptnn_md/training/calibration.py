@@ -25,7 +25,7 @@ N_BINS, FEWEST_ATOMS = 6, 20
 """Bins of the spread, and atoms that each has at least."""
 
 KNOWN_QUANTILE = 0.999
-"""Part of the atoms of known frames that has at most the known spread; a few odd ones do not count."""
+"""Part of the atoms of known frames that has at most the known spread: odd ones do not count."""
 
 _FRAMES = 64  # evaluated at once
 

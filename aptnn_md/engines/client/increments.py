@@ -32,12 +32,12 @@ from ase import Atoms
 from aptnn_md.arrays import AnyArray, FloatArray
 from aptnn_md.atoms.partition import parse_groups
 from aptnn_md.atoms.snapshot import Snapshot
+from aptnn_md.domain import DomainWatch
 from aptnn_md.engines.client.bead_order import BeadOrder, Step
 from aptnn_md.engines.client.dipole_change import nearest_image
 from aptnn_md.engines.client.evaluator import Results
 from aptnn_md.engines.client.settings import IncrementSettings
 from aptnn_md.engines.client.trail import StepGeometry, Trail, remove_trail
-from aptnn_md.domain import DomainWatch
 from aptnn_md.engines.open_space import warn_of_a_thin_cell
 from aptnn_md.errors import InputError, RunError
 from aptnn_md.progress import log

@@ -127,8 +127,8 @@ def domain_alarm(n_outside: int, n_judged: int) -> Alarm | None:
         return None
     return Alarm(
         "unknown structures",
-        f"in {n_outside} of {n_judged} frames ({100.0 * n_outside / n_judged:.2g} %) the networks of "
-        "the model disagree about an atom more than on any frame that they were trained with: "
+        f"in {n_outside} of {n_judged} frames ({100.0 * n_outside / n_judged:.2g} %) the networks "
+        "of the model disagree about an atom as they did on no frame that they were trained with: "
         "label such frames (aptnn-md md --save-frames DIR --above E) and train with them",
     )
 
