@@ -229,3 +229,24 @@ def test_a_run_that_leaves_the_domain(
     first = int(np.argmax(ratios > 1.0))
     assert f"at step {first} (APT by" in next(t for t in caplog.messages if "disagree" in t)
     assert isinstance(domain_of(model), Domain)
+
+
+def test_a_stored_trajectory_that_leaves_the_domain(
+    trained: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Frames hold the ratio of the structure where their step ends."""
+    model = Predictor.from_file(trained / "model.pt")
+    domain, frames = domain_of(model), []
+    assert domain is not None
+    for step in range(12):
+        atoms = molecule("H2O")
+        atoms.set_distance(0, 1, atoms.get_distance(0, 1) + 0.06 * step, fix=0)
+        frames.append(atoms)
+    ase.io.write(tmp_path / "t.xyz", frames, format="extxyz")
+    command = ["trajectory", str(tmp_path / "t.xyz"), "--model", str(trained / "model.pt")]
+    command += ["--timestep", "1", "--increments", "--stream", str(tmp_path / "s")]
+    assert main(command) == 0
+    found = StreamReader(tmp_path / "s").read("spread_ratio")
+    expected = [domain.ratios(model.evaluate([a])[0], a.numbers) for a in frames[1:]]
+    np.testing.assert_allclose(found, np.max(expected, axis=1), rtol=1e-3)  # type: ignore[arg-type]
+    assert len([text for text in caplog.messages if "disagree about atom 1 (H)" in text]) == 1
