@@ -181,13 +181,16 @@ def calibration_facts(predictor: Predictor) -> dict[str, str]:
     domain = domain_of(predictor)
     if domain is None:
         return {}
-    factors, lines = predictor.card.get(SPREAD_FACTOR) or {}, []
+    card, lines = predictor.card.get(SPREAD_FACTOR), []
+    factors = card if isinstance(card, dict) else {}
     for target, of_elements in domain.known.items():
         limits = domain.limits(target, [atomic_numbers[symbol] for symbol in of_elements])
         pairs = zip(of_elements, limits, strict=True)
         text = ", ".join(f"{symbol} {limit:.2g}" for symbol, limit in pairs)
         known = f"an environment is unknown above a spread of {text} {TARGETS[target].unit}"
-        error = f"error of an atom = {factors[target]:.2f} x spread, " if target in factors else ""
+        factor = factors.get(target)
+        known_factor = isinstance(factor, float | int)
+        error = f"error of an atom = {factor:.2f} x spread, " if known_factor else ""
         lines.append(f"{TARGETS[target].title}: {error}{known}")
     return {"calibration": "; ".join(lines)}
 
