@@ -101,7 +101,7 @@ def damaged() -> Iterator[Any]:
     yield {"apt": {"Xx": 0.1}}
 
 
-@pytest.mark.parametrize("wrong", damaged())
+@pytest.mark.parametrize("wrong", list(damaged()))
 def test_damaged_cards_are_refused(wrong: Any) -> None:
     with pytest.raises(InputError, match=r"model m: known_spread: found .*target -> element"):
         Domain.of_card("m", {"known_spread": wrong})

@@ -27,6 +27,7 @@ N_BINS, FEWEST_ATOMS = 6, 20
 KNOWN_QUANTILE = 0.999
 """Part of the atoms of known frames that has at most the known spread: odd ones do not count."""
 
+_ROUNDING = 1e-9  # spread over error of members that are equal
 _FRAMES = 64  # evaluated at once
 
 
@@ -50,7 +51,8 @@ class SpreadBin:
     def of(cls, spreads: FloatArray, errors: FloatArray) -> SpreadBin:
         """From the spread and the rms error of each atom, (n_atoms,) both."""
         spread, error = (float(np.sqrt(np.mean(values**2))) for values in (spreads, errors))
-        return cls(spread, error, error / spread if spread > 0.0 else None, len(spreads))
+        factor = error / spread if spread > _ROUNDING * error else None
+        return cls(spread, error, factor, len(spreads))
 
 
 def spread_bins(spreads: FloatArray, errors: FloatArray) -> tuple[SpreadBin, ...]:
