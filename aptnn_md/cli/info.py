@@ -201,10 +201,11 @@ def outside_facts(streams: Sequence[StreamReader]) -> dict[str, str]:
 
     from aptnn_md.domain import SPREAD_RATIO
 
-    found = [stream.read(SPREAD_RATIO) for stream in streams]
-    ratios = np.concatenate([values for values in found if values is not None] or [[]])
-    if not len(ratios):
+    arrays = [stream.read(SPREAD_RATIO) for stream in streams]
+    found = [values for values in arrays if values is not None and len(values)]
+    if not found:
         return {}
+    ratios = np.concatenate(found)
     n_outside = int((ratios > 1.0).sum())
     share = f"{n_outside} of {len(ratios)} frames ({100.0 * n_outside / len(ratios):.2g} %)"
     largest = f"spread_ratio up to {ratios.max():.3g}"

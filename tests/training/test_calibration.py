@@ -148,7 +148,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
             written.append(atoms)
         ase.io.write(path / f"{name}.extxyz", written)
     train = ["train", "--data", str(path / "train.extxyz"), "--valid", str(path / "valid.extxyz")]
-    train += ["--committee", "3", "--epochs", "12", "--out", str(path / "model.pt")]
+    train += ["--committee", "3", "--epochs", "30", "--out", str(path / "model.pt")]
     assert main([*train, "--settings", "n_channels=6"]) == 0
     return path
 
