@@ -46,7 +46,8 @@ SPECTRA_FLOORS: tuple[tuple[str, ...], ...] = (
 """Rooms inside ``spectra``, from the ground up."""
 
 FOUNDATION = {
-    "_version", "arrays", "atomic_units", "bundled", "callables", "errors", "executors", "files",
+    "_version", "arrays", "atomic_units", "bundled", "callables", "dipole_checks", "errors",
+    "executors", "files",
     "ipi_xyz", "locks", "names", "parsl_executor", "progress", "provenance", "settings", "signals",
     "structure_checks", "structure_columns",
     "structure_files", "structure_labels", "structures", "targets", "tensors", "units",
