@@ -93,6 +93,8 @@ NAMES = {module_name(path) for path in MODULES}
 def room(module: str) -> str:
     """Room of a module by its dotted name."""
     first = module.split(".")[1]
+    if first == "__main__":  # the command
+        return "cli"
     return "foundation" if first in FOUNDATION else first
 
 
