@@ -46,10 +46,9 @@ SPECTRA_FLOORS: tuple[tuple[str, ...], ...] = (
 """Rooms inside ``spectra``, from the ground up."""
 
 FOUNDATION = {
-    "_version", "arrays", "atomic_units", "bundled", "callables", "dipole_checks", "errors",
-    "executors", "files",
-    "ipi_xyz", "locks", "names", "parsl_executor", "progress", "provenance", "settings", "signals",
-    "structure_checks", "structure_columns",
+    "_version", "arrays", "atomic_units", "bundled", "callables", "dipole_checks", "domain",
+    "errors", "executors", "files", "ipi_xyz", "locks", "names", "parsl_executor", "progress",
+    "provenance", "settings", "signals", "structure_checks", "structure_columns",
     "structure_files", "structure_labels", "structures", "targets", "tensors", "units",
 }  # fmt: skip
 """Modules at the top of the package that belong to the room ``foundation``."""

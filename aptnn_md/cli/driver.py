@@ -209,6 +209,7 @@ def _serve(arguments: argparse.Namespace, evaluator: Evaluator, evaluate: Any) -
             model=name,
             sha256=sha256,
             committee_sizes=evaluator.committee_sizes,
+            domain=evaluator.domain,
         )
     client = Client(
         Address.parse(

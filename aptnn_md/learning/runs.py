@@ -34,6 +34,7 @@ from aptnn_md.learning.bonds import BondGraph
 from aptnn_md.learning.langevin import LangevinPath
 from aptnn_md.potentials.interface import BatchedPotential
 from aptnn_md.prediction.interface import TensorModel
+from aptnn_md.prediction.watch import watch_of
 from aptnn_md.progress import Progress
 from aptnn_md.stream import StreamWriter
 from aptnn_md.stream.ensemble import Ensemble, is_ensemble, run_path
@@ -257,6 +258,7 @@ def _frame_rates(atoms: Atoms, model: TensorModel) -> FrameRates:
         parse_groups("all", atoms),
         np.asarray(atoms.get_masses(), dtype=np.float64),
         n_members=n_members if n_members > 1 else 0,
+        domain=watch_of(model, atoms.numbers),
     )
 
 

@@ -10,6 +10,7 @@ import numpy as np
 from ase import Atoms
 
 from aptnn_md.arrays import FloatArray
+from aptnn_md.domain import Domain
 from aptnn_md.errors import InputError
 from aptnn_md.prediction.interface import TensorModel
 from aptnn_md.targets import Tensors
@@ -19,7 +20,13 @@ class DirectCalls:
     """Makes a :class:`TensorModel` callable; its adapters inherit from it.
 
     The first target is that of APTs wherever the model knows them.
+
+    Attributes
+    ----------
+    domain : limits of the spread of a committee, where they are known (:mod:`aptnn_md.domain`)
     """
+
+    domain: Domain | None = None
 
     @property
     def n_members(self: TensorModel) -> int:

@@ -23,6 +23,9 @@ may come from eight runs of a molecule, with their long tails."""
 F_SUM_MATTERS, TEMPERATURE_MATTERS = 0.05, 0.10
 """Relative deviations that matter, of the f-sum ratio and of temperatures."""
 
+OUTSIDE_MATTERS = 0.01
+"""Part of the frames outside of what a committee of tensors knows that matters."""
+
 FEWEST_BLOCKS = 4
 """Blocks of one run, with fewer of which its errors are hardly known."""
 
@@ -109,6 +112,24 @@ def equipartition_alarm(
         "equipartition",
         f"motions of the molecules have different temperatures ({', '.join(there)}): the runs do "
         f"not sample the canonical ensemble; use a local thermostat (Langevin) or {_ENSEMBLE}",
+    )
+
+
+def domain_alarm(n_outside: int, n_judged: int) -> Alarm | None:
+    """Alarm where a committee of tensors has not seen the like of many frames.
+
+    Parameters
+    ----------
+    n_outside : frames with an atom beyond the limit (:mod:`aptnn_md.domain`)
+    n_judged : frames of which it is known
+    """
+    if n_outside <= OUTSIDE_MATTERS * n_judged:
+        return None
+    return Alarm(
+        "unknown structures",
+        f"in {n_outside} of {n_judged} frames ({100.0 * n_outside / n_judged:.2g} %) the networks "
+        "of the model disagree about an atom as they did on no frame that they were trained with: "
+        "label such frames (aptnn-md md --save-frames DIR --above E) and train with them",
     )
 
 

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from aptnn_md.arrays import AnyArray, FloatArray
+from aptnn_md.domain import SPREAD_RATIO
 from aptnn_md.spectra.estimation.running_means import RunningMeans
 from aptnn_md.spectra.sources.conditions import Condition
 from aptnn_md.stream import StreamHeader, StreamReader
@@ -30,6 +31,8 @@ class StreamRun:
     Attributes
     ----------
     piece_frames : frames that are read at once
+    n_judged, n_outside : of the frames read, those whose committee was judged, and of these the
+        ones outside of what it knows (:mod:`aptnn_md.domain`)
     temperatures : of the frames read, those of motions after the kinetic temperature where the
         stream has them, K
 
@@ -49,6 +52,7 @@ class StreamRun:
         self._sums: dict[str, FloatArray] = {}
         self._last: tuple[int, float] | None = None
         self.temperatures = RunningMeans()
+        self.n_judged = self.n_outside = 0
 
     @property
     def n_frames(self) -> int:
@@ -103,6 +107,7 @@ class StreamRun:
                 if values is not None:
                     self._sums[name] = self._sums.get(name, 0.0) + values.sum(axis=0)
             self._add_temperatures(stop)
+            self._count_outside(stop)
             found = [self.reader.read(array, self.next, stop) for array in arrays]
             self.next = stop
             there = tuple(values for values in found if values is not None)
@@ -149,6 +154,12 @@ class StreamRun:
         if found[0] is not None:
             columns = [v.reshape(len(v), -1) for v in found if v is not None]
             self.temperatures.add(np.concatenate(columns, axis=1))
+
+    def _count_outside(self, stop: int) -> None:
+        ratios = self.reader.read(SPREAD_RATIO, self.next, stop)
+        if ratios is not None:
+            self.n_judged += len(ratios)
+            self.n_outside += int((ratios > 1.0).sum())
 
     def _check_times(self, start: int, stop: int) -> None:
         """The time axis of the spectrum rests on time step and stride; both must be true."""
