@@ -31,7 +31,7 @@ def write_report(work: Work, seconds: Mapping[str, float], now: str) -> None:
     cycles = judged_cycles(work)
     ended = directory.final.judgement.exists()
     stages = [*cycles, *([directory.final] if ended else [])]
-    lines = [f"# {', '.join(system_names(settings))}: a model that is learned", ""]
+    lines = [f"# {', '.join(system_names(settings))}: a learned model", ""]
     lines += [_summary(work, now, ended), ""]
     if not ended:
         lines += [f"Time left: {_time_left(work, seconds, now)}.", ""]

@@ -15,7 +15,10 @@ else:
 RUNS = {**KILLED_RUNS, **IPI_RUNS}
 needs_ipi = pytest.mark.skipif(not IPI_RUNS, reason="needs i-PI")
 NAMES = [
-    *KILLED_RUNS,
+    *(
+        pytest.param(name, marks=pytest.mark.mace) if name == "train potential" else name
+        for name in KILLED_RUNS
+    ),
     *(pytest.param(name, marks=[pytest.mark.ipi, needs_ipi]) for name in ("ipi", "driver")),
 ]
 
