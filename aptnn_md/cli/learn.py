@@ -61,7 +61,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add(
         "--potential",
         help="learn: a committee of MACE networks from the forces that come with the labels "
-        "(default); else a potential that is taken as it is, as of `aptnn-md md`: then only "
+        "(default); else a potential that is used as it is, as of `aptnn-md md`: then only "
         "tensors are learned",
     )
     add("--temperature", type=checked(Positive), metavar="K", help="K (default 300)")
@@ -93,9 +93,11 @@ def run(arguments: argparse.Namespace) -> None:
     from aptnn_md.learning.campaign import run_campaign
     from aptnn_md.learning.judgement import WHAT_HELPS
     from aptnn_md.learning.report import band_lines
+    from aptnn_md.signals import interrupted
 
     settings = make_settings(arguments)
-    found = run_campaign(settings)
+    with interrupted():
+        found = run_campaign(settings)
     for spectrum in found.spectra:
         parts = ", ".join(f"{name} {100.0 * v:.1f} %" for name, v in spectrum.parts.items())
         print(

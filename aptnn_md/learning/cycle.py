@@ -186,7 +186,7 @@ class Work:
         write_frames(stage.training, self._labels(n_cycles))
 
     def _labels(self, n_cycles: int) -> list[Atoms]:
-        """Labelled frames of the beginning and of so many cycles."""
+        """Labelled frames of the first dynamics and of the first ``n_cycles`` cycles."""
         stages = [self.directory.first, *(self.directory.cycle(n) for n in range(n_cycles))]
         frames = [atoms for each in stages for atoms in read_frames(each.labelled)]
         return [atoms for atoms in frames if _has_labels(atoms)]
@@ -231,7 +231,7 @@ class Work:
         shift = max(known) if known else math.nan
         missing = self._missing(stage, before, found, (shift, broken))
         if self.settings.learns_potential and len(known) < len(shifts):
-            missing += ("harmonic check: nothing tells the error of the potential",)
+            missing += ("harmonic check: the error of the potential is unknown",)
         Judgement(tuple(found), shift, broken, missing).write(stage.judgement)
 
     def _errors(

@@ -78,10 +78,10 @@ class SpectrumErrors:
     Attributes
     ----------
     system, kind : e.g. ``"start"`` and ``"infrared"``
-    statistical, tensors, potential : the parts; potential NaN where nothing tells it
+    statistical, tensors, potential : the parts; potential NaN where it is unknown
     final_statistical : what the statistical error of the final dynamics will be
     picoseconds : length of all runs
-    change : ∫ |difference to the cycle before| / ∫; NaN in the first one
+    change : ∫ |difference from the cycle before| / ∫; NaN in the first one
     bands : with their errors
     """
 

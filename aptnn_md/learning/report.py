@@ -68,7 +68,7 @@ def _summary(work: Work, now: str, ended: bool) -> str:
 
 
 def _time_left(work: Work, seconds: Mapping[str, float], now: str) -> str:
-    """At most so many minutes, if the remaining cycles take as long as those before."""
+    """An upper bound, if the remaining cycles take as long as those before."""
     n_cycles = work.settings.cycles
     known: dict[str, list[float]] = {name: [] for name in STEPS_OF_A_CYCLE}
     for step, value in seconds.items():

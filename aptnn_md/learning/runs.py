@@ -7,7 +7,7 @@ of the tensors' committee, as estimators ``member-1``, ``member-2``, ...
 
 Streams are written before the state from which to resume, as for other runs. The file
 ``ensemble.json`` comes last and says that all is done. A run whose bonds break is set aside: it
-left the part of space for which the models were made.
+left the region for which the models were trained.
 """
 
 from __future__ import annotations

@@ -63,7 +63,7 @@ def tasks_of(
     stage : whose models they are
     settings : of the campaign
     before : stage whose models they begin with; None: random weights, or ``start_from``
-    final : longer
+    final : whether they are those of the end, whose trainings are longer
     """
     tensors, forces = settings.tensors, settings.forces
     # the members of the end are others than those of the cycles, not the same once more

@@ -15,9 +15,10 @@ import ase.io
 import numpy as np
 from ase.calculators.singlepoint import SinglePointCalculator
 
+from aptnn_md.cli import main
 from aptnn_md.learning import replicas, runs
 from aptnn_md.learning.bonds import BondGraph
-from aptnn_md.learning.campaign import StepTimes, run_campaign
+from aptnn_md.learning.campaign import StepTimes
 from aptnn_md.learning.directory import CampaignDirectory
 from aptnn_md.learning.documents import write_document
 from aptnn_md.learning.harmonic import Lines, read_lines, write_lines
@@ -91,28 +92,51 @@ def results(settings: CampaignSettings) -> dict[str, object]:
 # ---------------------------------------------------------------------- a campaign that is killed
 
 
-def _killed(directory: Path) -> CampaignSettings:
-    network = {**NETWORK, **short_runs.SMALLEST}
-    tensors = TensorSettings(committee=2, steps=20, final_steps=30, network_settings=network)
-    return make_settings(directory, cycles=1, tensors=tensors)
+CAMPAIGN = """\
+structures = ["{start}"]
+out = "{out}"
+engine = "helpers.toy_molecules:Potential"
+potential = "helpers.toy_molecules:Potential"
+cycles = 1
+[sampling]
+first_frames = 6
+first_picoseconds = 0.02
+labels = 5
+replicas = 4
+picoseconds = 0.04
+[tensors]
+committee = 2
+steps = 12
+final_steps = 16
+network_settings = {network}
+[dynamics]
+runs = 8
+final_runs = 8
+resolution = 400.0
+equilibrate = 0.02
+"""
 
 
 def prepare_campaign(directory: Path) -> None:
-    """The start structure."""
-    _killed(directory)
+    """The start structure, and the file of the settings."""
+    (start,) = make_settings(directory).structures
+    network = ", ".join(f"{name} = {value}" for name, value in short_runs.SMALLEST.items())
+    text = CAMPAIGN.format(start=start, out=directory / "out", network=f"{{ {network} }}")
+    (directory / "campaign.toml").write_text(text)
 
 
-def learn(directory: Path) -> None:
-    """Begin or resume a campaign whose states are written often."""
+def learn(directory: Path) -> int:
+    """``aptnn-md learn`` with states that are written often; its exit code."""
     with ExitStack() as stack:
         stack.enter_context(patch.object(runs, "CHECKPOINT_SECONDS", 0.02))
         stack.enter_context(patch.object(replicas, "SAVED_EVERY", 0.02))
-        run_campaign(_killed(directory))
+        return main(["learn", str(directory / "campaign.toml")])
 
 
 def learned(directory: Path) -> Content:
     """Labels, tensors, dynamics and judgements."""
-    return {name: repr(value) for name, value in results(_killed(directory)).items()}
+    settings = make_settings(directory, cycles=1)
+    return {name: repr(value) for name, value in results(settings).items()}
 
 
 # ---------------------------------------------------------------------- parts of a campaign

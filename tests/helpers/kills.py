@@ -275,6 +275,7 @@ KILLED_RUNS["learn"] = KilledRun(
     campaigns.learned,
     newest("out/*/*", "out/*/runs-0/*.npz", "out/points/*/*.json"),
     campaigns.prepare_campaign,
+    signals=(signal.SIGKILL, signal.SIGKILL, signal.SIGTERM, signal.SIGHUP),
     longest=1.0,
     longest_start=3.0,
 )
