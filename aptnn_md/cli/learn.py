@@ -93,11 +93,9 @@ def run(arguments: argparse.Namespace) -> None:
     from aptnn_md.learning.campaign import run_campaign
     from aptnn_md.learning.judgement import WHAT_HELPS
     from aptnn_md.learning.report import band_lines
-    from aptnn_md.signals import interrupted
 
     settings = make_settings(arguments)
-    with interrupted():
-        found = run_campaign(settings)
+    found = run_campaign(settings)
     for spectrum in found.spectra:
         parts = ", ".join(f"{name} {100.0 * v:.1f} %" for name, v in spectrum.parts.items())
         print(

@@ -84,10 +84,9 @@ class Stage:
         """All members as one committee."""
         return self.path / "potential.json"
 
-    @property
-    def replicas(self) -> Path:
+    def replicas(self, system: int) -> Path:
         """State of the replicas."""
-        return self.path / "replicas.npz"
+        return self.path / f"replicas-{system}.npz"
 
     @property
     def averages(self) -> Path:

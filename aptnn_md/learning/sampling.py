@@ -110,7 +110,7 @@ def sample_replicas(
                     timestep=sampling.timestep,
                     friction=sampling.friction,
                 ),
-                stage.path / f"replicas-{number}.npz",
+                stage.replicas(number),
                 seed + number,
                 [BondGraph.of(system)] * len(starts),
             )

@@ -19,12 +19,13 @@ SAMPLES = {
     "train": (5, 29),
     "spectrum": (2,),
     "predict": (1, 2),
-    "runs": (1, 40, 90),
+    "runs": (40, 200, 527, 529, 531, 533),
     "replicas": (1, 2, 7, 20),
     "train potential": (1, 9, 20),
 }
 FEWEST = {"md": 100, "ensemble": 250, "increments": 80, "trajectory": 100}
 FEWEST |= {"trajectory increments": 100, "label": 30, "train": 20, "spectrum": 6, "predict": 2}
+FEWEST |= {"runs": 500, "replicas": 25, "train potential": 10}
 
 NAMES = [
     pytest.param(name, marks=pytest.mark.mace) if name == "train potential" else name
