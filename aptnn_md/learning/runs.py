@@ -107,7 +107,7 @@ def make_runs(job: RunsJob) -> int:
                 "enough for dynamics; more labels, or a longer training"
             )
         Ensemble(n_complete, job.n_steps // job.stride + 1).write(job.path)
-        job.state_path.unlink(missing_ok=True)
+    job.state_path.unlink(missing_ok=True)
     return Ensemble.read(job.path).n_runs
 
 

@@ -17,7 +17,7 @@ SAMPLES = {
     "point": 10,
     "replicas": 200,
     "runs": 200,
-    "state of a potential": 4000,
+    "state of a potential": 3000,
     **{f"{name} of a campaign": 8 for name in DOCUMENTS},
 }
 """One byte in so many."""

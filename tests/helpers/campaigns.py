@@ -186,7 +186,8 @@ def make_some_runs(directory: Path) -> None:
 def runs_content(directory: Path) -> Content:
     """All streams, and which were set aside."""
     path = directory / "runs"
-    found = sorted(each.name for each in path.iterdir())
+    # hidden files are what a killed process was writing; a campaign removes them when it resumes
+    found = sorted(each.name for each in path.glob("[!.]*"))
     return {**short_runs.ensemble_content(path), "names": found}
 
 

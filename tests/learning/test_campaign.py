@@ -198,6 +198,7 @@ def test_an_engine_that_can_calculate_nothing_is_said(tmp_path):
         run_campaign(settings)
 
 
+@pytest.mark.slow
 def test_a_full_disk_ends_in_words_and_the_campaign_resumes(unbroken, tmp_path, monkeypatch):
     settings, _ = unbroken
     full = replace(settings, out=tmp_path / "out")
@@ -223,6 +224,7 @@ def test_a_full_disk_ends_in_words_and_the_campaign_resumes(unbroken, tmp_path, 
     assert results(full) == results(settings)
 
 
+@pytest.mark.slow
 def test_more_cycles_after_the_end_was_begun_are_learned_from(tmp_path):
     settings = make_settings(tmp_path, cycles=1)
     run_campaign(settings)
