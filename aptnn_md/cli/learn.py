@@ -61,7 +61,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add(
         "--potential",
         help="learn: a committee of MACE networks from the forces that come with the labels "
-        "(default); else a potential that is taken as it is, as of `aptnn-md md`: then only "
+        "(default); else a potential that is used as it is, as of `aptnn-md md`: then only "
         "tensors are learned",
     )
     add("--temperature", type=checked(Positive), metavar="K", help="K (default 300)")
