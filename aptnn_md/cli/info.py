@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -178,7 +179,8 @@ def stream_facts(source: str) -> dict[str, Any]:
         facts["picoseconds"] = float(stream.time[-1] - stream.time[0]) / 1000.0
     notes = {f"note {n}": text for n, text in enumerate(ring_polymer_notes(stream.header), start=1)}
     header = _header_facts(asdict(stream.header))
-    return {**facts, "arrays": ", ".join(stream.arrays), **header, **notes}
+    of_energy = _energy_facts([source], stream.temperature)
+    return {**facts, "arrays": ", ".join(stream.arrays), **of_energy, **header, **notes}
 
 
 def ensemble_facts(source: str) -> dict[str, Any]:
@@ -199,8 +201,21 @@ def ensemble_facts(source: str) -> dict[str, Any]:
         "runs": f"{len(complete)} complete, {ensemble.n_runs} planned",
         "picoseconds": f"{len(complete) * length:.6g} in runs of {length:.6g}",
         "arrays": ", ".join(first.arrays),
+        **_energy_facts(complete, first.temperature),
         **header,
     }
+
+
+def _energy_facts(paths: Sequence[str | Path], temperature: float | None) -> dict[str, Any]:
+    """Drift of the conserved energy of streams that have it, and a warning where it matters."""
+    from aptnn_md.spectra.analysis.energy_drift import drift_of_streams
+
+    drift = drift_of_streams(paths)
+    if drift is None:
+        return {}
+    facts = {"drift of the conserved energy": str(drift)}
+    alarm = None if temperature is None else drift.alarm(temperature)
+    return facts if alarm is None else facts | {f"WARNING ({alarm.name})": alarm.text}
 
 
 def _header_facts(header: dict[str, Any]) -> dict[str, Any]:
