@@ -167,8 +167,8 @@ class SystemStream:
         step = self.step
         if self.writer is None or step % self.settings.stride or step == self.writer.last_step:
             return
+        energy = ipi_state.conserved_energy(self.system)
         with self._lock:
-            energy = ipi_state.conserved_energy(self.system)
             instant = replace(self._evaluated().instant, conserved_energy=energy)
             temperature = ipi_state.temperature(self.system)
             frame = self.frame_rates.frame(step, step * self.timestep, instant, temperature)

@@ -20,8 +20,10 @@ from aptnn_md.spectra.analysis.alarms import Alarm, Measured, drift_alarm, drift
 from aptnn_md.spectra.estimation.running_means import RunningMeans
 from aptnn_md.spectra.estimation.slow_exchange import mean_error
 from aptnn_md.spectra.sources.stream_run import StreamRun
+from aptnn_md.stream import StreamHeader, StreamReader
 
 _BLOCKS, _FEWEST_OF_A_RUN = 64, 4
+_PIECE_FRAMES = 65536
 
 
 @dataclass(frozen=True)
@@ -55,34 +57,49 @@ def drift_alarms(runs: Sequence[StreamRun], temperature: float) -> tuple[Alarm, 
     runs : that were read
     temperature : of the spectrum, K
     """
-    found = drift_of_runs(runs)
+    found = _drift([(run.energies, run.reader.header) for run in runs])
     alarm = None if found is None else found.alarm(temperature)
     return () if alarm is None else (alarm,)
 
 
 def drift_of_streams(paths: Sequence[str | os.PathLike[str]]) -> EnergyDrift | None:
-    """Drift in all frames of streams; see :func:`drift_of_runs`."""
-    runs = [StreamRun(path) for path in paths]
-    for run in runs:
-        for _ in run.together(()):
-            pass
-    return drift_of_runs(runs)
-
-
-def drift_of_runs(runs: Sequence[StreamRun]) -> EnergyDrift | None:
-    """Drift in the frames that were read of streams of one system; None where no stream has the
-    conserved energy, or where there are too few frames for an error.
+    """Drift in all frames of streams of one system; None where no stream has the conserved energy,
+    or where there are too few frames for an error.
     """
-    there = [run for run in runs if run.energies.n_frames and run.reader.header.n_atoms]
-    if not there:
+    readers = [StreamReader(path) for path in paths]
+    return _drift([(_energies(reader), reader.header) for reader in readers])
+
+
+def _energies(reader: StreamReader) -> RunningMeans:
+    """As :class:`aptnn_md.spectra.sources.stream_run.StreamRun` has them, without the rest."""
+    found, start = RunningMeans(), None
+    if "conserved_energy" not in reader.arrays:
+        return found
+    names = ("time", "conserved_energy")
+    for pieces in zip(*(reader.pieces(name, _PIECE_FRAMES) for name in names), strict=True):
+        columns = np.stack(pieces, axis=1)
+        start = columns[0] if start is None else start
+        found.add(columns - start)
+    return found
+
+
+def _drift(runs: Sequence[tuple[RunningMeans, StreamHeader]]) -> EnergyDrift | None:
+    there = [(energies, header) for energies, header in runs if energies.n_frames]
+    if not there or not there[0][1].n_atoms:
         return None
-    slope = measured_slope([run.energies for run in there])
+    slope = measured_slope([energies for energies, _ in there])
     if slope is None:
         return None
     # eV/fs to meV per atom and ps
-    per_atom = 1e6 / there[0].reader.header.n_atoms
+    per_atom = 1e6 / there[0][1].n_atoms
     measured = Measured(slope.value * per_atom, slope.standard_error * per_atom)
-    return EnergyDrift(measured, max(_length(run) for run in there))
+    return EnergyDrift(measured, max(_length(*run) for run in there))
+
+
+def _length(energies: RunningMeans, header: StreamHeader) -> float:
+    """Time over which a drift adds up, ps."""
+    length = (energies.n_frames - 1) * header.stride * header.timestep
+    return 1e-3 * min(length, header.thermostat_time or length)
 
 
 def measured_slope(series: Sequence[RunningMeans]) -> Measured | None:
@@ -109,9 +126,3 @@ def measured_slope(series: Sequence[RunningMeans]) -> Measured | None:
     # of one run or a few, means were fitted to the blocks besides
     fitted = 1.0 if error.by_runs else math.sqrt((len(runs) - 1) / freedom)
     return Measured(slope, fitted * float(error.standard_error[0]))
-
-
-def _length(run: StreamRun) -> float:
-    length = 1e-3 * (run.n_frames - 1) * run.reader.spacing
-    thermostat = run.reader.header.thermostat_time
-    return length if thermostat is None else min(length, 1e-3 * thermostat)
