@@ -100,16 +100,28 @@ def gradient_parts(pgt: FloatArray) -> dict[str, FloatArray]:
     }
 
 
+def atom_deviations(members: FloatArray, n_indices: int = 2) -> FloatArray:
+    """Disagreement of a committee about each atom: the root mean square over the components of its
+    tensor of their standard deviations (the sample's), in the unit of the tensors, (..., n_atoms).
+
+    Parameters
+    ----------
+    members : (n_members, ..., n_atoms, 3, 3, ...), at least two members
+    n_indices : of an atom's tensor
+    """
+    variance = members.std(axis=0, ddof=1) ** 2
+    deviations: FloatArray = np.sqrt(variance.mean(axis=tuple(range(-n_indices, 0))))
+    return deviations
+
+
 def largest_deviation(members: FloatArray) -> float:
-    """Largest disagreement of a committee about an atom: the root mean square over the components
-    of its tensor of their standard deviations (the sample's), in the unit of the tensors.
+    """Largest disagreement of a committee about the APT of an atom (:func:`atom_deviations`), e.
 
     Parameters
     ----------
     members : (n_members, ..., n_atoms, 3, 3), at least two members
     """
-    variance = members.std(axis=0, ddof=1) ** 2
-    return float(np.sqrt(variance.mean(axis=(-2, -1))).max())
+    return float(atom_deviations(members).max())
 
 
 def acoustic_sum(apt: FloatArray, total_charge: float = 0.0) -> FloatArray:

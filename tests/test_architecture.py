@@ -46,9 +46,9 @@ SPECTRA_FLOORS: tuple[tuple[str, ...], ...] = (
 """Rooms inside ``spectra``, from the ground up."""
 
 FOUNDATION = {
-    "_version", "arrays", "atomic_units", "bundled", "callables", "errors", "executors", "files",
-    "ipi_xyz", "locks", "names", "parsl_executor", "progress", "provenance", "settings", "signals",
-    "structure_checks", "structure_columns",
+    "_version", "arrays", "atomic_units", "bundled", "callables", "dipole_checks", "domain",
+    "errors", "executors", "files", "ipi_xyz", "locks", "names", "npz_files", "parsl_executor",
+    "progress", "provenance", "settings", "signals", "structure_checks", "structure_columns",
     "structure_files", "structure_labels", "structures", "targets", "tensors", "units",
 }  # fmt: skip
 """Modules at the top of the package that belong to the room ``foundation``."""
@@ -92,6 +92,8 @@ NAMES = {module_name(path) for path in MODULES}
 def room(module: str) -> str:
     """Room of a module by its dotted name."""
     first = module.split(".")[1]
+    if first == "__main__":  # the command
+        return "cli"
     return "foundation" if first in FOUNDATION else first
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING, Any
 
+from aptnn_md.cli.model_options import add_charge_option, add_field_option
 from aptnn_md.cli.settings_options import checked, option_adder, settings_from
 from aptnn_md.settings import NewPath, Positive
 from aptnn_md.signals import interrupted
@@ -90,19 +91,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="what to send with the forces: tensors for aptnn_md in i-PI, or BEC and dipole for "
         "i-PI's driven dynamics (%(default)s)",
     )
-    add(
-        "--efield",
-        type=checked(float),
-        nargs=3,
-        metavar=("EX", "EY", "EZ"),
-        help="electric field, V/Å",
-    )
-    add(
-        "--total-charge",
-        type=checked(float),
-        metavar="E",
-        help="of a structure that does not give its own, e (default 0)",
-    )
+    add_field_option(parser)
+    add_charge_option(parser)
     setting("connections", help="to one server, answered together (%(default)s)")
     setting(
         "server",
@@ -219,6 +209,7 @@ def _serve(arguments: argparse.Namespace, evaluator: Evaluator, evaluate: Any) -
             model=name,
             sha256=sha256,
             committee_sizes=evaluator.committee_sizes,
+            domain=evaluator.domain,
         )
     client = Client(
         Address.parse(

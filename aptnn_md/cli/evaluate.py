@@ -22,13 +22,14 @@ if TYPE_CHECKING:
 HELP = """Compare a model's predictions with labels: component-wise RMSE and MAE over all labelled
 atoms, in e for APTs and Å² for PGTs, for each element and each irrep, next to the spread of the
 labels (the RMSE of a model that knows only each element's mean tensor) and RMSE/spread; and the
-residue of the acoustic sum rule. Irreps of APTs: 0e trace, 1e antisymmetric, 2e symmetric
-traceless; of PGTs: 1o of the trace and of the rest, 2o, 3o. A model of the network dipole is also
-compared with total dipoles, e Å, one of the network polarizability with polarizabilities, Å³, where
-frames have them. With --json a model of several targets gives one object for each. --potential
-compares energies and forces of a potential instead: RMSE of the energy of an atom, and of the
-components of the forces on each element; of a committee next to the standard deviation of its
-members."""
+residue of the acoustic sum rule. Of a committee also the error of atoms against the standard
+deviation of its members (the spread) in bins of it: their factor calibrates the spread. Irreps of
+APTs: 0e trace, 1e antisymmetric, 2e symmetric traceless; of PGTs: 1o of the trace and of the rest,
+2o, 3o. A model of the network dipole is also compared with total dipoles, e Å, one of the network
+polarizability with polarizabilities, Å³, where frames have them. With --json a model of several
+targets gives one object for each. --potential compares energies and forces of a potential instead:
+RMSE of the energy of an atom, and of the components of the forces on each element; of a committee
+next to the standard deviation of its members."""
 
 EXAMPLE = """  aptnn-md evaluate --model water-apt --data test.extxyz --plot parity.png
   aptnn-md evaluate --model both.pt --target pgt --data test.extxyz --json
@@ -193,4 +194,21 @@ def table(result: Evaluation) -> str:
                 line += f", sum rule: model {part.sum_rule_model:.2e}"
                 line += f", labels {part.sum_rule_labels:.2e}"
             lines.append(line)
-    return "\n".join(lines)
+    return "\n".join([*lines, *_spread_lines(result)])
+
+
+def _spread_lines(result: Evaluation) -> list[str]:
+    """Error against spread of a committee."""
+    if not result.by_spread:
+        return []
+    lines = [
+        "errors of atoms by the committee's standard deviation (spread); factor = error/spread",
+        f"{'':16}{'spread':>10}{'error':>10}{'factor':>10}{'atoms':>10}",
+    ]
+    names = ("all", *(f"bin {n}" for n in range(1, len(result.by_spread))))
+    for name, part in zip(names, result.by_spread, strict=True):
+        factor = "" if part.factor is None else f"{part.factor:.2f}"
+        lines.append(
+            f"{name:16}{part.spread:10.5f}{part.error:10.5f}{factor:>10}{part.n_atoms:10d}"
+        )
+    return lines

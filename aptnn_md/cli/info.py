@@ -5,9 +5,13 @@ from __future__ import annotations
 import argparse
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from aptnn_md.cli.json_output import json_text
+
+if TYPE_CHECKING:
+    from aptnn_md.prediction.predictor import Predictor
+    from aptnn_md.stream import StreamReader
 
 HELP = """\
 Say what a model file, a stored potential, something bundled, a stream, a directory of many runs or
@@ -160,9 +164,52 @@ def model_facts(source: str) -> dict[str, Any]:
         "members": len(model.members),
         "numbers_per_member": n_weights,
         "charges": "not in the model card",
+        **calibration_facts(predictor),
         **model.card,
         "network_settings": dict(model.config),
     }
+
+
+def calibration_facts(predictor: Predictor) -> dict[str, str]:
+    """What the spread of a committee says, in a line."""
+    from ase.data import atomic_numbers
+
+    from aptnn_md.domain import SPREAD_FACTOR
+    from aptnn_md.prediction.watch import domain_of
+    from aptnn_md.targets import TARGETS
+
+    domain = domain_of(predictor)
+    if domain is None:
+        return {}
+    card, lines = predictor.card.get(SPREAD_FACTOR), []
+    factors = card if isinstance(card, dict) else {}
+    for target, of_elements in domain.known.items():
+        limits = domain.limits(target, [atomic_numbers[symbol] for symbol in of_elements])
+        pairs = zip(of_elements, limits, strict=True)
+        text = ", ".join(f"{symbol} {limit:.2g}" for symbol, limit in pairs)
+        known = f"an environment is unknown above a spread of {text} {TARGETS[target].unit}"
+        factor = factors.get(target)
+        known_factor = isinstance(factor, float | int)
+        error = f"error of an atom = {factor:.2f} x spread, " if known_factor else ""
+        lines.append(f"{TARGETS[target].title}: {error}{known}")
+    return {"calibration": "; ".join(lines)}
+
+
+def outside_facts(streams: Sequence[StreamReader]) -> dict[str, str]:
+    """How many frames are outside of what the committee of the model knows."""
+    import numpy as np
+
+    from aptnn_md.domain import SPREAD_RATIO
+
+    arrays = [stream.read(SPREAD_RATIO) for stream in streams]
+    found = [values for values in arrays if values is not None and len(values)]
+    if not found:
+        return {}
+    ratios = np.concatenate(found)
+    n_outside = int((ratios > 1.0).sum())
+    share = f"{n_outside} of {len(ratios)} frames ({100.0 * n_outside / len(ratios):.2g} %)"
+    largest = f"spread_ratio up to {ratios.max():.3g}"
+    return {"outside": f"{share} are unlike those of the training, {largest}"}
 
 
 def stream_facts(source: str) -> dict[str, Any]:
@@ -177,6 +224,7 @@ def stream_facts(source: str) -> dict[str, Any]:
     if stream.n_frames:
         facts["steps"] = f"{int(stream.step[0])} to {int(stream.step[-1])}"
         facts["picoseconds"] = float(stream.time[-1] - stream.time[0]) / 1000.0
+    facts |= outside_facts([stream])
     notes = {f"note {n}": text for n, text in enumerate(ring_polymer_notes(stream.header), start=1)}
     header = _header_facts(asdict(stream.header))
     of_energy = _energy_facts([source], stream.temperature)
@@ -202,6 +250,7 @@ def ensemble_facts(source: str) -> dict[str, Any]:
         "picoseconds": f"{len(complete) * length:.6g} in runs of {length:.6g}",
         "arrays": ", ".join(first.arrays),
         **_energy_facts(complete, first.temperature),
+        **outside_facts([StreamReader(path) for path in stream_paths([source])]),
         **header,
     }
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
-import tomllib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from aptnn_md.cli.executor_options import add_executor_options
 from aptnn_md.cli.settings_options import checked
+from aptnn_md.cli.toml_options import read_options
 from aptnn_md.errors import InputError
 from aptnn_md.settings import Count, NewPath, Positive, Seed
 
@@ -61,7 +61,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add(
         "--potential",
         help="learn: a committee of MACE networks from the forces that come with the labels "
-        "(default); else a potential that is taken as it is, as of `aptnn-md md`: then only "
+        "(default); else a potential that is used as it is, as of `aptnn-md md`: then only "
         "tensors are learned",
     )
     add("--temperature", type=checked(Positive), metavar="K", help="K (default 300)")
@@ -145,21 +145,10 @@ def make_settings(arguments: argparse.Namespace) -> CampaignSettings:
 
 def _read(what: list[str]) -> tuple[Path | None, dict[str, Any], dict[str, dict[str, Any]]]:
     """The TOML file with its options and tables; of structures, themselves."""
-    tables: dict[str, dict[str, Any]] = {name: {} for name in TABLES}
     if not any(name.endswith(".toml") for name in what):
-        return None, {"structures": tuple(what)}, tables
+        return None, {"structures": tuple(what)}, {name: {} for name in TABLES}
     if len(what) > 1:
         expected = "one file of settings, or structures alone"
         raise InputError("learn", "arguments", " ".join(what), expected)
     path = Path(what[0])
-    try:
-        options = tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise InputError(path, "file", error.strerror, "a TOML file") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise InputError(path, "file", str(error), "a TOML file") from error
-    for name in TABLES:
-        tables[name] = options.pop(name, {})
-        if not isinstance(tables[name], dict):
-            raise InputError(path, name, repr(tables[name]), f"a table [{name}]")
-    return path, options, tables
+    return path, *read_options(path, TABLES)

@@ -6,6 +6,7 @@ import argparse
 from typing import TYPE_CHECKING
 
 from aptnn_md.cli.convergence_options import add_convergence_options, convergence_monitor
+from aptnn_md.cli.model_options import add_charge_option, add_field_option
 from aptnn_md.cli.next_spectra import print_next_spectra
 from aptnn_md.cli.settings_options import checked, option_adder, settings_from
 from aptnn_md.errors import InputError
@@ -149,19 +150,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="least disagreement of the members about the APT of an atom for a structure to be "
         "kept, e: the array extrapolation of the stream",
     )
-    add(
-        "--efield",
-        type=checked(float),
-        nargs=3,
-        metavar=("EX", "EY", "EZ"),
-        help="electric field, V/Å",
-    )
-    add(
-        "--total-charge",
-        type=checked(float),
-        metavar="E",
-        help="of a structure that does not give its own, e (default 0)",
-    )
+    add_field_option(parser)
+    add_charge_option(parser)
     add("--device", default="cpu", help="where model and potential run (%(default)s)")
     setting("seed", help="of velocities and thermostat; default: a new one each time")
     add(

@@ -32,6 +32,27 @@ def add_model_options(parser: argparse.ArgumentParser, required: bool = True) ->
     parser.add_argument("--device", default="cpu", help="torch device (default cpu)")
 
 
+def add_charge_option(parser: argparse.ArgumentParser) -> None:
+    """--total-charge, of commands that read a structure."""
+    parser.add_argument(
+        "--total-charge",
+        type=checked(float),
+        metavar="E",
+        help="of a structure that does not give its own, e (default 0)",
+    )
+
+
+def add_field_option(parser: argparse.ArgumentParser) -> None:
+    """--efield, of commands that compute forces."""
+    parser.add_argument(
+        "--efield",
+        type=checked(float),
+        nargs=3,
+        metavar=("EX", "EY", "EZ"),
+        help="electric field, V/Å",
+    )
+
+
 def add_label_options(parser: argparse.ArgumentParser) -> None:
     """--key and --transpose, for the commands that read labels."""
     parser.add_argument(

@@ -12,8 +12,10 @@ from aptnn_md.settings import NewPath
 HELP = """Predict tensors for every frame of a file and write them as per-atom arrays, row-major:
 APTs as `apt`, nine columns (row = dipole, column = displacement, e), PGTs as `pgt`, 27 columns
 ([dipole, dipole, displacement], Å²), whichever the model knows. A committee also gives `apt_std`
-and `pgt_std`. A model of the network dipole also gives the `dipole` of each frame, e Å, in its
-comment line, one of the network polarizability the `polarizability`, nine numbers, Å³."""
+and `pgt_std`, and where training stored what it knows (with validation frames), `spread_ratio`: the
+spread of each atom's tensor in units of the limit of its element, above 1 in an environment that
+the model has not seen. A model of the network dipole also gives the `dipole` of each frame, e Å, in
+its comment line, one of the network polarizability the `polarizability`, nine numbers, Å³."""
 
 EXAMPLE = """  aptnn-md predict --model water-apt --data frames.extxyz --out predicted.extxyz
   aptnn-md predict --model water-apt,pgt.pt --data frames.extxyz --out predicted.extxyz"""
@@ -32,17 +34,25 @@ def run(arguments: argparse.Namespace) -> None:
 
     import ase.io
 
+    from aptnn_md.domain import SPREAD_RATIO
     from aptnn_md.files import write_output
     from aptnn_md.prediction.predictor import Predictor
-    from aptnn_md.progress import Progress
+    from aptnn_md.prediction.watch import domain_of
+    from aptnn_md.progress import Progress, log
     from aptnn_md.structure_files import read_structures
 
     model = model_of(arguments)
     text = io.StringIO()
     frames = read_structures(arguments.data)
+    domain, n_outside = domain_of(model), 0
     with Progress(len(frames), "predicting", "frame") as progress:
         for atoms in frames:
-            for target, members in model.evaluate([atoms])[0].items():
+            tensors = model.evaluate([atoms])[0]
+            ratios = None if domain is None else domain.ratios(tensors, atoms.numbers)
+            if ratios is not None:
+                atoms.arrays[SPREAD_RATIO] = ratios
+                n_outside += bool((ratios > 1.0).any())
+            for target, members in tensors.items():
                 columns = members.reshape(*members.shape[:2], -1)
                 atoms.arrays[target] = columns.mean(axis=0)
                 if len(members) > 1:
@@ -62,4 +72,10 @@ def run(arguments: argparse.Namespace) -> None:
             ase.io.write(text, atoms, format="extxyz")
             progress.update()
     write_output(arguments.out, text.getvalue().encode())
+    if n_outside:
+        log.warning(
+            "%d of %d frames have atoms in environments that the networks of model %s have not "
+            "seen (%s above 1): label such frames and train with them",
+            *(n_outside, len(frames), model.name, SPREAD_RATIO),
+        )
     print(f"{arguments.out}: {len(frames)} frames, model {model.name} {model.sha256[:12]}")

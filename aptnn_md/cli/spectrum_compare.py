@@ -27,7 +27,8 @@ differences from the first one, all with standard errors. Each RUN is STREAM[,ST
 independent runs that belong together, followed by @ESTIMATOR for another estimator of Ṁ than the
 first one of the stream. Streams of the same trajectory (two models beside one run, two estimators
 of one stream) are found out, and get the much smaller error of the paired difference over the
-frames that they have in common. --quantum applies to classical nuclei; path integrals need no
+frames that they have in common. --bands auto finds bands in the first spectrum, for whose volume
+the sticks of --harmonic are, too. --quantum applies to classical nuclei; path integrals need no
 correction."""
 
 EXAMPLE = """\
@@ -56,11 +57,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_page_argument(parser)
     spectrum_output.add_quantum_argument(parser)
     spectrum_output.add_band_arguments(parser)
+    spectrum_options.add_band_table_argument(parser)
+    spectrum_options.add_harmonic_argument(parser)
 
 
 def run(arguments: argparse.Namespace) -> None:
     """Make the spectra, print their bands, write what was asked for."""
     from aptnn_md.spectra.infrared.comparison import comparison_report, write_comparison
+    from aptnn_md.spectra.infrared.report import all_bands
 
     names = _names(arguments)
     check_page_argument(arguments)
@@ -72,6 +76,7 @@ def run(arguments: argparse.Namespace) -> None:
     wavenumbers = spectrum_options.wavenumber_range(arguments)
     differences = _differences(spectra, arguments.unpaired) if arguments.difference else {}
     ranges = spectrum_output.ranges_of(arguments, first.blocks, first.parts)
+    sticks = spectrum_output.sticks_of(first, arguments)
     for line in comparison_report(
         spectra,
         reference,
@@ -79,8 +84,13 @@ def run(arguments: argparse.Namespace) -> None:
         curves=curves,
         baseline=arguments.baseline,
         differences=differences,
+        sticks=sticks,
     ):
         print(line)
+    if arguments.band_table:
+        experiments = (reference, curves)
+        bands = all_bands(spectra, ranges, experiments, arguments.baseline, sticks)
+        spectrum_output.write_band_table(arguments, bands, first.ordinate)
     if arguments.out:
         provenance = command_line()
         write_comparison(arguments.out, spectra, differences, wavenumbers, provenance)
@@ -95,6 +105,7 @@ def run(arguments: argparse.Namespace) -> None:
             reference=reference,
             curves=curves,
             wavenumbers=wavenumbers,
+            sticks=sticks,
         )
         print(f"picture: {arguments.plot}")
     if arguments.html:
@@ -107,6 +118,7 @@ def run(arguments: argparse.Namespace) -> None:
             ranges=ranges,
             baseline=arguments.baseline,
             differences=differences,
+            sticks=sticks,
         )
         write_final_page(arguments, page)
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from aptnn_md.cli import spectrum_options
+from aptnn_md.cli.model_options import add_charge_option
 from aptnn_md.cli.settings_options import checked
 from aptnn_md.errors import InputError
 from aptnn_md.normal_modes.broadening import DEFAULT_LINE, SHAPES
@@ -87,12 +88,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="FILE",
         help="polarizability gradients: extxyz with the array pgt, .fchk, .hess or .npy",
     )
-    add(
-        "--total-charge",
-        type=checked(float),
-        metavar="E",
-        help="of a structure that does not give its own, e (default 0)",
-    )
+    add_charge_option(parser)
     add("--relax", action="store_true", help="relax to the energy minimum first, at constant cell")
     add(
         "--fmax",

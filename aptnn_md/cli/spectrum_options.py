@@ -194,6 +194,13 @@ def add_band_ranges_argument(parser: argparse._ActionsContainer) -> None:
     )
 
 
+def add_band_table_argument(parser: argparse._ActionsContainer) -> None:
+    """A file of the bands."""
+    parser.add_argument(
+        "--band-table", metavar="FILE", help="bands with their errors to write, as CSV or .json"
+    )
+
+
 def add_harmonic_argument(parser: argparse._ActionsContainer) -> None:
     """A harmonic calculation beside the spectrum."""
     parser.add_argument(

@@ -17,12 +17,14 @@ from aptnn_md.spectra.options import CONVERGENCE_RANGE, CORRECTIONS, EXPERIMENTS
 
 if TYPE_CHECKING:
     from aptnn_md.spectra import InfraredSpectrum, Quantity, Reference, ReferenceCurve
+    from aptnn_md.spectra.analysis.bands import Band
     from aptnn_md.spectra.analysis.error_parts import ErrorParts
     from aptnn_md.spectra.analysis.sticks import Sticks
     from aptnn_md.spectra.convergence.monitor import Convergence
     from aptnn_md.spectra.estimation.power import PowerBlocks
     from aptnn_md.spectra.estimation.terms import Part
     from aptnn_md.spectra.infrared.report import Experiments
+    from aptnn_md.spectra.output.ordinate import Ordinate
     from aptnn_md.spectra.page.content import Page
 
 _ALL, _AUTO = "all", "auto"
@@ -40,9 +42,7 @@ def add_output_arguments(parser: argparse.ArgumentParser) -> None:
     files.add_argument(
         "--plot-convergence", metavar="FILE", help="picture of the error against the length"
     )
-    files.add_argument(
-        "--band-table", metavar="FILE", help="bands with their errors to write, as CSV or .json"
-    )
+    spectrum_options.add_band_table_argument(files)
     _add_quantity_arguments(parser)
     add_band_arguments(parser)
     spectrum_options.add_harmonic_argument(files)
@@ -126,7 +126,7 @@ def show(
     uncorrected = spectrum
     spectrum, quantities = _finished(spectrum, arguments)
     reference, curves = references(arguments)
-    sticks = _sticks(spectrum, arguments)
+    sticks = sticks_of(spectrum, arguments)
     _show_bands(spectrum, arguments, (reference, curves), sticks)
     wavenumbers = spectrum_options.wavenumber_range(arguments)
     provenance = command_line()
@@ -181,7 +181,7 @@ def page(
         references(arguments),
         ranges=ranges_of(arguments, spectrum.blocks, spectrum.parts),
         baseline=arguments.baseline,
-        sticks=_sticks(spectrum, arguments),
+        sticks=sticks_of(spectrum, arguments),
         quantities=quantities,
     )
 
@@ -202,8 +202,7 @@ def _show_bands(
     sticks: Sticks | None,
 ) -> None:
     """The report, with the table of bands, and the file of the latter."""
-    from aptnn_md.spectra.infrared.report import all_bands, report
-    from aptnn_md.spectra.output.band_files import write_bands
+    from aptnn_md.spectra.infrared.report import SIMULATION, all_bands, report
 
     ranges, baseline = ranges_of(arguments, spectrum.blocks, spectrum.parts), arguments.baseline
     reference, curves = experiments
@@ -213,9 +212,18 @@ def _show_bands(
     for line in shown:
         print(line)
     if arguments.band_table:
-        bands = all_bands(spectrum, ranges, experiments, baseline, sticks)
-        write_bands(arguments.band_table, bands, spectrum.ordinate, command_line())
-        print(f"bands: {arguments.band_table}")
+        bands = all_bands({SIMULATION: spectrum}, ranges, experiments, baseline, sticks)
+        write_band_table(arguments, bands, spectrum.ordinate)
+
+
+def write_band_table(
+    arguments: argparse.Namespace, bands: Mapping[str, Sequence[Band]], ordinate: Ordinate
+) -> None:
+    """Write the file that ``--band-table`` names, and say so."""
+    from aptnn_md.spectra.output.band_files import write_bands
+
+    write_bands(arguments.band_table, bands, ordinate, command_line())
+    print(f"bands: {arguments.band_table}")
 
 
 def _draw_more(
@@ -287,8 +295,8 @@ def ranges_of(
     return found
 
 
-def _sticks(spectrum: InfraredSpectrum, arguments: argparse.Namespace) -> Sticks | None:
-    """What ``--harmonic`` says."""
+def sticks_of(spectrum: InfraredSpectrum, arguments: argparse.Namespace) -> Sticks | None:
+    """What ``--harmonic`` says, in the unit of the spectrum."""
     from aptnn_md.spectra.infrared.intensity import integral_of_molar
 
     if arguments.harmonic is None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import tomllib
 from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from aptnn_md.cli import train_potential
 from aptnn_md.cli.model_options import add_label_options
 from aptnn_md.cli.settings_options import checked
+from aptnn_md.cli.toml_options import read_options
 from aptnn_md.errors import InputError
 from aptnn_md.settings import NewPath
 
@@ -172,7 +172,10 @@ def _options(
     from aptnn_md.training.settings import TrainingJob
 
     source = str(arguments.config or "train")
-    options, tables = _read_config(arguments.config)
+    if arguments.config is None:
+        options, tables = dict[str, Any](), {name: dict[str, Any]() for name in TABLES}
+    else:
+        options, tables = read_options(arguments.config, TABLES)
     # the name of the network is network_name in files, where network is a table
     names = {field.name for field in fields(TrainingJob)} | {"network_name", "key"}
     names -= {"network", "network_settings", "training", "card", "keys"}
@@ -227,21 +230,3 @@ def _with_weights(training: dict[str, Any]) -> dict[str, Any]:
     if weights and isinstance(rest.get("weights", {}), dict):
         rest["weights"] = {**rest.get("weights", {}), **weights}
     return rest
-
-
-def _read_config(path: Path | None) -> tuple[dict[str, Any], dict[str, dict[str, Any]]]:
-    """Options at the top of a TOML file, and its tables."""
-    tables: dict[str, dict[str, Any]] = {name: {} for name in TABLES}
-    if path is None:
-        return {}, tables
-    try:
-        options = tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise InputError(path, "file", error.strerror, "a TOML file") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise InputError(path, "file", str(error), "a TOML file") from error
-    for name in TABLES:
-        tables[name] = options.pop(name, {})
-        if not isinstance(tables[name], dict):
-            raise InputError(path, name, repr(tables[name]), f"a table [{name}]")
-    return options, tables

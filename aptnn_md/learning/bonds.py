@@ -1,7 +1,7 @@
 """Whether a structure still has the bonds that it began with.
 
 A learned potential knows nothing of fragments. A replica that lost a bond, or made a new one, is
-therefore stopped: what follows is no guess worth a label.
+therefore stopped: the structures after that are not worth a label.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ class BondGraph:
     def intact(self, positions: FloatArray) -> bool:
         """Whether at ``positions`` (n_atoms, 3), Å, no bond is broken and none is new.
 
-        Positions that are not finite, and atoms upon each other, are not intact.
+        Positions that are not finite, and coinciding atoms, are not intact.
         """
         if not np.isfinite(positions).all():
             return False

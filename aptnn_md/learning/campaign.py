@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import json
 import time
+from contextlib import suppress
 from pathlib import Path
 
-from aptnn_md.files import write_output
+from aptnn_md.errors import InputError
 from aptnn_md.learning.cycle import Work
 from aptnn_md.learning.directory import CampaignDirectory
+from aptnn_md.learning.documents import read_document, write_document
 from aptnn_md.learning.judgement import Judgement
 from aptnn_md.learning.report import write_report
 from aptnn_md.learning.settings import CampaignSettings
@@ -28,10 +29,10 @@ class StepTimes:
         self.path = path
         self.seconds: dict[str, float] = {}
         if path.exists():
-            try:
-                self.seconds = {str(k): float(v) for k, v in json.loads(path.read_text()).items()}
-            except (ValueError, AttributeError, TypeError):
-                self.seconds = {}  # only the time that is left depends on it
+            # no result depends on them, so damage is not worth ending for
+            with suppress(InputError, ValueError, TypeError):
+                found = read_document(path, "times", "seconds of each step")
+                self.seconds = {name: float(value) for name, value in found.items()}
         self._now, self._since = "", time.monotonic()
 
     def begins(self, step: str) -> None:
@@ -43,7 +44,7 @@ class StepTimes:
         """The present step has ended."""
         if self._now:
             self.seconds[self._now] = self.seconds.get(self._now, 0.0) + self._elapsed()
-            write_output(self.path, json.dumps(self.seconds, indent=1).encode())
+            write_document(self.path, self.seconds)
         self._now, self._since = "", time.monotonic()
 
     def _elapsed(self) -> float:

@@ -1,12 +1,13 @@
-"""One cycle: train, sample, select, label, test, judge; and the end, which works longer.
+"""One cycle: train, sample, select, label, test, judge; and the end, which takes longer.
 
-Each step leaves a file and does nothing where that is there, so a cycle that was killed is simply
-gone through again.
+Each step leaves a file and does nothing where that exists, so a cycle that was killed simply runs
+through all steps again.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import math
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -36,6 +37,7 @@ from aptnn_md.learning.judging import (
 from aptnn_md.learning.labelling import label_frames
 from aptnn_md.learning.measured import Measured
 from aptnn_md.learning.replicas import Replica
+from aptnn_md.learning.runs import BrokenRunsError
 from aptnn_md.learning.sampling import (
     ORIGIN,
     RANDOM,
@@ -123,6 +125,7 @@ class Work:
         stage, n_runs = self.directory.final, self.settings.dynamics.final_runs
         last = self.directory.cycle(n_cycles - 1)
         self.begins("final training")
+        self._set_stale_end_aside(n_cycles)
         self._gather(stage, n_cycles)
         self._train(tasks_of(stage, self.settings, None, final=True), stage)
         models = StageModels.of(stage, self.settings)
@@ -143,7 +146,13 @@ class Work:
         if not path.exists():
             calculator = EngineCalculator(settings.engine)
             checkpoint = path.with_suffix(".npz")
-            hessian, positions = harmonic.relaxed_hessian(system, calculator, checkpoint)
+            try:
+                hessian, positions = harmonic.relaxed_hessian(system, calculator, checkpoint)
+            except RunError as error:
+                raise RunError(
+                    f"normal modes of the engine: {error}; without them: harmonic = "
+                    '"members" in [judging]'
+                ) from error
             minimum = system.copy()
             minimum.positions = positions
             labelled = path.with_suffix(".extxyz")
@@ -174,9 +183,13 @@ class Work:
         """All labels before a stage in one file."""
         if stage.training.exists():
             return
+        write_frames(stage.training, self._labels(n_cycles))
+
+    def _labels(self, n_cycles: int) -> list[Atoms]:
+        """Labelled frames of the first dynamics and of the first ``n_cycles`` cycles."""
         stages = [self.directory.first, *(self.directory.cycle(n) for n in range(n_cycles))]
         frames = [atoms for each in stages for atoms in read_frames(each.labelled)]
-        write_frames(stage.training, [atoms for atoms in frames if _has_labels(atoms)])
+        return [atoms for atoms in frames if _has_labels(atoms)]
 
     def _test(self, stage: Stage, models: StageModels) -> None:
         if stage.honest.exists():
@@ -195,52 +208,84 @@ class Work:
         replicas: Sequence[Sequence[Replica]],
         work: tuple[int, int],
     ) -> None:
-        settings, names = self.settings, system_names(self.settings)
         try:
-            broken = run_dynamics(stage, settings, self.systems, models, replicas, work)
-        except RunError as error:
-            if stage.path == self.directory.final.path:
+            broken = run_dynamics(stage, self.settings, self.systems, models, replicas, work)
+        except BrokenRunsError as error:
+            if self._is_final(stage):
                 raise
             log.warning("%s", error)
             text = f"dynamics: {error}"
-            Judgement((), float("nan"), work[0], (text,)).write(stage.judgement)
+            Judgement((), math.nan, work[0], (text,)).write(stage.judgement)
             return
         found: list[SpectrumErrors] = []
         shifts: list[float] = []
         for number, system in enumerate(self.systems):
             reference = self.engine_lines(number)
             lines: dict[str, Lines] = {}
-            if settings.learns_potential and not system.pbc.any():
+            if self.settings.learns_potential and not system.pbc.any():
                 lines = model_lines(stage, number, system, models, reference)
             shifts.append(harmonic_shift(lines, reference))
-            for kind in kinds_of(settings):
-                measured = self.measured(stage, number, kind)
-                earlier = self.measured(before, number, kind) if before else None
-                assert measured is not None
-                blocks = earlier.blocks if earlier else None
-                of_kind, parts = spectrum_errors(
-                    (names[number], kind), measured, lines, reference, blocks, settings
-                )
-                found.append(of_kind)
-                if stage.path == self.directory.final.path:
-                    name, limits = f"{kind}-{names[number]}", settings.judging.wavenumbers
-                    measured.write(stage.path / f"{name}.csv")
-                    picture = self.directory.path / f"errors-{name}.png"
-                    draw_error_parts(picture, parts, measured.spectrum.ordinate, limits)
-        known = [shift for shift in shifts if not np.isnan(shift)]
-        shift = max(known) if known else float("nan")
-        honest = HonestTest.read((before if not stage.honest.exists() and before else stage).honest)
-        missing = what_is_missing(
-            found,
-            honest,
-            shift,
-            broken,
-            settings.dynamics.resolution,
-            settings.judging,
-        )
-        if settings.learns_potential and any(np.isnan(each) for each in shifts):
-            missing += ("harmonic check: nothing tells the error of the potential",)
+            for kind in kinds_of(self.settings):
+                found.append(self._errors((stage, before), (number, kind), lines, reference))
+        known = [shift for shift in shifts if not math.isnan(shift)]
+        shift = max(known) if known else math.nan
+        missing = self._missing(stage, before, found, (shift, broken))
+        if self.settings.learns_potential and len(known) < len(shifts):
+            missing += ("harmonic check: the error of the potential is unknown",)
         Judgement(tuple(found), shift, broken, missing).write(stage.judgement)
+
+    def _errors(
+        self,
+        stages: tuple[Stage, Stage | None],
+        which: tuple[int, str],
+        lines: Mapping[str, Lines],
+        reference: Lines | None,
+    ) -> SpectrumErrors:
+        """Errors of a spectrum, of a system and kind; those of the end are drawn, too."""
+        stage, before = stages
+        number, kind = which
+        name = system_names(self.settings)[number]
+        measured = self.measured(stage, number, kind)
+        earlier = self.measured(before, number, kind) if before else None
+        assert measured is not None
+        blocks = earlier.blocks if earlier else None
+        found, parts = spectrum_errors(
+            (name, kind), measured, lines, reference, blocks, self.settings
+        )
+        if self._is_final(stage):
+            measured.write(stage.path / f"{kind}-{name}.csv")
+            picture = self.directory.path / f"errors-{kind}-{name}.png"
+            limits = self.settings.judging.wavenumbers
+            draw_error_parts(picture, parts, measured.spectrum.ordinate, limits)
+        return found
+
+    def _missing(
+        self,
+        stage: Stage,
+        before: Stage | None,
+        found: Sequence[SpectrumErrors],
+        dynamics: tuple[float, int],
+    ) -> tuple[str, ...]:
+        # the end has no honest test of its own: all frames are learned from
+        tested = before if before and not stage.honest.exists() else stage
+        honest = HonestTest.read(tested.honest)
+        resolution, judging = self.settings.dynamics.resolution, self.settings.judging
+        return what_is_missing(found, honest, *dynamics, resolution, judging)
+
+    def _is_final(self, stage: Stage) -> bool:
+        return stage.path == self.directory.final.path
+
+    def _set_stale_end_aside(self, n_cycles: int) -> None:
+        """Rename an end that was begun after fewer cycles: it would miss labels."""
+        stage = self.directory.final
+        if not stage.training.exists():
+            return
+        n_before = len(read_frames(stage.training))
+        if n_before == len(self._labels(n_cycles)):
+            return
+        aside = stage.path.with_name(f"{stage.name}-{n_before}-labels")
+        log.info("%s was begun with %d labels; it is now %s", stage.path, n_before, aside)
+        stage.path.rename(aside)
 
 
 def _has_labels(atoms: Atoms) -> bool:

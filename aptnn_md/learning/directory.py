@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -24,13 +24,13 @@ from typing import Any
 import ase.io
 from ase import Atoms
 
-from aptnn_md.errors import InputError
+from aptnn_md.errors import InputError, exception_text
 from aptnn_md.files import PARTIAL, write_output
-from aptnn_md.labels.engines.interface import load_engine
+from aptnn_md.learning.documents import read_document, write_document
+from aptnn_md.learning.programs import check_programs
 from aptnn_md.learning.settings import CampaignSettings
-from aptnn_md.potentials.loading import load_potential
 from aptnn_md.structure_files import read_structure, read_structures
-from aptnn_md.structures import charge_of, total_charge
+from aptnn_md.structures import total_charge
 
 MAY_CHANGE = ("out", "cycles", "executor", "jobs", "device", "judging")
 """Settings that may be others when a campaign is resumed."""
@@ -84,10 +84,9 @@ class Stage:
         """All members as one committee."""
         return self.path / "potential.json"
 
-    @property
-    def replicas(self) -> Path:
+    def replicas(self, system: int) -> Path:
         """State of the replicas."""
-        return self.path / "replicas.npz"
+        return self.path / f"replicas-{system}.npz"
 
     @property
     def averages(self) -> Path:
@@ -113,7 +112,7 @@ class Stage:
 
     @property
     def judgement(self) -> Path:
-        """What it is worth."""
+        """How good the models are, and what is missing."""
         return self.path / "judgement.json"
 
 
@@ -184,9 +183,9 @@ class CampaignDirectory:
             _check_same(self.settings, found)
         else:
             systems = [_system(settings, number) for number in range(len(settings.structures))]
-            _check_programs(settings, systems)
+            check_programs(settings, systems)
             write_frames(self.start, systems)
-            write_output(self.settings, json.dumps(found, indent=1).encode())
+            write_document(self.settings, found)
         for left_over in self.path.glob(f"**/.*{PARTIAL}"):
             left_over.unlink(missing_ok=True)
         return read_structures(self.start)
@@ -199,8 +198,20 @@ def identity(settings: CampaignSettings) -> dict[str, Any]:
 
 
 def read_frames(path: Path) -> list[Atoms]:
-    """All structures of a file of :func:`write_frames`, or of labelled ones, with their results."""
-    return list(ase.io.iread(path, index=":", format="extxyz"))
+    """All structures of a file of :func:`write_frames`, or of labelled ones, with their results.
+
+    Raises
+    ------
+    InputError
+        The file is damaged.
+    """
+    try:
+        return list(ase.io.iread(path, index=":", format="extxyz"))
+    except OSError:
+        raise
+    except Exception as error:  # ASE's reader raises whatever its parsing runs into
+        expected = "frames of a campaign; remove it to make them again"
+        raise InputError(path, "frames", exception_text(error), expected) from error
 
 
 def write_frames(path: Path, frames: Sequence[Atoms]) -> None:
@@ -232,22 +243,21 @@ def _system(settings: CampaignSettings, number: int) -> Atoms:
     return atoms
 
 
-def _check_programs(settings: CampaignSettings, systems: Sequence[Atoms]) -> None:
-    """Refuse engines and potentials that are not there before anything is written."""
-    for spec in filter(None, (settings.engine, settings.sampler)):
-        engine = load_engine(spec)
-        for atoms in systems:
-            engine.check(atoms, charge_of(atoms, 0.0) or 0.0)
-    if not settings.learns_potential:
-        load_potential(settings.potential, device=settings.device)
-
-
 def _check_same(path: Path, now: dict[str, Any]) -> None:
-    try:
-        before = json.loads(path.read_text())
-    except ValueError as error:
-        raise InputError(path, "settings", error, "those of a campaign") from error
-    for name, value in now.items():
+    way_out = "the settings of a campaign, as they were written, or another --out"
+    before = _flat(read_document(path, "settings", way_out))
+    for name, value in _flat(now).items():
         if before.get(name) != value:
             expected = f"{before.get(name)}, as when it began, or another --out"
             raise InputError(path, name, value, expected)
+
+
+def _flat(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings of tables by names like ``sampling.labels``, beside those of no table."""
+    found: dict[str, Any] = {}
+    for name, value in settings.items():
+        if isinstance(value, Mapping):
+            found |= {f"{name}.{key}": each for key, each in value.items()}
+        else:
+            found[name] = value
+    return found

@@ -14,7 +14,12 @@ from ase.calculators.calculator import Calculator, all_changes
 from aptnn_md.errors import RunError
 from aptnn_md.labels.engines.interface import load_engine
 from aptnn_md.labels.points import PointFailure
+from aptnn_md.progress import log
 from aptnn_md.structures import charge_of
+
+
+class EngineFailureError(RunError):
+    """The engine could not calculate a structure."""
 
 
 class EngineCalculator(Calculator):
@@ -29,7 +34,7 @@ class EngineCalculator(Calculator):
     InputError
         No such engine.
     RunError
-        The program is not installed; later, a structure that it could not calculate.
+        The program is not installed; later, :class:`EngineFailureError`.
     """
 
     name = "engine"
@@ -42,8 +47,19 @@ class EngineCalculator(Calculator):
         self._scratch = tempfile.TemporaryDirectory(prefix="aptnn_md-")
 
     def evaluate(self, structures: Sequence[Atoms]) -> list[dict[str, Any]]:
-        """See :meth:`aptnn_md.potentials.interface.BatchedPotential.evaluate`."""
-        return [self._of_structure(atoms) for atoms in structures]
+        """See :meth:`aptnn_md.potentials.interface.BatchedPotential.evaluate`.
+
+        Of a structure that the engine could not calculate, energy and forces are NaN, so that one
+        failure does not end the dynamics of all.
+        """
+        return [self._or_nan(atoms) for atoms in structures]
+
+    def _or_nan(self, atoms: Atoms) -> dict[str, Any]:
+        try:
+            return self._of_structure(atoms)
+        except EngineFailureError as error:
+            log.warning("%s", error)
+            return {"energy": np.nan, "forces": np.full((len(atoms), 3), np.nan)}
 
     def calculate(
         self,
@@ -68,13 +84,13 @@ class EngineCalculator(Calculator):
             )
         except PointFailure as failure:
             formula = atoms.get_chemical_formula()
-            raise RunError(f"{self.name}: {formula}: {failure}") from failure
+            raise EngineFailureError(f"{self.name}: {formula}: {failure}") from failure
         if result.energy is None or result.forces is None:
             raise RunError(f"{self.name}: no energy or forces, which dynamics needs")
         return {"energy": result.energy, "forces": result.forces}
 
 
 def _bare(atoms: Atoms) -> Atoms:
-    """Without the calculator, which is maybe this one and does not know a charge."""
+    """Without the calculator, which may be this one and knows no charge."""
     found: Atoms = atoms.copy()
     return found

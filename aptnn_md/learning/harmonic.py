@@ -1,4 +1,4 @@
-"""Harmonic spectra of models and engine: what the potential is worth, without statistics.
+"""Harmonic spectra of models and engine: how good the potential is, without statistics.
 
 A spectrum of dynamics knows an intensity to about one over the root of the number of runs, so that
 errors of a potential are hidden in the noise. Normal modes have no noise. Their lines are broadened
@@ -8,7 +8,6 @@ differ by about as much as those of dynamics would.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -21,7 +20,7 @@ from ase.calculators.calculator import BaseCalculator
 
 from aptnn_md.arrays import FloatArray
 from aptnn_md.errors import InputError
-from aptnn_md.files import write_output
+from aptnn_md.learning.documents import read_document, write_document
 from aptnn_md.normal_modes.broadening import LineShape, broadened
 from aptnn_md.normal_modes.differences import finite_difference_hessian
 from aptnn_md.normal_modes.infrared import infrared_modes
@@ -70,8 +69,7 @@ class Lines:
 
 def write_lines(path: Path, named: dict[str, Lines]) -> None:
     """Write lines by name as JSON, whole or not at all."""
-    content = {name: lines.to_dict() for name, lines in named.items()}
-    write_output(path, json.dumps(content).encode())
+    write_document(path, {name: lines.to_dict() for name, lines in named.items()})
 
 
 def read_lines(path: Path) -> dict[str, Lines]:
@@ -82,12 +80,12 @@ def read_lines(path: Path) -> dict[str, Lines]:
     InputError
         The file is damaged.
     """
+    expected = "lines of harmonic calculations; remove it to calculate them again"
+    content = read_document(path, "lines", expected)
     try:
-        content = json.loads(path.read_text())
         return {name: Lines.from_dict(values) for name, values in content.items()}
     except (ValueError, TypeError, AttributeError) as error:
-        expected = "lines of harmonic calculations; remove it to calculate them again"
-        raise InputError(path, "lines", error, expected) from error
+        raise InputError(path, "lines", f"other content ({error})", expected) from error
 
 
 def relaxed_hessian(

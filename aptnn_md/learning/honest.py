@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -13,7 +12,7 @@ from ase import Atoms
 
 from aptnn_md.arrays import FloatArray
 from aptnn_md.errors import InputError
-from aptnn_md.files import write_output
+from aptnn_md.learning.documents import read_document, write_document
 from aptnn_md.potentials.interface import BatchedPotential
 from aptnn_md.prediction.interface import TensorModel
 from aptnn_md.training.dataset import LabelledFrame
@@ -44,7 +43,7 @@ class HonestTest:
 
     def write(self, path: Path) -> None:
         """As JSON, whole or not at all."""
-        write_output(path, json.dumps(asdict(self), indent=1).encode())
+        write_document(path, asdict(self))
 
     @classmethod
     def read(cls, path: Path) -> HonestTest:
@@ -55,11 +54,12 @@ class HonestTest:
         InputError
             The file is damaged.
         """
+        expected = "an honest test; remove it to make it again"
+        values = read_document(path, "honest test", expected)
         try:
-            return cls(**json.loads(path.read_text()))
-        except (ValueError, TypeError) as error:
-            expected = "an honest test; remove it to make it again"
-            raise InputError(path, "honest test", error, expected) from error
+            return cls(**values)
+        except TypeError as error:
+            raise InputError(path, "honest test", f"other content ({error})", expected) from error
 
 
 def honest_test(

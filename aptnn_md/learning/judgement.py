@@ -1,4 +1,4 @@
-"""What the spectrum of a cycle is wrong by, and whether that is good enough.
+"""By how much the spectrum of a cycle is wrong, and whether that is good enough.
 
 Three errors are told apart, and never one alone decides:
 
@@ -13,7 +13,6 @@ have, which falls as one over the root of the length.
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -21,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from aptnn_md.errors import InputError
-from aptnn_md.files import write_output
+from aptnn_md.learning.documents import read_document, write_document
 from aptnn_md.learning.honest import HonestTest
 from aptnn_md.learning.settings import JudgingSettings
 from aptnn_md.targets import TARGETS
@@ -79,10 +78,10 @@ class SpectrumErrors:
     Attributes
     ----------
     system, kind : e.g. ``"start"`` and ``"infrared"``
-    statistical, tensors, potential : the parts; potential NaN where nothing tells it
+    statistical, tensors, potential : the parts; potential NaN where it is unknown
     final_statistical : what the statistical error of the final dynamics will be
     picoseconds : length of all runs
-    change : ∫ |difference to the cycle before| / ∫; NaN in the first one
+    change : ∫ |difference from the cycle before| / ∫; NaN in the first one
     bands : with their errors
     """
 
@@ -119,13 +118,13 @@ class SpectrumErrors:
 
 @dataclass(frozen=True)
 class Judgement:
-    """What a cycle is worth.
+    """How good the models of a cycle are, and what is still missing.
 
     Attributes
     ----------
     spectra : of each system and kind
-    harmonic_shift : largest difference of a wavenumber to the reference of the harmonic check,
-        weighted by nothing, cm⁻¹; NaN where there was none
+    harmonic_shift : largest difference of a wavenumber from the reference of the harmonic check,
+        whatever its intensity, cm⁻¹; NaN where there was none
     broken_runs : runs whose bonds broke
     missing : what keeps the loop from stopping, one sentence each; empty: it stops
     """
@@ -137,7 +136,7 @@ class Judgement:
 
     def write(self, path: Path) -> None:
         """As JSON, whole or not at all."""
-        write_output(path, json.dumps(asdict(self), indent=1).encode())
+        write_document(path, asdict(self))
 
     @classmethod
     def read(cls, path: Path) -> Judgement:
@@ -148,13 +147,13 @@ class Judgement:
         InputError
             The file is damaged.
         """
+        expected = "a judgement; remove it to judge again"
+        values = read_document(path, "judgement", expected)
         try:
-            values = json.loads(path.read_text())
             spectra = tuple(_spectrum(each) for each in values.pop("spectra"))
             return cls(spectra=spectra, **{**values, "missing": tuple(values["missing"])})
         except (ValueError, TypeError, KeyError, AttributeError) as error:
-            expected = "a judgement; remove it to judge again"
-            raise InputError(path, "judgement", error, expected) from error
+            raise InputError(path, "judgement", f"other content ({error})", expected) from error
 
 
 def what_is_missing(

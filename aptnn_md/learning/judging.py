@@ -1,4 +1,4 @@
-"""What a stage is judged by: its runs of constant energy, and normal modes of its models."""
+"""What a stage is judged by: its runs at constant energy, and normal modes of its models."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from aptnn_md.learning.bonds import BondGraph
 from aptnn_md.learning.directory import Stage, read_frames
 from aptnn_md.learning.harmonic import Lines
 from aptnn_md.learning.replicas import Replica, ReplicaSettings, run_replicas
-from aptnn_md.learning.runs import RunsJob, make_runs
+from aptnn_md.learning.runs import BrokenRunsError, RunsJob, make_runs
 from aptnn_md.learning.sampling import draw_starts
 from aptnn_md.learning.settings import CampaignSettings
 from aptnn_md.learning.stage_models import StageModels
@@ -86,7 +86,7 @@ def run_dynamics(
 
     Raises
     ------
-    RunError
+    BrokenRunsError
         All replicas were stopped, or bonds broke in all runs.
     """
     (n_runs, seed), dynamics, n_broken = work, settings.dynamics, 0
@@ -94,7 +94,7 @@ def run_dynamics(
         cold = [r for r in replicas[number] if r.temperature == settings.temperature]
         whole = [replica.frames[-1] for replica in cold if not replica.stopped]
         if not whole:
-            raise RunError(
+            raise BrokenRunsError(
                 f"{stage.path}: all {len(cold)} replicas at {settings.temperature:g} K were "
                 "stopped: the potential is not yet good enough for dynamics"
             )
@@ -161,7 +161,7 @@ def model_lines(
 
 
 def harmonic_shift(lines: Mapping[str, Lines], reference: Lines | None) -> float:
-    """Largest difference of a wavenumber to the reference, or among members; NaN without lines."""
+    """Largest difference of a wavenumber from the reference, or among members; NaN if unknown."""
     if MEAN not in lines:
         return math.nan
     mean = lines[MEAN].wavenumber

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-import io
 import json
-import zipfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,12 +15,12 @@ from ase import Atoms
 from aptnn_md.arrays import AnyArray, FloatArray
 from aptnn_md.errors import InputError
 from aptnn_md.files import write_output
+from aptnn_md.npz_files import DAMAGE, damaged_file, packed, unpacked
 
 FORMAT = "aptnn_md.replicas"
 VERSION = 1
 
 _EXPECTED = "the state of replicas; remove it to begin again"
-_DAMAGE = (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, NotImplementedError)
 
 
 @dataclass(frozen=True, eq=False)
@@ -104,9 +102,7 @@ def write_replicas(
         for name in ("positions", "momenta", "spread"):
             frames = [getattr(frame, name) for frame in (state.here, *state.frames)]
             arrays[f"{number}.{name}"] = np.array(frames)
-    buffer = io.BytesIO()
-    np.savez(buffer, **arrays)  # type: ignore[arg-type]  # its option allow_pickle is a bool
-    write_output(path, buffer.getvalue())
+    write_output(path, packed(arrays))
 
 
 def read_replicas(
@@ -122,23 +118,24 @@ def read_replicas(
     if not path.exists():
         return None
     try:
-        with np.load(path, allow_pickle=False) as arrays:
-            header = json.loads(str(arrays["header"]))
-            if (header["format"], header["version"]) != (FORMAT, VERSION):
-                raise ValueError(f"format {header['format']}, version {header['version']}")
-            states = _states(arrays, header["replicas"])
-    except _DAMAGE as error:
-        raise InputError(path, "state", f"no such state ({error})", _EXPECTED) from error
+        arrays = unpacked(path.read_bytes())
+        header = json.loads(str(arrays["header"]))
+        if (header["format"], header["version"]) != (FORMAT, VERSION):
+            raise ValueError(f"format {header['format']}, version {header['version']}")
+        step, before = int(header["step"]), dict(header["about"])
+        states = _states(arrays, header["replicas"])
+    except DAMAGE as error:
+        raise damaged_file(path, "state", error, _EXPECTED) from error
     for name, value in about.items():
-        if header["about"].get(name) != json.loads(json.dumps(value)):
-            found = f"{header['about'].get(name)} instead of {value}"
+        if before.get(name) != json.loads(json.dumps(value)):
+            found = f"{before.get(name)} instead of {value}"
             raise InputError(path, name, found, f"the same as now, or {_EXPECTED}")
     if [len(state.forces) for state in states] != list(sizes):
         raise InputError(path, "atoms", [len(state.forces) for state in states], list(sizes))
-    return int(header["step"]), states
+    return step, states
 
 
-def _states(arrays: Any, replicas: Sequence[Mapping[str, str]]) -> list[ReplicaState]:
+def _states(arrays: Mapping[str, Any], replicas: Sequence[Mapping[str, str]]) -> list[ReplicaState]:
     states = []
     for number, texts in enumerate(replicas):
         columns = [arrays[f"{number}.{name}"] for name in ("positions", "momenta", "spread")]

@@ -42,7 +42,7 @@ BOUND_FACTOR = 5.0
 SAVED_EVERY = 20.0
 """Seconds between two writings of the state."""
 
-UPPER_BOUND, BONDS = "upper bound", "bonds"
+UPPER_BOUND, BONDS, FORCES = "upper bound", "bonds", "no forces"
 """Why a replica was stopped."""
 
 
@@ -86,7 +86,8 @@ class Replica:
         before that; with positions and momenta
     force_spread : (n_frames, n_atoms), eV/Å, see :func:`force_spread`
     temperature : K
-    stopped : ``"upper bound"``, ``"bonds"``, or empty where it came to its end
+    stopped : ``"upper bound"``, ``"bonds"``, ``"no forces"`` where the potential gave none that
+        are finite, or empty where it came to its end
     """
 
     frames: list[Atoms]
@@ -114,7 +115,8 @@ def run_replicas(
     starts : first structure of each replica; they may differ in size and kind. Momenta are kept,
         or thermal ones drawn where there are none
     temperatures : of each replica, K
-    potential : its mean force moves the atoms; a resumed run must have the same
+    potential : its mean force moves the atoms; a resumed run must have the same. A replica whose
+        forces are NaN stops
     settings : see :class:`ReplicaSettings`
     state : file of the state, ``.npz``, written whole every :data:`SAVED_EVERY` seconds
     seed : of the random numbers
@@ -188,11 +190,16 @@ class _Path:
         return atoms
 
     def take(self, result: Mapping[str, Any]) -> None:
-        """What the potential says about the present positions."""
+        """Keep what the potential says about the present positions."""
         self.forces = np.asarray(result["forces"], dtype=np.float64)
         self.spread = force_spread(result, len(self.start))
 
+    def known(self) -> bool:
+        """Whether the potential gave forces here."""
+        return bool(np.isfinite(self.forces).all())
+
     def intact(self) -> bool:
+        """Whether no bond is broken or new here."""
         return self.bonds is None or self.bonds.intact(self.moving.positions)
 
     def stop(self, reason: str, last: Frame) -> None:
@@ -266,7 +273,9 @@ class _Run:
         for path in self.paths:
             path.frames.append(path.here())
         for path in self.paths:
-            if not path.intact():
+            if not path.known():
+                path.stop(FORCES, path.here())
+            elif not path.intact():
                 path.stop(BONDS, path.here())
             elif path.spread.max(initial=0.0) > self._bound():
                 path.stop(UPPER_BOUND, path.here())
@@ -285,6 +294,9 @@ class _Run:
         bound = self._bound()
         self.step += 1
         for path in left:
+            if not path.known():
+                path.stop(FORCES, before[id(path)])
+                continue
             path.moving.finish(path.forces, timestep)
             if path.spread.max(initial=0.0) > bound:
                 path.stop(UPPER_BOUND, before[id(path)])

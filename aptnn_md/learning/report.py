@@ -31,7 +31,7 @@ def write_report(work: Work, seconds: Mapping[str, float], now: str) -> None:
     cycles = judged_cycles(work)
     ended = directory.final.judgement.exists()
     stages = [*cycles, *([directory.final] if ended else [])]
-    lines = [f"# {', '.join(system_names(settings))}: a model that is learned", ""]
+    lines = [f"# {', '.join(system_names(settings))}: a learned model", ""]
     lines += [_summary(work, now, ended), ""]
     if not ended:
         lines += [f"Time left: {_time_left(work, seconds, now)}.", ""]
@@ -68,7 +68,7 @@ def _summary(work: Work, now: str, ended: bool) -> str:
 
 
 def _time_left(work: Work, seconds: Mapping[str, float], now: str) -> str:
-    """At most so many minutes, if the remaining cycles take as long as those before."""
+    """An upper bound, if the remaining cycles take as long as those before."""
     n_cycles = work.settings.cycles
     known: dict[str, list[float]] = {name: [] for name in STEPS_OF_A_CYCLE}
     for step, value in seconds.items():

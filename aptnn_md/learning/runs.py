@@ -7,15 +7,14 @@ of the tensors' committee, as estimators ``member-1``, ``member-2``, ...
 
 Streams are written before the state from which to resume, as for other runs. The file
 ``ensemble.json`` comes last and says that all is done. A run whose bonds break is set aside: it
-left the part of space for which the models were made.
+left the region for which the models were trained.
 """
 
 from __future__ import annotations
 
-import io
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -28,12 +27,14 @@ from aptnn_md.atoms.partition import parse_groups
 from aptnn_md.atoms.snapshot import Snapshot
 from aptnn_md.engines.ase.dynamics import thermal_momenta
 from aptnn_md.engines.ase.observer import temperature
-from aptnn_md.errors import RunError
+from aptnn_md.errors import InputError, RunError
 from aptnn_md.files import write_output
 from aptnn_md.learning.bonds import BondGraph
 from aptnn_md.learning.langevin import LangevinPath
+from aptnn_md.npz_files import DAMAGE, packed, read_arrays
 from aptnn_md.potentials.interface import BatchedPotential
 from aptnn_md.prediction.interface import TensorModel
+from aptnn_md.prediction.watch import watch_of
 from aptnn_md.progress import Progress
 from aptnn_md.stream import StreamWriter
 from aptnn_md.stream.ensemble import Ensemble, is_ensemble, run_path
@@ -44,6 +45,10 @@ from aptnn_md.targets import APT
 CHECKPOINT_SECONDS = 20.0
 BROKEN = "broken-{:03d}.zarr"
 """Name of the stream of a run that was set aside."""
+
+
+class BrokenRunsError(RunError):
+    """The potential is not good enough for dynamics: nothing is left of it."""
 
 
 @dataclass(frozen=True)
@@ -86,7 +91,9 @@ def make_runs(job: RunsJob) -> int:
     Raises
     ------
     RunError
-        Forces are not finite, or bonds broke in all runs.
+        The stream cannot be written, or forces are not finite.
+    BrokenRunsError
+        Bonds broke in all runs.
     """
     if not is_ensemble(job.path):
         job.path.mkdir(parents=True, exist_ok=True)
@@ -96,12 +103,12 @@ def make_runs(job: RunsJob) -> int:
         _set_aside(job.path, broken)
         n_complete = int((~broken).sum())
         if not n_complete:
-            raise RunError(
+            raise BrokenRunsError(
                 f"{job.path}: bonds broke in all {len(broken)} runs: the potential is not yet good "
                 "enough for dynamics; more labels, or a longer training"
             )
         Ensemble(n_complete, job.n_steps // job.stride + 1).write(job.path)
-        job.state_path.unlink(missing_ok=True)
+    job.state_path.unlink(missing_ok=True)
     return Ensemble.read(job.path).n_runs
 
 
@@ -118,6 +125,7 @@ class _Run:
         self.moving = LangevinPath(self.atoms, job.temperature, 0)  # without friction no noise
         self.forces = np.zeros((len(self.atoms), 3))
         self.broken = False
+        self.writer: StreamWriter | None = None
 
     def open(self, job: RunsJob, rates: FrameRates, first: int) -> None:
         """Open the stream for frames from step ``first`` on."""
@@ -154,8 +162,12 @@ class _Run:
         }
         return {f"{self.number}.{name}": value for name, value in found.items()}
 
-    def load(self, arrays: Any) -> None:
+    def load(self, arrays: Mapping[str, AnyArray]) -> None:
         """The inverse of :meth:`state`."""
+        shape = self.forces.shape
+        for name in ("positions", "momenta", "forces"):
+            if arrays[f"{self.number}.{name}"].shape != shape:
+                raise ValueError(f"{name} of other atoms")
         self.moving.positions = arrays[f"{self.number}.positions"]
         self.moving.momenta = arrays[f"{self.number}.momenta"]
         self.forces = arrays[f"{self.number}.forces"]
@@ -171,17 +183,32 @@ class _Together:
         self.runs = [_Run(job, number, rng) for number in range(1, len(job.starts) + 1)]
         resumed = job.state_path.exists()
         if resumed:
-            with np.load(job.state_path) as arrays:
-                self.step = int(arrays["step"])
-                for run in self.runs:
-                    run.load(arrays)
+            self._load()
         self._next = time.monotonic() + CHECKPOINT_SECONDS
         self.rates = _frame_rates(self.runs[0].atoms, job.model)
-        for run in self.runs:
+        if self.ended:
+            return  # streams of broken runs may have been set aside already
+        for run in self.alive:
             run.open(job, self.rates, self.step + job.stride if resumed else 0)
         if not resumed:
             self._evaluate()
             self._stream()
+
+    def _load(self) -> None:
+        path = self.job.state_path
+        expected = f"the state of these runs; remove {self.job.path} to make them again"
+        arrays = read_arrays(path, "state", expected)
+        try:
+            self.step = int(arrays["step"])
+            for run in self.runs:
+                run.load(arrays)
+        except DAMAGE as error:
+            raise InputError(path, "state", f"other content ({error})", expected) from error
+
+    @property
+    def ended(self) -> bool:
+        """Whether no step is left to be made."""
+        return self.step >= self.job.n_steps or not self.alive
 
     @property
     def alive(self) -> list[_Run]:
@@ -191,6 +218,8 @@ class _Together:
     def move(self) -> None:
         """Velocity Verlet to the end."""
         job = self.job
+        if self.ended and job.state_path.exists():
+            return
         try:
             with Progress(job.n_steps, f"{len(self.runs)} runs") as progress:
                 progress.update(self.step)
@@ -204,7 +233,8 @@ class _Together:
             self._write()
         finally:
             for run in self.runs:
-                run.writer.close()
+                if run.writer is not None:
+                    run.writer.close()
 
     def _one_step(self) -> None:
         for run in self.alive:
@@ -231,17 +261,17 @@ class _Together:
             velocities = run.atoms.get_velocities() * units.fs
             instant = Instant(velocities, Snapshot.of(run.atoms), found)
             frame = self.rates.frame(self.step, when, instant, temperature(run.atoms))
+            assert run.writer is not None  # it is alive
             run.writer.append_frame(frame)
 
     def _write(self) -> None:
         """Streams first, then the state."""
         arrays: dict[str, AnyArray] = {"step": np.asarray(self.step)}
         for run in self.runs:
-            run.writer.commit()
+            if run.writer is not None:
+                run.writer.commit()
             arrays |= run.state()
-        data = io.BytesIO()
-        np.savez(data, **arrays)  # type: ignore[arg-type]
-        write_output(self.job.state_path, data.getvalue())
+        write_output(self.job.state_path, packed(arrays))
         self._next = time.monotonic() + CHECKPOINT_SECONDS
 
 
@@ -257,13 +287,14 @@ def _frame_rates(atoms: Atoms, model: TensorModel) -> FrameRates:
         parse_groups("all", atoms),
         np.asarray(atoms.get_masses(), dtype=np.float64),
         n_members=n_members if n_members > 1 else 0,
+        domain=watch_of(model, atoms.numbers),
     )
 
 
 def _set_aside(path: Path, broken: AnyArray) -> None:
-    """Rename the streams of broken runs, and close the gaps by the last ones.
+    """Rename the streams of broken runs, and move the last ones into the gaps.
 
-    Whatever was done before a kill is seen by the names, so doing it again finishes it.
+    The names say what was done before a kill, so doing it again finishes it.
     """
     for n in np.flatnonzero(broken):
         aside = path / BROKEN.format(n + 1)

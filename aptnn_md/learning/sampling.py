@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,11 +12,12 @@ from ase import Atoms
 
 from aptnn_md.arrays import FloatArray
 from aptnn_md.errors import InputError, RunError
-from aptnn_md.files import write_output
 from aptnn_md.learning.bonds import BondGraph
 from aptnn_md.learning.descriptor import fingerprints
 from aptnn_md.learning.directory import SYSTEM, Stage, read_frames, write_frames
+from aptnn_md.learning.documents import read_document, write_document
 from aptnn_md.learning.engine_potential import EngineCalculator
+from aptnn_md.learning.replicas import FORCES as NO_FORCES
 from aptnn_md.learning.replicas import Replica, ReplicaSettings, run_replicas
 from aptnn_md.learning.selection import Rule, Spread, draw_random, select
 from aptnn_md.learning.settings import CampaignSettings
@@ -66,8 +66,21 @@ def sample_first(stage: Stage, settings: CampaignSettings, systems: Sequence[Ato
         found = [atoms for replica in replicas for atoms in replica.frames[1:]][:n_wanted]
         frames += [_chosen(atoms, number, FIRST) for atoms in found]
         if not found:
-            raise RunError(f"{stage.path}: bonds broke at once; a lower temperature, or hot = 1")
+            raise _nothing_found(stage, replicas)
     write_frames(stage.frames, frames)
+
+
+def _nothing_found(stage: Stage, replicas: Sequence[Replica]) -> RunError:
+    reasons = {replica.stopped for replica in replicas}
+    if reasons == {NO_FORCES}:
+        return RunError(
+            f"{stage.path}: the engine could not calculate any start: see its messages above; "
+            f"after a change remove {stage.path} to begin again"
+        )
+    return RunError(
+        f"{stage.path}: bonds broke at once: begin again in another directory with a lower "
+        "temperature, or hot = 1 in [sampling]"
+    )
 
 
 def sample_replicas(
@@ -97,7 +110,7 @@ def sample_replicas(
                     timestep=sampling.timestep,
                     friction=sampling.friction,
                 ),
-                stage.path / f"replicas-{number}.npz",
+                stage.replicas(number),
                 seed + number,
                 [BondGraph.of(system)] * len(starts),
             )
@@ -106,8 +119,19 @@ def sample_replicas(
 
 
 def draw_starts(training: Sequence[Atoms], system: int, n: int, seed: int) -> list[Atoms]:
-    """``n`` structures of a system out of the training frames, without labels and momenta."""
+    """``n`` structures of a system out of the training frames, without labels and momenta.
+
+    Raises
+    ------
+    RunError
+        It has none.
+    """
     pool = [atoms for atoms in training if atoms.info.get(SYSTEM) == system]
+    if not pool:
+        raise RunError(
+            f"system {system + 1}: none of its frames could be labelled, so there is nothing to "
+            "start from; another start structure, or another engine"
+        )
     rng = np.random.default_rng([seed, system])
     starts = []
     for k in rng.choice(len(pool), size=n, replace=len(pool) < n):
@@ -144,10 +168,12 @@ class Choice:
         InputError
             The file is damaged.
         """
+        expected = "the selection of a cycle; remove it and frames.extxyz to select again"
+        values = read_document(path, "selection", expected)
         try:
-            return cls(**json.loads(path.read_text()))
-        except (ValueError, TypeError) as error:
-            raise InputError(path, "selection", error, "what a cycle wrote; remove it") from error
+            return cls(**values)
+        except TypeError as error:
+            raise InputError(path, "selection", f"other content ({error})", expected) from error
 
 
 def choose(
@@ -196,7 +222,7 @@ def choose(
         *(stage.name, found.n_uncertain, found.n_candidates, found.n_stopped),
         *(len(chosen), len(random)),
     )
-    write_output(stage.averages, json.dumps(vars(found), indent=1).encode())
+    write_document(stage.averages, vars(found))
     frames = [_chosen(pool.frames[k], pool.systems[k], SELECTED) for k in chosen]
     frames += [_chosen(pool.frames[k], pool.systems[k], RANDOM) for k in random]
     write_frames(stage.frames, frames)

@@ -110,7 +110,7 @@ def select(
     prints: tuple[FloatArray, FloatArray],
     n: int,
 ) -> list[int]:
-    """Numbers of ``n`` frames to label, or fewer where there are not so many.
+    """Numbers of ``n`` frames to label, or fewer where fewer exist.
 
     Frames that :func:`worth_a_label` finds come first; where they are too few, the most uncertain
     of the others below the bound fill up.

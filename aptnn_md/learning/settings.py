@@ -14,11 +14,22 @@ from typing import Annotated, Any, Literal, TypeAlias
 
 from aptnn_md.errors import InputError
 from aptnn_md.executors import PROCESSES, check_executor
-from aptnn_md.settings import Count, NewPath, Positive, Range, Seed, Text, check_settings
+from aptnn_md.settings import (
+    Count,
+    NewPath,
+    Positive,
+    Range,
+    Seed,
+    Text,
+    check_settings,
+    settings_from,
+)
 from aptnn_md.targets import APT, PGT, targets_of
+from aptnn_md.training.potential.settings import PotentialSettings
+from aptnn_md.training.settings import TrainingSettings
 
 LEARNED = "learn"
-"""As a potential: a committee that is trained on the engine's forces."""
+"""Name of the potential that is a committee trained on the engine's forces."""
 
 Ratio: TypeAlias = Annotated[float, Range(at_least=1.0)]
 Share: TypeAlias = Annotated[float, Range(at_least=0.0, at_most=1.0)]
@@ -39,10 +50,10 @@ class SamplingSettings:
     picoseconds : length of each, ps
     hot : temperature of the first frames and of the hot replicas, relative to the campaign's
     every : steps between the frames that may be selected
-    threshold : a frame is worth a label where the spread of forces or tensors on an atom is so
-        many times its moving average
-    bound, bound_ratio : a replica stops where the spread of forces on an atom exceeds ``bound``
-        (eV/Å) and so many times the moving average
+    threshold : a frame is worth a label where the spread of forces or tensors on an atom exceeds
+        its moving average by this factor
+    bound, bound_ratio : no frame is labelled where the spread of forces on an atom exceeds both
+        ``bound`` (eV/Å) and its moving average by the factor ``bound_ratio``
     timestep : fs
     friction : of the replicas' Langevin dynamics, 1/ps
     """
@@ -88,6 +99,13 @@ class TensorSettings:
 
     def __post_init__(self) -> None:
         check_settings(self, "[tensors]")
+        self.training_settings(seed=0)
+
+    def training_settings(self, seed: int) -> TrainingSettings:
+        """How a network is trained; without ``epochs`` for as many as ``steps`` are."""
+        given = {"seed": seed}
+        values = dict(self.training)
+        return settings_from(TrainingSettings, values, "[tensors]", "training", given)
 
     def settings_of_network(self, properties: Sequence[str]) -> dict[str, Any]:
         """Settings of the network for these targets; PGTs have parts up to l = 3."""
@@ -115,6 +133,13 @@ class ForceSettings:
 
     def __post_init__(self) -> None:
         check_settings(self, "[forces]")
+        self.potential_settings(self.steps, "cpu")
+
+    def potential_settings(self, steps: int, device: str) -> PotentialSettings:
+        """The network of a member, and how it is trained."""
+        given = {"steps": steps, "device": device}
+        values = dict(self.settings)
+        return settings_from(PotentialSettings, values, "[forces]", "settings", given)
 
 
 @dataclass(frozen=True)
@@ -181,13 +206,13 @@ class CampaignSettings:
     structures : start structures, each a system of its own; all are learned by the same models
     engine : reference, see :func:`aptnn_md.labels.engines.interface.load_engine`
     out : directory of the campaign
-    potential : :data:`LEARNED`, or a potential that is taken as it is
+    potential : :data:`LEARNED`, or a potential that is used as it is
         (:func:`aptnn_md.potentials.loading.load_potential`); then only tensors are learned
     temperature : K
     charge : of structures that do not say their own, e
     properties : targets that are learned: ``apt``, or ``apt`` and ``pgt``
-    sampler : engine of the dynamics that gives the first frames, where the reference is too dear
-        for it; empty: the reference
+    sampler : engine of the dynamics that gives the first frames, where the reference is too
+        expensive for it; empty: the reference
     start_from : model of tensors whose weights the first training begins with; empty: random
     cycles : the most
     seed : of everything random

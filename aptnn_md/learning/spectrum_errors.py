@@ -23,10 +23,10 @@ from aptnn_md.spectra.estimation.power import PowerBlocks, integration_weights
 def potential_error(
     measured: Measured, kind: str, lines: Mapping[str, Lines], reference: Lines | None
 ) -> FloatArray | None:
-    """(n,) error of a spectrum by the potential, in its unit; None where nothing tells it.
+    """(n,) error of a spectrum by the potential, in its unit; None where it is unknown.
 
-    It is the larger one of two differences of harmonic spectra: of the mean potential to the
-    engine, and of the members to their mean.
+    It is the larger of two differences of harmonic spectra: of the mean potential from the
+    engine, and of the members from their mean.
     """
     if MEAN not in lines:
         return None

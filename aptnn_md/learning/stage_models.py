@@ -24,7 +24,7 @@ class StageModels:
     Attributes
     ----------
     calculator : of forces; the mean of its members where it is learned
-    members : of the potential, calculators; empty where it is taken as it is
+    members : of the potential, calculators; empty where the potential is not learned
     tensors : model with its committee
     """
 

@@ -17,7 +17,6 @@ from aptnn_md.executors import how_it_broke, workers
 from aptnn_md.learning.directory import Stage, read_frames
 from aptnn_md.learning.settings import CampaignSettings
 from aptnn_md.progress import log
-from aptnn_md.settings import settings_from
 
 
 @dataclass(frozen=True)
@@ -64,7 +63,7 @@ def tasks_of(
     stage : whose models they are
     settings : of the campaign
     before : stage whose models they begin with; None: random weights, or ``start_from``
-    final : longer
+    final : whether they are those of the end, whose trainings are longer
     """
     tensors, forces = settings.tensors, settings.forces
     # the members of the end are others than those of the cycles, not the same once more
@@ -118,13 +117,10 @@ def train(task: TensorTask | ForceTask) -> None:
 def _train_tensors(task: TensorTask) -> None:
     from aptnn_md.training.dataset import read_labelled
     from aptnn_md.training.job import run_training
-    from aptnn_md.training.settings import TrainingJob, TrainingSettings
+    from aptnn_md.training.settings import TrainingJob
 
     settings, tensors = task.settings, task.settings.tensors
-    given = {"seed": task.seed}
-    training = settings_from(
-        TrainingSettings, dict(tensors.training), "[tensors]", "training", given
-    )
+    training = tensors.training_settings(task.seed)
     if not training.epochs:
         frames = read_labelled(task.data, settings.target)
         sizes = [len(frame.atoms) for frame in frames if frame.any_label]
@@ -149,12 +145,8 @@ def _train_tensors(task: TensorTask) -> None:
 
 
 def _train_forces(task: ForceTask) -> None:
-    from aptnn_md.training.potential import PotentialSettings, train_potential
+    from aptnn_md.training.potential import train_potential
 
-    settings = task.settings
-    given = {"steps": task.steps, "device": settings.device}
-    chosen = settings_from(
-        PotentialSettings, dict(settings.forces.settings), "[forces]", "settings", given
-    )
+    chosen = task.settings.forces.potential_settings(task.steps, task.settings.device)
     log.info("training the potential: %s, %d steps", task.out, task.steps)
     train_potential(read_frames(task.data), chosen, task.out, task.seed, start_from=task.start_from)

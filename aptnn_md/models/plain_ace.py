@@ -3,8 +3,8 @@
 Neither tables nor sorted atoms nor anything kept: sums over edges are ``index_add``, and atoms of
 an element are picked by their indices, so that one program holds for any number of atoms and edges.
 It computes what :class:`aptnn_md.models.ace.ACENetwork` computes, from the same weights, about half
-as fast, and depends on nothing of it but the names and shapes of its weights, which model files
-hold. It is what is exported to other programs, and a reference for faster paths.
+as fast, and depends on nothing of it but harmonics, radial functions, and the names and shapes of
+its weights, which model files hold. It is what is exported to other programs.
 """
 
 from __future__ import annotations

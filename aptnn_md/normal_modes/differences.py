@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import io
 import math
 import os
 import time
-import zipfile
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -19,6 +17,7 @@ from numpy.typing import NDArray
 from aptnn_md.arrays import FloatArray
 from aptnn_md.errors import InputError, RunError
 from aptnn_md.files import write_output
+from aptnn_md.npz_files import DAMAGE, damaged_file, packed, unpacked
 from aptnn_md.potentials.interface import check_finite_results
 from aptnn_md.progress import Progress, log
 from aptnn_md.structures import Mobility, mobile
@@ -110,27 +109,20 @@ class _Differences:
         )
 
     def write(self, path: Path) -> None:
-        data = io.BytesIO()
-        np.savez(
-            data,
-            format=_FORMAT,
-            **vars(self),
-        )
-        write_output(path, data.getvalue())
+        write_output(path, packed({"format": _FORMAT, **vars(self)}))
 
     @classmethod
     def read(cls, path: Path) -> _Differences:
         expected = "differences of forces that aptnn_md wrote"
         try:
-            with np.load(path) as data:
-                values = {name: data[name] for name in data.files}
+            values = unpacked(path.read_bytes())
             if str(values.pop("format")) != _FORMAT:
                 raise KeyError("format")
             return cls(
                 **values | {"delta": float(values["delta"]), "potential": str(values["potential"])}
             )
-        except (OSError, ValueError, KeyError, TypeError, zipfile.BadZipFile, EOFError) as error:
-            raise InputError(path, "file", error, expected) from error
+        except DAMAGE as error:
+            raise damaged_file(path, "file", error, expected) from error
 
     def check_same(self, path: Path, found: _Differences) -> None:
         """Refuse a file of another calculation."""

@@ -5,6 +5,7 @@ They are mace-torch's own (``mace.modules.ScaleShiftMACE``).
 
 from __future__ import annotations
 
+import importlib.util
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -80,6 +81,13 @@ def _building(where: str | os.PathLike[str], dtype: torch.dtype) -> Iterator[Non
             raise InputError(
                 where, "configuration and weights", message, "a MACE network"
             ) from error
+
+
+def check_mace(where: str | os.PathLike[str]) -> None:
+    """Raise :class:`RunError` if mace-torch is not installed, before anything needs it."""
+    for name in ("mace", "e3nn"):
+        if importlib.util.find_spec(name) is None:
+            raise RunError(f'{where}: it needs mace-torch: pip install "aptnn_md[mace]"')
 
 
 def _network(where: str | os.PathLike[str], configuration: Mapping[str, Any]) -> Any:

@@ -5,9 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import overload
 
+import ase.units
+import numpy as np
 from ase import Atoms
 
 from aptnn_md.arrays import FloatArray
+from aptnn_md.domain import Domain
+from aptnn_md.errors import InputError
 from aptnn_md.prediction.interface import TensorModel
 from aptnn_md.targets import Tensors
 
@@ -16,7 +20,13 @@ class DirectCalls:
     """Makes a :class:`TensorModel` callable; its adapters inherit from it.
 
     The first target is that of APTs wherever the model knows them.
+
+    Attributes
+    ----------
+    domain : limits of the spread of a committee, where they are known (:mod:`aptnn_md.domain`)
     """
+
+    domain: Domain | None = None
 
     @property
     def n_members(self: TensorModel) -> int:
@@ -61,6 +71,26 @@ class DirectCalls:
     def tensors(self: TensorModel, structures: Sequence[Atoms]) -> list[Tensors]:
         """Another name of ``evaluate``."""
         return self.evaluate(structures)
+
+
+def given_velocities(model: str, atoms: Atoms, velocities: FloatArray | None) -> FloatArray:
+    """Velocities (n_atoms, 3), Å/fs: those given, else those of the structure.
+
+    Parameters
+    ----------
+    model : its name, for messages
+
+    Raises
+    ------
+    InputError
+        Another shape.
+    """
+    if velocities is None:
+        velocities = atoms.get_velocities() * ase.units.fs
+    if np.shape(velocities) != (len(atoms), 3):
+        shape = f"shape {np.shape(velocities)}"
+        raise InputError(f"model {model}", "velocities", shape, (len(atoms), 3))
+    return np.asarray(velocities, dtype=np.float64)
 
 
 def _first_target(model: TensorModel, structures: Sequence[Atoms]) -> list[FloatArray]:

@@ -10,6 +10,7 @@ from ase import Atoms
 from ase.calculators.calculator import BaseCalculator
 
 from aptnn_md.arrays import FloatArray
+from aptnn_md.dipole_checks import refuse_debye, say_unit
 from aptnn_md.errors import InputError, RunError, raised_by
 from aptnn_md.prediction.calls import DirectCalls
 from aptnn_md.prediction.interface import checked_tensors
@@ -40,7 +41,7 @@ class DipoleCalculatorModel(DirectCalls):
     Raises
     ------
     InputError
-        A calculator without dipoles.
+        A calculator without dipoles, or of MACE, whose dipoles are in debye.
     """
 
     def __init__(
@@ -56,6 +57,8 @@ class DipoleCalculatorModel(DirectCalls):
         if "dipole" not in getattr(calculator, "implemented_properties", ()):
             found = f"{type(calculator).__name__}, which gives none"
             raise InputError(f"model {self.name}", "dipole", found, "a calculator with dipoles")
+        refuse_debye(f"model {self.name}", "dipole", calculator)
+        say_unit(f"model {self.name}")
         if not 0.0 < displacement < 0.1:
             raise InputError(f"model {self.name}", "displacement", displacement, "0 to 0.1 Å")
         self.total_charge, self.neutral = total_charge, neutral

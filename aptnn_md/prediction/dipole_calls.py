@@ -6,7 +6,6 @@ from abc import abstractmethod
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 
-import ase.units
 import numpy as np
 import torch
 from ase import Atoms
@@ -18,6 +17,7 @@ from aptnn_md.errors import InputError
 from aptnn_md.models.dipole import DipoleNetwork
 from aptnn_md.models.dipole_geometry import DipoleGeometry
 from aptnn_md.models.tensor_network import TensorNetwork
+from aptnn_md.prediction.calls import given_velocities
 
 BATCH_ATOMS = 2048
 """Structures are joined to batches of about this many atoms."""
@@ -84,12 +84,7 @@ class DipoleCalls:
         atoms : the structure
         velocities : (n_atoms, 3), Å/fs; None: those of the structure
         """
-        if velocities is None:
-            velocities = atoms.get_velocities() * ase.units.fs
-        if np.shape(velocities) != (len(atoms), 3):
-            shape = f"shape {np.shape(velocities)}"
-            raise InputError(f"model {self.name}", "velocities", shape, (len(atoms), 3))
-        given = np.asarray(velocities, dtype=np.float64)
+        given = given_velocities(self.name, atoms, velocities)
 
         def rate(network: DipoleNetwork, geometry: DipoleGeometry) -> Tensor:
             of_atoms = geometry.from_structures(given).to(geometry.edge_vectors)

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from ase import Atoms
 
+from aptnn_md.domain import Domain
 from aptnn_md.errors import InputError
 from aptnn_md.prediction.calls import DirectCalls
 from aptnn_md.prediction.interface import TensorModel, member_slices
@@ -27,6 +28,7 @@ class JoinedModel(DirectCalls):
     cutoff : the largest, Å; None where one of them is not known
     name, sha256 : theirs, in the order in which they were given, joined by commas
     committee_sizes : of each target
+    domain : limits of the spread of the committees among them that know it
 
     Raises
     ------
@@ -58,6 +60,8 @@ class JoinedModel(DirectCalls):
         self.committee_sizes = {
             target: part.committee_sizes[target] for target, part in self._part_of.items()
         }
+        domains = [part.domain for part in self.parts if isinstance(part, DirectCalls)]
+        self.domain = Domain.joined(self.name, domains)
 
     def evaluate(self, structures: Sequence[Atoms]) -> list[Tensors]:
         """See :meth:`aptnn_md.prediction.interface.TensorModel.evaluate`."""

@@ -20,6 +20,7 @@ from ase.data import chemical_symbols
 
 from aptnn_md.arrays import FloatArray
 from aptnn_md.atoms.neighbours import Graph, batches
+from aptnn_md.domain import Domain
 from aptnn_md.errors import InputError
 from aptnn_md.models.densities import ACEConfig
 from aptnn_md.models.devices import enough_memory, keep_freed_memory, torch_device
@@ -85,6 +86,7 @@ class Predictor(DirectCalls, DipoleCalls, PolarizabilityCalls):
     n_members : 1, or the size of the committee
     committee_sizes : the same for each target
     card : model card
+    domain : limits of the committee's spread, where the card has them (:mod:`aptnn_md.domain`)
     """
 
     def __init__(
@@ -101,6 +103,7 @@ class Predictor(DirectCalls, DipoleCalls, PolarizabilityCalls):
             raise InputError("predictor", "dtype", repr(dtype), f"one of {', '.join(DTYPES)}")
         self.model_file, self.name = model_file, name
         self.target, self.sha256, self.card = model_file.target, model_file.sha256, model_file.card
+        self.domain = Domain.of_card(name, self.card)
         self.total_charge, self.neutral = total_charge, neutral
         self._warned: set[float] = set()
         place = torch_device(device)

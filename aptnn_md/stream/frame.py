@@ -30,6 +30,7 @@ from aptnn_md.atoms.motion_temperature import MotionTemperatures
 from aptnn_md.atoms.partition import Partition
 from aptnn_md.atoms.rotation import WholeRotation
 from aptnn_md.atoms.snapshot import Snapshot
+from aptnn_md.domain import SPREAD_RATIO, DomainWatch
 from aptnn_md.errors import InputError
 from aptnn_md.provenance import command_line
 from aptnn_md.stream.header import StreamHeader
@@ -154,6 +155,8 @@ class FrameRates:
     n_members : also the rates of each member of a committee of this size, by the first estimator,
         as the estimators ``member-1``, ``member-2``, ...: the spectrum of each tells the error of
         that of all. 0: the mean alone
+    domain : judges how far structures are from what a committee knows, for ``spread_ratio``; None:
+        not known (:mod:`aptnn_md.domain`)
     """
 
     partition: Partition
@@ -167,6 +170,7 @@ class FrameRates:
     motions: MotionTemperatures | None = None
     given_estimators: tuple[str, ...] = ()
     n_members: int = 0
+    domain: DomainWatch | None = None
 
     @property
     def member_estimators(self) -> tuple[str, ...]:
@@ -224,7 +228,7 @@ class FrameRates:
         instant : with the tensors of :meth:`needs`
         temperature : kinetic temperature, K
         """
-        arrays = self.rates(instant) | self.strengths(instant)
+        arrays = self.rates(instant) | self.strengths(instant, step)
         if temperature is not None:
             arrays["temperature"] = np.asarray(temperature)
         if instant.conserved_energy is not None:
@@ -266,9 +270,9 @@ class FrameRates:
         names = self.member_estimators
         return {f"{target.rate_name}/{name}": m for name, m in zip(names, members, strict=True)}
 
-    def strengths(self, instant: Instant) -> dict[str, FloatArray]:
-        """Arrays that APTs give without velocities: ``f_sum``, and ``extrapolation`` of a
-        committee.
+    def strengths(self, instant: Instant, step: int | None = None) -> dict[str, FloatArray]:
+        """Arrays that tensors give without velocities: ``f_sum``, and ``extrapolation`` and
+        ``spread_ratio`` of a committee; ``step`` is for messages.
         """
         arrays: dict[str, FloatArray] = {}
         if self.has_f_sum:
@@ -284,6 +288,9 @@ class FrameRates:
         members = instant.tensors[APT.name]
         if len(members) > 1:
             arrays["extrapolation"] = np.asarray(largest_deviation(members))
+        ratio = None if self.domain is None else self.domain.largest(instant.tensors, step)
+        if ratio is not None:
+            arrays[SPREAD_RATIO] = np.asarray(ratio)
         return arrays
 
     def of_beads(self, instant: Instant) -> FloatArray:
@@ -306,6 +313,8 @@ class FrameRates:
             if n_members > 1:
                 names += [f"{rate_name}_std"]
                 names += ["extrapolation"] if TARGETS[name] is APT else []
+        if self.domain is not None and self.domain.domain.judges(committee_sizes):
+            names.append(SPREAD_RATIO)
         return (*names, "dipole_rate_beads") if self.beads_too else tuple(names)
 
 

@@ -41,6 +41,7 @@ def array_units() -> dict[str, str]:
         "extrapolation": "e",
         "f_sum": "e²/amu",
         "motion_temperature": "K",
+        "spread_ratio": "1",
         "temperature": "K",
         "velocity": "Å/fs",
         "volume": "Å³",

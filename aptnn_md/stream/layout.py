@@ -98,7 +98,7 @@ def optional_arrays() -> tuple[str, ...]:
     """
     others = [target.rate_name for target in TARGETS.values() if target is not APT]
     of_others = [name for rate in others for name in (rate, f"{rate}_std")]
-    of_dipole = ("dipole_rate_std", "extrapolation", "dipole_rate_beads")
+    of_dipole = ("dipole_rate_std", "extrapolation", "spread_ratio", "dipole_rate_beads")
     of_state = ("volume", "temperature", "motion_temperature", "conserved_energy", "f_sum")
     return (*of_state, *of_dipole, *of_others, "velocity")
 

@@ -12,6 +12,7 @@ import numpy as np
 from ase import Atoms
 
 from aptnn_md.arrays import AnyArray, FloatArray
+from aptnn_md.dipole_checks import check_labels
 from aptnn_md.errors import InputError
 from aptnn_md.progress import log
 from aptnn_md.structure_files import read_structures
@@ -107,7 +108,7 @@ def read_labelled(
     ------
     InputError
         No such file, no such array in a frame, a wrong shape, infinite labels, frames with APTs in
-        different orders of indices, or not a single finite label.
+        different orders of indices, dipoles in debye beside APTs, or not a single finite label.
     """
     targets = [target.name for target in targets_of(tensors_of(target))]
     structures = read_structures(path)
@@ -134,6 +135,7 @@ def read_labelled(
         else [None if x is None else x.tensors for x in labels]
         for name, labels in found.items()
     }
+    check_labels(path, structures, dipoles, tensors.get("apt", [None] * len(structures)))
     frames = []
     for number, atoms in enumerate(structures):
         where = f"{path}, frame {number}"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +17,8 @@ from aptnn_md.files import write_output
 from aptnn_md.prediction.interface import TensorModel
 from aptnn_md.structures import total_charge
 from aptnn_md.targets import TARGETS, Target, mean_of_members
+from aptnn_md.tensors import atom_deviations
+from aptnn_md.training.calibration import SpreadBin, atom_errors, spread_bins
 from aptnn_md.training.dataset import LabelledFrame
 
 if TYPE_CHECKING:
@@ -81,6 +83,8 @@ class Evaluation:
     sum_rule_model, sum_rule_labels : root mean square over components and fully labelled frames of
         Σᵢ Pᵢ − Q·1 or Σᵢ PGTᵢ, None where no frame is fully labelled; the model's is that of the
         model as it is, zero after the projection
+    by_spread : of a committee error against spread, of all atoms and then of bins of the spread
+        (:func:`aptnn_md.training.calibration.spread_bins`); empty of a single model
     predicted, reference, atomic_numbers : (n_atoms, 3, 3, ...) twice and (n_atoms,)
     """
 
@@ -97,6 +101,7 @@ class Evaluation:
     by_charge: dict[str, ErrorsOfCharge]
     sum_rule_model: float | None
     sum_rule_labels: float | None
+    by_spread: tuple[SpreadBin, ...]
     predicted: FloatArray
     reference: FloatArray
     atomic_numbers: IntArray
@@ -136,10 +141,14 @@ def evaluate_targets(
     wanted = tuple(targets or model.targets)
     found = model.for_targets(wanted).evaluate([frame.atoms for frame in frames])
     means = [mean_of_members(tensors) for tensors in found]
-    return {
-        target: _evaluation(TARGETS[target], [mean[target] for mean in means], frames, charge)
-        for target in wanted
-    }
+    evaluations = {}
+    for target in wanted:
+        members = [tensors[target] for tensors in found]
+        of_target = TARGETS[target], [mean[target] for mean in means], frames
+        evaluations[target] = replace(
+            _evaluation(*of_target, charge), by_spread=_by_spread(*of_target, members)
+        )
+    return evaluations
 
 
 def _evaluation(
@@ -182,6 +191,7 @@ def _evaluation(
         by_charge=_by_charge(target, tensors, frames, charge),
         sum_rule_model=_rms_of([target.residue(p, q) for p, _, q in complete]),
         sum_rule_labels=_rms_of([target.residue(label, q) for _, label, q in complete]),
+        by_spread=(),
         predicted=predicted,
         reference=reference,
         atomic_numbers=numbers,
@@ -213,6 +223,25 @@ def _by_charge(
             sum_rule_labels=_rms_of([residue(label, charge) for _, label in complete]),
         )
     return found
+
+
+def _by_spread(
+    target: Target,
+    tensors: Sequence[FloatArray],
+    frames: Sequence[LabelledFrame],
+    members: Sequence[FloatArray],
+) -> tuple[SpreadBin, ...]:
+    """Error against spread of all labelled atoms; ``members`` (n_members, n_atoms, *shape)."""
+    if not members or len(members[0]) < 2:
+        return ()
+    n_indices = len(target.shape)
+    spreads, errors = [], []
+    for mean, frame, of_frame in zip(tensors, frames, members, strict=True):
+        labelled = frame.has_label(target.name)
+        spreads.append(atom_deviations(of_frame, n_indices)[labelled])
+        difference = (mean - frame.labels[target.name])[labelled]
+        errors.append(atom_errors(difference, n_indices))
+    return spread_bins(np.concatenate(spreads), np.concatenate(errors))
 
 
 def _rms_of(residues: Sequence[FloatArray]) -> float | None:

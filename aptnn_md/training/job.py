@@ -20,6 +20,7 @@ from aptnn_md.prediction.predictor import Predictor
 from aptnn_md.progress import Progress
 from aptnn_md.structure_labels import DIPOLE, POLARIZABILITY
 from aptnn_md.structures import total_charge
+from aptnn_md.training.calibration import calibration
 from aptnn_md.training.dataset import (
     LabelledFrame,
     elements_of,
@@ -233,6 +234,7 @@ def _card(
         "validation_data": job.valid.name if job.valid else f"{len(validation)} frames held out",
         "training_rmse": _rmses(predictor, training),
         "validation_rmse": _rmses(predictor, validation) if validation else None,
+        **calibration(Predictor(model_file, device=job.device), training, validation),
         "training_settings": asdict(job.training),
         "package_version": __version__,
         **job.card,

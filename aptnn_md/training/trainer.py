@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -35,6 +35,7 @@ from aptnn_md.training.batches import Batch, FrameSet
 from aptnn_md.training.clock import WorkClock
 from aptnn_md.training.dataset import LabelledFrame
 from aptnn_md.training.optimizer import Optimizer
+from aptnn_md.training.parameters import copies, load
 from aptnn_md.training.records import Ending, EpochRecord, late_fall
 from aptnn_md.training.samples import loss_factors, spread_of
 from aptnn_md.training.settings import TrainingSettings
@@ -84,7 +85,7 @@ class Trainer:
         self.average = AveragedModel(self.parameters, multi_avg_fn=self._move_average)
         # the average begins with the initial weights, not with those after the first step
         self.average.n_averaged.fill_(1)
-        self.best = _copies(self.average.parameters())
+        self.best = copies(self.average.parameters())
         self.generator = torch.Generator().manual_seed(settings.seed)
         self.records: list[EpochRecord] = []
         self.steps = 0
@@ -177,7 +178,7 @@ class Trainer:
         if self.validation:
             self._validate(record)
         if not self.validation or not self.records or record.valid < self.best_record.valid:
-            self.best = _copies(self.average.parameters())
+            self.best = copies(self.average.parameters())
         self.records.append(record)
         return record
 
@@ -217,12 +218,12 @@ class Trainer:
 
     @torch.no_grad()
     def _validate(self, record: EpochRecord) -> None:
-        current = _copies(self.parameters)
-        _load(self.parameters, self.average.parameters())
+        current = copies(self.parameters)
+        load(self.parameters, self.average.parameters())
         self.model.eval()
         errors = [errors_in(self.model, batch) for batch in self.validation.in_order()]
         self.model.train()
-        _load(self.parameters, current)
+        load(self.parameters, current)
         rmses = {}
         for target in self.factors:
             found = [part[target] for part in errors if target in part]
@@ -250,18 +251,18 @@ class Trainer:
 
     def weights(self) -> dict[str, Tensor]:
         """State dictionary of the model with the best averaged weights."""
-        current = _copies(self.parameters)
-        _load(self.parameters, self.best)
+        current = copies(self.parameters)
+        load(self.parameters, self.best)
         state = self.model.state_dict()
         best = {name: value.detach().cpu().clone() for name, value in state.items()}
-        _load(self.parameters, current)
+        load(self.parameters, current)
         return best
 
     def state(self) -> dict[str, Any]:
         """All that the rest of the run depends on, as plain data and tensors."""
         return {
-            "parameters": _copies(self.parameters),
-            "average": _copies(self.average.parameters()),
+            "parameters": copies(self.parameters),
+            "average": copies(self.average.parameters()),
             "best": self.best,
             "optimizer": self.optimizer.state_dict(),
             "generator": self.generator.get_state(),
@@ -272,8 +273,8 @@ class Trainer:
 
     def load_state(self, state: Mapping[str, Any]) -> None:
         """Continue where :meth:`state` was taken; its tensors may be on another device."""
-        _load(self.parameters, state["parameters"])
-        _load(self.average.parameters(), state["average"])
+        load(self.parameters, state["parameters"])
+        load(self.average.parameters(), state["average"])
         self.average.n_averaged.fill_(1 + state["steps"])
         self.best = [value.to(self.model.mean) for value in state["best"]]
         self.optimizer.load_state_dict(state["optimizer"])
@@ -290,13 +291,3 @@ class Trainer:
         )
         needed = self.seconds / 60.0 * planned / max(1, self.epoch)
         return Ending(self.epoch, planned, by_clock, needed, late_fall(self.records))
-
-
-def _copies(parameters: Iterable[Tensor]) -> list[Tensor]:
-    return [parameter.detach().clone() for parameter in parameters]
-
-
-@torch.no_grad()
-def _load(parameters: Iterable[Tensor], values: Iterable[Tensor]) -> None:
-    for parameter, value in zip(parameters, values, strict=True):
-        parameter.copy_(value)

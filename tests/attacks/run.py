@@ -21,12 +21,15 @@ from pathlib import Path
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from helpers.campaigns import CAMPAIGN_SHORT_RUNS
 from helpers.die_at import killed_at_operations
 from helpers.flippable_files import FLIPPABLE
 from helpers.fuzzed_inputs import FUZZED
 from helpers.kills import KILLED_RUNS, KilledRun, killed_as_unbroken
 from helpers.short_runs import SHORT_RUNS
 from helpers.verdicts import Verdicts
+
+OPERATIONS = {**SHORT_RUNS, **CAMPAIGN_SHORT_RUNS}
 
 Attack = Callable[[str, Path, argparse.Namespace], str]
 
@@ -40,7 +43,7 @@ def kills(name: str, directory: Path, options: argparse.Namespace) -> str:
 
 def operations(name: str, directory: Path, options: argparse.Namespace) -> str:
     """A short run killed at each file operation."""
-    n_kills = killed_at_operations(SHORT_RUNS[name], directory, range(1, 100_000))
+    n_kills = killed_at_operations(OPERATIONS[name], directory, range(1, 100_000))
     return f"killed at each of {n_kills} file operations, each time as unbroken"
 
 
@@ -75,7 +78,7 @@ def main() -> int:
     """Run the attacks that are asked for; 1 if anything fell."""
     attacks: dict[str, tuple[Attack, Iterable[str]]] = {
         "kills": (kills, _runs()),
-        "operations": (operations, SHORT_RUNS),
+        "operations": (operations, OPERATIONS),
         "flips": (flips, FLIPPABLE),
         "fuzz": (fuzz, FUZZED),
     }

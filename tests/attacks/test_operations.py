@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import pytest
+from helpers.campaigns import CAMPAIGN_SHORT_RUNS
 from helpers.die_at import killed_at_operations
 from helpers.short_runs import SHORT_RUNS
+
+RUNS = {**SHORT_RUNS, **CAMPAIGN_SHORT_RUNS}
 
 SAMPLES = {
     "md": range(1, 31, 2),
@@ -16,19 +19,28 @@ SAMPLES = {
     "train": (5, 29),
     "spectrum": (2,),
     "predict": (1, 2),
+    "runs": (40, 200, 527, 529, 531, 533),
+    "replicas": (1, 2, 7, 20),
+    "train potential": (1, 9, 20),
 }
 FEWEST = {"md": 100, "ensemble": 250, "increments": 80, "trajectory": 100}
 FEWEST |= {"trajectory increments": 100, "label": 30, "train": 20, "spectrum": 6, "predict": 2}
+FEWEST |= {"runs": 500, "replicas": 25, "train potential": 10}
+
+NAMES = [
+    pytest.param(name, marks=pytest.mark.mace) if name == "train potential" else name
+    for name in RUNS
+]
 
 
-@pytest.mark.parametrize("name", SHORT_RUNS)
+@pytest.mark.parametrize("name", NAMES)
 def test_killed_at_some_operations(name, tmp_path):
-    assert killed_at_operations(SHORT_RUNS[name], tmp_path, SAMPLES[name]) == len(SAMPLES[name])
+    assert killed_at_operations(RUNS[name], tmp_path, SAMPLES[name]) == len(SAMPLES[name])
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", SHORT_RUNS)
+@pytest.mark.parametrize("name", NAMES)
 def test_killed_at_every_operation(name, tmp_path):
-    n_operations = killed_at_operations(SHORT_RUNS[name], tmp_path, range(1, 10_000))
+    n_operations = killed_at_operations(RUNS[name], tmp_path, range(1, 10_000))
     print(f"{name}: killed at each of {n_operations} file operations")
     assert n_operations >= FEWEST[name]

@@ -48,6 +48,7 @@ REQUIRED = {
     "spectrum normal-modes": ["none.xyz"],
     "export": ["none.pt", "--out", "m.pt2"],
     "info": ["none.pt"],
+    "learn": ["none.xyz", "--engine", "none:none", "--out", "learned"],
 }
 """Command -> words with which it ends soon, as there are no such files."""
 

@@ -5,6 +5,7 @@ Each function makes files in a directory; what uses them works on a copy where i
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import shutil
 import signal
@@ -17,10 +18,13 @@ from unittest.mock import patch
 from aptnn_md.engines.ase.ensemble_state import EnsembleState
 from aptnn_md.engines.ase.restart import DynamicsState
 from aptnn_md.errors import RunError
+from aptnn_md.files import write_output
+from aptnn_md.learning import runs as module_of_runs
 from aptnn_md.prediction.model_file import write_model_file
 from aptnn_md.prediction.predictor import Predictor
+from aptnn_md.training.potential.state import PotentialState
 from aptnn_md.training.state import StateFile, fingerprint
-from helpers import increment_streams, short_runs
+from helpers import campaigns, increment_streams, short_runs
 from helpers.flips import Flippable
 from helpers.processes import FORK
 from helpers.systems import random_checkpoint, triclinic
@@ -152,6 +156,75 @@ def point(directory: Path) -> Flippable:
     return Flippable(files[:1], labelled)
 
 
+def replicas(directory: Path) -> Flippable:
+    """The state of replicas at their end: their frames."""
+    campaigns.replicas_of(directory)
+    return Flippable([directory / "r.npz"], lambda: campaigns.replicas_of(directory))
+
+
+def runs(directory: Path) -> Flippable:
+    """The state of runs that were interrupted: their streams when they are resumed."""
+    original, copy = directory / "original", directory / "copy"
+    process = FORK.Process(target=_run_and_die, args=(original,))
+    process.start()
+    process.join(60)
+    assert process.exitcode == -signal.SIGKILL
+
+    def resumed() -> object:
+        shutil.rmtree(copy, ignore_errors=True)
+        shutil.copytree(original, copy)
+        campaigns.make_some_runs(copy)
+        return campaigns.runs_content(copy)
+
+    return Flippable([original / "runs" / "state.npz"], resumed)
+
+
+def _run_and_die(directory: Path) -> None:
+    original, left = write_output, [None] * 2
+
+    def write(path: Path, data: bytes) -> None:
+        original(path, data)
+        left.pop()
+        if not left:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    setattr(module_of_runs, "write_output", write)  # noqa: B010
+    campaigns.make_some_runs(directory)
+
+
+def document(name: str) -> Callable[[Path], Flippable]:
+    """A JSON file of a campaign: what is read from it."""
+
+    def made(directory: Path) -> Flippable:
+        return Flippable([directory / name], campaigns.documents(directory)[name])
+
+    return made
+
+
+def potential_state(directory: Path) -> Flippable:
+    """The state of the training of potentials whose second network is in training."""
+    campaigns.prepare_potential(directory)
+    left = [None] * 5
+
+    def write(state: PotentialState) -> None:
+        original(state)
+        left.pop()
+        if not left:
+            raise _Enough
+
+    original = PotentialState.write
+    with patch.object(PotentialState, "write", write), suppress(_Enough):
+        campaigns.train_potential(directory)
+    path = directory / "p.json.state"
+
+    def content() -> object:
+        state = PotentialState(path, {})
+        job = state.read("cpu")
+        return repr(job), short_runs.plain(state.members)
+
+    return Flippable([path], content)
+
+
 FLIPPABLE: dict[str, Callable[[Path], Flippable]] = {
     "model": model,
     "stream": stream,
@@ -161,4 +234,10 @@ FLIPPABLE: dict[str, Callable[[Path], Flippable]] = {
     "checkpoint of an ensemble": ensemble_checkpoint,
     "trail": trail,
     "point": point,
+    "replicas": replicas,
+    "runs": runs,
+    **{f"{name} of a campaign": document(name) for name in campaigns.DOCUMENTS},
 }
+
+if importlib.util.find_spec("mace") is not None:
+    FLIPPABLE["state of a potential"] = potential_state

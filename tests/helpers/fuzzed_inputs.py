@@ -16,8 +16,10 @@ from pathlib import Path
 
 import ase.io
 import numpy as np
+import torch
 
 from aptnn_md.atomic_units import CODATA
+from aptnn_md.cli import learn
 from aptnn_md.cli.train import add_arguments, make_job
 from aptnn_md.engines.client.answers import Answers
 from aptnn_md.engines.client.client import Client
@@ -34,7 +36,8 @@ from aptnn_md.stream import StreamReader
 from aptnn_md.stream.ensemble import run_path
 from aptnn_md.structure_files import read_structures
 from aptnn_md.training.dataset import read_labelled
-from helpers import short_runs, stored_runs
+from aptnn_md.training.potential.state import PotentialState
+from helpers import campaigns, short_runs, stored_runs
 from helpers import toy_molecules as toy
 from helpers.fuzz import PICKLES, Fuzzed, mutate_bytes, mutate_text
 from helpers.paths import DATA
@@ -157,6 +160,114 @@ def toml(directory: Path) -> Fuzzed:
         make_job(parser.parse_args(["--config", str(path)]))
 
     return Fuzzed(mutated, use)
+
+
+CAMPAIGN = """\
+structures = ["start.xyz"]
+engine = "tblite"
+out = "campaign"
+temperature = 310.0
+charge = 0
+properties = ["apt"]
+cycles = 2
+seed = 3
+[sampling]
+first_frames = 6
+hot = 1.5
+[tensors]
+committee = 2
+[tensors.network_settings]
+n_channels = 8
+[tensors.training]
+learning_rate = 1e-3
+[forces]
+steps = 50
+[forces.settings]
+channels = 8
+cutoff = 4.0
+[dynamics]
+runs = 8
+resolution = 50.0
+[judging]
+tolerance = 0.2
+wavenumbers = [0.0, 3500.0]
+harmonic = "members"
+"""
+
+
+def campaign(directory: Path) -> Fuzzed:
+    """A file of ``aptnn-md learn``."""
+    parser = argparse.ArgumentParser()
+    learn.add_arguments(parser)
+
+    def mutated(rng: random.Random) -> str:
+        return mutate_text(CAMPAIGN, rng)
+
+    def use(text: object) -> None:
+        path = Path("campaign.toml")
+        path.write_text(str(text), encoding="utf-8", errors="surrogateescape")
+        learn.make_settings(parser.parse_args([str(path)]))
+
+    return Fuzzed(mutated, use)
+
+
+def campaign_files(directory: Path) -> Fuzzed:
+    """JSON files of a campaign; times may be others, as no result depends on them."""
+    valid = directory / "campaign"
+    valid.mkdir()
+    contents = {name: use() for name, use in campaigns.documents(valid).items()}
+    texts = {name: (valid / name).read_text() for name in contents}
+
+    def mutated(rng: random.Random) -> str:
+        name = rng.choice(sorted(contents))
+        for other, text in texts.items():
+            (valid / other).write_text(text)
+        if rng.random() < 0.5:
+            (valid / name).write_bytes(mutate_bytes(texts[name].encode(), rng))
+        else:
+            text = mutate_text(texts[name], rng)
+            (valid / name).write_text(text, encoding="utf-8", errors="surrogateescape")
+        return name
+
+    readers = campaigns.readers(valid)
+    return Fuzzed(mutated, lambda name: readers[str(name)]() == contents[str(name)], True)
+
+
+def replicas(directory: Path) -> Fuzzed:
+    """The state of replicas."""
+    campaigns.replicas_of(directory)
+    content = (directory / "r.npz").read_bytes()
+
+    def mutated(rng: random.Random) -> bytes:
+        foreign = rng.random() < 0.05
+        data = rng.choice(PICKLES) if foreign else mutate_bytes(content, rng)
+        Path("r.npz").write_bytes(data)
+        return data
+
+    return Fuzzed(
+        mutated, lambda data: campaigns.replicas_of(Path()), campaigns.replicas_of(directory)
+    )
+
+
+def potential_state(directory: Path) -> Fuzzed:
+    """The state of a potential's training, or pickles that are none."""
+    path = directory / "valid.state"
+    member = {"configuration": {"r_max": 3.0}, "trainer": {"parameters": [torch.eye(3)]}}
+    member |= {"ended": "", "by_clock": False}
+    PotentialState(path, {"committee": 2}, [member]).write()
+    content = path.read_bytes()
+
+    def mutated(rng: random.Random) -> bytes:
+        return rng.choice(PICKLES) if rng.random() < 0.1 else mutate_bytes(content, rng)
+
+    def use(data: object) -> object:
+        assert isinstance(data, bytes)
+        Path("p.state").write_bytes(data)
+        state = PotentialState(Path("p.state"), {"committee": 2})
+        job = state.read("cpu")
+        return repr(job), short_runs.plain(state.members)
+
+    return Fuzzed(mutated, use, use(content))
 
 
 SCRIPT = """\
@@ -379,4 +490,8 @@ FUZZED: dict[str, Callable[[Path], Fuzzed]] = {
     "i-PI parameters": ipi_parameters,
     "LAMMPS script": lammps_script,
     "protocol": protocol,
+    "campaign": campaign,
+    "files of a campaign": campaign_files,
+    "replicas": replicas,
+    "state of a potential": potential_state,
 }

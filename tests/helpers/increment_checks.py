@@ -28,6 +28,7 @@ def check_increments(path, exact, timestep=0.25, tolerance=1e-3):
     np.testing.assert_array_equal(stream.step, 1 + np.arange(n))
     np.testing.assert_allclose(stream.time, timestep * stream.step)
     changes = timestep * np.cumsum(stream.dipole_rate().sum(axis=1), axis=0)
-    error = np.abs(changes - (exact[1 : n + 1] - exact[0])).max()
-    assert error < tolerance * np.ptp(exact, axis=0).max()
+    differences = np.abs(changes - (exact[1 : n + 1] - exact[0])).max(axis=1)
+    error = differences.max()
+    assert error < tolerance * np.ptp(exact, axis=0).max(), differences
     return stream

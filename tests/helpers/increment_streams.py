@@ -30,6 +30,7 @@ def new(path, n_beads=1, timestep=TIMESTEP, predictor=None, **options):
         evaluator,
         model="toy",
         committee_sizes=evaluator.committee_sizes,
+        domain=evaluator.domain,
     )
 
 

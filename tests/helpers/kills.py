@@ -20,7 +20,7 @@ from typing import Protocol
 
 import torch
 
-from helpers import lammps_runs, openmm_runs, short_runs
+from helpers import campaigns, lammps_runs, openmm_runs, short_runs
 from helpers.processes import FORK
 from helpers.short_runs import Content
 
@@ -269,6 +269,25 @@ KILLED_RUNS: dict[str, KilledRun] = {
         longest=0.1,
     ),
 }
+
+KILLED_RUNS["learn"] = KilledRun(
+    forked(campaigns.learn),
+    campaigns.learned,
+    newest("out/*/*", "out/*/runs-0/*.npz", "out/points/*/*.json"),
+    campaigns.prepare_campaign,
+    signals=(signal.SIGKILL, signal.SIGKILL, signal.SIGTERM, signal.SIGHUP),
+    longest=1.0,
+    longest_start=3.0,
+)
+
+if importlib.util.find_spec("mace") is not None:
+    KILLED_RUNS["train potential"] = KilledRun(
+        forked(campaigns.train_potential),
+        campaigns.potential_content,
+        newest("p.json.state"),
+        campaigns.prepare_potential,
+        longest=0.3,
+    )
 
 if not lammps_runs.why_not():
     KILLED_RUNS["lammps"] = KilledRun(

@@ -203,7 +203,7 @@ def test_dipole_of_another_unit(tmp_path: Path, log: Any) -> None:
     frames = imported(path)
     assert_right(frames)
     assert "bec has the displacement first" in log.text
-    assert "frame 1: the dipole is not that of the tensors" in log.text
+    assert "frame 1: the dipole is not that of the tensors (it is in debye)" in log.text
     assert all("REF_dipole" not in atoms.info and atoms.calc is None for atoms in frames)
 
 

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
+import sys
 from dataclasses import replace
 from pathlib import Path
 
 import ase.io
 import numpy as np
 import pytest
-from helpers.toy_molecules import polar_tensors, structure
+from helpers.campaigns import make_settings, results
+from helpers.paths import EXAMPLES
+from helpers.processes import environment
+from helpers.toy_molecules import polar_tensors
 
-from aptnn_md.errors import InputError
+from aptnn_md.errors import InputError, RunError
 from aptnn_md.learning import campaign as module
 from aptnn_md.learning.campaign import run_campaign
 from aptnn_md.learning.directory import CampaignDirectory, identity
@@ -20,42 +25,13 @@ from aptnn_md.learning.harmonic import read_lines
 from aptnn_md.learning.honest import HonestTest
 from aptnn_md.learning.judgement import Judgement
 from aptnn_md.learning.settings import (
-    CampaignSettings,
-    DynamicsSettings,
     ForceSettings,
     JudgingSettings,
-    SamplingSettings,
     TensorSettings,
 )
 from aptnn_md.locks import DirectoryLock
 from aptnn_md.potentials.loading import load_potential
-from aptnn_md.prediction.loading import as_model
 from aptnn_md.spectra import read_table
-from aptnn_md.stream import StreamReader
-from aptnn_md.stream.ensemble import complete_runs
-
-TOY = "helpers.toy_molecules:Potential"
-NETWORK = {"n_channels": 4, "lmax": 2, "n_radial": 4, "cutoff": 4.0, "message_radial": 3}
-
-
-def make_settings(path, **changes):
-    start = path / "toy.xyz"
-    if not start.exists():
-        ase.io.write(start, structure(), format="extxyz")
-    settings = CampaignSettings(
-        structures=(start,),
-        engine=TOY,
-        potential=TOY,
-        out=path / "out",
-        cycles=2,
-        sampling=SamplingSettings(
-            first_frames=6, first_picoseconds=0.02, labels=5, replicas=4, picoseconds=0.04
-        ),
-        tensors=TensorSettings(committee=2, steps=20, final_steps=30, network_settings=NETWORK),
-        dynamics=DynamicsSettings(runs=8, final_runs=8, resolution=400.0, equilibrate=0.02),
-        judging=JudgingSettings(tolerance=0.01),
-    )
-    return replace(settings, **changes)
 
 
 @pytest.fixture(scope="module")
@@ -72,21 +48,6 @@ def contents(directory: Path) -> dict[str, str]:
     for path in sorted(directory.rglob("*")):
         if path.is_file():
             found[str(path.relative_to(directory))] = hashlib.sha256(path.read_bytes()).hexdigest()
-    return found
-
-
-def results(settings: CampaignSettings) -> dict[str, object]:
-    """What a campaign found, without names of files and times."""
-    directory, found = CampaignDirectory(settings.out), {}
-    for stage in (*(directory.cycle(n) for n in range(settings.cycles)), directory.final):
-        frames = ase.io.read(stage.training, index=":")
-        found[f"{stage.name} positions"] = [atoms.positions.tolist() for atoms in frames]
-        found[f"{stage.name} labels"] = [atoms.arrays["apt"].tolist() for atoms in frames]
-        for n, tensors in enumerate(as_model(stage.tensors).evaluate(frames[:2])):
-            found[f"{stage.name} tensors {n}"] = tensors["apt"].tolist()
-        for run in complete_runs(stage.runs(0)):
-            found[f"{stage.name} {run.name}"] = StreamReader(run).dipole_rate().tolist()
-        found[f"{stage.name} judgement"] = json.loads(stage.judgement.read_text())
     return found
 
 
@@ -174,6 +135,120 @@ def test_another_campaign_in_the_same_directory_is_refused(unbroken):
     # what only says how much and where may change
     assert run_campaign(replace(settings, cycles=7, jobs=2)).spectra
     assert "cycles" not in identity(settings)
+
+
+def test_a_setting_of_a_table_is_named(unbroken):
+    settings, _ = unbroken
+    sampling = replace(settings.sampling, labels=6)
+    with pytest.raises(
+        InputError, match=r"sampling\.labels: found 6, expected 5, as when it began"
+    ):
+        run_campaign(replace(settings, sampling=sampling))
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"engine": "nobody"}, "engine"),
+        ({"potential": "no-such"}, "no-such"),
+        ({"device": "cuda:99"}, "--device"),
+        ({"start_from": "no-such.pt"}, "no-such.pt"),
+        ({"tensors": TensorSettings(network="nobody")}, "nobody"),
+        ({"tensors": TensorSettings(network_settings={"lmin": 1})}, "lmin"),
+    ],
+)
+def test_what_a_later_step_would_refuse_is_refused_at_once(tmp_path, changes, message):
+    settings = make_settings(tmp_path, **changes)
+    with pytest.raises((InputError, RunError), match=message):
+        run_campaign(settings)
+    assert list(settings.out.iterdir()) == []
+
+
+def test_settings_of_trainings_are_checked_with_the_others():
+    with pytest.raises(InputError, match="learning_rte"):
+        TensorSettings(training={"learning_rte": 1e-3})
+    with pytest.raises(InputError, match="channels"):
+        ForceSettings(settings={"channels": 0})
+
+
+def test_without_mace_a_potential_that_is_to_be_learned_is_refused_at_once(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "mace", None)
+    settings = make_settings(tmp_path, potential="learn")
+    with pytest.raises(RunError, match="mace-torch"):
+        run_campaign(settings)
+    assert list(settings.out.iterdir()) == []
+
+
+def test_an_engine_that_fails_on_some_frames_costs_these_frames(tmp_path):
+    """Its self-consistent field does not converge where a bond is long."""
+    engine = 'helpers.toy_field:FieldPotential {"longest": 1.03}'
+    settings = make_settings(tmp_path, engine=engine, cycles=1)
+    run_campaign(settings)
+    directory = CampaignDirectory(settings.out)
+    first = ase.io.read(directory.first.frames, index=":")
+    assert 0 < len(first) <= 6
+    assert all(atoms.get_distance(0, 1) <= 1.03 for atoms in first)
+    final = ase.io.read(directory.final.training, index=":")
+    assert all(np.isfinite(atoms.arrays["apt"]).all() for atoms in final)
+
+
+def test_an_engine_that_can_calculate_nothing_is_said(tmp_path):
+    settings = make_settings(tmp_path, engine='helpers.toy_field:FieldPotential {"longest": 0.5}')
+    with pytest.raises(RunError, match="could not calculate any start"):
+        run_campaign(settings)
+
+
+@pytest.mark.slow
+def test_a_full_disk_ends_in_words_and_the_campaign_resumes(unbroken, tmp_path, monkeypatch):
+    settings, _ = unbroken
+    full = replace(settings, out=tmp_path / "out")
+    left, said = [60], []
+    replace_file = Path.replace
+
+    def fails(self, target):
+        left[0] -= 1
+        if left[0] < 0:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return replace_file(self, target)
+
+    monkeypatch.setattr(Path, "replace", fails)
+    for n in range(2, 60):
+        try:
+            run_campaign(full)
+            break
+        except (InputError, RunError, OSError) as error:
+            said.append(str(error))
+            left[0] = 60 * n
+    assert len(said) > 3
+    assert all("No space left on device" in text for text in said)
+    assert results(full) == results(settings)
+
+
+@pytest.mark.slow
+def test_more_cycles_after_the_end_was_begun_are_learned_from(tmp_path):
+    settings = make_settings(tmp_path, cycles=1)
+    run_campaign(settings)
+    directory = CampaignDirectory(settings.out)
+    directory.final.judgement.unlink()  # as if killed before
+    run_campaign(replace(settings, cycles=2))
+    assert len(ase.io.read(directory.final.training, index=":")) == 6 + 2 * 5
+    assert (settings.out / "final-11-labels" / "tensors.pt").exists()
+
+
+@pytest.mark.slow
+def test_labels_by_two_workers_of_parsl_are_those_of_one_process(unbroken, tmp_path, monkeypatch):
+    pytest.importorskip("parsl")
+    settings, _ = unbroken
+    for name, value in environment(XDG_CACHE_HOME=str(tmp_path / "cache")).items():
+        monkeypatch.setenv(name, value)
+    executor = f"parsl:{EXAMPLES / 'cluster' / 'local.py'}"
+    by_parsl = replace(settings, out=tmp_path / "out", executor=executor)
+    run_campaign(by_parsl)
+    one, two = CampaignDirectory(settings.out), CampaignDirectory(by_parsl.out)
+    pairs = [(one.first, two.first), *((one.cycle(n), two.cycle(n)) for n in range(2))]
+    for here, there in pairs:
+        assert there.labelled.read_bytes() == here.labelled.read_bytes()
+    assert results(by_parsl) == results(settings)
 
 
 def test_two_processes_do_not_work_in_one_directory(tmp_path):

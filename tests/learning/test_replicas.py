@@ -264,3 +264,29 @@ def test_fixed_atoms_stay(tmp_path):
 
 def test_spread_without_members():
     assert force_spread({"forces": np.ones((2, 3))}, 2).tolist() == [0.0, 0.0]
+
+
+def test_a_replica_without_forces_stops_and_the_others_go_on(tmp_path):
+    class Failing(Springs):
+        def evaluate(self, structures):
+            results = super().evaluate(structures)
+            for atoms, result in zip(structures, results, strict=True):
+                if atoms.positions[0, 0] > 0.1:
+                    result["forces"] = np.full((len(atoms), 3), np.nan)
+            return results
+
+    starts = [Atoms("O", [[x, 0.0, 0.0]]) for x in (-0.5, 0.05, 0.3)]
+    for atoms in starts:
+        atoms.set_momenta([[10.0, 0.0, 0.0]])
+    settings = ReplicaSettings(steps=40, every=5, friction=0.0)
+    temperatures = [300.0] * 3
+    left, right, never = run_replicas(
+        starts, temperatures, Failing(), settings, tmp_path / "s.npz", 0
+    )
+    assert [r.stopped for r in (left, right, never)] == ["no forces"] * 3
+    assert len(never.frames) == 1
+    assert len(left.frames) > len(right.frames)
+    for replica in (left, right):
+        assert all(atoms.positions[0, 0] <= 0.1 for atoms in replica.frames)
+    again = run_replicas(starts, temperatures, Failing(), settings, tmp_path / "s.npz", 0)
+    assert [len(r.frames) for r in again] == [len(r.frames) for r in (left, right, never)]

@@ -10,7 +10,7 @@ from ase import units
 from ase.md.verlet import VelocityVerlet
 from helpers.toy_molecules import Committee, Potential, polar_tensors, structure
 
-from aptnn_md.errors import RunError
+from aptnn_md.errors import InputError, RunError
 from aptnn_md.learning import runs as module
 from aptnn_md.learning.bonds import BondGraph
 from aptnn_md.learning.runs import RunsJob, make_runs
@@ -121,6 +121,37 @@ def test_runs_whose_bonds_break_are_set_aside(tmp_path):
         "broken-004.zarr",
     ]
     assert all(StreamReader(path).n_frames == 11 for path in complete_runs(job.path))
+
+
+@pytest.mark.parametrize("calls", [12, 20])
+def test_runs_with_broken_ones_are_resumed(tmp_path, monkeypatch, calls):
+    """The stream of a broken run ends earlier than those of the others."""
+    monkeypatch.setattr(module, "CHECKPOINT_SECONDS", 0.0)
+    whole, broken = make_job(tmp_path / "whole", 4), make_job(tmp_path / "broken", 4)
+    for job in (whole, broken):
+        for number in (0, 2):
+            job.starts[number].positions[2] += 3.0
+    assert make_runs(whole) == 2
+    with pytest.raises(Dies):
+        make_runs(replace(broken, potential=Mortal(calls)))
+    assert make_runs(broken) == 2
+    assert sorted(p.name for p in broken.path.iterdir()) == [
+        *("broken-001.zarr", "broken-003.zarr"),
+        *("ensemble.json", "run-001.zarr", "run-002.zarr"),
+    ]
+    for first, second in zip(complete_runs(whole.path), complete_runs(broken.path), strict=True):
+        here, there = StreamReader(first), StreamReader(second)
+        assert np.array_equal(there.dipole_rate(), here.dipole_rate())
+
+
+def test_a_damaged_state_is_named(tmp_path, monkeypatch):
+    monkeypatch.setattr(module, "CHECKPOINT_SECONDS", 0.0)
+    job = make_job(tmp_path / "runs")
+    with pytest.raises(Dies):
+        make_runs(replace(job, potential=Mortal(9)))
+    job.state_path.write_bytes(job.state_path.read_bytes()[:-30])
+    with pytest.raises(InputError, match=r"state\.npz: state: found a damaged file"):
+        make_runs(job)
 
 
 def test_a_potential_that_breaks_everything_is_said(tmp_path):

@@ -12,7 +12,6 @@ from ase import Atoms
 from helpers.plain_ace import PlainACE, plain_form
 from helpers.plain_ace.layers import ChannelMixing as PlainMixing
 from helpers.plain_ace.layers import Coupling as PlainCoupling
-from helpers.plain_ace.layers import outer
 from helpers.plain_ace.radial import bessel_basis as plain_bessel
 from helpers.systems import ELEMENTS, SMALL_ACE, triclinic
 from torch import Tensor
@@ -21,7 +20,7 @@ from aptnn_md.atoms.neighbours import build_graph
 from aptnn_md.models import chunks
 from aptnn_md.models.ace import ACENetwork
 from aptnn_md.models.angular import components_by_parity, harmonics_of
-from aptnn_md.models.coupling import Coupling, CouplingOfProducts, coupled
+from aptnn_md.models.coupling import Coupling, CouplingOfProducts, coupled, outer
 from aptnn_md.models.layers import FEW_ATOMS, ChannelMixing
 from aptnn_md.models.radial import bessel_basis
 from aptnn_md.models.tensor_network import TensorNetwork

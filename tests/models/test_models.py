@@ -167,7 +167,7 @@ def test_weights_depend_on_the_seed_only():
 def test_unknown_settings_are_refused():
     with pytest.raises(InputError, match="chanels"):
         TensorNetwork("ace", (1, 8), "apt", {"chanels": 3})
-    with pytest.raises(InputError, match="one of ace, dipole, simple"):
+    with pytest.raises(InputError, match="one of ace, dipole, polarizability, simple"):
         TensorNetwork("transformer", (1, 8), "apt", {})
 
 

@@ -14,6 +14,7 @@ from aptnn_md.atoms import motion
 from aptnn_md.atoms.motion_temperature import MotionTemperatures
 from aptnn_md.atoms.partition import parse_groups
 from aptnn_md.atoms.snapshot import Snapshot
+from aptnn_md.domain import Domain, DomainWatch
 from aptnn_md.errors import InputError
 from aptnn_md.stream import StreamReader, StreamWriter, header
 from aptnn_md.stream.frame import ESTIMATORS, FrameRates, Instant
@@ -126,6 +127,27 @@ def test_strength_belongs_to_the_first_estimator(estimator):
         assert arrays["f_sum"][number] == pytest.approx(expected[chosen].sum(), rel=1e-12)
     size = np.sqrt((apt**2).mean(axis=(2, 3))).max() / FACTORS["apt"].mean()
     assert arrays["extrapolation"] == pytest.approx(size * FACTORS["apt"].std(ddof=1))
+
+
+def test_largest_ratio_of_all_targets_and_beads():
+    known = {"apt": {"H": 0.3, "O": 0.2, "Cl": 0.4}, "pgt": {"H": 0.01, "O": 0.4, "Cl": 0.6}}
+    rates = rates_of(domain=DomainWatch(Domain("toy", known), ATOMS.numbers))
+    instant = ring_polymer()
+    expected = 0.0
+    for target, tensors in instant.at_beads.items():
+        limits = 1.5 * np.array([known[target][symbol] for symbol in ATOMS.symbols])
+        single = tensors.mean(axis=0) / FACTORS[target].mean() * FACTORS[target].std(ddof=1)
+        spreads = np.sqrt((single**2).mean(axis=tuple(range(2, single.ndim))))
+        expected = max(expected, (spreads / limits).max())
+    arrays = rates.frame(3, 1.5, instant, 300.0).arrays
+    assert arrays["spread_ratio"] == pytest.approx(expected, rel=1e-12)
+    names = set(rates.array_names({"apt": 3, "pgt": 2}))
+    assert names == set(arrays) - {"temperature"}
+    # a committee of PGTs alone can be judged, two single models cannot
+    assert "spread_ratio" in rates.array_names({"apt": 1, "pgt": 2})
+    single = ring_polymer(2, {"apt": np.ones(1), "pgt": np.ones(1)})
+    assert "spread_ratio" not in rates.frame(0, 0.0, single).arrays
+    assert "spread_ratio" not in rates.array_names({"apt": 1, "pgt": 1})
 
 
 def test_a_single_model_has_no_deviation():

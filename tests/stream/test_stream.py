@@ -120,6 +120,7 @@ def test_attributes_begin_as_in_version_1(tmp_path: Path) -> None:
         ("motion_temperature", "K"),
         ("polarizability_rate", "Å³/fs"),
         ("polarizability_rate_std", "Å³/fs"),
+        ("spread_ratio", "1"),
         ("temperature", "K"),
         ("velocity", "Å/fs"),
         ("volume", "Å³"),

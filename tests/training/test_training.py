@@ -403,7 +403,7 @@ def test_settings_are_checked_for_python_users_too(name, value, expected):
         ("out", "model.csv", "a name for a model file"),
         ("target", "dipole", "--network dipole"),
         ("target", "polar", "apt, pgt"),
-        ("network", "transformer", "one of ace, dipole, simple"),
+        ("network", "transformer", "one of ace, dipole, polarizability, simple"),
         ("device", 0, "text"),
         ("training", {"epochs": 3}, "TrainingSettings"),
     ],

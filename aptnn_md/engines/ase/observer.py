@@ -29,6 +29,7 @@ from aptnn_md.errors import InputError, RunError
 from aptnn_md.prediction.calculator_model import CalculatorModel
 from aptnn_md.prediction.interface import TensorModel
 from aptnn_md.prediction.loading import ModelSource, as_model
+from aptnn_md.prediction.watch import watch_of
 from aptnn_md.progress import log
 from aptnn_md.stream import StreamWriter
 from aptnn_md.stream.frame import FrameRates, Instant
@@ -147,6 +148,7 @@ class StreamObserver:
             motions=MotionTemperatures.of(atoms, mobility, no_rotation is not None),
             given_estimators=() if dipole_calculator is None else (POTENTIAL_DIPOLE,),
             n_members=_committee_size(source) if members else 0,
+            domain=watch_of(source, atoms.numbers),
         )
         self._saved = saved
         if saved is not None:

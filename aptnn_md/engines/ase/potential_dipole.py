@@ -16,7 +16,9 @@ from ase import Atoms, units
 from aptnn_md.arrays import FloatArray
 from aptnn_md.atoms.partition import Partition
 from aptnn_md.atoms.snapshot import Snapshot
+from aptnn_md.dipole_checks import check_dipole_of_charge, refuse_debye
 from aptnn_md.errors import InputError, RunError, exception_text
+from aptnn_md.structures import calculator_charge, total_charge
 
 ESTIMATOR = "potential-dipole"
 """Name of the estimator in streams."""
@@ -37,22 +39,22 @@ class PotentialDipole:
     Raises
     ------
     InputError
-        A calculator without dipoles or with those of MACE, or a periodic structure, whose dipole
-        has many branches.
+        A calculator without dipoles or with dipoles in debye, which those of MACE and those that
+        change by 4.8 times the charge of the moved structure are, or a periodic structure, whose
+        dipole has many branches.
     """
 
     def __init__(self, calculator: Any, atoms: Atoms) -> None:
         if "dipole" not in getattr(calculator, "implemented_properties", ()):
             found = f"{type(calculator).__name__}, which gives no dipole"
             raise InputError(ESTIMATOR, "potential", found, "a calculator with dipoles")
-        if type(calculator).__module__.partition(".")[0] == "mace":
-            # debye, where ASE's calculators give e Å
-            expected = "a calculator with dipoles in e Å; its polar tensors are --model NAME.model"
-            raise InputError(ESTIMATOR, "potential", "a dipole network of MACE", expected)
+        refuse_debye(ESTIMATOR, "potential", calculator)
         if np.any(atoms.pbc):
             expected = "open space: in a periodic cell the dipole has many branches"
             raise InputError(ESTIMATOR, "structure", "a periodic one", expected)
         self.calculator = calculator
+        charge = total_charge(atoms, calculator_charge(calculator))
+        check_dipole_of_charge(ESTIMATOR, self._dipole, atoms, charge)
 
     def rates(self, atoms: Atoms, partition: Partition) -> FloatArray:
         """Ṁ of each part, (n_labels, 3), e Å/fs; two evaluations for each.
@@ -71,16 +73,19 @@ class PotentialDipole:
         if fastest == 0.0:
             return np.zeros(3)
         time = LARGEST_DISPLACEMENT / fastest
-        later = self._dipole(atoms, time * velocities)
-        earlier = self._dipole(atoms, -time * velocities)
+        later = self._displaced(atoms, time * velocities)
+        earlier = self._displaced(atoms, -time * velocities)
         rate: FloatArray = (later - earlier) / (2.0 * time)
         return rate
 
-    def _dipole(self, atoms: Atoms, displacements: FloatArray) -> FloatArray:
+    def _displaced(self, atoms: Atoms, displacements: FloatArray) -> FloatArray:
         moved = atoms.copy()
         moved.positions += displacements
+        return self._dipole(moved)
+
+    def _dipole(self, atoms: Atoms) -> FloatArray:
         try:
-            dipole = np.asarray(self.calculator.get_property("dipole", moved), dtype=np.float64)
+            dipole = np.asarray(self.calculator.get_property("dipole", atoms), dtype=np.float64)
         except (InputError, RunError):
             raise
         except Exception as error:

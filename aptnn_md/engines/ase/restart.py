@@ -11,13 +11,9 @@ restart drops the frames after the checkpoint and writes them again.
 
 from __future__ import annotations
 
-import io
 import json
 import os
-import struct
 import time
-import zipfile
-import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,6 +27,7 @@ from aptnn_md.arrays import AnyArray, FloatArray, IntArray
 from aptnn_md.engines.ase.observer import StreamObserver
 from aptnn_md.errors import InputError, RunError
 from aptnn_md.files import PARTIAL, write_whole
+from aptnn_md.npz_files import DAMAGE, damaged_file, packed, unpacked
 
 FORMAT = "aptnn_md.dynamics"
 VERSION = 1
@@ -41,13 +38,6 @@ _WAYS_OUT = {
     f"{FORMAT}.ensemble": ", as this is a single run; an ensemble resumes with --ensemble N",
 }
 """Format that was found in place of the other one -> what to do."""
-
-_DAMAGE = (
-    *(OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error, struct.error),
-    # an entry that says it is encrypted, or compressed by unknown means
-    *(RuntimeError, NotImplementedError),
-)
-"""What ``zipfile`` and NumPy raise for a damaged file."""
 
 _STATE = {
     "VelocityVerlet": (),
@@ -309,35 +299,25 @@ def write_checkpoint(
     header = json.dumps(
         {"format": file_format, "version": version, **content}, default=lambda a: a.tolist()
     )
-    file = io.BytesIO()
-    values: dict[str, Any] = dict(arrays)
-    np.savez(file, header=np.frombuffer(header.encode(), dtype=np.uint8), **values)
+    data = packed({"header": np.frombuffer(header.encode(), dtype=np.uint8), **arrays})
     try:
-        write_whole(Path(path), file.getvalue())
+        write_whole(Path(path), data)
     except OSError as error:
         reason = error.strerror or error
         raise RunError(f"{path}: the checkpoint cannot be written ({reason})") from error
 
 
-def _unpacked(path: object, content: bytes) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Header and arrays of a checkpoint whose checksums were verified.
-
-    NumPy itself compares the checksum of an array only if it reads that to its end, as the header
-    of the array tells it to.
-    """
+def _unpacked(
+    path: str | os.PathLike[str], content: bytes
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Header and arrays of a checkpoint whose checksums were verified."""
     try:
-        with zipfile.ZipFile(io.BytesIO(content)) as archive:
-            damaged = archive.testzip()
-        if damaged is not None:
-            raise ValueError(f"the checksum of {damaged!r} differs")
-        with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
-            values = {name: arrays[name] for name in arrays.files}
+        values = unpacked(content)
         header = json.loads(values.pop("header").tobytes().decode())
         if not isinstance(header, dict):
             raise ValueError("another header")
-    except _DAMAGE as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise InputError(path, "checkpoint", f"a damaged file ({reason})", _EXPECTED) from error
+    except DAMAGE as error:
+        raise damaged_file(path, "checkpoint", error, _EXPECTED) from error
     return header, values
 
 

@@ -13,9 +13,11 @@ from ase.calculators.calculator import BaseCalculator
 from ase.stress import voigt_6_to_full_3x3_stress
 
 from aptnn_md.arrays import FloatArray
+from aptnn_md.domain import DomainWatch
 from aptnn_md.errors import InputError, RunError, raised_by
 from aptnn_md.potentials.interface import BatchedPotential, as_batched, check_finite_results
 from aptnn_md.prediction.loading import ModelSource, as_model
+from aptnn_md.prediction.watch import watch_of
 from aptnn_md.structure_checks import check_structure
 from aptnn_md.targets import TARGETS, Target, Tensors
 
@@ -131,6 +133,11 @@ class Evaluator:
     def n_atoms(self) -> int:
         """Number of atoms."""
         return len(self.template)
+
+    @property
+    def domain(self) -> DomainWatch | None:
+        """What judges structures by the spread of the model's committee, where that is known."""
+        return None if self.model is None else watch_of(self.model, self.template.numbers)
 
     @property
     def model_name(self) -> str:

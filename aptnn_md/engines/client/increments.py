@@ -32,6 +32,7 @@ from ase import Atoms
 from aptnn_md.arrays import AnyArray, FloatArray
 from aptnn_md.atoms.partition import parse_groups
 from aptnn_md.atoms.snapshot import Snapshot
+from aptnn_md.domain import DomainWatch
 from aptnn_md.engines.client.bead_order import BeadOrder, Step
 from aptnn_md.engines.client.dipole_change import nearest_image
 from aptnn_md.engines.client.evaluator import Results
@@ -63,6 +64,7 @@ class IncrementStream:
         geometry that a client which was killed had answered last
     model, sha256 : of the network
     committee_sizes : name of each target that it gives -> number of members; default: one of APTs
+    domain : judges structures by the spread of the model's committee; None: not known
     """
 
     def __init__(
@@ -74,10 +76,12 @@ class IncrementStream:
         model: str = "",
         sha256: str = "",
         committee_sizes: Mapping[str, int] | None = None,
+        domain: DomainWatch | None = None,
     ) -> None:
         self.settings, self.template, self.evaluate = settings, template, evaluate
         masses = np.asarray(template.get_masses(), dtype=np.float64)
-        self.frame_rates = FrameRates(parse_groups(settings.groups, template), masses)
+        groups = parse_groups(settings.groups, template)
+        self.frame_rates = FrameRates(groups, masses, domain=domain)
         self.model, self.sha256 = model, sha256
         sizes = committee_sizes or {APT.name: 1}
         self.committee_sizes = {name: size for name, size in sizes.items() if size > 0}

@@ -12,8 +12,10 @@ import numpy as np
 from ase import Atoms
 
 from aptnn_md.arrays import FloatArray
+from aptnn_md.domain import DomainWatch
 from aptnn_md.errors import InputError
 from aptnn_md.prediction.loading import ModelSource, as_model
+from aptnn_md.prediction.watch import watch_of
 from aptnn_md.targets import Tensors
 
 if TYPE_CHECKING:
@@ -31,6 +33,10 @@ class TensorSource(Protocol):
     @property
     def sha256(self) -> str:
         """Of the model's file; empty where there is none."""
+
+    @property
+    def domain(self) -> DomainWatch | None:
+        """What judges structures by the spread of the model's committee, where that is known."""
 
     def check(self, beads: bool, centroid: bool) -> None:
         """Raise InputError where it cannot give tensors of the beads, or of the centroid."""
@@ -62,6 +68,7 @@ class ModelTensors:
 
     Attributes
     ----------
+    domain : see :class:`TensorSource`
     n_calls : how often the model was called
 
     Raises
@@ -73,6 +80,7 @@ class ModelTensors:
     def __init__(self, model: ModelSource, template: Atoms) -> None:
         self.model, self.template = as_model(model), template
         self.name, self.sha256 = self.model.name, self.model.sha256
+        self.domain = watch_of(self.model, template.numbers)
         self.n_calls = 0
         known = self.model.elements
         unknown = [] if known is None else sorted(set(template.numbers) - set(known))

@@ -15,6 +15,7 @@ import numpy as np
 from ase import Atoms
 from ipi.engine.forcefields import FFMPI, FFDirect, FFSocket
 
+from aptnn_md.domain import DomainWatch
 from aptnn_md.engines.client.extras import MODEL_KEY, read_tensor_extras
 from aptnn_md.engines.ipi.polar_tensors import ModelTensors, TensorSource
 from aptnn_md.engines.ipi.state import BeadState
@@ -74,6 +75,7 @@ class RemoteTensors:
                 raise InputError(f"force component {name}", "nbeads", beads, expected)
             self._components[beads] = index
         self._model: tuple[str, str] | None = None
+        self.domain: DomainWatch | None = None  # clients send no limits
 
     @property
     def name(self) -> str:

@@ -73,6 +73,7 @@ class SystemStream:
         self.start = self._start()
         self.groups = parse_groups(settings.groups, self.start)
         mobility = ipi_state.mobility(system)
+        self.source = source(self.atoms, system)
         self.frame_rates = FrameRates(
             self.groups,
             np.asarray(self.atoms.get_masses(), dtype=np.float64),
@@ -82,8 +83,8 @@ class SystemStream:
             settings.pbc and ipi_state.variable_cell(system),
             mobility,
             motions=MotionTemperatures.of(self.start, mobility),
+            domain=self.source.domain,
         )
-        self.source = source(self.atoms, system)
         self.source.check(*self.frame_rates.needs())
         self.timestep = ipi_state.timestep(system)
         self.writer: StreamWriter | None = None

@@ -19,6 +19,7 @@ from aptnn_md.engines.lammps.state import LammpsAtoms, LammpsState
 from aptnn_md.engines.open_space import rotation_of
 from aptnn_md.errors import InputError, RunError
 from aptnn_md.prediction.interface import TensorModel
+from aptnn_md.prediction.watch import watch_of
 from aptnn_md.progress import Progress, log
 from aptnn_md.spectra.convergence.monitor import Monitor
 from aptnn_md.spectra.convergence.stopping import ConvergenceStop
@@ -124,6 +125,7 @@ class LammpsStream:
             velocities=self.settings.velocities,
             mobility=mobility,
             motions=MotionTemperatures.of(start, mobility),
+            domain=None if self.model is None else watch_of(self.model, system.atoms.numbers),
         )
 
     # ------------------------------------------------------------------ the recorder's side

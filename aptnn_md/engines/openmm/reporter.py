@@ -19,6 +19,7 @@ from aptnn_md.engines.openmm.integrators import integrator_of, velocities_lag
 from aptnn_md.engines.openmm.particles import PER_NM, PER_PS, Particles
 from aptnn_md.errors import InputError, RunError
 from aptnn_md.prediction.loading import ModelSource, as_model
+from aptnn_md.prediction.watch import watch_of
 from aptnn_md.progress import log
 from aptnn_md.settings import Count, fitting
 from aptnn_md.stream import StreamHeader, StreamReader, StreamWriter, stream_exists
@@ -193,6 +194,7 @@ class StreamReporter:
             variable_cell=particles.periodic and particles.changes_cell,
             mobility=mobility if has_limits else None,
             motions=MotionTemperatures.of(start, mobility),
+            domain=watch_of(self._model, start.numbers),
         )
         if mobility.unaccounted:
             log.warning(

@@ -22,6 +22,7 @@ from aptnn_md.engines.torch_sim.velocity_check import VelocityCheck
 from aptnn_md.errors import InputError, RunError
 from aptnn_md.prediction.interface import TensorModel
 from aptnn_md.prediction.loading import ModelSource, as_model
+from aptnn_md.prediction.watch import watch_of
 from aptnn_md.progress import log
 from aptnn_md.settings import Count, fitting
 from aptnn_md.stream import StreamHeader, StreamReader, StreamWriter, stream_exists
@@ -287,6 +288,7 @@ class TorchSimReporter(TrajectoryReporter):  # type: ignore[misc]
                 "%s: %s: the f-sum of what can move is not known, so the stream has none",
                 *(path, ", ".join(mobility.unaccounted)),
             )
+        assert self._model is not None
         rates = FrameRates(
             partition,
             atoms.get_masses(),
@@ -294,8 +296,8 @@ class TorchSimReporter(TrajectoryReporter):  # type: ignore[misc]
             variable_cell=changes_cell and bool(atoms.pbc.all()),
             mobility=mobility,
             motions=MotionTemperatures.of(start, mobility),
+            domain=watch_of(self._model, atoms.numbers),
         )
-        assert self._model is not None
         constants: dict[str, Any] = {
             "timestep": self.timestep,
             "stride": self.stride,

@@ -32,6 +32,7 @@ from aptnn_md.engines.trajectory.settings import TrajectorySettings
 from aptnn_md.engines.trajectory.time_axis import TimeAxis, time_axis
 from aptnn_md.errors import InputError, RunError
 from aptnn_md.prediction.interface import TensorModel
+from aptnn_md.prediction.watch import watch_of
 from aptnn_md.progress import Progress
 from aptnn_md.signals import stop_requested
 from aptnn_md.stream import StreamHeader, StreamReader, StreamWriter, stream_exists
@@ -135,6 +136,7 @@ class _Job:
             variable_cell=periodic and bool(np.ptp(of_some) > _SAME_VOLUME * self.volume),
             mobility=Mobility.of(self.atoms) if self.atoms.constraints else None,
             no_rotation=WholeRotation.of(self.atoms) if removed else None,
+            domain=watch_of(model, self.atoms.numbers),
         )
         self._temperatures: FloatArray | None = None
         if self.same is not None:

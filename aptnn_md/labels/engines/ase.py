@@ -20,6 +20,7 @@ from ase.calculators.calculator import PropertyNotImplementedError
 
 from aptnn_md.arrays import FloatArray
 from aptnn_md.atomic_units import FIELD
+from aptnn_md.dipole_checks import refuse_debye, say_unit
 from aptnn_md.errors import InputError
 from aptnn_md.labels.points import PointFailure, PointResult
 
@@ -37,7 +38,7 @@ class ASEEngine:
     Raises
     ------
     InputError
-        It is no ASE calculator, or has neither.
+        It is no ASE calculator, has neither, or is one of MACE, whose dipoles are in debye.
     """
 
     has_polarizability = False
@@ -61,6 +62,11 @@ class ASEEngine:
                 "neither the property dipole nor set_electric_field",
                 "one of them",
             )
+
+        if has_dipole:
+            refuse_debye(f"engine {spec}", "calculator", calculator)
+            if not self.has_field:
+                say_unit(f"engine {spec}")
 
     def check(self, atoms: Atoms, charge: float) -> None:
         """Refuse a charge other than the calculator's, where its parameters say it:

@@ -12,6 +12,7 @@ import numpy as np
 from ase import Atoms
 
 from aptnn_md.arrays import FloatArray
+from aptnn_md.dipole_checks import apts_say_debye
 from aptnn_md.errors import InputError
 from aptnn_md.labels.checks import LIMITS, scale
 from aptnn_md.labels.frame_labels import Labels
@@ -125,9 +126,9 @@ def _fitting_dipole(
         for moment in (dipole, fitting_dipole(apt, atoms.positions))
     )
     if best <= limit < given:
-        log.warning(
-            "%s: the dipole is not that of the tensors (unit or origin?); it is left out", where
-        )
+        debye = apts_say_debye(atoms, dipole, apt)
+        why = "it is in debye" if debye else "unit or origin?"
+        log.warning("%s: the dipole is not that of the tensors (%s); it is left out", where, why)
         return None
     return dipole
 

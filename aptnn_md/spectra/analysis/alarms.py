@@ -32,6 +32,9 @@ DRIFT_MATTERS = 0.05
 whole run at constant energy, and with a thermostat, which takes it out again, in its time constant.
 """
 
+OUTSIDE_MATTERS = 0.01
+"""Part of the frames outside of what a committee of tensors knows that matters."""
+
 FEWEST_BLOCKS = 4
 """Blocks of one run, with fewer of which its errors are hardly known."""
 
@@ -147,6 +150,24 @@ def drift_text(drift: Measured) -> str:
     known = drift.standard_error == drift.standard_error
     error = f" ± {drift.standard_error:.2g}" if known else ""
     return f"{drift.value:.3g}{error} meV per atom and ps"
+
+
+def domain_alarm(n_outside: int, n_judged: int) -> Alarm | None:
+    """Alarm where a committee of tensors has not seen the like of many frames.
+
+    Parameters
+    ----------
+    n_outside : frames with an atom beyond the limit (:mod:`aptnn_md.domain`)
+    n_judged : frames of which it is known
+    """
+    if n_outside <= OUTSIDE_MATTERS * n_judged:
+        return None
+    return Alarm(
+        "unknown structures",
+        f"in {n_outside} of {n_judged} frames ({100.0 * n_outside / n_judged:.2g} %) the networks "
+        "of the model disagree about an atom as they did on no frame that they were trained with: "
+        "label such frames (aptnn-md md --save-frames DIR --above E) and train with them",
+    )
 
 
 def error_alarm(n_blocks: int, n_runs: int, n_independent: float, slow: float) -> Alarm | None:

@@ -1,4 +1,4 @@
-"""Kinetic temperatures of runs: their means over blocks, and alarms about them."""
+"""Kinetic temperatures of runs: their means over blocks, and alarms about them and other frames."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from aptnn_md.progress import log
 from aptnn_md.spectra.analysis.alarms import (
     Alarm,
     Measured,
+    domain_alarm,
     equipartition_alarm,
     temperature_alarm,
 )
@@ -42,20 +43,22 @@ def said(spectrum: Spectrum) -> Spectrum:
 
 
 def alarms_of_runs(runs: Sequence[StreamRun], expected: float) -> tuple[Alarm, ...]:
-    """Alarms about the temperatures of the frames that were read of streams.
+    """Alarms about the frames that were read of streams: their structures and temperatures.
 
     Parameters
     ----------
     runs : that were read
     expected : temperature of the spectrum, K
     """
+    unknown = domain_alarm(sum(run.n_outside for run in runs), sum(run.n_judged for run in runs))
+    found = () if unknown is None else (unknown,)
     series = [run.temperatures for run in runs if run.temperatures.n_frames]
     if len(series) < len(runs):
-        return ()
+        return found
     freedom = runs[0].reader.header.motion_freedom
     if any(run.reader.header.motion_freedom != freedom for run in runs):
         freedom = ()
-    return tuple(temperature_alarms(series, freedom, expected))
+    return (*found, *temperature_alarms(series, freedom, expected))
 
 
 def measured_mean(series: Sequence[RunningMeans]) -> Measured | None:

@@ -18,14 +18,15 @@ from aptnn_md.spectra.analysis.band_differences import (
 from aptnn_md.spectra.analysis.bands import find_bands
 from aptnn_md.spectra.analysis.experiment import ReferenceCurve
 from aptnn_md.spectra.analysis.reference_bands import Reference
+from aptnn_md.spectra.analysis.sticks import Sticks
 from aptnn_md.spectra.estimation.paired import PairedBlocks
 from aptnn_md.spectra.infrared.intensity import check_comparable
 from aptnn_md.spectra.infrared.paired import paired_absorption
 from aptnn_md.spectra.infrared.report import (
     bands_and_experiments,
-    bands_within,
-    default_ranges,
+    common_ranges,
     describe_quantum,
+    measured_bands,
 )
 from aptnn_md.spectra.infrared.spectrum import InfraredSpectrum
 from aptnn_md.spectra.infrared.table import describe
@@ -169,23 +170,30 @@ def comparison_report(
     curves: Sequence[ReferenceCurve] = (),
     baseline: bool = False,
     differences: Mapping[str, Difference] | None = None,
+    sticks: Sticks | None = None,
 ) -> list[str]:
     """What each spectrum is, and a table of all their bands.
 
     Parameters
     ----------
     spectra : name -> spectrum
-    reference, ranges, curves, baseline : see :func:`aptnn_md.spectra.infrared.report.report`; where
-        bands are found by themselves, in the first spectrum
+    reference, ranges, curves, baseline, sticks : see
+        :func:`aptnn_md.spectra.infrared.report.report`; where bands are found by themselves, in the
+        first spectrum
     differences : name -> difference, of which integrals, centroids and positions of bands are
         shown, and how they were compared
+
+    Raises
+    ------
+    InputError
+        Spectra or experiments of different quantities, or two curves of one name.
     """
     lines, ordinate = describe_each(spectra), common_ordinate(spectra)
     check_comparable(ordinate, reference, curves)
-    wanted = compared_ranges(spectra, reference, ranges)
+    wanted = common_ranges(spectra, reference, ranges)
     if wanted:
-        found = {name: find_bands(one, wanted, baseline) for name, one in spectra.items()}
         experiments = (reference, curves)
+        found = measured_bands(spectra, wanted, baseline, sticks)
         lines += ["", *bands_and_experiments(found, ordinate, experiments, baseline)]
     if differences:
         lines += ["", *_band_differences(differences, wanted, baseline)]
@@ -201,17 +209,6 @@ def describe_each(spectra: Mapping[str, InfraredSpectrum]) -> list[str]:
             lines.append(f"  f-sum rule: ratio {spectrum.sum_rule.ratio:.3f}")
         lines += [f"  note: {note}" for note in spectrum.notes]
     return lines
-
-
-def compared_ranges(
-    spectra: Mapping[str, InfraredSpectrum],
-    reference: Reference | None = None,
-    ranges: Mapping[str, tuple[float, float]] | None = None,
-) -> dict[str, tuple[float, float]]:
-    """Ranges of the bands that all spectra have; see :func:`comparison_report`."""
-    highest = min(float(spectrum.wavenumber[-1]) for spectrum in spectra.values())
-    ranges = default_ranges(next(iter(spectra.values())), ranges)
-    return bands_within(highest, reference, ranges)
 
 
 def write_comparison(

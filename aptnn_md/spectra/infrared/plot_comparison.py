@@ -10,6 +10,7 @@ from matplotlib.axes import Axes
 from aptnn_md.errors import InputError
 from aptnn_md.spectra.analysis.experiment import ReferenceCurve
 from aptnn_md.spectra.analysis.reference_bands import Reference
+from aptnn_md.spectra.analysis.sticks import Sticks
 from aptnn_md.spectra.infrared.axes import draw_references, label_absorption, mark_bands
 from aptnn_md.spectra.infrared.comparison import Difference, common_ordinate
 from aptnn_md.spectra.infrared.intensity import check_comparable
@@ -26,6 +27,7 @@ from aptnn_md.spectra.output.canvas import (
     title,
 )
 from aptnn_md.spectra.output.columns import in_range
+from aptnn_md.spectra.output.plot_sticks import draw_sticks, sticks_seen
 
 
 def draw_comparison(
@@ -36,6 +38,7 @@ def draw_comparison(
     reference: Reference | None = None,
     curves: Sequence[ReferenceCurve] = (),
     wavenumbers: tuple[float, float] | None = None,
+    sticks: Sticks | None = None,
 ) -> None:
     """Draw several spectra with their error bands, and differences in a panel below.
 
@@ -46,6 +49,7 @@ def draw_comparison(
     reference : experiment whose maxima are marked
     curves : experimental curves
     wavenumbers : the range to draw, cm⁻¹; default: from 0 to where the absorption ends
+    sticks : of a harmonic calculation, drawn on an axis of their own at the right
 
     Raises
     ------
@@ -57,6 +61,7 @@ def draw_comparison(
     ordinate = common_ordinate(spectra)
     check_comparable(ordinate, reference, curves)
     positions = [band.position for band in reference.bands] if reference is not None else []
+    positions += sticks_seen(sticks)
     ends = [end_of_absorption(s.wavenumber, s.absorption, positions) for s in spectra.values()]
     limits = wavenumbers or (0.0, min(max(ends), *(s.wavenumber[-1] for s in spectra.values())))
     masks = {name: in_range(spectrum, limits) for name, spectrum in spectra.items()}
@@ -88,6 +93,8 @@ def draw_comparison(
         style(axes, None)
         _draw_differences(panels[1], differences, limits, scale)
     style(panels[-1])
+    if sticks is not None:
+        draw_sticks(axes, sticks, limits, f"intensity  ({ordinate.symbol_integral_unit})")
     save(figure, path)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TypeAlias
 
+from aptnn_md.errors import InputError
 from aptnn_md.spectra.analysis.alarms import warning_lines
 from aptnn_md.spectra.analysis.bands import Band, bands_of_curve, find_bands
 from aptnn_md.spectra.analysis.experiment import ReferenceCurve
@@ -19,6 +20,9 @@ from aptnn_md.spectra.output.text import with_error
 
 Experiments: TypeAlias = tuple[Reference | None, Sequence[ReferenceCurve]]
 """Known bands of a substance, and curves."""
+
+SIMULATION = "simulation"
+"""What tables of bands call one spectrum."""
 
 
 def report(
@@ -56,9 +60,9 @@ def report(
     ]
     lines[1:1] = warning_lines(spectrum.alarms)
     lines += [f"note: {note}" for note in spectrum.notes]
-    wanted = bands_within(spectrum.wavenumber[-1], reference, default_ranges(spectrum, ranges))
+    wanted = common_ranges({SIMULATION: spectrum}, reference, ranges)
     if wanted:
-        found = measured_bands(spectrum, wanted, baseline, sticks)
+        found = measured_bands({SIMULATION: spectrum}, wanted, baseline, sticks)
         experiments = (reference, curves)
         lines += ["", *bands_and_experiments(found, spectrum.ordinate, experiments, baseline)]
     elif ranges is None and spectrum.volume is None:
@@ -69,29 +73,67 @@ def report(
 
 
 def measured_bands(
-    spectrum: InfraredSpectrum,
+    spectra: Mapping[str, InfraredSpectrum],
     ranges: Mapping[str, tuple[float, float]],
     baseline: bool = False,
     sticks: Sticks | None = None,
-) -> dict[str, list[Band]]:
-    """Bands of a spectrum and, below another name, of a harmonic calculation."""
-    found = {"simulation": find_bands(spectrum, ranges, baseline)}
-    return found if sticks is None else found | {sticks.name: bands_of_sticks(sticks, ranges)}
+) -> dict[str, Sequence[Band]]:
+    """Name -> bands of each spectrum and of a harmonic calculation.
+
+    Raises
+    ------
+    InputError
+        A spectrum has the name of the harmonic calculation.
+    """
+    of_sticks = {} if sticks is None else {sticks.name: bands_of_sticks(sticks, ranges)}
+    return _joined(
+        {name: find_bands(one, ranges, baseline) for name, one in spectra.items()}, of_sticks
+    )
 
 
 def all_bands(
-    spectrum: InfraredSpectrum,
+    spectra: Mapping[str, InfraredSpectrum],
     ranges: Mapping[str, tuple[float, float]] | None = None,
     experiments: Experiments = (None, ()),
     baseline: bool = False,
     sticks: Sticks | None = None,
-) -> dict[str, list[Band]]:
-    """Name -> bands of the spectrum, a harmonic calculation and experimental curves, as
-    :func:`report` shows them."""
+) -> dict[str, Sequence[Band]]:
+    """Name -> bands of the spectra, a harmonic calculation and experimental curves, as
+    :func:`report` and :func:`aptnn_md.spectra.infrared.comparison.comparison_report` show them.
+
+    Raises
+    ------
+    InputError
+        A spectrum has the name of the harmonic calculation or of a curve.
+    """
     reference, curves = experiments
-    wanted = bands_within(spectrum.wavenumber[-1], reference, default_ranges(spectrum, ranges))
-    found = measured_bands(spectrum, wanted, baseline, sticks)
-    return found | {curve.name: bands_of_curve(curve, wanted, baseline) for curve in curves}
+    wanted = common_ranges(spectra, reference, ranges)
+    found = measured_bands(spectra, wanted, baseline, sticks)
+    of_curves = {curve.name: bands_of_curve(curve, wanted, baseline) for curve in curves}
+    return _joined(found, of_curves)
+
+
+def common_ranges(
+    spectra: Mapping[str, InfraredSpectrum],
+    reference: Reference | None = None,
+    ranges: Mapping[str, tuple[float, float]] | None = None,
+) -> dict[str, tuple[float, float]]:
+    """Ranges of the bands that all spectra reach; see :func:`report`. Where they are found by
+    themselves, in the first spectrum."""
+    highest = min(float(spectrum.wavenumber[-1]) for spectrum in spectra.values())
+    ranges = default_ranges(next(iter(spectra.values())), ranges)
+    return bands_within(highest, reference, ranges)
+
+
+def _joined(
+    found: Mapping[str, Sequence[Band]], others: Mapping[str, Sequence[Band]]
+) -> dict[str, Sequence[Band]]:
+    """Bands of both, of which no two may have one name."""
+    taken = found.keys() & others.keys()
+    if taken:
+        expected = "another name of the run (--names), or of the file"
+        raise InputError(", ".join(sorted(taken)), "name", "that of two curves", expected)
+    return {**found, **others}
 
 
 def default_ranges(
@@ -117,16 +159,21 @@ def bands_and_experiments(
     ordinate : what all spectra are
     experiments : known bands, and curves, whose bands are measured in the same way
     baseline : with which the bands were found
+
+    Raises
+    ------
+    InputError
+        A spectrum has the name of a curve.
     """
     reference, curves = experiments
-    columns = dict(found)
-    ranges = {band.name: (band.low, band.high) for band in next(iter(columns.values()))}
+    ranges = {band.name: (band.low, band.high) for band in next(iter(found.values()))}
     # what is tabulated of an experiment is without baselines
     reference = None if baseline else reference
     if reference is not None:
         # its bands are a column of their own
         curves = [curve for curve in curves if curve is not reference.curve]
-    columns |= {curve.name: bands_of_curve(curve, ranges, baseline) for curve in curves}
+    of_curves = {curve.name: bands_of_curve(curve, ranges, baseline) for curve in curves}
+    columns = _joined(found, of_curves)
     lines = band_table(columns, reference, ordinate)
     if reference is not None:
         lines.append(f"experiment: {reference.text}; {reference.errors}")

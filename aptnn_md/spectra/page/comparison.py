@@ -4,22 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from aptnn_md.spectra.analysis.bands import bands_of_curve, find_bands
+from aptnn_md.spectra.analysis.sticks import Sticks
 from aptnn_md.spectra.infrared.comparison import (
     Difference,
     common_ordinate,
-    compared_ranges,
     comparison_table,
     describe_each,
     difference_rows,
 )
 from aptnn_md.spectra.infrared.intensity import check_comparable
-from aptnn_md.spectra.infrared.report import Experiments
+from aptnn_md.spectra.infrared.report import Experiments, all_bands, common_ranges
 from aptnn_md.spectra.infrared.spectrum import InfraredSpectrum
 from aptnn_md.spectra.output.band_files import bands_text
 from aptnn_md.spectra.output.band_table import band_rows, describe_moments
 from aptnn_md.spectra.output.canvas import end_of_absorption
 from aptnn_md.spectra.output.columns import columns_text
+from aptnn_md.spectra.output.plot_sticks import sticks_seen
 from aptnn_md.spectra.page.content import (
     Curve,
     Grid,
@@ -28,6 +28,7 @@ from aptnn_md.spectra.page.content import (
     PageOptions,
     Panel,
     marks_of,
+    with_sticks,
 )
 
 
@@ -39,6 +40,7 @@ def comparison_page(
     ranges: Mapping[str, tuple[float, float]] | None = None,
     baseline: bool = False,
     differences: Mapping[str, Difference] | None = None,
+    sticks: Sticks | None = None,
 ) -> Page:
     """Spectra, their bands and their differences, for a browser.
 
@@ -46,7 +48,7 @@ def comparison_page(
     ----------
     spectra : name -> spectrum
     experiments : known bands, and curves
-    ranges, baseline : see :func:`aptnn_md.spectra.infrared.comparison.comparison_report`
+    ranges, baseline, sticks : see :func:`aptnn_md.spectra.infrared.comparison.comparison_report`
     differences : name -> difference
 
     Raises
@@ -70,12 +72,12 @@ def comparison_page(
             marks_name="" if reference is None else f"maxima of {reference.text}",
         )
     ]
+    panels[0] = with_sticks(panels[0], sticks, f"intensity  ({ordinate.integral_unit})")
     if differences:
         shown = tuple(Curve(name, column_of[name]) for name in differences)
         panels.append(Panel("Differences", label, shown))
-    wanted = compared_ranges(spectra, reference, ranges)
-    found = {name: find_bands(one, wanted, baseline) for name, one in spectra.items()}
-    found |= {curve.name: bands_of_curve(curve, wanted, baseline) for curve in curves}
+    wanted = common_ranges(spectra, reference, ranges)
+    found = all_bands(spectra, ranges, experiments, baseline, sticks)
     grids = []
     if wanted:
         rows = band_rows(found, None if baseline else reference, ordinate)
@@ -84,7 +86,8 @@ def comparison_page(
         remark = "; ".join(f"{name}: {one.text}" for name, one in differences.items())
         tables = difference_rows(differences, wanted, baseline)
         grids += [Grid(rows[0][0].capitalize(), rows, remark) for rows in tables]
-    ends = [end_of_absorption(one.wavenumber, one.absorption) for one in spectra.values()]
+    seen = sticks_seen(sticks)
+    ends = [end_of_absorption(one.wavenumber, one.absorption, seen) for one in spectra.values()]
     return Page(
         title="Infrared spectra",
         subtitle=", ".join(spectra),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -11,6 +11,7 @@ from aptnn_md.arrays import FloatArray
 from aptnn_md.spectra.analysis.alarms import Alarm
 from aptnn_md.spectra.analysis.error_parts import ErrorParts
 from aptnn_md.spectra.analysis.reference_bands import Reference
+from aptnn_md.spectra.analysis.sticks import Sticks
 from aptnn_md.spectra.convergence.monitor import Convergence
 from aptnn_md.spectra.estimation.parts import is_cross, part_name
 from aptnn_md.spectra.estimation.power import PowerBlocks
@@ -158,6 +159,19 @@ def marks_of(reference: Reference | None) -> tuple[Mark, ...]:
         Mark(band.name, band.position, band.position_error, band.height, band.height_error)
         for band in (reference.bands if reference is not None else ())
     )
+
+
+def with_sticks(panel: Panel, sticks: Sticks | None, label: str) -> Panel:
+    """A panel with the sticks of a harmonic calculation, where there is one.
+
+    Parameters
+    ----------
+    label : what the areas of sticks are, and their unit
+    """
+    if sticks is None:
+        return panel
+    line = Line(sticks.name, sticks.wavenumber, sticks.area)
+    return replace(panel, sticks=line, sticks_label=f"{sticks.name} {label}")
 
 
 def error_panels(options: PageOptions, label: str) -> list[Panel]:

@@ -9,10 +9,10 @@ from aptnn_md.spectra.analysis.sticks import Sticks
 from aptnn_md.spectra.infrared.dielectric import Quantity
 from aptnn_md.spectra.infrared.intensity import check_comparable
 from aptnn_md.spectra.infrared.report import (
+    SIMULATION,
     Experiments,
     all_bands,
-    bands_within,
-    default_ranges,
+    common_ranges,
     describe_integral,
     describe_quantum,
     describe_system,
@@ -34,6 +34,7 @@ from aptnn_md.spectra.page.content import (
     error_panels,
     marks_of,
     part_panels,
+    with_sticks,
 )
 
 _FIRST_PART = 3  # after wavenumber, absorption and its standard error
@@ -100,17 +101,15 @@ def _spectrum_panel(
 ) -> Panel:
     """The spectrum with what it is compared with."""
     reference, curves = experiments
-    return Panel(
+    panel = Panel(
         title="",
         label=label,
         curves=(Curve("simulation ± 1 standard error", 1),),
         lines=tuple(Line(c.name, c.wavenumber, c.absorption) for c in curves),
         marks=marks_of(reference),
         marks_name="" if reference is None else f"maxima of {reference.text}",
-        sticks=None if sticks is None else Line(sticks.name, sticks.wavenumber, sticks.area),
-        sticks_label=f"{'' if sticks is None else sticks.name} intensity  "
-        f"({spectrum.ordinate.integral_unit})",
     )
+    return with_sticks(panel, sticks, f"intensity  ({spectrum.ordinate.integral_unit})")
 
 
 def _grids(
@@ -122,10 +121,11 @@ def _grids(
 ) -> tuple[list[Grid], str]:
     """Bands and integrals of parts for people, and bands as CSV."""
     reference = experiments[0]
-    wanted = bands_within(spectrum.wavenumber[-1], reference, default_ranges(spectrum, ranges))
+    spectra = {SIMULATION: spectrum}
+    wanted = common_ranges(spectra, reference, ranges)
     if not wanted:
         return [], ""
-    columns = all_bands(spectrum, ranges, experiments, baseline, sticks)
+    columns = all_bands(spectra, ranges, experiments, baseline, sticks)
     rows = band_rows(columns, None if baseline else reference, spectrum.ordinate)
     grids = [Grid("Bands", rows, describe_moments(baseline))]
     if spectrum.parts:

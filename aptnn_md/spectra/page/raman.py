@@ -13,12 +13,12 @@ from aptnn_md.spectra.output.plot_sticks import sticks_seen
 from aptnn_md.spectra.page.content import (
     Curve,
     Grid,
-    Line,
     Page,
     PageOptions,
     Panel,
     error_panels,
     part_panels,
+    with_sticks,
 )
 from aptnn_md.spectra.raman.forms import ACTIVITY
 from aptnn_md.spectra.raman.report import (
@@ -67,14 +67,8 @@ def raman_page(
     # drawn
     of_parts = {part: ratio + 2 + per_part * k for k, part in enumerate(spectrum.parts)}
     isotropic = {part: curves.isotropic for part, curves in spectrum.parts.items()}
-    spectrum_panel = Panel(
-        "",
-        label,
-        curves,
-        sticks=None if sticks is None else Line(sticks.name, sticks.wavenumber, sticks.area),
-        sticks_label=f"{'' if sticks is None else sticks.name} activity, unpolarised  "
-        f"({spectrum.ordinate.integral_unit})",
-    )
+    activity = f"activity, unpolarised  ({spectrum.ordinate.integral_unit})"
+    spectrum_panel = with_sticks(Panel("", label, curves), sticks, activity)
     ratio_panel = Panel(
         "",
         "depolarisation ratio  VH/VV",

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from aptnn_md.arrays import AnyArray, FloatArray
+from aptnn_md.domain import SPREAD_RATIO
 from aptnn_md.spectra.estimation.running_means import RunningMeans
 from aptnn_md.spectra.sources.conditions import Condition
 from aptnn_md.stream import StreamHeader, StreamReader
@@ -30,6 +31,8 @@ class StreamRun:
     Attributes
     ----------
     piece_frames : frames that are read at once
+    n_judged, n_outside : of the frames read, those whose committee was judged, and of these the
+        ones outside of what it knows (:mod:`aptnn_md.domain`)
     temperatures : of the frames read, those of motions after the kinetic temperature where the
         stream has them, K
     energies : of the frames read, time (fs) and conserved energy (eV), both less those of the first
@@ -53,6 +56,7 @@ class StreamRun:
         self.temperatures = RunningMeans()
         self.energies = RunningMeans()
         self._start: FloatArray | None = None
+        self.n_judged = self.n_outside = 0
 
     @property
     def n_frames(self) -> int:
@@ -108,6 +112,7 @@ class StreamRun:
                     self._sums[name] = self._sums.get(name, 0.0) + values.sum(axis=0)
             self._add_temperatures(stop)
             self._add_energies(stop)
+            self._count_outside(stop)
             found = [self.reader.read(array, self.next, stop) for array in arrays]
             self.next = stop
             there = tuple(values for values in found if values is not None)
@@ -164,6 +169,12 @@ class StreamRun:
         if self._start is None:
             self._start = columns[0]
         self.energies.add(columns - self._start)
+
+    def _count_outside(self, stop: int) -> None:
+        ratios = self.reader.read(SPREAD_RATIO, self.next, stop)
+        if ratios is not None:
+            self.n_judged += len(ratios)
+            self.n_outside += int((ratios > 1.0).sum())
 
     def _check_times(self, start: int, stop: int) -> None:
         """The time axis of the spectrum rests on time step and stride; both must be true."""

@@ -30,7 +30,7 @@ class PotentialSettings:
     max_ell : highest degree of the harmonics; 0: three with one layer, two with two
     correlation : body order of the products of features, less one
     cutoff : Å
-    n_radial, radial_width : radial functions, and width of the network behind them
+    n_radial, radial_width : radial functions, and width of the network after them
     atomic_energies : element -> energy of its atom, eV; of elements that are not named it is found
         from the frames (:mod:`aptnn_md.training.potential.reference`)
     steps : of the optimiser, in the whole schedule

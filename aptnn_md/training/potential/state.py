@@ -64,6 +64,8 @@ class PotentialState:
             VERSION,
         ):
             raise InputError(self.path, "training state", "another file or version", _EXPECTED)
+        if not isinstance(state.get("job"), dict) or not isinstance(state.get("members"), list):
+            raise InputError(self.path, "training state", "other content", _EXPECTED)
         for key, value in self.job.items():
             if state["job"].get(key) != value:
                 earlier = f"{state['job'].get(key)}, as when the job began"

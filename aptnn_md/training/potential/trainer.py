@@ -12,7 +12,7 @@ equal.)
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,6 +24,7 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from aptnn_md.errors import RunError
 from aptnn_md.training.clock import WorkClock
+from aptnn_md.training.parameters import copies, load
 from aptnn_md.training.potential.dataset import EnergyBatch, EnergySet, energies_and_forces
 from aptnn_md.training.potential.frames import EnergyFrame
 from aptnn_md.training.potential.settings import PotentialSettings
@@ -79,7 +80,7 @@ class PotentialTrainer:
         self.parameters = nn.ParameterList(network.parameters())
         self.optimizer = torch.optim.Adam(self.parameters, lr=settings.learning_rate, amsgrad=True)
         self.average = AveragedModel(self.parameters, multi_avg_fn=self._move_average)
-        self.best = _copies(self.parameters)
+        self.best = copies(self.parameters)
         self.generator = torch.Generator().manual_seed(seed)
         self.records: list[EpochRecord] = []
         self.steps, self.epoch = 0, 0
@@ -145,7 +146,7 @@ class PotentialTrainer:
         if len(self.validation):
             self._validate(record)
         if record.valid != record.valid or record.valid <= self._best_so_far():
-            self.best = _copies(self.average.parameters())
+            self.best = copies(self.average.parameters())
         self.records.append(record)
         return record
 
@@ -187,10 +188,10 @@ class PotentialTrainer:
         get_ema_multi_avg_fn(decay)(average, weights, n_averaged)
 
     def _validate(self, record: EpochRecord) -> None:
-        current = _copies(self.parameters)
-        _load(self.parameters, self.average.parameters())
+        current = copies(self.parameters)
+        load(self.parameters, self.average.parameters())
         of_energies, of_forces, species = self._all_errors(self.validation)
-        _load(self.parameters, current)
+        load(self.parameters, current)
         record.valid_by_target = {"energy": _rms(of_energies), "forces": _rms(of_forces)}
         record.valid_by_element = {
             chemical_symbols[z]: _rms(of_forces[species == k])
@@ -224,8 +225,8 @@ class PotentialTrainer:
         ----------
         configuration : that the network was made with
         """
-        current = _copies(self.parameters)
-        _load(self.parameters, self.best)
+        current = copies(self.parameters)
+        load(self.parameters, self.best)
         of_energies, of_forces, _ = self._all_errors(self.training)
         shifts = self._shifts(of_energies)
         of_energies = of_energies - (self.training.counts() @ shifts).div(self._sizes())
@@ -238,7 +239,7 @@ class PotentialTrainer:
         weights["atomic_energies_fn.atomic_energies"] = torch.tensor(
             corrected, dtype=of_atoms.dtype
         ).reshape(of_atoms.shape)
-        _load(self.parameters, current)
+        load(self.parameters, current)
         return TrainedNetwork(
             {**configuration, "atomic_energies": [corrected]},
             weights,
@@ -260,8 +261,8 @@ class PotentialTrainer:
     def state(self) -> dict[str, Any]:
         """All that the rest of the training depends on, as plain data and tensors."""
         return {
-            "parameters": _copies(self.parameters),
-            "average": _copies(self.average.parameters()),
+            "parameters": copies(self.parameters),
+            "average": copies(self.average.parameters()),
             "n_averaged": int(self.average.n_averaged),
             "best": self.best,
             "optimizer": self.optimizer.state_dict(),
@@ -274,8 +275,8 @@ class PotentialTrainer:
 
     def load_state(self, state: Mapping[str, Any]) -> None:
         """Resume where :meth:`state` was taken; its tensors may be on another device."""
-        _load(self.parameters, state["parameters"])
-        _load(self.average.parameters(), state["average"])
+        load(self.parameters, state["parameters"])
+        load(self.average.parameters(), state["average"])
         self.average.n_averaged.fill_(state["n_averaged"])
         self.best = [
             value.to(parameter)
@@ -301,13 +302,3 @@ def _rms(errors: Tensor) -> float:
     """Of those that are known."""
     known = errors[errors.isfinite()]
     return float(known.pow(2).mean().sqrt()) if known.numel() else math.nan
-
-
-def _copies(parameters: Iterable[Tensor]) -> list[Tensor]:
-    return [parameter.detach().clone() for parameter in parameters]
-
-
-@torch.no_grad()
-def _load(parameters: Iterable[Tensor], values: Iterable[Tensor]) -> None:
-    for parameter, value in zip(parameters, values, strict=True):
-        parameter.copy_(value)

@@ -25,9 +25,11 @@ from aptnn_md.atoms.groups import Groups
 from aptnn_md.atoms.partition import parse_groups
 from aptnn_md.atoms.rates import dipole_rate, f_sum
 from aptnn_md.atoms.snapshot import Snapshot
+from aptnn_md.domain import Domain
 from aptnn_md.engines.ase.calculator import APTCalculator
 from aptnn_md.engines.ase.observer import StreamObserver, temperature
 from aptnn_md.errors import InputError, RunError
+from aptnn_md.prediction.loading import as_model
 from aptnn_md.stream import StreamReader
 
 NEWER_ASE = pytest.mark.skipif(find_spec("ase.md.langevinbaoab") is None, reason="needs ASE 3.28")
@@ -382,6 +384,30 @@ def test_committee_deviation_is_that_of_the_rate(tmp_path, in_calculator):
     )
     size = np.sqrt((toy.polar_tensors(positions[-1]) ** 2).mean((1, 2))).max()
     np.testing.assert_allclose(reader.read("extrapolation")[-1], size * factors.std(ddof=1))
+
+
+@pytest.mark.parametrize("in_calculator", [False, True])
+def test_how_far_a_committee_is_from_what_it_knows(tmp_path, in_calculator, caplog):
+    """Half of the chlorine atoms' spread is known, and all of the others'."""
+    atoms = toy.structure(2)
+    sizes = toy.Committee.factors.std(ddof=1) * np.sqrt(
+        (toy.polar_tensors(atoms.positions) ** 2).mean((1, 2))
+    )
+    known = {symbol: 2.0 * sizes[atoms.symbols == symbol].max() for symbol in ("H", "O")}
+    known["Cl"] = 0.5 * sizes[atoms.symbols == "Cl"].max()
+    model = as_model(toy.Committee())
+    model.domain = Domain("toy", {"apt": known})
+    atoms.calc = APTCalculator(model, toy.Potential()) if in_calculator else toy.Potential()
+    reader, positions = stream_run(tmp_path / "s", atoms, 0.5, 4, None if in_calculator else model)
+    limits = np.array([1.5 * known[symbol] for symbol in atoms.symbols])
+    expected = [
+        (np.sqrt((toy.polar_tensors(q) ** 2).mean((1, 2))) / limits).max()
+        * toy.Committee.factors.std(ddof=1)
+        for q in positions
+    ]
+    np.testing.assert_allclose(reader.read("spread_ratio"), expected, rtol=1e-9)
+    assert expected[0] == pytest.approx(1 / 0.75)
+    assert sum("(Cl) at step 0 (APT by" in message for message in caplog.messages) == 1
 
 
 def test_temperature_counts_the_degrees_of_freedom():

@@ -9,11 +9,13 @@ from helpers import toy_molecules
 from helpers.increment_streams import CELL, TEMPLATE, TIMESTEP, feed, feed_all, new, paths
 from helpers.processes import killed_after
 
+from aptnn_md.domain import Domain
 from aptnn_md.engines.client.evaluator import Evaluator
 from aptnn_md.engines.client.increments import IncrementStream
 from aptnn_md.engines.client.settings import IncrementSettings
 from aptnn_md.engines.client.trail import StepGeometry, Trail
 from aptnn_md.errors import InputError, RunError
+from aptnn_md.prediction.loading import as_model
 from aptnn_md.stream import StreamReader
 
 
@@ -49,7 +51,9 @@ def test_beads_in_any_order_with_repetitions_and_folding(tmp_path):
 
 def test_committee_gives_its_spread(tmp_path):
     steps = paths(2, 3)
-    stream = new(tmp_path / "s", 2, predictor=toy_molecules.Committee())
+    model = as_model(toy_molecules.Committee())
+    model.domain = Domain("toy", {"apt": {"H": 0.2, "O": 0.1, "Cl": 0.4}})
+    stream = new(tmp_path / "s", 2, predictor=model)
     for beads in steps:
         feed(stream, beads)
     stream.close()
@@ -62,6 +66,9 @@ def test_committee_gives_its_spread(tmp_path):
     apt = np.array([toy_molecules.polar_tensors(q) for q in steps[-1]])
     largest = np.sqrt((apt**2).mean(axis=(-1, -2))).max() * factors.std(ddof=1)
     assert reader.read("extrapolation")[-1] == pytest.approx(largest)
+    limits = np.array([{"H": 0.3, "O": 0.15, "Cl": 0.6}[symbol] for symbol in TEMPLATE.symbols])
+    ratio = (np.sqrt((apt**2).mean(axis=(-1, -2))) / limits).max() * factors.std(ddof=1)
+    assert reader.read("spread_ratio")[-1] == pytest.approx(ratio)
 
 
 @pytest.mark.parametrize("lost", [1, 4, 12])

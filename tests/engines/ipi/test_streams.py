@@ -21,12 +21,14 @@ from helpers.ipi_inputs import BAROSTAT, PILE, SVR, go_on_toy, run_toy, write_in
 from helpers.ipi_plugins import plugin, run_plain
 
 from aptnn_md.atoms.partition import parse_groups
+from aptnn_md.domain import Domain
 from aptnn_md.engines.ipi.plugin import StreamPlugin
 from aptnn_md.engines.ipi.runner import run_ipi
 from aptnn_md.engines.ipi.settings import StreamSettings
 from aptnn_md.engines.ipi.state import _numbers
 from aptnn_md.engines.ipi.version import check_version
 from aptnn_md.errors import InputError, RunError
+from aptnn_md.prediction.loading import as_model
 from aptnn_md.spectra.convergence.monitor import Monitor
 from aptnn_md.spectra.options import InfraredOptions
 from aptnn_md.stream import StreamReader
@@ -184,7 +186,9 @@ def test_committee(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     write_input(".", **TRPMD, steps=4)
     settings = StreamSettings("run.zarr", 2, ("centroid-apt", "apt-at-centroid"), "element")
-    run_ipi("input.xml", settings, toy_molecules.Committee())
+    model = as_model(toy_molecules.Committee())
+    model.domain = Domain("toy", {"apt": {"H": 10.0, "O": 10.0, "Cl": 10.0}})
+    run_ipi("input.xml", settings, model)
     write_input("one", **TRPMD, steps=4)
     monkeypatch.chdir(tmp_path / "one")
     run_ipi("input.xml", settings, toy_molecules.Tensors())
@@ -197,6 +201,9 @@ def test_committee(tmp_path, monkeypatch):
     )
     assert (committee.read("extrapolation") > 0).all()
     assert single.read("extrapolation") is None
+    # all elements have one limit
+    np.testing.assert_allclose(committee.read("spread_ratio"), committee.read("extrapolation") / 15)
+    assert single.read("spread_ratio") is None
 
 
 @pytest.mark.parametrize("prefix", ["", "replica"])

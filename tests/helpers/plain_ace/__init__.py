@@ -1,4 +1,10 @@
-"""The ``ace`` network of version 0.1, against which its faster form is tested and timed."""
+"""The ``ace`` network of version 0.1, against which its faster form is tested and timed.
+
+It stays as it was, down to the numbers with which weights begin, and shares with today's network
+only what holds no formula of its own: counts of components, 3j symbols, matrices that are kept.
+:mod:`aptnn_md.models.plain_ace` is another thing: the form of today's network that is exported,
+which takes harmonics and radial functions of it, and has neither training nor neighbour tables.
+"""
 
 from __future__ import annotations
 

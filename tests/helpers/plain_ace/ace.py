@@ -22,6 +22,8 @@ import torch
 from torch import Tensor, nn
 
 from aptnn_md.atoms.neighbours import Graph
+from aptnn_md.models.angular import degree_of_component, n_components
+from aptnn_md.models.coupling import outer
 from aptnn_md.models.densities import ACEConfig
 from helpers.plain_ace.densities import AtomicDensities, atomic_densities
 from helpers.plain_ace.layers import (
@@ -29,9 +31,6 @@ from helpers.plain_ace.layers import (
     Coupling,
     Gate,
     Readout,
-    degree_of_component,
-    n_components,
-    outer,
 )
 
 # atoms whose products of features fit into a processor's cache; other devices take more at once

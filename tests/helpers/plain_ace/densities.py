@@ -15,9 +15,9 @@ import torch
 from torch import Tensor
 
 from aptnn_md.atoms.neighbours import Graph
+from aptnn_md.models.angular import n_components
 from aptnn_md.models.densities import ACEConfig
 from helpers.plain_ace.angular import spherical_harmonics
-from helpers.plain_ace.layers import n_components
 from helpers.plain_ace.radial import bessel_basis
 
 BLOCK_SIZE = 512

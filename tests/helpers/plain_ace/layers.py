@@ -7,33 +7,20 @@ channel and mixing channels one matrix product per l, without copies in between.
 its own weights for every element and is called with the atoms of one element at a time, so that
 weights are never gathered per atom.
 
-Without gradients, ``eval()`` lets couplings keep the matrices that they derive from their weights;
-``train()``, loading weights and changing dtype or device drop them. So call ``train()`` before
-changing weights in place.
-
 Clebsch–Gordan tables are made in double precision: cast a network with ``.to(dtype)`` before use.
 """
 
 from __future__ import annotations
 
 import math
-from typing import Any, Self
 
 import torch
 from torch import Tensor, nn
 
-from aptnn_md.models.angular import wigner_3j
+from aptnn_md.models.angular import degree_of_component, n_components, wigner_3j
+from aptnn_md.models.coupling import outer
 from aptnn_md.models.irreps import Irrep, Irreps
-
-
-def n_components(lmax: int) -> int:
-    """Components of l = 0 … lmax together."""
-    return (lmax + 1) ** 2
-
-
-def degree_of_component(lmax: int) -> Tensor:
-    """((lmax + 1)²,): the l that each component belongs to."""
-    return torch.cat([torch.full((2 * degree + 1,), degree) for degree in range(lmax + 1)])
+from aptnn_md.models.kept_matrices import KeptMatrices
 
 
 class ChannelMixing(nn.Module):
@@ -69,7 +56,7 @@ def coupling_paths(
     ]
 
 
-class Coupling(nn.Module):
+class Coupling(KeptMatrices):
     """Clebsch–Gordan coupling of pairs (m1, m2) of each channel to several new channels.
 
     Each of the ``multiplicity`` outputs of a channel is a weighted sum of all paths (l1, l2, l3)
@@ -101,54 +88,17 @@ class Coupling(nn.Module):
         self.weight = nn.Parameter(torch.randn(n_elements, n_channels, multiplicity, len(paths)))
         self.multiplicity = multiplicity
         self.n_out = n_components(lmaxs[2])
-        # element -> matrices; None while weights may change
-        self._kept: dict[int, Tensor] | None = None
 
-    def matrices(self, element: int) -> Tensor:
-        """(n_channels, multiplicity m3, m1 m2): the weighted Clebsch–Gordan matrices.
-
-        In evaluation mode they are kept. Threads may evaluate one network together: entries are
-        never changed, and one that two threads make at once is the same twice.
-        """
-        kept = self._kept
-        if kept is None or (torch.is_grad_enabled() and self.weight.requires_grad):
-            return self._weighted(element)
-        if element not in kept:
-            # a tensor of inference mode could not take part in later differentiation
-            with torch.inference_mode(False), torch.no_grad():
-                kept[element] = self._weighted(element)
-        return kept[element]
-
-    def _forget(self) -> None:
-        self._kept = None if self.training else {}
-
-    def train(self, mode: bool = True) -> Self:
-        super().train(mode)
-        self._forget()
-        return self
-
-    def _load_from_state_dict(self, *arguments: Any, **options: Any) -> None:
-        super()._load_from_state_dict(*arguments, **options)
-        self._forget()
-
-    def _apply(self, *arguments: Any, **options: Any) -> Self:
-        super()._apply(*arguments, **options)
-        self._forget()
-        return self
-
-    def _weighted(self, element: int) -> Tensor:
+    def _derived(self, element: int) -> tuple[Tensor, ...]:
+        """(n_channels, multiplicity m3, m1 m2): the weighted Clebsch–Gordan matrices."""
         weight = self.weight[element]
         summed = (weight.flatten(0, 1) @ self.clebsch_gordan).unflatten(1, (-1, self.n_out))
-        return summed.transpose(1, 2).reshape(len(weight), self.multiplicity * self.n_out, -1)
+        rows = self.multiplicity * self.n_out
+        return (summed.transpose(1, 2).reshape(len(weight), rows, -1),)
 
     def forward(self, pairs: Tensor, element: int) -> Tensor:
-        coupled = torch.bmm(self.matrices(element), pairs)
+        coupled = torch.bmm(self.matrices(element)[0], pairs)
         return coupled.view(-1, self.n_out, pairs.shape[2])
-
-
-def outer(x: Tensor, y: Tensor) -> Tensor:
-    """All products of the components of each channel: (…, m1, n), (…, m2, n) -> (…, m1 m2, n)."""
-    return (x.unsqueeze(2) * y.unsqueeze(1)).flatten(1, 2)
 
 
 class Gate(nn.Module):

@@ -69,3 +69,32 @@ def test_temperature_given_on_the_command_line_counts(tmp_path: Path) -> None:
     assert alarm.name == "temperature"
     assert "300 ± " in alarm.text
     assert "400 K" in alarm.text
+
+
+@pytest.mark.parametrize(("every", "alarmed"), [(40, True), (200, False)])
+@pytest.mark.parametrize("kind", ["ir", "raman"])
+def test_frames_that_the_model_does_not_know(
+    kind: str, every: int, alarmed: bool, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """2.5 % of the frames matter, 0.5 % do not."""
+    rng = np.random.default_rng(1)
+    header = StreamHeader(timestep=1.0, n_atoms=6, temperature=300.0, volume=1000.0)
+    with StreamWriter(tmp_path / "s", header) as writer:
+        for k, rate in enumerate(rng.normal(size=(4000, 2, 3))):
+            writer.append(
+                k,
+                float(k),
+                {"bead": rate[:1]},
+                polarizability_rates={"bead": rng.normal(size=(1, 6))},
+                spread_ratio=2.5 if k % every == 7 else 0.9,
+            )
+    assert main(["spectrum", kind, str(tmp_path / "s"), "--resolution", "60"]) == 0
+    printed = capsys.readouterr().out
+    assert ("WARNING (unknown structures): in 100 of 4000 frames (2.5 %)" in printed) == alarmed
+    assert printed.count("WARNING") == int(alarmed)
+    assert main(["info", str(tmp_path / "s")]) == 0
+    share = "100 of 4000 frames (2.5 %)" if alarmed else "20 of 4000 frames (0.5 %)"
+    assert (
+        f"{share} are unlike those of the training, spread_ratio up to 2.5"
+        in capsys.readouterr().out
+    )

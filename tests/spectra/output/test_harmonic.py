@@ -146,6 +146,37 @@ def test_sums_beside_bands(
                 assert row["height error (km/mol per cm^-1)"]
 
 
+def test_sums_beside_bands_of_several_spectra(
+    molecule: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As beside the first spectrum alone, of which they are."""
+    modes, box = str(molecule / "modes.csv"), str(molecule / "box")
+    more = ["--harmonic", modes, "--n-molecules", "2", "--bands", "auto", "--band-table"]
+    assert main(["spectrum", "ir", box, *more, str(tmp_path / "one.csv")]) == 0
+    capsys.readouterr()
+    words = ["spectrum", "compare", box, box, "--skip", "1", "--names", "a", "b"]
+    picture = ["--plot", str(tmp_path / "a.svg"), "--html", str(tmp_path / "a.html")]
+    with mpl.rc_context({"svg.fonttype": "none"}):
+        assert main([*words, *more, str(tmp_path / "both.csv"), *picture]) == 0
+    (titles,) = [x for x in capsys.readouterr().out.splitlines() if x.startswith("band of n·α")]
+    assert titles.split()[3:] == ["a", "b", "harmonic"]
+    both, one = bands_in(tmp_path / "both.csv"), bands_in(tmp_path / "one.csv")
+    assert list(both) == ["a", "b", "harmonic"]
+    name = "integral (cm^-2)"
+    factor = PER_CM2_PER_KM_PER_MOL * 2 / 1000.0
+    sums = [float(row[name]) for row in both["harmonic"]]
+    np.testing.assert_allclose(sums, factor * read_harmonic(modes).intensity, rtol=1e-8)
+    assert sums == [float(row[name]) for row in one["harmonic"]]
+    for mine, alone in zip(both["a"], one["simulation"], strict=True):
+        assert float(mine[name]) == pytest.approx(float(alone[name]), rel=0.1)
+    assert "sticks: harmonic intensity" in (tmp_path / "a.svg").read_text()
+    assert '"name": "harmonic"' in (tmp_path / "a.html").read_text()
+    words[-1] = "harmonic"
+    assert main([*words, *more, str(tmp_path / "c.csv")]) == 2
+    assert "harmonic: name: found that of two curves" in capsys.readouterr().err
+    assert not (tmp_path / "c.csv").exists()
+
+
 def test_bands_as_json(molecule: Path, tmp_path: Path) -> None:
     path = tmp_path / "b.json"
     words = ["spectrum", "ir", str(molecule / "alone"), "--harmonic", str(molecule / "modes.json")]

@@ -1,0 +1,51 @@
+"""Engines, models, networks and devices of a campaign, looked for before anything is written.
+
+What would be refused only by a training or a dynamics, hours later, is refused at once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from ase import Atoms
+
+from aptnn_md.labels.engines.interface import load_engine
+from aptnn_md.learning.settings import CampaignSettings
+from aptnn_md.models.devices import torch_device
+from aptnn_md.models.tensor_network import TensorNetwork
+from aptnn_md.potentials.loading import load_potential
+from aptnn_md.potentials.mace_network import check_mace
+from aptnn_md.prediction.loading import as_model
+from aptnn_md.structures import charge_of
+
+
+def check_programs(settings: CampaignSettings, systems: Sequence[Atoms]) -> None:
+    """Refuse what is not there, or does not fit the systems.
+
+    Raises
+    ------
+    InputError
+        An engine, potential, model, network or device that cannot be used.
+    RunError
+        A program that is not installed.
+    """
+    for spec in filter(None, (settings.engine, settings.sampler)):
+        engine = load_engine(spec)
+        for atoms in systems:
+            engine.check(atoms, charge_of(atoms, 0.0) or 0.0)
+    torch_device(settings.device)
+    if settings.learns_potential:
+        check_mace("potential")
+    else:
+        load_potential(settings.potential, device=settings.device)
+    _check_tensors(settings, systems)
+
+
+def _check_tensors(settings: CampaignSettings, systems: Sequence[Atoms]) -> None:
+    if settings.start_from:
+        as_model(settings.start_from, require=settings.properties, device=settings.device)
+        return
+    tensors = settings.tensors
+    elements = tuple(sorted({int(z) for atoms in systems for z in atoms.numbers}))
+    chosen = tensors.settings_of_network(settings.properties)
+    TensorNetwork(tensors.network, elements, settings.target, chosen)

@@ -1,0 +1,107 @@
+"""The spread of a committee and its limits, against numbers written out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pytest
+
+from aptnn_md.domain import Domain, DomainWatch
+from aptnn_md.errors import InputError
+from aptnn_md.tensors import atom_deviations, largest_deviation
+
+FACTORS = np.array([0.8, 1.0, 1.3])
+STD = np.sqrt(((FACTORS - FACTORS.mean()) ** 2).sum() / 2.0)
+NUMBERS = [8, 1, 17, 1]
+KNOWN = {"apt": {"H": 0.01, "O": 0.04}, "pgt": {"H": 0.2, "O": 0.1, "Cl": 0.3}}
+
+
+def members(sizes: list[float], shape: tuple[int, ...], seed: int = 0) -> np.ndarray:
+    """Tensors by three members of atoms whose root mean squares are ``sizes``; not symmetric."""
+    single = np.random.default_rng(seed).normal(size=(len(sizes), *shape))
+    axes = tuple(range(1, single.ndim))
+    single /= np.sqrt((single**2).mean(axis=axes, keepdims=True))
+    single *= np.reshape(sizes, (-1, *[1] * len(shape)))
+    return np.multiply.outer(FACTORS, single)
+
+
+def test_spread_of_atoms() -> None:
+    sizes = [0.3, 0.1, 0.9, 0.2]
+    for shape in ((3, 3), (3, 3, 3)):
+        found = atom_deviations(members(sizes, shape), len(shape))
+        np.testing.assert_allclose(found, STD * np.array(sizes), rtol=1e-12)
+    beads = np.stack([members(sizes, (3, 3), seed) for seed in range(5)], axis=1)
+    assert atom_deviations(beads).shape == (5, 4)
+    assert largest_deviation(beads) == pytest.approx(STD * 0.9, rel=1e-12)
+
+
+def test_ratios_are_those_of_the_elements_limits() -> None:
+    """1.5 times the known spread; chlorine, without an APT's, has the smallest one."""
+    domain = Domain("m", KNOWN)
+    sizes = np.array([0.3, 0.1, 0.9, 0.2])
+    of_apt = STD * sizes / (1.5 * np.array([0.04, 0.01, 0.01, 0.01]))
+    of_pgt = STD * 7.0 * sizes / (1.5 * np.array([0.1, 0.2, 0.3, 0.2]))
+    apt, pgt = members(list(sizes), (3, 3)), members(list(7.0 * sizes), (3, 3, 3))
+    np.testing.assert_allclose(domain.ratios({"apt": apt}, NUMBERS), of_apt)
+    both = domain.ratios({"apt": apt, "pgt": pgt}, NUMBERS)
+    np.testing.assert_allclose(both, np.maximum(of_apt, of_pgt))
+    assert (of_apt > of_pgt).any()
+    assert (of_pgt > of_apt).any()
+    # a target of one member, or none with limits, says nothing
+    single = domain.ratios({"apt": apt, "pgt": pgt[:1]}, NUMBERS)
+    np.testing.assert_allclose(single, of_apt)
+    assert domain.ratios({"pgt": pgt[:1]}, NUMBERS) is None
+    assert Domain("m", {"pgt": {"H": 1.0}}).ratios({"apt": apt}, NUMBERS) is None
+    assert domain.judges({"apt": 1, "pgt": 2})
+    assert not domain.judges({"apt": 1})
+
+
+def test_no_limit_is_one_of_rounding() -> None:
+    domain = Domain("m", {"apt": {"H": 0.0}})
+    assert domain.limits("apt", [1, 6]) == pytest.approx([1e-4, 1e-4])
+
+
+def test_first_structure_outside_is_said_once(caplog: pytest.LogCaptureFixture) -> None:
+    domain = Domain("organic", {"apt": {"H": 0.01, "O": 0.04}})
+    watch, again = DomainWatch(domain, [8, 1, 1]), DomainWatch(domain, [8, 1, 1])
+    inside = members([0.2, 0.05, 0.05], (3, 3))
+    outside = np.stack([inside, members([0.2, 0.05, 0.12], (3, 3))], axis=1)  # two beads
+    assert watch.largest({"apt": inside}, 0) == pytest.approx(STD * 0.2 / 0.06)
+    assert not caplog.messages
+    assert watch.largest({"apt": outside}, 7) == pytest.approx(STD * 0.12 / 0.015)
+    assert watch.largest({"apt": outside}, 8) > 1.0  # type: ignore[operator]
+    assert again.largest({"apt": outside}) > 1.0  # type: ignore[operator]
+    (message,) = caplog.messages
+    assert "organic: its networks disagree about atom 2 (H) at step 7" in message
+    assert "(APT by 0.03 e, limit 0.015 e)" in message
+    assert "--save-frames DIR --above 0.015" in message
+
+
+def test_cards_say_the_limits() -> None:
+    assert Domain.of_card("m", {"elements": ["H"]}) is None
+    domain = Domain.of_card("m", {"known_spread": KNOWN})
+    assert domain is not None
+    assert domain.known == KNOWN
+    parts = [Domain("a", {"pgt": KNOWN["pgt"]}), None, Domain("b", {"apt": KNOWN["apt"]})]
+    joined = Domain.joined("a,b", parts)
+    assert joined is not None
+    assert joined.known == KNOWN
+    assert Domain.joined("a,b", [None, None]) is None
+
+
+def damaged() -> Iterator[Any]:
+    yield 3.0
+    yield {"apt": 0.1}
+    yield {"apt": {}}
+    yield {"dipole": {"H": 0.1}}
+    for wrong in ("0.1", -0.1, float("nan"), float("inf"), None):
+        yield {"apt": {"H": wrong}}
+    yield {"apt": {"Xx": 0.1}}
+
+
+@pytest.mark.parametrize("wrong", list(damaged()))
+def test_damaged_cards_are_refused(wrong: Any) -> None:
+    with pytest.raises(InputError, match=r"model m: known_spread: found .*target -> element"):
+        Domain.of_card("m", {"known_spread": wrong})
