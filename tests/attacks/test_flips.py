@@ -14,6 +14,7 @@ SAMPLES = {
     "ensemble": 10,
     "checkpoint of an ensemble": 80,
     "trail": 40,
+    "beads of a trail": 8,
     "point": 10,
     "replicas": 200,
     "runs": 200,

@@ -13,6 +13,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 from unittest.mock import patch
 
 from aptnn_md.engines.ase.ensemble_state import EnsembleState
@@ -111,29 +112,41 @@ def trail(directory: Path) -> Flippable:
 
     The server resumes from a step that was answered; a client that does not know it refuses.
     """
-    original = directory / "original"
     steps = increment_streams.paths(1, 9)
-    process = FORK.Process(target=_stream_and_die, args=(original, steps[:7]))
+    return _trail(directory, steps[:7], [(beads, None) for beads in steps[6:]], ("steps", "last"))
+
+
+def trail_of_beads(directory: Path) -> Flippable:
+    """The same of a client that was killed between the beads of a step."""
+    steps = increment_streams.paths(2, 9)
+    rest = [(steps[7], (1,)), (steps[8], None)]
+    return _trail(directory, [*steps[:7], steps[7][:1]], rest, ("part",))
+
+
+def _trail(
+    directory: Path, before: list[Any], rest: list[Any], names: tuple[str, ...]
+) -> Flippable:
+    original, copy = directory / "original", directory / "copy"
+    process = FORK.Process(target=_stream_and_die, args=(original, before))
     process.start()
     process.join(60)
     assert process.exitcode == -signal.SIGKILL
-    copy = directory / "copy"
 
     def resumed() -> object:
         shutil.rmtree(copy, ignore_errors=True)
         shutil.copytree(original, copy)
-        stream = increment_streams.new(copy / "s", groups="element")
+        stream = increment_streams.new(copy / "s", len(before[0]), groups="element")
         try:
-            for beads in steps[6:]:
-                increment_streams.feed(stream, beads)
+            for beads, order in rest:
+                increment_streams.feed(stream, beads, order)
         finally:
             stream.close()
         return short_runs.stream_content(copy / "s")
 
-    return Flippable([original / "s.trail" / name for name in ("steps", "last")], resumed)
+    return Flippable([original / "s.trail" / name for name in names], resumed)
 
 
-def _stream_and_die(directory: Path, steps: list[object]) -> None:
+def _stream_and_die(directory: Path, steps: list[Any]) -> None:
     directory.mkdir()
     increment_streams.feed_all(directory / "s", steps, n_committed=4, groups="element")
     os.kill(os.getpid(), signal.SIGKILL)
@@ -233,6 +246,7 @@ FLIPPABLE: dict[str, Callable[[Path], Flippable]] = {
     "ensemble": ensemble,
     "checkpoint of an ensemble": ensemble_checkpoint,
     "trail": trail,
+    "beads of a trail": trail_of_beads,
     "point": point,
     "replicas": replicas,
     "runs": runs,

@@ -24,11 +24,13 @@ class Step:
     cell : (3, 3), rows, Å
     positions : (n_beads, n_atoms, 3), Å
     tensors : target -> (n_beads, n_members, n_atoms, *shape)
+    earlier : numbers of the beads that came to an earlier client only
     """
 
     cell: FloatArray
     positions: FloatArray
     tensors: Tensors
+    earlier: tuple[int, ...] = ()
 
 
 class BeadOrder:
@@ -49,10 +51,45 @@ class BeadOrder:
         self._lowest: int | None = None
         self._here: dict[int, tuple[FloatArray, FloatArray, Tensors]] = {}
         self._before: dict[int, FloatArray] = {}
+        self._earlier: dict[int, tuple[FloatArray, FloatArray, Tensors]] = {}
+
+    @property
+    def lowest(self) -> int:
+        """Number of the first replica; known after a step."""
+        assert self._lowest is not None
+        return self._lowest
+
+    @property
+    def n_here(self) -> int:
+        """Number of beads of the step that is not complete."""
+        return len(self._here)
+
+    def expect(
+        self, replica: int, cell: FloatArray, positions: FloatArray, tensors: Tensors
+    ) -> None:
+        """Take a bead that had come to a client before it was killed.
+
+        If the server is still at that step, it asks for those only that were not answered.
+        """
+        self._earlier[replica] = (cell, positions, tensors)
+
+    def without_earlier(self, step: Step) -> None:
+        """Wait for the beads of a step that earlier ones do not belong to after all."""
+        lowest = self._lowest or 0
+        own = [n for n in range(self.n_beads) if n not in step.earlier]
+        self._here = {
+            lowest + n: (
+                step.cell,
+                step.positions[n],
+                {name: values[n] for name, values in step.tensors.items()},
+            )
+            for n in own
+        }
+        self._lowest, self._before = None, {}
 
     def forget(self) -> None:
         """Begin anew: the connection was lost, and replicas may have other numbers."""
-        self._lowest, self._here, self._before = None, {}, {}
+        self._lowest, self._here, self._before, self._earlier = None, {}, {}, {}
 
     def add(
         self,
@@ -95,18 +132,28 @@ class BeadOrder:
                 "another client takes part of them, so increments would be lost; start one "
                 "client only (it may have several connections and MPI ranks)"
             )
+        if replica in self._earlier:
+            if np.array_equal(self._earlier[replica][1], positions):
+                del self._earlier[replica]
+            else:  # the server is at another step
+                self._earlier = {}
         self._here[replica] = (cell, positions, tensors)
-        lowest = min(self._here) if self._lowest is None else self._lowest
+        known = self._earlier | self._here
+        if max(known) - min(known) >= self.n_beads:  # a server that counts otherwise
+            known, self._earlier = self._here, {}
+        lowest = min(known) if self._lowest is None else self._lowest
         replicas = range(lowest, lowest + self.n_beads)
-        if not all(number in self._here for number in replicas):
+        if not all(number in known for number in replicas):
             return None
         if self._lowest is None:
-            self._check_spread([self._here[number] for number in replicas])
+            self._check_spread([known[number] for number in replicas])
         self._lowest = lowest
-        cells, beads, of_beads = zip(*(self._here[number] for number in replicas), strict=True)
+        earlier = tuple(n for n, number in enumerate(replicas) if number not in self._here)
+        cells, beads, of_beads = zip(*(known[number] for number in replicas), strict=True)
         self._before, self._here = dict(zip(replicas, beads, strict=True)), {}
+        self._earlier = {}
         stacked = {name: np.stack([each[name] for each in of_beads]) for name in of_beads[0]}
-        return Step(cells[0], np.stack(beads), stacked)
+        return Step(cells[0], np.stack(beads), stacked, earlier)
 
     def _missing(self) -> str:
         missing = self.n_beads - len(self._here)

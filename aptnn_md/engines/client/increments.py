@@ -37,7 +37,7 @@ from aptnn_md.engines.client.bead_order import BeadOrder, Step
 from aptnn_md.engines.client.dipole_change import nearest_image
 from aptnn_md.engines.client.evaluator import Results
 from aptnn_md.engines.client.settings import IncrementSettings
-from aptnn_md.engines.client.trail import StepGeometry, Trail, remove_trail
+from aptnn_md.engines.client.trail import Bead, StepGeometry, Trail, last_beads, remove_trail
 from aptnn_md.engines.open_space import warn_of_a_thin_cell
 from aptnn_md.errors import InputError, RunError
 from aptnn_md.progress import log
@@ -51,6 +51,12 @@ LARGEST_STEP = 1.0
 """Å: an atom that moves farther in a step did not move by its velocity."""
 _CELL_TOLERANCE = 1e-6
 _GAP = 0.6
+
+
+def _is_one_step(now: FloatArray, before: FloatArray) -> bool:
+    """Whether beads (n, n_atoms, 3) went as far now as in the step before, in the mean."""
+    now, before = now.mean(axis=0), before.mean(axis=0)
+    return bool(np.linalg.norm(now - before) < _GAP * np.linalg.norm(before))
 
 
 class IncrementStream:
@@ -128,7 +134,13 @@ class IncrementStream:
         is_copy: bool = False,
     ) -> None:
         """Take a request; see :meth:`aptnn_md.engines.client.bead_order.BeadOrder.add`."""
+        if self._last is None and self._order.n_here == 0:
+            self._expect_last_beads()
+        n_before = self._order.n_here
         step = self._order.add(replica, cell, positions, tensors, is_copy)
+        is_new = step is not None or self._order.n_here > n_before
+        if self._trail is not None and is_new and self.settings.n_beads > 1:
+            self._trail.add_part(Bead(replica, cell, positions), first=n_before == 0)
         if step is None:
             return
         if self._last is None:
@@ -175,10 +187,16 @@ class IncrementStream:
             geometry = StepGeometry(0, step.cell, step.positions)
             trail.append(geometry, np.zeros(self._n_values))
             self._last, self.n_steps = (geometry, step.tensors), 0
+            self._keep_beads(step)
             return
         found = trail.find(step.positions)
         known = trail.last()
-        if found is None and not (known and self._follows(known, step)):
+        follows = found is None and bool(known) and self._follows(known, step)
+        if step.earlier and found is None and not follows:
+            self.close()
+            self._order.without_earlier(step)
+            return
+        if found is None and not follows:
             raise InputError(
                 path,
                 "first geometry of the server",
@@ -200,6 +218,25 @@ class IncrementStream:
             cells = np.broadcast_to(geometry.cell, (n_beads, 3, 3))
             self._last = (geometry, self.evaluate(cells, geometry.positions, True).tensors)
             self._advance(step)
+        self._keep_beads(step)
+
+    def _keep_beads(self, step: Step) -> None:
+        """Write down the beads of the first step, which came before there was a trail."""
+        assert self._trail is not None
+        if len(step.positions) == 1:
+            return
+        for n, positions in enumerate(step.positions):
+            bead = Bead(self._order.lowest + n, step.cell, positions)
+            self._trail.add_part(bead, first=n == 0)
+
+    def _expect_last_beads(self) -> None:
+        """Those of the step in which an earlier client was killed."""
+        if not stream_exists(self.settings.path):
+            return
+        for bead in last_beads(self.settings.trail_path, len(self.template)):
+            results = self.evaluate(bead.cell[None], bead.positions[None], True)
+            tensors = {name: values[0] for name, values in results.tensors.items()}
+            self._order.expect(bead.replica, bead.cell, bead.positions, tensors)
 
     def write_out_trail(self) -> None:
         """Write the frames of a client that was killed and that only its trail holds.
@@ -296,9 +333,11 @@ class IncrementStream:
         if len(known) < 2:
             return True
         before = nearest_image(known[1].positions - known[0].positions, step.cell)
-        # the centroid's velocity hardly changes in a step; a missing one would double its way
-        now, before = now.mean(axis=0), before.mean(axis=0)
-        return bool(np.linalg.norm(now - before) < _GAP * np.linalg.norm(before))
+        # the centroid's velocity hardly changes in a step; a missing one would double its way.
+        # Beads that came to two clients must each have gone one step.
+        own = [n for n in range(len(now)) if n not in step.earlier]
+        parts = [own, list(step.earlier)] if step.earlier else [own]
+        return all(_is_one_step(now[part], before[part]) for part in parts)
 
     @property
     def _n_values(self) -> int:

@@ -3,12 +3,15 @@
 A client is never told which step it is at. So next to the stream it keeps a directory with
 
 * ``steps``: for each geometry a fingerprint and the values of its frame, appended;
-* ``last``: the positions of the last two geometries, in two slots that take turns.
+* ``last``: the positions of the last two geometries, in two slots that take turns;
+* ``part``: the beads of the present step that came so far, as the server asks a client that comes
+  after a killed one for the others only.
 
-Both are written by plain system calls before forces are sent: whatever is killed, the server knows
-no step that is not here. Every record has a checksum. What an interrupted write leaves at the end
-(part of a record, or zeros after a power failure) does not count and is overwritten by the next
-step; a damaged record with others after it is an error, and the files stay as they are.
+All are written by plain system calls before forces are sent: whatever is killed, the server knows
+no step, and no bead, that is not here. Every record has a checksum. What an interrupted write
+leaves at the end (part of a record, or zeros after a power failure) does not count and is
+overwritten by the next step; a damaged record with others after it is an error, and the files stay
+as they are.
 
 A step takes 64 bytes and eight more for each value. None is dropped: the server may resume from
 any checkpoint of its own, however old.
@@ -36,7 +39,7 @@ from aptnn_md.arrays import AnyArray, FloatArray
 from aptnn_md.errors import InputError, RunError
 from aptnn_md.locks import DirectoryLock
 
-_FILES = ("steps", "last")
+_FILES = ("steps", "last", "part")
 
 FINGERPRINT = 6
 TOLERANCE = 1e-5
@@ -52,6 +55,15 @@ class StepGeometry:
     """A step's geometry: number, cell (3, 3) in rows and positions (n_beads, n_atoms, 3) in Å."""
 
     step: int
+    cell: FloatArray
+    positions: FloatArray
+
+
+@dataclass(frozen=True)
+class Bead:
+    """A bead of a step: replica, cell (3, 3) in rows and positions (n_atoms, 3) in Å."""
+
+    replica: int
     cell: FloatArray
     positions: FloatArray
 
@@ -87,15 +99,18 @@ class Trail:
         self._slot = np.dtype(
             [("step", "<i8"), ("cell", "<f8", (3, 3)), ("positions", "<f8", shape), ("crc", "<u8")]
         )
+        self._bead = _bead_type(shape[1])
+        self._n_parts = 0
         self._directions = _directions(int(np.prod(shape)))
         try:
             path.mkdir(parents=True, exist_ok=True)
             self._lock = DirectoryLock(path, *_ONE_WRITER)
         except OSError as error:
             raise _unwritable(path, error) from error
-        self._steps_file = self._last_file = -1
+        self._steps_file = self._last_file = self._part_file = -1
         try:
-            self._steps_file, self._last_file = (self._open(name) for name in _FILES)
+            files = (self._open(name) for name in _FILES)
+            self._steps_file, self._last_file, self._part_file = files
             # read once, and forgotten as soon as there is a new step
             self._known: AnyArray | None = self._read_steps()
         except BaseException:
@@ -134,6 +149,27 @@ class Trail:
         self._n_steps += 1
         self._known = None
 
+    def add_part(self, bead: Bead, first: bool) -> None:
+        """Add a bead of the present step; ``first``: it is the first one of a step.
+
+        Raises
+        ------
+        RunError
+            The disk is full.
+        """
+        record = np.zeros((), self._bead)
+        record["replica"], record["cell"] = bead.replica, bead.cell
+        record["positions"] = bead.positions
+        try:
+            if first:
+                os.ftruncate(self._part_file, 0)
+                self._n_parts = 0
+            _write(self._part_file, _sealed(record), self._n_parts * self._bead.itemsize)
+        except OSError as error:
+            words = f"a bead cannot be written ({error.strerror or error})"
+            raise RunError(f"{self.path}: {words}") from error
+        self._n_parts += 1
+
     def find(self, positions: FloatArray) -> int | None:
         """The step that has this geometry, the last one if several have; None if none has."""
         steps = self._steps()
@@ -162,10 +198,10 @@ class Trail:
 
     def close(self) -> None:
         """Close the files and let other clients write; nothing happens the second time."""
-        for descriptor in (self._steps_file, self._last_file):
+        for descriptor in (self._steps_file, self._last_file, self._part_file):
             if descriptor >= 0:
                 os.close(descriptor)
-        self._steps_file = self._last_file = -1
+        self._steps_file = self._last_file = self._part_file = -1
         self._lock.release()
 
     def _open(self, name: str) -> int:
@@ -209,6 +245,32 @@ class Trail:
         return np.frombuffer(raw[: n_good * size], dtype=self._step)
 
 
+def last_beads(path: Path, n_atoms: int) -> list[Bead]:
+    """Beads of the last step of a client that was killed, as many as had come.
+
+    Raises
+    ------
+    InputError
+        A damaged record; what an interrupted write left does not count.
+    """
+    try:
+        raw = (path / "part").read_bytes()
+    except OSError:
+        return []
+    kind = _bead_type(n_atoms)
+    found = []
+    for first in range(0, len(raw) - kind.itemsize + 1, kind.itemsize):
+        record = raw[first : first + kind.itemsize]
+        if not _intact(record):
+            if any(record[-8:]):
+                expected = "whole records; remove it, and start the server anew, too"
+                raise InputError(path / "part", "trail", "a damaged record", expected)
+            break
+        bead = np.frombuffer(record, dtype=kind)[0]
+        found.append(Bead(int(bead["replica"]), bead["cell"], bead["positions"]))
+    return found
+
+
 def remove_trail(path: Path) -> None:
     """Remove what is left of a trail whose stream was deleted; nothing where there is none.
 
@@ -247,6 +309,17 @@ def _directions(size: int) -> FloatArray:
     vectors = np.sin(frequencies[:, None] * np.arange(1, size + 1))
     directions: FloatArray = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
     return directions
+
+
+def _bead_type(n_atoms: int) -> np.dtype[np.void]:
+    return np.dtype(
+        [
+            ("replica", "<i8"),
+            ("cell", "<f8", (3, 3)),
+            ("positions", "<f8", (n_atoms, 3)),
+            ("crc", "<u8"),
+        ]
+    )
 
 
 def _sealed(record: AnyArray) -> bytes:

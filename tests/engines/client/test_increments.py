@@ -85,6 +85,46 @@ def test_restart_goes_on_where_the_server_does(tmp_path, lost):
     check_all(tmp_path / "s", steps)
 
 
+@pytest.mark.parametrize("came", [(0,), (0, 1), (2, 0), (0, 1, 2), (0, 1, 2, 3)])
+@pytest.mark.parametrize("n_asked_again", [0, 1])
+def test_a_client_that_was_killed_between_the_beads_of_a_step(tmp_path, came, n_asked_again):
+    steps = paths(4)
+
+    def feed_a_part():
+        first = feed_all(tmp_path / "s", steps[:10])
+        feed(first, steps[10], order=came)
+        return first
+
+    killed_after(feed_a_part)
+    again = new(tmp_path / "s", 4)
+    # the server asks for what was not answered, and answers may be lost on the way
+    rest = [n for n in range(4) if n not in came]
+    feed(again, steps[10], order=[*came[len(came) - n_asked_again :], *rest])
+    for beads in steps[11:]:
+        feed(again, beads)
+    again.close()
+    check_all(tmp_path / "s", steps)
+
+
+@pytest.mark.parametrize("order", [(0, 1, 2, 3), (2, 3, 0, 1)])
+@pytest.mark.parametrize("back", [1, 2, 6])
+def test_beads_of_a_killed_client_are_not_mixed_with_those_of_an_older_step(tmp_path, order, back):
+    steps = paths(4)
+
+    def feed_a_part():
+        first = feed_all(tmp_path / "s", steps[:10])
+        feed(first, steps[10], order=(0, 1))
+        return first
+
+    killed_after(feed_a_part)
+    again = new(tmp_path / "s", 4)
+    # the server resumes from an older checkpoint
+    for beads in steps[10 - back :]:
+        feed(again, beads, order=order)
+    again.close()
+    check_all(tmp_path / "s", steps)
+
+
 def test_what_only_the_trail_has_is_written_where_no_server_comes(tmp_path):
     steps = paths(2)
     killed_after(feed_all, tmp_path / "s", steps[:25], n_committed=20)
