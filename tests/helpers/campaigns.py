@@ -20,7 +20,7 @@ from aptnn_md.cli import main
 from aptnn_md.learning import replicas, runs
 from aptnn_md.learning.bonds import BondGraph
 from aptnn_md.learning.campaign import StepTimes
-from aptnn_md.learning.directory import CampaignDirectory
+from aptnn_md.learning.directory import CampaignDirectory, read_frames
 from aptnn_md.learning.documents import write_document
 from aptnn_md.learning.harmonic import Lines, read_lines, write_lines
 from aptnn_md.learning.honest import HonestTest
@@ -48,7 +48,7 @@ from helpers.short_runs import Content, ShortRun, plain
 
 TOY = "helpers.toy_molecules:Potential"
 NETWORK = {"n_channels": 4, "lmax": 2, "n_radial": 4, "cutoff": 4.0, "message_radial": 3}
-SMALLEST_POTENTIAL = {
+SMALLEST_POTENTIAL: dict[str, Any] = {
     **{"channels": 2, "max_ell": 1, "correlation": 1, "n_radial": 3, "radial_width": 4},
     **{"cutoff": 3.0, "batch_atoms": 15, "warmup_steps": 1},
 }
@@ -77,9 +77,10 @@ def make_settings(path: Path, **changes: Any) -> CampaignSettings:
 
 def results(settings: CampaignSettings) -> dict[str, object]:
     """What a campaign found, without names of files and times."""
-    directory, found = CampaignDirectory(settings.out), {}
+    directory = CampaignDirectory(settings.out)
+    found: dict[str, object] = {}
     for stage in (*(directory.cycle(n) for n in range(settings.cycles)), directory.final):
-        frames = ase.io.read(stage.training, index=":")
+        frames = read_frames(stage.training)
         found[f"{stage.name} positions"] = [atoms.positions.tolist() for atoms in frames]
         found[f"{stage.name} labels"] = [atoms.arrays["apt"].tolist() for atoms in frames]
         for n, tensors in enumerate(as_model(stage.tensors).evaluate(frames[:2])):

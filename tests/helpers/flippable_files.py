@@ -18,6 +18,7 @@ from unittest.mock import patch
 from aptnn_md.engines.ase.ensemble_state import EnsembleState
 from aptnn_md.engines.ase.restart import DynamicsState
 from aptnn_md.errors import RunError
+from aptnn_md.files import write_output
 from aptnn_md.learning import runs as module_of_runs
 from aptnn_md.prediction.model_file import write_model_file
 from aptnn_md.prediction.predictor import Predictor
@@ -179,16 +180,16 @@ def runs(directory: Path) -> Flippable:
 
 
 def _run_and_die(directory: Path) -> None:
-    original, left = module_of_runs.write_output, [None] * 2
+    left = [None] * 2
 
     def write(path: Path, data: bytes) -> None:
-        original(path, data)
+        write_output(path, data)
         left.pop()
         if not left:
             os.kill(os.getpid(), signal.SIGKILL)
 
-    module_of_runs.write_output = write
-    campaigns.make_some_runs(directory)
+    with patch.object(module_of_runs, "write_output", write):
+        campaigns.make_some_runs(directory)
 
 
 def document(name: str) -> Callable[[Path], Flippable]:
