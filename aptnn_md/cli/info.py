@@ -227,7 +227,8 @@ def stream_facts(source: str) -> dict[str, Any]:
     facts |= outside_facts([stream])
     notes = {f"note {n}": text for n, text in enumerate(ring_polymer_notes(stream.header), start=1)}
     header = _header_facts(asdict(stream.header))
-    return {**facts, "arrays": ", ".join(stream.arrays), **header, **notes}
+    of_energy = _energy_facts([source], stream.temperature)
+    return {**facts, "arrays": ", ".join(stream.arrays), **of_energy, **header, **notes}
 
 
 def ensemble_facts(source: str) -> dict[str, Any]:
@@ -248,9 +249,22 @@ def ensemble_facts(source: str) -> dict[str, Any]:
         "runs": f"{len(complete)} complete, {ensemble.n_runs} planned",
         "picoseconds": f"{len(complete) * length:.6g} in runs of {length:.6g}",
         "arrays": ", ".join(first.arrays),
+        **_energy_facts(complete, first.temperature),
         **outside_facts([StreamReader(path) for path in stream_paths([source])]),
         **header,
     }
+
+
+def _energy_facts(paths: Sequence[str | Path], temperature: float | None) -> dict[str, Any]:
+    """Drift of the conserved energy of streams that have it, and a warning where it matters."""
+    from aptnn_md.spectra.analysis.energy_drift import drift_of_streams
+
+    drift = drift_of_streams(paths)
+    if drift is None:
+        return {}
+    facts = {"drift of the conserved energy": str(drift)}
+    alarm = None if temperature is None else drift.alarm(temperature)
+    return facts if alarm is None else facts | {f"WARNING ({alarm.name})": alarm.text}
 
 
 def _header_facts(header: dict[str, Any]) -> dict[str, Any]:

@@ -180,6 +180,7 @@ def run(arguments: argparse.Namespace) -> int:
     from aptnn_md.engines.ase.md import run_md
     from aptnn_md.engines.ase.settings import MDSettings
     from aptnn_md.potentials.loading import load_potential
+    from aptnn_md.spectra.analysis.alarms import Measured, drift_text
     from aptnn_md.structure_files import read_structure
     from aptnn_md.structures import total_charge
 
@@ -223,7 +224,8 @@ def run(arguments: argparse.Namespace) -> int:
         error = error if summary.temperature_error == summary.temperature_error else ""
         print(f"mean temperature {summary.mean_temperature:.1f}{error} K")
     if summary.drift == summary.drift:
-        print(f"drift of the conserved energy {summary.drift:.3g} meV per atom and ps")
+        drift = Measured(summary.drift, summary.drift_error)
+        print(f"drift of the conserved energy {drift_text(drift)}")
     if summary.convergence:
         print(summary.convergence)
     print(f"stream: {stream}")

@@ -15,6 +15,9 @@ first commit on ``arrays`` (names of all arrays but ``digest``), after a restart
 ``temperature``                      (frame,)           K, instantaneous
 ``motion_temperature``               (frame, motion)    K, of translation, libration and vibration
                                                         of molecules; 0 where there is none
+``conserved_energy``                 (frame,)           eV, of a run that conserves one: potential
+                                                        and kinetic energy less what a thermostat
+                                                        has put in; of path integrals per bead
 ``f_sum``                            (frame, group)     Σᵢ Σ_αβ apt²/(3 mᵢ), e²/amu
 ``dipole_rate_std``                  (frame, group, 3)  standard deviation of Ṁ over a
                                                         committee, e Å/fs

@@ -60,7 +60,12 @@ def open_stream(
             "open_stream", "xarray", "not installed", "pip install 'aptnn_md[netcdf]'"
         ) from error
     if is_ensemble(path):
-        runs = [_dataset(run, variables) for run in stream_paths([path])]
+        paths = stream_paths([path])
+        if variables is None:
+            # runs from before an array was known lack it
+            of_runs = [_variables(StreamReader(run)) for run in paths]
+            variables = [name for name in of_runs[0] if all(name in each for each in of_runs)]
+        runs = [_dataset(run, variables) for run in paths]
         # what differs between the headers of runs, such as their identity, is left out
         return xarray.concat(runs, dim="run", combine_attrs="drop_conflicts", join="exact")
     return _dataset(path, variables)
@@ -74,8 +79,7 @@ def _dataset(path: str | os.PathLike[str], variables: Collection[str] | None) ->
     header = reader.header
     coordinates = _coordinates(reader)
     dataset = xarray.Dataset(coords=coordinates, attrs=_attributes(header))
-    names = dict.fromkeys(name.partition("/")[0] for name in reader.arrays)
-    there = [name for name in names if name not in ("step", "time")]
+    there = _variables(reader)
     for name in there if variables is None else variables:
         if name not in there:
             raise InputError(path, "variables", repr(name), f"of {', '.join(there)}")
@@ -86,6 +90,12 @@ def _dataset(path: str | os.PathLike[str], variables: Collection[str] | None) ->
         name for name, (dimension, *_) in coordinates.items() if dimension not in {*used, "frame"}
     ]
     return dataset.drop_vars(unused)
+
+
+def _variables(reader: StreamReader) -> list[str]:
+    """Names of the variables of a stream."""
+    names = dict.fromkeys(name.partition("/")[0] for name in reader.arrays)
+    return [name for name in names if name not in ("step", "time")]
 
 
 def _values(reader: StreamReader, name: str) -> tuple[tuple[str, ...], AnyArray]:

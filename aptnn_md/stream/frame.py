@@ -64,6 +64,7 @@ class Instant:
     at_centroid : tensors (n_members, n_atoms, *shape) at the mean of the bead positions; only the
         estimator ``apt-at-centroid`` needs them
     given : estimator that needs no tensors -> its dipole rate (n_groups, 3), e Å/fs
+    conserved_energy : eV, of a run that conserves one, in every frame of it or in none
     """
 
     velocities: FloatArray
@@ -71,6 +72,7 @@ class Instant:
     at_beads: Tensors | None = None
     at_centroid: Tensors | None = None
     given: Mapping[str, FloatArray] = field(default_factory=dict)
+    conserved_energy: float | None = None
 
     @property
     def tensors(self) -> Tensors:
@@ -229,6 +231,8 @@ class FrameRates:
         arrays = self.rates(instant) | self.strengths(instant, step)
         if temperature is not None:
             arrays["temperature"] = np.asarray(temperature)
+        if instant.conserved_energy is not None:
+            arrays["conserved_energy"] = np.asarray(instant.conserved_energy)
         if self.motions is not None and instant.snapshot is not None:
             arrays["motion_temperature"] = self.motions.of_instant(
                 instant.velocities, instant.snapshot

@@ -36,6 +36,7 @@ _SAME_IF_KNOWN = ("temperature", "volume")
 def array_units() -> dict[str, str]:
     """Unit of each array that a stream may hold; those of added targets, too."""
     units = {
+        "conserved_energy": "eV",
         "dipole_rate_beads": "e Å/fs",
         "extrapolation": "e",
         "f_sum": "e²/amu",
@@ -90,6 +91,8 @@ class StreamHeader:
         not known or there is none, as in a periodic system
     provenance : command line or script that made the stream
     notes : anything else
+    thermostat_time : time constant of the thermostat, fs, within which it takes out what the
+        integrator adds to the energy; None at constant energy, or where it is not known
 
     Raises
     ------
@@ -124,9 +127,10 @@ class StreamHeader:
     rotation: str = ""
     provenance: str = ""
     notes: str = ""
+    thermostat_time: float | None = None
 
     def __post_init__(self) -> None:
-        for name in ("timestep", "temperature", "volume"):
+        for name in ("timestep", "temperature", "volume", "thermostat_time"):
             value = getattr(self, name)
             if value is not None:
                 _check_positive(name, value)

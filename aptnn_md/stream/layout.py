@@ -16,7 +16,10 @@ from aptnn_md.targets import APT, TARGETS
 
 _CHUNK_BYTES = 2**16
 _CHUNK_BYTES_PER_ATOM = 2**20  # else as many files as thousands of frames
-LATER_ARRAYS = ("motion_temperature",)
+LATER_ARRAYS = (
+    "motion_temperature",
+    "conserved_energy",
+)
 """Arrays that older streams of the same runs lack; a run that continues such a stream leaves them
 out."""
 
@@ -96,7 +99,7 @@ def optional_arrays() -> tuple[str, ...]:
     others = [target.rate_name for target in TARGETS.values() if target is not APT]
     of_others = [name for rate in others for name in (rate, f"{rate}_std")]
     of_dipole = ("dipole_rate_std", "extrapolation", "spread_ratio", "dipole_rate_beads")
-    of_state = ("volume", "temperature", "motion_temperature", "f_sum")
+    of_state = ("volume", "temperature", "motion_temperature", "conserved_energy", "f_sum")
     return (*of_state, *of_dipole, *of_others, "velocity")
 
 

@@ -20,7 +20,7 @@ from aptnn_md.cli import main
 from aptnn_md.learning import replicas, runs
 from aptnn_md.learning.bonds import BondGraph
 from aptnn_md.learning.campaign import StepTimes
-from aptnn_md.learning.directory import CampaignDirectory, read_frames
+from aptnn_md.learning.directory import CampaignDirectory
 from aptnn_md.learning.documents import write_document
 from aptnn_md.learning.harmonic import Lines, read_lines, write_lines
 from aptnn_md.learning.honest import HonestTest
@@ -80,7 +80,7 @@ def results(settings: CampaignSettings) -> dict[str, object]:
     directory = CampaignDirectory(settings.out)
     found: dict[str, object] = {}
     for stage in (*(directory.cycle(n) for n in range(settings.cycles)), directory.final):
-        frames = read_frames(stage.training)
+        frames = list(ase.io.iread(stage.training))
         found[f"{stage.name} positions"] = [atoms.positions.tolist() for atoms in frames]
         found[f"{stage.name} labels"] = [atoms.arrays["apt"].tolist() for atoms in frames]
         for n, tensors in enumerate(as_model(stage.tensors).evaluate(frames[:2])):

@@ -180,16 +180,16 @@ def runs(directory: Path) -> Flippable:
 
 
 def _run_and_die(directory: Path) -> None:
-    left = [None] * 2
+    original, left = write_output, [None] * 2
 
     def write(path: Path, data: bytes) -> None:
-        write_output(path, data)
+        original(path, data)
         left.pop()
         if not left:
             os.kill(os.getpid(), signal.SIGKILL)
 
-    with patch.object(module_of_runs, "write_output", write):
-        campaigns.make_some_runs(directory)
+    setattr(module_of_runs, "write_output", write)  # noqa: B010
+    campaigns.make_some_runs(directory)
 
 
 def document(name: str) -> Callable[[Path], Flippable]:

@@ -100,7 +100,7 @@ def same_stream(found, truth):
     tolerance = 0.0 if found.header.n_beads == 1 else 1e-9
     np.testing.assert_array_equal(np.diff(found.step), found.header.stride)
     assert found.step[0] == 0
-    names = ("step", "time", "temperature", "f_sum")
+    names = ("step", "time", "temperature", "f_sum", "conserved_energy")
     arrays = {name: (found.read(name), truth.read(name)) for name in names}
     for name in ("bead", "apt-at-centroid"):
         arrays[name] = found.dipole_rate(name), truth.dipole_rate(name)

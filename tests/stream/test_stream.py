@@ -111,6 +111,7 @@ def test_attributes_begin_as_in_version_1(tmp_path: Path) -> None:
     assert list(attributes["units"].items()) == [
         ("step", "1"),
         ("time", "fs"),
+        ("conserved_energy", "eV"),
         ("dipole_rate", "e Å/fs"),
         ("dipole_rate_beads", "e Å/fs"),
         ("dipole_rate_std", "e Å/fs"),

@@ -6,10 +6,10 @@ import math
 
 import numpy as np
 from ase import units
-from ase.md.langevin import Langevin
 from ase.md.md import MolecularDynamics
 
 from aptnn_md.atoms.rotation import WholeRotation
+from aptnn_md.engines.ase.conserved_energy import conserved_energy, conserves_energy
 from aptnn_md.engines.ase.observer import temperature
 from aptnn_md.errors import RunError
 
@@ -17,7 +17,7 @@ from aptnn_md.errors import RunError
 class EnergyMonitor:
     """Observer of temperature and conserved energy in constant memory.
 
-    The conserved energy is E_pot + E_kin less the energy that a Bussi thermostat has put in.
+    The conserved energy is that of :mod:`aptnn_md.engines.ase.conserved_energy`.
 
     Parameters
     ----------
@@ -39,8 +39,7 @@ class EnergyMonitor:
         atoms = self.dynamics.atoms
         now = temperature(atoms, self.no_rotation)
         potential = float(atoms.get_potential_energy())
-        energy = potential + float(atoms.get_kinetic_energy())
-        energy -= float(getattr(self.dynamics, "transferred_energy", 0.0))
+        energy = conserved_energy(self.dynamics)
         time = self.dynamics.nsteps * self.dynamics.dt / (1000.0 * units.fs)
         if not math.isfinite(energy):
             raise RunError(f"step {self.dynamics.nsteps}: the energy is {energy}: the run blew up")
@@ -55,7 +54,6 @@ class EnergyMonitor:
         """Slope of the conserved energy, meV per atom and ps; NaN where no energy is conserved."""
         n, x, y, xx, xy = self._sums
         spread = n * xx - x * x
-        in_a_field = getattr(self.dynamics.atoms.calc, "efield", None) is not None
-        if spread <= 0 or in_a_field or isinstance(self.dynamics, Langevin):
+        if spread <= 0 or not conserves_energy(self.dynamics):
             return math.nan
         return 1000.0 * float((n * xy - x * y) / spread) / len(self.dynamics.atoms)

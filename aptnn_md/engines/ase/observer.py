@@ -17,6 +17,11 @@ from aptnn_md.atoms.partition import Partition, parse_groups
 from aptnn_md.atoms.rotation import WholeRotation
 from aptnn_md.atoms.snapshot import Snapshot
 from aptnn_md.engines.ase.calculator import APTCalculator
+from aptnn_md.engines.ase.conserved_energy import (
+    conserved_energy,
+    conserves_energy,
+    thermostat_time,
+)
 from aptnn_md.engines.ase.potential_dipole import ESTIMATOR as POTENTIAL_DIPOLE
 from aptnn_md.engines.ase.potential_dipole import PotentialDipole
 from aptnn_md.engines.ase.uncertain_frames import UncertainFrames
@@ -50,6 +55,10 @@ class StreamObserver:
     polarizability, where the model gives its gradients, too. With a barostat the velocities are
     the peculiar ones, without the strain rate of the cell times the positions; that part would
     depend on the origin and is no current of the molecules.
+
+    Of Verlet's integrator and Bussi's thermostat the conserved energy is written, too, so that its
+    drift can be judged. Whoever resumes a run of ``Bussi`` restores its ``transferred_energy``, as
+    :class:`aptnn_md.engines.ase.restart.Checkpoint` does.
 
     Parameters
     ----------
@@ -144,6 +153,7 @@ class StreamObserver:
         self._saved = saved
         if saved is not None:
             _committee_size(source)  # one model alone disagrees with nobody
+        self._conserves_energy = conserves_energy(dynamics)
         self._next_step = self.first_step + _next_call(dynamics.nsteps, stride)
         constants = {
             "timestep": dynamics.dt / units.fs,
@@ -152,6 +162,7 @@ class StreamObserver:
             "model_sha256": source.sha256,
             "ensemble": type(dynamics).__name__,
             "run_id": run_id_of(dynamics, None if first_step is None else path),
+            "thermostat_time": thermostat_time(dynamics),
         }
         if no_rotation is not None:
             constants["rotation"] = "removed"
@@ -189,7 +200,14 @@ class StreamObserver:
         given = {}
         if self._potential_dipole is not None:
             given[POTENTIAL_DIPOLE] = self._potential_dipole.rates(atoms, self.groups)
-        instant = Instant(velocities, Snapshot.of(atoms), self._tensors(atoms), given=given)
+        energy = conserved_energy(self.dynamics) if self._conserves_energy else None
+        instant = Instant(
+            velocities,
+            Snapshot.of(atoms),
+            self._tensors(atoms),
+            given=given,
+            conserved_energy=energy,
+        )
         time = step * self.dynamics.dt / units.fs
         kelvin = temperature(atoms, self.frame_rates.no_rotation)
         frame = self.frame_rates.frame(step, time, instant, kelvin)

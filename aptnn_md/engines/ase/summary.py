@@ -14,18 +14,11 @@ from aptnn_md.engines.ase.settings import MDSettings
 from aptnn_md.errors import InputError
 from aptnn_md.progress import log
 from aptnn_md.spectra.analysis.alarms import Measured, temperature_alarm
+from aptnn_md.spectra.analysis.energy_drift import EnergyDrift, drift_of_streams
 from aptnn_md.spectra.analysis.temperatures import measured_mean
 from aptnn_md.spectra.estimation.running_means import RunningMeans
 from aptnn_md.stream import StreamReader
 from aptnn_md.stream.ensemble import stream_paths
-from aptnn_md.units import BOLTZMANN_EV_PER_K
-
-STANDARD_ERRORS = 3.0
-"""A drift of fewer of them may be chance."""
-
-DRIFT_MATTERS = 0.05
-"""Part of the thermal energy 3 k_B T of an atom that the conserved energy may gain or lose: at
-constant energy in a whole run; with ``bussi``, which takes it out again, in its time constant."""
 
 
 @dataclass(frozen=True)
@@ -37,12 +30,14 @@ class MDSummary:
     first_step, last_step : steps of this part of the run; in an ensemble those of all runs are
         counted together
     mean_temperature : K, over all frames of the stream or streams, those before a restart as well
-    drift : of the conserved energy, meV per atom and ps; NaN where none is (Langevin, field). Of an
-        ensemble the mean over the runs of this part
+    drift : of the conserved energy over all frames, meV per atom and ps; NaN where none is
+        conserved (Langevin, field). Of streams without that energy it is that of this part, in an
+        ensemble the mean over its runs
     finished : False if a signal ended it early
     convergence : how well the spectrum has converged, if the run is to stop by it
     temperature_error : standard error of the mean temperature, K, as spectra find it; NaN where
         there is a single frame
+    drift_error : standard error of the drift, meV per atom and ps; NaN where it is not known
     n_runs : complete runs of an ensemble; 0: a single run
     """
 
@@ -54,6 +49,7 @@ class MDSummary:
     convergence: str = ""
     temperature_error: float = math.nan
     n_runs: int = 0
+    drift_error: float = math.nan
 
 
 def judged(
@@ -68,10 +64,18 @@ def judged(
     ----------
     path : stream or ensemble
     settings : with a temperature that the run should have, unless it is one of constant energy
-    drifts : of single runs, whose scatter is the error of the drift
+    drifts : of single runs, whose scatter is the error of the drift where streams have no conserved
+        energy
     """
     mean, error = mean_temperature(path)
-    found = replace(summary, mean_temperature=mean, temperature_error=error)
+    drift = _drift(path, settings, summary, drifts)
+    found = replace(
+        summary,
+        mean_temperature=mean,
+        temperature_error=error,
+        drift=drift.measured.value,
+        drift_error=drift.measured.standard_error,
+    )
     wanted = settings.temperature
     known = settings.thermostat != "none" or settings.n_runs
     if known and temperature_alarm(Measured(mean, error), wanted) is not None:
@@ -82,7 +86,8 @@ def judged(
             error,
             wanted,
         )
-    _judge_drift(found, settings, drifts)
+    if (alarm := drift.alarm(wanted)) is not None:
+        log.warning("%s", alarm.text)
     return found
 
 
@@ -113,22 +118,24 @@ def _temperatures(path: str | os.PathLike[str]) -> FloatArray:
     return np.zeros(0) if found is None else found
 
 
-def _judge_drift(summary: MDSummary, settings: MDSettings, drifts: Sequence[float]) -> None:
-    length = 1e-3 * settings.n_steps * settings.timestep
+def _drift(
+    path: str | os.PathLike[str],
+    settings: MDSettings,
+    summary: MDSummary,
+    drifts: Sequence[float],
+) -> EnergyDrift:
+    """As spectra find it, of all frames; of streams without the conserved energy what was found in
+    this part of the run."""
+    try:
+        found = drift_of_streams(stream_paths([path]))
+    except InputError:
+        found = None  # no run has begun
+    if found is not None:
+        return found
+    length = settings.n_steps * settings.timestep
     if settings.thermostat == "bussi":
-        length = min(length, 1e-3 * settings.tau)
-    change = abs(summary.drift) * length
-    thermal = 3000.0 * BOLTZMANN_EV_PER_K * settings.temperature
-    if not change > DRIFT_MATTERS * thermal:  # nor where there is no number
-        return
+        length = min(length, settings.tau)
+    error = math.nan
     if len(drifts) > 1:
         error = float(np.std(drifts, ddof=1)) / math.sqrt(len(drifts))
-        if abs(summary.drift) < STANDARD_ERRORS * error:
-            return
-    log.warning(
-        "the conserved energy drifts by %.3g meV per atom in %.3g ps, more than %g %% of the "
-        "thermal energy: a shorter time step, or forces that are more precise, are needed",
-        change,
-        length,
-        100 * DRIFT_MATTERS,
-    )
+    return EnergyDrift(Measured(summary.drift, error), 1e-3 * length)

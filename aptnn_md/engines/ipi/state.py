@@ -35,6 +35,8 @@ DALTON = float(Constants.amu)
 """Electron masses."""
 KELVIN = float(UnitMap["temperature"]["kelvin"])
 """Hartree."""
+ELECTRONVOLT = 1.0 / float(UnitMap["energy"]["electronvolt"])
+"""eV per hartree."""
 
 _ISOTOPES = {"D": "H", "T": "H"}
 _VARIABLE_CELL = ("npt", "nst")
@@ -215,6 +217,32 @@ def thermostat_temperature(system: Any) -> float | None:
     if int(system.beads.nbeads) == 1 and str(dynamics(system).enstype).endswith("nve"):
         return None
     return float(f"{value / KELVIN:.7g}") if value > 0 else None
+
+
+def thermostat_time(system: Any) -> float | None:
+    """Time constant of the thermostat, fs, of ring polymers that of the centroid; None at constant
+    energy, and of thermostats that have none."""
+    motion = dynamics(system)
+    tau = float(getattr(motion.thermostat, "tau", 0.0))
+    if str(motion.enstype).endswith("nve") or not tau:
+        return None
+    return float(f"{tau * ATOMIC_TIME:.7g}")
+
+
+def conserved_energy(system: Any) -> float | None:
+    """The conserved quantity per bead, eV, as i-PI prints it: the energy of the ring polymer with
+    its springs, less what thermostats have put in.
+
+    None where its drift could not be judged: with a barostat, a field or another bias, and with a
+    thermostat without one time constant.
+    """
+    motion = dynamics(system)
+    mode = str(motion.enstype)
+    if mode != "nve" and (mode != "nvt" or thermostat_time(system) is None):
+        return None
+    if len(system.ensemble.bcomp):
+        return None
+    return float(system.ensemble.econs) / int(system.beads.nbeads) * ELECTRONVOLT
 
 
 def describe(system: Any) -> str:

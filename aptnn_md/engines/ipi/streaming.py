@@ -147,6 +147,7 @@ class SystemStream:
             run_id=run_id_of(self.system, self.settings.path if self._resumes else None),
             rotation="" if self.settings.pbc or self._is_held else "kept",
             notes=f"i-PI {metadata.version('ipi')}",
+            thermostat_time=ipi_state.thermostat_time(self.system),
             **start_fields(self.start, self.settings.groups),
         )
 
@@ -167,8 +168,9 @@ class SystemStream:
         step = self.step
         if self.writer is None or step % self.settings.stride or step == self.writer.last_step:
             return
+        energy = ipi_state.conserved_energy(self.system)
         with self._lock:
-            instant = self._evaluated().instant
+            instant = replace(self._evaluated().instant, conserved_energy=energy)
             temperature = ipi_state.temperature(self.system)
             frame = self.frame_rates.frame(step, step * self.timestep, instant, temperature)
             self.writer.append_frame(frame)

@@ -15,6 +15,7 @@ import numpy as np
 
 from aptnn_md.spectra.estimation.power import PowerBlocks
 from aptnn_md.stream.header import MOTIONS
+from aptnn_md.units import BOLTZMANN_EV_PER_K
 
 F_SUM_SIGMAS, TEMPERATURE_SIGMAS = 3.0, 3.5
 """Standard errors that a deviation must exceed. Those of temperatures, of which there are several,
@@ -22,6 +23,14 @@ may come from eight runs of a molecule, with their long tails."""
 
 F_SUM_MATTERS, TEMPERATURE_MATTERS = 0.05, 0.10
 """Relative deviations that matter, of the f-sum ratio and of temperatures."""
+
+DRIFT_SIGMAS = 3.0
+"""Standard errors that the drift of the conserved energy must exceed."""
+
+DRIFT_MATTERS = 0.05
+"""Part of the thermal energy 3 k_B T of an atom that the conserved energy may gain or lose: in a
+whole run at constant energy, and with a thermostat, which takes it out again, in its time constant.
+"""
 
 OUTSIDE_MATTERS = 0.01
 """Part of the frames outside of what a committee of tensors knows that matters."""
@@ -113,6 +122,34 @@ def equipartition_alarm(
         f"motions of the molecules have different temperatures ({', '.join(there)}): the runs do "
         f"not sample the canonical ensemble; use a local thermostat (Langevin) or {_ENSEMBLE}",
     )
+
+
+def drift_alarm(drift: Measured, picoseconds: float, temperature: float) -> Alarm | None:
+    """Alarm where the conserved energy drifts.
+
+    Parameters
+    ----------
+    drift : meV per atom and ps; its error is NaN where it is not known
+    picoseconds : time over which it adds up
+    temperature : K, of which the thermal energy is
+    """
+    change, error = abs(drift.value) * picoseconds, drift.standard_error
+    thermal = 3000.0 * BOLTZMANN_EV_PER_K * temperature
+    if not change > DRIFT_MATTERS * thermal or abs(drift.value) <= DRIFT_SIGMAS * error:
+        return None  # nor where there is no number
+    return Alarm(
+        "energy drift",
+        f"the conserved energy drifts by {change:.3g} meV per atom in {picoseconds:.3g} ps "
+        f"({drift_text(drift)}), more than {100 * DRIFT_MATTERS:g} % of the thermal energy: a "
+        "shorter time step, or forces that are more precise, are needed",
+    )
+
+
+def drift_text(drift: Measured) -> str:
+    """A drift of the conserved energy in words, with its error where that is known."""
+    known = drift.standard_error == drift.standard_error
+    error = f" ± {drift.standard_error:.2g}" if known else ""
+    return f"{drift.value:.3g}{error} meV per atom and ps"
 
 
 def domain_alarm(n_outside: int, n_judged: int) -> Alarm | None:

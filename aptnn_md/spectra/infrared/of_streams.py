@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
+from aptnn_md.spectra.analysis.energy_drift import drift_alarms
 from aptnn_md.spectra.analysis.temperatures import alarms_of_runs, said
 from aptnn_md.spectra.estimation.accumulate import LagAccumulator
 from aptnn_md.spectra.estimation.densities import rate_densities
@@ -80,7 +81,9 @@ class InfraredStreams(StreamSignal[InfraredSpectrum, InfraredOptions, Part]):
         return replace(
             found,
             notes=self.notes + found.notes,
-            alarms=found.alarms + alarms_of_runs(self.runs, found.temperature),
+            alarms=found.alarms
+            + alarms_of_runs(self.runs, found.temperature)
+            + drift_alarms(self.runs, found.temperature),
             estimator=self.estimator,
             n_beads=self.header.n_beads,
             options=self.options,

@@ -10,6 +10,7 @@ from typing import Any
 from aptnn_md.arrays import FloatArray
 from aptnn_md.errors import InputError
 from aptnn_md.spectra.analysis.alarms import error_alarms
+from aptnn_md.spectra.analysis.energy_drift import drift_alarms
 from aptnn_md.spectra.analysis.temperatures import alarms_of_runs, said
 from aptnn_md.spectra.estimation.accumulate import LagAccumulator
 from aptnn_md.spectra.estimation.power import PowerBlocks
@@ -74,7 +75,9 @@ class RamanStreams(StreamSignal[RamanSpectrum, RamanOptions, ChannelTerm]):
         return replace(
             found,
             notes=self.notes + found.notes,
-            alarms=error_alarms(found.blocks) + alarms_of_runs(self.runs, found.temperature),
+            alarms=error_alarms(found.blocks)
+            + alarms_of_runs(self.runs, found.temperature)
+            + drift_alarms(self.runs, found.temperature),
             estimator=self.estimator,
             n_beads=self.header.n_beads,
             isolated=all(run.volume is None for run in self.runs),

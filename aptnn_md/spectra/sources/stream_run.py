@@ -35,6 +35,8 @@ class StreamRun:
         ones outside of what it knows (:mod:`aptnn_md.domain`)
     temperatures : of the frames read, those of motions after the kinetic temperature where the
         stream has them, K
+    energies : of the frames read, time (fs) and conserved energy (eV), both less those of the first
+        of them; no frames where the stream has no such energy
 
     Raises
     ------
@@ -52,6 +54,8 @@ class StreamRun:
         self._sums: dict[str, FloatArray] = {}
         self._last: tuple[int, float] | None = None
         self.temperatures = RunningMeans()
+        self.energies = RunningMeans()
+        self._start: FloatArray | None = None
         self.n_judged = self.n_outside = 0
 
     @property
@@ -107,6 +111,7 @@ class StreamRun:
                 if values is not None:
                     self._sums[name] = self._sums.get(name, 0.0) + values.sum(axis=0)
             self._add_temperatures(stop)
+            self._add_energies(stop)
             self._count_outside(stop)
             found = [self.reader.read(array, self.next, stop) for array in arrays]
             self.next = stop
@@ -154,6 +159,16 @@ class StreamRun:
         if found[0] is not None:
             columns = [v.reshape(len(v), -1) for v in found if v is not None]
             self.temperatures.add(np.concatenate(columns, axis=1))
+
+    def _add_energies(self, stop: int) -> None:
+        energies = self.reader.read("conserved_energy", self.next, stop)
+        if energies is None:
+            return
+        times = np.asarray(self.reader.read("time", self.next, stop))
+        columns = np.stack([times, energies], axis=1)
+        if self._start is None:
+            self._start = columns[0]
+        self.energies.add(columns - self._start)
 
     def _count_outside(self, stop: int) -> None:
         ratios = self.reader.read(SPREAD_RATIO, self.next, stop)

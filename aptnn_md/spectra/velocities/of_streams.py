@@ -10,6 +10,8 @@ from typing import Any
 import numpy as np
 
 from aptnn_md.errors import InputError
+from aptnn_md.spectra.analysis.energy_drift import drift_alarms
+from aptnn_md.spectra.analysis.temperatures import said
 from aptnn_md.spectra.estimation.nyquist import stride_note
 from aptnn_md.spectra.estimation.plan import plan_spectrum
 from aptnn_md.spectra.estimation.power import PowerBlocks
@@ -84,7 +86,14 @@ def velocity_spectrum_of_streams(
     )
     spectrum = velocities_of(curves, atoms, plan, known, momentum)
     notes = (stride_note(header.masses, plan.spacing), rotation_note(header), *spectrum.notes)
-    return replace(spectrum, n_beads=header.n_beads, notes=tuple(note for note in notes if note))
+    return said(
+        replace(
+            spectrum,
+            n_beads=header.n_beads,
+            notes=tuple(note for note in notes if note),
+            alarms=drift_alarms(runs, spectrum.temperature),
+        )
+    )
 
 
 def _same_extent(run: StreamRun, skip: float) -> StreamRun:

@@ -57,6 +57,7 @@ def draw_velocities(
         f"velocity spectrum,  {spectrum.temperature:.4g} K,  "
         f"{1e-3 * sum(spectrum.run_lengths):.4g} ps,  "
         f"resolution {spectrum.plan.resolution:.3g} cm$^{{-1}}$",
+        spectrum.alarms,
     )
     legend(axes)
     save(figure, path)

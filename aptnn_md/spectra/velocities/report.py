@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from aptnn_md.spectra.analysis.alarms import warning_lines
 from aptnn_md.spectra.estimation.power import PowerBlocks
 from aptnn_md.spectra.velocities.spectrum import VelocitySpectrum
 
@@ -30,6 +31,7 @@ def report_velocities(spectrum: VelocitySpectrum) -> list[str]:
             f"{freedom.standard_error:<6.2g} {expected:10.2f} "
             f"{freedom.found / expected if expected else np.nan:8.4f}"
         )
+    lines[1:1] = warning_lines(spectrum.alarms)
     return [*lines, *(f"note: {note}" for note in spectrum.notes)]
 
 

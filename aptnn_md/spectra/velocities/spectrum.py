@@ -16,6 +16,7 @@ import numpy as np
 
 from aptnn_md.arrays import AnyArray, FloatArray, IntArray
 from aptnn_md.errors import InputError
+from aptnn_md.spectra.analysis.alarms import Alarm
 from aptnn_md.spectra.estimation.accumulate import LagAccumulator
 from aptnn_md.spectra.estimation.densities import densities
 from aptnn_md.spectra.estimation.plan import SpectralPlan, plan_spectrum
@@ -66,6 +67,7 @@ class VelocitySpectrum:
     n_beads : number of path-integral beads: velocities are those of the centroids
     notes : what the reader should know
     sources : names of the runs
+    alarms : reasons not to trust the spectrum
     """
 
     wavenumber: FloatArray
@@ -79,6 +81,7 @@ class VelocitySpectrum:
     n_beads: int = 1
     notes: tuple[str, ...] = ()
     sources: tuple[str, ...] = ()
+    alarms: tuple[Alarm, ...] = ()
 
     @property
     def spacing(self) -> float:

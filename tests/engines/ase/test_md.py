@@ -39,6 +39,8 @@ from aptnn_md.stream import StreamReader
 def arrays_of(path):
     reader = StreamReader(path)
     arrays = {name: reader.read(name) for name in ("temperature", "f_sum")}
+    if "conserved_energy" in reader.arrays:
+        arrays["conserved_energy"] = reader.read("conserved_energy")
     return {"step": reader.step, "time": reader.time, "rate": reader.dipole_rate(), **arrays}
 
 
