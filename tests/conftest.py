@@ -9,7 +9,6 @@ from pathlib import Path
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import pytest
-import torch
 
 MOST_WORKERS = 8
 """Each takes about a gigabyte of memory."""
@@ -39,6 +38,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 @pytest.fixture(params=["cpu", pytest.param("cuda", marks=pytest.mark.gpu)])
 def device(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
     """A device on which structures stay: the processor as if it were one, and a GPU."""
+    import torch  # here, as some rooms are tested without it
+
     from aptnn_md.models import resident
 
     chosen = request.param if request.param == "cpu" else request.config.getoption("--device")
