@@ -32,7 +32,7 @@ CARRIERS = (
 )
 """Objects that hold frames of the run, or what has been made of them."""
 
-AT_MOST = 9
+AT_MOST = 10
 
 
 def carries(value: Any) -> bool:
@@ -67,7 +67,7 @@ def described(files: Iterable[str]) -> str:
     return "\n".join(sorted(files))
 
 
-def test_stream_to_printed_spectrum_in_nine_files(tmp_path: Path) -> None:
+def test_stream_to_printed_spectrum_in_ten_files(tmp_path: Path) -> None:
     """Settings and names (options, plan, windows, terms, header, ...) are not on the way: they are
     read once and never see a frame."""
     path = tmp_path / "run.zarr"

@@ -150,6 +150,7 @@ def test_sums_beside_bands_of_several_spectra(
     molecule: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """As beside the first spectrum alone, of which they are."""
+    pytest.importorskip("plotly")
     modes, box = str(molecule / "modes.csv"), str(molecule / "box")
     more = ["--harmonic", modes, "--n-molecules", "2", "--bands", "auto", "--band-table"]
     assert main(["spectrum", "ir", box, *more, str(tmp_path / "one.csv")]) == 0
