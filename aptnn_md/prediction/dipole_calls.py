@@ -2,28 +2,25 @@
 
 from __future__ import annotations
 
-from abc import abstractmethod
 from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager
 
 import numpy as np
-import torch
 from ase import Atoms
 from torch import Tensor
 
 from aptnn_md.arrays import FloatArray
 from aptnn_md.atoms.neighbours import batches
-from aptnn_md.errors import InputError
 from aptnn_md.models.dipole import DipoleNetwork
 from aptnn_md.models.dipole_geometry import DipoleGeometry
 from aptnn_md.models.tensor_network import TensorNetwork
 from aptnn_md.prediction.calls import given_velocities
+from aptnn_md.prediction.geometry_calls import GeometryCalls
 
 BATCH_ATOMS = 2048
 """Structures are joined to batches of about this many atoms."""
 
 
-class DipoleCalls:
+class DipoleCalls(GeometryCalls):
     """What a :class:`~aptnn_md.prediction.predictor.Predictor` gives beside APTs, for a model of
     the network ``dipole``; see :mod:`aptnn_md.models.dipole`.
 
@@ -34,13 +31,7 @@ class DipoleCalls:
     continuous function of the positions, defined up to a constant.
     """
 
-    name: str
     networks: list[TensorNetwork]
-
-    @abstractmethod
-    def _dipole_geometry(
-        self, structures: Sequence[Atoms], first: int, differentiated: bool
-    ) -> AbstractContextManager[DipoleGeometry]: ...
 
     def dipoles(self, structures: Sequence[Atoms]) -> list[FloatArray]:
         """M of each structure by each committee member, each (n_members, 3), e Å.
@@ -115,12 +106,6 @@ class DipoleCalls:
         ``differentiated`` says whether the function takes derivatives.
         """
         networks = [network.dipole_network for network in self.networks]
-        known = [network for network in networks if network is not None]
-        if len(known) < len(networks):
-            expected = "a model of the network dipole (aptnn-md train --network dipole)"
-            raise InputError(f"model {self.name}", "dipole", "a model of tensors only", expected)
-        if not any(len(atoms) for atoms in structures):
-            return np.zeros((len(known), len(structures), 3))
-        with self._dipole_geometry(structures, first, differentiated) as geometry:
-            found = torch.stack([function(network, geometry) for network in known])
-        return found.cpu().numpy().astype(np.float64)
+        return self._of_members(
+            "dipole", networks, structures, function, (3,), first, differentiated
+        )

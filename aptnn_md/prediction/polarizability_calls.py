@@ -2,38 +2,27 @@
 
 from __future__ import annotations
 
-from abc import abstractmethod
 from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager
 
-import numpy as np
-import torch
 from ase import Atoms
 from torch import Tensor
 
 from aptnn_md.arrays import FloatArray
-from aptnn_md.atoms.neighbours import Graph, batches
-from aptnn_md.errors import InputError
+from aptnn_md.atoms.neighbours import batches
 from aptnn_md.models.dipole_geometry import DipoleGeometry
 from aptnn_md.models.polarizability import PolarizabilityNetwork
 from aptnn_md.models.tensor_network import TensorNetwork
 from aptnn_md.prediction.calls import given_velocities
 from aptnn_md.prediction.dipole_calls import BATCH_ATOMS
+from aptnn_md.prediction.geometry_calls import GeometryCalls
 
 
-class PolarizabilityCalls:
+class PolarizabilityCalls(GeometryCalls):
     """What a :class:`~aptnn_md.prediction.predictor.Predictor` gives beside PGTs, for a model of
     the network ``polarizability``; see :mod:`aptnn_md.models.polarizability`.
     """
 
-    name: str
     networks: list[TensorNetwork]
-
-    @abstractmethod
-    def _graph(self, structures: Sequence[Atoms], first: int = 0) -> Graph: ...
-
-    @abstractmethod
-    def _evaluation(self, graph: Graph, differentiated: bool) -> AbstractContextManager[None]: ...
 
     def polarizabilities(self, structures: Sequence[Atoms]) -> list[FloatArray]:
         """α of each structure by each committee member, each (n_members, 3, 3), Å³.
@@ -71,7 +60,7 @@ class PolarizabilityCalls:
         given = given_velocities(self.name, atoms, velocities)
 
         def rate(network: PolarizabilityNetwork, geometry: DipoleGeometry) -> Tensor:
-            of_atoms = torch.from_numpy(given).to(geometry.edge_vectors)
+            of_atoms = geometry.from_structures(given).to(geometry.edge_vectors)
             return network.rates(geometry, of_atoms)[1]
 
         members = self._polarizabilities_by_members([atoms], rate, differentiated=True)
@@ -91,15 +80,6 @@ class PolarizabilityCalls:
         ``differentiated`` says whether the function takes derivatives.
         """
         networks = [network.polarizability_network for network in self.networks]
-        known = [network for network in networks if network is not None]
-        if len(known) < len(networks):
-            found, train = "a model of tensors only", "aptnn-md train --network polarizability"
-            expected = f"a model of the network polarizability ({train})"
-            raise InputError(f"model {self.name}", "polarizability", found, expected)
-        graph = self._graph(structures, first)
-        if graph.n_atoms == 0:
-            return np.zeros((len(known), len(structures), 3, 3))
-        with self._evaluation(graph, differentiated):
-            geometry = known[0].geometry(graph)
-            values = torch.stack([function(network, geometry) for network in known])
-        return values.cpu().numpy().astype(np.float64)
+        return self._of_members(
+            "polarizability", networks, structures, function, (3, 3), first, differentiated
+        )
