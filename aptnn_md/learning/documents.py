@@ -10,10 +10,12 @@ import hashlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from aptnn_md.errors import InputError
 from aptnn_md.files import write_output
+
+Record = TypeVar("Record")
 
 CHECKSUM = "checksum"
 """Entry with the SHA-256 of all others as canonical JSON (keys sorted, no white space)."""
@@ -55,6 +57,15 @@ def read_document(path: Path, what: str, expected: str) -> dict[str, Any]:
     if CHECKSUM in content and content.pop(CHECKSUM) != _checksum(content):
         raise InputError(path, what, "a damaged file (wrong checksum)", expected)
     return content
+
+
+def read_record(kind: type[Record], path: Path, what: str, expected: str) -> Record:
+    """A dataclass whose fields are the names of a document; see :func:`read_document`."""
+    content = read_document(path, what, expected)
+    try:
+        return kind(**content)
+    except TypeError as error:
+        raise InputError(path, what, f"other content ({error})", expected) from error
 
 
 def _checksum(content: Mapping[str, Any]) -> str:

@@ -11,8 +11,7 @@ import numpy as np
 from ase import Atoms
 
 from aptnn_md.arrays import FloatArray
-from aptnn_md.errors import InputError
-from aptnn_md.learning.documents import read_document, write_document
+from aptnn_md.learning.documents import read_record, write_document
 from aptnn_md.potentials.interface import BatchedPotential
 from aptnn_md.prediction.interface import TensorModel
 from aptnn_md.training.dataset import LabelledFrame
@@ -55,11 +54,7 @@ class HonestTest:
             The file is damaged.
         """
         expected = "an honest test; remove it to make it again"
-        values = read_document(path, "honest test", expected)
-        try:
-            return cls(**values)
-        except TypeError as error:
-            raise InputError(path, "honest test", f"other content ({error})", expected) from error
+        return read_record(cls, path, "honest test", expected)
 
 
 def honest_test(

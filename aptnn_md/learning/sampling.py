@@ -11,11 +11,11 @@ import numpy as np
 from ase import Atoms
 
 from aptnn_md.arrays import FloatArray
-from aptnn_md.errors import InputError, RunError
+from aptnn_md.errors import RunError
 from aptnn_md.learning.bonds import BondGraph
 from aptnn_md.learning.descriptor import fingerprints
 from aptnn_md.learning.directory import SYSTEM, Stage, read_frames, write_frames
-from aptnn_md.learning.documents import read_document, write_document
+from aptnn_md.learning.documents import read_record, write_document
 from aptnn_md.learning.engine_potential import EngineCalculator
 from aptnn_md.learning.replicas import FORCES as NO_FORCES
 from aptnn_md.learning.replicas import Replica, ReplicaSettings, run_replicas
@@ -169,11 +169,7 @@ class Choice:
             The file is damaged.
         """
         expected = "the selection of a cycle; remove it and frames.extxyz to select again"
-        values = read_document(path, "selection", expected)
-        try:
-            return cls(**values)
-        except TypeError as error:
-            raise InputError(path, "selection", f"other content ({error})", expected) from error
+        return read_record(cls, path, "selection", expected)
 
 
 def choose(
