@@ -11,12 +11,12 @@ from typing import Any
 
 import numpy as np
 from ase import Atoms
-from ase.calculators.calculator import BaseCalculator, Calculator, all_changes
+from ase.calculators.calculator import BaseCalculator
 
 from aptnn_md.atoms.neighbours import batches, build_graph
 from aptnn_md.errors import InputError
 from aptnn_md.models.resident import stays_on
-from aptnn_md.potentials.interface import BatchedPotential, as_batched
+from aptnn_md.potentials.interface import BatchedCalculator, BatchedPotential, as_batched
 from aptnn_md.potentials.mace import BATCH_ATOMS, LARGE_BATCH_ATOMS, MACEPotential
 from aptnn_md.potentials.stored_committee import read_committee
 
@@ -24,7 +24,7 @@ _MEANS = ("energy", "free_energy", "energies", "forces", "stress")
 """Results of which the mean is taken, where all members have them."""
 
 
-class PotentialCommittee(Calculator):
+class PotentialCommittee(BatchedCalculator):
     """Mean energy, forces and stress of several potentials, and what each of them says.
 
     Parameters
@@ -109,16 +109,6 @@ class PotentialCommittee(Calculator):
             for results, member in zip(by_member, members, strict=True):
                 results += member.evaluate_graph(batch, graph)
         return by_member
-
-    def calculate(
-        self,
-        atoms: Atoms | None = None,
-        properties: Sequence[str] = ("energy",),
-        system_changes: Sequence[str] = all_changes,
-    ) -> None:
-        """ASE's entry: everything is computed at once."""
-        super().calculate(atoms, properties, system_changes)  # type: ignore[no-untyped-call]
-        self.results = self.evaluate([self.atoms])[0]  # type: ignore[list-item]
 
 
 def _joined(results: Sequence[Mapping[str, Any]]) -> dict[str, Any]:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from ase import Atoms
-from ase.calculators.calculator import BaseCalculator
+from ase.calculators.calculator import BaseCalculator, Calculator, all_changes
 
 from aptnn_md.errors import InputError, RunError, raised_by
 
@@ -50,6 +51,24 @@ class CalculatorPotential:
             found = {name: self.calculator.get_property(name, atoms) for name in names}
         check_finite_results(who, atoms, found)
         return found
+
+
+class BatchedCalculator(Calculator):
+    """An ASE calculator whose results are those of a batch of one structure."""
+
+    @abstractmethod
+    def evaluate(self, structures: Sequence[Atoms]) -> list[dict[str, Any]]:
+        """See :meth:`BatchedPotential.evaluate`."""
+
+    def calculate(
+        self,
+        atoms: Atoms | None = None,
+        properties: Sequence[str] = ("energy",),
+        system_changes: Sequence[str] = all_changes,
+    ) -> None:
+        """ASE's entry: everything is computed at once, the stress costs nothing extra."""
+        super().calculate(atoms, properties, system_changes)  # type: ignore[no-untyped-call]
+        self.results = self.evaluate([self.atoms])[0]  # type: ignore[list-item]
 
 
 def check_finite_results(who: str, atoms: Atoms, results: Mapping[str, Any]) -> None:

@@ -16,14 +16,13 @@ from typing import Any
 import numpy as np
 import torch
 from ase import Atoms
-from ase.calculators.calculator import Calculator, all_changes
 
 from aptnn_md.arrays import FloatArray, IntArray
 from aptnn_md.atoms.neighbours import Graph, batches, build_graph
 from aptnn_md.errors import InputError
 from aptnn_md.models.devices import enough_memory, torch_device
 from aptnn_md.models.resident import composition, stays_on
-from aptnn_md.potentials.interface import check_finite_results
+from aptnn_md.potentials.interface import BatchedCalculator, check_finite_results
 from aptnn_md.potentials.mace_network import build_network, network_input, species_in
 from aptnn_md.potentials.resident import ResidentMACE
 from aptnn_md.potentials.stored import read_potential
@@ -39,7 +38,7 @@ MOST_KEPT = 16
 """Batches of structures that stay on a device from call to call."""
 
 
-class MACEPotential(Calculator):
+class MACEPotential(BatchedCalculator):
     """Energy, forces and stress of a MACE network with walls.
 
     Parameters
@@ -168,16 +167,6 @@ class MACEPotential(Calculator):
         for atoms, result in zip(structures, results, strict=True):
             check_finite_results(f"potential {self.name}", atoms, result)
         return results
-
-    def calculate(
-        self,
-        atoms: Atoms | None = None,
-        properties: Sequence[str] = ("energy",),
-        system_changes: Sequence[str] = all_changes,
-    ) -> None:
-        """ASE's entry: everything is computed at once, the stress costs nothing extra."""
-        super().calculate(atoms, properties, system_changes)  # type: ignore[no-untyped-call]
-        self.results = self.evaluate([self.atoms])[0]  # type: ignore[list-item]
 
 
 def _by_structure(
