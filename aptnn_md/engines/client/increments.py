@@ -34,10 +34,11 @@ from aptnn_md.atoms.partition import parse_groups
 from aptnn_md.atoms.snapshot import Snapshot
 from aptnn_md.domain import DomainWatch
 from aptnn_md.engines.client.bead_order import BeadOrder, Step
+from aptnn_md.engines.client.beads_file import Bead, last_beads
 from aptnn_md.engines.client.dipole_change import nearest_image
 from aptnn_md.engines.client.evaluator import Results
 from aptnn_md.engines.client.settings import IncrementSettings
-from aptnn_md.engines.client.trail import Bead, StepGeometry, Trail, last_beads, remove_trail
+from aptnn_md.engines.client.trail import StepGeometry, Trail, remove_trail
 from aptnn_md.engines.open_space import warn_of_a_thin_cell
 from aptnn_md.errors import InputError, RunError
 from aptnn_md.progress import log
@@ -140,7 +141,7 @@ class IncrementStream:
         step = self._order.add(replica, cell, positions, tensors, is_copy)
         is_new = step is not None or self._order.n_here > n_before
         if self._trail is not None and is_new and self.settings.n_beads > 1:
-            self._trail.add_part(Bead(replica, cell, positions), first=n_before == 0)
+            self._trail.add_bead(Bead(replica, cell, positions), first=n_before == 0)
         if step is None:
             return
         if self._last is None:
@@ -227,15 +228,21 @@ class IncrementStream:
             return
         for n, positions in enumerate(step.positions):
             bead = Bead(self._order.lowest + n, step.cell, positions)
-            self._trail.add_part(bead, first=n == 0)
+            self._trail.add_bead(bead, first=n == 0)
 
     def _expect_last_beads(self) -> None:
         """Those of the step in which an earlier client was killed."""
         if not stream_exists(self.settings.path):
             return
-        for bead in last_beads(self.settings.trail_path, len(self.template)):
-            results = self.evaluate(bead.cell[None], bead.positions[None], True)
-            tensors = {name: values[0] for name, values in results.tensors.items()}
+        beads = last_beads(self.settings.trail_path, len(self.template))
+        if not beads:
+            return
+        cells, positions = (
+            np.stack([getattr(bead, name) for bead in beads]) for name in ("cell", "positions")
+        )
+        results = self.evaluate(cells, positions, True)
+        for k, bead in enumerate(beads):
+            tensors = {name: values[k] for name, values in results.tensors.items()}
             self._order.expect(bead.replica, bead.cell, bead.positions, tensors)
 
     def write_out_trail(self) -> None:

@@ -4,8 +4,7 @@ A client is never told which step it is at. So next to the stream it keeps a dir
 
 * ``steps``: for each geometry a fingerprint and the values of its frame, appended;
 * ``last``: the positions of the last two geometries, in two slots that take turns;
-* ``part``: the beads of the present step that came so far, as the server asks a client that comes
-  after a killed one for the others only.
+* ``part``: the beads of the present step (:mod:`aptnn_md.engines.client.beads_file`).
 
 All are written by plain system calls before forces are sent: whatever is killed, the server knows
 no step, and no bead, that is not here. Every record has a checksum. What an interrupted write
@@ -29,17 +28,17 @@ from the file system, which those of some clusters do not have.
 from __future__ import annotations
 
 import os
-import zlib
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from aptnn_md.arrays import AnyArray, FloatArray
+from aptnn_md.engines.client.beads_file import BEADS, Bead, BeadsFile, intact, sealed, write_at
 from aptnn_md.errors import InputError, RunError
 from aptnn_md.locks import DirectoryLock
 
-_FILES = ("steps", "last", "part")
+_FILES = ("steps", "last", BEADS)
 
 FINGERPRINT = 6
 TOLERANCE = 1e-5
@@ -55,15 +54,6 @@ class StepGeometry:
     """A step's geometry: number, cell (3, 3) in rows and positions (n_beads, n_atoms, 3) in Å."""
 
     step: int
-    cell: FloatArray
-    positions: FloatArray
-
-
-@dataclass(frozen=True)
-class Bead:
-    """A bead of a step: replica, cell (3, 3) in rows and positions (n_atoms, 3) in Å."""
-
-    replica: int
     cell: FloatArray
     positions: FloatArray
 
@@ -99,18 +89,16 @@ class Trail:
         self._slot = np.dtype(
             [("step", "<i8"), ("cell", "<f8", (3, 3)), ("positions", "<f8", shape), ("crc", "<u8")]
         )
-        self._bead = _bead_type(shape[1])
-        self._n_parts = 0
         self._directions = _directions(int(np.prod(shape)))
         try:
             path.mkdir(parents=True, exist_ok=True)
             self._lock = DirectoryLock(path, *_ONE_WRITER)
         except OSError as error:
             raise _unwritable(path, error) from error
-        self._steps_file = self._last_file = self._part_file = -1
+        self._steps_file = self._last_file = -1
+        self._beads = BeadsFile(path, shape[1])
         try:
-            files = (self._open(name) for name in _FILES)
-            self._steps_file, self._last_file, self._part_file = files
+            self._steps_file, self._last_file = (self._open(name) for name in ("steps", "last"))
             # read once, and forgotten as soon as there is a new step
             self._known: AnyArray | None = self._read_steps()
         except BaseException:
@@ -142,33 +130,16 @@ class Trail:
         try:
             # positions first: a step that counts has its geometry
             self._write_last(geometry)
-            _write(self._steps_file, _sealed(record), step * self._step.itemsize)
+            write_at(self._steps_file, sealed(record), step * self._step.itemsize)
         except OSError as error:
             words = f"step {step} cannot be written ({error.strerror or error})"
             raise RunError(f"{self.path}: {words}") from error
         self._n_steps += 1
         self._known = None
 
-    def add_part(self, bead: Bead, first: bool) -> None:
-        """Add a bead of the present step; ``first``: it is the first one of a step.
-
-        Raises
-        ------
-        RunError
-            The disk is full.
-        """
-        record = np.zeros((), self._bead)
-        record["replica"], record["cell"] = bead.replica, bead.cell
-        record["positions"] = bead.positions
-        try:
-            if first:
-                os.ftruncate(self._part_file, 0)
-                self._n_parts = 0
-            _write(self._part_file, _sealed(record), self._n_parts * self._bead.itemsize)
-        except OSError as error:
-            words = f"a bead cannot be written ({error.strerror or error})"
-            raise RunError(f"{self.path}: {words}") from error
-        self._n_parts += 1
+    def add_bead(self, bead: Bead, first: bool) -> None:
+        """See :meth:`aptnn_md.engines.client.beads_file.BeadsFile.add`."""
+        self._beads.add(bead, first)
 
     def find(self, positions: FloatArray) -> int | None:
         """The step that has this geometry, the last one if several have; None if none has."""
@@ -190,7 +161,7 @@ class Trail:
         size = self._slot.itemsize
         known = []
         for raw in (slots[:size], slots[size : 2 * size]):
-            if len(raw) == size and _intact(raw.tobytes()):
+            if len(raw) == size and intact(raw.tobytes()):
                 slot = raw.view(self._slot)[0]
                 if len(self) - 2 <= slot["step"] < len(self):
                     known.append(StepGeometry(int(slot["step"]), slot["cell"], slot["positions"]))
@@ -198,10 +169,11 @@ class Trail:
 
     def close(self) -> None:
         """Close the files and let other clients write; nothing happens the second time."""
-        for descriptor in (self._steps_file, self._last_file, self._part_file):
+        for descriptor in (self._steps_file, self._last_file):
             if descriptor >= 0:
                 os.close(descriptor)
-        self._steps_file = self._last_file = self._part_file = -1
+        self._steps_file = self._last_file = -1
+        self._beads.close()
         self._lock.release()
 
     def _open(self, name: str) -> int:
@@ -218,7 +190,7 @@ class Trail:
         slot = np.zeros((), self._slot)
         slot["step"], slot["cell"] = geometry.step, geometry.cell
         slot["positions"] = geometry.positions
-        _write(self._last_file, _sealed(slot), (geometry.step % 2) * self._slot.itemsize)
+        write_at(self._last_file, sealed(slot), (geometry.step % 2) * self._slot.itemsize)
 
     def _steps(self) -> AnyArray:
         if self._known is None:
@@ -243,32 +215,6 @@ class Trail:
                 "a whole file; for a new run give another --stream",
             )
         return np.frombuffer(raw[: n_good * size], dtype=self._step)
-
-
-def last_beads(path: Path, n_atoms: int) -> list[Bead]:
-    """Beads of the last step of a client that was killed, as many as had come.
-
-    Raises
-    ------
-    InputError
-        A damaged record; what an interrupted write left does not count.
-    """
-    try:
-        raw = (path / "part").read_bytes()
-    except OSError:
-        return []
-    kind = _bead_type(n_atoms)
-    found = []
-    for first in range(0, len(raw) - kind.itemsize + 1, kind.itemsize):
-        record = raw[first : first + kind.itemsize]
-        if not _intact(record):
-            if any(record[-8:]):
-                expected = "whole records; remove it, and start the server anew, too"
-                raise InputError(path / "part", "trail", "a damaged record", expected)
-            break
-        bead = np.frombuffer(record, dtype=kind)[0]
-        found.append(Bead(int(bead["replica"]), bead["cell"], bead["positions"]))
-    return found
 
 
 def remove_trail(path: Path) -> None:
@@ -311,36 +257,8 @@ def _directions(size: int) -> FloatArray:
     return directions
 
 
-def _bead_type(n_atoms: int) -> np.dtype[np.void]:
-    return np.dtype(
-        [
-            ("replica", "<i8"),
-            ("cell", "<f8", (3, 3)),
-            ("positions", "<f8", (n_atoms, 3)),
-            ("crc", "<u8"),
-        ]
-    )
-
-
-def _sealed(record: AnyArray) -> bytes:
-    data = record.tobytes()[:-8]
-    seal: bytes = np.uint64(zlib.crc32(data)).astype("<u8").tobytes()
-    return data + seal
-
-
-def _intact(data: bytes) -> bool:
-    return int.from_bytes(data[-8:], "little") == zlib.crc32(data[:-8])
-
-
 def _is_record(data: bytes, step: int) -> bool:
-    return int.from_bytes(data[:8], "little") == step and _intact(data)
-
-
-def _write(descriptor: int, data: bytes, offset: int) -> None:
-    view = memoryview(data)
-    while view:
-        written = os.pwrite(descriptor, view, offset)
-        view, offset = view[written:], offset + written
+    return int.from_bytes(data[:8], "little") == step and intact(data)
 
 
 def _read(descriptor: int) -> bytes:
