@@ -13,6 +13,7 @@ from aptnn_md.learning.honest import HonestTest
 from aptnn_md.learning.judgement import WHAT_HELPS, BandErrors, Judgement, SpectrumErrors
 from aptnn_md.learning.judging import kinds_of
 from aptnn_md.learning.pictures import draw_errors, draw_spectra
+from aptnn_md.learning.sampling import Choice
 from aptnn_md.targets import TARGETS
 
 STEPS_OF_A_CYCLE = ("training", "sampling", "labelling", "honest test", "dynamics")
@@ -124,7 +125,13 @@ def _cycle_table(work: Work, stages: Sequence[Stage]) -> list[str]:
         "its integral, of this stage's own runs. Harmonic: largest difference of a wavenumber "
         + ("to the engine." if work.settings.judging.harmonic == "engine" else "of the members."),
     ]
+    lines += [f"\n{stage.name}: {rule}." for stage in stages if (rule := _rule_of(stage))]
     return lines
+
+
+def _rule_of(stage: Stage) -> str:
+    """Why a cycle labelled as many frames as it did."""
+    return Choice.read(stage.averages).rule if stage.averages.exists() else ""
 
 
 def _verdict(found: Judgement, ended: bool) -> list[str]:
