@@ -1,6 +1,8 @@
 """Bands of a campaign beside those of the reference's own dynamics: within the errors it printed?
 
-    python compare.py CAMPAIGN TRUTH
+    python compare.py CAMPAIGN TRUTH...
+
+TRUTH are ensembles of xTB's own dynamics, taken together.
 
 Of each band's integral and centroid: value, total error as the campaign printed it, the truth with
 its standard error, and the difference in units of both errors together.
@@ -17,7 +19,7 @@ from aptnn_md.spectra import find_bands
 from aptnn_md.spectra.infrared.of_streams import spectrum_of_streams
 from aptnn_md.stream.ensemble import complete_runs
 
-campaign, truth = Path(sys.argv[1]), Path(sys.argv[2])
+campaign, truths = Path(sys.argv[1]), [Path(name) for name in sys.argv[2:]]
 (found,) = Judgement.read(campaign / "final" / "judgement.json").spectra
 
 
@@ -27,7 +29,10 @@ def ranges(bands: tuple[BandErrors, ...]) -> dict[str, tuple[float, float]]:
 
 
 spectrum = spectrum_of_streams(
-    complete_runs(truth), resolution=30.0, estimator="potential-dipole", parts=False
+    [run for truth in truths for run in complete_runs(truth)],
+    resolution=30.0,
+    estimator="potential-dipole",
+    parts=False,
 )
 of_truth = find_bands(spectrum, ranges(found.bands))
 parts = ", ".join(f"{name} {100 * value:.1f} %" for name, value in found.parts.items())
