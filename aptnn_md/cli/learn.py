@@ -22,8 +22,8 @@ spectrum: first frames of the engine's own dynamics, then cycles of sampling on 
 selection of frames on which their members disagree, labels by the engine, training, and a judgement
 of the spectrum. Where labels are cheap, as many are made as take half as long as the training. The
 loop stops when error of the tensors and error of the potential together are below --tolerance and
-random frames, predicted before they are learned from, and normal modes agree. Then the models are trained longer from random weights, and the final
-dynamics and spectra are made.
+random frames, predicted before they are learned from, and normal modes agree. Then the models are
+trained longer from random weights, and the final dynamics and spectra are made.
 
 Everything is in the directory --out: report.md there says at any time what is known, what is
 missing and how long it will take. A campaign that was killed is resumed by the same command; one
