@@ -159,6 +159,7 @@ def stretched_water() -> Atoms:
     return atoms
 
 
+@pytest.mark.thorough
 def test_a_trained_committee_knows_what_it_has_not_seen(trained: Path) -> None:
     model = Predictor.from_file(trained / "model.pt")
     assert 0.2 < model.card["spread_factor"]["apt"] < 10.0
@@ -176,6 +177,7 @@ def test_a_trained_committee_knows_what_it_has_not_seen(trained: Path) -> None:
     assert watch_of(model.select(slice(0, 1)), [8, 1, 1]) is None
 
 
+@pytest.mark.thorough
 def test_commands_say_the_calibration(
     trained: Path, capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -210,6 +212,7 @@ class Free(Calculator):
         self.results = {"energy": 0.0, "forces": np.zeros((3, 3))}
 
 
+@pytest.mark.thorough
 def test_a_run_that_leaves_the_domain(
     trained: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -233,6 +236,7 @@ def test_a_run_that_leaves_the_domain(
     assert isinstance(domain_of(model), Domain)
 
 
+@pytest.mark.thorough
 def test_a_stored_trajectory_that_leaves_the_domain(
     trained: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:

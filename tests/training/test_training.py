@@ -179,6 +179,7 @@ def test_gradients_are_evaluated_against_plain_numpy(tmp_path, joint_data):
     assert (tmp_path / "parity.png").read_bytes().startswith(b"\x89PNG")
 
 
+@pytest.mark.thorough
 def test_simple_network_trains(tmp_path, data):
     simple = replace(
         job(data, tmp_path / "m.pt", epochs=2), network="simple", network_settings=SMALL_SIMPLE
@@ -215,6 +216,7 @@ def start(data, out, *extra):
     )
 
 
+@pytest.mark.thorough
 def test_killed_training_resumes_exactly(tmp_path, data):
     process = start(data, tmp_path / "whole.pt")
     assert process.wait(120) == 0
