@@ -34,12 +34,12 @@ def new(path, n_beads=1, timestep=TIMESTEP, predictor=None, **options):
     )
 
 
-def feed(stream, beads, order=None, first=0, cell=CELL, shift=0):
+def feed(stream, beads, order=None, first=0, cell=CELL, shift=0, call=None):
     """Hand over a step."""
     for k in range(len(beads)) if order is None else order:
         results = stream.evaluate(cell[None], beads[k][None], True)
         tensors = {name: values[0] for name, values in results.tensors.items()}
-        stream.add(first + k, cell, beads[k] + shift, tensors)
+        stream.add(first + k, cell, beads[k] + shift, tensors, call=call)
 
 
 def feed_all(path, steps, n_committed=0, **options):
@@ -50,3 +50,51 @@ def feed_all(path, steps, n_committed=0, **options):
             stream.interrupt()
         feed(stream, beads)
     return stream
+
+
+class Dispatch:
+    """Which beads i-PI 3.3 asks for together, step after step (``matching='auto'``).
+
+    Parameters
+    ----------
+    n_beads : of a step
+    connections : of the client
+    chance : random numbers: how many beads are in the queue when a step begins
+    """
+
+    def __init__(self, n_beads, connections, chance):
+        self.n_beads, self.chance = n_beads, chance
+        self.last, self.is_locked = [None] * connections, [False] * connections
+
+    def step(self, waiting=None):
+        """The calls of a step, each a list of beads; ``waiting``: those that are not answered."""
+        waiting = list(range(self.n_beads)) if waiting is None else list(waiting)
+        n_queued = int(self.chance.integers(1, len(waiting) + 1))
+        while waiting:
+            call = self._call(waiting[:n_queued])
+            waiting = [k for k in waiting if k not in call.values()]
+            n_queued = self.n_beads
+            yield [call[connection] for connection in sorted(call)]
+
+    def _call(self, queue):
+        call = {}
+        for rule in ("match", "none", "free", "any"):
+            for connection, last in enumerate(self.last):
+                if connection in call or not queue or not self._fits(rule, connection, queue):
+                    continue
+                bead = last if rule == "match" else queue[0]
+                queue.remove(bead)
+                call[connection] = bead
+                self.is_locked[connection] = bead == last
+        for connection, bead in call.items():
+            self.last[connection] = bead
+        return call
+
+    def _fits(self, rule, connection, queue):
+        last = self.last[connection]
+        fits = {
+            "match": last in queue,
+            "none": last is None,
+            "free": not self.is_locked[connection],
+        }
+        return fits.get(rule, True)
