@@ -1,6 +1,7 @@
 """Streams of increments that are fed step by step, without a server."""
 
 import numpy as np
+from ase import units
 
 from aptnn_md.engines.client.evaluator import Evaluator
 from aptnn_md.engines.client.increments import IncrementStream
@@ -19,6 +20,24 @@ def paths(n_beads=1, n_steps=30):
     offset = rng.normal(scale=0.02, size=(n_beads, 6, 3))
     time = TIMESTEP * np.arange(n_steps)[:, None, None, None]
     return TEMPLATE.positions + offset + amplitude * np.sin(2 * np.pi * frequency * time + 0.3)
+
+
+def ring_polymers(n_beads=32, n_steps=14, timestep=TIMESTEP):
+    """The same of free ring polymers at 300 K: their own modes move each bead to and fro."""
+    rng = np.random.default_rng(11)
+    beta_hbar = 25.46  # fs, at 300 K
+    thermal = np.sqrt(300 * units.kB / TEMPLATE.get_masses())[:, None] * units.fs  # Å/fs
+    time = timestep * np.arange(n_steps)[:, None, None, None]
+    positions = TEMPLATE.positions + thermal * rng.normal(size=(6, 3)) * time
+    angle = 2 * np.pi * np.arange(n_beads)[:, None, None] / n_beads
+    for mode in range(1, n_beads // 2):
+        frequency = 2 * n_beads / beta_hbar * np.sin(np.pi * mode / n_beads)
+        for wave in (np.cos(mode * angle), np.sin(mode * angle)):
+            # each mode has kT per degree of freedom, times sqrt(2) for its norm over the beads
+            speed, phase = rng.rayleigh(size=(6, 3)), rng.uniform(0, 2 * np.pi, size=(6, 3))
+            moved = speed / frequency * np.cos(frequency * time + phase)
+            positions = positions + np.sqrt(2) * thermal * wave * moved
+    return positions
 
 
 def new(path, n_beads=1, timestep=TIMESTEP, predictor=None, **options):

@@ -33,19 +33,26 @@ class Step:
     positions : (n_beads, n_atoms, 3), Å
     tensors : target -> (n_beads, n_members, n_atoms, *shape)
     clients : of each bead the client that it came to, the present one has the highest number
+    calls : of each bead the call in which it came
     """
 
     cell: FloatArray
     positions: FloatArray
     tensors: Tensors
     clients: tuple[int, ...]
+    calls: tuple[int, ...]
 
-    def by_client(self) -> list[list[int]]:
-        """Numbers of the beads that came to each of the clients."""
-        return [
-            [n for n, one in enumerate(self.clients) if one == client]
-            for client in sorted(set(self.clients))
+    def parts(self) -> list[list[int]]:
+        """Numbers of the beads in each part of the step that may be of another step.
+
+        That is what came to one client, and what came to it before the first bead, as a step begins
+        with that one at most servers.
+        """
+        kinds = [
+            (client, client == self.clients[0] and call >= self.calls[0])
+            for client, call in zip(self.clients, self.calls, strict=True)
         ]
+        return [[n for n, one in enumerate(kinds) if one == kind] for kind in sorted(set(kinds))]
 
 
 class BeadOrder:
@@ -107,7 +114,7 @@ class BeadOrder:
         oldest, present = min(step.clients), max(step.clients)
         self._here, self._earlier = {}, {}
         for n, client in enumerate(step.clients):
-            bead = Bead(self.lowest + n, step.cell, step.positions[n], client=client)
+            bead = Bead(self.lowest + n, step.cell, step.positions[n], step.calls[n], client)
             if client > oldest:
                 kept = self._here if client == present else self._earlier
                 kept[bead.replica] = (bead, {name: v[n] for name, v in step.tensors.items()})
@@ -197,6 +204,7 @@ class BeadOrder:
             positions=np.stack([bead.positions for bead in beads]),
             tensors=stacked,
             clients=tuple(bead.client for bead in beads),
+            calls=tuple(bead.call for bead in beads),
         )
 
     def _is_of_the_range(self, replica: int, is_copy: bool) -> bool:

@@ -75,9 +75,9 @@ class IncrementStream:
         domain: DomainWatch | None = None,
     ) -> None:
         self.settings, self.template, self.evaluate = settings, template, evaluate
-        masses = np.asarray(template.get_masses(), dtype=np.float64)
+        self._masses = np.asarray(template.get_masses(), dtype=np.float64)
         groups = parse_groups(settings.groups, template)
-        self.frame_rates = FrameRates(groups, masses, domain=domain)
+        self.frame_rates = FrameRates(groups, self._masses, domain=domain)
         self.model, self.sha256 = model, sha256
         sizes = committee_sizes or {APT.name: 1}
         self.committee_sizes = {name: size for name, size in sizes.items() if size > 0}
@@ -218,8 +218,8 @@ class IncrementStream:
             return
         found = trail.find(step.positions)
         known = trail.last()
-        if found is None and not (known and follows(known, step)):
-            if len(step.by_client()) > 1:
+        if found is None and not (known and follows(known, step, self._masses)):
+            if len(set(step.clients)) > 1:
                 self._order.without_oldest(step)
                 return
             raise InputError(

@@ -15,6 +15,7 @@ from helpers.increment_streams import (
     feed_all,
     new,
     paths,
+    ring_polymers,
 )
 from helpers.processes import killed_after
 
@@ -149,6 +150,39 @@ def join(directory, chance):
     if not answered:
         (directory / "whole").touch()
     check_all(directory / "s", steps[1:] if answered else steps)
+
+
+@pytest.mark.parametrize("came", [(0,), (5, 0, 1), (31,), tuple(range(1, 32))])
+@pytest.mark.parametrize("back", [0, 1, 2, 3])
+def test_beads_that_turn_within_a_step(tmp_path, came, back):
+    """With 32 beads a bead has another velocity in each step."""
+    steps = ring_polymers()
+
+    def feed_a_part():
+        first = feed_all(tmp_path / "s", steps[:10])
+        feed(first, steps[10], order=came)
+        return first
+
+    killed_after(feed_a_part)
+    again = new(tmp_path / "s", 32)
+    waiting = [n for n in range(32) if n not in came] if back == 0 else None
+    for beads in steps[10 - back :]:
+        feed(again, beads, order=waiting)
+        waiting = None
+    again.close()
+    check_all(tmp_path / "s", steps)
+
+
+@pytest.mark.parametrize("n_beads", [4, 8, 32])
+def test_a_part_of_a_step_that_went_to_another_client_is_refused(tmp_path, n_beads):
+    """One without a stream, between two clients with one."""
+    steps = ring_polymers(n_beads)
+    feed_all(tmp_path / "s", steps[:10]).close()
+    again = new(tmp_path / "s", n_beads)
+    feed(again, steps[10], order=range(n_beads // 2, n_beads))
+    with pytest.raises(InputError, match="none of the 10 of this stream and not the next"):
+        feed(again, steps[11])
+    again.close()
 
 
 def test_beads_that_were_taken_for_others_are_refused(tmp_path):
