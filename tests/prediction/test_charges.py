@@ -110,7 +110,7 @@ def test_where_an_engine_knows_no_charge_it_is_said_in_the_log(tmp_path, caplog)
 
 
 @pytest.mark.parametrize("own", [True, False])
-def test_the_driver_takes_the_charge_of_its_template(tmp_path, model_file, caplog, own):
+def test_the_driver_says_which_charge_it_takes(tmp_path, model_file, caplog, own):
     caplog.set_level("INFO", "aptnn_md")
     ion = read_structure(HYDROXIDE)
     if not own:

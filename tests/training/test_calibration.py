@@ -260,7 +260,8 @@ def test_a_run_that_leaves_the_domain(
     trained: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     """A molecule whose bond is being pulled apart: the stream, the log and info say it."""
-    run_free(tmp_path / "s", Predictor.from_file(trained / "model.pt"), 20)
+    model = Predictor.from_file(trained / "model.pt")
+    run_free(tmp_path / "s", model, 20)
     ratios = StreamReader(tmp_path / "s").read("spread_ratio")
     assert ratios is not None
     assert ratios[0] < 1.0 < ratios[-1]
