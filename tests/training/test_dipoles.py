@@ -10,6 +10,7 @@ import torch
 from ase import Atoms
 from ase.calculators.singlepoint import SinglePointCalculator
 from helpers.systems import SMALL_ACE, SMALL_DIPOLE, random_checkpoint, triclinic
+from helpers.tiers import thorough_but
 
 from aptnn_md.cli import main
 from aptnn_md.errors import InputError
@@ -211,7 +212,7 @@ def test_rows_along_random_directions_are_those_of_all_rows():
     assert np.std(found) > 0.01 * every
 
 
-@pytest.mark.parametrize("label", ["dipole", "apt"])
+@pytest.mark.parametrize("label", thorough_but(["dipole", "apt"], "apt"))
 def test_gradients_of_the_loss_are_its_derivatives(label):
     """Of APTs that is a second derivative, through densities, couplings and messages."""
     model, frame_set = small_model(labelled_frames())
@@ -265,6 +266,7 @@ def test_apts_are_learned_from_total_dipoles(tmp_path):
     assert evaluate(predict, tests).relative < 0.6
 
 
+@pytest.mark.thorough
 def test_resumed_training_ends_with_the_same_weights(tmp_path):
     """The directions of rows are drawn from a generator whose state is kept."""
     frames = labelled_frames((0.0, 1.0, -1.0, 0.0))

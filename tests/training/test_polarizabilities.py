@@ -129,6 +129,7 @@ def test_errors_are_those_of_predictions():
     assert np.allclose(errors["pgt"], np.concatenate(of_atoms), atol=1e-6)
 
 
+@pytest.mark.thorough
 def test_rows_along_random_tensors_are_those_of_all_rows():
     model, frame_set = small_model(labelled_frames())
     batch, network = frame_set.batch([0, 1, 2]), model.polarizability_network
