@@ -161,6 +161,7 @@ def stretched_water() -> Atoms:
     return atoms
 
 
+@pytest.mark.thorough
 def test_a_trained_committee_knows_what_it_has_not_seen(trained: Path) -> None:
     model = Predictor.from_file(trained / "model.pt")
     assert 0.2 < model.card["spread_factor"]["apt"] < 10.0
@@ -178,6 +179,7 @@ def test_a_trained_committee_knows_what_it_has_not_seen(trained: Path) -> None:
     assert watch_of(model.select(slice(0, 1)), [8, 1, 1]) is None
 
 
+@pytest.mark.thorough
 def test_commands_say_the_calibration(
     trained: Path, capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -256,6 +258,7 @@ def run_free(path: Path, model: Predictor, n_steps: int) -> None:
         dynamics.run(n_steps)
 
 
+@pytest.mark.thorough
 def test_a_run_that_leaves_the_domain(
     trained: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -271,6 +274,7 @@ def test_a_run_that_leaves_the_domain(
     assert isinstance(domain_of(model), Domain)
 
 
+@pytest.mark.thorough
 def test_a_stored_trajectory_that_leaves_the_domain(
     trained: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:

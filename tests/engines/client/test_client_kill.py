@@ -125,6 +125,7 @@ def broken(directory, n_kills, seed, **options):
     return n_done
 
 
+@pytest.mark.thorough
 def test_killed_three_times_it_is_the_unbroken_run(tmp_path, unbroken):
     broken(tmp_path, 3, seed=1, kind="TRPMD")
     check(tmp_path, "TRPMD", unbroken("TRPMD"))
