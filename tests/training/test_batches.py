@@ -161,7 +161,7 @@ def test_learning_rate_grows_with_the_frames_of_a_batch() -> None:
 def test_warm_ups_are_a_small_part_of_short_trainings() -> None:
     methanol = [6] * 200  # 20 batches
     assert TrainingSettings(epochs=70).steps_of_warmup(methanol) == 40
-    assert TrainingSettings(epochs=8).steps_of_warmup(methanol) == 16
+    assert TrainingSettings(epochs=8).steps_of_warmup(methanol) == 20
     assert TrainingSettings(epochs=2).steps_of_warmup(methanol) == 10
     assert TrainingSettings(epochs=8, warmup_steps=3).steps_of_warmup(methanol) == 3
     assert TrainingSettings(epochs=8, warmup_steps=0).steps_of_warmup(methanol) == 1
@@ -173,8 +173,8 @@ def test_the_learning_rate_is_highest_after_the_warm_up() -> None:
     settings = TrainingSettings(epochs=12, batch_size=1, warmup_steps=40, ema_decay=0.5)
     trainer = Trainer(fresh_model("ace", "apt", ELEMENTS, SETTINGS["ace"], 0), frames, [], settings)
     rates = [trainer.run_epoch().learning_rate for _ in range(2)]
-    # of the last of 20 steps, and of the last of 40, long after the 24th
-    assert rates[0] == pytest.approx(5e-3 * 20 / 24 * cosine(19 / 240))
+    # of the last of 20 steps, and of the last of 40, long after the 30th
+    assert rates[0] == pytest.approx(5e-3 * 20 / 30 * cosine(19 / 240))
     assert rates[1] == pytest.approx(5e-3 * cosine(39 / 240))
 
 
