@@ -68,9 +68,9 @@ def mace_module() -> torch.nn.Module:
     return build_network(BUNDLED, header["configuration"], weights)
 
 
-def without_walls(dtype: str) -> MACEPotential:
-    header, weights = read_potential(BUNDLED)
-    network = build_network(BUNDLED, header["configuration"], weights)
+def without_walls(dtype: str, path: Path = BUNDLED) -> MACEPotential:
+    header, weights = read_potential(path)
+    network = build_network(path, header["configuration"], weights)
     return MACEPotential(network, dtype=dtype)
 
 
@@ -246,13 +246,20 @@ def test_nothing_jumps_at_the_cutoff(double):
     assert abs(energy(3.5) - apart) > 1e-4
 
 
-def test_bundled_weights_give_the_known_numbers(double):
+@pytest.mark.parametrize(
+    ("name", "bare", "with_walls"),
+    [
+        ("water-mace", -1873.27887931, -1873.27887931),
+        ("water-mace-0.1", -1872.87794411, -1872.85832828),
+    ],
+)
+def test_bundled_weights_give_the_known_numbers(name, bare, with_walls):
     """With any version of e3nn."""
-    atoms = water(0)
-    assert without_walls("float64").get_potential_energy(atoms) == pytest.approx(
-        -1872.87794411, abs=1e-7
-    )
-    assert double.get_potential_energy(atoms) == pytest.approx(-1872.85832828, abs=1e-7)
+    atoms, path = water(0), bundled_path(f"{name}.json")
+    found = without_walls("float64", path).get_potential_energy(atoms)
+    assert found == pytest.approx(bare, abs=1e-7)
+    found = load_potential(name, dtype="float64").get_potential_energy(atoms)
+    assert found == pytest.approx(with_walls, abs=1e-7)
 
 
 @pytest.mark.thorough
@@ -404,8 +411,9 @@ def test_damaged_files(tmp_path, change, part):
 
 
 def test_the_first_version_is_read_as_before():
-    assert json.loads(BUNDLED.read_text())["version"] == 1
-    assert read_potential(BUNDLED)[0]["card"]["elements"] == ["H", "O"]
+    path = bundled_path("water-mace-0.1.json")
+    assert json.loads(path.read_text())["version"] == 1
+    assert read_potential(path)[0]["card"]["elements"] == ["H", "O"]
 
 
 @pytest.mark.parametrize(
