@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from aptnn_md.cli.model_options import add_charge_option, add_field_option
@@ -201,11 +202,15 @@ def _serve(arguments: argparse.Namespace, evaluator: Evaluator, evaluate: Any) -
     from aptnn_md.engines.client.client import Address, Client
     from aptnn_md.engines.client.increments import IncrementStream
     from aptnn_md.engines.client.settings import ClientSettings
+    from aptnn_md.engines.potential_identity import check_resumed, potential_fields
 
     name, sha256 = evaluator.model_name, evaluator.model_sha256
     stream = None
     if arguments.stream is not None:
         settings = _increments(arguments)
+        fields = potential_fields(evaluator.potential)
+        check_resumed(settings.path, fields)
+        settings = replace(settings, header={**(settings.header or {}), **fields})
         stream = IncrementStream(
             settings,
             evaluator.template,
