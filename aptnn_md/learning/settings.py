@@ -104,7 +104,7 @@ class TensorSettings:
 
     committee: Annotated[int, Range(at_least=2)] = 3
     steps: Count = 400
-    final_steps: Count = 1400
+    final_steps: Count = 1000
     network: str = "ace"
     network_settings: Mapping[str, Any] = field(default_factory=dict)
     training: Mapping[str, Any] = field(default_factory=dict)

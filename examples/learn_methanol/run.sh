@@ -10,7 +10,7 @@ xtb='tblite.ase:TBLite method=GFN2-xTB verbosity=0'
 
 # shellcheck disable=SC2086
 aptnn-md learn start.xyz --engine tblite --temperature 300 --charge 0 --out "methanol-$seed" \
-    --seed "$seed" --jobs 2 ${CAMPAIGN:-}
+    --seed "$seed" --jobs 2 --cycles 1 ${CAMPAIGN:-}
 
 # the truth: xTB's forces, and the rate of its own dipole beside that of the learned tensors
 aptnn-md md start.xyz --potential "$xtb" --model "methanol-$seed/final/tensors.pt" \
