@@ -4,6 +4,7 @@ from scipy.spatial.transform import Rotation
 from aptnn_md.tensors import (
     VOIGT,
     acoustic_sum,
+    cross,
     from_voigt,
     gradient_parts,
     irreducible_parts,
@@ -30,6 +31,15 @@ def test_parts_do_not_mix_under_rotation():
     rotated = irreducible_parts(rotation @ TENSORS @ rotation.T)
     for name, part in irreducible_parts(TENSORS).items():
         assert np.allclose(rotated[name], rotation @ part @ rotation.T, atol=1e-14)
+
+
+def test_vector_products_are_those_of_numpy():
+    for one, other in (
+        (TENSORS, TENSORS[::-1]),
+        (TENSORS[:, None, 0], TENSORS),
+        (TENSORS, TENSORS[0, 0]),
+    ):
+        np.testing.assert_array_equal(cross(one, other), np.cross(one, other))
 
 
 def test_projection_gives_the_total_charge():

@@ -231,6 +231,9 @@ def group_sums(values: FloatArray, groups: Summation, tail: int = 1) -> FloatArr
     (..., n_groups, k) or (..., n_groups, k, l)
     """
     n_groups, n = groups.shape
+    if values.ndim == 1 + tail:
+        alone: FloatArray = (groups @ values.reshape(n, -1)).reshape(n_groups, *values.shape[1:])
+        return alone
     moved = np.moveaxis(values, -1 - tail, 0)
     summed = (groups @ moved.reshape(n, -1)).reshape(n_groups, *moved.shape[1:])
     result: FloatArray = np.moveaxis(summed, 0, -1 - tail)

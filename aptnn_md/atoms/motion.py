@@ -27,6 +27,7 @@ from aptnn_md.atoms.groups import Groups, Summation, group_sums, summation
 from aptnn_md.atoms.molecules import Molecules
 from aptnn_md.atoms.snapshot import Snapshot
 from aptnn_md.errors import InputError
+from aptnn_md.tensors import cross
 
 MOTIONS = ("translation", "libration", "vibration")
 """The parts of a molecule's motion, in the order of the labels."""
@@ -73,6 +74,7 @@ class MotionGroups:
         self._numbers = np.array(atoms.numbers) if each_step else None
         self._by_kind = by_kind
         self._molecules = Molecules.of(atoms)
+        self._members: _Members | None = None
         self._last: tuple[Snapshot, _Decomposition] | None = None
 
     def __len__(self) -> int:
@@ -97,13 +99,14 @@ class MotionGroups:
         here = self._decomposed(snapshot)
         translation, rotation = here.rigid_motion(velocities)
         charge, turn = here.moments(rows)
-        of = here.molecule_of_part
+        members = here.members
+        of = members.molecule_of_part
         of_atoms = np.einsum("...nab,...nb->...na", rows, velocities)
-        total = group_sums(of_atoms, here.by_group)
+        total = group_sums(of_atoms, members.by_group)
         moved = np.einsum("...pab,...pb->...pa", charge, translation[..., of, :])
         turned = np.einsum("...pab,...pb->...pa", turn, rotation[..., of, :])
-        moved = group_sums(moved, here.parts_by_group)
-        turned = group_sums(turned, here.parts_by_group)
+        moved = group_sums(moved, members.parts_by_group)
+        turned = group_sums(turned, members.parts_by_group)
         return _joined(moved, turned, total - moved - turned)
 
     def f_sums(
@@ -123,22 +126,23 @@ class MotionGroups:
             raise InputError("f-sum", "masses", masses, "those that the motions are found with")
         here = self._decomposed(snapshot)
         charge, turn = here.moments(apt)
-        of = here.molecule_of_part
+        members = here.members
+        of = members.molecule_of_part
         total = np.einsum("...nab,...nab->...n", apt, apt) / (3.0 * self.masses)
-        moved = np.einsum("...pab,...pab->...p", charge, charge) / (3.0 * here.mass[of])
+        moved = np.einsum("...pab,...pab->...p", charge, charge) / (3.0 * members.mass[of])
         turned = np.einsum("...pab,...pbc,...pac->...p", turn, here.inverse[..., of, :, :], turn)
-        total = group_sums(total[..., None], here.by_group)
-        moved = group_sums(moved[..., None], here.parts_by_group)
-        turned = group_sums(turned[..., None] / 3.0, here.parts_by_group)
+        total = group_sums(total[..., None], members.by_group)
+        moved = group_sums(moved[..., None], members.parts_by_group)
+        turned = group_sums(turned[..., None] / 3.0, members.parts_by_group)
         return _joined(moved, turned, total - moved - turned)[..., 0]
 
     def velocity_parts(self, velocities: FloatArray, snapshot: Snapshot) -> FloatArray:
         """Velocities by :data:`MOTIONS`, (..., 3, n_atoms, 3), Å/fs; their sum is the velocity."""
         here = self._decomposed(snapshot)
         translation, rotation = here.rigid_motion(velocities)
-        molecule = here.molecules.index
+        molecule = here.members.molecules.index
         moved = np.broadcast_to(translation[..., molecule, :], velocities.shape)
-        turned = np.cross(rotation[..., molecule, :], here.relative)
+        turned = cross(rotation[..., molecule, :], here.relative)
         return np.stack([moved, turned, velocities - moved - turned], axis=-3)
 
     def _decomposed(self, snapshot: Snapshot | None) -> _Decomposition:
@@ -149,7 +153,17 @@ class MotionGroups:
         if snapshot.n_atoms != self.n_atoms:
             found = f"{snapshot.n_atoms} as in the snapshot"
             raise InputError("groups", "atoms", self.n_atoms, found)
+        now = _Decomposition.of(self._members_at(snapshot), snapshot)
+        self._last = (snapshot, now)
+        return now
+
+    def _members_at(self, snapshot: Snapshot) -> _Members:
+        """Those of the start, unless molecules or selected atoms are found again in each frame."""
         molecules, group = self._molecules, self.groups.index_in(snapshot)
+        if self._numbers is None and group is self.groups.index:
+            if self._members is None:
+                self._members = _Members.of(molecules, group, len(self._base_labels), self.masses)
+            return self._members
         if self._numbers is not None:
             molecules = Molecules.of(snapshot.centroid().atoms(self._numbers))
             if self._by_kind:
@@ -157,20 +171,16 @@ class MotionGroups:
                 kinds = molecules.formulas(self._numbers)
                 kind = np.array([number.get(k, len(number)) for k in kinds], dtype=np.int64)
                 group = kind[molecules.index]
-        now = _Decomposition.of(molecules, group, len(self._base_labels), self.masses, snapshot)
-        self._last = (snapshot, now)
-        return now
+        return _Members.of(molecules, group, len(self._base_labels), self.masses)
 
 
 @dataclass(frozen=True)
-class _Decomposition:
-    """Molecules at one time, and the parts of them that are in one group each.
+class _Members:
+    """Which atoms belong to which molecules, and which to the parts of them that are in one group.
 
     Attributes
     ----------
-    relative : (..., n_atoms, 3), positions relative to the molecule's centre of mass, Å
-    inverse : (..., n_molecules, 3, 3), pseudo-inverse of the inertia tensor, 1/(amu Å²)
-    mass : (n_molecules,), amu
+    masses, mass : of the atoms (n_atoms,) and the molecules (n_molecules,), amu
     molecule_of_part : (n_parts,); a part is the atoms that molecule and group share
     by_molecule, by_part, by_group : sums over the atoms of each
     parts_by_group : sums over the parts of each group
@@ -179,8 +189,6 @@ class _Decomposition:
     molecules: Molecules
     masses: FloatArray
     mass: FloatArray
-    relative: FloatArray
-    inverse: FloatArray
     molecule_of_part: IntArray
     by_molecule: Summation
     by_part: Summation
@@ -189,42 +197,57 @@ class _Decomposition:
 
     @classmethod
     def of(
-        cls,
-        molecules: Molecules,
-        group: IntArray,
-        n_groups: int,
-        masses: FloatArray,
-        snapshot: Snapshot,
-    ) -> _Decomposition:
+        cls, molecules: Molecules, group: IntArray, n_groups: int, masses: FloatArray
+    ) -> _Members:
         pairs, part = np.unique(molecules.index * n_groups + group, return_inverse=True)
         mass: FloatArray = np.bincount(molecules.index, weights=masses).astype(np.float64)
-        by_molecule = summation(molecules.index, len(mass))
-        whole = molecules.whole(snapshot)
-        centre = group_sums(masses[:, None] * whole, by_molecule) / mass[:, None]
-        relative = whole - centre[..., molecules.index, :]
-        weighted = masses[:, None] * relative
-        products = weighted[..., :, None] * relative[..., None, :]
-        second = group_sums(products, by_molecule, tail=2)
-        trace = np.trace(second, axis1=-2, axis2=-1)[..., None, None]
         return cls(
             molecules=molecules,
             masses=masses,
             mass=mass,
-            relative=relative,
-            inverse=inverse_inertia(trace * np.eye(3) - second, molecules.turns),
             molecule_of_part=pairs // n_groups,
-            by_molecule=by_molecule,
+            by_molecule=summation(molecules.index, len(mass)),
             by_part=summation(part, len(pairs)),
             by_group=summation(group, n_groups),
             parts_by_group=summation(pairs % n_groups, n_groups),
         )
 
+
+@dataclass(frozen=True)
+class _Decomposition:
+    """Molecules at one time.
+
+    Attributes
+    ----------
+    members : which atoms they have
+    relative : (..., n_atoms, 3), positions relative to the molecule's centre of mass, Å
+    inverse : (..., n_molecules, 3, 3), pseudo-inverse of the inertia tensor, 1/(amu Å²)
+    """
+
+    members: _Members
+    relative: FloatArray
+    inverse: FloatArray
+
+    @classmethod
+    def of(cls, members: _Members, snapshot: Snapshot) -> _Decomposition:
+        masses, molecules = members.masses, members.molecules
+        whole = molecules.whole(snapshot)
+        centre = group_sums(masses[:, None] * whole, members.by_molecule) / members.mass[:, None]
+        relative = whole - centre[..., molecules.index, :]
+        weighted = masses[:, None] * relative
+        products = weighted[..., :, None] * relative[..., None, :]
+        second = group_sums(products, members.by_molecule, tail=2)
+        trace = np.einsum("...aa->...", second)[..., None, None]
+        inertia = trace * np.eye(3) - second
+        return cls(members, relative, inverse_inertia(inertia, molecules.turns))
+
     def rigid_motion(self, velocities: FloatArray) -> tuple[FloatArray, FloatArray]:
         """Velocity of the centre (Å/fs) and angular velocity (1/fs), each (..., n_molecules, 3)."""
-        momenta = self.masses[:, None] * velocities
-        centre = group_sums(momenta, self.by_molecule) / self.mass[:, None]
+        members = self.members
+        momenta = members.masses[:, None] * velocities
+        centre = group_sums(momenta, members.by_molecule) / members.mass[:, None]
         # relative to the centre of mass, whose own momentum has no lever
-        angular = group_sums(np.cross(self.relative, momenta), self.by_molecule)
+        angular = group_sums(cross(self.relative, momenta), members.by_molecule)
         return centre, np.einsum("...mab,...mb->...ma", self.inverse, angular)
 
     def moments(self, tensors: FloatArray) -> tuple[FloatArray, FloatArray]:
@@ -236,16 +259,17 @@ class _Decomposition:
         APTs e and e Å
         """
         # ω × r = -r × ω: row by row, P·(ω × r) = (r × P)·ω
-        levers = np.cross(self.relative[..., :, None, :], tensors)
-        return group_sums(tensors, self.by_part, tail=2), group_sums(levers, self.by_part, tail=2)
+        levers = cross(self.relative[..., :, None, :], tensors)
+        by_part = self.members.by_part
+        return group_sums(tensors, by_part, tail=2), group_sums(levers, by_part, tail=2)
 
 
 def inverse_inertia(inertia: FloatArray, turns: IntArray) -> FloatArray:
     """Inverse of inertia tensors (..., n_molecules, 3, 3) within the axes there are."""
     a, b, c = inertia[..., 0, :], inertia[..., 1, :], inertia[..., 2, :]
-    adjugate = np.stack([np.cross(b, c), np.cross(c, a), np.cross(a, b)], axis=-1)
-    determinant = np.einsum("...a,...a->...", a, np.cross(b, c))
-    size = np.trace(inertia, axis1=-2, axis2=-1)
+    adjugate = np.stack([cross(b, c), cross(c, a), cross(a, b)], axis=-1)
+    determinant = np.einsum("...a,...a->...", a, adjugate[..., 0])
+    size = np.einsum("...aa->...", inertia)
     regular = (turns == 3) & (determinant > 1e-9 * size**3)
     inverse = np.zeros_like(inertia)
     inverse[regular] = adjugate[regular] / determinant[regular][:, None, None]

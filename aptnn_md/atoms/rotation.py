@@ -16,6 +16,7 @@ from ase import Atoms
 from aptnn_md.arrays import FloatArray
 from aptnn_md.atoms.molecules import axes_of_rotation
 from aptnn_md.atoms.motion import inverse_inertia
+from aptnn_md.tensors import cross
 
 
 @dataclass(frozen=True)
@@ -42,7 +43,7 @@ class WholeRotation:
     def angular_velocity(self, positions: FloatArray, velocities: FloatArray) -> FloatArray:
         """Angular velocity (..., 3), of velocities (..., n_atoms, 3)."""
         relative = self._relative(positions)
-        momentum = np.cross(relative, self.masses[:, None] * velocities).sum(axis=-2)
+        momentum = cross(relative, self.masses[:, None] * velocities).sum(axis=-2)
         turn: FloatArray = np.einsum("...ab,...b->...a", self._inverse(relative), momentum)
         return turn
 
@@ -55,7 +56,7 @@ class WholeRotation:
         velocities : in any unit
         """
         turn = self.angular_velocity(positions, velocities)
-        rotation: FloatArray = np.cross(turn[..., None, :], self._relative(positions))
+        rotation: FloatArray = cross(turn[..., None, :], self._relative(positions))
         return velocities - rotation
 
     def restrict(self, apt: FloatArray, positions: FloatArray) -> FloatArray:
@@ -71,9 +72,9 @@ class WholeRotation:
         positions : (..., n_atoms, 3), Å
         """
         relative = self._relative(positions)
-        moments = np.cross(relative[..., None, :], apt).sum(axis=-3)
+        moments = cross(relative[..., None, :], apt).sum(axis=-3)
         turns = moments @ self._inverse(relative)
-        rotation = np.cross(turns[..., None, :, :], relative[..., None, :])
+        rotation = cross(turns[..., None, :, :], relative[..., None, :])
         restricted: FloatArray = apt - self.masses[:, None, None] * rotation
         return restricted
 

@@ -170,8 +170,10 @@ def _check(arguments: argparse.Namespace) -> None:
 def _evaluator(arguments: argparse.Namespace, device: str) -> Evaluator:
     from aptnn_md.engines.client.evaluator import Evaluator
     from aptnn_md.potentials.loading import load_potential
+    from aptnn_md.prediction.charges import log_charge
     from aptnn_md.prediction.loading import as_model
     from aptnn_md.structure_files import read_structure
+    from aptnn_md.structures import charge_of
     from aptnn_md.targets import APT
 
     template = read_structure(arguments.template, positions=False)
@@ -181,6 +183,8 @@ def _evaluator(arguments: argparse.Namespace, device: str) -> Evaluator:
         potential = load_potential(arguments.potential, **options)
     if arguments.model is not None:
         model = as_model(arguments.model, total_charge=arguments.total_charge, **options)
+        said = charge_of(template, arguments.total_charge)
+        log_charge(model, said, f"the template {arguments.template}")
     # forces in a field and BEC need APTs only
     needs_all = arguments.stream is not None or arguments.extras == "tensors"
     return Evaluator(

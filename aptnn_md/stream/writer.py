@@ -24,6 +24,19 @@ from aptnn_md.targets import APT, TARGETS
 
 log = logging.getLogger(__name__)
 
+COMMIT_BYTES = 2**25
+"""Frames in memory that are committed whenever the last commit was."""
+
+COMMIT_SECONDS = (5.0, 60.0)
+"""Shortest and longest time between commits, where it is chosen here."""
+
+COMMIT_SHARE = 0.01
+"""Of the time of a run that its commits may take, within :data:`COMMIT_SECONDS`: one waits for the
+disk, 20 to 200 ms for a local one."""
+
+
+_ARRAY_BYTES = 128  # of an array of numpy besides its values
+
 
 class StreamWriter:
     """The one writer of a stream; a context manager.
@@ -36,8 +49,10 @@ class StreamWriter:
     path : directory of the stream
     header : constants of the run
     first_step : step of the next frame; needed where the stream exists
-    commit_frames : commit when that many frames are in memory
-    commit_seconds : commit when the last commit was that long ago, s; checked in ``append``
+    commit_frames : commit when that many frames are in memory; None: when they take
+        :data:`COMMIT_BYTES`
+    commit_seconds : commit when the last commit was that long ago, s; checked in ``append``. None:
+        5 s, or longer, up to a minute, where the last commit took more than 1 % of that
     durable : wait in each commit until the disk has it, so that what is committed survives that
         the power fails; else it survives only that the process is killed
 
@@ -59,8 +74,8 @@ class StreamWriter:
         header: StreamHeader,
         first_step: int | None = None,
         *,
-        commit_frames: int = 1024,
-        commit_seconds: float = 5.0,
+        commit_frames: int | None = None,
+        commit_seconds: float | None = None,
         durable: bool = True,
     ) -> None:
         self._closed, self._process = True, os.getpid()
@@ -71,7 +86,7 @@ class StreamWriter:
         self._directory = StreamDirectory(self.path, header, self._first_step, durable)
         self._last = self._directory.last
         self._layouts = self._directory.layouts
-        self._last_commit = clock.monotonic()
+        self._last_commit, self._commit_took = clock.monotonic(), 0.0
         self._at_exit = _close_at_exit(self)
         self._closed = False
 
@@ -135,8 +150,7 @@ class StreamWriter:
                 given.pop(name, None)
         self._buffer.append(_checked(f"{self.path}, step {step}", planned, given))
         self._layouts, self._last = planned, (step, float(time))
-        waited = clock.monotonic() - self._last_commit
-        if len(self._buffer) >= self.commit_frames or waited >= self.commit_seconds:
+        if self._is_full() or clock.monotonic() - self._last_commit >= self._interval():
             self.commit()
 
     def commit(self) -> None:
@@ -149,7 +163,7 @@ class StreamWriter:
             replaced. What was committed before is intact where the directory is, the frames stay
             in memory, and another ``commit`` may succeed when the reason is gone.
         """
-        self._last_commit = clock.monotonic()
+        begun = self._last_commit = clock.monotonic()
         if not self._buffer:
             return
         self._directory.layouts = self._layouts
@@ -169,6 +183,8 @@ class StreamWriter:
                 f"written ({error.strerror or error}); {safe}"
             ) from error
         self._buffer.clear()
+        self._last_commit = clock.monotonic()
+        self._commit_took = self._last_commit - begun
 
     def close(self) -> None:
         """Commit and release the stream; a second call does nothing.
@@ -209,6 +225,20 @@ class StreamWriter:
 
     def __del__(self) -> None:
         self.close()
+
+    def _is_full(self) -> bool:
+        """Whether what is in memory is enough for a commit at once."""
+        if self.commit_frames is not None:
+            return len(self._buffer) >= self.commit_frames
+        frame = sum(_ARRAY_BYTES + values.nbytes for values in self._buffer[-1].values())
+        return len(self._buffer) * frame >= COMMIT_BYTES
+
+    def _interval(self) -> float:
+        """Time between two commits, s."""
+        if self.commit_seconds is not None:
+            return self.commit_seconds
+        least, most = COMMIT_SECONDS
+        return min(max(least, self._commit_took / COMMIT_SHARE), most)
 
     def _check_sequence(self, step: int, time: float) -> None:
         if self._last is not None:

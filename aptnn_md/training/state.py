@@ -20,7 +20,7 @@ from aptnn_md.training.settings import TrainingJob
 from aptnn_md.training.trainer import Trainer
 
 FORMAT = "aptnn_md.training"
-VERSION = 4
+VERSION = 5
 
 
 def fingerprint(job: TrainingJob) -> dict[str, Any]:

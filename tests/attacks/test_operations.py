@@ -6,6 +6,7 @@ import pytest
 from helpers.campaigns import CAMPAIGN_SHORT_RUNS
 from helpers.die_at import killed_at_operations
 from helpers.short_runs import SHORT_RUNS
+from helpers.tiers import thorough_but
 
 RUNS = {**SHORT_RUNS, **CAMPAIGN_SHORT_RUNS}
 
@@ -33,7 +34,7 @@ NAMES = [
 ]
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", thorough_but(NAMES, "md", "label", "predict"))
 def test_killed_at_some_operations(name, tmp_path):
     assert killed_at_operations(RUNS[name], tmp_path, SAMPLES[name]) == len(SAMPLES[name])
 

@@ -118,6 +118,7 @@ def test_killed_before_every_step_the_result_is_the_same(unbroken, tmp_path, mon
     assert results(killed) == results(settings)
 
 
+@pytest.mark.thorough
 def test_a_file_that_is_missing_is_made_again(unbroken, tmp_path, monkeypatch):
     """Removing what a step left is the same as being killed before it."""
     settings, found = unbroken
@@ -179,6 +180,7 @@ def test_without_mace_a_potential_that_is_to_be_learned_is_refused_at_once(tmp_p
     assert list(settings.out.iterdir()) == []
 
 
+@pytest.mark.thorough
 def test_an_engine_that_fails_on_some_frames_costs_these_frames(tmp_path):
     """Its self-consistent field does not converge where a bond is long."""
     engine = 'helpers.toy_field:FieldPotential {"longest": 1.03}'
@@ -261,6 +263,7 @@ def test_two_processes_do_not_work_in_one_directory(tmp_path):
         run_campaign(settings)
 
 
+@pytest.mark.thorough
 def test_a_loop_that_is_content_stops_before_the_last_cycle(tmp_path):
     judging = JudgingSettings(tolerance=100.0, tensor_error=100.0)
     settings = make_settings(tmp_path, cycles=9, judging=judging)

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from ase import units
 from ase.md.verlet import VelocityVerlet
+from helpers.tiers import thorough_but
 from helpers.toy_molecules import Committee, Potential, polar_tensors, structure
 
 from aptnn_md.errors import InputError, RunError
@@ -88,7 +89,7 @@ def test_starts_have_the_temperature(tmp_path):
     assert np.mean(kinetic) == pytest.approx(expected, rel=4.0 * np.sqrt(2.0 / 1800.0))
 
 
-@pytest.mark.parametrize("calls", [1, 2, 9, 20])
+@pytest.mark.parametrize("calls", thorough_but([1, 2, 9, 20], 9))
 def test_what_was_interrupted_is_resumed_as_if_nothing_had_happened(tmp_path, monkeypatch, calls):
     monkeypatch.setattr(module, "CHECKPOINT_SECONDS", 0.0)
     whole, broken = make_job(tmp_path / "whole"), make_job(tmp_path / "broken")
@@ -123,7 +124,7 @@ def test_runs_whose_bonds_break_are_set_aside(tmp_path):
     assert all(StreamReader(path).n_frames == 11 for path in complete_runs(job.path))
 
 
-@pytest.mark.parametrize("calls", [12, 20])
+@pytest.mark.parametrize("calls", thorough_but([12, 20], 12))
 def test_runs_with_broken_ones_are_resumed(tmp_path, monkeypatch, calls):
     """The stream of a broken run ends earlier than those of the others."""
     monkeypatch.setattr(module, "CHECKPOINT_SECONDS", 0.0)

@@ -114,6 +114,7 @@ def test_mace_model_file(tmp_path, mace_module):
     )
 
 
+@pytest.mark.thorough
 def test_mace_leaves_no_lasting_settings():
     """In a new process: importing mace-torch's calculators changes settings when it happens."""
     code = (
@@ -131,6 +132,7 @@ def test_mace_leaves_no_lasting_settings():
     assert (run.returncode, run.stdout, run.stderr) == (0, "", "")
 
 
+@pytest.mark.thorough
 def test_bundled_says_nothing_and_names_what_is_missing():
     code = (
         "import sys\n"
@@ -257,6 +259,7 @@ def test_bundled_weights_give_the_known_numbers(name, bare, with_walls):
     assert found == pytest.approx(with_walls, abs=1e-7)
 
 
+@pytest.mark.thorough
 def test_walls_stand_only_where_liquid_water_never_is(double):
     start = ase.io.read(BUNDLED.with_name("water64.extxyz"))
     assert double.get_forces(start) == pytest.approx(
@@ -279,12 +282,13 @@ def test_walls_stand_only_where_liquid_water_never_is(double):
 def test_walls_of_the_right_height():
     """A pair of atoms: energy k (r₀ - r)³ for each pair of elements."""
     header, weights = read_potential(BUNDLED)
+    network = build_network(BUNDLED, header["configuration"], weights)
+    bare = without_walls("float64")
     for wall in header["walls"]:
         r = wall["below"] - 0.2
         atoms = Atoms(wall["elements"], [[0, 0, 0], [0, 0, r]])
-        network = build_network(BUNDLED, header["configuration"], weights)
         higher = MACEPotential(network, [wall], dtype="float64").get_potential_energy(atoms)
-        lower = without_walls("float64").get_potential_energy(atoms)
+        lower = bare.get_potential_energy(atoms)
         assert higher - lower == pytest.approx(wall["strength"] * 0.2**3, rel=1e-9)
 
 
@@ -418,6 +422,7 @@ def test_other_json_is_named(tmp_path, text):
     assert len(str(error.value)) < 400
 
 
+@pytest.mark.thorough
 def test_weights_of_another_kind_are_named(tmp_path):
     header, weights = read_potential(BUNDLED)
     with pytest.raises(InputError, match=r"weights: r_max: found nan"):

@@ -15,6 +15,7 @@ import torch
 from ase import Atoms, units
 from helpers.mace_networks import mace_network
 from helpers.systems import random_checkpoint, triclinic
+from helpers.tiers import thorough_but
 
 from aptnn_md.cli import main
 from aptnn_md.errors import InputError, RunError
@@ -128,7 +129,7 @@ def test_sum_rule_holds_by_construction_and_exactly(kind, atoms, dtype):
     assert np.abs(exact - raw).max() < rounding * size
 
 
-@pytest.mark.parametrize("kind", IN_E_ANGSTROM)
+@pytest.mark.parametrize("kind", thorough_but(IN_E_ANGSTROM, "EnergyDipolesMACE"))
 def test_interface(kind):
     free = [ion(charges=kind != "AtomicDielectricMACE"), Atoms("HONa", np.diag([0.9, -0.4, 2.0]))]
     boxes = [] if kind == "AtomicDielectricMACE" else [periodic(), triclinic(1, n_atoms=5)]
@@ -189,6 +190,7 @@ def place(tmp_path_factory) -> Path:
     return place
 
 
+@pytest.mark.thorough
 def test_as_model_knows_files_networks_and_calculators(place, monkeypatch):
     atoms, kind = ion(), "AtomicDipolesMACE"
     expected = MACEDipoles([network(kind)])(atoms)

@@ -11,6 +11,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -19,6 +20,8 @@ from helpers.version_1 import as_version_1
 
 from aptnn_md.errors import InputError, RunError
 from aptnn_md.stream import StreamHeader, StreamReader, StreamWriter
+from aptnn_md.stream import writer as writer_module
+from aptnn_md.stream.directory import StreamDirectory
 
 HEADER = StreamHeader(
     timestep=0.5,
@@ -148,6 +151,40 @@ def test_commit_by_time(tmp_path: Path) -> None:
     with StreamWriter(tmp_path / "s", HEADER, commit_seconds=0.0) as writer:
         append(writer, range(3))
         assert writer.n_committed == 3
+
+
+@pytest.mark.parametrize(("seconds", "spacing"), [(0.02, 5.0), (0.2, 20.0), (5.0, 60.0)])
+def test_commits_take_little_of_a_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, seconds: float, spacing: float
+) -> None:
+    """By default: with a clock that only frames (a second each) and the disk move on."""
+    now, begun = 0.0, []
+    extend = StreamDirectory.extend
+
+    def slow(directory: StreamDirectory, arrays: Any) -> None:
+        nonlocal now
+        begun.append(now)
+        extend(directory, arrays)
+        now += seconds
+
+    monkeypatch.setattr(StreamDirectory, "extend", slow)
+    monkeypatch.setattr(writer_module.clock, "monotonic", lambda: now)
+    with StreamWriter(tmp_path / "s", HEADER, durable=False) as writer:
+        for k in range(200):
+            append(writer, range(k, k + 1))
+            now += 1.0
+    assert begun[0] == 5.0
+    np.testing.assert_allclose(np.diff(begun[:-1]) - seconds, spacing, atol=1.0 - 1e-9)
+
+
+def test_commit_of_what_fills_the_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(writer_module, "COMMIT_BYTES", 10_000)
+    with StreamWriter(tmp_path / "s", HEADER, commit_seconds=1e9) as writer:
+        append(writer, range(20))
+        frame = sum(array.nbytes + 128 for array in writer._buffer[0].values())
+        at_once = -(-10_000 // frame)
+        assert 1 < at_once < 20
+        assert writer.n_committed == 20 - 20 % at_once
 
 
 def test_arrays_of_the_caller_may_change_after_append(tmp_path: Path) -> None:

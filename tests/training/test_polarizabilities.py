@@ -194,6 +194,7 @@ def differences(atoms, step=1e-4):
     return pgt
 
 
+@pytest.mark.thorough
 def test_pgts_are_learned_from_polarizabilities(tmp_path):
     """They come out though only polarizabilities go in, of several compositions."""
     clusters = [labelled(seed, ())[: 5 + seed % 4] for seed in range(90)]

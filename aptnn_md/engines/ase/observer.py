@@ -138,6 +138,7 @@ class StreamObserver:
         self._constant_volume = None
         if periodic and not variable_cell:
             self._constant_volume = float(atoms.get_volume())
+        self._checked_cell = b""
         mobility = _mobility(atoms, self.groups)
         self.frame_rates = FrameRates(
             self.groups,
@@ -240,9 +241,10 @@ class StreamObserver:
         self.writer.__exit__(kind, error, traceback)
 
     def _check_volume(self, atoms: Atoms) -> None:
-        constant = self._constant_volume
-        if constant is None:
+        constant, cell = self._constant_volume, atoms.cell.array.tobytes()
+        if constant is None or cell == self._checked_cell:
             return
+        self._checked_cell = cell
         volume = float(atoms.get_volume())
         if abs(volume - constant) > 1e-6 * constant:
             raise RunError(

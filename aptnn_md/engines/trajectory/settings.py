@@ -164,7 +164,8 @@ class TrajectorySettings:
     temperature : of the thermostat, K, for the header
     run_of : a stream of the same trajectory, with which this one can be compared as paired
     batch : frames that are evaluated in one call
-    commit_seconds : wall-clock time between commits to the disk
+    commit_seconds : wall-clock time between commits to the disk; None: see
+        :class:`aptnn_md.stream.StreamWriter`
 
     Raises
     ------
@@ -183,7 +184,7 @@ class TrajectorySettings:
     temperature: Positive | None = None
     run_of: Path | None = None
     batch: Count = 8
-    commit_seconds: AtLeastZero = 5.0
+    commit_seconds: AtLeastZero | None = None
 
     def __post_init__(self) -> None:
         check_settings(self, "trajectory")

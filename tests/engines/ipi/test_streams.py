@@ -383,6 +383,7 @@ def test_a_restart_at_the_last_step_has_nothing_to_do(tmp_path, monkeypatch):
     assert (longer.first_step, longer.last_step) == (4, 6)
 
 
+@pytest.mark.thorough
 def test_stops_when_converged(tmp_path, monkeypatch):
     import aptnn_md.engines.ipi.runner as runner
 
