@@ -12,8 +12,9 @@
 ``teacher`` compares g(O-O) at the same temperature without a run of the teacher: classical frames
 that the student sampled evenly (``teacher.py choose`` and ``label``) get the weights that they have
 in the teacher's ensemble. ``student`` does the same the other way round: the teacher's classical
-frames, and its ring polymers, get the weights that they have in the student's. nvt and pimd resume where they were stopped. DATA holds train.extxyz and
-test.extxyz; each frame has ``config=`` with the run it is from.
+frames, and its ring polymers, get the weights that they have in the student's. nvt and pimd resume
+where they were stopped. DATA holds train.extxyz and test.extxyz; each frame has ``config=`` with
+the run it is from.
 """
 
 from __future__ import annotations
