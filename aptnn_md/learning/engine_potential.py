@@ -114,12 +114,13 @@ class RememberingEngine:
         """A copy with energy and forces; they are calculated only where no earlier call did."""
         result = self._known.get(_place(atoms)) or self.engine.evaluate([atoms])[0]
         found = _bare(atoms)
-        found.calc = SinglePointCalculator(found, **result)  # type: ignore[no-untyped-call]
+        found.calc = SinglePointCalculator(found, **result)
         return found
 
 
 def _place(atoms: Atoms) -> bytes:
-    return atoms.numbers.tobytes() + atoms.positions.tobytes() + atoms.cell.array.tobytes()
+    arrays = (atoms.numbers, atoms.positions, atoms.cell.array)
+    return b"".join(np.ascontiguousarray(array).tobytes() for array in arrays)
 
 
 def _bare(atoms: Atoms) -> Atoms:
