@@ -37,6 +37,15 @@ MARGIN = 1.5
 ``water-apt-committee`` was not trained on reaches 1.3; displacements by 0.1 Å reach 5 to 8, a water
 molecule in the gas phase 3 and hydrogen peroxide 10."""
 
+UNCALIBRATED = (
+    "none, so that no run says where its structures are unlike those of the training; with "
+    "validation frames, train --committee stores it"
+)
+"""What is said of a committee whose model card has no known spreads."""
+
+UNJUDGED = "not known: the committee of the model has no calibration (info MODEL)"
+"""What is said of a stream of such a committee."""
+
 _LEAST = 1e-4  # e or Å²: a smaller limit would be one of rounding
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from aptnn_md.cli.model_options import add_charge_option, add_field_option
@@ -169,8 +170,10 @@ def _check(arguments: argparse.Namespace) -> None:
 def _evaluator(arguments: argparse.Namespace, device: str) -> Evaluator:
     from aptnn_md.engines.client.evaluator import Evaluator
     from aptnn_md.potentials.loading import load_potential
+    from aptnn_md.prediction.charges import log_charge
     from aptnn_md.prediction.loading import as_model
     from aptnn_md.structure_files import read_structure
+    from aptnn_md.structures import charge_of
     from aptnn_md.targets import APT
 
     template = read_structure(arguments.template, positions=False)
@@ -180,6 +183,8 @@ def _evaluator(arguments: argparse.Namespace, device: str) -> Evaluator:
         potential = load_potential(arguments.potential, **options)
     if arguments.model is not None:
         model = as_model(arguments.model, total_charge=arguments.total_charge, **options)
+        said = charge_of(template, arguments.total_charge)
+        log_charge(model, said, f"the template {arguments.template}")
     # forces in a field and BEC need APTs only
     needs_all = arguments.stream is not None or arguments.extras == "tensors"
     return Evaluator(
@@ -197,11 +202,15 @@ def _serve(arguments: argparse.Namespace, evaluator: Evaluator, evaluate: Any) -
     from aptnn_md.engines.client.client import Address, Client
     from aptnn_md.engines.client.increments import IncrementStream
     from aptnn_md.engines.client.settings import ClientSettings
+    from aptnn_md.engines.potential_identity import check_resumed, potential_fields
 
     name, sha256 = evaluator.model_name, evaluator.model_sha256
     stream = None
     if arguments.stream is not None:
         settings = _increments(arguments)
+        fields = potential_fields(evaluator.potential)
+        check_resumed(settings.path, fields)
+        settings = replace(settings, header={**(settings.header or {}), **fields})
         stream = IncrementStream(
             settings,
             evaluator.template,

@@ -94,6 +94,8 @@ def _evaluate_potential(arguments: argparse.Namespace) -> None:
 
 
 def _evaluate_model(arguments: argparse.Namespace) -> None:
+    from aptnn_md.domain import UNCALIBRATED
+    from aptnn_md.prediction.watch import domain_of
     from aptnn_md.structure_labels import parse_keys
     from aptnn_md.training.dataset import read_labelled
     from aptnn_md.training.evaluation import draw_parity, evaluate_targets
@@ -129,6 +131,8 @@ def _evaluate_model(arguments: argparse.Namespace) -> None:
     else:
         texts = [table(result) for result in results.values()]
         texts += [] if of_frames is None else [frame_table(of_frames)]
+        if any(result.by_spread for result in results.values()) and domain_of(model) is None:
+            texts.append(f"calibration in the model card: {UNCALIBRATED}")
         print("\n\n".join(texts))
         if results and arguments.plot is not None:
             print(f"parity plot: {arguments.plot}{', in place of an older file' * replaces}")

@@ -174,13 +174,13 @@ def calibration_facts(predictor: Predictor) -> dict[str, str]:
     """What the spread of a committee says, in a line."""
     from ase.data import atomic_numbers
 
-    from aptnn_md.domain import SPREAD_FACTOR
+    from aptnn_md.domain import SPREAD_FACTOR, UNCALIBRATED
     from aptnn_md.prediction.watch import domain_of
     from aptnn_md.targets import TARGETS
 
     domain = domain_of(predictor)
     if domain is None:
-        return {}
+        return {"calibration": UNCALIBRATED} if len(predictor.networks) > 1 else {}
     card, lines = predictor.card.get(SPREAD_FACTOR), []
     factors = card if isinstance(card, dict) else {}
     for target, of_elements in domain.known.items():
@@ -199,12 +199,13 @@ def outside_facts(streams: Sequence[StreamReader]) -> dict[str, str]:
     """How many frames are outside of what the committee of the model knows."""
     import numpy as np
 
-    from aptnn_md.domain import SPREAD_RATIO
+    from aptnn_md.domain import SPREAD_RATIO, UNJUDGED
 
     arrays = [stream.read(SPREAD_RATIO) for stream in streams]
     found = [values for values in arrays if values is not None and len(values)]
     if not found:
-        return {}
+        of_committee = any(name.endswith("_std") for one in streams for name in one.arrays)
+        return {"outside": UNJUDGED} if of_committee else {}
     ratios = np.concatenate(found)
     n_outside = int((ratios > 1.0).sum())
     share = f"{n_outside} of {len(ratios)} frames ({100.0 * n_outside / len(ratios):.2g} %)"

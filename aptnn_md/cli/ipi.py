@@ -82,7 +82,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--total-charge",
         type=checked(float),
         metavar="E",
-        help="of a system that i-PI knows no charge of, e (default 0)",
+        help="charge of the system, e, to which the APTs add up; i-PI knows none (default 0)",
     )
     add("--device", default="cpu", help="where the model runs (%(default)s)")
     add(

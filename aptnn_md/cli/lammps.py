@@ -58,7 +58,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--total-charge",
         type=checked(float),
         metavar="E",
-        help="charge of the system, e, to which the tensors sum up (default 0)",
+        help="charge of the system, e, to which the APTs add up (default 0)",
     )
     add("--device", default="cpu", help="where the model runs (%(default)s)")
     add_convergence_options(parser)

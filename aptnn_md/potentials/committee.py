@@ -15,6 +15,7 @@ from ase.calculators.calculator import BaseCalculator
 
 from aptnn_md.atoms.neighbours import batches, build_graph
 from aptnn_md.errors import InputError
+from aptnn_md.models.archive import content_sha256
 from aptnn_md.models.resident import stays_on
 from aptnn_md.potentials.interface import BatchedCalculator, BatchedPotential, as_batched
 from aptnn_md.potentials.mace import BATCH_ATOMS, LARGE_BATCH_ATOMS, MACEPotential
@@ -60,6 +61,12 @@ class PotentialCommittee(BatchedCalculator):
         self.members, self.n_members = tuple(members), len(members)
         self.name, self.card = name, dict(card or {})
         self._batched = [as_batched(member) for member in self.members]
+
+    @property
+    def sha256(self) -> str:
+        """Digest of the members' digests, in any order; empty where a member has none."""
+        digests = sorted(str(getattr(member, "sha256", "")) for member in self.members)
+        return content_sha256(digests) if all(digests) else ""
 
     @classmethod
     def from_files(

@@ -13,8 +13,11 @@ from aptnn_md.errors import InputError
 from aptnn_md.names import split_names
 from aptnn_md.potentials.mace_model import mace_model
 
-BUNDLED = ("water-mace",)
+BUNDLED = ("water-mace", "water-mace-0.1")
 """Potentials that come with the package."""
+
+REPLACED = {"water-mace": "water-mace-0.1"}
+"""Bundled name -> name of the potential that had it before streams recorded potentials."""
 
 _EXPECTED = (
     f"{', '.join(map(repr, BUNDLED))}, NAME.json of weights or several with commas between, a MACE "
@@ -32,7 +35,8 @@ def load_potential(
     ----------
     spec : one of
 
-        * ``"water-mace"``, bundled: liquid water, RPBE-D3, for temperatures near 300 K;
+        * ``"water-mace"``, bundled: liquid water, RPBE-D3, for temperatures near 300 K; and
+          ``"water-mace-0.1"``, that of version 0.1, to resume runs that were made with it;
         * ``NAME.json``, a potential stored by :func:`aptnn_md.potentials.stored.write_potential`:
           weights and plain data, no code; or a committee of such potentials, stored by
           :func:`aptnn_md.potentials.stored_committee.write_committee`, whose mean is taken;

@@ -25,7 +25,7 @@ from aptnn_md.models.resident import composition, stays_on
 from aptnn_md.potentials.interface import BatchedCalculator, check_finite_results
 from aptnn_md.potentials.mace_network import build_network, network_input, species_in
 from aptnn_md.potentials.resident import ResidentMACE
-from aptnn_md.potentials.stored import read_potential
+from aptnn_md.potentials.stored import digest_of, read_potential
 from aptnn_md.potentials.walls import Walls
 
 # on a processor larger batches only leave its cache
@@ -47,6 +47,8 @@ class MACEPotential(BatchedCalculator):
     walls : see :class:`Walls`
     name : shown in messages
     card : model card
+    sha256 : digest of what its results depend on
+        (:func:`aptnn_md.potentials.stored.digest_of`); empty where it comes from no file
     device, dtype : where and in which precision ("float32" or "float64") the network runs;
         neighbour list and sums over atoms are always in double precision
 
@@ -72,6 +74,7 @@ class MACEPotential(BatchedCalculator):
         *,
         name: str = "MACE",
         card: Mapping[str, Any] | None = None,
+        sha256: str = "",
         device: str = "cpu",
         dtype: str = "float32",
     ) -> None:
@@ -80,7 +83,7 @@ class MACEPotential(BatchedCalculator):
             raise InputError(name, "dtype", repr(dtype), "'float32' or 'float64'")
         self.device, self.dtype = torch_device(device), getattr(torch, dtype)
         self.network = network.to(self.device, self.dtype).requires_grad_(False)
-        self.name, self.card = name, dict(card or {})
+        self.name, self.card, self.sha256 = name, dict(card or {}), sha256
         self.cutoff = float(network.r_max)
         self.elements = tuple(int(z) for z in network.atomic_numbers)
         self.walls = Walls.from_list(walls, self.elements)
@@ -100,6 +103,7 @@ class MACEPotential(BatchedCalculator):
             header.get("walls", ()),
             name=name,
             card=header.get("card"),
+            sha256=digest_of(header),
             device=device,
             dtype=dtype,
         )

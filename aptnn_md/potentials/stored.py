@@ -71,6 +71,12 @@ def read_potential(path: str | os.PathLike[str]) -> tuple[dict[str, Any], dict[s
     return header, weights
 
 
+def digest_of(header: Mapping[str, Any]) -> str:
+    """SHA-256 of all of a stored potential that its results depend on: not of name and card."""
+    names = ("configuration", "walls", "weights_sha256")
+    return content_sha256({name: header[name] for name in names})
+
+
 def write_potential(
     path: str | os.PathLike[str],
     configuration: Mapping[str, Any],

@@ -80,6 +80,8 @@ class StreamHeader:
     volume : of the cell where it is constant, Å³
     model, model_sha256 : name and digest of the model that gives the tensors; of several models,
         separated by commas
+    potential, potential_sha256 : name and digest of the potential that moves the atoms, where it is
+        a stored one; empty where the engine does not know it
     rate : ``"instantaneous"``, or ``"difference"`` where frame n holds the increment of the
         dipole since the frame before divided by the time between them (stride times timestep):
         the mean of Ṁ over the interval that ends at the time of frame n
@@ -121,6 +123,8 @@ class StreamHeader:
     volume: float | None = None
     model: str = ""
     model_sha256: str = ""
+    potential: str = ""
+    potential_sha256: str = ""
     rate: str = "instantaneous"
     run_id: str = ""
     ensemble: str = ""
@@ -243,8 +247,8 @@ class StreamHeader:
         Raises
         ------
         InputError
-            Time step, stride, estimators, groups, beads, system, model, temperature, volume or
-            rotation differ.
+            Time step, stride, estimators, groups, beads, system, model, potential, temperature,
+            volume or rotation differ.
         """
         for name in _SAME:
             mine, theirs = getattr(self, name), getattr(found, name)
@@ -261,6 +265,10 @@ class StreamHeader:
                 raise InputError(where, name, theirs, f"{mine}, as {here}")
         if self.rotation and found.rotation and self.rotation != found.rotation:
             raise InputError(where, "rotation", found.rotation, f"{self.rotation}, as {here}")
+        potentials = {self.potential_sha256, found.potential_sha256} - {""}
+        if len(potentials) > 1:
+            mine, theirs = (f"{h.potential} ({h.potential_sha256[:12]})" for h in (self, found))
+            raise InputError(where, "potential", theirs, f"{mine}, as {here}")
         # a file may be renamed, so the name counts only where there is no digest
         name = "model_sha256" if self.model_sha256 and found.model_sha256 else "model"
         mine, theirs = getattr(self, name), getattr(found, name)

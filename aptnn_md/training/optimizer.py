@@ -11,7 +11,7 @@ are learned by AdamW.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import Any, Literal
 
 import torch
@@ -29,12 +29,6 @@ MOMENTUM = 0.95
 SQUARES = 0.95
 """Of AdamW's averaged squares beside matrices; with 0.999, as for AdamW alone, the large first
 gradients are remembered for most of a short training."""
-
-GRADIENTS = 0.9
-"""Of AdamW's averaged gradients."""
-
-EPSILON = 1e-8
-"""Added to AdamW's root mean squares."""
 
 ITERATIONS = 5
 
@@ -64,17 +58,26 @@ class Optimizer:
         others = [parameter for parameter in model.parameters() if id(parameter) not in known]
         self._averages = [torch.zeros_like(matrix) for matrix in self._matrices]
         self._weight_decay, self.learning_rate = weight_decay, learning_rate
-        self._others = _AdamW(others, SQUARES if self._matrices else 0.999, weight_decay)
+        self._others = torch.optim.AdamW(
+            others,
+            lr=learning_rate,
+            betas=(0.9, SQUARES if self._matrices else 0.999),
+            weight_decay=weight_decay,
+            fused=True,
+        )
 
     def zero_grad(self) -> None:
         """Forget the gradients."""
-        for parameter in (*self._matrices, *self._others.parameters):
-            parameter.grad = None
+        for matrix in self._matrices:
+            matrix.grad = None
+        self._others.zero_grad()
 
     @torch.no_grad()
     def step(self) -> None:
         """Change the weights by their gradients."""
-        self._others.step(self.learning_rate)
+        for group in self._others.param_groups:
+            group["lr"] = self.learning_rate
+        self._others.step()
         for matrix, average in zip(self._matrices, self._averages, strict=True):
             if matrix.grad is not None:
                 self._turn(matrix, matrix.grad, average)
@@ -97,63 +100,6 @@ class Optimizer:
         """Continue where :meth:`state_dict` was taken; its tensors may be on another device."""
         _copy(self._averages, state["averages"])
         self._others.load_state_dict(state["others"])
-
-
-class _AdamW:
-    """AdamW (Loshchilov and Hutter, ICLR 2019), with the same steps as ``torch.optim.AdamW``.
-
-    That one imports the compiler of torch, which takes longer than many a short training.
-
-    Parameters
-    ----------
-    parameters : to be changed
-    squares : decay of the averaged squares
-    weight_decay : times the learning rate, of each step
-    """
-
-    def __init__(
-        self, parameters: Sequence[nn.Parameter], squares: float, weight_decay: float
-    ) -> None:
-        self.parameters = list(parameters)
-        self._decays, self._weight_decay = (GRADIENTS, squares), weight_decay
-        self._averages = [torch.zeros_like(parameter) for parameter in self.parameters]
-        self._squares = [torch.zeros_like(parameter) for parameter in self.parameters]
-        self._steps = [0] * len(self.parameters)
-
-    def step(self, learning_rate: float) -> None:
-        """Change the parameters that have gradients."""
-        given = [k for k, parameter in enumerate(self.parameters) if parameter.grad is not None]
-        if not given:
-            return
-        gradients = [self.parameters[k].grad for k in given]
-        parameters, averages, squares = (
-            [values[k] for k in given]
-            for values in (self.parameters, self._averages, self._squares)
-        )
-        first, second = self._decays
-        torch._foreach_mul_(parameters, 1.0 - learning_rate * self._weight_decay)
-        torch._foreach_lerp_(averages, gradients, 1.0 - first)
-        torch._foreach_mul_(squares, second)
-        torch._foreach_addcmul_(squares, gradients, gradients, 1.0 - second)
-        sizes = torch._foreach_sqrt(squares)
-        factors = []
-        for k in given:
-            self._steps[k] += 1
-            factors.append(math.sqrt(1.0 - second ** self._steps[k]))
-        torch._foreach_div_(sizes, factors)
-        torch._foreach_add_(sizes, EPSILON)
-        steps = [-learning_rate / (1.0 - first ** self._steps[k]) for k in given]
-        torch._foreach_addcdiv_(parameters, averages, sizes, steps)
-
-    def state_dict(self) -> dict[str, Any]:
-        """All that later steps depend on."""
-        return {"averages": self._averages, "squares": self._squares, "steps": list(self._steps)}
-
-    def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Continue where :meth:`state_dict` was taken; its tensors may be on another device."""
-        _copy(self._averages, state["averages"])
-        _copy(self._squares, state["squares"])
-        self._steps = [int(n) for n in state["steps"]]
 
 
 def orthogonalised(matrices: Tensor) -> Tensor:

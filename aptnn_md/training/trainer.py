@@ -15,6 +15,7 @@ limit ended keeps its state, so that it can be resumed with more time.
 from __future__ import annotations
 
 import copy
+import logging
 import math
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -40,6 +41,15 @@ from aptnn_md.training.records import Ending, EpochRecord, late_fall
 from aptnn_md.training.samples import loss_factors, spread_of
 from aptnn_md.training.settings import TrainingSettings
 
+log = logging.getLogger(__name__)
+
+DIVERGED = 5.0
+"""An epoch diverged if its error is so many times the smallest before it, or at first that of the
+mean tensors."""
+
+MOST_REPETITIONS = 6
+"""Of an epoch that diverged."""
+
 
 class Trainer:
     """Trains one network; its whole state can be saved and restored.
@@ -49,7 +59,8 @@ class Trainer:
     model : with its initial weights; scales are fitted here
     training, validation : frames; without validation the last averaged weights are kept
     settings : see :class:`~aptnn_md.training.settings.TrainingSettings`; ``epochs`` is given
-    trained : the weights have been trained before, and the scales of their inputs are kept
+    trained : the weights have been trained before: the scales of inputs and outputs are kept, so
+        that training begins with what the network knows
     """
 
     def __init__(
@@ -60,14 +71,14 @@ class Trainer:
         settings: TrainingSettings,
         trained: bool = False,
     ) -> None:
-        self.model, self.settings = model, settings
+        self.model, self.settings, self.trained = model, settings, trained
         self.training, self.validation = FrameSet(training, model), FrameSet(validation, model)
         learned = self.training.learned
         labels = {t: self.training.all_labels(t) for t in model.targets if t in learned}
         if not trained:
             sample = self.training.sample(settings.batch_atoms)
             model.fit_inputs([batch.geometry for batch in sample])
-        model.fit_outputs(labels)
+            model.fit_outputs(labels)
         self.spreads = {target: spread_of(*of_target) for target, of_target in labels.items()}
         if DIPOLE in learned:
             self.spreads[DIPOLE] = float(np.sqrt(np.mean(self.training.all_dipoles() ** 2)))
@@ -152,7 +163,46 @@ class Trainer:
     # ------------------------------------------------------------------ work
 
     def run_epoch(self) -> EpochRecord:
-        """One pass over the training frames, then validation of the averaged weights."""
+        """One pass over the training frames, then validation of the averaged weights.
+
+        A pass that diverges is undone, and repeated with half the learning rate, which then stays.
+
+        Raises
+        ------
+        RunError
+            Its error was not finite after :data:`MOST_REPETITIONS`.
+        """
+        before = self._weights_and_steps()
+        record = self._pass_over_frames()
+        for _ in range(MOST_REPETITIONS):
+            if record.train < self._error_of_divergence():
+                break
+            self._return_to(before)
+            self.learning_rate *= 0.5
+            log.warning(
+                "epoch %d diverged (error %.3g): repeated with half the learning rate, %.2g",
+                *(record.epoch, record.train, self.learning_rate),
+            )
+            record = self._pass_over_frames()
+        if not math.isfinite(record.train):
+            raise RunError(f"training diverged in epoch {record.epoch}: lower the learning rate")
+        if self.validation:
+            self._validate(record)
+        if not self.validation or not self.records or record.valid < self.best_record.valid:
+            self.best = copies(self.average.parameters())
+        self.records.append(record)
+        return record
+
+    def _error_of_divergence(self) -> float:
+        """Of the training frames; what is small beside their spread is never one."""
+        of_means = self._overall(self.spreads)
+        if not self.records:
+            return math.inf if self.trained else DIVERGED * of_means
+        smallest = min(record.train for record in self.records)
+        return DIVERGED * max(smallest, 0.02 * of_means)
+
+    def _pass_over_frames(self) -> EpochRecord:
+        """The steps of an epoch."""
         order = torch.randperm(len(self.training), generator=self.generator).tolist()
         done = 0
         squares: dict[str, list[Tensor]] = {target: [] for target in self.factors}
@@ -166,7 +216,7 @@ class Trainer:
             target: math.sqrt(float(torch.stack(found).cpu().double().sum()) / counts[target])
             for target, found in squares.items()
         }
-        record = EpochRecord(
+        return EpochRecord(
             epoch=self.epoch + 1,
             seconds=self.seconds,
             learning_rate=learning_rate,
@@ -174,14 +224,6 @@ class Trainer:
             valid=math.nan,
             train_by_target=rmses if len(rmses) > 1 else {},
         )
-        if not math.isfinite(record.train):
-            raise RunError(f"training diverged in epoch {record.epoch}: lower the learning rate")
-        if self.validation:
-            self._validate(record)
-        if not self.validation or not self.records or record.valid < self.best_record.valid:
-            self.best = copies(self.average.parameters())
-        self.records.append(record)
-        return record
 
     def _step(self, batch: Batch, squares: dict[str, list[Tensor]], counts: dict[str, int]) -> None:
         """One step of the optimiser; the squared errors are added up without waiting for them."""
@@ -248,6 +290,22 @@ class Trainer:
                 rmse = float(errors[species == k].pow(2).mean().sqrt())
                 record.valid_by_element[prefix + chemical_symbols[z]] = rmse
 
+    def _weights_and_steps(self) -> dict[str, Any]:
+        """What the steps of an epoch change, copied."""
+        return {
+            "parameters": copies(self.parameters),
+            "average": copies(self.average.parameters()),
+            "optimizer": copy.deepcopy(self.optimizer.state_dict()),
+            "steps": self.steps,
+        }
+
+    def _return_to(self, state: Mapping[str, Any]) -> None:
+        load(self.parameters, state["parameters"])
+        load(self.average.parameters(), state["average"])
+        self.average.n_averaged.fill_(1 + state["steps"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.steps = state["steps"]
+
     # ------------------------------------------------------------------ results and state
 
     def weights(self) -> dict[str, Tensor]:
@@ -262,26 +320,22 @@ class Trainer:
     def state(self) -> dict[str, Any]:
         """All that the rest of the run depends on, as plain data and tensors."""
         return {
-            "parameters": copies(self.parameters),
-            "average": copies(self.average.parameters()),
+            **self._weights_and_steps(),
+            "learning_rate": self.learning_rate,
             "best": self.best,
-            "optimizer": self.optimizer.state_dict(),
             "generator": self.generator.get_state(),
             "records": [vars(record) for record in self.records],
-            "steps": self.steps,
             "seconds": self.seconds,
         }
 
     def load_state(self, state: Mapping[str, Any]) -> None:
         """Continue where :meth:`state` was taken; its tensors may be on another device."""
-        load(self.parameters, state["parameters"])
-        load(self.average.parameters(), state["average"])
-        self.average.n_averaged.fill_(1 + state["steps"])
+        self._return_to(state)
+        self.learning_rate = state["learning_rate"]
         self.best = [value.to(self.model.mean) for value in state["best"]]
-        self.optimizer.load_state_dict(state["optimizer"])
         self.generator.set_state(state["generator"].cpu())
         self.records = [EpochRecord(**record) for record in state["records"]]
-        self.steps, self._clock = state["steps"], WorkClock(state["seconds"])
+        self._clock = WorkClock(state["seconds"])
 
     @property
     def ending(self) -> Ending:

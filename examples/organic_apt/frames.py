@@ -79,7 +79,7 @@ def make_frame(number: int, test: bool = False, largest: int = 32) -> Atoms:
         order = np.random.default_rng([int(test), turn + 1000 * attempt]).permutation(len(choices))
         chosen = choices[order[place]]
         try:
-            atoms = _moved(_built(chosen, random), chosen, number, random)
+            atoms = _moved(built(chosen, random), chosen, number, random)
         except (RuntimeError, ValueError):
             continue
         atoms.info.update(kind=kind, smiles=chosen.name, number=number)
@@ -120,7 +120,7 @@ def _n_atoms(found: Species) -> int:
     return sum(_molecule(smiles).GetNumAtoms() for smiles in found.smiles)
 
 
-def _built(found: Species, random: np.random.Generator) -> Chem.Mol:
+def built(found: Species, random: np.random.Generator) -> Chem.Mol:
     """Molecules with random conformers, put next to each other."""
     together: Chem.Mol | None = None
     for smiles in found.smiles:

@@ -118,14 +118,15 @@ class Species:
 
 
 def _is_held_out(smiles: str) -> bool:
-    canonical = _canonical(smiles)
-    if canonical in HELD_OUT or canonical in _held_out_peptides():
+    name = canonical(smiles)
+    if name in HELD_OUT or name in _held_out_peptides():
         return True
-    number = int.from_bytes(hashlib.sha256(canonical.encode()).digest()[:4], "big")
+    number = int.from_bytes(hashlib.sha256(name.encode()).digest()[:4], "big")
     return number / 2**32 < HELD_OUT_PART
 
 
-def _canonical(smiles: str) -> str:
+def canonical(smiles: str) -> str:
+    """The SMILES by which molecules are compared."""
     from rdkit import Chem
 
     return str(Chem.MolToSmiles(Chem.MolFromSmiles(smiles), isomericSmiles=False))
@@ -134,7 +135,7 @@ def _canonical(smiles: str) -> str:
 def _held_out_peptides() -> frozenset[str]:
     if not _PEPTIDES_HELD_OUT:
         _PEPTIDES_HELD_OUT.update(
-            _canonical(smiles)
+            canonical(smiles)
             for letters, smiles in (*_peptides(), *_zwitterions())
             if HELD_OUT_RESIDUES & set(letters)
         )
@@ -215,5 +216,5 @@ def _once(kind: str, clusters: list[tuple[str, ...]]) -> list[Species]:
     for cluster in clusters:
         if any(Chem.MolFromSmiles(smiles) is None for smiles in cluster):
             raise ValueError(f"{kind}: {cluster} is no molecule")
-        seen.setdefault(tuple(sorted(map(_canonical, cluster))), Species(kind, cluster))
+        seen.setdefault(tuple(sorted(map(canonical, cluster))), Species(kind, cluster))
     return list(seen.values())

@@ -10,6 +10,7 @@ kept in normal modes. Units are ASE's: eV, Å, amu, and times in Å (amu/eV)^½.
 from __future__ import annotations
 
 import math
+import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -164,19 +165,28 @@ class RingPolymers:
         }
 
     def state(self) -> dict[str, Tensor]:
-        """All that a later process needs to go on."""
+        """All that a later process needs to resume."""
         cuda = self.q.device.type == "cuda"
         random = torch.cuda.get_rng_state(self.q.device) if cuda else torch.get_rng_state()
         return {"q": self.q, "p": self.p, "heat": self.heat, "random": random}
 
     def resume(self, state: dict[str, Tensor]) -> None:
-        """Go on from what :meth:`state` gave."""
+        """Resume from what :meth:`state` gave, on another kind of device too.
+
+        Random numbers continue where they were; on another kind of device, whose generator has
+        another state, a new sequence begins that depends on the old one's state only.
+        """
         for name in ("q", "p", "heat"):
             getattr(self, name).copy_(state[name])
-        if self.q.device.type == "cuda":
-            torch.cuda.set_rng_state(state["random"].cpu(), self.q.device)
+        device, random = self.q.device, state["random"].cpu()
+        cuda = device.type == "cuda"
+        own = torch.cuda.get_rng_state(device) if cuda else torch.get_rng_state()
+        if len(own) != len(random):
+            torch.manual_seed(zlib.crc32(random.numpy().tobytes()))
+        elif cuda:
+            torch.cuda.set_rng_state(random, device)
         else:
-            torch.set_rng_state(state["random"].cpu())
+            torch.set_rng_state(random)
         self._evaluate()
 
     def _to_modes(self, beads: Tensor) -> Tensor:

@@ -5,8 +5,9 @@
     python teacher.py check  --committee DIR --frames LABELLED.extxyz
 
 ``choose`` takes configurations that ``examples/water_gpu/run.py frames`` kept: one half evenly over
-the run, the other where the students disagree most; ``config`` has ``-evenly`` or ``-disagreed``
-after the name. Each member of the committee is a subdirectory of DIR with ``input.nn``,
+the run, the other where the students disagree most; of those that ``run.py dynamics --keep`` kept,
+whose disagreement is not known, all evenly. ``config`` has ``-evenly`` or ``-disagreed`` after the
+name. Each member of the committee is a subdirectory of DIR with ``input.nn``,
 ``scaling.data`` and ``weights.*.data``. CP2K (Debian: ``apt-get install cp2k``) takes one scaling
 file for all of them and gives the mean. Labelling resumes where it was stopped: frames that
 LABELLED.extxyz already has are counted off. All frames have the same atoms in the same order.
@@ -99,14 +100,17 @@ def _lines(rows: Iterator[tuple[str, np.ndarray]]) -> str:
 def choose(options: argparse.Namespace) -> None:
     """Configurations worth a label."""
     kept = np.load(options.frames)
-    positions, spread = kept["positions"], kept["spread"].ravel()
+    positions = kept["positions"]
     n_copies = positions.shape[1]
     positions = positions.reshape(-1, *positions.shape[2:])
-    n_even = (options.n + 1) // 2
-    # times and copies go on together, so that neither is left out
-    times = np.linspace(0, len(positions) // n_copies - 1, n_even).round().astype(int)
+    spread = np.full(len(positions), np.nan)
+    n_even = min(options.n, len(positions))
+    if "spread" in kept:
+        spread, n_even = kept["spread"].ravel(), (options.n + 1) // 2
+    # times and copies advance together, so that neither is left out
+    times = np.arange(n_even) * (len(positions) // n_copies) // n_even
     even = np.unique(times * n_copies + (7 * np.arange(n_even)) % n_copies)
-    worst = [k for k in np.argsort(-spread) if k not in set(even)][: options.n - len(even)]
+    worst = [k for k in np.argsort(-spread) if k not in set(even)][: options.n - n_even]
     frames = []
     for kind, chosen in (("evenly", even), ("disagreed", sorted(worst))):
         for k in chosen:

@@ -5,13 +5,16 @@
     python validate.py nvt    --data DATA [--ps 20] [--temperature 330] --out nvt
     python validate.py pimd   --data DATA [--ps 2]  --out pimd       (runs i-PI)
     python validate.py rdf    --data DATA --nvt nvt --pimd pimd --plot rdf.png
-    python validate.py teacher --frames LABELLED.extxyz
+    python validate.py teacher --frames LABELLED.extxyz    (frames of the student)
+    python validate.py student --data DATA                 (frames of the teacher)
     python validate.py box    --nvt nvt --out water64.extxyz
 
 ``teacher`` compares g(O-O) at the same temperature without a run of the teacher: classical frames
 that the student sampled evenly (``teacher.py choose`` and ``label``) get the weights that they have
-in the teacher's ensemble. nvt and pimd resume where they were stopped. DATA holds train.extxyz and
-test.extxyz; each frame has ``config=`` with the run it is from.
+in the teacher's ensemble. ``student`` does the same the other way round: the teacher's classical
+frames, and its ring polymers, get the weights that they have in the student's. nvt and pimd resume
+where they were stopped. DATA holds train.extxyz and test.extxyz; each frame has ``config=`` with
+the run it is from.
 """
 
 from __future__ import annotations
@@ -45,6 +48,8 @@ FRAME_EVERY = 20  # steps
 SAVE_EVERY = 400  # steps
 BOX = Path(aptnn_md.__file__).parent / "bundled" / "water64.extxyz"
 CLASSICAL, PATH_INTEGRAL = "classical-330K", "pimd-300K-8beads"
+BEADS = 8
+BLOCK = 10  # consecutive frames that are drawn together for errors
 
 
 def forces(options: argparse.Namespace) -> None:
@@ -235,33 +240,82 @@ def rdf(options: argparse.Namespace) -> None:
 def teacher(options: argparse.Namespace) -> None:
     """g(O-O) of the student and, by the teacher's energies of the same frames, of the teacher."""
     frames = [f for f in ase.io.read(options.frames, ":") if "disagreed" not in f.info["config"]]
+    frames.sort(key=lambda frame: frame.info["config"])
+    change = -_above_the_teacher(frames, options)
+    _print_weighed(
+        f"{len(frames)} frames of the student, {options.temperature:g} K",
+        ("student", "teacher"),
+        _each_goo(frames),
+        change / (units.kB * options.temperature),
+    )
+
+
+def student(options: argparse.Namespace) -> None:
+    """g(O-O) of the teacher's frames and, by the student's energies of them, of the student.
+
+    Neither energies nor forces are closer to the teacher's on frames of the training than on those
+    of the test, so both are taken. Ring polymers count with the mean of their beads' energies.
+    """
+    parts = [ase.io.read(Path(options.data) / f"{name}.extxyz", ":") for name in ("train", "test")]
+    for kind, kelvin, n_beads in ((CLASSICAL, 330.0, 1), (PATH_INTEGRAL, 300.0, BEADS)):
+        g, change, n_frames = [], [], 0
+        for part in parts:
+            frames = [frame for frame in part if frame.info["config"] == kind]
+            n_frames += len(frames)
+            # one bead after the other, each with all times
+            above = _above_the_teacher(frames, options).reshape(n_beads, -1)
+            each = _each_goo(frames)
+            change.append(above.mean(axis=0) / (units.kB * kelvin))
+            g.append(each.reshape(n_beads, -1, each.shape[-1]).mean(axis=0))
+        title = f"{kind}: {n_frames} frames of the teacher, {kelvin:g} K"
+        _print_weighed(title, ("teacher", "student"), np.concatenate(g), np.concatenate(change))
+
+
+def _above_the_teacher(frames: list[Atoms], options: argparse.Namespace) -> np.ndarray:
+    """Energies of the student less those of the labels, eV."""
     calculator = load_potential(options.model, dtype=options.dtype)
     ours = np.array([each["energy"] for each in calculator.evaluate(frames)])
-    change = np.array([f.get_potential_energy() for f in frames]) - ours
-    change = (change - change.mean()) / (units.kB * options.temperature)
-    each = []
-    for frame in frames:
-        each.append(_radial_distribution(frame, frame.positions[None], 8, 8)[1])
-    g = np.array(each)
+    return ours - np.array([frame.get_potential_energy() for frame in frames])
+
+
+def _each_goo(frames: list[Atoms]) -> np.ndarray:
+    """g(O-O) of each frame."""
+    return np.array([_radial_distribution(f, f.positions[None], 8, 8)[1] for f in frames])
+
+
+def _print_weighed(title: str, who: tuple[str, str], g: np.ndarray, change: np.ndarray) -> None:
+    """Height of the first maximum in the ensemble of the frames and in another one.
+
+    ``change`` is the energy of the other one less that of the frames', in kT. Errors are from
+    blocks of consecutive frames, drawn again and again.
+    """
+    change = change - change.mean()
     rng, found = _rng(2), []
+    blocks = np.array_split(np.arange(len(g)), max(len(g) // BLOCK, min(len(g), 6)))
     for copy in range(401):
-        n = np.arange(len(g)) if copy == 0 else rng.integers(len(g), size=len(g))
-        weight = np.exp(-change[n])
-        first_order = 1.0 - (change[n] - change[n].mean())
-        found.append(
-            [np.average(g[n], axis=0, weights=w).max() for w in (None, weight, first_order)]
-        )
-    value, error = np.array(found[0]), np.std(found[1:], axis=0)
-    ratio = np.array(found)[:, 2] / np.array(found)[:, 0]
+        drawn = rng.integers(len(blocks), size=len(blocks))
+        n = np.arange(len(g)) if copy == 0 else np.concatenate([blocks[k] for k in drawn])
+        moved = change[n] - change[n].mean()
+        weights = (None, np.exp(-moved), 1.0 - moved)
+        found.append([_height(np.average(g[n], axis=0, weights=w)) for w in weights])
+    heights = np.array(found)
+    value, error = heights[0], heights[1:].std(axis=0)
+    ratios = heights[:, 1:] / heights[:, :1]
+    ratio, spread = ratios[0], ratios[1:].std(axis=0)
     weight = np.exp(-change)
     print(
-        f"{len(frames)} frames, {options.temperature:g} K: the teacher's energies differ by "
-        f"{change.std():.2f} kT; of {len(frames)} frames the weights leave "
+        f"{title}: energies differ by {change.std():.2f} kT; of {len(g)} frames the weights leave "
         f"{weight.sum() ** 2 / (weight**2).sum():.0f}\n"
-        f"maximum of g(O-O): student {value[0]:.2f} ± {error[0]:.2f}, teacher by weights "
-        f"{value[1]:.2f} ± {error[1]:.2f}, to first order {value[2]:.2f} ± {error[2]:.2f} "
-        f"(teacher over student {ratio[0]:.3f} ± {ratio[1:].std():.3f})"
+        f"height of the maximum of g(O-O): {who[0]} {value[0]:.2f} ± {error[0]:.2f}; {who[1]} over "
+        f"{who[0]} {ratio[1]:.3f} ± {spread[1]:.3f} to first order, {ratio[0]:.3f} ± "
+        f"{spread[0]:.3f} by weights"
     )
+
+
+def _height(g: np.ndarray) -> float:
+    """Of the first maximum of g(O-O) in bins of 0.05 Å, smoothed by a Gaussian of that width."""
+    kernel = np.exp(-0.5 * np.arange(-4, 5) ** 2)
+    return float(np.convolve(g, kernel / kernel.sum(), mode="same").max())
 
 
 def _compared(r: np.ndarray, g: np.ndarray, teacher: np.ndarray, a: int, b: int) -> str:
@@ -418,7 +472,7 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     commands: dict[str, Callable[[argparse.Namespace], None]] = {
-        f.__name__: f for f in (forces, nve, nvt, pimd, rdf, teacher, box)
+        f.__name__: f for f in (forces, nve, nvt, pimd, rdf, teacher, student, box)
     }
     parser.add_argument("command", choices=commands)
     parser.add_argument("--data", help="folder of the reference frames")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from helpers.campaigns import DOCUMENTS
 from helpers.flippable_files import FLIPPABLE
+from helpers.tiers import thorough_but
 
 SAMPLES = {
     "model": 700,
@@ -32,7 +33,11 @@ NAMES = [
 ]
 
 
-@pytest.mark.parametrize("name", NAMES)
+LONG = ("stream", "runs", "training state", "state of a potential")
+QUICK = [name for name in FLIPPABLE if name not in LONG]
+
+
+@pytest.mark.parametrize("name", thorough_but(NAMES, *QUICK))
 def test_some_flips(name, tmp_path):
     flippable = FLIPPABLE[name](tmp_path)
     verdicts = flippable.flip(SAMPLES[name])

@@ -7,10 +7,11 @@ from helpers.fuzz import CANARY, PICKLES, Fuzzed
 from helpers.fuzzed_inputs import FUZZED
 
 
+@pytest.mark.parametrize("most", [12, pytest.param(150, marks=pytest.mark.thorough)])
 @pytest.mark.parametrize("name", FUZZED)
-def test_a_second_of_each(name, tmp_path, monkeypatch):
+def test_a_second_of_each(name, most, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    verdicts = FUZZED[name](tmp_path).run(tmp_path, seconds=1.5, most=150)
+    verdicts = FUZZED[name](tmp_path).run(tmp_path, seconds=1.5, most=most)
     assert verdicts.counts["found"] > 0
     assert not verdicts.failures
 

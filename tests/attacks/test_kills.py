@@ -6,6 +6,7 @@ import importlib.util
 
 import pytest
 from helpers.kills import KILLED_RUNS, killed_as_unbroken
+from helpers.tiers import thorough_but
 
 if importlib.util.find_spec("ipi") is not None:
     from helpers.ipi_kills import IPI_RUNS
@@ -27,7 +28,7 @@ FEW = {"learn": 1, "train potential": 1}
 """Kills of long runs in the short form; two of the others."""
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", thorough_but(NAMES, "trajectory", "label"))
 def test_killed_once_or_twice_it_is_the_unbroken_run(name, tmp_path):
     n_kills = FEW.get(name, 2)
     assert killed_as_unbroken(RUNS[name], tmp_path, n_kills) == n_kills

@@ -10,6 +10,7 @@ import ase.io
 import numpy as np
 import pytest
 from helpers.socket_server import Talk
+from helpers.tiers import thorough_but
 
 from aptnn_md.atomic_units import IPI
 from aptnn_md.bundled import bundled_path
@@ -32,7 +33,7 @@ def water(tmp_path, monkeypatch):
 LENNARD_JONES = 'ase.calculators.lj:LennardJones {"sigma": 1.0, "epsilon": 0.01}'
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+@pytest.mark.parametrize("number", thorough_but([signal.SIGTERM, signal.SIGHUP], signal.SIGTERM))
 def test_forces_in_a_field_and_a_stream_until_a_signal(water, tmp_path, number):
     talk = Talk()
     talk.listener.settimeout(90)

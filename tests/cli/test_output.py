@@ -12,6 +12,7 @@ from helpers.processes import environment
 from aptnn_md.cli import main
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("unbuffered", ["", "1"])
 @pytest.mark.parametrize("words", [["info", "water-apt"], ["info", "--help"]])
 def test_a_reader_that_goes_away_is_no_error(words: list[str], unbuffered: str) -> None:

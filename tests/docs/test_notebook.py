@@ -23,7 +23,12 @@ SHORTER = {
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
 @pytest.mark.parametrize(
-    "shorter", [SHORTER, pytest.param({}, marks=pytest.mark.slow)], ids=["short", "whole"]
+    "shorter",
+    [
+        pytest.param(SHORTER, marks=pytest.mark.thorough),
+        pytest.param({}, marks=pytest.mark.slow),
+    ],
+    ids=["short", "whole"],
 )
 def test_the_notebook_runs(
     shorter: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -26,7 +26,14 @@ def shown(path: Path) -> str:
 @pytest.mark.parametrize(
     "page",
     [
-        pytest.param(path, marks=[pytest.mark.slow] if "<!-- slow" in path.read_text() else [])
+        pytest.param(
+            path,
+            marks=[
+                getattr(pytest.mark, tier)
+                for tier in ("thorough", "slow")
+                if f"<!-- {tier}" in path.read_text(encoding="utf-8")
+            ],
+        )
         for path in PAGES
     ],
     ids=shown,

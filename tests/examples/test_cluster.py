@@ -14,6 +14,7 @@ pytest.importorskip("parsl")
 pytest.importorskip("tblite")
 
 
+@pytest.mark.thorough
 def test_whole_example(tmp_path: Path) -> None:
     here = tmp_path / "example"
     shutil.copytree(EXAMPLES / "cluster", here)

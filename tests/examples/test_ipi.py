@@ -23,6 +23,7 @@ def test_classical(tmp_path):
     assert "dipole_rate" in (example / "water.out").read_text()
 
 
+@pytest.mark.thorough
 def test_molecule(tmp_path):
     shorter = (
         ("sample.xml", "<total_steps>8001<", "<total_steps>21<"),
@@ -43,6 +44,7 @@ def test_molecule(tmp_path):
         assert stream.read("temperature")[0] == pytest.approx(2.0 * kinetic / (6.0 * KELVIN))
 
 
+@pytest.mark.thorough
 def test_trpmd(tmp_path):
     example, printed = run_example("ipi_trpmd", tmp_path, 4, 60)
     stream = StreamReader(example / "water.zarr")

@@ -19,6 +19,7 @@ from aptnn_md.stream import StreamReader
 pytestmark = [pytest.mark.ipi, pytest.mark.mace]
 
 
+@pytest.mark.thorough
 def test_field(tmp_path):
     _, printed = run_example("ipi_field", tmp_path, 20, 120)
     energies = re.search(r"energy in the field: (\S+) eV by i-PI, (\S+) eV by the stream", printed)
@@ -29,6 +30,7 @@ def test_field(tmp_path):
     assert spread < 0.5 * 1000 * work + 10
 
 
+@pytest.mark.thorough
 @pytest.mark.cp2k
 @pytest.mark.skipif(shutil.which("cp2k") is None, reason="there is no cp2k")
 def test_external_code(tmp_path):

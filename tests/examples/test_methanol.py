@@ -18,6 +18,7 @@ pytest.importorskip("pyscf")
 EXAMPLE = EXAMPLES / "methanol_pyscf"
 
 
+@pytest.mark.thorough
 def test_start_and_comparison(tmp_path: Path) -> None:
     """A minimum, frames near it as far as zero-point motion says, and the table of two spectra."""
     shutil.copytree(EXAMPLE, tmp_path / "example")

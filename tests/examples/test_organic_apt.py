@@ -12,6 +12,10 @@ import pytest
 from helpers.example_commands import run_command
 from helpers.paths import EXAMPLES
 
+from aptnn_md.models.tensor_network import fresh_model
+from aptnn_md.prediction.model_file import ModelFile, read_model_file, write_model_file
+from aptnn_md.prediction.predictor import Predictor
+
 pytest.importorskip("rdkit")
 pytest.importorskip("tblite")
 EXAMPLE = EXAMPLES / "organic_apt"
@@ -29,6 +33,7 @@ def scripts(monkeypatch: pytest.MonkeyPatch) -> None:
         "compact",
         "good_frames",
         "errors",
+        "bands",
     ):
         monkeypatch.delitem(sys.modules, name, raising=False)
 
@@ -138,3 +143,31 @@ def test_calibration_is_the_ratio_of_error_and_spread(scripts: None) -> None:
     assert table["ions"]["frames"] == int((sizes % 2).sum())
     together = np.concatenate([e.ravel() for e in errors])
     assert table["all"]["rmse"] == pytest.approx(np.sqrt(np.mean(together**2)))
+
+
+def test_bands_are_those_of_the_same_modes_by_both_tensors(
+    scripts: None, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    import bands
+    from helpers.systems import SMALL_ACE
+
+    bands.minima(tmp_path / "minima.extxyz", count=1, largest=120)
+    (ethanol,) = ase.io.read(tmp_path / "minima.extxyz", ":")
+    assert ethanol.info["smiles"] == "CCO"
+    networks = [fresh_model("ace", "apt", (1, 6, 8), SMALL_ACE, seed) for seed in range(2)]
+    members = tuple(network.state_dict() for network in networks)
+    content = ModelFile("ace", networks[0].settings, "apt", members)
+    write_model_file(tmp_path / "model.pt", content)
+    model = Predictor(read_model_file(tmp_path / "model.pt"))
+    apt = model.evaluate([ethanol])[0]["apt"].mean(axis=0)
+    wavenumber, intensity = bands.intensities(ethanol, apt)
+    assert len(wavenumber) == 3 * 9 - 6
+    assert 3300.0 < wavenumber[-1] < 3800.0  # the OH stretch
+    # labels of tensors larger by a tenth: every band by 21 %
+    ethanol.arrays["apt"] = (1.1 * apt).reshape(-1, 9)
+    ase.io.write(tmp_path / "labelled.extxyz", ethanol)
+    capsys.readouterr()
+    bands.compare(tmp_path / "model.pt", tmp_path / "labelled.extxyz")
+    n_strong = (intensity > 0.1 * intensity.max()).sum()
+    last = capsys.readouterr().out.splitlines()[-1]
+    assert last == f"{n_strong} bands of 1 molecules: rms 17 %, median 17 %"

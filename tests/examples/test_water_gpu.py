@@ -87,6 +87,7 @@ def test_free_rings_move_exactly(modules: Any) -> None:
     np.testing.assert_allclose(v / units.fs, expected[:, n_beads:], atol=1e-9)
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(("n_beads", "local"), [(1, False), (5, True)])
 def test_quantum_harmonic_oscillators(modules: Any, n_beads: int, local: bool) -> None:
     """⟨q²⟩ and kinetic energy of P beads are known exactly."""
@@ -123,6 +124,7 @@ def test_quantum_harmonic_oscillators(modules: Any, n_beads: int, local: bool) -
     assert kinetic / n == pytest.approx(exact, rel=0.04)
 
 
+@pytest.mark.thorough
 def test_conserved_quantity(modules: Any) -> None:
     """Exact in a harmonic well but for the step; worse with a longer step on a quartic one."""
     masses = np.array([1.008] * 8)

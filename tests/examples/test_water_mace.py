@@ -71,6 +71,7 @@ def test_loss_and_its_gradient(frames: list[Atoms], monkeypatch: pytest.MonkeyPa
     assert slope == pytest.approx((values[0] - values[1]) / 4e-3, rel=0.02)
 
 
+@pytest.mark.thorough
 @pytest.mark.mace
 def test_weights_of_the_teacher(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]

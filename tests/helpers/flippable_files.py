@@ -120,7 +120,7 @@ def trail_of_beads(directory: Path) -> Flippable:
     """The same of a client that was killed between the beads of a step."""
     steps = increment_streams.paths(2, 9)
     rest = [(steps[7], (1,)), (steps[8], None)]
-    return _trail(directory, [*steps[:7], steps[7][:1]], rest, ("part",))
+    return _trail(directory, [*steps[:7], steps[7][:1]], rest, ("beads",))
 
 
 def _trail(

@@ -14,6 +14,9 @@ A comment directly above a block says what a test does otherwise:
 
 ``<!-- setup: CODE -->``, over several lines if need be, is Python that readers do not see, for
 files that they have and a test does not.
+
+``<!-- thorough: REASON -->`` or ``<!-- slow: REASON -->`` anywhere on a page gives its test that
+marker.
 """
 
 from __future__ import annotations

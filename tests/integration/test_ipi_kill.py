@@ -146,11 +146,13 @@ def interrupt_and_compare(directory, monkeypatch, dynamics, with_plugin, stops, 
     same_stream(broken / "run.zarr", run_whole(directory / "whole", steps, dynamics, monkeypatch))
 
 
+@pytest.mark.thorough
 def test_stopped_runner_goes_on(tmp_path, monkeypatch):
     stops = ("SIGKILL", "SIGTERM", "SIGHUP")
     interrupt_and_compare(tmp_path, monkeypatch, CLASSICAL, False, stops, seed=1)
 
 
+@pytest.mark.thorough
 def test_killed_plugin_goes_on(tmp_path, monkeypatch):
     interrupt_and_compare(tmp_path, monkeypatch, TRPMD, True, ("SIGKILL",), seed=2)
 

@@ -125,7 +125,7 @@ def unbroken(directory, options):
 @pytest.mark.parametrize(
     ("thermostat", "n_steps", "number"),
     [
-        ("bussi", 450, signal.SIGKILL),
+        pytest.param("bussi", 450, signal.SIGKILL, marks=pytest.mark.thorough),
         pytest.param("langevin", 9000, signal.SIGKILL, marks=pytest.mark.slow),
         pytest.param("none", 9000, signal.SIGKILL, marks=pytest.mark.slow),
         pytest.param("bussi", 9000, signal.SIGTERM, marks=pytest.mark.slow),
@@ -148,6 +148,7 @@ def test_killed_run_equals_an_unbroken_one(tmp_path, thermostat, n_steps, number
     np.testing.assert_array_equal(ends[0].positions, ends[1].positions)
 
 
+@pytest.mark.thorough
 def test_run_killed_in_its_equilibration_equals_an_unbroken_one(tmp_path):
     """No frame before its end, and steps counted from there."""
     options = ("bussi", "300", "0.2")
@@ -232,6 +233,7 @@ def test_killed_command_with_the_bundled_networks(tmp_path):
     np.testing.assert_allclose(found.dipole_rate(), expected.dipole_rate(), atol=1e-4 * size)
 
 
+@pytest.mark.thorough
 @pytest.mark.skipif(not hasattr(resource, "prlimit"), reason="needs Linux")
 def test_full_disk_ends_the_run_cleanly(tmp_path):
     """From some moment on no file can be written: one sentence, and the run can go on later."""

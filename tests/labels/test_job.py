@@ -212,6 +212,7 @@ def test_collect_writes_what_there_is(tmp_path):
     assert summary.failures == {1: "7 of 7 points not calculated"}
 
 
+@pytest.mark.thorough
 def test_processes_killed_and_resumed_give_the_same_file(tmp_path):
     data, log, jobs = tmp_path / "frames.extxyz", tmp_path / "log", 2
     structures = frames(5, 1)
@@ -247,6 +248,7 @@ def test_processes_killed_and_resumed_give_the_same_file(tmp_path):
     assert out.read_bytes() == resumed
 
 
+@pytest.mark.thorough
 @needs_mpirun
 def test_mpi_gives_the_same_file(tmp_path):
     pytest.importorskip("mpi4py")

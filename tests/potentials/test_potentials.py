@@ -19,6 +19,7 @@ from ase.build import make_supercell
 from ase.calculators.lj import LennardJones
 from helpers.flips import Flippable
 from helpers.paths import ROOT
+from helpers.tiers import thorough_but
 from helpers.verdicts import FOUND, HARMLESS
 
 from aptnn_md.bundled import bundled_path
@@ -67,9 +68,9 @@ def mace_module() -> torch.nn.Module:
     return build_network(BUNDLED, header["configuration"], weights)
 
 
-def without_walls(dtype: str) -> MACEPotential:
-    header, weights = read_potential(BUNDLED)
-    network = build_network(BUNDLED, header["configuration"], weights)
+def without_walls(dtype: str, path: Path = BUNDLED) -> MACEPotential:
+    header, weights = read_potential(path)
+    network = build_network(path, header["configuration"], weights)
     return MACEPotential(network, dtype=dtype)
 
 
@@ -85,7 +86,9 @@ def mace_calculator(module: torch.nn.Module, dtype: str):
         return MACECalculator(models=[model], device="cpu", default_dtype=dtype)
 
 
-@pytest.mark.parametrize(("dtype", "tolerance"), [("float64", 1e-7), ("float32", 3e-4)])
+@pytest.mark.parametrize(
+    ("dtype", "tolerance"), thorough_but([("float64", 1e-7), ("float32", 3e-4)], "float64")
+)
 def test_agrees_with_mace_torch(mace_module, dtype, tolerance):
     ours, theirs = without_walls(dtype), mace_calculator(mace_module, dtype)
     for seed in range(2):
@@ -114,6 +117,7 @@ def test_mace_model_file(tmp_path, mace_module):
     )
 
 
+@pytest.mark.thorough
 def test_mace_leaves_no_lasting_settings():
     """In a new process: importing mace-torch's calculators changes settings when it happens."""
     code = (
@@ -131,6 +135,7 @@ def test_mace_leaves_no_lasting_settings():
     assert (run.returncode, run.stdout, run.stderr) == (0, "", "")
 
 
+@pytest.mark.thorough
 def test_bundled_says_nothing_and_names_what_is_missing():
     code = (
         "import sys\n"
@@ -241,15 +246,23 @@ def test_nothing_jumps_at_the_cutoff(double):
     assert abs(energy(3.5) - apart) > 1e-4
 
 
-def test_bundled_weights_give_the_known_numbers(double):
+@pytest.mark.parametrize(
+    ("name", "bare", "with_walls"),
+    [
+        ("water-mace", -1873.27887931, -1873.27887931),
+        ("water-mace-0.1", -1872.87794411, -1872.85832828),
+    ],
+)
+def test_bundled_weights_give_the_known_numbers(name, bare, with_walls):
     """With any version of e3nn."""
-    atoms = water(0)
-    assert without_walls("float64").get_potential_energy(atoms) == pytest.approx(
-        -1872.87794411, abs=1e-7
-    )
-    assert double.get_potential_energy(atoms) == pytest.approx(-1872.85832828, abs=1e-7)
+    atoms, path = water(0), bundled_path(f"{name}.json")
+    found = without_walls("float64", path).get_potential_energy(atoms)
+    assert found == pytest.approx(bare, abs=1e-7)
+    found = load_potential(name, dtype="float64").get_potential_energy(atoms)
+    assert found == pytest.approx(with_walls, abs=1e-7)
 
 
+@pytest.mark.thorough
 def test_walls_stand_only_where_liquid_water_never_is(double):
     start = ase.io.read(BUNDLED.with_name("water64.extxyz"))
     assert double.get_forces(start) == pytest.approx(
@@ -269,15 +282,17 @@ def test_walls_stand_only_where_liquid_water_never_is(double):
     assert energies[-1] - energies[0] > 20
 
 
+@pytest.mark.thorough
 def test_walls_of_the_right_height():
     """A pair of atoms: energy k (r₀ - r)³ for each pair of elements."""
     header, weights = read_potential(BUNDLED)
+    network = build_network(BUNDLED, header["configuration"], weights)
+    bare = without_walls("float64")
     for wall in header["walls"]:
         r = wall["below"] - 0.2
         atoms = Atoms(wall["elements"], [[0, 0, 0], [0, 0, r]])
-        network = build_network(BUNDLED, header["configuration"], weights)
         higher = MACEPotential(network, [wall], dtype="float64").get_potential_energy(atoms)
-        lower = without_walls("float64").get_potential_energy(atoms)
+        lower = bare.get_potential_energy(atoms)
         assert higher - lower == pytest.approx(wall["strength"] * 0.2**3, rel=1e-9)
 
 
@@ -396,8 +411,9 @@ def test_damaged_files(tmp_path, change, part):
 
 
 def test_the_first_version_is_read_as_before():
-    assert json.loads(BUNDLED.read_text())["version"] == 1
-    assert read_potential(BUNDLED)[0]["card"]["elements"] == ["H", "O"]
+    path = bundled_path("water-mace-0.1.json")
+    assert json.loads(path.read_text())["version"] == 1
+    assert read_potential(path)[0]["card"]["elements"] == ["H", "O"]
 
 
 @pytest.mark.parametrize(
@@ -410,6 +426,7 @@ def test_other_json_is_named(tmp_path, text):
     assert len(str(error.value)) < 400
 
 
+@pytest.mark.thorough
 def test_weights_of_another_kind_are_named(tmp_path):
     header, weights = read_potential(BUNDLED)
     with pytest.raises(InputError, match=r"weights: r_max: found nan"):
@@ -438,7 +455,7 @@ def test_weights_of_another_kind_are_named(tmp_path):
         assert part in str(error.value)
 
 
-@pytest.mark.parametrize("every", [997, pytest.param(41, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("every", [*thorough_but([997]), pytest.param(41, marks=pytest.mark.slow)])
 def test_each_flipped_bit_is_named_or_harmless(tmp_path, every):
     header, weights = read_potential(BUNDLED)
     path = tmp_path / "small.json"

@@ -20,6 +20,7 @@ from aptnn_md.engines.ase.md import MDSettings, run_md
 from aptnn_md.engines.ase.observer import StreamObserver
 from aptnn_md.engines.client.evaluator import Evaluator
 from aptnn_md.errors import InputError
+from aptnn_md.prediction.charges import log_charge
 from aptnn_md.prediction.model_file import write_model_file
 from aptnn_md.prediction.predictor import Predictor
 from aptnn_md.stream import StreamReader
@@ -83,6 +84,43 @@ def test_a_charge_that_was_not_trained_on_warns_once(caplog):
         predictor(read_structure(HYDROXIDE))
     assert caplog.text.count("mine: a structure of charge -1 e (HO); it was trained on char") == 1
     assert "charges 0, 1" in caplog.text
+
+
+def test_where_an_engine_knows_no_charge_it_is_said_in_the_log(tmp_path, caplog):
+    caplog.set_level("INFO", "aptnn_md")
+
+    def said(charges, charge=None, **options):
+        caplog.clear()
+        predictor = Predictor(
+            replace(random_checkpoint(), card={"charges": charges}), name="mine", **options
+        )
+        log_charge(predictor, charge, "i-PI")
+        (record,) = caplog.records
+        return record.levelname, record.getMessage()
+
+    assert said([0.0, -1.0], -1.0) == ("INFO", "charge of the system: -1 e")
+    assert said([0.0, -1.0], total_charge=-2.0) == ("INFO", "charge of the system: -2 e")
+    assert said([], 0.0) == ("INFO", "charge of the system: 0 e")
+    level, text = said([0.0])
+    assert level == "INFO"
+    assert text.startswith("i-PI says no charge, so the APTs add up to 0 e; --total-charge")
+    level, text = said([0.0, -1.0])
+    assert level == "WARNING"
+    assert "model mine was trained on charges -1, 0: if the system is an ion, give --t" in text
+
+
+@pytest.mark.parametrize("own", [True, False])
+def test_the_driver_says_which_charge_it_takes(tmp_path, model_file, caplog, own):
+    caplog.set_level("INFO", "aptnn_md")
+    ion = read_structure(HYDROXIDE)
+    if not own:
+        ion.info.clear()
+    ase.io.write(tmp_path / "ion.extxyz", ion)
+    address = ["--address", str(tmp_path / "nobody"), "--unix", "--wait", "0"]
+    arguments = [*address, "--template", str(tmp_path / "ion.extxyz"), "--model", str(model_file)]
+    assert main(["driver", *arguments]) == 1
+    expected = "charge of the system: -1 e" if own else "ion.extxyz says no charge"
+    assert expected in caplog.text
 
 
 def test_predict_and_evaluate_a_file_that_mixes_charges(tmp_path, model_file, capsys):

@@ -310,7 +310,14 @@ def content_of(path):
     )
 
 
-@pytest.mark.parametrize("every", [11, pytest.param(1, marks=pytest.mark.slow)])
+@pytest.mark.parametrize(
+    "every",
+    [
+        101,
+        pytest.param(11, marks=pytest.mark.thorough),
+        pytest.param(1, marks=pytest.mark.slow),
+    ],
+)
 def test_each_flipped_bit_is_named_or_harmless(tmp_path, every):
     path = tmp_path / "small.pt"
     write_model_file(path, read_model_file(OLD))

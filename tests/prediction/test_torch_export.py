@@ -87,7 +87,7 @@ def arguments(structures: list[Atoms], cutoff: float, dtype: str) -> dict[str, n
 @pytest.mark.parametrize(
     ("target", "members", "dtype"),
     [
-        ("apt", 1, "float64"),
+        pytest.param("apt", 1, "float64", marks=pytest.mark.thorough),
         pytest.param("apt+pgt", 2, "float64", marks=pytest.mark.slow),
         pytest.param("pgt", 2, "float32", marks=pytest.mark.slow),
     ],

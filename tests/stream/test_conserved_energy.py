@@ -51,11 +51,12 @@ def test_it_is_in_every_frame_or_in_none(tmp_path: Path) -> None:
         write(path, 20, 21, energy=False)
 
 
-def test_each_damaged_byte_is_found(tmp_path: Path) -> None:
+@pytest.mark.parametrize("every", [47, pytest.param(5, marks=pytest.mark.thorough)])
+def test_each_damaged_byte_is_found(tmp_path: Path, every: int) -> None:
     path = write(tmp_path / "s", 0, 9)
     for place in sorted((path / "conserved_energy").iterdir()):
         content = place.read_bytes()
-        for at in range(0, len(content), 5):
+        for at in range(0, len(content), every):
             damaged = bytearray(content)
             damaged[at] ^= 4
             place.write_bytes(damaged)

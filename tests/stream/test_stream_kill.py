@@ -9,10 +9,14 @@ import time
 from pathlib import Path
 
 import numpy as np
+import pytest
 from helpers.die_at import run_and_die
 from helpers.dying_writers import HEADER, N_GROUPS, STRIDE, rate_of, write_for_ever
 
 from aptnn_md.stream import StreamReader, StreamWriter, check_stream, stream_exists
+
+EVERY = pytest.mark.parametrize("every", [8, pytest.param(1, marks=pytest.mark.thorough)])
+"""The process dies at one of so many file operations."""
 
 
 def check(path: Path, first_steps: list[int], checkpoint: int) -> int:
@@ -38,6 +42,7 @@ def check(path: Path, first_steps: list[int], checkpoint: int) -> int:
     return reader.n_frames
 
 
+@pytest.mark.thorough
 def test_kill_at_any_moment(tmp_path: Path) -> None:
     path, checkpoint = tmp_path / "run.stream", tmp_path / "checkpoint"
     context = multiprocessing.get_context("forkserver")
@@ -73,13 +78,14 @@ def write(path: Path, first_step: int, generation: int, stop: int) -> None:
                 writer.commit()
 
 
-def test_death_at_any_file_operation_of_a_restart(tmp_path: Path) -> None:
+@EVERY
+def test_death_at_any_file_operation_of_a_restart(tmp_path: Path, every: int) -> None:
     """A restart cuts chunks and grows again; it is killed before each operation in turn."""
     original, path = tmp_path / "original", tmp_path / "s"
     write(original, 0, 0, 40 * STRIDE)
     first_step = 23 * STRIDE
     found = []
-    for operation in itertools.count(1):
+    for operation in itertools.count(1, every):
         shutil.rmtree(path, ignore_errors=True)
         shutil.copytree(original, path)
         ended = run_and_die(lambda: write(path, first_step, 1, 30 * STRIDE), path, operation)
@@ -87,16 +93,17 @@ def test_death_at_any_file_operation_of_a_restart(tmp_path: Path) -> None:
         check_stream(path)
         if ended:
             break
-    assert len(found) > 35
+    assert len(found) > 35 // every
     assert found[0] == 40
-    assert min(found) == 23
+    assert min(found) in range(23, 23 + every)
     assert found[-1] == 30
 
 
-def test_death_at_any_file_operation_of_a_new_run(tmp_path: Path) -> None:
+@EVERY
+def test_death_at_any_file_operation_of_a_new_run(tmp_path: Path, every: int) -> None:
     """The first included: what is left is read, or is nothing; and the run begins again."""
     found = []
-    for operation in itertools.count(1):
+    for operation in itertools.count(1, every):
         path = tmp_path / f"s{operation}"
         ended = run_and_die(lambda path=path: write(path, 0, 0, 5 * STRIDE), path, operation)
         found.append(check(path, [0], 0) if stream_exists(path) else -1)
@@ -106,7 +113,7 @@ def test_death_at_any_file_operation_of_a_new_run(tmp_path: Path) -> None:
         assert check(path, [0, 0], STRIDE) == 5
         assert check_stream(path)["frames"] == "5, finite, equally spaced"
         shutil.rmtree(path)
-    assert found[:2] == [-1, -1]
+    assert found[0] == -1
     assert sorted(found) == found
-    assert len(found) > 30
+    assert len(found) > 30 // every
     assert found[-1] == 5

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import ase.io
@@ -17,6 +18,7 @@ from aptnn_md.cli import main
 from aptnn_md.domain import Domain
 from aptnn_md.engines.ase.observer import StreamObserver
 from aptnn_md.prediction.calls import DirectCalls
+from aptnn_md.prediction.model_file import read_model_file, write_model_file
 from aptnn_md.prediction.predictor import Predictor
 from aptnn_md.prediction.watch import domain_of, watch_of
 from aptnn_md.stream import StreamReader
@@ -159,6 +161,7 @@ def stretched_water() -> Atoms:
     return atoms
 
 
+@pytest.mark.thorough
 def test_a_trained_committee_knows_what_it_has_not_seen(trained: Path) -> None:
     model = Predictor.from_file(trained / "model.pt")
     assert 0.2 < model.card["spread_factor"]["apt"] < 10.0
@@ -176,6 +179,7 @@ def test_a_trained_committee_knows_what_it_has_not_seen(trained: Path) -> None:
     assert watch_of(model.select(slice(0, 1)), [8, 1, 1]) is None
 
 
+@pytest.mark.thorough
 def test_commands_say_the_calibration(
     trained: Path, capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -200,6 +204,37 @@ def test_commands_say_the_calibration(
     assert "factor" not in capsys.readouterr().out
 
 
+def test_commands_say_that_a_committee_has_no_calibration(
+    trained: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Its spread is not judged, so that a run would be silent about what it has not seen."""
+    file = read_model_file(trained / "model.pt")
+    card = {name: value for name, value in file.card.items() if "spread" not in name}
+    model = str(tmp_path / "model.pt")
+    write_model_file(tmp_path / "model.pt", replace(file, card=card))
+    assert main(["info", model]) == 0
+    rows = capsys.readouterr().out.splitlines()
+    (line,) = [row for row in rows if row.startswith("calibration")]
+    assert line.split(maxsplit=1)[1].startswith("none, so that no run says where its structures")
+    assert main(["evaluate", "--model", model, "--data", str(trained / "valid.extxyz")]) == 0
+    assert (
+        capsys.readouterr().out.splitlines()[-1].startswith("calibration in the model card: none")
+    )
+    assert main(["evaluate", "--model", "water-apt", "--data", str(trained / "valid.extxyz")]) == 0
+    assert "calibration" not in capsys.readouterr().out
+    for name, source in (("with", trained / "model.pt"), ("without", tmp_path / "model.pt")):
+        run_free(tmp_path / name, Predictor.from_file(source), 2)
+        assert main(["info", str(tmp_path / name)]) == 0
+        printed = capsys.readouterr().out
+        (line,) = [row for row in printed.splitlines() if row.startswith("outside")]
+        assert ("not known: the committee of the model has no calibration" in line) == (
+            name == "without"
+        )
+    run_free(tmp_path / "single", Predictor.from_file(tmp_path / "model.pt").select(slice(0, 1)), 2)
+    assert main(["info", str(tmp_path / "single")]) == 0
+    assert "outside" not in capsys.readouterr().out
+
+
 class Free(Calculator):
     """Atoms that feel no force."""
 
@@ -210,20 +245,26 @@ class Free(Calculator):
         self.results = {"energy": 0.0, "forces": np.zeros((3, 3))}
 
 
-def test_a_run_that_leaves_the_domain(
-    trained: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
-    """A molecule whose bond is being pulled apart: the stream, the log and info say it."""
-    model = Predictor.from_file(trained / "model.pt")
+def run_free(path: Path, model: Predictor, n_steps: int) -> None:
+    """A molecule of which one atom flies away, streamed."""
     atoms = molecule("H2O")
     atoms.calc = Free()
     velocities = np.zeros((3, 3))
     velocities[1] = 0.04 / fs * (atoms.positions[1] - atoms.positions[0])
     atoms.set_velocities(velocities)
     dynamics = VelocityVerlet(atoms, 1.0 * fs)
-    with StreamObserver(dynamics, tmp_path / "s", model) as observer:
+    with StreamObserver(dynamics, path, model) as observer:
         dynamics.attach(observer)
-        dynamics.run(20)
+        dynamics.run(n_steps)
+
+
+@pytest.mark.thorough
+def test_a_run_that_leaves_the_domain(
+    trained: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A molecule whose bond is being pulled apart: the stream, the log and info say it."""
+    model = Predictor.from_file(trained / "model.pt")
+    run_free(tmp_path / "s", model, 20)
     ratios = StreamReader(tmp_path / "s").read("spread_ratio")
     assert ratios is not None
     assert ratios[0] < 1.0 < ratios[-1]
@@ -233,6 +274,7 @@ def test_a_run_that_leaves_the_domain(
     assert isinstance(domain_of(model), Domain)
 
 
+@pytest.mark.thorough
 def test_a_stored_trajectory_that_leaves_the_domain(
     trained: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:

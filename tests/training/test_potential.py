@@ -268,6 +268,7 @@ class Killed(Exception):
     """Ends a training in the middle."""
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("rounds", [1, 3])
 def test_killed_and_resumed_is_as_unbroken(tmp_path, monkeypatch, trained, rounds):
     monkeypatch.setattr(module, "SAVED_EVERY", 0.0)
@@ -325,6 +326,7 @@ def test_state_of_another_training(tmp_path, monkeypatch):
 # ---------------------------------------------------------------------- committees, warm starts
 
 
+@pytest.mark.thorough
 def test_committee_in_time_and_with_more_of_it(tmp_path):
     data = tmp_path / "data.extxyz"
     ase.io.write(data, frames(12))
@@ -359,6 +361,7 @@ def test_committee_in_time_and_with_more_of_it(tmp_path):
     assert not (tmp_path / "p.json.state").exists()
 
 
+@pytest.mark.thorough
 def test_warm_start_keeps_energies_scale_and_neighbours(tmp_path, trained):
     before = json.loads(trained.read_text())["configuration"]
     settings = PotentialSettings(**SMALL, steps=3, learning_rate=1e-12)
@@ -374,6 +377,7 @@ def test_warm_start_keeps_energies_scale_and_neighbours(tmp_path, trained):
         assert one == pytest.approx(two, abs=1e-4)
 
 
+@pytest.mark.thorough
 def test_warm_start_at_another_level(tmp_path, trained, caplog):
     """Energies are lower by 3 eV an H-O-Cl: E₀ move, and forces stay."""
     other = [labelled(atoms, offset=-3.0) for atoms in frames(6)]

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 
 import ase.io
@@ -112,6 +113,7 @@ def joint_data(tmp_path_factory):
     return path
 
 
+@pytest.mark.thorough
 def test_both_targets_are_learned_from_partial_labels(tmp_path, joint_data):
     plain = job(joint_data, tmp_path / "both.pt", epochs=25, learning_rate=0.01)
     checkpoint = run_training(replace(plain, target="apt+pgt", valid_fraction=0.25))
@@ -178,6 +180,7 @@ def test_gradients_are_evaluated_against_plain_numpy(tmp_path, joint_data):
     assert (tmp_path / "parity.png").read_bytes().startswith(b"\x89PNG")
 
 
+@pytest.mark.thorough
 def test_simple_network_trains(tmp_path, data):
     simple = replace(
         job(data, tmp_path / "m.pt", epochs=2), network="simple", network_settings=SMALL_SIMPLE
@@ -214,6 +217,7 @@ def start(data, out, *extra):
     )
 
 
+@pytest.mark.thorough
 def test_killed_training_resumes_exactly(tmp_path, data):
     process = start(data, tmp_path / "whole.pt")
     assert process.wait(120) == 0
@@ -335,6 +339,38 @@ def test_the_average_follows_the_formula(tmp_path, data):
 def test_divergence_is_said(tmp_path, data):
     with pytest.raises(RunError, match="diverged in epoch"):
         run_training(job(data, tmp_path / "m.pt", learning_rate=1e9, gradient_clip=1e9))
+
+
+def test_an_epoch_that_diverges_is_repeated_with_a_lower_learning_rate(data, caplog, monkeypatch):
+    frames = read_labelled(data)
+    settings = TrainingSettings(epochs=6, batch_size=1, warmup_steps=0, learning_rate=2.0)
+
+    def fresh():
+        model = fresh_model("ace", "apt", (1, 8, 11), SMALL_ACE, 0)
+        return Trainer(model, frames, [], settings)
+
+    trainer = fresh()
+    starts = []
+    whole = trainer._pass_over_frames
+
+    def watched():
+        starts.append((trainer.epoch, [w.detach().clone() for w in trainer.parameters]))
+        return whole()
+
+    monkeypatch.setattr(trainer, "_pass_over_frames", watched)
+    errors = [trainer.run_epoch().train for _ in range(3)]
+    assert "diverged" in caplog.text
+    assert len(starts) > 3
+    for (epoch, weights), (next_epoch, next_weights) in pairwise(starts):
+        if epoch == next_epoch:
+            assert all(map(torch.equal, weights, next_weights))
+    assert max(errors) < 5.0 * trainer.spreads["apt"]
+    assert trainer.learning_rate < 2.0
+    # the rest of the training keeps the lower one, resumed or not
+    resumed = fresh()
+    resumed.load_state(trainer.state())
+    assert resumed.learning_rate == trainer.learning_rate
+    assert resumed.run_epoch().train == trainer.run_epoch().train
 
 
 def test_states_of_other_jobs_are_refused(tmp_path, data):

@@ -34,6 +34,7 @@ from aptnn_md.engines.ase.restart import DynamicsState
 from aptnn_md.engines.ase.settings import MDSettings
 from aptnn_md.engines.ase.steps import run_steps
 from aptnn_md.engines.ase.summary import MDSummary, judged
+from aptnn_md.engines.potential_identity import check_resumed, potential_fields
 from aptnn_md.errors import InputError
 from aptnn_md.progress import log
 from aptnn_md.spectra.convergence.monitor import Monitor
@@ -137,13 +138,15 @@ def _check_same_runs(job: EnsembleJob) -> None:
     Raises
     ------
     InputError
-        Time step, stride, groups, system, model, temperature or rotation differ.
+        Time step, stride, groups, system, model, potential, temperature or rotation differ.
     """
     first, settings = run_path(job.path, 1), job.settings
     if not stream_exists(first):
         return
     found = StreamReader(first).header
     _, source = source_of_tensors(job.atoms, job.observer.get("model"))
+    potential = potential_fields(job.atoms.calc)
+    check_resumed(first, potential)
     now = StreamHeader.for_atoms(
         job.atoms,
         timestep=settings.timestep,
@@ -154,6 +157,8 @@ def _check_same_runs(job: EnsembleJob) -> None:
         rotation="removed" if settings.rotation == "remove" else job.observer.get("rotation", ""),
         model=source.name,
         model_sha256=source.sha256,
+        potential=potential.get("potential", ""),
+        potential_sha256=potential.get("potential_sha256", ""),
     )
     now.check_same_run(first, found)
 

@@ -25,6 +25,7 @@ from aptnn_md.engines.ase.conserved_energy import (
 from aptnn_md.engines.ase.potential_dipole import ESTIMATOR as POTENTIAL_DIPOLE
 from aptnn_md.engines.ase.potential_dipole import PotentialDipole
 from aptnn_md.engines.ase.uncertain_frames import UncertainFrames
+from aptnn_md.engines.potential_identity import check_resumed, potential_fields
 from aptnn_md.errors import InputError, RunError
 from aptnn_md.prediction.calculator_model import CalculatorModel
 from aptnn_md.prediction.interface import TensorModel
@@ -161,12 +162,15 @@ class StreamObserver:
             "stride": stride,
             "model": source.name,
             "model_sha256": source.sha256,
+            **potential_fields(atoms.calc),
             "ensemble": type(dynamics).__name__,
             "run_id": run_id_of(dynamics, None if first_step is None else path),
             "thermostat_time": thermostat_time(dynamics),
         }
         if no_rotation is not None:
             constants["rotation"] = "removed"
+        if first_step is not None:
+            check_resumed(path, constants)
         self.writer = StreamWriter(
             path,
             self.frame_rates.header(atoms, **(constants | header)),

@@ -1,7 +1,8 @@
 """The beads of the present step that came so far, on disk before they are answered.
 
 A server whose client was killed asks the next one only for those that were not answered. Without
-the others that client would take beads of two steps for one.
+the others that client would take beads of two steps for one. It adds its own to them, as it may be
+killed in the same step.
 """
 
 from __future__ import annotations
@@ -16,21 +17,33 @@ import numpy as np
 from aptnn_md.arrays import AnyArray, FloatArray
 from aptnn_md.errors import InputError, RunError
 
-BEADS = "part"
+BEADS = "beads"
 """Name of the file in the directory of a trail."""
 
 
 @dataclass(frozen=True)
 class Bead:
-    """A bead of a step: replica, cell (3, 3) in rows and positions (n_atoms, 3) in Å."""
+    """A bead of a step.
+
+    Attributes
+    ----------
+    replica : its number
+    cell : (3, 3), rows, Å
+    positions : (n_atoms, 3), Å
+    call : number of the call in which it came; beads of one call are of one step, as none of them
+        was answered before the others came
+    client : how many clients were killed in this step before it came
+    """
 
     replica: int
     cell: FloatArray
     positions: FloatArray
+    call: int = 0
+    client: int = 0
 
 
 class BeadsFile:
-    """The file, for writing.
+    """The file, which is created if it does not exist.
 
     Parameters
     ----------
@@ -40,20 +53,52 @@ class BeadsFile:
 
     def __init__(self, path: Path, n_atoms: int) -> None:
         self.path = path
-        self._bead = _bead_type(n_atoms)
+        self._type = _bead_type(n_atoms)
         self._descriptor, self._n_beads = -1, 0
 
+    def read(self) -> list[Bead]:
+        """The beads of the last step that came before this client, in the order of time.
+
+        Raises
+        ------
+        InputError
+            A damaged record; what an interrupted write left does not count.
+        """
+        try:
+            raw = (self.path / BEADS).read_bytes()
+        except OSError:
+            return []
+        found, size = [], self._type.itemsize
+        for first in range(0, len(raw) - size + 1, size):
+            record = raw[first : first + size]
+            if not intact(record):
+                if any(record[-8:]):
+                    expected = "whole records; remove it, and start the server anew, too"
+                    raise InputError(self.path / BEADS, "trail", "a damaged record", expected)
+                break
+            number = np.frombuffer(record, dtype=self._type)[0]
+            found.append(
+                Bead(
+                    replica=int(number["replica"]),
+                    cell=number["cell"],
+                    positions=number["positions"],
+                    client=int(number["client"]),
+                )
+            )
+        self._n_beads = len(found)
+        return found
+
     def add(self, bead: Bead, first: bool) -> None:
-        """Add a bead of the present step; ``first``: it is the first one of a step.
+        """Add a bead of the present step; ``first``: none of a step before is needed any more.
 
         Raises
         ------
         RunError
             The disk is full or not writable.
         """
-        record = np.zeros((), self._bead)
-        record["replica"], record["cell"] = bead.replica, bead.cell
-        record["positions"] = bead.positions
+        record = np.zeros((), self._type)
+        record["replica"], record["client"] = bead.replica, bead.client
+        record["cell"], record["positions"] = bead.cell, bead.positions
         try:
             if self._descriptor < 0:
                 flags = os.O_RDWR | os.O_CREAT
@@ -61,7 +106,7 @@ class BeadsFile:
             if first:
                 os.ftruncate(self._descriptor, 0)
                 self._n_beads = 0
-            write_at(self._descriptor, sealed(record), self._n_beads * self._bead.itemsize)
+            write_at(self._descriptor, sealed(record), self._n_beads * self._type.itemsize)
         except OSError as error:
             words = f"a bead cannot be written ({error.strerror or error})"
             raise RunError(f"{self.path}: {words}") from error
@@ -74,36 +119,11 @@ class BeadsFile:
         self._descriptor = -1
 
 
-def last_beads(path: Path, n_atoms: int) -> list[Bead]:
-    """Beads of the last step of a client that was killed, as many as had come.
-
-    Raises
-    ------
-    InputError
-        A damaged record; what an interrupted write left does not count.
-    """
-    try:
-        raw = (path / BEADS).read_bytes()
-    except OSError:
-        return []
-    kind = _bead_type(n_atoms)
-    found = []
-    for first in range(0, len(raw) - kind.itemsize + 1, kind.itemsize):
-        record = raw[first : first + kind.itemsize]
-        if not intact(record):
-            if any(record[-8:]):
-                expected = "whole records; remove it, and start the server anew, too"
-                raise InputError(path / BEADS, "trail", "a damaged record", expected)
-            break
-        bead = np.frombuffer(record, dtype=kind)[0]
-        found.append(Bead(int(bead["replica"]), bead["cell"], bead["positions"]))
-    return found
-
-
 def _bead_type(n_atoms: int) -> np.dtype[np.void]:
     return np.dtype(
         [
             ("replica", "<i8"),
+            ("client", "<i8"),
             ("cell", "<f8", (3, 3)),
             ("positions", "<f8", (n_atoms, 3)),
             ("crc", "<u8"),

@@ -288,7 +288,14 @@ class Client:
         for offset, k in enumerate(indices):
             is_copy = offset > 0 and k == indices[offset - 1]
             tensors = {name: values[k] for name, values in results.tensors.items()}
-            self.stream.add(first + offset, cells[k], positions[k], tensors, is_copy)
+            self.stream.add(
+                first + offset,
+                cells[k],
+                positions[k],
+                tensors,
+                is_copy,
+                call=self.summary.n_calls,
+            )
 
 
 def _without_copies(positions: FloatArray) -> int:

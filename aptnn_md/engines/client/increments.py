@@ -15,15 +15,15 @@ are central differences of positions and smaller than that by sin(ωΔt)/(ωΔt)
 an error of the integrator: 4 % of the intensity at 3700 cm⁻¹ and 0.5 fs, 1 % at 0.25 fs.
 
 Increments are right only if no step is missing and positions change by motion alone. What can be
-seen to be otherwise is refused: a cell that changes or turns (constant pressure,
-``<ffrotations>``), steps that are too long, beads that another client took, other atoms
-(``<activelist>``). Positions that the server folds into the cell are unfolded.
+seen to be otherwise is refused: steps that cannot follow each other
+(:mod:`aptnn_md.engines.client.continuity`), beads that another client took
+(:mod:`aptnn_md.engines.client.bead_order`), other atoms (``<activelist>``).
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -34,30 +34,19 @@ from aptnn_md.atoms.partition import parse_groups
 from aptnn_md.atoms.snapshot import Snapshot
 from aptnn_md.domain import DomainWatch
 from aptnn_md.engines.client.bead_order import BeadOrder, Step
-from aptnn_md.engines.client.beads_file import Bead, last_beads
-from aptnn_md.engines.client.dipole_change import nearest_image
+from aptnn_md.engines.client.beads_file import Bead
+from aptnn_md.engines.client.continuity import displacements, follows
 from aptnn_md.engines.client.evaluator import Results
+from aptnn_md.engines.client.flat_frames import FlatFrames
 from aptnn_md.engines.client.settings import IncrementSettings
 from aptnn_md.engines.client.trail import StepGeometry, Trail, remove_trail
 from aptnn_md.engines.open_space import warn_of_a_thin_cell
-from aptnn_md.errors import InputError, RunError
+from aptnn_md.errors import InputError
 from aptnn_md.progress import log
 from aptnn_md.stream import StreamHeader, StreamReader, StreamWriter, stream_exists
 from aptnn_md.stream.frame import FrameRates, Instant
-from aptnn_md.stream.layout import StreamFrame, layouts
 from aptnn_md.stream.ring_polymers import WARNING, ring_polymer_notes
 from aptnn_md.targets import APT, Tensors
-
-LARGEST_STEP = 1.0
-"""Å: an atom that moves farther in a step did not move by its velocity."""
-_CELL_TOLERANCE = 1e-6
-_GAP = 0.6
-
-
-def _is_one_step(now: FloatArray, before: FloatArray) -> bool:
-    """Whether beads (n, n_atoms, 3) went as far now as in the step before, in the mean."""
-    now, before = now.mean(axis=0), before.mean(axis=0)
-    return bool(np.linalg.norm(now - before) < _GAP * np.linalg.norm(before))
 
 
 class IncrementStream:
@@ -86,16 +75,17 @@ class IncrementStream:
         domain: DomainWatch | None = None,
     ) -> None:
         self.settings, self.template, self.evaluate = settings, template, evaluate
-        masses = np.asarray(template.get_masses(), dtype=np.float64)
+        self._masses = np.asarray(template.get_masses(), dtype=np.float64)
         groups = parse_groups(settings.groups, template)
-        self.frame_rates = FrameRates(groups, masses, domain=domain)
+        self.frame_rates = FrameRates(groups, self._masses, domain=domain)
         self.model, self.sha256 = model, sha256
         sizes = committee_sizes or {APT.name: 1}
         self.committee_sizes = {name: size for name, size in sizes.items() if size > 0}
         self.timestep = settings.timestep
         self.n_steps = 0
-        self._shapes: dict[str, tuple[int, ...]] = {}
+        self._flat: FlatFrames | None = None
         self._order = BeadOrder(settings.n_beads)
+        self._call = self._client = 0
         self._last: tuple[StepGeometry, Tensors] | None = None
         self._writer: StreamWriter | None = None
         self._trail: Trail | None = None
@@ -133,15 +123,34 @@ class IncrementStream:
         positions: FloatArray,
         tensors: Tensors,
         is_copy: bool = False,
+        call: int | None = None,
     ) -> None:
-        """Take a request; see :meth:`aptnn_md.engines.client.bead_order.BeadOrder.add`."""
-        if self._last is None and self._order.n_here == 0:
-            self._expect_last_beads()
-        n_before = self._order.n_here
-        step = self._order.add(replica, cell, positions, tensors, is_copy)
-        is_new = step is not None or self._order.n_here > n_before
-        if self._trail is not None and is_new and self.settings.n_beads > 1:
-            self._trail.add_bead(Bead(replica, cell, positions), first=n_before == 0)
+        """Take a request.
+
+        Parameters
+        ----------
+        replica : its number
+        cell : (3, 3), rows, Å
+        positions : (n_atoms, 3), Å
+        tensors : of each member of a committee
+        is_copy : the same as the one before in a batch, perhaps only to fill it
+        call : number of the call in which it was evaluated; None: of its own
+
+        Raises
+        ------
+        InputError, RunError
+            It cannot be a part of this stream.
+        """
+        if self._trail is None:
+            self._open(cell)
+        assert self._trail is not None
+        self._call = self._call + 1 if call is None else call
+        bead = Bead(replica, cell, positions, self._call, self._client)
+        if not self._order.takes(bead, is_copy):
+            return
+        if len(self._trail) > 0:
+            self._keep(bead, first=self._order.is_empty)
+        step = self._order.add(bead, tensors)
         if step is None:
             return
         if self._last is None:
@@ -166,44 +175,60 @@ class IncrementStream:
             if trail is not None:
                 trail.close()
 
-    def _begin(self, step: Step) -> None:
-        """The first geometry of a connection: new, known, or one step after the last one."""
+    def _open(self, cell: FloatArray) -> None:
+        """Open the files, and find the beads of the step in which an earlier client was killed."""
         path, trail_path = self.settings.path, self.settings.trail_path
-        header, n_frames = self._header(step.cell), -1
+        header = self._header(cell)
         for note in ring_polymer_notes(header):
             log.warning("%s", note.removeprefix(WARNING))
-        self._plan(header)
+        flat = self._flat_frames(header)
         if stream_exists(path):
-            reader = StreamReader(path)
-            header.check_same_run(path, reader.header)
-            n_frames = reader.n_frames
+            header.check_same_run(path, StreamReader(path).header)
         else:
             # the stream first: a trail without a stream is what is left of a deleted one
             remove_trail(trail_path)
             self._writer = StreamWriter(path, header, 1)
-        n_beads, n_atoms, _ = step.positions.shape
-        self._trail = trail = Trail(trail_path, (n_beads, n_atoms, 3), self._n_values)
+        shape = (header.n_beads, header.n_atoms, 3)
+        self._trail = Trail(trail_path, shape, flat.n_values)
+        beads = self._trail.beads() if len(self._trail) else []
+        self._client = 1 + max((bead.client for bead in beads), default=-1)
+        if len(self._trail) == 0:
+            self._order.join()
+        if not beads:
+            return
+        cells, positions = (
+            np.stack([getattr(bead, name) for bead in beads]) for name in ("cell", "positions")
+        )
+        results = self.evaluate(cells, positions, True)
+        for k, bead in enumerate(beads):
+            self._order.expect(bead, {name: v[k] for name, v in results.tensors.items()})
+
+    def _begin(self, step: Step) -> None:
+        """The first step of a connection: new, known, or the one after the last."""
+        assert self._trail is not None
+        path, trail, header = self.settings.path, self._trail, self._header(step.cell)
         if len(trail) == 0:
             self._writer = self._writer or StreamWriter(path, header, 1)
+            # its beads first, as the answer to the last one may be lost
+            for n, positions in enumerate(step.positions):
+                self._keep(Bead(self._order.lowest + n, step.cell, positions), first=n == 0)
             geometry = StepGeometry(0, step.cell, step.positions)
-            trail.append(geometry, np.zeros(self._n_values))
+            trail.append(geometry, np.zeros(trail.n_values))
             self._last, self.n_steps = (geometry, step.tensors), 0
-            self._keep_beads(step)
             return
         found = trail.find(step.positions)
         known = trail.last()
-        follows = found is None and bool(known) and self._follows(known, step)
-        if step.earlier and found is None and not follows:
-            self.close()
-            self._order.without_earlier(step)
-            return
-        if found is None and not follows:
+        if found is None and not (known and follows(known, step, self._masses)):
+            if len(set(step.clients)) > 1:
+                self._order.without_oldest(step)
+                return
             raise InputError(
                 path,
                 "first geometry of the server",
                 f"none of the {len(trail)} of this stream and not the next one",
                 "one to resume from; for a new run give another --stream",
             )
+        n_frames = StreamReader(path).n_frames
         last = len(trail) - 1 if found is None else found
         self._writer = StreamWriter(path, header, min(n_frames, last) + 1)
         for values in trail.values(min(n_frames, last) + 1)[: max(last - n_frames, 0)]:
@@ -216,34 +241,15 @@ class IncrementStream:
             self._last = (geometry, step.tensors)
         else:
             geometry = known[-1]
-            cells = np.broadcast_to(geometry.cell, (n_beads, 3, 3))
+            cells = np.broadcast_to(geometry.cell, (*step.positions.shape[:1], 3, 3))
             self._last = (geometry, self.evaluate(cells, geometry.positions, True).tensors)
             self._advance(step)
-        self._keep_beads(step)
 
-    def _keep_beads(self, step: Step) -> None:
-        """Write down the beads of the first step, which came before there was a trail."""
+    def _keep(self, bead: Bead, first: bool) -> None:
+        """Write down a bead of the present step; a single bead is its step."""
         assert self._trail is not None
-        if len(step.positions) == 1:
-            return
-        for n, positions in enumerate(step.positions):
-            bead = Bead(self._order.lowest + n, step.cell, positions)
-            self._trail.add_bead(bead, first=n == 0)
-
-    def _expect_last_beads(self) -> None:
-        """Those of the step in which an earlier client was killed."""
-        if not stream_exists(self.settings.path):
-            return
-        beads = last_beads(self.settings.trail_path, len(self.template))
-        if not beads:
-            return
-        cells, positions = (
-            np.stack([getattr(bead, name) for bead in beads]) for name in ("cell", "positions")
-        )
-        results = self.evaluate(cells, positions, True)
-        for k, bead in enumerate(beads):
-            tensors = {name: values[k] for name, values in results.tensors.items()}
-            self._order.expect(bead.replica, bead.cell, bead.positions, tensors)
+        if self.settings.n_beads > 1:
+            self._trail.add_bead(bead, first)
 
     def write_out_trail(self) -> None:
         """Write the frames of a client that was killed and that only its trail holds.
@@ -263,10 +269,10 @@ class IncrementStream:
             return
         reader = StreamReader(path)
         header, n_frames = reader.header, reader.n_frames
-        self._plan(header)
+        flat = self._flat_frames(header)
         try:
             shape = (header.n_beads, header.n_atoms, 3)
-            self._trail = Trail(trail_path, shape, self._n_values)
+            self._trail = Trail(trail_path, shape, flat.n_values)
             left = self._trail.values(n_frames + 1)
             if len(left):
                 self.timestep = header.timestep
@@ -277,18 +283,17 @@ class IncrementStream:
         finally:
             self.close()
 
-    def _plan(self, header: StreamHeader) -> None:
-        """Find the shapes of what a frame holds."""
-        names = self.frame_rates.array_names(self.committee_sizes)
-        planned = layouts(header, names)
-        self._shapes = {name: planned[name].frame_shape for name in planned if name in names}
+    def _flat_frames(self, header: StreamHeader) -> FlatFrames:
+        """Frames of the stream with this header as rows, from now on."""
+        self._flat = FlatFrames(header, self.frame_rates.array_names(self.committee_sizes))
+        return self._flat
 
     def _advance(self, step: Step) -> None:
         """The increment from the last geometry to this one."""
         assert self._last is not None
         assert self._trail is not None
         last, before = self._last
-        velocities = self._displacements(last, step) / self._spacing
+        velocities = displacements(self.settings.path, last, step) / self._spacing
         # of each bead's tensors the members come first in an instant
         now = {name: np.swapaxes(values, 0, 1) for name, values in step.tensors.items()}
         halfway = {
@@ -298,57 +303,19 @@ class IncrementStream:
         arrays = self.frame_rates.rates(Instant(velocities, snapshot, halfway))
         arrays |= self.frame_rates.strengths(Instant(velocities, snapshot, now))
         geometry = StepGeometry(last.step + 1, step.cell, step.positions)
-        flat = np.concatenate([np.ravel(arrays[name]) for name in self._shapes])
-        self._trail.append(geometry, flat)
-        self._write(flat)
+        assert self._flat is not None
+        row = self._flat.row(arrays)
+        self._trail.append(geometry, row)
+        self._write(row)
         self._last = (geometry, step.tensors)
 
-    def _write(self, flat: FloatArray) -> None:
+    def _write(self, row: FloatArray) -> None:
         """Append a frame to the stream from the values of a step."""
         assert self._writer is not None
-        ends = np.cumsum([int(np.prod(shape)) for shape in self._shapes.values()])[:-1]
-        parts = zip(self._shapes.items(), np.split(flat, ends), strict=True)
-        arrays = {name: part.reshape(shape) for (name, shape), part in parts}
+        assert self._flat is not None
         step = 1 if self._writer.last_step is None else self._writer.last_step + 1
-        self._writer.append_frame(StreamFrame(step, step * self._spacing, arrays))
+        self._writer.append_frame(self._flat.frame(row, step, step * self._spacing))
         self.n_steps = step
-
-    def _displacements(self, last: StepGeometry, step: Step) -> FloatArray:
-        """Displacements (n_beads, n_atoms, 3), Å, where they can be those of one step."""
-        if np.abs(last.cell - step.cell).max() > _CELL_TOLERANCE:
-            raise RunError(
-                f"{self.settings.path}: step {last.step + 1}: the cell changed; increments of the "
-                "dipole would contain its strain (constant pressure) or its turns (ffrotations): "
-                "aptnn-md ipi streams such runs"
-            )
-        displacements = nearest_image(step.positions - last.positions, step.cell)
-        longest = float(np.linalg.norm(displacements, axis=-1).max())
-        if longest > LARGEST_STEP:
-            raise RunError(
-                f"{self.settings.path}: step {last.step + 1}: an atom moved {longest:.2f} Å, more "
-                f"than {LARGEST_STEP} Å: steps are missing or beads are mixed up"
-            )
-        return displacements
-
-    def _follows(self, known: Sequence[StepGeometry], step: Step) -> bool:
-        """Whether a geometry can be the one after the last that is known."""
-        if np.abs(known[-1].cell - step.cell).max() > _CELL_TOLERANCE:
-            return False
-        now = nearest_image(step.positions - known[-1].positions, step.cell)
-        if np.linalg.norm(now, axis=-1).max() > LARGEST_STEP:
-            return False
-        if len(known) < 2:
-            return True
-        before = nearest_image(known[1].positions - known[0].positions, step.cell)
-        # the centroid's velocity hardly changes in a step; a missing one would double its way.
-        # Beads that came to two clients must each have gone one step.
-        own = [n for n in range(len(now)) if n not in step.earlier]
-        parts = [own, list(step.earlier)] if step.earlier else [own]
-        return all(_is_one_step(now[part], before[part]) for part in parts)
-
-    @property
-    def _n_values(self) -> int:
-        return sum(int(np.prod(shape)) for shape in self._shapes.values())
 
     def _snapshot(self, step: Step) -> Snapshot:
         x, y, z = (bool(periodic) for periodic in self._periodic(step.cell))

@@ -4,7 +4,7 @@ A client is never told which step it is at. So next to the stream it keeps a dir
 
 * ``steps``: for each geometry a fingerprint and the values of its frame, appended;
 * ``last``: the positions of the last two geometries, in two slots that take turns;
-* ``part``: the beads of the present step (:mod:`aptnn_md.engines.client.beads_file`).
+* ``beads``: those of the present step that came so far (:mod:`aptnn_md.engines.client.beads_file`).
 
 All are written by plain system calls before forces are sent: whatever is killed, the server knows
 no step, and no bead, that is not here. Every record has a checksum. What an interrupted write
@@ -77,7 +77,7 @@ class Trail:
     """
 
     def __init__(self, path: Path, shape: tuple[int, int, int], n_values: int) -> None:
-        self.path = path
+        self.path, self.n_values = path, n_values
         self._step = np.dtype(
             [
                 ("step", "<i8"),
@@ -136,6 +136,10 @@ class Trail:
             raise RunError(f"{self.path}: {words}") from error
         self._n_steps += 1
         self._known = None
+
+    def beads(self) -> list[Bead]:
+        """See :meth:`aptnn_md.engines.client.beads_file.BeadsFile.read`."""
+        return self._beads.read()
 
     def add_bead(self, bead: Bead, first: bool) -> None:
         """See :meth:`aptnn_md.engines.client.beads_file.BeadsFile.add`."""

@@ -43,8 +43,10 @@ from aptnn_md.engines.client.answers import Answer, Answers
 from aptnn_md.engines.client.evaluator import Evaluator
 from aptnn_md.errors import InputError
 from aptnn_md.potentials.loading import load_potential
+from aptnn_md.prediction.charges import log_charge
 from aptnn_md.prediction.loading import as_model
 from aptnn_md.structure_files import read_structure
+from aptnn_md.structures import charge_of
 from aptnn_md.targets import APT
 
 
@@ -143,8 +145,10 @@ class _TensorDriver(EvaluatorDriver):
         calculator = None if potential is None else _potential(potential, device, None)
         # forces in a field and BEC need APTs only
         targets = None if extras == "tensors" else (APT.name,)
+        atoms = _atoms(type(self).__name__, template)
+        log_charge(loaded, charge_of(atoms, total_charge), f"the template {template}")
         evaluator = Evaluator(
-            _atoms(type(self).__name__, template),
+            atoms,
             calculator,
             loaded,
             periodic=pbc,

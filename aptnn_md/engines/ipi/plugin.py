@@ -38,6 +38,7 @@ from aptnn_md.engines.ipi.streaming import SystemStream
 from aptnn_md.engines.ipi.version import require_ipi
 from aptnn_md.engines.ipi.watch import ForceWatch
 from aptnn_md.errors import InputError
+from aptnn_md.prediction.charges import log_charge
 from aptnn_md.prediction.interface import TensorModel
 from aptnn_md.prediction.loading import ModelSource, as_model
 from aptnn_md.progress import log
@@ -105,6 +106,8 @@ class StreamPlugin(Dummy_driver):  # type: ignore[misc]  # i-PI has no types
                 total_charge=total_charge,
             )
         _show_log()
+        if self.model is not None:
+            log_charge(self.model, total_charge, "i-PI")
         _attach_when_bound()
         super().__init__(**keywords)
 

@@ -20,6 +20,7 @@ from aptnn_md.engines.ipi.settings import StreamSettings, one_stream_each
 from aptnn_md.engines.ipi.streaming import SystemStream
 from aptnn_md.engines.ipi.watch import ForceWatch
 from aptnn_md.errors import InputError, RunError
+from aptnn_md.prediction.charges import log_charge
 from aptnn_md.prediction.loading import ModelSource, as_model
 from aptnn_md.progress import Progress, log
 from aptnn_md.signals import hangup_terminates
@@ -97,6 +98,7 @@ def run_ipi(
         if model is None:
             raise InputError("i-PI run", "model", "None", "a model, or forcefields with tensors")
         loaded = as_model(model, device=device, total_charge=total_charge)
+        log_charge(loaded, total_charge, "i-PI")
     streams: list[SystemStream] = []
 
     def make(simulation: Any) -> list[SystemStream]:

@@ -229,6 +229,13 @@ def thermostat_time(system: Any) -> float | None:
     return float(f"{tau * ATOMIC_TIME:.7g}")
 
 
+def potentials(system: Any) -> list[Any]:
+    """Potentials of force fields that run inside i-PI by this package's drivers."""
+    drivers = [getattr(ff, "driver", None) for ff in system.simul.fflist.values()]
+    found = [getattr(getattr(d, "evaluator", None), "potential", None) for d in drivers]
+    return [potential for potential in found if potential is not None]
+
+
 def conserved_energy(system: Any) -> float | None:
     """The conserved quantity per bead, eV, as i-PI prints it: the energy of the ring polymer with
     its springs, less what thermostats have put in.

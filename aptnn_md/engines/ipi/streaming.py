@@ -21,6 +21,7 @@ from aptnn_md.engines.ipi.polar_tensors import TensorSource
 from aptnn_md.engines.ipi.settings import StreamSettings
 from aptnn_md.engines.ipi.state import BeadState
 from aptnn_md.engines.open_space import warn_of_a_thin_cell
+from aptnn_md.engines.potential_identity import check_resumed, potential_fields
 from aptnn_md.errors import InputError
 from aptnn_md.progress import log
 from aptnn_md.stream import StreamHeader, StreamReader, StreamWriter, stream_exists
@@ -122,6 +123,8 @@ class SystemStream:
             set_aside(self.settings.path)
         first_step = None if done == 0 else (done // stride + 1) * stride
         header = self.header()
+        if first_step is not None:
+            check_resumed(self.settings.path, self._potential)
         self.writer = StreamWriter(self.settings.path, header, first_step)
         for note in ring_polymer_notes(header):
             log.warning("%s", note.removeprefix(WARNING))
@@ -133,6 +136,12 @@ class SystemStream:
             return self.atoms
         return start_of(self.atoms, StreamReader(path).header)
 
+    @property
+    def _potential(self) -> dict[str, str]:
+        """Fields of the header, where one potential alone is known."""
+        found = ipi_state.potentials(self.system)
+        return potential_fields(found[0]) if len(found) == 1 else {}
+
     def header(self) -> StreamHeader:
         """Constants of the run."""
         return self.frame_rates.header(
@@ -143,6 +152,8 @@ class SystemStream:
             temperature=ipi_state.thermostat_temperature(self.system),
             model=self.source.name,
             model_sha256=self.source.sha256,
+            potential=self._potential.get("potential", ""),
+            potential_sha256=self._potential.get("potential_sha256", ""),
             ensemble=ipi_state.describe(self.system),
             run_id=run_id_of(self.system, self.settings.path if self._resumes else None),
             rotation="" if self.settings.pbc or self._is_held else "kept",

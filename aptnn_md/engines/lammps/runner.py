@@ -26,6 +26,7 @@ from aptnn_md.engines.lammps.state import LammpsAtoms, LammpsState
 from aptnn_md.engines.lammps.streaming import LammpsStream, System
 from aptnn_md.engines.lammps.units import unit_style
 from aptnn_md.errors import InputError
+from aptnn_md.prediction.charges import log_charge
 from aptnn_md.prediction.loading import ModelSource, as_model
 from aptnn_md.progress import Progress, log
 from aptnn_md.signals import stop_requested
@@ -105,6 +106,7 @@ def run_lammps(
             loaded = None
             if ranks.is_first:
                 loaded = as_model(model, device=device, total_charge=total_charge)
+                log_charge(loaded, total_charge, "LAMMPS")
             run = _Run(lmp, ranks, LammpsStream(settings, loaded, restart, stop, until), streamed)
             with contextlib.closing(run.stream):
                 run.interpreter.execute(path)

@@ -131,6 +131,7 @@ def test_every_motion_has_the_temperature(canonical):
     assert 1.0 < summary.temperature_error < 15.0
 
 
+@pytest.mark.thorough
 def test_a_global_thermostat_from_the_minimum_fails_these_checks(tmp_path, caplog):
     """What was the default: vibrations stay cold, rotation and translation get hot."""
     recorder = Recorder()
@@ -196,6 +197,7 @@ def f_sum_ratios(path):
     return np.array(found)
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("rotation", ["keep", "remove"])
 def test_runs_conserve_and_fulfil_the_f_sum_rule(tmp_path, rotation):
     """One molecule, with a dipole that depends on all coordinates."""
@@ -264,6 +266,7 @@ def test_a_cluster_with_fixed_atoms(tmp_path):
         run_md(atoms, tmp_path / "more", short(1, 8, rotation="remove"))
 
 
+@pytest.mark.thorough
 def test_a_chain_without_rotation_has_the_temperature(tmp_path, monkeypatch):
     """Equipartition on the Langevin chain itself, among what its projection leaves."""
     kelvin = []
@@ -306,6 +309,7 @@ def header_of(atoms, path, settings):
     return StreamReader(path if single else run_path(path, 1)).header
 
 
+@pytest.mark.thorough
 def test_a_molecule_gets_an_ensemble_and_a_periodic_system_does_not(tmp_path, caplog):
     caplog.set_level("INFO")
     coarse = {"timestep": 2.0, "stride": 2, "seed": 1, "equilibrate": 0.02, "sampling": 0.02}
@@ -391,6 +395,7 @@ def test_more_runs_continue_an_ensemble(tmp_path):
     assert (again.first_step, again.last_step) == (48, 48)
 
 
+@pytest.mark.thorough
 def test_a_signal_in_chain_or_run_ends_it_and_it_resumes(tmp_path):
     whole = short(3, 16, rotation="remove")
     run_md(at_the_minimum(), tmp_path / "whole", whole)

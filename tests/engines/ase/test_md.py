@@ -16,6 +16,7 @@ from ase.md.nose_hoover_chain import NoseHooverChainNVT
 from ase.md.verlet import VelocityVerlet
 from helpers.observed_runs import settings, start
 from helpers.systems import SMALL_ACE
+from helpers.tiers import thorough_but
 
 from aptnn_md.atoms.groups import Groups
 from aptnn_md.atoms.neighbours import build_graph
@@ -81,7 +82,9 @@ def test_restart_from_an_older_checkpoint_replaces_frames(tmp_path):
     assert StreamReader(tmp_path / "s").n_frames == 21
 
 
-@pytest.mark.parametrize(("thermostat", "tolerance"), [("bussi", 4.0), ("langevin", 4.0)])
+@pytest.mark.parametrize(
+    ("thermostat", "tolerance"), thorough_but([("bussi", 4.0), ("langevin", 4.0)], "langevin")
+)
 def test_thermostats_reach_their_temperature(tmp_path, thermostat, tolerance):
     """From 600 K initial velocities to 250 K, by the stream's own temperatures."""
     atoms = start(8, temperature=600.0)
@@ -109,6 +112,7 @@ def test_molecules_of_a_restart_are_those_of_the_start(tmp_path):
     assert StreamReader(tmp_path / "s").header.groups[3] == "HClO-2 translation"
 
 
+@pytest.mark.thorough
 def test_run_until_the_spectrum_has_converged(tmp_path, monkeypatch):
     """It stops when the stream itself says so, and says it again on restart."""
     # looks more often than by default

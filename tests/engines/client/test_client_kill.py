@@ -10,6 +10,7 @@ import pytest
 
 pytest.importorskip("ipi")
 
+from helpers.increment_checks import check_increments, dipoles
 from helpers.ipi_client_tools import Server, toy_client
 from helpers.ipi_inputs import PILE
 from helpers.processes import FORK
@@ -124,6 +125,7 @@ def broken(directory, n_kills, seed, **options):
     return n_done
 
 
+@pytest.mark.thorough
 def test_killed_three_times_it_is_the_unbroken_run(tmp_path, unbroken):
     broken(tmp_path, 3, seed=1, kind="TRPMD")
     check(tmp_path, "TRPMD", unbroken("TRPMD"))
@@ -146,3 +148,28 @@ def test_checkpoints_of_nine_digits(tmp_path, unbroken):
     np.testing.assert_array_equal(stream.step, 1 + np.arange(STEPS))
     # i-PI itself repeats steps to so many digits only
     np.testing.assert_allclose(stream.dipole_rate(), unbroken("TRPMD"), rtol=0, atol=1e-6)
+
+
+@pytest.mark.parametrize(("pause", "connections"), [(0.031, 1), (0.043, 1), (0.037, 2)])
+def test_a_stream_that_begins_where_another_client_was_killed(tmp_path, pause, connections):
+    """One without a stream that had answered a part of the beads."""
+    n_beads, n_steps = 4, 16
+    server = Server(
+        tmp_path, steps=n_steps, checkpoint=1, n_beads=n_beads, mode="nvt", thermostat=PILE
+    )
+    with server:
+        client = toy_client(server.address, n_beads=n_beads, pause=0.01)
+        first = FORK.Process(target=client.run, daemon=True)
+        first.start()
+        while len(list(tmp_path.glob("run.state_*"))) < 4:
+            time.sleep(0.01)
+        time.sleep(pause)
+        first.kill()
+        first.join()
+        options = {"n_beads": n_beads, "connections": connections}
+        toy_client(server.address, tmp_path / "s", **options).run()
+        server.wait()
+    exact = dipoles(tmp_path)
+    n_frames = StreamReader(tmp_path / "s").n_frames
+    assert 8 < n_frames < n_steps
+    check_increments(tmp_path / "s", exact[n_steps - n_frames :])

@@ -6,8 +6,19 @@ import numpy as np
 import pytest
 from ase import Atoms
 from helpers import toy_molecules
-from helpers.increment_streams import CELL, TEMPLATE, TIMESTEP, feed, feed_all, new, paths
+from helpers.increment_streams import (
+    CELL,
+    TEMPLATE,
+    TIMESTEP,
+    Dispatch,
+    feed,
+    feed_all,
+    new,
+    paths,
+    ring_polymers,
+)
 from helpers.processes import killed_after
+from helpers.tiers import thorough_but
 
 from aptnn_md.domain import Domain
 from aptnn_md.engines.client.evaluator import Evaluator
@@ -31,7 +42,9 @@ def test_beads_in_any_order_with_repetitions_and_folding(tmp_path):
     steps, rng = paths(4), np.random.default_rng(0)
     with_motion = new(tmp_path / "s", 4, groups="molecule+motion")
     for n, beads in enumerate(steps):
-        order = rng.permutation(4)
+        # the first step of a server that has just begun, as any later one of it may not, begins
+        # with the first bead
+        order = rng.permutation(4) if n > 0 else [0, *rng.permutation([1, 2, 3])]
         # a request may be repeated, and other replicas may come besides
         order = [*order[:2], order[0], *order[2:]]
         whole = rng.integers(-1, 2, size=(2, 3)).repeat(3, axis=0) @ CELL
@@ -101,6 +114,150 @@ def test_a_client_that_was_killed_between_the_beads_of_a_step(tmp_path, came, n_
     rest = [n for n in range(4) if n not in came]
     feed(again, steps[10], order=[*came[len(came) - n_asked_again :], *rest])
     for beads in steps[11:]:
+        feed(again, beads)
+    again.close()
+    check_all(tmp_path / "s", steps)
+
+
+@pytest.mark.parametrize("seed", thorough_but(range(8), 0, 5))
+def test_a_client_that_joins_a_server_in_the_middle_of_a_step(tmp_path, caplog, seed):
+    """Others have answered a part of it; a new stream begins with the first whole step."""
+    for n in range(6):
+        chance = np.random.default_rng(10 * seed + n)
+        caplog.clear()
+        join(tmp_path / str(n), chance)
+        expected = not (tmp_path / str(n) / "whole").exists()
+        assert ("the server was in the middle of a step" in caplog.text) == expected
+
+
+def join(directory, chance):
+    n_beads, n_steps = int(chance.integers(2, 6)), 9
+    steps = paths(n_beads, n_steps)
+    earlier = Dispatch(n_beads, int(chance.integers(1, 4)), chance)
+    for _ in range(int(chance.integers(1, 4))):
+        calls = list(earlier.step())
+    n_answered = int(chance.integers(0, len(calls)))
+    answered = [k for call in calls[:n_answered] for k in call]
+    stream = new(directory / "s", n_beads)
+    own = Dispatch(n_beads, int(chance.integers(1, 4)), chance)
+    waiting = [k for k in range(n_beads) if k not in answered]
+    n_calls = 0
+    for beads in steps:
+        for call in own.step(waiting):
+            n_calls += 1
+            feed(stream, beads, order=call, call=n_calls)
+        waiting = None
+    stream.close()
+    if not answered:
+        (directory / "whole").touch()
+    check_all(directory / "s", steps[1:] if answered else steps)
+
+
+@pytest.mark.parametrize("came", [[0], [5, 0, 1], [31], list(range(1, 32))])
+@pytest.mark.parametrize("back", thorough_but([0, 1, 2, 3], 0))
+def test_beads_that_turn_within_a_step(tmp_path, came, back):
+    """With 32 beads a bead has another velocity in each step."""
+    steps = ring_polymers()
+
+    def feed_a_part():
+        first = feed_all(tmp_path / "s", steps[:10])
+        feed(first, steps[10], order=came)
+        return first
+
+    killed_after(feed_a_part)
+    again = new(tmp_path / "s", 32)
+    waiting = [n for n in range(32) if n not in came] if back == 0 else None
+    for beads in steps[10 - back :]:
+        feed(again, beads, order=waiting)
+        waiting = None
+    again.close()
+    check_all(tmp_path / "s", steps)
+
+
+@pytest.mark.parametrize("n_beads", [4, 8, 32])
+def test_a_part_of_a_step_that_went_to_another_client_is_refused(tmp_path, n_beads):
+    """One without a stream, between two clients with one."""
+    steps = ring_polymers(n_beads)
+    feed_all(tmp_path / "s", steps[:10]).close()
+    again = new(tmp_path / "s", n_beads)
+    feed(again, steps[10], order=range(n_beads // 2, n_beads))
+    with pytest.raises(InputError, match="none of the 10 of this stream and not the next"):
+        feed(again, steps[11])
+    again.close()
+
+
+def test_beads_that_were_taken_for_others_are_refused(tmp_path):
+    """Finite differences of Suzuki-Chin factorisation, with a client that came before them."""
+    steps = paths(2)
+    stream = new(tmp_path / "s", 2)
+    feed(stream, steps[0], first=2)
+    with pytest.raises(RunError, match="replica 0 comes after 2 to 3 were taken for the 2 beads"):
+        feed(stream, steps[1])
+    stream.close()
+
+
+def test_copies_that_fill_a_batch_are_no_beads(tmp_path):
+    """Unless all beads are at one place, as where a path integral starts from one structure."""
+    steps = paths(4)
+    steps[0] = steps[0][:1]
+    stream = new(tmp_path / "s", 4)
+    n_calls = 0
+    for n, beads in enumerate(steps):
+        # the server may have queued only some beads when it sends the first batch of a step
+        for batch in [[0, 1, 2, 3]] if n % 3 != 2 else [[0, 1, 1, 1], [2, 3, 3, 3]]:
+            n_calls += 1
+            for place, k in enumerate(batch):
+                results = stream.evaluate(CELL[None], beads[k][None], True)
+                tensors = {name: values[0] for name, values in results.tensors.items()}
+                is_copy = place > 0 and np.array_equal(beads[k], beads[batch[place - 1]])
+                first = batch[0] + place
+                stream.add(first, CELL, beads[k], tensors, is_copy, call=n_calls)
+    stream.close()
+    check_all(tmp_path / "s", steps)
+
+
+@pytest.mark.parametrize(
+    "parts", [[(0,), (1,)], [(3, 0), (1,)], [(0,), (), (1, 2)], [(2, 1), (0,)]]
+)
+@pytest.mark.parametrize("n_lost", [0, 1])
+def test_clients_that_were_killed_twice_within_a_step(tmp_path, parts, n_lost):
+    steps = paths(4)
+    kill_within_a_step(tmp_path / "s", steps, parts)
+    again = new(tmp_path / "s", 4)
+    came = [k for part in parts for k in part]
+    # the last answers may be lost on the way
+    rest = came[len(came) - n_lost :] + [k for k in range(4) if k not in came]
+    feed(again, steps[10], order=rest)
+    for beads in steps[11:]:
+        feed(again, beads)
+    again.close()
+    check_all(tmp_path / "s", steps)
+
+
+def kill_within_a_step(path, steps, parts, back=0):
+    """Clients that are killed within a step, the last of them in one of an older checkpoint."""
+
+    def feed_a_part(number):
+        stream = feed_all(path, steps[:10]) if number == 0 else new(path, 4)
+        step = 10 - back if number == len(parts) - 1 else 10
+        feed(stream, steps[step], order=parts[number])
+        return stream
+
+    for number in range(len(parts)):
+        killed_after(feed_a_part, number)
+
+
+@pytest.mark.parametrize("parts", [[(0,), (1,)], [(0, 1), (0, 3)], [(3, 2), (1,)]])
+@pytest.mark.parametrize("back", thorough_but([1, 2, 5], 1))
+@pytest.mark.parametrize("backwards", [False, True])
+def test_a_server_that_went_back_between_two_kills(tmp_path, parts, back, backwards):
+    steps = paths(4)
+    kill_within_a_step(tmp_path / "s", steps, parts, back)
+    again = new(tmp_path / "s", 4)
+    # of the step to which the server went back, the last client had answered its part
+    rest = [k for k in range(4) if k not in parts[-1]]
+    feed(again, steps[10 - back], order=rest[::-1] if backwards else rest)
+    for beads in steps[11 - back :]:
         feed(again, beads)
     again.close()
     check_all(tmp_path / "s", steps)

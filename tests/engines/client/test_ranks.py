@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from helpers import toy_molecules
 from helpers.paths import DRIVERS
+from helpers.tiers import thorough_but
 
 pytest.importorskip("ipi")
 
@@ -62,6 +63,7 @@ def test_everything_is_evaluated_once(n_structures, n_members, n_ranks):
         assert sorted(work)[-3:] == [1, 1, 1]
 
 
+@pytest.mark.thorough
 @needs_mpirun
 def test_ranks_give_what_one_process_gives():
     output = finished(start_mpirun("-n", 3, sys.executable, "helpers/ipi_toy_ranks.py", "compare"))
@@ -85,7 +87,10 @@ def kill_root(process, path, n_bytes):
 
 
 @needs_mpirun
-@pytest.mark.parametrize("n_kills", [1, pytest.param(6, marks=pytest.mark.slow)])
+@pytest.mark.parametrize(
+    "n_kills",
+    [pytest.param(1, marks=pytest.mark.thorough), pytest.param(6, marks=pytest.mark.slow)],
+)
 def test_a_stream_from_two_ranks_whose_root_is_killed(tmp_path, n_kills):
     command = ("-n", 2, sys.executable, "helpers/ipi_toy_ranks.py", "client")
     path, steps = tmp_path / "s.zarr", 40
@@ -100,6 +105,7 @@ def test_a_stream_from_two_ranks_whose_root_is_killed(tmp_path, n_kills):
     assert check_increments(path, dipoles(tmp_path)).n_frames == steps
 
 
+@pytest.mark.thorough
 @needs_mpirun
 def test_tensors_of_the_command_are_the_predictors(tmp_path):
     atoms = ase.io.read(bundled_path("water64.extxyz"))[:6]
@@ -130,6 +136,7 @@ def test_tensors_of_the_command_are_the_predictors(tmp_path):
     talk.close()
 
 
+@pytest.mark.thorough
 @needs_mpirun
 def test_ranks_that_i_pi_owns(tmp_path):
     """``ffmpi`` with our driver gives the trajectory of the same potential inside i-PI."""
@@ -189,6 +196,7 @@ except RuntimeError as error:
     return found.stdout.strip() or found.stderr
 
 
+@pytest.mark.thorough
 def test_a_process_alone_leaves_mpi_alone():
     assert asked() == "world None False"
     assert asked(SLURM_NTASKS="4", SLURM_PROCID="0") == "world None False"  # a script of sbatch
@@ -197,6 +205,7 @@ def test_a_process_alone_leaves_mpi_alone():
     assert asked(PALS_RANKID="0", without=("mpi4py",)) == "world None True"
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("name", ["PMI_SIZE", "SLURM_STEP_NUM_TASKS", "FLUX_JOB_SIZE"])
 def test_ranks_that_mpi4py_does_not_see_do_not_believe_to_be_alone(name):
     assert "refused: 3 MPI ranks need mpi4py" in asked(without=("mpi4py",), **{name: "3"})
@@ -215,7 +224,7 @@ def test_insisting_on_ranks():
 
 
 @needs_mpirun
-@pytest.mark.parametrize("insist", [False, True])
+@pytest.mark.parametrize("insist", thorough_but([False, True], False))
 def test_ranks_that_no_variable_counts_are_found(insist):
     names = " ".join(f"-u {name}" for name in LAUNCHERS)
     code = f"from aptnn_md.engines.client.ranks import world; print(world({insist}).Get_size())"

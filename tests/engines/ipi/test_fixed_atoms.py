@@ -17,6 +17,7 @@ KELVIN = 300.0
 LANGEVIN = "<thermostat mode='langevin'><tau units='femtosecond'>30</tau></thermostat>"
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(
     ("fixed", "fixcom"), [(range(9), "False"), (range(0, 18, 3), "True")], ids=["half", "third"]
 )

@@ -383,6 +383,7 @@ def test_a_restart_at_the_last_step_has_nothing_to_do(tmp_path, monkeypatch):
     assert (longer.first_step, longer.last_step) == (4, 6)
 
 
+@pytest.mark.thorough
 def test_stops_when_converged(tmp_path, monkeypatch):
     import aptnn_md.engines.ipi.runner as runner
 
@@ -500,3 +501,33 @@ def test_a_molecule_whose_cell_is_made_up(tmp_path, monkeypatch, caplog):
     changing = {**options, "mode": "npt", "thermostat": SVR, "barostat": BAROSTAT}
     with pytest.raises(InputError, match="dynamics mode: found a barostat without a cell"):
         run_toy(tmp_path, monkeypatch, ("bead",), stream={"pbc": False}, **changing)
+
+
+def test_potentials_of_drivers_are_recorded_and_replaced_ones_refused(tmp_path, monkeypatch):
+    driver = HELPERS.parents[1] / "drivers" / "aptnn_md_potential.py"
+    options = {
+        "forcefields": f"<ffdirect name='mine'><pes>custom</pes><pes_path>{driver}</pes_path>"
+        "<parameters>{potential: helpers.toy_molecules:Potential, template: start.xyz}"
+        "</parameters></ffdirect>",
+        "toy_force": "<force forcefield='mine'/>",
+        "checkpoint": 5,
+    }
+    (tmp_path / "old").mkdir()
+    old, _ = run_toy(tmp_path / "old", monkeypatch, **options)
+    assert (old.header.potential, old.header.potential_sha256) == ("", "")
+    for name, value in {"name": "water-mace", "sha256": "ef" * 32}.items():
+        monkeypatch.setattr(toy_molecules.Potential, name, value, raising=False)
+    (tmp_path / "new").mkdir()
+    new, _ = run_toy(tmp_path / "new", monkeypatch, **options)
+    assert (new.header.potential, new.header.potential_sha256) == ("water-mace", "ef" * 32)
+    go_on_toy(tmp_path / "new", monkeypatch, "run.state_2")
+    monkeypatch.chdir(tmp_path / "old")
+    with pytest.raises(InputError, match=r"not recorded.*'water-mace-0\.1'"):
+        go_on_toy(tmp_path / "old", monkeypatch, "run.state_2")
+    assert StreamReader(tmp_path / "old" / "run.zarr").n_frames == old.n_frames
+    monkeypatch.setattr(toy_molecules.Potential, "name", "water-mace-0.1")
+    monkeypatch.setattr(toy_molecules.Potential, "sha256", "01" * 32)
+    go_on_toy(tmp_path / "old", monkeypatch, "run.state_2")
+    monkeypatch.chdir(tmp_path / "new")
+    with pytest.raises(InputError, match=r"found water-mace \(efef"):
+        go_on_toy(tmp_path / "new", monkeypatch, "run.state_2")

@@ -86,7 +86,7 @@ def test_killed_and_resumed(executor, tmp_path):
 
 @pytest.fixture(
     params=[
-        pytest.param("mpi", marks=needs_mpirun),
+        pytest.param("mpi", marks=[needs_mpirun, pytest.mark.thorough]),
         pytest.param("parsl", marks=pytest.mark.slow),
     ]
 )

@@ -87,6 +87,7 @@ def test_each_alarm_needs_a_deviation_that_matters_and_is_no_chance() -> None:
     assert error_alarm(60, 1, 20.0, 0.999) is None
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(
     ("freedom", "n_runs", "slow"),
     [(METHANOL, 24, 1000), (METHANOL, 1, 40), (WATER, 1, 50), (WATER, 1, 5), (METHANOL, 8, 200)],
@@ -121,6 +122,7 @@ def test_a_thermostat_that_pumps_rotation() -> None:
 MODES = Modes((500.0, 1050.0, 2900.0, 2950.0), (1.0, 1.0, 0.5, 0.5), 4000.0, 300.0)
 
 
+@pytest.mark.thorough
 def test_few_false_alarms_about_errors() -> None:
     rng = np.random.default_rng(9)
     fast = replace(MODES, exchange_time=400.0)

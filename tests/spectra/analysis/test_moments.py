@@ -125,6 +125,7 @@ def flat_tops() -> list[InfraredSpectrum]:
     return [infrared_spectrum([run], SPACING, T, V, RESOLUTION) for run in runs]
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("baseline", [False, True])
 def test_centroid_of_a_flat_top_scatters_as_printed(
     flat_tops: list[InfraredSpectrum], baseline: bool

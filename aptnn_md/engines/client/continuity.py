@@ -1,0 +1,116 @@
+"""Whether a geometry can be the step after another one, and how far its atoms went.
+
+Increments are right only if no step is missing and positions change by motion alone. What can be
+seen to be otherwise is refused here: a cell that changes or turns (constant pressure,
+``<ffrotations>``), and steps that are too long. Positions that the server folds into the cell are
+unfolded.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from aptnn_md.arrays import FloatArray
+from aptnn_md.engines.client.bead_order import Step
+from aptnn_md.engines.client.dipole_change import nearest_image
+from aptnn_md.engines.client.trail import StepGeometry
+from aptnn_md.errors import RunError
+
+LARGEST_STEP = 1.0
+"""Å: an atom that moves farther in a step did not move by its velocity."""
+
+_CELL_TOLERANCE = 1e-6
+_GAP = 0.6
+
+_UNLIKE = 0.5
+"""Parts of a step differ by less in the change of their ways, in units of these; one step more is
+about 0.9 for up to 32 beads and 0.5 fs.
+"""
+
+_SAME = 1e-2
+
+
+def displacements(path: Path, last: StepGeometry, step: Step) -> FloatArray:
+    """Displacements (n_beads, n_atoms, 3), Å, from the last geometry to the next step.
+
+    Parameters
+    ----------
+    path : of the stream, for messages
+    last : geometry of the step before
+    step : the next one
+
+    Raises
+    ------
+    RunError
+        They cannot be those of one step.
+    """
+    where = f"{path}: step {last.step + 1}"
+    if np.abs(last.cell - step.cell).max() > _CELL_TOLERANCE:
+        raise RunError(
+            f"{where}: the cell changed; increments of the dipole would contain its strain "
+            "(constant pressure) or its turns (ffrotations): aptnn-md ipi streams such runs"
+        )
+    moved = nearest_image(step.positions - last.positions, step.cell)
+    longest = float(np.linalg.norm(moved, axis=-1).max())
+    if longest > LARGEST_STEP:
+        raise RunError(
+            f"{where}: an atom moved {longest:.2f} Å, more than {LARGEST_STEP} Å: steps are "
+            "missing or beads are mixed up"
+        )
+    return moved
+
+
+def follows(known: Sequence[StepGeometry], step: Step, masses: FloatArray) -> bool:
+    """Whether a geometry can be the one after the last that is known.
+
+    Parameters
+    ----------
+    known : the last geometry, after the one before it where that is known
+    step : beads of which may be of another step: some may have come to clients that were killed
+        before the server went back, and some to other clients
+    masses : (n_atoms,), amu
+    """
+    if np.abs(known[-1].cell - step.cell).max() > _CELL_TOLERANCE:
+        return False
+    now = nearest_image(step.positions - known[-1].positions, step.cell)
+    if np.linalg.norm(now, axis=-1).max() > LARGEST_STEP:
+        return False
+    if len(known) < 2:
+        return True
+    before = nearest_image(known[1].positions - known[0].positions, step.cell)
+    return _is_one_step(now, before) and _are_alike(step.parts(), now, before, masses)
+
+
+def _is_one_step(now: FloatArray, before: FloatArray) -> bool:
+    """Whether the beads (n, n_atoms, 3) went as far now as in the step before, in the mean.
+
+    The centroid's velocity hardly changes in a step; a missing one would double its way.
+    """
+    now, before = now.mean(axis=0), before.mean(axis=0)
+    return bool(np.linalg.norm(now - before) < _GAP * np.linalg.norm(before))
+
+
+def _are_alike(
+    parts: Sequence[Sequence[int]], now: FloatArray, before: FloatArray, masses: FloatArray
+) -> bool:
+    """Whether the beads of all parts went the same number of steps.
+
+    The mean of a part is not the centroid but moves with the ring polymer's own modes: with 32
+    beads and 0.5 fs a bead has turned to another direction after a step. But the change of their
+    ways is alike in all parts.
+    """
+    if len(parts) == 1:
+        return True
+    weights = np.sqrt(masses)[:, None]  # all atoms alike at one temperature
+    scale = np.sqrt(np.mean((weights * before) ** 2))
+    now, before = weights * now / scale, weights * before / scale
+    changes = []
+    for part in parts:
+        # where they were at the last step, or at the one before it
+        if min(np.abs(way[part]).max() for way in (now, now + before)) < _SAME:
+            return False
+        changes.append(np.sqrt(np.mean((now[part] - before[part]) ** 2)))
+    return bool(max(changes) - min(changes) < _UNLIKE)

@@ -1,0 +1,127 @@
+"""Band intensities of held-out molecules by a model's tensors and by labels, in the same modes.
+
+    python bands.py minima OUT.extxyz [--count 12] [--largest 165]
+    aptnn-md label --engine ... --data OUT.extxyz --out LABELLED.extxyz
+    python bands.py compare MODEL LABELLED.extxyz
+
+The first command relaxes small neutral molecules of the test with GFN2-xTB and keeps their
+Hessians; the last one prints relative errors of bands above a tenth of a molecule's strongest.
+"""
+
+from __future__ import annotations
+
+import argparse
+from functools import cache
+from pathlib import Path
+
+import ase.io
+import numpy as np
+from ase import Atoms
+from frames import built
+from good_frames import size
+from molecules import Species, canonical, species
+from numpy.typing import NDArray
+from rdkit import Chem
+from tblite.ase import TBLite
+
+from aptnn_md.normal_modes import finite_difference_hessian, infrared_modes, normal_modes, relaxed
+from aptnn_md.prediction.predictor import Predictor
+
+Array = NDArray[np.float64]
+
+STRONG = 0.1
+"""Of a molecule's strongest band: weaker ones are not compared."""
+
+KINDS = ("monomer", "sulfur-vi", "heterocycle", "substituted")
+FIRST = ("CC(N)=O", "CNC(C)=O", "CCO")
+"""Molecules of the page on fine-tuning."""
+
+
+def minima(out: Path, count: int, largest: int) -> None:
+    """Relax molecules; write them with their Hessians, eV/Å²."""
+    of_name: dict[str, Species] = {}
+    for one in (one for kind in KINDS for one in species()[kind] if one.held_out):
+        atoms = conformer(one)
+        if size(atoms) <= largest and atoms.info["charge"] == 0:
+            of_name.setdefault(canonical(one.smiles[0]), one)
+    first = [of_name.pop(name) for name in FIRST if name in of_name]
+    others = list(of_name.values())
+    every = max(1, len(others) // max(1, count - len(first)))
+    found: list[Atoms] = []
+    for one in [*first, *others[::every]][:count]:
+        atoms = conformer(one)
+        atoms.calc = TBLite(method="GFN2-xTB", verbosity=0, accuracy=0.01)
+        atoms = relaxed(atoms, 1e-3)
+        atoms.arrays["hessian"] = finite_difference_hessian(atoms).matrix.reshape(len(atoms), -1)
+        atoms.calc = None
+        found.append(atoms)
+    ase.io.write(out, found)
+    print(f"{len(found)} molecules: {', '.join(atoms.info['smiles'] for atoms in found)}")
+
+
+@cache
+def conformer(one: Species) -> Atoms:
+    """A conformer of a molecule, not relaxed."""
+    molecule = built(one, np.random.default_rng(0))
+    atoms = Atoms(
+        [atom.GetSymbol() for atom in molecule.GetAtoms()],
+        molecule.GetConformer().GetPositions(),
+    )
+    charge = Chem.GetFormalCharge(molecule)
+    atoms.info = {"charge": charge, "kind": one.kind, "smiles": one.name}
+    return atoms
+
+
+def intensities(atoms: Atoms, apt: Array) -> tuple[Array, Array]:
+    """Wavenumbers, cm⁻¹, and intensities, km/mol, by the frame's Hessian."""
+    hessian = atoms.arrays["hessian"].reshape(3 * len(atoms), -1)
+    modes = normal_modes(hessian, atoms.get_masses(), atoms.positions)
+    return modes.wavenumber, infrared_modes(modes, apt).intensity
+
+
+def compare(model: Path, labelled: Path) -> None:
+    """Print errors of strong bands: of each molecule, and of all."""
+    predictor = Predictor.from_file(model)
+    frames = ase.io.read(labelled, ":")
+    everything: list[Array] = []
+    for atoms, found in zip(frames, predictor.evaluate(frames), strict=True):
+        true = atoms.arrays["apt"].reshape(-1, 3, 3)
+        apt = found["apt"].mean(axis=0)
+        _, reference = intensities(atoms, true)
+        _, predicted = intensities(atoms, apt)
+        strong = reference > STRONG * reference.max()
+        error = predicted[strong] / reference[strong] - 1.0
+        everything.append(error)
+        print(
+            f"{atoms.info['smiles']:24s} APTs {np.sqrt(np.mean((apt - true) ** 2)):.4f} e, "
+            f"{strong.sum():2d} strong bands: rms {100 * np.sqrt(np.mean(error**2)):3.0f} %, "
+            f"sum {100 * (predicted.sum() / reference.sum() - 1):+3.0f} %"
+        )
+    error = np.concatenate(everything)
+    rms, median = np.sqrt(np.mean(error**2)), np.median(abs(error))
+    print(
+        f"{len(error)} bands of {len(frames)} molecules: "
+        f"rms {100 * rms:.0f} %, median {100 * median:.0f} %"
+    )
+
+
+def main() -> None:
+    """One of the two commands."""
+    parser = argparse.ArgumentParser()
+    commands = parser.add_subparsers(dest="command", required=True)
+    relax = commands.add_parser("minima")
+    relax.add_argument("out", type=Path)
+    relax.add_argument("--count", type=int, default=12)
+    relax.add_argument("--largest", type=int, default=165)
+    judge = commands.add_parser("compare")
+    judge.add_argument("model", type=Path)
+    judge.add_argument("labelled", type=Path)
+    arguments = parser.parse_args()
+    if arguments.command == "minima":
+        minima(arguments.out, arguments.count, arguments.largest)
+    else:
+        compare(arguments.model, arguments.labelled)
+
+
+if __name__ == "__main__":
+    main()
