@@ -20,10 +20,10 @@ HELP = """\
 Learn potential and atomic polar tensors of a system from a reference engine, and compute the
 spectrum: first frames of the engine's own dynamics, then cycles of sampling on the models,
 selection of frames on which their members disagree, labels by the engine, training, and a judgement
-of the spectrum. The loop stops when statistical error, error of the tensors and error of the
-potential together are below --tolerance and random frames, predicted before they are learned from,
-and normal modes agree. Then the models are trained longer from random weights, and the final
-dynamics and spectra are made.
+of the spectrum. Where labels are cheap, as many are made as take half as long as the training. The
+loop stops when error of the tensors and error of the potential together are below --tolerance and
+random frames, predicted before they are learned from, and normal modes agree. Then the models are
+trained longer from random weights, and the final dynamics and spectra are made.
 
 Everything is in the directory --out: report.md there says at any time what is known, what is
 missing and how long it will take. A campaign that was killed is resumed by the same command; one
@@ -73,7 +73,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="NAMES",
         help="apt (default), or apt,pgt for Raman, too",
     )
-    add("--cycles", type=checked(Count), help="most cycles (default 3)")
+    add("--cycles", type=checked(Count), help="most cycles (default 2)")
     add(
         "--tolerance",
         type=checked(Positive),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING
 
-from aptnn_md.cli import spectrum_options, spectrum_output
+from aptnn_md.cli import spectrum_bands, spectrum_options
 from aptnn_md.cli.spectrum_page import (
     add_page_argument,
     check_page_argument,
@@ -55,8 +55,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     spectrum_options.add_resolution_arguments(parser)
     spectrum_options.add_output_arguments(parser)
     add_page_argument(parser)
-    spectrum_output.add_quantum_argument(parser)
-    spectrum_output.add_band_arguments(parser)
+    spectrum_options.add_quantum_argument(parser)
+    spectrum_bands.add_band_arguments(parser)
     spectrum_options.add_band_table_argument(parser)
     spectrum_options.add_harmonic_argument(parser)
 
@@ -72,11 +72,11 @@ def run(arguments: argparse.Namespace) -> None:
         name: _spectrum(text, arguments) for name, text in zip(names, arguments.runs, strict=True)
     }
     first = next(iter(spectra.values()))
-    reference, curves = spectrum_output.references(arguments)
+    reference, curves = spectrum_bands.references(arguments)
     wavenumbers = spectrum_options.wavenumber_range(arguments)
     differences = _differences(spectra, arguments.unpaired) if arguments.difference else {}
-    ranges = spectrum_output.ranges_of(arguments, first.blocks, first.parts)
-    sticks = spectrum_output.sticks_of(first, arguments)
+    ranges = spectrum_bands.ranges_of(arguments, first.blocks, first.parts)
+    sticks = spectrum_bands.sticks_of(first, arguments)
     for line in comparison_report(
         spectra,
         reference,
@@ -90,7 +90,7 @@ def run(arguments: argparse.Namespace) -> None:
     if arguments.band_table:
         experiments = (reference, curves)
         bands = all_bands(spectra, ranges, experiments, arguments.baseline, sticks)
-        spectrum_output.write_band_table(arguments, bands, first.ordinate)
+        spectrum_bands.write_band_table(arguments, bands, first.ordinate)
     if arguments.out:
         provenance = command_line()
         write_comparison(arguments.out, spectra, differences, wavenumbers, provenance)

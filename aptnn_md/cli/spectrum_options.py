@@ -10,6 +10,7 @@ from typing import Any
 from aptnn_md.cli.settings_options import checked
 from aptnn_md.settings import NewPath
 from aptnn_md.spectra.options import (
+    CORRECTIONS,
     METHODS,
     WINDOWS,
     Options,
@@ -215,3 +216,13 @@ def add_harmonic_argument(parser: argparse._ActionsContainer) -> None:
 def wavenumber_range(arguments: argparse.Namespace) -> tuple[float, float] | None:
     """What ``--range`` says."""
     return tuple(arguments.wavenumbers) if arguments.wavenumbers else None
+
+
+def add_quantum_argument(parser: argparse._ActionsContainer) -> None:
+    """The quantum correction."""
+    parser.add_argument(
+        "--quantum",
+        default=CORRECTIONS[0],
+        metavar="NAME",
+        help="quantum correction of classical nuclei: " + listed(CORRECTIONS, CORRECTIONS[0]),
+    )

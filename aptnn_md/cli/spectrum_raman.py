@@ -6,7 +6,7 @@ import argparse
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from aptnn_md.cli import spectrum_errors, spectrum_options, spectrum_output
+from aptnn_md.cli import spectrum_bands, spectrum_errors, spectrum_options
 from aptnn_md.cli.settings_options import checked
 from aptnn_md.cli.spectrum_follow import followed
 from aptnn_md.cli.spectrum_page import (
@@ -75,7 +75,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="the detector counts photons: ν0(ν0 − ν)³ instead of (ν0 − ν)⁴",
     )
-    spectrum_output.add_quantum_argument(light)
+    spectrum_options.add_quantum_argument(light)
     spectrum_options.add_resolution_arguments(parser)
     spectrum_options.add_output_arguments(parser)
     add_page_argument(parser)
@@ -168,7 +168,7 @@ def _ranges(
 ) -> dict[str, tuple[float, float]] | None:
     """The bands that ``--bands`` asks for."""
     parts = {part: curves.unpolarised for part, curves in spectrum.parts.items()}
-    return spectrum_output.ranges_of(arguments, spectrum.blocks, parts)
+    return spectrum_bands.ranges_of(arguments, spectrum.blocks, parts)
 
 
 def _draw(spectrum: RamanSpectrum, arguments: argparse.Namespace, sticks: Sticks | None) -> None:

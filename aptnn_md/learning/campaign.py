@@ -78,7 +78,7 @@ def run_campaign(settings: CampaignSettings) -> Judgement:
             log.info("%s", step)
             write_report(work, times.seconds, step)
 
-        work = Work(settings, directory, systems, begins)
+        work = Work(settings, directory, systems, begins, times.seconds)
         work.first_frames()
         n_cycles = _cycles(work)
         found = work.end(n_cycles)
@@ -88,12 +88,13 @@ def run_campaign(settings: CampaignSettings) -> Judgement:
 
 
 def _cycles(work: Work) -> int:
-    """Make cycles until a judgement finds nothing missing; their number."""
+    """Make cycles until a judgement finds the models good enough; their number."""
     for number in range(work.settings.cycles):
         found = work.cycle(number)
-        if not found.missing:
-            log.info("cycle %d: nothing is missing", number + 1)
-            return number + 1
         for reason in found.missing:
             log.info("cycle %d: %s", number + 1, reason)
+        if found.models_good:
+            what = "nothing but longer dynamics" if found.missing else "nothing"
+            log.info("cycle %d: %s is missing", number + 1, what)
+            return number + 1
     return work.settings.cycles

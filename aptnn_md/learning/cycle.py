@@ -8,13 +8,21 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
 from ase import Atoms
 
 from aptnn_md.errors import RunError
 from aptnn_md.learning import harmonic
+from aptnn_md.learning.balance import (
+    FIRST_LABELS,
+    LABELLING,
+    TRAINING,
+    Balance,
+    step_of_cycle,
+)
 from aptnn_md.learning.directory import (
     CampaignDirectory,
     Stage,
@@ -43,6 +51,7 @@ from aptnn_md.learning.sampling import (
     RANDOM,
     Choice,
     choose,
+    draw_last,
     sample_first,
     sample_replicas,
 )
@@ -73,19 +82,21 @@ class Work:
     settings, directory : of the campaign
     systems : start structures
     begins : told the name of each step before it
+    seconds : that steps took until now
     """
 
     settings: CampaignSettings
     directory: CampaignDirectory
     systems: Sequence[Atoms]
     begins: Timer
+    seconds: Mapping[str, float]
 
     def first_frames(self) -> None:
         """Frames of the engine's dynamics, their labels, and the engine's harmonic lines."""
         stage = self.directory.first
         self.begins("first frames")
         sample_first(stage, self.settings, self.systems)
-        self.begins("first labels")
+        self.begins(FIRST_LABELS)
         self._label(stage)
         self.begins("normal modes of the engine")
         for number in range(len(self.systems)):
@@ -95,28 +106,29 @@ class Work:
         """A cycle, counted from 0."""
         stage = self.directory.cycle(number)
         before = self.directory.cycle(number - 1) if number else None
-        title, seed = f"cycle {number + 1}: ", self.settings.seed + 100_003 * (number + 1)
-        self.begins(title + "training")
+        seed = self.settings.seed + 100_003 * (number + 1)
+        self.begins(step_of_cycle(number, TRAINING))
         self._gather(stage, number)
-        self._train(tasks_of(stage, self.settings, before), stage)
+        self._train(tasks_of(stage, self.settings, before, self._forces), stage)
         models = StageModels.of(stage, self.settings)
-        self.begins(title + "sampling")
+        self.begins(step_of_cycle(number, "sampling"))
         replicas = sample_replicas(stage, self.settings, self.systems, models, seed)
         if not stage.frames.exists():
             earlier = Choice.read(before.averages) if before else None
-            choose(stage, self.settings, replicas, models.tensors, earlier, seed)
-        self.begins(title + "labelling")
+            labels = self._n_labels(number)
+            choose(stage, self.settings, replicas, models.tensors, earlier, seed, labels)
+        self.begins(step_of_cycle(number, LABELLING))
         self._label(stage)
-        self.begins(title + "honest test")
+        self.begins(step_of_cycle(number, "honest test"))
         self._test(stage, models)
-        self.begins(title + "dynamics")
+        self.begins(step_of_cycle(number, "dynamics"))
         if not stage.judgement.exists():
             work = (self.settings.dynamics.runs, seed + 1)
             self._judge(stage, models, before, replicas, work)
         return Judgement.read(stage.judgement)
 
     def end(self, n_cycles: int) -> Judgement:
-        """Training from random weights and longer, dynamics and spectra.
+        """Training from random weights and longer, an honest test, dynamics and spectra.
 
         Parameters
         ----------
@@ -127,12 +139,16 @@ class Work:
         self.begins("final training")
         self._set_stale_end_aside(n_cycles)
         self._gather(stage, n_cycles)
-        self._train(tasks_of(stage, self.settings, None, final=True), stage)
+        self._train(tasks_of(stage, self.settings, None, self._forces, final=True), stage)
         models = StageModels.of(stage, self.settings)
-        self.begins("final dynamics")
+        self.begins("final honest test")
         if not stage.judgement.exists():
             seed = self.settings.seed + 2
             replicas = equilibrated(stage, self.settings, self.systems, models, n_runs, seed)
+            if draw_last(stage, replicas, self._n_random(last), seed):
+                self._label(stage)
+                self._test(stage, models)
+            self.begins("final dynamics")
             self._judge(stage, models, last, replicas, (n_runs, seed))
         return Judgement.read(stage.judgement)
 
@@ -174,10 +190,26 @@ class Work:
         run_tasks(tasks, self.settings)
         join_potential(stage, self.settings)
 
+    def _n_random(self, stage: Stage) -> int:
+        """Frames of the honest test of a cycle."""
+        return sum(atoms.info.get(ORIGIN) == RANDOM for atoms in read_frames(stage.frames))
+
+    @property
+    def _forces(self) -> Path:
+        """Frames of the first dynamics that have forces only."""
+        return self.directory.first.forces
+
     def _label(self, stage: Stage) -> None:
         if not stage.labelled.exists():
             frames = read_frames(stage.frames)
             label_frames(frames, self.settings, self.directory.points, stage.labelled)
+
+    def _n_labels(self, number: int) -> tuple[int, str]:
+        """Frames that a cycle labels, and why."""
+        balance = Balance.of(self.seconds, number, len(self._labels(number)))
+        rule = balance.text(self.settings.sampling)
+        log.info("cycle %d: %s", number + 1, rule)
+        return balance.n_labels(self.settings.sampling), rule
 
     def _gather(self, stage: Stage, n_cycles: int) -> None:
         """All labels before a stage in one file."""
@@ -229,10 +261,15 @@ class Work:
                 found.append(self._errors((stage, before), (number, kind), lines, reference))
         known = [shift for shift in shifts if not math.isnan(shift)]
         shift = max(known) if known else math.nan
-        missing = self._missing(stage, before, found, (shift, broken))
+        without = [replace(each, final_statistical=0.0) for each in found]
+        missing, of_models = (
+            self._missing(stage, before, spectra, (shift, broken)) for spectra in (found, without)
+        )
         if self.settings.learns_potential and len(known) < len(shifts):
-            missing += ("harmonic check: the error of the potential is unknown",)
-        Judgement(tuple(found), shift, broken, missing).write(stage.judgement)
+            unknown = "harmonic check: the error of the potential is unknown"
+            missing, of_models = (*missing, unknown), (*of_models, unknown)
+        judged = Judgement(tuple(found), shift, broken, missing, models_good=not of_models)
+        judged.write(stage.judgement)
 
     def _errors(
         self,
@@ -266,7 +303,7 @@ class Work:
         found: Sequence[SpectrumErrors],
         dynamics: tuple[float, int],
     ) -> tuple[str, ...]:
-        # the end has no honest test of its own: all frames are learned from
+        # the end has none where no replica came to its end
         tested = before if before and not stage.honest.exists() else stage
         honest = HonestTest.read(tested.honest)
         resolution, judging = self.settings.dynamics.resolution, self.settings.judging

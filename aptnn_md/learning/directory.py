@@ -35,6 +35,9 @@ from aptnn_md.structures import total_charge
 MAY_CHANGE = ("out", "cycles", "executor", "jobs", "device", "judging")
 """Settings that may be others when a campaign is resumed."""
 
+VERSION = 2
+"""Of the files of a campaign: 2 has frames with forces only, and as many labels as are worth it."""
+
 SYSTEM = "system"
 """Number of its system among the entries of a frame."""
 
@@ -59,6 +62,11 @@ class Stage:
     def frames(self) -> Path:
         """Structures that are chosen for labels."""
         return self.path / "frames.extxyz"
+
+    @property
+    def forces(self) -> Path:
+        """Frames of the first dynamics with energy and forces, but no labels."""
+        return self.path / "forces.extxyz"
 
     @property
     def labelled(self) -> Path:
@@ -102,9 +110,10 @@ class Stage:
         """Lines of the models."""
         return self.path / f"harmonic-{system}.json"
 
-    def equilibration(self, system: int) -> Path:
-        """State of the dynamics before the runs."""
-        return self.path / f"equilibration-{system}.npz"
+    def equilibration(self, system: int, group: int = 0) -> Path:
+        """State of the dynamics before a group of runs."""
+        of_group = f"-{group + 1}" if group else ""
+        return self.path / f"equilibration-{system}{of_group}.npz"
 
     def runs(self, system: int) -> Path:
         """Streams."""
@@ -185,7 +194,7 @@ class CampaignDirectory:
             systems = [_system(settings, number) for number in range(len(settings.structures))]
             check_programs(settings, systems)
             write_frames(self.start, systems)
-            write_document(self.settings, found)
+            write_document(self.settings, {"version": VERSION, **found})
         for left_over in self.path.glob(f"**/.*{PARTIAL}"):
             left_over.unlink(missing_ok=True)
         return read_structures(self.start)
@@ -246,6 +255,13 @@ def _system(settings: CampaignSettings, number: int) -> Atoms:
 def _check_same(path: Path, now: dict[str, Any]) -> None:
     way_out = "the settings of a campaign, as they were written, or another --out"
     before = _flat(read_document(path, "settings", way_out))
+    version = before.get("version", 1)
+    if version != VERSION:
+        expected = (
+            f"{VERSION}: this version of aptnn_md resumes no campaign of another one; its labels "
+            "can be trained on (aptnn-md train), or begin again with another --out"
+        )
+        raise InputError(path, "version", version, expected)
     for name, value in _flat(now).items():
         if before.get(name) != value:
             expected = f"{before.get(name)}, as when it began, or another --out"

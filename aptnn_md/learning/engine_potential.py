@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from ase import Atoms
 from ase.calculators.calculator import Calculator, all_changes
+from ase.calculators.singlepoint import SinglePointCalculator
 
 from aptnn_md.errors import RunError
 from aptnn_md.labels.engines.interface import load_engine
@@ -88,6 +89,38 @@ class EngineCalculator(Calculator):
         if result.energy is None or result.forces is None:
             raise RunError(f"{self.name}: no energy or forces, which dynamics needs")
         return {"energy": result.energy, "forces": result.forces}
+
+
+class RememberingEngine:
+    """An engine that keeps its results, so that what dynamics calculated need not be done again.
+
+    Parameters
+    ----------
+    engine : which calculates
+    """
+
+    def __init__(self, engine: EngineCalculator) -> None:
+        self.engine = engine
+        self._known: dict[bytes, dict[str, Any]] = {}
+
+    def evaluate(self, structures: Sequence[Atoms]) -> list[dict[str, Any]]:
+        """See :meth:`EngineCalculator.evaluate`; nothing is looked up."""
+        found = self.engine.evaluate(structures)
+        for atoms, result in zip(structures, found, strict=True):
+            self._known[_place(atoms)] = result
+        return found
+
+    def with_results(self, atoms: Atoms) -> Atoms:
+        """A copy with energy and forces; they are calculated only where no earlier call did."""
+        result = self._known.get(_place(atoms)) or self.engine.evaluate([atoms])[0]
+        found = _bare(atoms)
+        found.calc = SinglePointCalculator(found, **result)
+        return found
+
+
+def _place(atoms: Atoms) -> bytes:
+    arrays = (atoms.numbers, atoms.positions, atoms.cell.array)
+    return b"".join(np.ascontiguousarray(array).tobytes() for array in arrays)
 
 
 def _bare(atoms: Atoms) -> Atoms:

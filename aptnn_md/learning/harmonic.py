@@ -57,6 +57,11 @@ class Lines:
         """``infrared`` or ``raman``."""
         return self.raman if kind == "raman" else self.infrared
 
+    def of_modes(self, which: slice) -> Lines:
+        """Some of the modes."""
+        raman = self.raman[which] if len(self.raman) else self.raman
+        return Lines(self.wavenumber[which], self.infrared[which], raman, self.positions)
+
     def to_dict(self) -> dict[str, Any]:
         """For JSON."""
         return {name: np.asarray(value).tolist() for name, value in vars(self).items()}

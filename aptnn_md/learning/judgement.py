@@ -7,8 +7,9 @@ Three errors are told apart, and never one alone decides:
 * of the potential, from harmonic spectra, which have no noise: of the learned potential against the
   engine's own, or of the potential's members among each other, whichever is larger.
 
-In a cycle runs are few. What counts there is the statistical error that the final dynamics will
-have, which falls as one over the root of the length.
+In a cycle runs are few. What is printed there is the statistical error that the final dynamics will
+have, which falls as one over the root of the length. More cycles do not reduce it, so the loop ends
+where the models are good enough, and the end may take more runs.
 """
 
 from __future__ import annotations
@@ -126,13 +127,16 @@ class Judgement:
     harmonic_shift : largest difference of a wavenumber from the reference of the harmonic check,
         whatever its intensity, cm⁻¹; NaN where there was none
     broken_runs : runs whose bonds broke
-    missing : what keeps the loop from stopping, one sentence each; empty: it stops
+    missing : what is not good enough, one sentence each; empty: nothing
+    models_good : whether nothing but longer dynamics is missing, so that the loop stops: no label
+        reduces the statistical error
     """
 
     spectra: tuple[SpectrumErrors, ...]
     harmonic_shift: float
     broken_runs: int
     missing: tuple[str, ...] = ()
+    models_good: bool = False
 
     def write(self, path: Path) -> None:
         """As JSON, whole or not at all."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 from ase import Atoms
@@ -13,8 +14,9 @@ from aptnn_md.learning import harmonic
 from aptnn_md.learning.bonds import BondGraph
 from aptnn_md.learning.directory import Stage, read_frames
 from aptnn_md.learning.harmonic import Lines
+from aptnn_md.learning.parallel import do_elsewhere
 from aptnn_md.learning.replicas import Replica, ReplicaSettings, run_replicas
-from aptnn_md.learning.runs import BrokenRunsError, RunsJob, make_runs
+from aptnn_md.learning.runs import GROUP, BrokenRunsError, RunsJob, make_runs, move_group
 from aptnn_md.learning.sampling import draw_starts
 from aptnn_md.learning.settings import CampaignSettings
 from aptnn_md.learning.stage_models import StageModels
@@ -22,6 +24,7 @@ from aptnn_md.progress import log
 from aptnn_md.spectra.analysis.error_parts import committee_error
 from aptnn_md.spectra.estimation.plan import plan_spectrum
 from aptnn_md.spectra.options import InfraredOptions
+from aptnn_md.stream.ensemble import is_ensemble
 from aptnn_md.targets import PGT, mean_of_members
 
 ENGINE, MEAN, MEMBER = "engine", "mean", "member"
@@ -36,6 +39,29 @@ def kinds_of(settings: CampaignSettings) -> tuple[str, ...]:
 # ---------------------------------------------------------------------- runs
 
 
+@dataclass(frozen=True, eq=False)
+class RunsTask:
+    """Runs of a group, and the dynamics before them, for a worker, too.
+
+    Attributes
+    ----------
+    stage : whose models move them
+    settings : of the campaign
+    system, number : the start structure, and its number
+    starts : of all runs of the system
+    seed : of random numbers
+    group : see :data:`aptnn_md.learning.runs.GROUP`
+    """
+
+    stage: Stage
+    settings: CampaignSettings
+    system: Atoms
+    number: int
+    starts: Sequence[Atoms]
+    seed: int
+    group: int
+
+
 def equilibrated(
     stage: Stage,
     settings: CampaignSettings,
@@ -45,27 +71,39 @@ def equilibrated(
     seed: int,
 ) -> list[list[Replica]]:
     """Replicas of each system at the temperature of the campaign, from training frames."""
-    dynamics, found = settings.dynamics, []
     training = read_frames(stage.training)
-    n_steps = round(1000.0 * dynamics.equilibrate / dynamics.timestep)
+    tasks = []
     for number, system in enumerate(systems):
-        found.append(
-            run_replicas(
-                draw_starts(training, number, n_runs, seed),
-                [settings.temperature] * n_runs,
-                models.potential,
-                ReplicaSettings(
-                    steps=n_steps,
-                    every=n_steps,
-                    timestep=dynamics.timestep,
-                    friction=dynamics.friction,
-                ),
-                stage.equilibration(number),
-                seed + number,
-                [BondGraph.of(system)] * n_runs,
-            )
-        )
+        starts = draw_starts(training, number, n_runs, seed)
+        tasks += [
+            RunsTask(stage, settings, system, number, starts[k : k + GROUP], seed, k // GROUP)
+            for k in range(0, n_runs, GROUP)
+        ]
+    if len(tasks) > 1:
+        do_elsewhere(_equilibrate, tasks, settings, "equilibration")
+    found: list[list[Replica]] = [[] for _ in systems]
+    for task in tasks:
+        found[task.number] += _equilibrate(task, models)
     return found
+
+
+def _equilibrate(task: RunsTask, models: StageModels | None = None) -> list[Replica]:
+    """Langevin dynamics of a group of starts; what has ended is only read."""
+    models = models or StageModels.of(task.stage, task.settings)
+    dynamics, n = task.settings.dynamics, len(task.starts)
+    n_steps = round(1000.0 * dynamics.equilibrate / dynamics.timestep)
+    settings = ReplicaSettings(
+        steps=n_steps, every=n_steps, timestep=dynamics.timestep, friction=dynamics.friction
+    )
+    return run_replicas(
+        task.starts,
+        [task.settings.temperature] * n,
+        models.potential,
+        settings,
+        task.stage.equilibration(task.number, task.group),
+        task.seed + task.number + 15485863 * task.group,
+        [BondGraph.of(task.system)] * n,
+    )
 
 
 def run_dynamics(
@@ -89,7 +127,7 @@ def run_dynamics(
     BrokenRunsError
         All replicas were stopped, or bonds broke in all runs.
     """
-    (n_runs, seed), dynamics, n_broken = work, settings.dynamics, 0
+    (n_runs, seed), n_broken, tasks = work, 0, []
     for number, system in enumerate(systems):
         cold = [r for r in replicas[number] if r.temperature == settings.temperature]
         whole = [replica.frames[-1] for replica in cold if not replica.stopped]
@@ -98,22 +136,39 @@ def run_dynamics(
                 f"{stage.path}: all {len(cold)} replicas at {settings.temperature:g} K were "
                 "stopped: the potential is not yet good enough for dynamics"
             )
-        complete = make_runs(
-            RunsJob(
-                stage.runs(number),
-                [whole[k % len(whole)] for k in range(n_runs)],
-                models.potential,
-                models.tensors,
-                settings.temperature,
-                dynamics.timestep,
-                dynamics.stride,
-                steps_of_run(settings),
-                seed + 104729 + number,
-                BondGraph.of(system),
-            )
-        )
-        n_broken += n_runs - complete + len(cold) - len(whole)
-    return n_broken
+        starts = [whole[k % len(whole)] for k in range(n_runs)]
+        tasks.append(RunsTask(stage, settings, system, number, starts, seed, 0))
+        n_broken += len(cold) - len(whole)
+    groups = [
+        replace(task, group=group)
+        for task in tasks
+        if not is_ensemble(stage.runs(task.number))
+        for group in range(len(_runs_job(task, models).groups))
+    ]
+    if len(groups) > 1:
+        do_elsewhere(_move, groups, settings, "dynamics")
+    return n_broken + sum(n_runs - make_runs(_runs_job(task, models)) for task in tasks)
+
+
+def _move(task: RunsTask) -> None:
+    """Move a group of runs, in a worker."""
+    move_group(_runs_job(task, StageModels.of(task.stage, task.settings)), task.group)
+
+
+def _runs_job(task: RunsTask, models: StageModels) -> RunsJob:
+    dynamics = task.settings.dynamics
+    return RunsJob(
+        task.stage.runs(task.number),
+        task.starts,
+        models.potential,
+        models.tensors,
+        task.settings.temperature,
+        dynamics.timestep,
+        dynamics.stride,
+        steps_of_run(task.settings),
+        task.seed + 104729 + task.number,
+        BondGraph.of(task.system),
+    )
 
 
 def steps_of_run(settings: CampaignSettings) -> int:

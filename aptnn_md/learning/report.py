@@ -11,8 +11,11 @@ from aptnn_md.learning.cycle import Work
 from aptnn_md.learning.directory import Stage, read_frames, system_names
 from aptnn_md.learning.honest import HonestTest
 from aptnn_md.learning.judgement import WHAT_HELPS, BandErrors, Judgement, SpectrumErrors
-from aptnn_md.learning.judging import kinds_of
+from aptnn_md.learning.judging import kinds_of, steps_of_run
 from aptnn_md.learning.pictures import draw_errors, draw_spectra
+from aptnn_md.learning.runs import GROUP
+from aptnn_md.learning.sampling import Choice
+from aptnn_md.learning.settings import CampaignSettings
 from aptnn_md.targets import TARGETS
 
 STEPS_OF_A_CYCLE = ("training", "sampling", "labelling", "honest test", "dynamics")
@@ -85,10 +88,23 @@ def _time_left(work: Work, seconds: Mapping[str, float], now: str) -> str:
     longer = settings.tensors.final_steps / settings.tensors.steps
     if settings.learns_potential:
         longer = settings.forces.final_steps / settings.forces.steps
-    dynamics = settings.dynamics
     left += of_step["training"] * longer
-    left += of_step["dynamics"] * dynamics.final_runs / dynamics.runs
+    left += of_step["dynamics"] * _final_dynamics(settings)
     return f"at most about {left / 60.0:.0f} minutes, less if the loop stops before the last cycle"
+
+
+def _final_dynamics(settings: CampaignSettings) -> float:
+    """Time of the final dynamics, relative to that of a cycle."""
+    dynamics, n_systems = settings.dynamics, len(settings.structures)
+
+    def rounds(n_runs: int) -> int:
+        # a group takes about as long for few runs as for many, and jobs move one each
+        n_groups = n_systems * math.ceil(n_runs / GROUP)
+        return math.ceil(n_groups / settings.jobs)
+
+    n_steps = steps_of_run(settings)
+    before = 1000.0 * dynamics.equilibrate / dynamics.timestep
+    return (1.0 + before / n_steps) * rounds(dynamics.final_runs) / rounds(dynamics.runs)
 
 
 def _cycle_table(work: Work, stages: Sequence[Stage]) -> list[str]:
@@ -124,7 +140,13 @@ def _cycle_table(work: Work, stages: Sequence[Stage]) -> list[str]:
         "its integral, of this stage's own runs. Harmonic: largest difference of a wavenumber "
         + ("to the engine." if work.settings.judging.harmonic == "engine" else "of the members."),
     ]
+    lines += [f"\n{stage.name}: {rule}." for stage in stages if (rule := _rule_of(stage))]
     return lines
+
+
+def _rule_of(stage: Stage) -> str:
+    """Why a cycle labelled as many frames as it did."""
+    return Choice.read(stage.averages).rule if stage.averages.exists() else ""
 
 
 def _verdict(found: Judgement, ended: bool) -> list[str]:

@@ -43,6 +43,10 @@ from aptnn_md.stream.run_id import run_id_of
 from aptnn_md.targets import APT
 
 CHECKPOINT_SECONDS = 20.0
+GROUP = 24
+"""Runs that are moved together: of small molecules a call of the networks takes nearly as long for
+eight, and twice as long for 48. A campaign with several jobs moves several groups at once."""
+
 BROKEN = "broken-{:03d}.zarr"
 """Name of the stream of a run that was set aside."""
 
@@ -80,13 +84,26 @@ class RunsJob:
     bonds: BondGraph | None = None
 
     @property
-    def state_path(self) -> Path:
-        """State from which a killed job resumes."""
-        return self.path / "state.npz"
+    def groups(self) -> list[range]:
+        """Numbers of the runs that are moved together, from 1."""
+        n = len(self.starts)
+        return [range(k + 1, min(k + GROUP, n) + 1) for k in range(0, n, GROUP)]
+
+    def state_path(self, group: int = 0) -> Path:
+        """State from which a killed group of runs resumes."""
+        return self.path / (f"state-{group + 1}.npz" if group else "state.npz")
+
+
+def move_group(job: RunsJob, group: int) -> AnyArray:
+    """Move a group of runs to its end; which of them broke. One that has ended is only read."""
+    job.path.mkdir(parents=True, exist_ok=True)
+    together = _Together(job, group)
+    together.move()
+    return np.array([run.broken for run in together.runs])
 
 
 def make_runs(job: RunsJob) -> int:
-    """Make what is missing; the number of runs that are complete.
+    """Make what is missing, one group after the other; the number of runs that are complete.
 
     Raises
     ------
@@ -96,10 +113,7 @@ def make_runs(job: RunsJob) -> int:
         Bonds broke in all runs.
     """
     if not is_ensemble(job.path):
-        job.path.mkdir(parents=True, exist_ok=True)
-        together = _Together(job)
-        together.move()
-        broken = np.array([run.broken for run in together.runs])
+        broken = np.concatenate([move_group(job, group) for group in range(len(job.groups))])
         _set_aside(job.path, broken)
         n_complete = int((~broken).sum())
         if not n_complete:
@@ -108,7 +122,8 @@ def make_runs(job: RunsJob) -> int:
                 "enough for dynamics; more labels, or a longer training"
             )
         Ensemble(n_complete, job.n_steps // job.stride + 1).write(job.path)
-    job.state_path.unlink(missing_ok=True)
+    for group in range(len(job.groups)):
+        job.state_path(group).unlink(missing_ok=True)
     return Ensemble.read(job.path).n_runs
 
 
@@ -175,19 +190,20 @@ class _Run:
 
 
 class _Together:
-    """All runs of a job, moved together."""
+    """The runs of a group, moved together."""
 
-    def __init__(self, job: RunsJob) -> None:
-        self.job, self.step = job, 0
-        rng = np.random.default_rng(job.seed)
-        self.runs = [_Run(job, number, rng) for number in range(1, len(job.starts) + 1)]
-        resumed = job.state_path.exists()
+    def __init__(self, job: RunsJob, group: int) -> None:
+        self.job, self.step, self.state_path = job, 0, job.state_path(group)
+        rng = np.random.default_rng(job.seed)  # of all runs, so that groups change no momenta
+        every = [_Run(job, number, rng) for number in range(1, len(job.starts) + 1)]
+        self.runs = [every[number - 1] for number in job.groups[group]]
+        resumed = self.state_path.exists()
         if resumed:
             self._load()
         self._next = time.monotonic() + CHECKPOINT_SECONDS
-        self.rates = _frame_rates(self.runs[0].atoms, job.model)
         if self.ended:
             return  # streams of broken runs may have been set aside already
+        self.rates = _frame_rates(self.runs[0].atoms, job.model)
         for run in self.alive:
             run.open(job, self.rates, self.step + job.stride if resumed else 0)
         if not resumed:
@@ -195,7 +211,7 @@ class _Together:
             self._stream()
 
     def _load(self) -> None:
-        path = self.job.state_path
+        path = self.state_path
         expected = f"the state of these runs; remove {self.job.path} to make them again"
         arrays = read_arrays(path, "state", expected)
         try:
@@ -218,7 +234,7 @@ class _Together:
     def move(self) -> None:
         """Velocity Verlet to the end."""
         job = self.job
-        if self.ended and job.state_path.exists():
+        if self.ended and self.state_path.exists():
             return
         try:
             with Progress(job.n_steps, f"{len(self.runs)} runs") as progress:
@@ -271,7 +287,7 @@ class _Together:
             if run.writer is not None:
                 run.writer.commit()
             arrays |= run.state()
-        write_output(self.job.state_path, packed(arrays))
+        write_output(self.state_path, packed(arrays))
         self._next = time.monotonic() + CHECKPOINT_SECONDS
 
 

@@ -16,11 +16,11 @@ from aptnn_md.learning.bonds import BondGraph
 from aptnn_md.learning.descriptor import fingerprints
 from aptnn_md.learning.directory import SYSTEM, Stage, read_frames, write_frames
 from aptnn_md.learning.documents import read_record, write_document
-from aptnn_md.learning.engine_potential import EngineCalculator
+from aptnn_md.learning.engine_potential import EngineCalculator, RememberingEngine
 from aptnn_md.learning.replicas import FORCES as NO_FORCES
 from aptnn_md.learning.replicas import Replica, ReplicaSettings, run_replicas
 from aptnn_md.learning.selection import Rule, Spread, draw_random, select
-from aptnn_md.learning.settings import CampaignSettings
+from aptnn_md.learning.settings import CampaignSettings, SamplingSettings
 from aptnn_md.learning.stage_models import StageModels
 from aptnn_md.prediction.interface import TensorModel
 from aptnn_md.progress import log
@@ -30,6 +30,9 @@ ORIGIN = "origin"
 
 FIRST, SELECTED, RANDOM = "first", "selected", "random"
 
+DYNAMICS = "dynamics"
+"""Origin of frames of the first dynamics that have forces only."""
+
 FIRST_REPLICAS = 4
 """Trajectories of the first dynamics: few, so that most of it is equilibrated."""
 
@@ -38,24 +41,28 @@ FORCES = "forces"
 
 
 def sample_first(stage: Stage, settings: CampaignSettings, systems: Sequence[Atoms]) -> None:
-    """Frames of hot dynamics of the engine, at equal intervals, the same number of each system."""
+    """Frames of hot dynamics of the engine, at equal intervals, the same number of each system.
+
+    Each step of that dynamics has energy and forces, so that the frames between those that are
+    labelled cost nothing more: they are kept for the potential, unless another engine moved them.
+    """
     if stage.frames.exists():
         return
     stage.path.mkdir(parents=True, exist_ok=True)
-    sampling, frames = settings.sampling, []
-    engine = EngineCalculator(settings.sampler or settings.engine)
+    sampling, frames, with_forces = settings.sampling, [], []
+    engine = RememberingEngine(EngineCalculator(settings.sampler or settings.engine))
     for number, system in enumerate(systems):
         n_wanted = -(-sampling.first_frames // len(systems))
         n_replicas = min(FIRST_REPLICAS, n_wanted)
         n_each = -(-n_wanted // n_replicas)
-        every = max(1, round(1000.0 * sampling.first_picoseconds / sampling.timestep))
+        kept, of_label = _intervals(sampling)
         replicas = run_replicas(
             [system] * n_replicas,
             [sampling.hot * settings.temperature] * n_replicas,
             engine,
             ReplicaSettings(
-                steps=every * n_each,
-                every=every,
+                steps=kept * of_label * n_each,
+                every=kept,
                 timestep=sampling.timestep,
                 friction=sampling.friction,
             ),
@@ -63,11 +70,42 @@ def sample_first(stage: Stage, settings: CampaignSettings, systems: Sequence[Ato
             settings.seed + 7919 * number,
             [BondGraph.of(system)] * n_replicas,
         )
-        found = [atoms for replica in replicas for atoms in replica.frames[1:]][:n_wanted]
+        found, others = _divide_first(replicas, of_label, n_wanted)
         frames += [_chosen(atoms, number, FIRST) for atoms in found]
+        with_forces += [_chosen(atoms, number, DYNAMICS) for atoms in others]
         if not found:
             raise _nothing_found(stage, replicas)
+    if settings.learns_potential and not settings.sampler:
+        log.info("%d frames of the first dynamics have forces, but no labels", len(with_forces))
+        known = [engine.with_results(atoms) for atoms in with_forces]
+        write_frames(stage.forces, [atoms for atoms in known if _finite(atoms)])
     write_frames(stage.frames, frames)
+
+
+def _intervals(sampling: SamplingSettings) -> tuple[int, int]:
+    """Steps between the frames that are kept, and how many of these one label stands for."""
+    steps = max(1, round(1000.0 * sampling.first_picoseconds / sampling.timestep))
+    of_label = max(1, steps // sampling.every)
+    return max(1, round(steps / of_label)), of_label
+
+
+def _divide_first(
+    replicas: Sequence[Replica], of_label: int, n_wanted: int
+) -> tuple[list[Atoms], list[Atoms]]:
+    """Frames to label, every ``of_label``-th of each replica, and all others."""
+    found: list[Atoms] = []
+    others: list[Atoms] = []
+    for replica in replicas:
+        for number, atoms in enumerate(replica.frames[1:], start=1):
+            # what remains of a replica that was stopped counts, too: it may be all there is
+            ends = number % of_label == 0 or (number < of_label and atoms is replica.frames[-1])
+            (found if ends and len(found) < n_wanted else others).append(atoms)
+    return found, others
+
+
+def _finite(atoms: Atoms) -> bool:
+    results = atoms.calc.results
+    return bool(np.isfinite(results["energy"]) and np.isfinite(results["forces"]).all())
 
 
 def _nothing_found(stage: Stage, replicas: Sequence[Replica]) -> RunError:
@@ -152,12 +190,14 @@ class Choice:
     n_candidates : frames among which it was chosen
     n_uncertain : those above the threshold
     n_stopped : replicas that were stopped
+    rule : why as many were chosen, one sentence (:mod:`aptnn_md.learning.balance`)
     """
 
     averages: dict[str, float]
     n_candidates: int
     n_uncertain: int
     n_stopped: int
+    rule: str = ""
 
     @classmethod
     def read(cls, path: Path) -> Choice:
@@ -179,6 +219,7 @@ def choose(
     tensors: TensorModel,
     before: Choice | None,
     seed: int,
+    labels: tuple[int, str],
 ) -> None:
     """Choose the frames of a cycle, and write them: uncertain ones, and random ones.
 
@@ -190,20 +231,22 @@ def choose(
     tensors : model whose members' disagreement counts beside that of the forces
     before : choice of the cycle before; None in the first
     seed : of the random frames
+    labels : frames to choose, the random ones included, and why as many
     """
     if stage.frames.exists():
         return
+    n_labels, why = labels
     training = read_frames(stage.training)
     pool = _Pool.of(replicas, settings.temperature)
     spread = Spread({FORCES: pool.force_spread, **_tensor_spread(tensors, pool.frames)})
     averages = spread.averages(before.averages if before else {})
     rule = _rule(settings, averages)
     rng = np.random.default_rng([seed, 1])
-    random = draw_random(pool.cold, settings.n_random, rng)
+    random = draw_random(pool.cold, settings.sampling.n_random(n_labels), rng)
     allowed = np.ones(len(pool.frames), dtype=bool)
     allowed[random] = False
     prints = fingerprints([*pool.frames, *training])
-    n = settings.sampling.labels - len(random)
+    n = n_labels - len(random)
     chosen = select(spread, averages, rule, allowed, _divided(prints, len(pool.frames)), n)
     ratio = spread.relative(averages)
     stopped = [replica.stopped for of_system in replicas for replica in of_system]
@@ -212,6 +255,7 @@ def choose(
         len(pool.frames),
         int((ratio > rule.threshold).sum()),
         sum(bool(reason) for reason in stopped),
+        why,
     )
     log.info(
         "%s: %d of %d frames uncertain, %d replicas stopped; %d chosen, %d at random",
@@ -222,6 +266,25 @@ def choose(
     frames = [_chosen(pool.frames[k], pool.systems[k], SELECTED) for k in chosen]
     frames += [_chosen(pool.frames[k], pool.systems[k], RANDOM) for k in random]
     write_frames(stage.frames, frames)
+
+
+def draw_last(stage: Stage, replicas: Sequence[Sequence[Replica]], n: int, seed: int) -> bool:
+    """Draw up to ``n`` random frames of those where replicas ended; whether there are any.
+
+    They test the models of the end, which no later training learns from.
+    """
+    if not stage.frames.exists():
+        ended = [
+            (replica.frames[-1], number)
+            for number, of_system in enumerate(replicas)
+            for replica in of_system
+            if not replica.stopped
+        ]
+        if not ended:
+            return False
+        which = draw_random([True] * len(ended), n, np.random.default_rng([seed, 1]))
+        write_frames(stage.frames, [_chosen(*ended[k], RANDOM) for k in which])
+    return True
 
 
 @dataclass(frozen=True, eq=False)

@@ -15,6 +15,7 @@ from typing import Annotated, Any, Literal, TypeAlias
 from aptnn_md.errors import InputError
 from aptnn_md.executors import PROCESSES, check_executor
 from aptnn_md.settings import (
+    AtLeastZero,
     Count,
     NewPath,
     Positive,
@@ -43,7 +44,12 @@ class SamplingSettings:
     ----------
     first_frames : frames of the engine's own dynamics that begin the training set
     first_picoseconds : length of that dynamics for each frame, ps
-    labels : frames labelled in each cycle
+    labels : frames labelled in each cycle, the least
+    label_share : time for the labels of a cycle, relative to that of its training: as many frames
+        more than ``labels`` are labelled as were measured to fit
+        (:mod:`aptnn_md.learning.balance`). 0: ``labels`` frames, so that campaigns with the same
+        seed are the same on machines of any speed
+    most_labels : of a cycle, whatever the share allows
     random_share : part of them that is drawn at random from the dynamics at the temperature of the
         campaign: the honest test of the models before it, and training data after it
     replicas : trajectories on the models in each cycle, half of them hot
@@ -61,6 +67,8 @@ class SamplingSettings:
     first_frames: Count = 40
     first_picoseconds: Positive = 0.1
     labels: Count = 20
+    label_share: AtLeastZero = 0.5
+    most_labels: Count = 200
     random_share: Share = 0.25
     replicas: Annotated[int, Range(at_least=2)] = 16
     picoseconds: Positive = 0.5
@@ -74,6 +82,10 @@ class SamplingSettings:
 
     def __post_init__(self) -> None:
         check_settings(self, "[sampling]")
+
+    def n_random(self, n_labels: int) -> int:
+        """Random frames among those of a cycle; at least one: there is no other honest test."""
+        return max(1, round(self.random_share * n_labels))
 
 
 @dataclass(frozen=True)
@@ -128,7 +140,7 @@ class ForceSettings:
 
     committee: Annotated[int, Range(at_least=2)] = 2
     steps: Count = 700
-    final_steps: Count = 2200
+    final_steps: Count = 3500
     settings: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -158,9 +170,9 @@ class DynamicsSettings:
     """
 
     runs: Annotated[int, Range(at_least=8)] = 8
-    final_runs: Annotated[int, Range(at_least=8)] = 24
+    final_runs: Annotated[int, Range(at_least=8)] = 48
     resolution: Positive = 40.0
-    equilibrate: Positive = 1.0
+    equilibrate: Positive = 0.5
     timestep: Positive = 0.5
     stride: Count = 4
     friction: Positive = 10.0
@@ -234,7 +246,7 @@ class CampaignSettings:
     properties: tuple[str, ...] = (APT.name,)
     sampler: str = ""
     start_from: str = ""
-    cycles: Count = 3
+    cycles: Count = 2
     seed: Seed = 0
     executor: Text = PROCESSES
     jobs: Count = 1
@@ -264,8 +276,3 @@ class CampaignSettings:
     def target(self) -> str:
         """What the networks of the tensors learn, e.g. ``"apt+pgt"``."""
         return "+".join(self.properties)
-
-    @property
-    def n_random(self) -> int:
-        """Random frames of a cycle; at least one, because there is no other honest test."""
-        return max(1, round(self.sampling.random_share * self.sampling.labels))

@@ -8,13 +8,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from concurrent.futures import BrokenExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from aptnn_md.errors import RunError
-from aptnn_md.executors import how_it_broke, workers
 from aptnn_md.learning.directory import Stage, read_frames
+from aptnn_md.learning.parallel import do_elsewhere
 from aptnn_md.learning.settings import CampaignSettings
 from aptnn_md.progress import log
 
@@ -43,9 +41,15 @@ class TensorTask:
 
 @dataclass(frozen=True)
 class ForceTask:
-    """A member of the potential; attributes as of :class:`TensorTask`."""
+    """A member of the potential; attributes as of :class:`TensorTask`.
+
+    Attributes
+    ----------
+    more : frames that have forces only, of the first dynamics; there may be no such file
+    """
 
     data: Path
+    more: Path
     out: Path
     start_from: Path | None
     steps: int
@@ -54,7 +58,11 @@ class ForceTask:
 
 
 def tasks_of(
-    stage: Stage, settings: CampaignSettings, before: Stage | None, final: bool = False
+    stage: Stage,
+    settings: CampaignSettings,
+    before: Stage | None,
+    more: Path,
+    final: bool = False,
 ) -> list[TensorTask | ForceTask]:
     """What must be trained for a stage.
 
@@ -63,6 +71,7 @@ def tasks_of(
     stage : whose models they are
     settings : of the campaign
     before : stage whose models they begin with; None: random weights, or ``start_from``
+    more : frames for the potential alone
     final : whether they are those of the end, whose trainings are longer
     """
     tensors, forces = settings.tensors, settings.forces
@@ -74,7 +83,9 @@ def tasks_of(
         for number, path in enumerate(paths):
             start = None if before is None else before.potentials(forces.committee)[number]
             steps = forces.final_steps if final else forces.steps
-            tasks.append(ForceTask(stage.training, path, start, steps, settings, seed + number))
+            tasks.append(
+                ForceTask(stage.training, more, path, start, steps, settings, seed + number)
+            )
     start_from = settings.start_from if before is None else str(before.tensors)
     steps = tensors.final_steps if final else tensors.steps
     tasks.append(TensorTask(stage.training, stage.tensors, start_from, steps, settings, seed))
@@ -90,20 +101,9 @@ def run_tasks(tasks: Sequence[TensorTask | ForceTask], settings: CampaignSetting
         A process died.
     """
     todo = [task for task in tasks if not task.out.exists()]
-    if not todo:
-        return
-    with workers(settings.executor, min(settings.jobs, len(todo))) as (executor, _):
-        if executor is None:
-            for task in todo:
-                train(task)
-            return
-        futures = [executor.submit(train, task) for task in todo]
-        try:
-            for future in futures:
-                future.result()
-        except BrokenExecutor as error:
-            text = f"training: {how_it_broke(error)}; the same command resumes where it stopped"
-            raise RunError(text) from error
+    if not do_elsewhere(train, todo, settings, "training"):
+        for task in todo:
+            train(task)
 
 
 def train(task: TensorTask | ForceTask) -> None:
@@ -149,4 +149,7 @@ def _train_forces(task: ForceTask) -> None:
 
     chosen = task.settings.forces.potential_settings(task.steps, task.settings.device)
     log.info("training the potential: %s, %d steps", task.out, task.steps)
-    train_potential(read_frames(task.data), chosen, task.out, task.seed, start_from=task.start_from)
+    frames = read_frames(task.data)
+    if task.more.exists():
+        frames += read_frames(task.more)
+    train_potential(frames, chosen, task.out, task.seed, start_from=task.start_from)

@@ -35,13 +35,13 @@ def log_charge(model: TensorModel, charge: float | None, engine: str) -> None:
     if any(trained):
         log.warning(
             "%s says no charge, so the APTs add up to 0 e; model %s was trained on charges %s: if "
-            "the system is an ion, give --total-charge (total_charge in <parameters>)",
+            "the system is an ion, give --total-charge (total_charge in i-PI's parameters)",
             *(engine, model.name, ", ".join(f"{q:g}" for q in trained)),
         )
         return
     log.info(
-        "%s says no charge, so the APTs add up to 0 e; --total-charge (total_charge in "
-        "<parameters>) says that of an ion",
+        "%s says no charge, so the APTs add up to 0 e; --total-charge (total_charge in i-PI's "
+        "parameters) says that of an ion",
         engine,
     )
 

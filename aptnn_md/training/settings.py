@@ -39,7 +39,8 @@ class TrainingSettings:
     optimizer : ``"muon"`` turns matrices as a whole (:mod:`aptnn_md.training.optimizer`),
         ``"adamw"`` is AdamW for all weights; ``"auto"``: the former where batches made by atoms
         join frames
-    warmup_steps : optimiser steps of linear warm-up
+    warmup_steps : optimiser steps of linear warm-up; fewer where that is more than
+        :data:`LARGEST_WARMUP` of those of all epochs
     ema_decay : of the averaged weights, per optimiser step
     patience : epochs without a better validation error after which training stops; 0: never
     seed : of initial weights and order of frames
@@ -101,6 +102,12 @@ class TrainingSettings:
             return self.learning_rate * min(2.0 * gain, LARGEST_GAIN_OF_TURNS)
         return self.learning_rate * min(gain, LARGEST_GAIN)
 
+    def steps_of_warmup(self, sizes: Sequence[int]) -> int:
+        """Optimiser steps of the warm-up, for frames of so many atoms; at least one."""
+        n_steps = self.epochs * len(self.batches(range(len(sizes)), sizes))
+        most = max(FEWEST_WARMUP_STEPS, round(LARGEST_WARMUP * n_steps))
+        return max(1, min(self.warmup_steps, most))
+
     def chosen_optimizer(self, sizes: Sequence[int]) -> Kind:
         """The optimiser for frames of so many atoms.
 
@@ -134,6 +141,13 @@ def with_epochs(settings: TrainingSettings, sizes: Sequence[int]) -> TrainingSet
     steps_per_epoch = len(settings.batches(range(len(sizes)), sizes))
     return replace(settings, epochs=max(FEWEST_EPOCHS, math.ceil(TYPICAL_STEPS / steps_per_epoch)))
 
+
+LARGEST_WARMUP = 0.125
+"""Of the steps of a training: 200 methanols have 0.0058 e after 160 steps, of which 20 are warm-up,
+and 0.0067 e with 40."""
+
+FEWEST_WARMUP_STEPS = 10
+"""To which a warm-up is shortened at most."""
 
 LARGEST_GAIN = 5.0
 """Of the learning rate by joined frames."""

@@ -86,6 +86,7 @@ class Trainer:
             self._fit_polarizabilities(model.polarizability_network, labels, trained)
         self.factors = loss_factors(self.spreads, settings.weights)
         self.learning_rate = settings.highest_learning_rate(self.training.sizes)
+        self._warmup_steps = settings.steps_of_warmup(self.training.sizes)
         self.parameters = nn.ParameterList(model.parameters())
         self.optimizer = Optimizer(
             model,
@@ -247,7 +248,7 @@ class Trainer:
         return math.sqrt(sum(x * x for x in relative) / len(relative))
 
     def _set_learning_rate(self, within_epoch: float) -> float:
-        warmup = min(1.0, (self.steps + 1) / max(1, self.settings.warmup_steps))
+        warmup = min(1.0, (self.steps + 1) / self._warmup_steps)
         cosine = 0.5 * (1.0 + math.cos(math.pi * self._fraction(within_epoch)))
         learning_rate = self.learning_rate * warmup * cosine
         self.optimizer.learning_rate = learning_rate

@@ -16,4 +16,4 @@ aptnn-md learn start.xyz --engine tblite --temperature 300 --charge 0 --out "met
 aptnn-md md start.xyz --potential "$xtb" --model "methanol-$seed/final/tensors.pt" \
     --potential-dipole --stride 7 --ps "${PS:-96}" --temperature 300 --seed 1 \
     --stream "truth-$seed" --restart
-python compare.py "methanol-$seed" "truth-$seed"
+python compare.py "methanol-$seed" --truth "truth-$seed"

@@ -12,10 +12,10 @@ RUNS = {**SHORT_RUNS, **CAMPAIGN_SHORT_RUNS}
 
 SAMPLES = {
     "md": range(1, 31, 2),
-    "ensemble": (8, *range(1, 300, 29)),
-    "increments": range(1, 90, 11),
-    "trajectory": range(1, 90, 11),
-    "trajectory increments": range(2, 90, 11),
+    "ensemble": (8, *range(1, 300, 43)),
+    "increments": range(1, 90, 17),
+    "trajectory": range(1, 90, 17),
+    "trajectory increments": range(2, 90, 17),
     "label": range(1, 33, 4),
     "train": (5, 29),
     "spectrum": (2,),
@@ -34,7 +34,7 @@ NAMES = [
 ]
 
 
-@pytest.mark.parametrize("name", thorough_but(NAMES, "md", "label", "predict"))
+@pytest.mark.parametrize("name", thorough_but(NAMES, "label", "predict"))
 def test_killed_at_some_operations(name, tmp_path):
     assert killed_at_operations(RUNS[name], tmp_path, SAMPLES[name]) == len(SAMPLES[name])
 

@@ -37,7 +37,7 @@ def test_a_structure_and_an_engine_are_enough():
     assert (found.engine, found.charge, found.temperature) == ("tblite", 0.0, 300.0)
     assert found.learns_potential
     assert found.target == "apt"
-    assert found.n_random == 5  # a quarter of 20
+    assert found.sampling.n_random(found.sampling.labels) == 5  # a quarter of 20
 
 
 def test_a_file_of_settings_and_options_before_it(tmp_path):

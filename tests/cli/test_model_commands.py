@@ -64,6 +64,7 @@ def test_evaluate_json_and_table(model, frames, tmp_path, capsys, monkeypatch):
     assert not (tmp_path / "parity.png").exists(), "it was not asked for"
 
 
+@pytest.mark.thorough
 def test_parity_plot_where_it_is_asked_for(model, frames, tmp_path, capsys, monkeypatch):
     monkeypatch.chdir(tmp_path)
     command = ["evaluate", "--model", str(model), "--data", str(frames), "--plot"]

@@ -12,15 +12,9 @@ from helpers.processes import environment
 from aptnn_md.cli import main
 
 
-@pytest.mark.parametrize(
-    ("words", "unbuffered"),
-    [
-        (["info", "water-apt"], ""),
-        pytest.param(["info", "water-apt"], "1", marks=pytest.mark.thorough),
-        pytest.param(["info", "--help"], "", marks=pytest.mark.thorough),
-        pytest.param(["info", "--help"], "1", marks=pytest.mark.thorough),
-    ],
-)
+@pytest.mark.thorough
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+@pytest.mark.parametrize("words", [["info", "water-apt"], ["info", "--help"]])
 def test_a_reader_that_goes_away_is_no_error(words: list[str], unbuffered: str) -> None:
     reading, writing = os.pipe()
     os.close(reading)

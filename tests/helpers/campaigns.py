@@ -66,7 +66,12 @@ def make_settings(path: Path, **changes: Any) -> CampaignSettings:
         out=path / "out",
         cycles=2,
         sampling=SamplingSettings(
-            first_frames=6, first_picoseconds=0.02, labels=5, replicas=4, picoseconds=0.04
+            first_frames=6,
+            first_picoseconds=0.02,
+            labels=5,
+            label_share=0.0,  # or the number of labels would depend on the machine
+            replicas=4,
+            picoseconds=0.04,
         ),
         tensors=TensorSettings(committee=2, steps=20, final_steps=30, network_settings=NETWORK),
         dynamics=DynamicsSettings(runs=8, final_runs=8, resolution=400.0, equilibrate=0.02),
@@ -104,6 +109,7 @@ cycles = 1
 first_frames = 6
 first_picoseconds = 0.02
 labels = 5
+label_share = 0.0
 replicas = 4
 picoseconds = 0.04
 [tensors]

@@ -46,6 +46,27 @@ def triclinic(seed: int = 0, n_atoms: int = 17, size: float = 6.0) -> Atoms:
     return Atoms(numbers, positions=np.array(places) @ cell, cell=cell, pbc=True)
 
 
+def fragment() -> Atoms:
+    """A piece without symmetry in empty space, far from the origin."""
+    positions = [
+        [0.0, 0.0, 0.0],
+        [0.9, 0.2, 0.0],
+        [-0.3, 0.9, 0.1],
+        [0.5, -1.4, 1.9],
+        [1.6, 1.7, 1],
+    ]
+    atoms = Atoms("OH2NaO", positions=positions)
+    atoms.positions += (3.0, -8.0, 5.0)
+    return atoms
+
+
+def slab() -> Atoms:
+    """Periodic along two directions."""
+    atoms = triclinic(n_atoms=9)
+    atoms.pbc = (True, True, False)
+    return atoms
+
+
 @cache
 def random_checkpoint(
     network: str = "ace", members: int = 1, seed: int = 0, target: str = "apt"

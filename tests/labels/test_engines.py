@@ -159,8 +159,11 @@ def test_pyscf_field_equals_analytic_derivatives(tmp_path):
     assert found["asymmetry"] < 1e-4
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(
-    ("settings", "close"), [("", 3e-5), (" grid_response=false", 2e-3)], ids=["exact", "fixed grid"]
+    ("settings", "close"),
+    [("", 3e-5), (" grid_response=false", 2e-3)],
+    ids=["exact", "fixed grid"],
 )
 def test_pyscf_density_functional_equals_analytic_derivatives(tmp_path, settings, close):
     """PySCF's response of the orbitals knows no motion of the grid: it is on a fine one."""

@@ -21,6 +21,7 @@ from aptnn_md.errors import InputError, RunError
 from aptnn_md.learning import campaign as module
 from aptnn_md.learning.campaign import run_campaign
 from aptnn_md.learning.directory import CampaignDirectory, identity
+from aptnn_md.learning.documents import read_document, write_document
 from aptnn_md.learning.harmonic import read_lines
 from aptnn_md.learning.honest import HonestTest
 from aptnn_md.learning.judgement import Judgement
@@ -114,7 +115,9 @@ def test_killed_before_every_step_the_result_is_the_same(unbroken, tmp_path, mon
             break
         except KeyboardInterrupt:
             continue
-    assert len(seen) == 16  # three of the start, five of each cycle, two of the end, the end itself
+    assert (
+        len(seen) == 17
+    )  # three of the start, five of each cycle, three of the end, the end itself
     assert results(killed) == results(settings)
 
 
@@ -145,6 +148,17 @@ def test_a_setting_of_a_table_is_named(unbroken):
         InputError, match=r"sampling\.labels: found 6, expected 5, as when it began"
     ):
         run_campaign(replace(settings, sampling=sampling))
+
+
+def test_a_campaign_of_another_version_is_refused(unbroken, tmp_path):
+    settings, _ = unbroken
+    old = replace(settings, out=tmp_path / "old")
+    old.out.mkdir()
+    content = read_document(CampaignDirectory(settings.out).settings, "settings", "")
+    assert content.pop("version") == 2
+    write_document(CampaignDirectory(old.out).settings, content)
+    with pytest.raises(InputError, match=r"version: found 1, expected 2: .*another --out"):
+        run_campaign(old)
 
 
 @pytest.mark.parametrize(
@@ -272,6 +286,34 @@ def test_a_loop_that_is_content_stops_before_the_last_cycle(tmp_path):
     cycles = sorted(path.name for path in settings.out.glob("cycle-*"))
     assert cycles == ["cycle-00", "cycle-01"]  # one alone has nothing to compare with
     assert np.isnan(found.harmonic_shift)
+
+
+@pytest.mark.thorough
+def test_a_loop_that_only_lacks_statistics_stops_too(tmp_path, unbroken):
+    """No label makes the dynamics longer."""
+    _, found = unbroken
+    (spectrum,) = found.spectra
+    judging = JudgingSettings(tolerance=0.9 * spectrum.statistical, tensor_error=100.0)
+    settings = make_settings(tmp_path, cycles=9, judging=judging)
+    assert spectrum.tensors < judging.tolerance
+    found = run_campaign(settings)
+    assert found.models_good
+    (reason,) = found.missing
+    assert "most of it statistical" in reason
+    assert len(list(settings.out.glob("cycle-*"))) == 2
+
+
+def test_the_end_is_tested_on_frames_that_nothing_learns_from(unbroken):
+    settings, _ = unbroken
+    final = CampaignDirectory(settings.out).final
+    honest = HonestTest.read(final.honest)
+    assert honest.n_frames == 1  # as many as in a cycle
+    (tested,) = ase.io.read(final.labelled, index=":")
+    known = [atoms.positions for atoms in ase.io.read(final.training, index=":")]
+    assert not any(np.allclose(tested.positions, positions) for positions in known)
+    assert tested.arrays["apt"] == pytest.approx(
+        polar_tensors(tested.positions).reshape(3, 9), abs=1e-4
+    )
 
 
 @pytest.mark.mace

@@ -109,6 +109,22 @@ def test_made_runs_are_not_made_again(tmp_path):
     assert make_runs(replace(job, potential=Mortal(0))) == 3
 
 
+def test_groups_of_runs_are_what_all_together_are(tmp_path, monkeypatch):
+    """Momenta do not depend on the groups, nor does what is broken."""
+    jobs = [make_job(tmp_path / name, n_runs=5) for name in ("together", "apart")]
+    for job in jobs:
+        job.starts[3].positions[2] += 3.0
+    assert make_runs(jobs[0]) == 4
+    monkeypatch.setattr(module, "GROUP", 2)
+    assert [list(group) for group in jobs[1].groups] == [[1, 2], [3, 4], [5]]
+    assert module.move_group(jobs[1], 1).tolist() == [False, True]  # as a worker does
+    assert make_runs(jobs[1]) == 4
+    assert not list(jobs[1].path.glob("state*"))
+    for paths in zip(*(complete_runs(job.path) for job in jobs), strict=True):
+        together, apart = (StreamReader(path).dipole_rate() for path in paths)
+        assert np.array_equal(together, apart)
+
+
 def test_runs_whose_bonds_break_are_set_aside(tmp_path):
     job = make_job(tmp_path / "runs", n_runs=5)
     for number in (0, 3):
@@ -150,7 +166,7 @@ def test_a_damaged_state_is_named(tmp_path, monkeypatch):
     job = make_job(tmp_path / "runs")
     with pytest.raises(Dies):
         make_runs(replace(job, potential=Mortal(9)))
-    job.state_path.write_bytes(job.state_path.read_bytes()[:-30])
+    job.state_path().write_bytes(job.state_path().read_bytes()[:-30])
     with pytest.raises(InputError, match=r"state\.npz: state: found a damaged file"):
         make_runs(job)
 

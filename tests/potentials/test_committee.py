@@ -13,6 +13,7 @@ from ase import Atoms
 from ase.calculators.lj import LennardJones
 from helpers.flips import Flippable
 from helpers.systems import triclinic
+from helpers.tiers import thorough_but
 from helpers.verdicts import FOUND, HARMLESS
 
 from aptnn_md.cli import main
@@ -206,7 +207,7 @@ def test_every_change_of_the_file_is_found(stored, tmp_path):
     assert verdicts.counts[FOUND] > verdicts.counts[HARMLESS]
 
 
-@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("dtype", thorough_but([torch.float32, torch.float64], torch.float64))
 @pytest.mark.parametrize("layers", [1, 2])
 def test_packing_is_exact(tmp_path, dtype, layers):
     """Of one layer and two: the same numbers, bit by bit, in the precision of the weights."""

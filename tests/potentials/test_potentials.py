@@ -19,6 +19,7 @@ from ase.build import make_supercell
 from ase.calculators.lj import LennardJones
 from helpers.flips import Flippable
 from helpers.paths import ROOT
+from helpers.tiers import thorough_but
 from helpers.verdicts import FOUND, HARMLESS
 
 from aptnn_md.bundled import bundled_path
@@ -85,7 +86,9 @@ def mace_calculator(module: torch.nn.Module, dtype: str):
         return MACECalculator(models=[model], device="cpu", default_dtype=dtype)
 
 
-@pytest.mark.parametrize(("dtype", "tolerance"), [("float64", 1e-7), ("float32", 3e-4)])
+@pytest.mark.parametrize(
+    ("dtype", "tolerance"), thorough_but([("float64", 1e-7), ("float32", 3e-4)], "float64")
+)
 def test_agrees_with_mace_torch(mace_module, dtype, tolerance):
     ours, theirs = without_walls(dtype), mace_calculator(mace_module, dtype)
     for seed in range(2):
@@ -279,6 +282,7 @@ def test_walls_stand_only_where_liquid_water_never_is(double):
     assert energies[-1] - energies[0] > 20
 
 
+@pytest.mark.thorough
 def test_walls_of_the_right_height():
     """A pair of atoms: energy k (r₀ - r)³ for each pair of elements."""
     header, weights = read_potential(BUNDLED)
@@ -451,7 +455,7 @@ def test_weights_of_another_kind_are_named(tmp_path):
         assert part in str(error.value)
 
 
-@pytest.mark.parametrize("every", [997, pytest.param(41, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("every", [*thorough_but([997]), pytest.param(41, marks=pytest.mark.slow)])
 def test_each_flipped_bit_is_named_or_harmless(tmp_path, every):
     header, weights = read_potential(BUNDLED)
     path = tmp_path / "small.json"

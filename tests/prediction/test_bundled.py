@@ -108,6 +108,7 @@ def test_numbers_are_those_of_earlier_versions(name, dtype, tolerance):
             assert np.abs(found - expected).max() < tolerance * size, structure
 
 
+@pytest.mark.thorough
 def test_ace_needs_no_e3nn():
     """Evaluated where e3nn cannot be imported, the numbers are the same."""
     script = (

@@ -7,7 +7,15 @@ import ase.units
 import numpy as np
 import pytest
 from ase import Atoms
-from helpers.systems import ELEMENTS, SMALL_DIPOLE, balance, random_checkpoint, triclinic
+from helpers.systems import (
+    ELEMENTS,
+    SMALL_DIPOLE,
+    balance,
+    fragment,
+    random_checkpoint,
+    slab,
+    triclinic,
+)
 
 from aptnn_md.errors import InputError
 from aptnn_md.models.tensor_network import TensorNetwork, fresh_model
@@ -34,17 +42,7 @@ def predictor(dtype="float64", charges_only=False, formal=False, members=1, seed
 
 
 def molecule(charge=0.0):
-    """A piece without symmetry in empty space, far from the origin."""
-    positions = [
-        [0.0, 0.0, 0.0],
-        [0.9, 0.2, 0.0],
-        [-0.3, 0.9, 0.1],
-        [0.5, -1.4, 1.9],
-        [1.6, 1.7, 1],
-    ]
-    atoms = Atoms("OH2NaO", positions=positions)
-    atoms.positions += (3.0, -8.0, 5.0)
-    return charged(atoms, charge)
+    return charged(fragment(), charge)
 
 
 def charged(atoms, charge):
@@ -53,18 +51,12 @@ def charged(atoms, charge):
 
 
 CASES = {
-    "molecule": lambda: molecule(),
+    "molecule": molecule,
     "ion": lambda: molecule(-2.0),
     "crystal": lambda: charged(triclinic(), 0.0),
     "charged crystal": lambda: charged(triclinic(), 1.0),
     "slab": lambda: charged(slab(), -1.0),
 }
-
-
-def slab():
-    atoms = triclinic(n_atoms=9)
-    atoms.pbc = (True, True, False)
-    return atoms
 
 
 @pytest.mark.parametrize("case", list(CASES))

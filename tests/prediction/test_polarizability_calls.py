@@ -6,7 +6,7 @@ import ase.units
 import numpy as np
 import pytest
 from ase import Atoms
-from helpers.systems import random_checkpoint, triclinic
+from helpers.systems import fragment, random_checkpoint, slab, triclinic
 
 from aptnn_md.errors import InputError
 from aptnn_md.prediction.predictor import Predictor
@@ -22,27 +22,7 @@ def predictor(members=1):
     return Predictor(file, dtype="float64", neutral=False)
 
 
-def molecule():
-    """A piece without symmetry in empty space, far from the origin."""
-    positions = [
-        [0.0, 0.0, 0.0],
-        [0.9, 0.2, 0.0],
-        [-0.3, 0.9, 0.1],
-        [0.5, -1.4, 1.9],
-        [1.6, 1.7, 1],
-    ]
-    atoms = Atoms("OH2NaO", positions=positions)
-    atoms.positions += (3.0, -8.0, 5.0)
-    return atoms
-
-
-def slab():
-    atoms = triclinic(n_atoms=9)
-    atoms.pbc = (True, True, False)
-    return atoms
-
-
-CASES = {"molecule": molecule, "crystal": triclinic, "slab": slab}
+CASES = {"molecule": fragment, "crystal": triclinic, "slab": slab}
 
 
 def moved(atoms, shift):
@@ -83,7 +63,7 @@ def test_rates_are_those_of_the_gradients(case):
 
 
 def test_rotations_turn_the_polarizability_and_nothing_else_changes_it():
-    predict, atoms = predictor(), molecule()
+    predict, atoms = predictor(), fragment()
     found = predict.polarizability(atoms)
     assert np.abs(found - found.T).max() < 1e-12
     rotation = _rotation()
@@ -111,7 +91,7 @@ def test_an_atom_may_cross_the_boundary_of_the_cell():
 
 def test_structures_of_a_batch_are_apart():
     predict = predictor(members=2)
-    structures = [molecule(), triclinic(1), Atoms(), molecule()[:3]]
+    structures = [fragment(), triclinic(1), Atoms(), fragment()[:3]]
     together = predict.polarizabilities(structures)
     assert [part.shape for part in together] == [(2, 3, 3)] * 4
     for atoms, found in zip(structures, together, strict=True):
@@ -122,7 +102,7 @@ def test_structures_of_a_batch_are_apart():
 
 
 def test_the_predictor_is_a_tensor_model():
-    check_tensor_model(predictor(), [triclinic(), molecule()])
+    check_tensor_model(predictor(), [triclinic(), fragment()])
 
 
 def test_a_model_of_tensors_gives_no_polarizability():

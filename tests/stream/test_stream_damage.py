@@ -142,6 +142,7 @@ def test_metadata_of_groups_are_checked(tmp_path: Path) -> None:
                 check_stream(path)
 
 
+@pytest.mark.thorough
 def test_flipped_bits_in_metadata_of_version_1(tmp_path: Path) -> None:
     """Without checksums not all are found, but none is an error of Python."""
     path = as_version_1(small_stream(tmp_path / "s"))

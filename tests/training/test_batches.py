@@ -17,6 +17,7 @@ from aptnn_md.targets import TARGETS
 from aptnn_md.training.batches import Batch, FrameSet
 from aptnn_md.training.dataset import LabelledFrame
 from aptnn_md.training.settings import TrainingSettings, divided
+from aptnn_md.training.trainer import Trainer
 
 
 def frame(atoms: Atoms, seed: int, charge: float = 0.0, missing: tuple[int, ...] = ()):
@@ -155,6 +156,30 @@ def test_learning_rate_grows_with_the_frames_of_a_batch() -> None:
     assert settings.highest_learning_rate([6] * 160) == pytest.approx(2e-3 * 6.0)
     given = TrainingSettings(learning_rate=2e-3, batch_size=16)
     assert given.highest_learning_rate([6] * 160) == 2e-3
+
+
+def test_warm_ups_are_a_small_part_of_short_trainings() -> None:
+    methanol = [6] * 200  # 20 batches
+    assert TrainingSettings(epochs=70).steps_of_warmup(methanol) == 40
+    assert TrainingSettings(epochs=8).steps_of_warmup(methanol) == 20
+    assert TrainingSettings(epochs=2).steps_of_warmup(methanol) == 10
+    assert TrainingSettings(epochs=8, warmup_steps=3).steps_of_warmup(methanol) == 3
+    assert TrainingSettings(epochs=8, warmup_steps=0).steps_of_warmup(methanol) == 1
+    assert TrainingSettings(epochs=156).steps_of_warmup([384] * 9) == 40
+
+
+def test_the_learning_rate_is_highest_after_the_warm_up() -> None:
+    frames = [frame(triclinic(seed, n_atoms=5, size=4.5), seed) for seed in range(20)]
+    settings = TrainingSettings(epochs=12, batch_size=1, warmup_steps=40, ema_decay=0.5)
+    trainer = Trainer(fresh_model("ace", "apt", ELEMENTS, SETTINGS["ace"], 0), frames, [], settings)
+    rates = [trainer.run_epoch().learning_rate for _ in range(2)]
+    # of the last of 20 steps, and of the last of 40, long after the 30th
+    assert rates[0] == pytest.approx(5e-3 * 20 / 30 * cosine(19 / 240))
+    assert rates[1] == pytest.approx(5e-3 * cosine(39 / 240))
+
+
+def cosine(fraction: float) -> float:
+    return 0.5 * (1.0 + math.cos(math.pi * fraction))
 
 
 def test_joined_frames_are_learned_by_turned_matrices():

@@ -44,6 +44,7 @@ def trainer(data, network, device):
     return Trainer(model, frames[:6], frames[6:], SETTINGS_OF_TRAINING)
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("network", ["ace", "dipole"])
 def test_states_move_from_one_device_to_the_other(device, data, network, tmp_path):
     whole = trainer(data, network, "cpu")
@@ -73,6 +74,7 @@ def test_states_move_from_one_device_to_the_other(device, data, network, tmp_pat
         assert float((weight - expected[name]).abs().mean()) < 1e-2 * size
 
 
+@pytest.mark.thorough
 def test_a_training_job(device, data, tmp_path):
     job = TrainingJob(
         data=data,

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 from helpers.systems import SMALL_ACE, SMALL_DIPOLE, random_checkpoint, triclinic
+from helpers.trainings import assert_resumed_is_whole, assert_rows_stand_for_all
 
 from aptnn_md.cli import main
 from aptnn_md.errors import InputError
@@ -129,23 +130,19 @@ def test_errors_are_those_of_predictions():
     assert np.allclose(errors["pgt"], np.concatenate(of_atoms), atol=1e-6)
 
 
+@pytest.mark.thorough
 def test_rows_along_random_tensors_are_those_of_all_rows():
     model, frame_set = small_model(labelled_frames())
     batch, network = frame_set.batch([0, 1, 2]), model.polarizability_network
-    directions = torch.randn(3, 3, 3, dtype=torch.float64)
+    seeded = torch.Generator().manual_seed(1)
+    directions = torch.randn(3, 3, 3, dtype=torch.float64, generator=seeded)
     directions = directions + directions.mT
     _, rows = network.gradient_rows(batch.geometry, directions)
     _, tensors = network.gradients(batch.geometry)
     expected = torch.einsum("iab,iabc->ic", directions[batch.geometry.structures], tensors)
-    assert torch.allclose(rows, expected, atol=1e-12)
-    # their mean square over tensors is that of all components
-    every = float(errors_in(model, batch)["pgt"].detach().pow(2).mean())
-    generator = torch.Generator().manual_seed(0)
-    found = [
-        float(errors_in(model, batch, generator)["pgt"].detach().pow(2).mean()) for _ in range(80)
-    ]
-    assert abs(np.mean(found) - every) < 4.0 * np.std(found) / np.sqrt(80)
-    assert 0.01 * every < np.std(found) < every
+    # the basis of tensors was rounded when the network was in single precision
+    assert torch.allclose(rows, expected, atol=2e-7)
+    assert_rows_stand_for_all(model, batch, "pgt", 80)
 
 
 def test_constants_of_elements_are_fitted():
@@ -234,17 +231,7 @@ def test_resumed_training_ends_with_the_same_weights():
         model = fresh_model("polarizability", "pgt", (1, 8, 11), SMALL_DIPOLE, 0)
         return Trainer(model, frames, frames[:1], settings)
 
-    whole, first, second = trainer(), trainer(), trainer()
-    for _ in range(4):
-        whole.run_epoch()
-    for _ in range(2):
-        first.run_epoch()
-    second.load_state(first.state())
-    for _ in range(2):
-        second.run_epoch()
-    assert set(whole.records[-1].valid_by_target) == {"pgt", "polarizability"}
-    expected, found = whole.weights(), second.weights()
-    assert all(torch.equal(found[name], expected[name]) for name in expected)
+    assert_resumed_is_whole(trainer, {"pgt", "polarizability"})
 
 
 def test_commands_know_polarizabilities(tmp_path, capsys, monkeypatch):

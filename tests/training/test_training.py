@@ -113,6 +113,7 @@ def joint_data(tmp_path_factory):
     return path
 
 
+@pytest.mark.thorough
 def test_both_targets_are_learned_from_partial_labels(tmp_path, joint_data):
     plain = job(joint_data, tmp_path / "both.pt", epochs=25, learning_rate=0.01)
     checkpoint = run_training(replace(plain, target="apt+pgt", valid_fraction=0.25))

@@ -37,6 +37,7 @@ from aptnn_md.engines.client.bead_order import BeadOrder, Step
 from aptnn_md.engines.client.beads_file import Bead
 from aptnn_md.engines.client.continuity import displacements, follows
 from aptnn_md.engines.client.evaluator import Results
+from aptnn_md.engines.client.flat_frames import FlatFrames
 from aptnn_md.engines.client.settings import IncrementSettings
 from aptnn_md.engines.client.trail import StepGeometry, Trail, remove_trail
 from aptnn_md.engines.open_space import warn_of_a_thin_cell
@@ -44,7 +45,6 @@ from aptnn_md.errors import InputError
 from aptnn_md.progress import log
 from aptnn_md.stream import StreamHeader, StreamReader, StreamWriter, stream_exists
 from aptnn_md.stream.frame import FrameRates, Instant
-from aptnn_md.stream.layout import StreamFrame, layouts
 from aptnn_md.stream.ring_polymers import WARNING, ring_polymer_notes
 from aptnn_md.targets import APT, Tensors
 
@@ -83,7 +83,7 @@ class IncrementStream:
         self.committee_sizes = {name: size for name, size in sizes.items() if size > 0}
         self.timestep = settings.timestep
         self.n_steps = 0
-        self._shapes: dict[str, tuple[int, ...]] = {}
+        self._flat: FlatFrames | None = None
         self._order = BeadOrder(settings.n_beads)
         self._call = self._client = 0
         self._last: tuple[StepGeometry, Tensors] | None = None
@@ -181,7 +181,7 @@ class IncrementStream:
         header = self._header(cell)
         for note in ring_polymer_notes(header):
             log.warning("%s", note.removeprefix(WARNING))
-        self._plan(header)
+        flat = self._flat_frames(header)
         if stream_exists(path):
             header.check_same_run(path, StreamReader(path).header)
         else:
@@ -189,7 +189,7 @@ class IncrementStream:
             remove_trail(trail_path)
             self._writer = StreamWriter(path, header, 1)
         shape = (header.n_beads, header.n_atoms, 3)
-        self._trail = Trail(trail_path, shape, self._n_values)
+        self._trail = Trail(trail_path, shape, flat.n_values)
         beads = self._trail.beads() if len(self._trail) else []
         self._client = 1 + max((bead.client for bead in beads), default=-1)
         if len(self._trail) == 0:
@@ -213,7 +213,7 @@ class IncrementStream:
             for n, positions in enumerate(step.positions):
                 self._keep(Bead(self._order.lowest + n, step.cell, positions), first=n == 0)
             geometry = StepGeometry(0, step.cell, step.positions)
-            trail.append(geometry, np.zeros(self._n_values))
+            trail.append(geometry, np.zeros(trail.n_values))
             self._last, self.n_steps = (geometry, step.tensors), 0
             return
         found = trail.find(step.positions)
@@ -269,10 +269,10 @@ class IncrementStream:
             return
         reader = StreamReader(path)
         header, n_frames = reader.header, reader.n_frames
-        self._plan(header)
+        flat = self._flat_frames(header)
         try:
             shape = (header.n_beads, header.n_atoms, 3)
-            self._trail = Trail(trail_path, shape, self._n_values)
+            self._trail = Trail(trail_path, shape, flat.n_values)
             left = self._trail.values(n_frames + 1)
             if len(left):
                 self.timestep = header.timestep
@@ -283,11 +283,10 @@ class IncrementStream:
         finally:
             self.close()
 
-    def _plan(self, header: StreamHeader) -> None:
-        """Find the shapes of what a frame holds."""
-        names = self.frame_rates.array_names(self.committee_sizes)
-        planned = layouts(header, names)
-        self._shapes = {name: planned[name].frame_shape for name in planned if name in names}
+    def _flat_frames(self, header: StreamHeader) -> FlatFrames:
+        """Frames of the stream with this header as rows, from now on."""
+        self._flat = FlatFrames(header, self.frame_rates.array_names(self.committee_sizes))
+        return self._flat
 
     def _advance(self, step: Step) -> None:
         """The increment from the last geometry to this one."""
@@ -304,24 +303,19 @@ class IncrementStream:
         arrays = self.frame_rates.rates(Instant(velocities, snapshot, halfway))
         arrays |= self.frame_rates.strengths(Instant(velocities, snapshot, now))
         geometry = StepGeometry(last.step + 1, step.cell, step.positions)
-        flat = np.concatenate([np.ravel(arrays[name]) for name in self._shapes])
-        self._trail.append(geometry, flat)
-        self._write(flat)
+        assert self._flat is not None
+        row = self._flat.row(arrays)
+        self._trail.append(geometry, row)
+        self._write(row)
         self._last = (geometry, step.tensors)
 
-    def _write(self, flat: FloatArray) -> None:
+    def _write(self, row: FloatArray) -> None:
         """Append a frame to the stream from the values of a step."""
         assert self._writer is not None
-        ends = np.cumsum([int(np.prod(shape)) for shape in self._shapes.values()])[:-1]
-        parts = zip(self._shapes.items(), np.split(flat, ends), strict=True)
-        arrays = {name: part.reshape(shape) for (name, shape), part in parts}
+        assert self._flat is not None
         step = 1 if self._writer.last_step is None else self._writer.last_step + 1
-        self._writer.append_frame(StreamFrame(step, step * self._spacing, arrays))
+        self._writer.append_frame(self._flat.frame(row, step, step * self._spacing))
         self.n_steps = step
-
-    @property
-    def _n_values(self) -> int:
-        return sum(int(np.prod(shape)) for shape in self._shapes.values())
 
     def _snapshot(self, step: Step) -> Snapshot:
         x, y, z = (bool(periodic) for periodic in self._periodic(step.cell))

@@ -77,7 +77,7 @@ class Trail:
     """
 
     def __init__(self, path: Path, shape: tuple[int, int, int], n_values: int) -> None:
-        self.path = path
+        self.path, self.n_values = path, n_values
         self._step = np.dtype(
             [
                 ("step", "<i8"),

@@ -5,59 +5,23 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 from torch_sim.trajectory import TrajectoryReporter
 
-from aptnn_md.atoms.motion_temperature import MotionTemperatures
-from aptnn_md.atoms.partition import Partition, parse_groups
-from aptnn_md.atoms.snapshot import Snapshot
-from aptnn_md.engines.kinetic_temperature import temperature as kinetic_temperature
-from aptnn_md.engines.open_space import rotation_of
-from aptnn_md.engines.torch_sim.systems import Motion, System, systems_of
+from aptnn_md.atoms.partition import Partition
+from aptnn_md.engines.torch_sim.streams import StreamPlan, SystemStream
+from aptnn_md.engines.torch_sim.systems import Motion, systems_of
 from aptnn_md.engines.torch_sim.velocity_check import VelocityCheck
-from aptnn_md.errors import InputError, RunError
+from aptnn_md.errors import InputError
 from aptnn_md.prediction.interface import TensorModel
 from aptnn_md.prediction.loading import ModelSource, as_model
-from aptnn_md.prediction.watch import watch_of
-from aptnn_md.progress import log
 from aptnn_md.settings import Count, fitting
-from aptnn_md.stream import StreamHeader, StreamReader, StreamWriter, stream_exists
-from aptnn_md.stream.frame import FrameRates, Instant
+from aptnn_md.stream import stream_exists
 from aptnn_md.stream.layout import StreamFrame
-from aptnn_md.stream.start import start_fields, start_of
 
 _Path = str | os.PathLike[str]
-
-
-@dataclass
-class _Stream:
-    """The stream of a system.
-
-    Attributes
-    ----------
-    system : whose it is
-    path : of the stream
-    rates : make its frames
-    header : what the stream says of its run
-    last_step, last_written_step : of the last frame; torch-sim asks for both
-    writer : once the first frame is written
-    """
-
-    system: System
-    path: Path
-    rates: FrameRates
-    header: StreamHeader
-    last_step: int | None
-    writer: StreamWriter | None = None
-
-    @property
-    def last_written_step(self) -> int | None:
-        """The same."""
-        return self.last_step
 
 
 class TorchSimReporter(TrajectoryReporter):  # type: ignore[misc]
@@ -140,7 +104,7 @@ class TorchSimReporter(TrajectoryReporter):  # type: ignore[misc]
                 expected = "no such directory, or resume_at= the step of the state to continue it"
                 raise InputError(path, "stream", "a stream", expected)
         self._model: TensorModel | None = None
-        self._streams: list[_Stream] = []
+        self._streams: list[SystemStream] = []
         self._check = VelocityCheck(timestep)
         self._waiting: list[list[StreamFrame]] = []
         self._next = 0
@@ -199,7 +163,7 @@ class TorchSimReporter(TrajectoryReporter):  # type: ignore[misc]
             if not self._streams:
                 self._begin(state, motion, number)
             if number % self.stride == 0:
-                self._add(number, motion, state.n_systems)
+                self._add(number, motion)
             self._look(number, motion)
         if self._trajectory is None:
             return [{} for _ in range(state.n_systems)]
@@ -231,8 +195,7 @@ class TorchSimReporter(TrajectoryReporter):  # type: ignore[misc]
         """Write all frames to disk; do so before a state is saved by hand."""
         self._write_waiting()
         for stream in self._streams:
-            if stream.writer is not None:
-                stream.writer.commit()
+            stream.commit()
 
     def finish(self) -> None:
         """Commit and release the streams, and the trajectories."""
@@ -270,66 +233,34 @@ class TorchSimReporter(TrajectoryReporter):  # type: ignore[misc]
         if self._model is None:
             device = self._device or str(state.device)
             self._model = as_model(self._source, total_charge=self._charge, device=device)
-        changes_cell = type(state).__name__.startswith("NPT")
+        plan = StreamPlan(
+            model=self._model,
+            timestep=self.timestep,
+            stride=self.stride,
+            groups=self._groups,
+            velocities=self._velocities,
+            changes_cell=type(state).__name__.startswith("NPT"),
+            resume_at=self._resume_at,
+            header=self._header_fields,
+        )
         self._streams = [
-            self._stream_of(system, path, changes_cell)
+            plan.stream_of(system, path, self._temperatures[path])
             for system, path in zip(systems_of(state, motion), self._paths, strict=True)
         ]
         self._next = math.ceil(number / self.stride) * self.stride
 
-    def _stream_of(self, system: System, path: Path, changes_cell: bool) -> _Stream:
-        atoms, mobility = system.atoms, system.mobility
-        continues = self._resume_at is not None and stream_exists(path)
-        start = start_of(atoms, StreamReader(path).header if continues else None)
-        groups = self._groups
-        partition = parse_groups(groups, start) if isinstance(groups, str) else groups
-        if mobility is not None and mobility.unaccounted:
-            log.warning(
-                "%s: %s: the f-sum of what can move is not known, so the stream has none",
-                *(path, ", ".join(mobility.unaccounted)),
-            )
-        assert self._model is not None
-        rates = FrameRates(
-            partition,
-            atoms.get_masses(),
-            velocities=self._velocities,
-            variable_cell=changes_cell and bool(atoms.pbc.all()),
-            mobility=mobility,
-            motions=MotionTemperatures.of(start, mobility),
-            domain=watch_of(self._model, atoms.numbers),
-        )
-        constants: dict[str, Any] = {
-            "timestep": self.timestep,
-            "stride": self.stride,
-            "model": self._model.name,
-            "model_sha256": self._model.sha256,
-            "temperature": self._temperatures[path],
-            "rotation": rotation_of(atoms, mobility),
-            "notes": f"torch-sim {version('torch-sim-atomistic')}",
-        }
-        if continues:
-            constants["run_id"] = StreamReader(path).header.run_id
-        fields = constants | start_fields(start, groups) | self._header_fields
-        last = self._resume_at if continues else None
-        return _Stream(system, path, rates, rates.header(atoms, **fields), last)
-
-    def _add(self, number: int, motion: Motion, n_systems: int) -> None:
+    def _add(self, number: int, motion: Motion) -> None:
         """Make the frames of all systems, which wait until time step and velocities are known."""
         assert self._model is not None
         structures = [
             stream.system.now(motion.positions[stream.system.place], motion.cells[k])
             for k, stream in enumerate(self._streams)
         ]
-        frames = []
         evaluated = self._model.evaluate(structures)
-        for stream, atoms, tensors in zip(self._streams, structures, evaluated, strict=True):
-            velocities = motion.velocities[stream.system.place]
-            _check_volume(stream, atoms)
-            kelvin = kinetic_temperature(stream.system.atoms, velocities)
-            instant = Instant(velocities, Snapshot.of(atoms), tensors)
-            frames.append(stream.rates.frame(number, number * self.timestep, instant, kelvin))
-            stream.last_step = number
-        self._waiting.append(frames)
+        found = zip(self._streams, structures, evaluated, strict=True)
+        self._waiting.append(
+            [stream.frame(number, motion, atoms, tensors) for stream, atoms, tensors in found]
+        )
 
     def _look(self, number: int, motion: Motion) -> None:
         """Check the first steps; write frames once these are right."""
@@ -344,12 +275,10 @@ class TorchSimReporter(TrajectoryReporter):  # type: ignore[misc]
 
     def _write_waiting(self) -> None:
         waiting, self._waiting = self._waiting, []
+        first = self._next if self._resume_at is not None else None
         for frames in waiting:
             for stream, frame in zip(self._streams, frames, strict=True):
-                if stream.writer is None:
-                    first = self._next if self._resume_at is not None else None
-                    stream.writer = StreamWriter(stream.path, stream.header, first)
-                stream.writer.append_frame(frame)
+                stream.write(frame, first)
 
     def _commit_before_a_state(self, number: int, force: bool) -> None:
         """Commit where the trajectory may write a state, from which a run may be continued."""
@@ -360,8 +289,7 @@ class TorchSimReporter(TrajectoryReporter):  # type: ignore[misc]
     def _close_streams(self) -> None:
         self._write_waiting()
         for stream in self._streams:
-            if stream.writer is not None:
-                stream.writer.close()
+            stream.close()
         self._streams = []
 
 
@@ -380,15 +308,3 @@ def _each(value: float | Sequence[float] | None, n: int) -> list[float | None]:
     if len(value) != n:
         raise InputError("TorchSimReporter", "temperature", f"{len(value)} of them", f"1 or {n}")
     return [float(each) for each in value]
-
-
-def _check_volume(stream: _Stream, atoms: Any) -> None:
-    constant = stream.header.volume
-    if constant is None:
-        return
-    volume = float(atoms.get_volume())
-    if not math.isclose(volume, constant, rel_tol=1e-5):
-        raise RunError(
-            f"{stream.path}: the volume changed from {constant:g} to {volume:g} Å³ under an "
-            "integrator that is not known to change it (its states are not named NPT...)"
-        )

@@ -97,6 +97,12 @@ class Grid:
     remark: str = ""
 
 
+def integrals_of_parts(rows: Sequence[Sequence[str]]) -> Grid:
+    """The table of what the parts of a spectrum contribute to its bands."""
+    remark = "cross terms of groups may be negative; all parts add up to the total"
+    return Grid("Integrals of parts", rows, remark)
+
+
 @dataclass(frozen=True, eq=False)
 class Page:
     """A spectrum as a page.

@@ -32,6 +32,7 @@ from aptnn_md.spectra.page.content import (
     PageOptions,
     Panel,
     error_panels,
+    integrals_of_parts,
     marks_of,
     part_panels,
     with_sticks,
@@ -129,8 +130,7 @@ def _grids(
     rows = band_rows(columns, None if baseline else reference, spectrum.ordinate)
     grids = [Grid("Bands", rows, describe_moments(baseline))]
     if spectrum.parts:
-        remark = "cross terms of groups may be negative; all parts add up to the total"
-        grids.append(Grid("Integrals of parts", part_rows(spectrum, wanted), remark))
+        grids.append(integrals_of_parts(part_rows(spectrum, wanted)))
     return grids, bands_text(columns, spectrum.ordinate)
 
 

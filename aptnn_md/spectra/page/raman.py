@@ -17,6 +17,7 @@ from aptnn_md.spectra.page.content import (
     PageOptions,
     Panel,
     error_panels,
+    integrals_of_parts,
     part_panels,
     with_sticks,
 )
@@ -109,6 +110,5 @@ def _grids(
         return []
     grids = [Grid("Bands", raman_band_rows(spectrum, ranges, sticks), describe_moments())]
     if spectrum.parts:
-        remark = "cross terms of groups may be negative; all parts add up to the total"
-        grids.append(Grid("Integrals of parts", raman_part_rows(spectrum, ranges), remark))
+        grids.append(integrals_of_parts(raman_part_rows(spectrum, ranges)))
     return grids

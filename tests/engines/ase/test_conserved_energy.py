@@ -9,7 +9,6 @@ from ase import units
 from ase.md.bussi import Bussi
 from ase.md.langevin import Langevin
 from ase.md.verlet import VelocityVerlet
-from helpers.tiers import thorough_but
 
 from aptnn_md.cli.info import stream_facts
 from aptnn_md.engines.ase.calculator import APTCalculator
@@ -80,9 +79,10 @@ def test_where_none_is_conserved_there_is_none(tmp_path):
         assert "conserved_energy" not in reader.arrays
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(
     ("strength", "thermostat"),
-    thorough_but([(0.0, "none"), (0.002, "none"), (0.02, "bussi")], "bussi"),
+    [(0.0, "none"), (0.002, "none"), (0.02, "bussi")],
 )
 def test_a_run_its_stream_and_its_spectrum_tell_one_drift(tmp_path, caplog, strength, thermostat):
     """Found by least squares over all frames, those before a restart included."""

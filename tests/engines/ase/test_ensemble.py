@@ -11,7 +11,6 @@ import numpy as np
 import pytest
 from ase import Atoms, units
 from ase.constraints import FixAtoms
-from helpers.tiers import thorough_but
 from scipy.stats import chi2, kstest
 
 from aptnn_md.atoms.groups import Groups
@@ -198,7 +197,8 @@ def f_sum_ratios(path):
     return np.array(found)
 
 
-@pytest.mark.parametrize("rotation", thorough_but(["keep", "remove"], "remove"))
+@pytest.mark.thorough
+@pytest.mark.parametrize("rotation", ["keep", "remove"])
 def test_runs_conserve_and_fulfil_the_f_sum_rule(tmp_path, rotation):
     """One molecule, with a dipole that depends on all coordinates."""
     n_runs, recorder = 40, Recorder()

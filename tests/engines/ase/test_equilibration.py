@@ -39,6 +39,7 @@ def test_stream_begins_after_the_equilibration(tmp_path):
     )
 
 
+@pytest.mark.thorough
 def test_every_motion_comes_to_the_temperature(tmp_path):
     """A start with all of its kinetic energy in one atom; the run conserves the energy."""
     atoms = start(6)

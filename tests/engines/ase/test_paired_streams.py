@@ -36,6 +36,7 @@ def observed(dynamics, n_steps, **observers):
         getattr(observer, "close", lambda: None)()
 
 
+@pytest.mark.thorough
 def test_two_models_on_one_dynamics_are_paired(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     observed(

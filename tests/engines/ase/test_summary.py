@@ -55,6 +55,7 @@ def test_mean_and_error_of_a_single_run(tmp_path):
     assert np.isnan(mean_temperature(tmp_path / "none yet")).all()
 
 
+@pytest.mark.thorough
 def test_runs_and_their_spectra_are_judged_alike(tmp_path, caplog):
     """The same mean, error and bound."""
     rng, verdicts = np.random.default_rng(2), []

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from helpers import toy_molecules
 from helpers.paths import DRIVERS
+from helpers.tiers import thorough_but
 
 pytest.importorskip("ipi")
 
@@ -42,7 +43,10 @@ CASES = {
 }
 
 
-@pytest.mark.parametrize("name", CASES)
+QUICK = ("TRPMD", "several connections, batched, inet")
+
+
+@pytest.mark.parametrize("name", thorough_but(CASES, *QUICK))
 def test_sum_of_increments_is_the_change_of_the_dipole(name, tmp_path):
     case = dict(CASES[name])
     n_beads, connections = case.get("n_beads", 1), case.pop("connections", 1)

@@ -18,6 +18,7 @@ from helpers.increment_streams import (
     ring_polymers,
 )
 from helpers.processes import killed_after
+from helpers.tiers import thorough_but
 
 from aptnn_md.domain import Domain
 from aptnn_md.engines.client.evaluator import Evaluator
@@ -118,7 +119,7 @@ def test_a_client_that_was_killed_between_the_beads_of_a_step(tmp_path, came, n_
     check_all(tmp_path / "s", steps)
 
 
-@pytest.mark.parametrize("seed", range(8))
+@pytest.mark.parametrize("seed", thorough_but(range(8), 0, 5))
 def test_a_client_that_joins_a_server_in_the_middle_of_a_step(tmp_path, caplog, seed):
     """Others have answered a part of it; a new stream begins with the first whole step."""
     for n in range(6):
@@ -152,8 +153,8 @@ def join(directory, chance):
     check_all(directory / "s", steps[1:] if answered else steps)
 
 
-@pytest.mark.parametrize("came", [(0,), (5, 0, 1), (31,), tuple(range(1, 32))])
-@pytest.mark.parametrize("back", [0, 1, 2, 3])
+@pytest.mark.parametrize("came", [[0], [5, 0, 1], [31], list(range(1, 32))])
+@pytest.mark.parametrize("back", thorough_but([0, 1, 2, 3], 0))
 def test_beads_that_turn_within_a_step(tmp_path, came, back):
     """With 32 beads a bead has another velocity in each step."""
     steps = ring_polymers()
@@ -247,7 +248,7 @@ def kill_within_a_step(path, steps, parts, back=0):
 
 
 @pytest.mark.parametrize("parts", [[(0,), (1,)], [(0, 1), (0, 3)], [(3, 2), (1,)]])
-@pytest.mark.parametrize("back", [1, 2, 5])
+@pytest.mark.parametrize("back", thorough_but([1, 2, 5], 1))
 @pytest.mark.parametrize("backwards", [False, True])
 def test_a_server_that_went_back_between_two_kills(tmp_path, parts, back, backwards):
     steps = paths(4)

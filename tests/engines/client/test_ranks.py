@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from helpers import toy_molecules
 from helpers.paths import DRIVERS
+from helpers.tiers import thorough_but
 
 pytest.importorskip("ipi")
 
@@ -223,7 +224,7 @@ def test_insisting_on_ranks():
 
 
 @needs_mpirun
-@pytest.mark.parametrize("insist", [False, True])
+@pytest.mark.parametrize("insist", thorough_but([False, True], False))
 def test_ranks_that_no_variable_counts_are_found(insist):
     names = " ".join(f"-u {name}" for name in LAUNCHERS)
     code = f"from aptnn_md.engines.client.ranks import world; print(world({insist}).Get_size())"

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from helpers.tiers import thorough_but
 
 pytest.importorskip("ipi")
 
@@ -17,10 +18,9 @@ GLE = "<thermostat mode='gle'><A shape='(1,1)'>[0.01]</A></thermostat>"
 @pytest.mark.parametrize(
     ("dynamics", "time"),
     [
-        ({"mode": "nve"}, None),
-        ({"mode": "nvt", "thermostat": SVR}, 40.0),
+        *thorough_but([({"mode": "nve"}, None), ({"mode": "nvt", "thermostat": SVR}, 40.0)]),
         ({"mode": "nvt", "thermostat": PILE, "n_beads": 4}, 40.0),
-        ({"mode": "nve", "n_beads": 3}, None),
+        *thorough_but([({"mode": "nve", "n_beads": 3}, None)]),
     ],
 )
 def test_it_is_what_i_pi_prints(tmp_path, monkeypatch, dynamics, time):

@@ -102,6 +102,7 @@ def test_bead_rate_is_the_derivative_of_the_mean_polarizability(tmp_path, monkey
     np.testing.assert_allclose(found, derivative, atol=5e-6 * np.abs(found).max())
 
 
+@pytest.mark.thorough
 def test_plugin_properties_and_a_restart(tmp_path, monkeypatch):
     """Plain i-pi writes the stream of the runner; and goes on from a checkpoint."""
     by_runner, _ = run_toy(

@@ -11,6 +11,7 @@ pytest.importorskip("ipi")
 from helpers import toy_molecules
 from helpers.ipi_client_tools import FORK, toy_client
 from helpers.ipi_inputs import write_input
+from helpers.processes import wait_for
 
 from aptnn_md.engines.client.client import Address
 from aptnn_md.engines.ipi.runner import run_ipi
@@ -47,9 +48,14 @@ def serve(address):
     toy_client(address, pause=0.01).run()
 
 
+def kill_after_steps(client, printed):
+    wait_for(lambda: printed.exists() and printed.read_text().count("\n") > 12, 60, "i-PI steps")
+    client.kill()
+
+
 def test_a_client_that_does_not_come_back_ends_the_run(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    path = write_input(".", steps=100_000, checkpoint=100_000, stride=100_000)
+    path = write_input(".", steps=100_000, checkpoint=100_000)
     text = path.read_text()
     start, end = text.index("<ffdirect name='toy'>"), text.index("</ffdirect>") + len("</ffdirect>")
     name = f"watched_{tmp_path.name}"
@@ -57,7 +63,8 @@ def test_a_client_that_does_not_come_back_ends_the_run(tmp_path, monkeypatch):
     path.write_text(text[:start] + forcefield + text[end:])
     client = FORK.Process(target=serve, args=(Address(path=f"/tmp/ipi_{name}"),), daemon=True)
     client.start()
-    threading.Timer(4.0, client.kill).start()
+    printed = tmp_path / "run.out"
+    threading.Thread(target=kill_after_steps, args=(client, printed), daemon=True).start()
     settings = StreamSettings("run.zarr", 1)
     with pytest.raises(RunError, match=r"forcefield toy: no client for \d+ s|forces: thread"):
         run_ipi("input.xml", settings, toy_molecules.Tensors(), client_limit=2.0)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from helpers.oscillators import langevin_velocities
+from helpers.tiers import thorough_but
 
 from aptnn_md.arrays import FloatArray
 from aptnn_md.spectra import InfraredSpectrum, find_bands, infrared_spectrum, report
@@ -43,6 +44,7 @@ def right(peaks: list[Peak]) -> bool:
     )
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("method", ["welch", "blackman-tukey"])
 @pytest.mark.parametrize("background", [0.0, 1e-3])
 def test_all_are_found_and_none_invented(
@@ -58,7 +60,9 @@ def test_all_are_found_and_none_invented(
     assert np.mean([right(peaks) for peaks in found]) >= 0.95
 
 
-@pytest.mark.parametrize(("n_frames", "resolution"), [(4000, 20.0), (4000, 60.0), (20_000, 20.0)])
+@pytest.mark.parametrize(
+    ("n_frames", "resolution"), thorough_but([(4000, 20.0), (4000, 60.0), (20_000, 20.0)], 60.0)
+)
 def test_noise_has_no_peaks(n_frames: int, resolution: float) -> None:
     empty = []
     for seed in range(60):

@@ -12,6 +12,7 @@ from helpers.paired_streams import (
     rates_of,
     trajectories,
 )
+from helpers.tiers import thorough_but
 
 from aptnn_md.spectra.analysis.band_differences import paired_differences
 from aptnn_md.spectra.estimation.accumulate import LagAccumulator
@@ -35,7 +36,7 @@ def paired_blocks(method: str) -> list[PairedBlocks]:
     return found
 
 
-@pytest.fixture(scope="module", params=["welch", "blackman-tukey"])
+@pytest.fixture(scope="module", params=thorough_but(["welch", "blackman-tukey"], "welch"))
 def runs(request: pytest.FixtureRequest) -> list[PairedBlocks]:
     return paired_blocks(request.param)
 

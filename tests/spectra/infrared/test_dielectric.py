@@ -110,6 +110,7 @@ def test_quantities_of_a_spectrum(spectrum: InfraredSpectrum) -> None:
         assert np.all(quantity.standard_error[inside] < 0.1 * np.abs(exact).max())
 
 
+@pytest.mark.thorough
 def test_errors_are_honest(runs: list[np.ndarray]) -> None:
     """Scatter over independent runs against what each says about itself."""
     spectra = [infrared_spectrum([run], 1.0, 300.0, V, 30.0) for run in runs]

@@ -325,6 +325,7 @@ def test_slow_motion_makes_error_bars_larger() -> None:
     assert np.mean(within) > 0.9
 
 
+@pytest.mark.thorough
 def test_band_errors_are_honest() -> None:
     positions, heights = [], []
     for repetition in range(50):

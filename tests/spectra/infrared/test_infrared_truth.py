@@ -26,6 +26,7 @@ def true_integral(low: float, high: float) -> float:
     return float(quad(curve, low, high, points=[POSITION], limit=200)[0])
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("method", ["welch", "blackman-tukey"])
 def test_errors_of_a_damped_charge_hold_95_percent(method: str) -> None:
     """Points of the curve, integrals, the sum rule, position and height of the band."""

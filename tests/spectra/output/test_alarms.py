@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from helpers.tiers import thorough_but
 
 from aptnn_md.cli import main
 from aptnn_md.spectra import spectrum_of_streams
@@ -35,7 +36,10 @@ def stream(path: Path, motions: tuple[float, float, float] | None, n_frames: int
     return path
 
 
-@pytest.mark.parametrize("motions", [(0.0, 1000.0, 125.0), (0.0, 310.0, 297.5), None])
+@pytest.mark.parametrize(
+    "motions",
+    [(0.0, 1000.0, 125.0), *thorough_but([pytest.param((0.0, 310.0, 297.5)), pytest.param(None)])],
+)
 @pytest.mark.parametrize("kind", ["ir", "raman"])
 def test_all_outputs(
     kind: str,

@@ -191,6 +191,7 @@ def test_bands_as_json(molecule: Path, tmp_path: Path) -> None:
         assert row["low"] < row["centroid"] < row["high"]
 
 
+@pytest.mark.thorough
 def test_pictures(molecule: Path, tmp_path: Path) -> None:
     path = tmp_path / "a.svg"
     with mpl.rc_context({"svg.fonttype": "none"}):

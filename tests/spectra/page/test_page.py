@@ -81,6 +81,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return place
 
 
+@pytest.mark.thorough
 def test_a_page_contains_the_files_of_the_same_command(made: Path) -> None:
     page = data_of(made / "ir.html")
     assert page["table"] == (made / "ir.csv").read_text()
@@ -179,6 +180,7 @@ def test_a_browser_draws_a_comparison(made: Path, tmp_path: Path) -> None:
     assert "OH, 2800-4000 cm⁻¹" in titles
 
 
+@pytest.mark.thorough
 @needs_chromium
 def test_a_curve_of_the_reader_is_scaled_to_the_simulation(made: Path, tmp_path: Path) -> None:
     """A file with a third of our numbers, in another order of wavenumbers."""
@@ -218,6 +220,7 @@ def test_plots_zoom_together_and_cannot_be_uploaded(made: Path, tmp_path: Path) 
     assert not [title for title in found["buttons"] if "hare" in title or "loud" in title]
 
 
+@pytest.mark.thorough
 @needs_chromium
 def test_the_browser_of_these_tests_sees_errors_and_refuses_to_load(
     made: Path, tmp_path: Path

@@ -1,0 +1,69 @@
+"""The error of a spectrum by its potential, from normal modes."""
+
+from __future__ import annotations
+
+import math
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from aptnn_md.learning.harmonic import Lines
+from aptnn_md.learning.spectrum_errors import potential_error
+
+GRID = np.arange(0.0, 4000.0, 2.0)
+
+
+def lines_at(*wavenumbers, intensities=(300.0, 100.0)):
+    return Lines(
+        np.array(wavenumbers), np.array(intensities), np.zeros(0), np.zeros((len(wavenumbers), 3))
+    )
+
+
+def gaussian(centre, sigma, area):
+    return area * np.exp(-0.5 * ((GRID - centre) / sigma) ** 2) / (sigma * math.sqrt(2 * math.pi))
+
+
+def error_of(spectrum, lines, reference=None):
+    measured = SimpleNamespace(
+        blocks=SimpleNamespace(wavenumber=GRID, mean=spectrum, resolution=20.0)
+    )
+    return potential_error(measured, "infrared", lines, reference)
+
+
+def shifted_by(shift, sigma):
+    """∫ |difference| / ∫ of a Gaussian and the same elsewhere."""
+    return 2.0 * math.erf(abs(shift) / (2.0 * math.sqrt(2.0) * sigma))
+
+
+@pytest.mark.parametrize("scale", [1.0, 0.7])
+def test_each_band_is_as_broad_and_strong_as_in_the_dynamics(scale):
+    """A shift of 20 cm⁻¹ is little of a band of 100, and much of one of 20."""
+    spectrum = scale * (gaussian(500.0, 100.0, 300.0) + gaussian(3000.0, 20.0, 50.0))
+    mean = lines_at(500.0, 3000.0)
+    for reference, expected in (
+        (lines_at(520.0, 3000.0), 300.0 * shifted_by(20.0, 100.0)),
+        (lines_at(500.0, 3020.0), 50.0 * shifted_by(20.0, 20.0)),
+        (lines_at(500.0, 3000.0, intensities=(330.0, 100.0)), 30.0),
+    ):
+        error = error_of(spectrum, {"mean": mean}, reference)
+        assert error.sum() * 2.0 == pytest.approx(scale * expected, rel=0.03)
+        assert (error >= 0.0).all()
+
+
+def test_members_count_where_they_are_farther_apart_than_the_engine():
+    spectrum = gaussian(500.0, 100.0, 300.0) + gaussian(3000.0, 20.0, 100.0)
+    lines = {"mean": lines_at(500.0, 3000.0), "member-1": lines_at(480.0, 3000.0)}
+    lines["member-2"] = lines_at(520.0, 3000.0)
+    alone = error_of(spectrum, lines)
+    # twice the mean deviation from the mean of the members
+    assert alone.sum() * 2.0 == pytest.approx(300.0 * shifted_by(40.0, 100.0), rel=0.05)
+    near, far = lines_at(505.0, 3000.0), lines_at(600.0, 3000.0)
+    assert error_of(spectrum, lines, near) == pytest.approx(alone)
+    assert error_of(spectrum, lines, far).sum() > 1.5 * alone.sum()
+
+
+def test_without_engine_and_members_nothing_is_known():
+    spectrum = gaussian(500.0, 100.0, 300.0)
+    assert error_of(spectrum, {"mean": lines_at(500.0, 3000.0)}) is None
+    assert error_of(spectrum, {}, lines_at(500.0, 3000.0)) is None
