@@ -4,9 +4,9 @@
 
 TEST holds labelled frames of molecules that were in no training of JUDGED, by default the model
 itself: they give the errors and the factor between spread and error. A model that is trained on all
-frames in the end is judged by one that was trained in the same way without those of the test. KNOWN holds structures that members were trained on, at whatever
-level: the largest spread of each element there is the limit above which an environment is called
-unknown.
+frames in the end is judged by one that was trained in the same way without those of the test. KNOWN
+holds structures that members were trained on, at whatever level: the largest spread of each element
+there is the limit above which an environment is called unknown.
 """
 
 from __future__ import annotations
