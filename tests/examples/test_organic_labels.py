@@ -26,7 +26,7 @@ def labelled(name: str) -> list[Atoms]:
     [
         ("gfn2-train", 6474, 1e-4),
         ("gfn2-test", 800, 1e-4),
-        ("pbe0", 116, 5e-3),
+        ("pbe0", 116, 8e-3),
         ("minima", 9, 5e-3),
     ],
 )

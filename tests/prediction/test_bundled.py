@@ -134,7 +134,7 @@ def test_ace_needs_no_e3nn():
     subprocess.run([sys.executable, "-c", script, REFERENCE, *BUNDLED_MODELS], check=True)
 
 
-@pytest.mark.parametrize("name", ["water-apt", "water-pgt"])
+@pytest.mark.parametrize("name", ["water-apt", "water-pgt", "organic-apt"])
 def test_bundled_models_are_equivariant(name):
     predictor = Predictor.from_file(name, dtype="float64")
     with np.load(REFERENCE) as stored:
