@@ -24,8 +24,8 @@ MOST_FILES = 9
 """That a reader opens to follow a frame."""
 
 
-BESIDE = {"atoms/motion_temperature.py", "atoms/motion.py", "atoms/molecules.py"}
-"""Temperatures of motions are measured beside the way of the rates."""
+BESIDE = {"atoms/motion_temperature.py", "atoms/motion.py", "atoms/molecules.py", "tensors.py"}
+"""Temperatures of motions, with their vector products, are measured beside the way of the rates."""
 
 
 class ToyModel(toy_molecules.Tensors):

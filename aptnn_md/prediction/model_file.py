@@ -42,7 +42,7 @@ UPGRADES: dict[int, Callable[[Payload], Payload]] = {
 }
 """Version -> function that turns a payload of that version into one of the next."""
 
-BUNDLED_MODELS = ("water-apt", "water-apt-committee", "water-pgt")
+BUNDLED_MODELS = ("water-apt", "water-apt-committee", "water-pgt", "organic-apt")
 
 _EXPECTED = f"a model file ({FORMAT}, version <= {VERSION})"
 _FIELDS: dict[str, tuple[type | tuple[type, ...], str]] = {

@@ -148,7 +148,7 @@ class Predictor(DirectCalls, DipoleCalls, PolarizabilityCalls):
         total_charge: float | None = None,
         neutral: bool = True,
     ) -> Predictor:
-        """Load a model file or a bundled model (``"water-apt"``, ``"water-pgt"``).
+        """Load a model file or a bundled model (``"water-apt"``, ``"organic-apt"``).
 
         Raises
         ------

@@ -2,7 +2,7 @@
 # Frames, labels and a model: see README.md. Every step resumes where it was interrupted.
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
-frames=${FRAMES:-5000} test_frames=${TEST_FRAMES:-400} minutes=${MINUTES:-120} jobs=${JOBS:-2}
+frames=${FRAMES:-5000} test_frames=${TEST_FRAMES:-400} jobs=${JOBS:-2}
 largest=${LARGEST:-32} device=${DEVICE:-cpu}
 level=${LEVEL:-'pyscf xc=pbe0 basis=def2-svpd density_fit=true grid=1 grid_response=false conv_tol=1e-9 conv_tol_grad=1e-6'}
 export OMP_NUM_THREADS=1
@@ -23,9 +23,13 @@ train() { # OUT, options: a model that is there is kept, a training that was sto
   [ -s "$1" ] && [ ! -e "$1.state" ] && return
   local restart=()
   [ -e "$1.state" ] && restart=(--restart)
-  aptnn-md train --out "$@" --committee 3 --max-minutes "$minutes" --device "$device" "${restart[@]}"
+  aptnn-md train --out "$@" --device "$device" "${restart[@]}"
 }
-train organic-gfn2.pt --data gfn2-train.extxyz --valid gfn2-test.extxyz
+for seed in 0 1 2; do
+  train gfn2-$seed.pt --config "$here/pretrain.toml" --seed $seed \
+    --data gfn2-train.extxyz --valid gfn2-test.extxyz
+done
+python "$here/joined.py" organic-gfn2.pt gfn2-?.pt
 python "$here/errors.py" organic-gfn2.pt gfn2-test.extxyz --device "$device"
 
 # good labels of a few, and the same networks fine-tuned on them
@@ -38,5 +42,14 @@ done
 for role in train test; do
   python "$here/roles.py" $role good-$role.extxyz known-pbe0.extxyz good/part??.compact.extxyz
 done
-train organic-apt.pt --data good-train.extxyz --valid good-test.extxyz --start-from organic-gfn2.pt
-python "$here/errors.py" organic-apt.pt good-test.extxyz --device "$device"
+cat good-train.extxyz good-test.extxyz > good-all.extxyz
+for set in train all; do # the model that is judged, and the one that has seen all labels
+  train tuned-$set.pt --config "$here/tune.toml" --data good-$set.extxyz --start-from organic-gfn2.pt \
+    --committee 3
+done
+python "$here/card.py" tuned-all.pt organic-apt.pt good-test.extxyz gfn2-train.extxyz --judged tuned-train.pt
+
+# intensities of bands of held-out molecules, by the model and by labels
+[ -s minima.extxyz ] || python "$here/bands.py" minima minima.extxyz
+aptnn-md label --engine "$level" --data minima.extxyz --out minima.labelled.extxyz
+python "$here/bands.py" compare tuned-train.pt minima.labelled.extxyz

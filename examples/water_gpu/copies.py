@@ -15,6 +15,7 @@ from ase import Atoms
 from dense_mace import DenseMACE, forces_of
 from torch import Tensor
 
+from aptnn_md.engines.potential_identity import potential_fields
 from aptnn_md.models.quiet_mace import quiet_mace
 from aptnn_md.potentials.loading import load_potential
 from aptnn_md.potentials.mace import MACEPotential
@@ -36,6 +37,7 @@ class Copies:
 
     Attributes
     ----------
+    fields : of the header of a stream, name and digest of the potential
     most : largest number of neighbours of an atom so far; with more than ``width`` forces were
         wrong
     nearest : shortest distance so far of each pair of elements, Å, by the product of atomic numbers
@@ -54,6 +56,7 @@ class Copies:
         if not isinstance(found, MACEPotential):
             raise SystemExit(f"{potential}: a stored MACE potential is needed")
         self.network, self.cutoff = DenseMACE(found.network), found.cutoff
+        self.fields = potential_fields(found)
         lengths = np.diag(atoms.cell.array).copy()
         if np.abs(atoms.cell.array - np.diag(lengths)).max() > 0 or not atoms.pbc.all():
             raise SystemExit("the cell must be orthorhombic and periodic")

@@ -212,7 +212,7 @@ class Recorder:
     Parameters
     ----------
     options, atoms, polymers : the run
-    done : step from which it goes on
+    done : step from which it resumes
     run_ids : of the replicas
     """
 
@@ -248,10 +248,10 @@ class Recorder:
             "model": rates.model.name,
             "model_sha256": rates.model.sha256,
             "ensemble": f"NVT, {kind}, global rescaling {options.tau:g} fs",
-            "notes": f"potential {Path(options.potential[0]).stem}",
+            **self.polymers.forces.fields,
             **start_fields(atoms, options.groups),
         }
-        # the frame of the step from which a run goes on is there already
+        # the frame of the step from which a run resumes is there already
         first = None if done == 0 else done + options.stride
         writers = []
         for k, run_id in enumerate(self.run_ids, start=1):

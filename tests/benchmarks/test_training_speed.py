@@ -102,7 +102,7 @@ class Version01:
     It trains in the same way as :func:`in_turns` asks the present version to: an epoch when asked.
     """
 
-    COMMIT = "3c07f4e4"
+    COMMIT = "3c07f4e2"
     PROGRAM = """
 import sys, time, torch
 from aptnn_md.dataset import read_labelled
@@ -142,6 +142,7 @@ print(float(torch.cat(squares).mean().sqrt()), flush=True)
         subprocess.run(["tar", "x", "-C", str(directory)], input=archive.stdout, check=True)
         self._process = subprocess.Popen(
             [sys.executable, "-W", "ignore", "-c", self.PROGRAM, labels, str(FRAMES), str(epochs)],
+            cwd=directory,  # where Python looks first
             env=os.environ | {"PYTHONPATH": str(directory), "OMP_NUM_THREADS": "1"},
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,

@@ -86,6 +86,7 @@ def test_figure_and_table(
     assert "3392" in measured.replace("3392 ± 17", "")
 
 
+@pytest.mark.thorough
 def test_raman_figure_and_tables(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -146,6 +147,7 @@ def test_all_directions_and_polarisations() -> None:
     assert 8.0 * np.pi / 3.0 * (vv + 2.0 * vh) == pytest.approx(whole, rel=0.02)
 
 
+@pytest.mark.thorough
 def test_table_with_the_error_of_a_committee(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -69,6 +69,7 @@ def test_training_and_test_share_no_molecule_and_no_other_element(scripts: None)
     )
 
 
+@pytest.mark.thorough
 def test_a_frame_is_the_same_in_whatever_portion_it_is_made(scripts: None, tmp_path: Path) -> None:
     python(tmp_path, "frames.py", "all.extxyz", "--count", "8", "--largest", "16")
     python(tmp_path, "frames.py", "some.extxyz", "--first", "5", "--count", "2", "--largest", "16")

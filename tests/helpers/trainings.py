@@ -27,7 +27,7 @@ def assert_resumed_is_whole(fresh: Callable[[], Trainer], labels: set[str]) -> N
     assert all(torch.equal(found[name], expected[name]) for name in expected)
 
 
-def assert_rows_stand_for_all(model, batch: Batch, target: str, n: int) -> None:  # type: ignore[no-untyped-def]
+def assert_rows_stand_for_all(model, batch: Batch, target: str, n: int) -> None:
     """The mean square of rows along random directions is that of all components."""
 
     def mean_square(generator: torch.Generator | None = None) -> float:

@@ -179,6 +179,7 @@ def test_run_killed_in_its_equilibration_equals_an_unbroken_one(tmp_path):
     np.testing.assert_array_equal(found.read("temperature"), expected.read("temperature"))
 
 
+@pytest.mark.thorough
 def test_a_hangup_leaves_stream_and_checkpoint_of_the_last_step(tmp_path):
     directory = tmp_path / "hung up"
     directory.mkdir()

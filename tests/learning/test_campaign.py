@@ -288,6 +288,7 @@ def test_a_loop_that_is_content_stops_before_the_last_cycle(tmp_path):
     assert np.isnan(found.harmonic_shift)
 
 
+@pytest.mark.thorough
 def test_a_loop_that_only_lacks_statistics_stops_too(tmp_path, unbroken):
     """No label makes the dynamics longer."""
     _, found = unbroken

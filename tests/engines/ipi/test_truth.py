@@ -5,6 +5,7 @@ import pytest
 from ase import units
 from ase.md.verlet import VelocityVerlet
 from helpers import toy_molecules
+from helpers.tiers import thorough_but
 
 pytest.importorskip("ipi")
 
@@ -28,7 +29,10 @@ def bead_tensors(checkpoint):
     return np.array([toy_molecules.polar_tensors(q) for q in checkpoint.positions])
 
 
-@pytest.mark.parametrize("name", CASES)
+QUICK = ("classical NVT", "PA-CMD", "path-integral NPT")
+
+
+@pytest.mark.parametrize("name", thorough_but(CASES, *QUICK))
 def test_rates_are_those_of_positions_and_momenta(name, tmp_path, monkeypatch):
     options = CASES[name]
     stream, checkpoints = run_toy(tmp_path, monkeypatch, stream={"beads_too": True}, **options)

@@ -390,6 +390,7 @@ def test_streams_of_the_same_run_are_paired(tmp_path):
         stream_of(tmp_path / "wrong", [tmp_path / "o.traj"], **like)
 
 
+@pytest.mark.thorough
 def test_memory_does_not_grow_with_the_trajectory(tmp_path):
     """By what Python and numpy allocate at most, for ten times as many frames."""
     atoms = toy_molecules.structure(60, seed=1, pbc=True)
