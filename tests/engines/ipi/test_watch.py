@@ -53,6 +53,7 @@ def kill_after_steps(client, printed):
     client.kill()
 
 
+@pytest.mark.slow  # i-PI has been seen to wait for ever here
 def test_a_client_that_does_not_come_back_ends_the_run(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     path = write_input(".", steps=100_000, checkpoint=100_000)
