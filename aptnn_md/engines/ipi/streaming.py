@@ -26,6 +26,7 @@ from aptnn_md.errors import InputError
 from aptnn_md.progress import log
 from aptnn_md.stream import StreamHeader, StreamReader, StreamWriter, stream_exists
 from aptnn_md.stream.frame import FrameRates, Instant, estimate
+from aptnn_md.stream.owner import StreamOwner
 from aptnn_md.stream.ring_polymers import WARNING, ring_polymer_notes
 from aptnn_md.stream.run_id import run_id_of
 from aptnn_md.stream.start import start_fields, start_of
@@ -42,7 +43,7 @@ class _Now:
     rates: dict[tuple[str, str], FloatArray] = field(default_factory=dict)
 
 
-class SystemStream:
+class SystemStream(StreamOwner):
     """Rates of a system of i-PI, written at a stride and given as properties.
 
     Parameters
@@ -88,7 +89,6 @@ class SystemStream:
         )
         self.source.check(*self.frame_rates.needs())
         self.timestep = ipi_state.timestep(system)
-        self.writer: StreamWriter | None = None
         self._now: _Now | None = None
         self._lock = threading.RLock()
         self._warn_of_masses()
@@ -190,16 +190,6 @@ class SystemStream:
     def has_frames(self) -> bool:
         """Whether a frame has been written."""
         return self.writer is not None and self.writer.last_step is not None
-
-    def commit(self) -> None:
-        """Write all frames to disk."""
-        if self.writer is not None:
-            self.writer.commit()
-
-    def close(self) -> None:
-        """Commit and release the stream."""
-        if self.writer is not None:
-            self.writer.close()
 
     def rate(self, estimator: str) -> FloatArray:
         """Dipole rate (n_groups, 3) of the present state, e Å/fs; evaluated once per step."""

@@ -25,6 +25,7 @@ from aptnn_md.spectra.convergence.monitor import Monitor
 from aptnn_md.spectra.convergence.stopping import ConvergenceStop
 from aptnn_md.stream import StreamHeader, StreamReader, StreamWriter, stream_exists
 from aptnn_md.stream.frame import FrameRates, Instant
+from aptnn_md.stream.owner import StreamOwner
 from aptnn_md.stream.run_id import run_id_of
 from aptnn_md.stream.start import start_fields, start_of
 from aptnn_md.structures import Mobility
@@ -52,7 +53,7 @@ class System:
     version: str
 
 
-class LammpsStream:
+class LammpsStream(StreamOwner):
     """Frames of a run of LAMMPS, as :class:`aptnn_md.engines.lammps.recorder.Sink` asks for them.
 
     Parameters
@@ -82,7 +83,6 @@ class LammpsStream:
         self.until = until
         self.convergence: ConvergenceStop | None = None
         self.has_converged = False
-        self.writer: StreamWriter | None = None
         self.progress: Progress | None = None
         self.temperatures: list[float] = []
         self.first_step: int | None = None
@@ -188,16 +188,6 @@ class LammpsStream:
         if self.progress is not None:
             done = state.step - self._begins_at - self.progress.done
             self.progress.update(max(0, done), f"{time / 1000.0:.3f} ps, {temperature:.0f} K")
-
-    def commit(self) -> None:
-        """Write all frames to disk."""
-        if self.writer is not None:
-            self.writer.commit()
-
-    def close(self) -> None:
-        """Commit and release the stream."""
-        if self.writer is not None:
-            self.writer.close()
 
     def wants_to_stop(self) -> bool:
         """Whether a signal has asked for the end, or the spectrum has converged."""

@@ -24,6 +24,7 @@ from aptnn_md.progress import log
 from aptnn_md.settings import Count, fitting
 from aptnn_md.stream import StreamHeader, StreamReader, StreamWriter, stream_exists
 from aptnn_md.stream.frame import FrameRates, Instant
+from aptnn_md.stream.owner import StreamOwner
 from aptnn_md.stream.run_id import run_id_of
 from aptnn_md.stream.start import start_fields, start_of
 
@@ -38,7 +39,7 @@ class _Seen:
     cell: FloatArray | None
 
 
-class StreamReporter:
+class StreamReporter(StreamOwner):
     """Writes Ṁ, and ȧ where the model knows it, of an OpenMM simulation to a stream.
 
     ::
@@ -101,7 +102,6 @@ class StreamReporter:
         if self._continues and not restart:
             expected = "no such directory, or restart=True to continue it"
             raise InputError(path, "stream", "a stream", expected)
-        self.writer: StreamWriter | None = None
         self._particles: Particles
         self._rates: FrameRates
         self._timestep = 0.0
@@ -149,16 +149,6 @@ class StreamReporter:
         if step == self._next_step:
             self._see(simulation, step)
         self._commit_before_checkpoints(simulation, step)
-
-    def commit(self) -> None:
-        """Write all complete frames to disk; do so before a checkpoint is written by hand."""
-        if self.writer is not None:
-            self.writer.commit()
-
-    def close(self) -> None:
-        """Commit and release the stream."""
-        if self.writer is not None:
-            self.writer.close()
 
     def __enter__(self) -> StreamReporter:
         return self

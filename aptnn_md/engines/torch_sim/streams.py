@@ -24,12 +24,13 @@ from aptnn_md.progress import log
 from aptnn_md.stream import StreamHeader, StreamReader, StreamWriter, stream_exists
 from aptnn_md.stream.frame import FrameRates, Instant
 from aptnn_md.stream.layout import StreamFrame
+from aptnn_md.stream.owner import StreamOwner
 from aptnn_md.stream.start import start_fields, start_of
 from aptnn_md.targets import Tensors
 
 
 @dataclass
-class SystemStream:
+class SystemStream(StreamOwner):
     """The stream of a system.
 
     Attributes
@@ -39,7 +40,6 @@ class SystemStream:
     rates : make its frames
     header : what the stream says of its run
     last_step, last_written_step : of the last frame; torch-sim asks for both
-    writer : once the first frame is written
     """
 
     system: System
@@ -47,7 +47,6 @@ class SystemStream:
     rates: FrameRates
     header: StreamHeader
     last_step: int | None
-    writer: StreamWriter | None = None
 
     @property
     def last_written_step(self) -> int | None:
@@ -88,16 +87,6 @@ class SystemStream:
         if self.writer is None:
             self.writer = StreamWriter(self.path, self.header, first_step)
         self.writer.append_frame(frame)
-
-    def commit(self) -> None:
-        """Write all frames to disk."""
-        if self.writer is not None:
-            self.writer.commit()
-
-    def close(self) -> None:
-        """Commit and release the stream."""
-        if self.writer is not None:
-            self.writer.close()
 
     def _check_volume(self, atoms: Atoms) -> None:
         constant = self.header.volume
