@@ -98,17 +98,22 @@ def test_restart_goes_on_where_the_server_does(tmp_path, lost):
     check_all(tmp_path / "s", steps)
 
 
-@pytest.mark.parametrize("came", [(0,), (0, 1), (2, 0), (0, 1, 2), (0, 1, 2, 3)])
-@pytest.mark.parametrize("n_asked_again", [0, 1])
-def test_a_client_that_was_killed_between_the_beads_of_a_step(tmp_path, came, n_asked_again):
-    steps = paths(4)
+def kill_in_the_eleventh(path, steps, came):
+    """A client that had ten steps, and of the next one the beads that came."""
 
     def feed_a_part():
-        first = feed_all(tmp_path / "s", steps[:10])
+        first = feed_all(path, steps[:10])
         feed(first, steps[10], order=came)
         return first
 
     killed_after(feed_a_part)
+
+
+@pytest.mark.parametrize("came", [(0,), (0, 1), (2, 0), (0, 1, 2), (0, 1, 2, 3)])
+@pytest.mark.parametrize("n_asked_again", [0, 1])
+def test_a_client_that_was_killed_between_the_beads_of_a_step(tmp_path, came, n_asked_again):
+    steps = paths(4)
+    kill_in_the_eleventh(tmp_path / "s", steps, came)
     again = new(tmp_path / "s", 4)
     # the server asks for what was not answered, and answers may be lost on the way
     rest = [n for n in range(4) if n not in came]
@@ -158,13 +163,7 @@ def join(directory, chance):
 def test_beads_that_turn_within_a_step(tmp_path, came, back):
     """With 32 beads a bead has another velocity in each step."""
     steps = ring_polymers()
-
-    def feed_a_part():
-        first = feed_all(tmp_path / "s", steps[:10])
-        feed(first, steps[10], order=came)
-        return first
-
-    killed_after(feed_a_part)
+    kill_in_the_eleventh(tmp_path / "s", steps, came)
     again = new(tmp_path / "s", 32)
     waiting = [n for n in range(32) if n not in came] if back == 0 else None
     for beads in steps[10 - back :]:
