@@ -7,7 +7,7 @@ means that the spread, times the factor, tells the error of an atom.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -107,7 +107,9 @@ def calibration(
             spreads, errors = (np.concatenate(parts) for parts in zip(*pairs, strict=True))
             factor = SpreadBin.of(spreads, errors).factor
             factors |= {} if factor is None else {target: factor}
-    known = {target: _largest(of_elements) for target, of_elements in seen.items() if of_elements}
+    known = {
+        target: largest_spreads(of_elements) for target, of_elements in seen.items() if of_elements
+    }
     return {SPREAD_FACTOR: factors, KNOWN_SPREAD: known}
 
 
@@ -128,8 +130,13 @@ def _evaluated(
         yield from zip(part, found, strict=True)
 
 
-def _largest(of_elements: dict[int, list[FloatArray]]) -> dict[str, float]:
-    """The quantile of the spreads of each element."""
+def largest_spreads(of_elements: Mapping[int, Sequence[FloatArray]]) -> dict[str, float]:
+    """Symbol -> largest spread of its atoms on known frames, their quantile :data:`KNOWN_QUANTILE`.
+
+    Parameters
+    ----------
+    of_elements : atomic number -> spreads of its atoms, in several arrays
+    """
     return {
         chemical_symbols[z]: float(np.quantile(np.concatenate(spreads), KNOWN_QUANTILE))
         for z, spreads in sorted(of_elements.items())

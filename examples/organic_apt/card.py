@@ -18,14 +18,14 @@ from pathlib import Path
 
 import ase.io
 import numpy as np
-from ase.data import chemical_symbols
-from errors import by_class, calibration
+from errors import by_class, calibration, rms
+from numpy.typing import NDArray
 
 from aptnn_md.domain import KNOWN_SPREAD, SPREAD_FACTOR
 from aptnn_md.prediction.model_file import read_model_file, write_model_file
 from aptnn_md.prediction.predictor import Predictor
 from aptnn_md.tensors import atom_deviations
-from aptnn_md.training.calibration import KNOWN_QUANTILE
+from aptnn_md.training.calibration import largest_spreads
 
 CARD = {
     "system": "molecules, ions and small clusters of H, C, N, O, F, S",
@@ -61,28 +61,28 @@ def main() -> None:
         },
         "errors_of": "molecules that were in no training"
         + (", of networks that were not trained on them" if arguments.judged else ""),
-        "median_error_of_a_frame": float(np.median([np.sqrt(np.mean(e**2)) for e in errors])),
+        "median_error_of_a_frame": float(np.median([rms(e) for e in errors])),
         SPREAD_FACTOR: {"apt": calibration(errors, members)["factor"]},
         KNOWN_SPREAD: {"apt": known_spreads(model, arguments.known)},
     }
     write_model_file(arguments.out, replace(file, card=card))
     print(f"{arguments.out}: {Counter(atoms.info['kind'] for atoms in frames)}")
+    for atoms, error in sorted(zip(frames, errors, strict=True), key=lambda pair: rms(pair[1])):
+        print(f"{rms(error):.3f} e  {atoms.info['smiles']}")
     for name, text in card["errors_by_class"].items():
         print(f"{name:20s} {text}")
     print(f"spread x {card[SPREAD_FACTOR]['apt']:.2f}; known spreads {card[KNOWN_SPREAD]['apt']}")
 
 
 def known_spreads(model: Predictor, structures: Path) -> dict[str, float]:
-    """Symbol -> largest spread, e: the quantile that training takes, too."""
-    found: dict[int, list[float]] = {}
+    """Symbol -> largest spread, e."""
+    found: dict[int, list[NDArray[np.float64]]] = {}
     frames = ase.io.read(structures, ":")
     for atoms, tensors in zip(frames, model.evaluate(frames), strict=True):
-        for z, spread in zip(atoms.numbers, atom_deviations(tensors["apt"], 2), strict=True):
-            found.setdefault(int(z), []).append(float(spread))
-    return {
-        chemical_symbols[z]: float(np.quantile(spreads, KNOWN_QUANTILE))
-        for z, spreads in sorted(found.items())
-    }
+        spreads = atom_deviations(tensors["apt"], 2)
+        for z in np.unique(atoms.numbers):
+            found.setdefault(int(z), []).append(spreads[atoms.numbers == z])
+    return largest_spreads(found)
 
 
 if __name__ == "__main__":

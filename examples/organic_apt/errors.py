@@ -28,7 +28,8 @@ def rms(values: Array) -> float:
 
 
 def by_class(frames: list[Atoms], errors: list[Array]) -> dict[str, dict[str, float]]:
-    """Class -> RMSE, e, number of frames; and of ions' and of neutral ones together."""
+    """Class -> RMSE and median of the frames' RMSEs, e, number of frames; and of ions' and of
+    neutral ones together."""
     groups: dict[str, list[int]] = {}
     for k, atoms in enumerate(frames):
         charged = "ions" if atoms.info["charge"] else "neutral"
@@ -37,6 +38,7 @@ def by_class(frames: list[Atoms], errors: list[Array]) -> dict[str, dict[str, fl
     return {
         name: {
             "rmse": rms(np.concatenate([errors[k].ravel() for k in members])),
+            "median": float(np.median([rms(errors[k]) for k in members])),
             "frames": len(members),
         }
         for name, members in sorted(groups.items())
@@ -85,7 +87,10 @@ def main() -> None:
     if len(members[0]) > 1:
         result["calibration"] = calibration(errors, members)
     for name, values in result["errors"].items():
-        print(f"{name:20s} {values['rmse']:.4f} e  ({values['frames']:.0f} frames)")
+        print(
+            f"{name:20s} {values['rmse']:.4f} e  (median {values['median']:.4f} e, "
+            f"{values['frames']:.0f} frames)"
+        )
     print(result.get("calibration", ""))
     if arguments.json:
         arguments.json.write_text(json.dumps(result, indent=1))

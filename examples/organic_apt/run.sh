@@ -47,9 +47,11 @@ for set in train all; do # the model that is judged, and the one that has seen a
   train tuned-$set.pt --config "$here/tune.toml" --data good-$set.extxyz --start-from organic-gfn2.pt \
     --committee 3
 done
-python "$here/card.py" tuned-all.pt organic-apt.pt good-test.extxyz gfn2-train.extxyz --judged tuned-train.pt
 
 # intensities of bands of held-out molecules, by the model and by labels
 [ -s minima.extxyz ] || python "$here/bands.py" minima minima.extxyz
 aptnn-md label --engine "$level" --data minima.extxyz --out minima.labelled.extxyz
 python "$here/bands.py" compare tuned-train.pt minima.labelled.extxyz
+python "$here/compact.py" minima.labelled.extxyz minima.compact.extxyz
+cat good-test.extxyz minima.compact.extxyz > judged.extxyz
+python "$here/card.py" tuned-all.pt organic-apt.pt judged.extxyz gfn2-train.extxyz --judged tuned-train.pt
