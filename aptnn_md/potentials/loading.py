@@ -11,7 +11,6 @@ from aptnn_md.bundled import bundled_path
 from aptnn_md.callables import call_by_name
 from aptnn_md.errors import InputError
 from aptnn_md.names import split_names
-from aptnn_md.potentials.mace_model import mace_model
 
 BUNDLED = ("water-mace", "water-mace-0.1")
 """Potentials that come with the package."""
@@ -68,6 +67,8 @@ def load_potential(
     if path.is_file():
         if path.suffix == ".json":
             return _stored(path, device, dtype)
+        from aptnn_md.potentials.mace_model import mace_model
+
         return mace_model(path, device, dtype)
     return _from_callable(text)
 
