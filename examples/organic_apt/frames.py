@@ -103,14 +103,28 @@ def make_frame(number: int, test: bool = False, largest: int = 32) -> Atoms:
         order = np.random.default_rng([int(test), turn + 1000 * attempt]).permutation(len(choices))
         chosen = choices[order[place]]
         try:
-            atoms = _moved(built(chosen, random), chosen, number, random)
+            return frame_of(chosen, number, random, by_xtb=more)
         except (RuntimeError, ValueError):
             continue
-        atoms.info.update(kind=kind, smiles=chosen.name, number=number)
-        found = continued(atoms, 1) if more else [atoms]
-        if found:
-            return found[0]
     raise RuntimeError(f"frame {number}: no molecule could be made")
+
+
+def frame_of(found: Species, number: int, random: np.random.Generator, by_xtb: bool) -> Atoms:
+    """A frame of thermal motion of a species, by GFN2-xTB in the end or by the force field alone.
+
+    Raises
+    ------
+    RuntimeError, ValueError
+        It cannot be made.
+    """
+    atoms = _moved(built(found, random), found, random)
+    atoms.info.update(kind=found.kind, smiles=found.name, number=number)
+    if not by_xtb:
+        return atoms
+    moved = continued(atoms, 1)
+    if not moved:
+        raise RuntimeError(f"{found.name}: it falls apart")
+    return moved[0]
 
 
 @lru_cache
@@ -178,7 +192,7 @@ def _beside(first: Chem.Mol, second: Chem.Mol, random: np.random.Generator) -> C
     return Chem.CombineMols(first, second)
 
 
-def _moved(molecule: Chem.Mol, found: Species, number: int, random: np.random.Generator) -> Atoms:
+def _moved(molecule: Chem.Mol, found: Species, random: np.random.Generator) -> Atoms:
     """A frame of thermal motion about a minimum of the force field."""
     temperature = TEMPERATURES[int(random.integers(len(TEMPERATURES)))]
     if len(found.smiles) > 1:
