@@ -137,7 +137,8 @@ def _cycle_table(work: Work, stages: Sequence[Stage]) -> list[str]:
         "",
         "Forces and tensors: root mean square errors on random frames, predicted before they were "
         "learned from. Statistical, tensors, potential: errors of the worst spectrum relative to "
-        "its integral, of this stage's own runs. Harmonic: largest difference of a wavenumber "
+        "its integral, of this stage's own runs; –: not known. Harmonic: largest difference of a "
+        "wavenumber "
         + ("to the engine." if work.settings.judging.harmonic == "engine" else "of the members."),
     ]
     lines += [f"\n{stage.name}: {rule}." for stage in stages if (rule := _rule_of(stage))]
@@ -154,7 +155,7 @@ def _verdict(found: Judgement, ended: bool) -> list[str]:
     for spectrum in found.spectra:
         lines.append(
             f"* {spectrum.kind} spectrum of {spectrum.system}: total error "
-            f"{_percent(spectrum.total)}"
+            f"{_percent(spectrum.total)}{spectrum.left_out}"
             + ("" if ended else " with the final dynamics")
             + "; "
             + ", ".join(f"{name} {_percent(value)}" for name, value in spectrum.parts.items())
@@ -175,7 +176,7 @@ def band_lines(spectrum: SpectrumErrors) -> list[str]:
     unit = "km/mol" if spectrum.kind == "infrared" else "Å⁴/amu"
     lines = [
         f"Bands of the {spectrum.kind} spectrum of {spectrum.system} (± total; statistical, "
-        "tensors, potential):",
+        "tensors, potential; –: not known, and not in the total):",
         "",
         f"| range, cm⁻¹ | integral, {unit} | centroid, cm⁻¹ |",
         "| --- | --- | --- |",
@@ -187,7 +188,7 @@ def _band_line(band: BandErrors) -> str:
     cells = [f"{band.low:.0f}–{band.high:.0f}"]
     for number in (band.integral, band.centroid):
         parts = (number.statistical, number.tensors, number.potential)
-        inside = ", ".join(f"{part:.2g}" for part in parts)
+        inside = ", ".join("–" if math.isnan(part) else f"{part:.2g}" for part in parts)
         cells.append(f"{number.value:.4g} ± {number.total:.2g} ({inside})")
     return f"| {' | '.join(cells)} |"
 

@@ -142,12 +142,14 @@ def _bands(
     for number, (band, which) in enumerate(zip(bands, modes, strict=True)):
         harmonic_values = [harmonic.band_values(each, kind, which) for each in members_of(lines)]
         mean = harmonic.band_values(of_model, kind, which)
-        off = committee_error(harmonic_values) if len(harmonic_values) > 1 else np.zeros(2)
+        off = np.full(2, np.nan)
+        if len(harmonic_values) > 1:
+            off = committee_error(harmonic_values)
         if reference is not None:
             of_engine = harmonic.band_values(reference, kind, which)
-            off = np.maximum(off, np.abs(np.subtract(mean, of_engine)))
+            off = np.fmax(off, np.abs(np.subtract(mean, of_engine)))
         scale = band.integral / mean[0] if mean[0] > 0.0 else 1.0
-        tensors = np.zeros(2)
+        tensors = np.full(2, np.nan)
         if len(by_member) > 1:
             values = [(of[number].integral, of[number].centroid) for of in by_member]
             tensors = committee_error(values)

@@ -237,8 +237,10 @@ def test_the_browser_of_these_tests_sees_errors_and_refuses_to_load(
     assert any("Content Security Policy" in line for line in console)
 
 
-def test_a_page_tells_errors_by_their_origin(tmp_path: Path) -> None:
-    """Two members of a model, whose rates differ by a factor."""
+def test_a_page_tells_errors_by_their_origin(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Two members of a model, whose rates differ by a factor; nothing is known of the potential."""
     header = replace(HEADER, estimators=("bead", "member-1", "member-2"))
     path, page = tmp_path / "run", tmp_path / "page.html"
     with StreamWriter(path, header) as writer:
@@ -248,6 +250,11 @@ def test_a_page_tells_errors_by_their_origin(tmp_path: Path) -> None:
             writer.append(k, 2.0 * k, values)
     words = ["spectrum", "ir", str(path), "--resolution", "60", "--range", "0", "8000"]
     assert main([*words, "--html", str(page), "--out", str(tmp_path / "ir.csv")]) == 0
+    said, header = capsys.readouterr().out, (tmp_path / "ir.csv").read_text()
+    for text in (said, header, page.read_text()):
+        assert "errors of the models (potential, tensors) are not in them" in text
+    for text in (said, page.read_text()):
+        assert "the error of the potential is not known, and not in these" in text
     (panel,) = [p for p in data_of(page)["panels"] if p["title"] == "Errors by origin"]
     statistical, tensors = panel["lines"]
     columns, _ = read_table(tmp_path / "ir.csv")
