@@ -42,6 +42,7 @@ def python(here: Path, script: str, *arguments: str) -> str:
     return run_command(here, sys.executable, str(EXAMPLE / script), *arguments)
 
 
+@pytest.mark.thorough
 def test_training_and_test_share_no_molecule_and_no_other_element(scripts: None) -> None:
     from molecules import WATER, species
     from rdkit import Chem
@@ -81,6 +82,7 @@ def test_a_frame_is_the_same_in_whatever_portion_it_is_made(scripts: None, tmp_p
     assert all((atoms.numbers.sum() - atoms.info["charge"]) % 2 == 0 for atoms in every)
 
 
+@pytest.mark.thorough
 def test_cheap_labels_continue_where_they_stopped_and_obey_the_sum_rule(
     scripts: None, tmp_path: Path
 ) -> None:
@@ -146,6 +148,7 @@ def test_calibration_is_the_ratio_of_error_and_spread(scripts: None) -> None:
     assert table["all"]["rmse"] == pytest.approx(np.sqrt(np.mean(together**2)))
 
 
+@pytest.mark.thorough
 def test_bands_are_those_of_the_same_modes_by_both_tensors(
     scripts: None, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -52,6 +52,7 @@ def contents(directory: Path) -> dict[str, str]:
     return found
 
 
+@pytest.mark.thorough
 def test_labels_are_those_of_the_engine(unbroken):
     settings, _ = unbroken
     final = CampaignDirectory(settings.out).final
@@ -64,6 +65,7 @@ def test_labels_are_those_of_the_engine(unbroken):
         assert atoms.arrays["apt"] == pytest.approx(expected, abs=1e-4)
 
 
+@pytest.mark.thorough
 def test_the_judgement_tells_the_errors_apart(unbroken):
     settings, found = unbroken
     (spectrum,) = found.spectra
@@ -76,6 +78,7 @@ def test_the_judgement_tells_the_errors_apart(unbroken):
     assert first.final_statistical == pytest.approx(first.statistical)
 
 
+@pytest.mark.thorough
 def test_the_report_says_what_was_found(unbroken):
     settings, _ = unbroken
     text = (settings.out / "report.md").read_text()
@@ -88,6 +91,7 @@ def test_the_report_says_what_was_found(unbroken):
     assert len(next(iter(columns.values()))) > 50
 
 
+@pytest.mark.thorough
 def test_run_twice_it_does_nothing(unbroken):
     settings, found = unbroken
     before = contents(settings.out)
@@ -132,6 +136,7 @@ def test_a_file_that_is_missing_is_made_again(unbroken, tmp_path, monkeypatch):
     assert json.loads(final.judgement.read_text()) == content
 
 
+@pytest.mark.thorough
 def test_another_campaign_in_the_same_directory_is_refused(unbroken):
     settings, _ = unbroken
     with pytest.raises(InputError, match="temperature: found 400"):
@@ -141,6 +146,7 @@ def test_another_campaign_in_the_same_directory_is_refused(unbroken):
     assert "cycles" not in identity(settings)
 
 
+@pytest.mark.thorough
 def test_a_setting_of_a_table_is_named(unbroken):
     settings, _ = unbroken
     sampling = replace(settings.sampling, labels=6)
@@ -150,6 +156,7 @@ def test_a_setting_of_a_table_is_named(unbroken):
         run_campaign(replace(settings, sampling=sampling))
 
 
+@pytest.mark.thorough
 def test_a_campaign_of_another_version_is_refused(unbroken, tmp_path):
     settings, _ = unbroken
     old = replace(settings, out=tmp_path / "old")
@@ -303,6 +310,7 @@ def test_a_loop_that_only_lacks_statistics_stops_too(tmp_path, unbroken):
     assert len(list(settings.out.glob("cycle-*"))) == 2
 
 
+@pytest.mark.thorough
 def test_the_end_is_tested_on_frames_that_nothing_learns_from(unbroken):
     settings, _ = unbroken
     final = CampaignDirectory(settings.out).final

@@ -36,7 +36,7 @@ def assert_close(found, expected, dtype):
     assert np.abs(found - expected).max() < TOLERANCE[dtype] * rms
 
 
-@pytest.mark.parametrize("network", NETWORKS)
+@pytest.mark.parametrize("network", thorough_but(NETWORKS, "ace", "dipole"))
 @pytest.mark.parametrize("dtype", thorough_but(PRECISIONS, "float64"))
 def test_symmetries(network, dtype):
     predict, atoms = predictor(network, dtype), triclinic()

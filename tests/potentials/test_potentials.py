@@ -296,6 +296,7 @@ def test_walls_of_the_right_height():
         assert higher - lower == pytest.approx(wall["strength"] * 0.2**3, rel=1e-9)
 
 
+@pytest.mark.thorough
 def test_files_round_trip(tmp_path):
     header, weights = read_potential(BUNDLED)
     write_potential(
@@ -490,6 +491,7 @@ def test_not_a_model_file(tmp_path, name, capfd):
     assert capfd.readouterr() == ("", "")
 
 
+@pytest.mark.thorough
 def test_unknown_element_and_precision():
     with pytest.raises(InputError, match="found C, N, expected H, O"):
         load_potential("water-mace").get_forces(Atoms("OCN", np.eye(3)))

@@ -104,6 +104,7 @@ CASES = [
 ]
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(("kind", "atoms"), [*CASES[3:5], *thorough_but([*CASES[:3], *CASES[5:]])])
 def test_apts_are_the_gradients_of_mace_torchs_own_dipole(kind, atoms):
     expected = differences(kind, atoms) * IN_E_ANGSTROM[kind]
@@ -116,6 +117,7 @@ def test_apts_are_the_gradients_of_mace_torchs_own_dipole(kind, atoms):
         assert np.abs(model(atoms) - expected).max() < tolerance * size, dtype
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(("kind", "atoms"), CASES)
 @pytest.mark.parametrize("dtype", thorough_but(["float64", "float32"], "float32"))
 def test_sum_rule_holds_by_construction_and_exactly(kind, atoms, dtype):

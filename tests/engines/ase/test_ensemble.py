@@ -106,6 +106,7 @@ def kelvin_of_coordinates(positions):
     return np.array(STIFFNESS) * squares / BOLTZMANN_EV_PER_K
 
 
+@pytest.mark.thorough
 def test_starts_are_canonical_in_positions(canonical):
     """Each coordinate has k⟨x²⟩ = k_B T, from a start in which all are zero."""
     _, positions, *_ = canonical
@@ -169,6 +170,7 @@ FREEDOM = [
 ]
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(("atoms", "rotation", "freedom"), FREEDOM)
 def test_temperature_counts_what_is_free(atoms, rotation, freedom):
     """Momenta as they are drawn: f T/T₀ is distributed as χ² with f degrees of freedom."""
@@ -236,6 +238,7 @@ def test_runs_conserve_and_fulfil_the_f_sum_rule(tmp_path, rotation):
     assert abs(freedom.found - freedom.expected) < 4.0 * freedom.standard_error
 
 
+@pytest.mark.thorough
 def test_a_molecule_without_rotation_has_no_libration(tmp_path):
     """Neither in its rate nor in its f-sum; the parts add up to what is without groups."""
     for groups in ("all", "motion"):
@@ -252,6 +255,7 @@ def test_a_molecule_without_rotation_has_no_libration(tmp_path):
     )
 
 
+@pytest.mark.thorough
 def test_a_cluster_with_fixed_atoms(tmp_path):
     """What is fixed stays, and the temperature is that of the others."""
     recorder = Recorder()
@@ -382,6 +386,7 @@ def rates(path):
     return [StreamReader(run).dipole_rate() for run in complete_runs(path)]
 
 
+@pytest.mark.thorough
 def test_more_runs_continue_an_ensemble(tmp_path):
     """The chain goes on: six runs are those of four and two more, bit by bit."""
     files = {"checkpoint": tmp_path / "c.npz"}

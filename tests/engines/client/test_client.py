@@ -79,6 +79,7 @@ def test_two_clients_for_the_beads_of_one_ring_polymer_are_refused(tmp_path):
         other.join()
 
 
+@pytest.mark.thorough
 def test_i_pi_outlives_a_client_that_fails(tmp_path):
     class Failing(toy_molecules.Tensors):
         def __call__(self, atoms):
@@ -117,6 +118,7 @@ def test_the_time_step_comes_from_i_pi(tmp_path):
     assert StreamReader(tmp_path / "s.zarr").header.timestep == 0.25
 
 
+@pytest.mark.thorough
 def test_tensors_of_a_client_make_the_stream_inside_i_pi(tmp_path):
     n_beads = 4
     with Server(

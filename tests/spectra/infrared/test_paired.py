@@ -74,6 +74,7 @@ def differences(streams: list[tuple[Path, Path]]) -> list[Difference]:
     return [difference(*spectra_of(*paths)) for paths in streams]
 
 
+@pytest.mark.thorough
 def test_differences_are_those_of_the_arrays(
     streams: list[tuple[Path, Path]], differences: list[Difference]
 ) -> None:
