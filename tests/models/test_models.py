@@ -109,7 +109,7 @@ def test_basis_of_gradients_is_the_same_with_every_e3nn():
         assert np.allclose(parts[name][part], basis[part], atol=1e-12)
 
 
-@pytest.mark.parametrize("network", NETWORKS)
+@pytest.mark.parametrize("network", thorough_but(NETWORKS, "ace", "dipole"))
 def test_supercell(network):
     predict = predictor(network, "float64")
     # smaller than the cutoff: atoms see several images of each other

@@ -147,6 +147,7 @@ def test_what_cannot_be_recorded_goes_on_as_usual(device, caplog):
     assert other.replays == (3 if on_gpu else 0)
 
 
+@pytest.mark.thorough
 def test_dipoles_rates_and_charges(device, on_processor):
     checkpoint = random_checkpoint("dipole", members=2)
     predictor = Predictor(checkpoint, device=device, dtype="float64", total_charge=1.0)

@@ -116,6 +116,7 @@ def test_starts_are_canonical_in_positions(canonical):
     assert (np.abs(mean - KELVIN) < 4.0 * error).all(), (mean, error)
 
 
+@pytest.mark.thorough
 def test_every_motion_has_the_temperature(canonical):
     """Translation, rotation and vibration of the molecules, in all frames of the runs."""
     atoms, positions, velocities, summary, _ = canonical
@@ -148,6 +149,7 @@ def test_a_global_thermostat_from_the_minimum_fails_these_checks(tmp_path, caplo
     assert (kelvin_of_coordinates(positions).mean(0) < 250.0).all()
 
 
+@pytest.mark.thorough
 def test_momenta_are_canonical_and_independent_of_positions(canonical):
     """Σ p²/(m k_B T) of each molecule has the chi-squared distribution of nine degrees."""
     atoms, positions, velocities, *_ = canonical
@@ -429,6 +431,7 @@ def test_a_signal_in_chain_or_run_ends_it_and_it_resumes(tmp_path):
         np.testing.assert_array_equal(found, expected)
 
 
+@pytest.mark.thorough
 def test_it_stops_when_the_spectrum_has_converged(tmp_path):
     options = InfraredOptions(resolution=1400.0)
     path = tmp_path / "runs"
@@ -449,6 +452,7 @@ def test_it_stops_when_the_spectrum_has_converged(tmp_path):
     assert "expected after" in more.convergence
 
 
+@pytest.mark.thorough
 def test_what_does_not_belong_together_is_refused(tmp_path):
     path, files = tmp_path / "runs", {"checkpoint": tmp_path / "c.npz"}
     run_md(at_the_minimum(), path, short(2, 8), **files)

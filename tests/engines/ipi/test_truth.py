@@ -82,7 +82,7 @@ def test_parts_by_motion_add_up(tmp_path, monkeypatch):
     np.testing.assert_allclose(by_motion.read("f_sum").sum(1), whole.read("f_sum")[:, 0])
 
 
-@pytest.mark.parametrize("n_beads", [1, 4])
+@pytest.mark.parametrize("n_beads", thorough_but([1, 4], 4))
 def test_bead_rate_is_the_derivative_of_the_mean_dipole(n_beads, tmp_path, monkeypatch):
     # internal modes of beads move on circles, so differences are exact for small steps only
     stream, checkpoints = run_toy(
