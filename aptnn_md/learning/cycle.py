@@ -32,7 +32,7 @@ from aptnn_md.learning.directory import (
 )
 from aptnn_md.learning.engine_potential import EngineCalculator
 from aptnn_md.learning.harmonic import Lines
-from aptnn_md.learning.honest import HonestTest, honest_test
+from aptnn_md.learning.honest import HonestTest, honest_test_of_systems
 from aptnn_md.learning.judgement import Judgement, SpectrumErrors, what_is_missing
 from aptnn_md.learning.judging import (
     ENGINE,
@@ -230,7 +230,9 @@ class Work:
         random = [frame for frame in frames if frame.atoms.info.get(ORIGIN) == RANDOM]
         potential = models.potential if self.settings.learns_potential else None
         known = read_labelled(stage.training, self.settings.target)
-        honest_test(models.tensors, potential, random, known).write(stage.honest)
+        names = system_names(self.settings)
+        found = honest_test_of_systems(models.tensors, potential, random, known, names)
+        found.write(stage.honest)
 
     def _judge(
         self,

@@ -39,7 +39,7 @@ def write_report(work: Work, seconds: Mapping[str, float], now: str) -> None:
     if not ended:
         lines += [f"Time left: {_time_left(work, seconds, now)}.", ""]
     if stages:
-        lines += [*_cycle_table(work, stages), ""]
+        lines += [*_cycle_table(work, stages), "", *_table_of_systems(work, stages[-1])]
         lines += _verdict(Judgement.read(stages[-1].judgement), ended)
         pictures = _pictures(work, stages)
         lines += ["", *(f"![{path.stem}]({path.name})" for path in pictures)]
@@ -108,26 +108,13 @@ def _final_dynamics(settings: CampaignSettings) -> float:
 
 
 def _cycle_table(work: Work, stages: Sequence[Stage]) -> list[str]:
-    """A line for each stage: labels, honest test, errors of the first spectrum."""
-    targets = [TARGETS[name] for name in work.settings.properties]
-    head = ["stage", "labels", "forces, eV/Å"]
-    head += [f"{t.title}, {t.unit} (of the spread)" for t in targets]
-    head += ["statistical", "tensors", "potential", "harmonic, cm⁻¹"]
+    """A line for each stage: labels, honest test, errors of the worst spectrum."""
+    head = ["stage", "labels", *_head_of_test(work), "statistical", "tensors", "potential"]
+    head.append("harmonic, cm⁻¹")
     lines = [f"| {' | '.join(head)} |", f"|{' --- |' * len(head)}"]
     for stage in stages:
         found = Judgement.read(stage.judgement)
-        cells = [stage.name, str(n_labels(stage))]
-        if stage.honest.exists():
-            honest = HonestTest.read(stage.honest)
-            cells.append("–" if honest.force_rmse is None else f"{honest.force_rmse:.3f}")
-            cells += [
-                f"{honest.tensor_rmse[t.name]:.4f} ({100 * honest.tensor_relative[t.name]:.1f} %)"
-                if t.name in honest.tensor_rmse
-                else "–"
-                for t in targets
-            ]
-        else:
-            cells += ["–"] * (1 + len(targets))
+        cells = [stage.name, str(n_labels(stage)), *_cells_of_test(work, _test_of(stage))]
         worst = max(found.spectra, key=lambda s: s.total, default=None)
         parts = ("statistical", "tensors", "potential")
         cells += ["–" if worst is None else _percent(getattr(worst, part)) for part in parts]
@@ -142,6 +129,40 @@ def _cycle_table(work: Work, stages: Sequence[Stage]) -> list[str]:
     ]
     lines += [f"\n{stage.name}: {rule}." for stage in stages if (rule := _rule_of(stage))]
     return lines
+
+
+def _test_of(stage: Stage) -> HonestTest | None:
+    return HonestTest.read(stage.honest) if stage.honest.exists() else None
+
+
+def _head_of_test(work: Work) -> list[str]:
+    targets = [TARGETS[name] for name in work.settings.properties]
+    return ["forces, eV/Å", *(f"{t.title}, {t.unit} (of the spread)" for t in targets)]
+
+
+def _cells_of_test(work: Work, test: HonestTest | None) -> list[str]:
+    """Errors of an honest test, in the columns of :func:`_head_of_test`."""
+    if test is None:
+        return ["–"] * (1 + len(work.settings.properties))
+    cells = ["–" if test.force_rmse is None else f"{test.force_rmse:.3f}"]
+    for name in work.settings.properties:
+        known = name in test.tensor_rmse
+        relative = f"({100 * test.tensor_relative[name]:.1f} %)" if known else ""
+        cells.append(f"{test.tensor_rmse[name]:.4f} {relative}" if known else "–")
+    return cells
+
+
+def _table_of_systems(work: Work, stage: Stage) -> list[str]:
+    """The honest test of a stage by system, where there are several."""
+    test = _test_of(stage)
+    if test is None or not test.of_systems:
+        return []
+    head = [f"system ({stage.name})", "random frames", *_head_of_test(work)]
+    lines = [f"| {' | '.join(head)} |", f"|{' --- |' * len(head)}"]
+    for name, of_system in test.of_systems.items():
+        cells = [name, str(of_system.n_frames), *_cells_of_test(work, of_system)]
+        lines.append(f"| {' | '.join(cells)} |")
+    return [*lines, ""]
 
 
 def _rule_of(stage: Stage) -> str:

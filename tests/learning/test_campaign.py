@@ -278,6 +278,32 @@ def test_two_processes_do_not_work_in_one_directory(tmp_path):
 
 
 @pytest.mark.thorough
+def test_two_systems_are_learned_and_tested_each(tmp_path):
+    one = make_settings(tmp_path, cycles=1)
+    other = tmp_path / "turned.xyz"
+    turned = ase.io.read(one.structures[0])
+    turned.rotate(40.0, (1.0, 2.0, -1.0))
+    ase.io.write(other, turned, format="extxyz")
+    settings = replace(one, structures=(*one.structures, other))
+    found = run_campaign(settings)
+    assert [spectrum.system for spectrum in found.spectra] == ["toy", "turned"]
+    directory = CampaignDirectory(settings.out)
+    for stage in (directory.cycle(0), directory.final):
+        honest = HonestTest.read(stage.honest)
+        assert {name: test.n_frames for name, test in honest.of_systems.items()} == {
+            "toy": 1,
+            "turned": 1,
+        }
+        squares = [test.tensor_rmse["apt"] ** 2 for test in honest.of_systems.values()]
+        assert honest.tensor_rmse["apt"] == pytest.approx(np.sqrt(np.mean(squares)))
+    text = directory.report.read_text()
+    assert "| system (final) | random frames |" in text
+    for name in ("toy", "turned"):
+        assert f"| {name} | 1 | – |" in text
+        assert (settings.out / f"infrared-{name}.png").exists()
+
+
+@pytest.mark.thorough
 def test_a_loop_that_is_content_stops_before_the_last_cycle(tmp_path):
     judging = JudgingSettings(tolerance=100.0, tensor_error=100.0)
     settings = make_settings(tmp_path, cycles=9, judging=judging)
