@@ -106,7 +106,7 @@ def run(arguments: argparse.Namespace) -> None:
         for line in band_lines(spectrum):
             print(line)
     for reason in found.missing:
-        print(f"missing: {reason}")
+        print(f"not good enough yet: {reason}")
     print(f"report: {settings.out / 'report.md'}")
 
 

@@ -59,6 +59,12 @@ class Stage:
         return self.path.name
 
     @property
+    def title(self) -> str:
+        """As people count: the directory ``cycle-00`` is cycle 1."""
+        cycle, _, number = self.name.partition("-")
+        return f"cycle {int(number) + 1}" if cycle == "cycle" else self.name
+
+    @property
     def frames(self) -> Path:
         """Structures that are chosen for labels."""
         return self.path / "frames.extxyz"
@@ -118,6 +124,10 @@ class Stage:
     def runs(self, system: int) -> Path:
         """Streams."""
         return self.path / f"runs-{system}"
+
+    def table(self, kind: str, system: str) -> Path:
+        """A spectrum of a system, by name."""
+        return self.path / f"{kind}-{system}.csv"
 
     @property
     def judgement(self) -> Path:

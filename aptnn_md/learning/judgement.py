@@ -217,19 +217,22 @@ def _missing_in_spectra(spectra: Sequence[SpectrumErrors], settings: JudgingSett
 
 def _missing_in_honest_test(honest: HonestTest, settings: JudgingSettings) -> list[str]:
     found = []
-    if not honest.n_frames:
-        found.append("honest test: no random frame has labels")
-    if honest.force_rmse is not None and honest.force_rmse > settings.force_rmse:
-        found.append(
-            f"honest test: forces are off by {honest.force_rmse:.3f} eV/Å, wanted "
-            f"{settings.force_rmse:g}"
-        )
-    for name, relative in honest.tensor_relative.items():
-        if relative > settings.tensor_error:
+    for name, test in (honest.of_systems or {"": honest}).items():
+        of_system = f" of {name}" if name else ""
+        if not test.n_frames:
+            found.append(f"honest test: no random frame{of_system} has labels")
+        if test.force_rmse is not None and test.force_rmse > settings.force_rmse:
             found.append(
-                f"honest test: {TARGETS[name].title}s are off by {_percent(relative)} of their "
-                f"spread, wanted {_percent(settings.tensor_error)}"
+                f"honest test: forces{of_system} are off by {test.force_rmse:.3f} eV/Å, wanted "
+                f"{settings.force_rmse:g}"
             )
+        for target, relative in test.tensor_relative.items():
+            if relative > settings.tensor_error:
+                title, wanted = TARGETS[target].title, _percent(settings.tensor_error)
+                found.append(
+                    f"honest test: {title}s{of_system} are off by {_percent(relative)} of their "
+                    f"spread, wanted {wanted}"
+                )
     return found
 
 

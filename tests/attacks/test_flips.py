@@ -37,6 +37,7 @@ LONG = ("stream", "runs", "training state", "state of a potential")
 QUICK = [name for name in FLIPPABLE if name not in LONG]
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("name", thorough_but(NAMES, *QUICK))
 def test_some_flips(name, tmp_path):
     flippable = FLIPPABLE[name](tmp_path)

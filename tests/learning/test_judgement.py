@@ -72,6 +72,18 @@ def test_each_criterion_alone_keeps_the_loop_going(changes, words):
     assert words in found
 
 
+def test_each_system_must_be_known():
+    """Errors of one that is poor are hidden among those of others."""
+    poor = replace(TEST, force_rmse=0.05, tensor_relative={"apt": 0.3})
+    empty = replace(TEST, n_frames=0, force_rmse=None, tensor_relative={})
+    found = missing(test=replace(TEST, of_systems={"a": TEST, "b": poor, "c": empty}))
+    assert [text.split(", wanted")[0] for text in found] == [
+        "honest test: forces of b are off by 0.050 eV/Å",
+        "honest test: APTs of b are off by 30 % of their spread",
+        "honest test: no random frame of c has labels",
+    ]
+
+
 def test_a_potential_that_is_not_learned_has_no_criteria():
     spectrum, test = replace(GOOD, potential=math.nan), replace(TEST, force_rmse=None)
     assert missing(spectrum, test, shift=math.nan) == ()
@@ -101,8 +113,10 @@ def test_judgements_are_read_as_they_were_written(tmp_path):
     judgement = Judgement((replace(GOOD, bands=(band, band)),), 3.5, 1, ("one reason",))
     judgement.write(tmp_path / "judgement.json")
     assert Judgement.read(tmp_path / "judgement.json") == judgement
-    TEST.write(tmp_path / "honest.json")
-    assert HonestTest.read(tmp_path / "honest.json") == TEST
+    test = replace(TEST, of_systems={"a": TEST, "b": replace(TEST, force_rmse=None)})
+    for expected in (TEST, test):
+        expected.write(tmp_path / "honest.json")
+        assert HonestTest.read(tmp_path / "honest.json") == expected
     for name, kind in (("judgement.json", Judgement), ("honest.json", HonestTest)):
         (tmp_path / name).write_text('{"spectra": [1]')
         with pytest.raises(InputError, match="remove it"):

@@ -239,6 +239,7 @@ def attack(rng, seconds, directory):
     return ends
 
 
+@pytest.mark.thorough
 def test_mutated_conversations(tmp_path, caplog):
     # frames of such conversations may be far apart, which is said in the log
     caplog.set_level(logging.ERROR)

@@ -224,6 +224,7 @@ def test_ranks_that_mpi4py_does_not_see_do_not_believe_to_be_alone(name):
     assert f"started 3 processes ({name}), but mpi4py finds this one only" in said
 
 
+@pytest.mark.thorough
 def test_insisting_on_ranks():
     assert "refused: --mpi needs mpi4py" in asked(insist="True", without=("mpi4py",))
     pytest.importorskip("mpi4py.MPI")
@@ -231,6 +232,7 @@ def test_insisting_on_ranks():
     assert "refused: --mpi: there is one rank only; start the command with mpirun -n K" in said
 
 
+@pytest.mark.thorough
 @needs_mpirun
 @pytest.mark.parametrize("insist", thorough_but([False, True], False))
 def test_ranks_that_no_variable_counts_are_found(insist):

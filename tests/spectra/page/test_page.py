@@ -121,6 +121,7 @@ def test_convergence_of_a_page_ends_with_the_whole_run(made: Path) -> None:
     assert len(data_of(made / "raman.html")["convergence"]) > 5
 
 
+@pytest.mark.thorough
 @needs_chromium
 def test_a_browser_draws_the_numbers_of_the_table(made: Path, tmp_path: Path) -> None:
     plots, console = browse(made / "ir.html", DRAWN, tmp_path)
@@ -146,6 +147,7 @@ def test_a_browser_draws_the_numbers_of_the_table(made: Path, tmp_path: Path) ->
     np.testing.assert_allclose(band["y"][: n - 1 : -1], np.array(total["y"]) - total["error"])
 
 
+@pytest.mark.thorough
 @needs_chromium
 def test_a_browser_draws_a_raman_spectrum(made: Path, tmp_path: Path) -> None:
     plots, console = browse(made / "raman.html", DRAWN, tmp_path)
@@ -166,6 +168,7 @@ def test_a_browser_draws_a_raman_spectrum(made: Path, tmp_path: Path) -> None:
     )
 
 
+@pytest.mark.thorough
 @needs_chromium
 def test_a_browser_draws_a_comparison(made: Path, tmp_path: Path) -> None:
     plots, console = browse(made / "both.html", DRAWN, tmp_path)
@@ -205,6 +208,7 @@ def test_a_curve_of_the_reader_is_scaled_to_the_simulation(made: Path, tmp_path:
     np.testing.assert_allclose(found["y"], columns["n*alpha (cm^-1)"], rtol=1e-8)
 
 
+@pytest.mark.thorough
 @needs_chromium
 def test_plots_zoom_together_and_cannot_be_uploaded(made: Path, tmp_path: Path) -> None:
     expression = """(() => {
@@ -306,6 +310,7 @@ def test_a_live_page_follows_the_run_and_only_reads(
     assert sorted(p.name for p in tmp_path.iterdir()) == ["ir.csv", "live.html", "run"]
 
 
+@pytest.mark.thorough
 @needs_chromium
 def test_a_live_page_keeps_the_zoom_when_it_is_read_again(made: Path, tmp_path: Path) -> None:
     """The range that the last reading of the page left behind."""

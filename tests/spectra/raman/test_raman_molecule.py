@@ -206,6 +206,7 @@ def check_against_pyscf(atoms: Atoms, basis: str, tmp_path: Path) -> None:
     assert np.abs(wrong / activity - 1).max() > 0.1
 
 
+@pytest.mark.thorough
 def test_activities_of_hypofluorous_acid(tmp_path: Path) -> None:
     """HOF without symmetry in its frame; PySCF's analytic polarizabilities, along its modes."""
     pytest.importorskip("pyscf")
