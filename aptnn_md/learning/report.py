@@ -175,7 +175,7 @@ def band_lines(spectrum: SpectrumErrors) -> list[str]:
     unit = "km/mol" if spectrum.kind == "infrared" else "Å⁴/amu"
     lines = [
         f"Bands of the {spectrum.kind} spectrum of {spectrum.system}, ± total error (in brackets "
-        "the statistical error and those of the tensors and of the potential; –: not known, and not "
+        "the statistical error and those of the tensors and of the potential; –: not known, not "
         "in the total):",
         "",
         f"| range, cm⁻¹ | integral, {unit} | centroid, cm⁻¹ |",
