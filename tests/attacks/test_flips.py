@@ -21,6 +21,7 @@ SAMPLES = {
     "runs": 200,
     "state of a potential": 3000,
     **{f"{name} of a campaign": 8 for name in DOCUMENTS},
+    "frames of a campaign": 8,
 }
 """One byte in so many."""
 
