@@ -12,17 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from aptnn_md.learning.settings import SamplingSettings
-
-FIRST_LABELS = "first labels"
-"""Step that labels the first frames."""
-
-TRAINING, LABELLING = "training", "labelling"
-"""Steps of a cycle."""
-
-
-def step_of_cycle(number: int, step: str) -> str:
-    """Name of a step of a cycle, which is counted from 0."""
-    return f"cycle {number + 1}: {step}"
+from aptnn_md.learning.steps import FIRST_LABELS, LABELLING, TRAINING, step_of_cycle
 
 
 @dataclass(frozen=True)

@@ -16,13 +16,7 @@ from ase import Atoms
 
 from aptnn_md.errors import RunError
 from aptnn_md.learning import harmonic
-from aptnn_md.learning.balance import (
-    FIRST_LABELS,
-    LABELLING,
-    TRAINING,
-    Balance,
-    step_of_cycle,
-)
+from aptnn_md.learning.balance import Balance
 from aptnn_md.learning.directory import (
     CampaignDirectory,
     Stage,
@@ -32,7 +26,7 @@ from aptnn_md.learning.directory import (
 )
 from aptnn_md.learning.engine_potential import EngineCalculator
 from aptnn_md.learning.harmonic import Lines
-from aptnn_md.learning.honest import HonestTest, honest_test
+from aptnn_md.learning.honest import HonestTest, honest_test_of_systems
 from aptnn_md.learning.judgement import Judgement, SpectrumErrors, what_is_missing
 from aptnn_md.learning.judging import (
     ENGINE,
@@ -55,9 +49,24 @@ from aptnn_md.learning.sampling import (
     sample_first,
     sample_replicas,
 )
+from aptnn_md.learning.seals import FrameSeals
 from aptnn_md.learning.settings import CampaignSettings
 from aptnn_md.learning.spectrum_errors import spectrum_errors
 from aptnn_md.learning.stage_models import StageModels, join_potential
+from aptnn_md.learning.steps import (
+    DYNAMICS,
+    FINAL_DYNAMICS,
+    FINAL_TEST,
+    FINAL_TRAINING,
+    FIRST_FRAMES,
+    FIRST_LABELS,
+    FIRST_MODES,
+    LABELLING,
+    SAMPLING,
+    TEST,
+    TRAINING,
+    step_of_cycle,
+)
 from aptnn_md.learning.training_tasks import (
     ForceTask,
     TensorTask,
@@ -83,6 +92,7 @@ class Work:
     systems : start structures
     begins : told the name of each step before it
     seconds : that steps took until now
+    seals : checksums of the frames
     """
 
     settings: CampaignSettings
@@ -90,15 +100,16 @@ class Work:
     systems: Sequence[Atoms]
     begins: Timer
     seconds: Mapping[str, float]
+    seals: FrameSeals
 
     def first_frames(self) -> None:
         """Frames of the engine's dynamics, their labels, and the engine's harmonic lines."""
         stage = self.directory.first
-        self.begins("first frames")
+        self.begins(FIRST_FRAMES)
         sample_first(stage, self.settings, self.systems)
         self.begins(FIRST_LABELS)
         self._label(stage)
-        self.begins("normal modes of the engine")
+        self.begins(FIRST_MODES)
         for number in range(len(self.systems)):
             self.engine_lines(number)
 
@@ -111,7 +122,7 @@ class Work:
         self._gather(stage, number)
         self._train(tasks_of(stage, self.settings, before, self._forces), stage)
         models = StageModels.of(stage, self.settings)
-        self.begins(step_of_cycle(number, "sampling"))
+        self.begins(step_of_cycle(number, SAMPLING))
         replicas = sample_replicas(stage, self.settings, self.systems, models, seed)
         if not stage.frames.exists():
             earlier = Choice.read(before.averages) if before else None
@@ -119,9 +130,9 @@ class Work:
             choose(stage, self.settings, replicas, models.tensors, earlier, seed, labels)
         self.begins(step_of_cycle(number, LABELLING))
         self._label(stage)
-        self.begins(step_of_cycle(number, "honest test"))
+        self.begins(step_of_cycle(number, TEST))
         self._test(stage, models)
-        self.begins(step_of_cycle(number, "dynamics"))
+        self.begins(step_of_cycle(number, DYNAMICS))
         if not stage.judgement.exists():
             work = (self.settings.dynamics.runs, seed + 1)
             self._judge(stage, models, before, replicas, work)
@@ -136,19 +147,19 @@ class Work:
         """
         stage, n_runs = self.directory.final, self.settings.dynamics.final_runs
         last = self.directory.cycle(n_cycles - 1)
-        self.begins("final training")
+        self.begins(FINAL_TRAINING)
         self._set_stale_end_aside(n_cycles)
         self._gather(stage, n_cycles)
         self._train(tasks_of(stage, self.settings, None, self._forces, final=True), stage)
         models = StageModels.of(stage, self.settings)
-        self.begins("final honest test")
+        self.begins(FINAL_TEST)
         if not stage.judgement.exists():
             seed = self.settings.seed + 2
             replicas = equilibrated(stage, self.settings, self.systems, models, n_runs, seed)
             if draw_last(stage, replicas, self._n_random(last), seed):
                 self._label(stage)
                 self._test(stage, models)
-            self.begins("final dynamics")
+            self.begins(FINAL_DYNAMICS)
             self._judge(stage, models, last, replicas, (n_runs, seed))
         return Judgement.read(stage.judgement)
 
@@ -230,7 +241,9 @@ class Work:
         random = [frame for frame in frames if frame.atoms.info.get(ORIGIN) == RANDOM]
         potential = models.potential if self.settings.learns_potential else None
         known = read_labelled(stage.training, self.settings.target)
-        honest_test(models.tensors, potential, random, known).write(stage.honest)
+        names = system_names(self.settings)
+        found = honest_test_of_systems(models.tensors, potential, random, known, names)
+        found.write(stage.honest)
 
     def _judge(
         self,
@@ -290,7 +303,7 @@ class Work:
             (name, kind), measured, lines, reference, blocks, self.settings
         )
         if self._is_final(stage):
-            measured.write(stage.path / f"{kind}-{name}.csv")
+            measured.write(stage.table(kind, name))
             picture = self.directory.path / f"errors-{kind}-{name}.png"
             limits = self.settings.judging.wavenumbers
             draw_error_parts(picture, parts, measured.spectrum.ordinate, limits)
@@ -322,6 +335,7 @@ class Work:
             return
         aside = stage.path.with_name(f"{stage.name}-{n_before}-labels")
         log.info("%s was begun with %d labels; it is now %s", stage.path, n_before, aside)
+        self.seals.forget(stage)
         stage.path.rename(aside)
 
 

@@ -5,6 +5,7 @@
     campaign.json      settings with which it began
     start.extxyz       the systems
     times.json         seconds that steps took
+    frames.json        checksums of the files of structures
     report.md          what a person reads
     points/            single points of the engine
     first/             frames of the first dynamics and their labels
@@ -57,6 +58,12 @@ class Stage:
     def name(self) -> str:
         """Of the directory."""
         return self.path.name
+
+    @property
+    def title(self) -> str:
+        """As people count: the directory ``cycle-00`` is cycle 1."""
+        cycle, _, number = self.name.partition("-")
+        return f"cycle {int(number) + 1}" if cycle == "cycle" else self.name
 
     @property
     def frames(self) -> Path:
@@ -119,6 +126,10 @@ class Stage:
         """Streams."""
         return self.path / f"runs-{system}"
 
+    def table(self, kind: str, system: str) -> Path:
+        """A spectrum of a system, by name."""
+        return self.path / f"{kind}-{system}.csv"
+
     @property
     def judgement(self) -> Path:
         """How good the models are, and what is missing."""
@@ -150,6 +161,11 @@ class CampaignDirectory:
     def times(self) -> Path:
         """Seconds that steps took."""
         return self.path / "times.json"
+
+    @property
+    def seals(self) -> Path:
+        """Checksums of the files of structures."""
+        return self.path / "frames.json"
 
     @property
     def report(self) -> Path:

@@ -35,6 +35,17 @@ LARGEST_FORCE = 2e-3
 GAP = 120.0
 """cm⁻¹, by which lines of different bands are apart."""
 
+WIDEST = 500.0
+"""cm⁻¹, from the first line of a band to its last. Large molecules have lines everywhere below 1500
+cm⁻¹, which would all be one band; it is divided at its widest gaps."""
+
+NARROWEST_GAP = 40.0
+"""cm⁻¹, at which it may be divided."""
+
+ROTATION = 300.0
+"""cm⁻¹, up to which small molecules absorb by rotation. Where vibrations begin at more than twice
+that, their first band begins half way to zero, so that rotation is no part of it."""
+
 
 @dataclass(frozen=True, eq=False)
 class Lines:
@@ -168,27 +179,44 @@ def curve_of(lines: Lines, kind: str, wavenumber: FloatArray, width: float) -> F
     return broadened(lines.wavenumber, lines.intensity(kind), wavenumber, shape)
 
 
-def bands_of_lines(lines: Lines, kind: str, gap: float = GAP) -> list[slice]:
-    """Slices of the modes that form bands: neighbours are at least ``gap`` apart (cm⁻¹).
+def bands_of_lines(lines: Lines, kind: str) -> list[slice]:
+    """Slices of the modes that form bands, :data:`GAP` apart and no wider than :data:`WIDEST`.
 
     Modes without intensity do not make a band of their own.
     """
-    ends = np.flatnonzero(np.diff(lines.wavenumber) > gap) + 1
+    gaps = np.diff(lines.wavenumber)
+    ends = np.flatnonzero(gaps > GAP) + 1
     edges = [0, *(int(k) for k in ends), len(lines.wavenumber)]
-    found = [slice(a, b) for a, b in pairwise(edges)]
+    found = [part for a, b in pairwise(edges) for part in _divided(lines.wavenumber, a, b)]
     total = float(lines.intensity(kind).sum())
     return [s for s in found if lines.intensity(kind)[s].sum() > 0.005 * total]
 
 
+def _divided(wavenumber: FloatArray, start: int, stop: int) -> list[slice]:
+    """A group of lines, divided at its widest gap until no part is too wide."""
+    gaps = np.diff(wavenumber[start:stop])
+    too_wide = len(gaps) > 0 and wavenumber[stop - 1] - wavenumber[start] > WIDEST
+    if not too_wide or gaps.max() < NARROWEST_GAP:
+        return [slice(start, stop)]
+    middle = start + int(np.argmax(gaps)) + 1
+    return _divided(wavenumber, start, middle) + _divided(wavenumber, middle, stop)
+
+
 def band_limits(lines: Lines, bands: Sequence[slice]) -> list[tuple[float, float]]:
-    """Limits of bands, cm⁻¹: half way to the next one, from 0 to 300 beyond the last."""
+    """Limits of bands, cm⁻¹: half way to the next one, to 300 beyond the last.
+
+    The first begins at 0, or above the rotation of the molecule (:data:`ROTATION`).
+    """
+    if not bands:
+        return []
     inner = [
         0.5 * float(lines.wavenumber[a.stop - 1] + lines.wavenumber[b.start])
         for a, b in pairwise(bands)
     ]
-    last = float(lines.wavenumber[bands[-1].stop - 1]) + 300.0 if bands else 0.0
-    edges = [0.0, *inner, last]
-    return list(pairwise(edges))[: len(bands)]
+    last = float(lines.wavenumber[bands[-1].stop - 1]) + 300.0
+    half = 0.5 * float(lines.wavenumber[bands[0].start])
+    edges = [half if half > ROTATION else 0.0, *inner, last]
+    return list(pairwise(edges))
 
 
 def band_values(lines: Lines, kind: str, band: slice) -> tuple[float, float]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,8 @@ import numpy as np
 from ase import Atoms
 
 from aptnn_md.arrays import FloatArray
+from aptnn_md.errors import InputError
+from aptnn_md.learning.directory import SYSTEM
 from aptnn_md.learning.documents import read_record, write_document
 from aptnn_md.potentials.interface import BatchedPotential
 from aptnn_md.prediction.interface import TensorModel
@@ -27,11 +29,13 @@ class HonestTest:
     Attributes
     ----------
     n_frames : that have labels
-    force_rmse : of all components, eV/Å; None where the potential is not learned
+    force_rmse : of all components, eV/Å; None where the potential is not learned, or no frame has
+        labels
     force_scale : root mean square of the reference forces, eV/Å
     tensor_rmse : target -> RMSE in its unit
     tensor_relative : target -> RMSE over the spread of the labels: that is the error of a model
         which knows nothing but the mean tensor of each element
+    of_systems : name of a system -> the test of its frames alone; empty where there is only one
     """
 
     n_frames: int
@@ -39,6 +43,7 @@ class HonestTest:
     force_scale: float
     tensor_rmse: Mapping[str, float]
     tensor_relative: Mapping[str, float]
+    of_systems: Mapping[str, HonestTest] = field(default_factory=dict)
 
     def write(self, path: Path) -> None:
         """As JSON, whole or not at all."""
@@ -54,7 +59,12 @@ class HonestTest:
             The file is damaged.
         """
         expected = "an honest test; remove it to make it again"
-        return read_record(cls, path, "honest test", expected)
+        found = read_record(cls, path, "honest test", expected)
+        try:
+            parts = {name: cls(**values) for name, values in dict(found.of_systems).items()}  # type: ignore[arg-type]
+        except (TypeError, ValueError) as error:
+            raise InputError(path, "honest test", f"other content ({error})", expected) from error
+        return replace(found, of_systems=parts)
 
 
 def honest_test(
@@ -77,7 +87,7 @@ def honest_test(
     reference = [_forces(frame.atoms) for frame in labelled]
     scale = _rms(reference)
     rmse = None
-    if potential is not None:
+    if potential is not None and labelled:
         predicted = potential.evaluate([_moved(frame.atoms) for frame in labelled])
         pairs = zip(predicted, reference, strict=True)
         rmse = _rms([np.asarray(result["forces"]) - forces for result, forces in pairs])
@@ -88,6 +98,32 @@ def honest_test(
         {name: e.rmse for name, e in found.items()},
         {name: e.rmse / max(_spread(name, labelled, known), _TINY) for name, e in found.items()},
     )
+
+
+def honest_test_of_systems(
+    model: TensorModel,
+    potential: BatchedPotential | None,
+    frames: Sequence[LabelledFrame],
+    known: Sequence[LabelledFrame],
+    names: Sequence[str],
+) -> HonestTest:
+    """:func:`honest_test` of all frames and, of several systems, also of those of each.
+
+    A model may be good for one system and poor for another, which the error of all does not show.
+
+    Parameters
+    ----------
+    model, potential, frames, known : see :func:`honest_test`
+    names : of the systems
+    """
+    found = honest_test(model, potential, frames, known)
+    if len(names) < 2:
+        return found
+    parts = {}
+    for number, name in enumerate(names):
+        own = [frame for frame in frames if frame.atoms.info.get(SYSTEM) == number]
+        parts[name] = honest_test(model, potential, own, known)
+    return replace(found, of_systems=parts)
 
 
 def _spread(target: str, frames: Sequence[LabelledFrame], known: Sequence[LabelledFrame]) -> float:

@@ -11,14 +11,11 @@ from aptnn_md.learning.cycle import Work
 from aptnn_md.learning.directory import Stage, read_frames, system_names
 from aptnn_md.learning.honest import HonestTest
 from aptnn_md.learning.judgement import WHAT_HELPS, BandErrors, Judgement, SpectrumErrors
-from aptnn_md.learning.judging import kinds_of, steps_of_run
+from aptnn_md.learning.judging import ENGINE, kinds_of
 from aptnn_md.learning.pictures import draw_errors, draw_spectra
-from aptnn_md.learning.runs import GROUP
 from aptnn_md.learning.sampling import Choice
-from aptnn_md.learning.settings import CampaignSettings
+from aptnn_md.learning.time_left import seconds_left
 from aptnn_md.targets import TARGETS
-
-STEPS_OF_A_CYCLE = ("training", "sampling", "labelling", "honest test", "dynamics")
 
 
 def write_report(work: Work, seconds: Mapping[str, float], now: str) -> None:
@@ -34,12 +31,12 @@ def write_report(work: Work, seconds: Mapping[str, float], now: str) -> None:
     cycles = judged_cycles(work)
     ended = directory.final.judgement.exists()
     stages = [*cycles, *([directory.final] if ended else [])]
-    lines = [f"# {', '.join(system_names(settings))}: a learned model", ""]
+    lines = [f"# Learned models of {', '.join(system_names(settings))}", ""]
     lines += [_summary(work, now, ended), ""]
     if not ended:
         lines += [f"Time left: {_time_left(work, seconds, now)}.", ""]
     if stages:
-        lines += [*_cycle_table(work, stages), ""]
+        lines += [*_cycle_table(work, stages), "", *_table_of_systems(work, stages[-1])]
         lines += _verdict(Judgement.read(stages[-1].judgement), ended)
         pictures = _pictures(work, stages)
         lines += ["", *(f"![{path.stem}]({path.name})" for path in pictures)]
@@ -47,8 +44,10 @@ def write_report(work: Work, seconds: Mapping[str, float], now: str) -> None:
             lines += ["", *band_lines(spectrum)]
     if ended:
         lines += ["", *_what_next(work)]
-    lines += ["", "| step | minutes |", "| --- | --- |"]
-    lines += [f"| {step} | {value / 60.0:.1f} |" for step, value in seconds.items()]
+    if seconds:
+        lines += [*([""] if stages else []), "| step | minutes |", "| --- | --- |"]
+        lines += [f"| {step} | {value / 60.0:.1f} |" for step, value in seconds.items()]
+        lines += [f"| all | {sum(seconds.values()) / 60.0:.1f} |"]
     write_output(directory.report, ("\n".join(lines) + "\n").encode())
 
 
@@ -71,77 +70,78 @@ def _summary(work: Work, now: str, ended: bool) -> str:
 
 
 def _time_left(work: Work, seconds: Mapping[str, float], now: str) -> str:
-    """An upper bound, if the remaining cycles take as long as those before."""
-    n_cycles = work.settings.cycles
-    known: dict[str, list[float]] = {name: [] for name in STEPS_OF_A_CYCLE}
-    for step, value in seconds.items():
-        kind = step.rpartition(": ")[2]
-        if step.startswith("cycle") and kind in known and step != now:
-            known[kind].append(value)
-    if not known["training"]:
+    left = seconds_left(work.settings, seconds, now)
+    if left is None:
         return "not known before the first training has ended"
-    of_step = {name: sum(v) / len(v) if v else 0.0 for name, v in known.items()}
-    done = {step for step in seconds if step != now}
-    names = [f"cycle {n}: {kind}" for n in range(1, n_cycles + 1) for kind in STEPS_OF_A_CYCLE]
-    left = sum(of_step[name.rpartition(": ")[2]] for name in names if name not in done)
-    settings = work.settings
-    longer = settings.tensors.final_steps / settings.tensors.steps
-    if settings.learns_potential:
-        longer = settings.forces.final_steps / settings.forces.steps
-    left += of_step["training"] * longer
-    left += of_step["dynamics"] * _final_dynamics(settings)
-    return f"at most about {left / 60.0:.0f} minutes, less if the loop stops before the last cycle"
+    text = f"at most about {_duration(left)}"
+    return text + ("" if now.startswith("final") else ", less if the loop stops early")
 
 
-def _final_dynamics(settings: CampaignSettings) -> float:
-    """Time of the final dynamics, relative to that of a cycle."""
-    dynamics, n_systems = settings.dynamics, len(settings.structures)
-
-    def rounds(n_runs: int) -> int:
-        # a group takes about as long for few runs as for many, and jobs move one each
-        n_groups = n_systems * math.ceil(n_runs / GROUP)
-        return math.ceil(n_groups / settings.jobs)
-
-    n_steps = steps_of_run(settings)
-    before = 1000.0 * dynamics.equilibrate / dynamics.timestep
-    return (1.0 + before / n_steps) * rounds(dynamics.final_runs) / rounds(dynamics.runs)
+def _duration(seconds: float) -> str:
+    """Minutes, or hours where there are many."""
+    minutes = seconds / 60.0
+    return f"{minutes:.0f} minutes" if minutes < 100.0 else f"{minutes / 60.0:.1f} hours"
 
 
 def _cycle_table(work: Work, stages: Sequence[Stage]) -> list[str]:
-    """A line for each stage: labels, honest test, errors of the first spectrum."""
-    targets = [TARGETS[name] for name in work.settings.properties]
-    head = ["stage", "labels", "forces, eV/Å"]
-    head += [f"{t.title}, {t.unit} (of the spread)" for t in targets]
-    head += ["statistical", "tensors", "potential", "harmonic, cm⁻¹"]
+    """A line for each stage: labels, honest test, errors of the worst spectrum."""
+    head = ["stage", "labels", *_head_of_test(work), "statistical", "tensors", "potential"]
+    head.append("harmonic, cm⁻¹")
     lines = [f"| {' | '.join(head)} |", f"|{' --- |' * len(head)}"]
     for stage in stages:
         found = Judgement.read(stage.judgement)
-        cells = [stage.name, str(n_labels(stage))]
-        if stage.honest.exists():
-            honest = HonestTest.read(stage.honest)
-            cells.append("–" if honest.force_rmse is None else f"{honest.force_rmse:.3f}")
-            cells += [
-                f"{honest.tensor_rmse[t.name]:.4f} ({100 * honest.tensor_relative[t.name]:.1f} %)"
-                if t.name in honest.tensor_rmse
-                else "–"
-                for t in targets
-            ]
-        else:
-            cells += ["–"] * (1 + len(targets))
+        cells = [stage.title, str(n_labels(stage)), *_cells_of_test(work, _test_of(stage))]
         worst = max(found.spectra, key=lambda s: s.total, default=None)
         parts = ("statistical", "tensors", "potential")
         cells += ["–" if worst is None else _percent(getattr(worst, part)) for part in parts]
         cells.append("–" if math.isnan(found.harmonic_shift) else f"{found.harmonic_shift:.0f}")
         lines.append(f"| {' | '.join(cells)} |")
+    compared = "from the engine's"
+    if work.settings.judging.harmonic != ENGINE:
+        compared = "among the members"
     lines += [
         "",
         "Forces and tensors: root mean square errors on random frames, predicted before they were "
         "learned from. Statistical, tensors, potential: errors of the worst spectrum relative to "
-        "its integral, of this stage's own runs. Harmonic: largest difference of a wavenumber "
-        + ("to the engine." if work.settings.judging.harmonic == "engine" else "of the members."),
+        "its integral, of this stage's own runs; –: not known. Harmonic: largest difference of a "
+        f"wavenumber of the normal modes {compared}.",
     ]
-    lines += [f"\n{stage.name}: {rule}." for stage in stages if (rule := _rule_of(stage))]
+    lines += [f"\n{stage.title}: {rule}." for stage in stages if (rule := _rule_of(stage))]
     return lines
+
+
+def _test_of(stage: Stage) -> HonestTest | None:
+    return HonestTest.read(stage.honest) if stage.honest.exists() else None
+
+
+def _head_of_test(work: Work) -> list[str]:
+    targets = [TARGETS[name] for name in work.settings.properties]
+    return ["forces, eV/Å", *(f"{t.title}, {t.unit} (of the spread)" for t in targets)]
+
+
+def _cells_of_test(work: Work, test: HonestTest | None) -> list[str]:
+    """Errors of an honest test, in the columns of :func:`_head_of_test`."""
+    if test is None:
+        return ["–"] * (1 + len(work.settings.properties))
+    cells = ["–" if test.force_rmse is None else f"{test.force_rmse:.3f}"]
+    for name in work.settings.properties:
+        known = name in test.tensor_rmse
+        relative = f"({100 * test.tensor_relative[name]:.1f} %)" if known else ""
+        cells.append(f"{test.tensor_rmse[name]:.4f} {relative}" if known else "–")
+    return cells
+
+
+def _table_of_systems(work: Work, stage: Stage) -> list[str]:
+    """The honest test of a stage by system, where there are several."""
+    test = _test_of(stage)
+    if test is None or not test.of_systems:
+        return []
+    head = [f"system ({stage.title})", "random frames", *_head_of_test(work)]
+    lines = [f"| {' | '.join(head)} |", f"|{' --- |' * len(head)}"]
+    for name, of_system in test.of_systems.items():
+        cells = [name, str(of_system.n_frames), *_cells_of_test(work, of_system)]
+        lines.append(f"| {' | '.join(cells)} |")
+    return [*lines, ""]
 
 
 def _rule_of(stage: Stage) -> str:
@@ -154,7 +154,7 @@ def _verdict(found: Judgement, ended: bool) -> list[str]:
     for spectrum in found.spectra:
         lines.append(
             f"* {spectrum.kind} spectrum of {spectrum.system}: total error "
-            f"{_percent(spectrum.total)}"
+            f"{_percent(spectrum.total)}{spectrum.left_out}"
             + ("" if ended else " with the final dynamics")
             + "; "
             + ", ".join(f"{name} {_percent(value)}" for name, value in spectrum.parts.items())
@@ -162,9 +162,9 @@ def _verdict(found: Judgement, ended: bool) -> list[str]:
             "reduce it."
         )
     if found.missing:
-        lines += ["", "Missing:", "", *(f"* {reason}" for reason in found.missing)]
+        lines += ["", "Not good enough yet:", "", *(f"* {reason}" for reason in found.missing)]
     else:
-        lines += ["", "Nothing is missing: all criteria agree."]
+        lines += ["", "All criteria are met."]
     return lines
 
 
@@ -174,8 +174,9 @@ def band_lines(spectrum: SpectrumErrors) -> list[str]:
         return []
     unit = "km/mol" if spectrum.kind == "infrared" else "Å⁴/amu"
     lines = [
-        f"Bands of the {spectrum.kind} spectrum of {spectrum.system} (± total; statistical, "
-        "tensors, potential):",
+        f"Bands of the {spectrum.kind} spectrum of {spectrum.system}, ± total error (in brackets "
+        "the statistical error and those of the tensors and of the potential; –: not known, not "
+        "in the total):",
         "",
         f"| range, cm⁻¹ | integral, {unit} | centroid, cm⁻¹ |",
         "| --- | --- | --- |",
@@ -187,7 +188,7 @@ def _band_line(band: BandErrors) -> str:
     cells = [f"{band.low:.0f}–{band.high:.0f}"]
     for number in (band.integral, band.centroid):
         parts = (number.statistical, number.tensors, number.potential)
-        inside = ", ".join(f"{part:.2g}" for part in parts)
+        inside = ", ".join("–" if math.isnan(part) else f"{part:.2g}" for part in parts)
         cells.append(f"{number.value:.4g} ± {number.total:.2g} ({inside})")
     return f"| {' | '.join(cells)} |"
 
@@ -206,7 +207,7 @@ def _pictures(work: Work, stages: Sequence[Stage]) -> list[Path]:
         for kind in kinds_of(work.settings):
             path = work.directory.path / f"{kind}-{name}.png"
             if new:
-                measured = {stage.name: work.measured(stage, number, kind) for stage in stages}
+                measured = {stage.title: work.measured(stage, number, kind) for stage in stages}
                 shown = {key: value for key, value in measured.items() if value is not None}
                 periodic = bool(work.systems[number].pbc.all())
                 draw_spectra(path, shown, kind, work.settings.judging.wavenumbers, periodic)
@@ -222,6 +223,8 @@ def _what_next(work: Work) -> list[str]:
     final = work.directory.final
     learned = work.settings.learns_potential
     potential = str(final.potential) if learned else f"'{work.settings.potential}'"
+    names = system_names(work.settings)
+    tables = [final.table(kind, name) for name in names for kind in kinds_of(work.settings)]
     return [
         "The models are ready for other runs:",
         "",
@@ -230,8 +233,7 @@ def _what_next(work: Work) -> list[str]:
         f"aptnn-md spectrum ir {final.runs(0)} --plot ir.png",
         "```",
         "",
-        f"Spectra: {', '.join(path.name for path in sorted(final.path.glob('*-*.csv')))} in "
-        f"{final.name}.",
+        f"Tables of the spectra: {', '.join(path.name for path in tables)}, in {final.path}.",
     ]
 
 

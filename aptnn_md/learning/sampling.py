@@ -19,7 +19,7 @@ from aptnn_md.learning.documents import read_record, write_document
 from aptnn_md.learning.engine_potential import EngineCalculator, RememberingEngine
 from aptnn_md.learning.replicas import FORCES as NO_FORCES
 from aptnn_md.learning.replicas import Replica, ReplicaSettings, run_replicas
-from aptnn_md.learning.selection import Rule, Spread, draw_random, select
+from aptnn_md.learning.selection import Rule, Spread, draw_of_each, select
 from aptnn_md.learning.settings import CampaignSettings, SamplingSettings
 from aptnn_md.learning.stage_models import StageModels
 from aptnn_md.prediction.interface import TensorModel
@@ -242,7 +242,8 @@ def choose(
     averages = spread.averages(before.averages if before else {})
     rule = _rule(settings, averages)
     rng = np.random.default_rng([seed, 1])
-    random = draw_random(pool.cold, settings.sampling.n_random(n_labels), rng)
+    n_random = settings.sampling.n_random(n_labels)
+    random = draw_of_each(pool.cold, pool.systems, n_random, rng)
     allowed = np.ones(len(pool.frames), dtype=bool)
     allowed[random] = False
     prints = fingerprints([*pool.frames, *training])
@@ -269,7 +270,7 @@ def choose(
 
 
 def draw_last(stage: Stage, replicas: Sequence[Sequence[Replica]], n: int, seed: int) -> bool:
-    """Draw up to ``n`` random frames of those where replicas ended; whether there are any.
+    """Draw about ``n`` random frames of those where replicas ended; whether there are any.
 
     They test the models of the end, which no later training learns from.
     """
@@ -282,7 +283,9 @@ def draw_last(stage: Stage, replicas: Sequence[Sequence[Replica]], n: int, seed:
         ]
         if not ended:
             return False
-        which = draw_random([True] * len(ended), n, np.random.default_rng([seed, 1]))
+        of_systems = [number for _, number in ended]
+        rng = np.random.default_rng([seed, 1])
+        which = draw_of_each([True] * len(ended), of_systems, n, rng)
         write_frames(stage.frames, [_chosen(*ended[k], RANDOM) for k in which])
     return True
 

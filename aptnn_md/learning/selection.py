@@ -135,3 +135,24 @@ def draw_random(allowed: Sequence[bool] | AnyArray, n: int, rng: np.random.Gener
     """Numbers of ``n`` frames drawn at random among those that are allowed, each once."""
     pool = np.flatnonzero(np.asarray(allowed, dtype=bool))
     return sorted(int(k) for k in rng.choice(pool, size=min(n, len(pool)), replace=False))
+
+
+def draw_of_each(
+    allowed: Sequence[bool] | AnyArray, systems: Sequence[int], n: int, rng: np.random.Generator
+) -> list[int]:
+    """Numbers of ``n`` random frames, equally many of each system, and at least one.
+
+    Parameters
+    ----------
+    allowed : (n_frames,) of bool
+    systems : (n_frames,) number of each frame's system
+    n : frames to draw; where systems are more, one of each
+    rng : random numbers
+    """
+    numbers = sorted(set(systems))
+    found: list[int] = []
+    for k, number in enumerate(numbers):
+        share = n * (k + 1) // len(numbers) - n * k // len(numbers)
+        of_system = np.asarray(allowed, dtype=bool) & (np.asarray(systems) == number)
+        found += draw_random(of_system, max(1, share), rng)
+    return sorted(found)

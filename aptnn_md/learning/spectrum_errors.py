@@ -113,7 +113,7 @@ def spectrum_errors(
             relative["statistical"] * shorter,
             measured.picoseconds,
             _change(measured.blocks, before, low, high),
-            _bands(measured, kind, lines, reference),
+            band_errors(measured, kind, lines, reference),
         ),
         parts,
     )
@@ -126,42 +126,59 @@ def _change(now: PowerBlocks, before: PowerBlocks | None, low: float, high: floa
     return float(np.abs(now.mean - before.mean) @ weights / (now.mean @ weights))
 
 
-def _bands(
+def band_errors(
     measured: Measured, kind: str, lines: Mapping[str, Lines], reference: Lines | None
 ) -> tuple[BandErrors, ...]:
-    """Bands where the harmonic spectrum has some, with all errors of integral and centroid."""
+    """Bands where the harmonic spectrum has some, with all errors of integral and centroid.
+
+    Parameters
+    ----------
+    measured : spectrum of the dynamics
+    kind : ``infrared`` or ``raman``
+    lines, reference : harmonic lines of the models, and of the engine
+    """
     of_model = lines.get(MEAN)
     if of_model is None:
         return ()
     modes = harmonic.bands_of_lines(of_model, kind)
     limits = harmonic.band_limits(of_model, modes)
+    off = [_harmonic_errors(lines, reference, kind, which) for which in modes]
+    if limits and limits[0][0] > 0.0:  # rotation, of which normal modes know nothing
+        limits, off = [(0.0, limits[0][0]), *limits], [np.zeros(2), *off]
     ranges = {str(k): pair for k, pair in enumerate(limits)}
     bands = find_bands(measured, ranges)
     by_member = [find_bands(_Blocks(member), ranges) for member in measured.members]
     found = []
-    for number, (band, which) in enumerate(zip(bands, modes, strict=True)):
-        harmonic_values = [harmonic.band_values(each, kind, which) for each in members_of(lines)]
-        mean = harmonic.band_values(of_model, kind, which)
-        off = committee_error(harmonic_values) if len(harmonic_values) > 1 else np.zeros(2)
-        if reference is not None:
-            of_engine = harmonic.band_values(reference, kind, which)
-            off = np.maximum(off, np.abs(np.subtract(mean, of_engine)))
-        scale = band.integral / mean[0] if mean[0] > 0.0 else 1.0
-        tensors = np.zeros(2)
+    for number, (band, potential) in enumerate(zip(bands, off, strict=True)):
+        tensors = np.full(2, np.nan)
         if len(by_member) > 1:
             values = [(of[number].integral, of[number].centroid) for of in by_member]
             tensors = committee_error(values)
+        integral = band.integral, band.integral_error, float(tensors[0])
+        centroid = band.centroid, band.centroid_error, float(tensors[1])
         found.append(
             BandErrors(
                 band.low,
                 band.high,
-                BandError(
-                    band.integral, band.integral_error, float(tensors[0]), float(scale * off[0])
-                ),
-                BandError(band.centroid, band.centroid_error, float(tensors[1]), float(off[1])),
+                BandError(*integral, abs(band.integral) * float(potential[0])),
+                BandError(*centroid, float(potential[1])),
             )
         )
     return tuple(found)
+
+
+def _harmonic_errors(
+    lines: Mapping[str, Lines], reference: Lines | None, kind: str, which: slice
+) -> FloatArray:
+    """(2,) error of a band by the potential: of its integral, relative, and its centroid, cm⁻¹; NaN
+    where it is unknown."""
+    mean = harmonic.band_values(lines[MEAN], kind, which)
+    values = [harmonic.band_values(each, kind, which) for each in members_of(lines)]
+    off = committee_error(values) if len(values) > 1 else np.full(2, np.nan)
+    if reference is not None:
+        of_engine = harmonic.band_values(reference, kind, which)
+        off = np.fmax(off, np.abs(np.subtract(mean, of_engine)))
+    return np.asarray(off / np.array([mean[0], 1.0]))
 
 
 @dataclass(frozen=True, eq=False)

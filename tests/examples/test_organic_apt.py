@@ -45,6 +45,7 @@ def python(here: Path, script: str, *arguments: str) -> str:
     return run_command(here, sys.executable, str(EXAMPLE / script), *arguments)
 
 
+@pytest.mark.thorough
 def test_training_and_test_share_no_molecule_and_no_other_element(scripts: None) -> None:
     from groups import more_species
     from molecules import WATER, species
@@ -130,6 +131,7 @@ def test_a_frame_is_the_same_in_whatever_portion_it_is_made(scripts: None, tmp_p
     assert all((atoms.numbers.sum() - atoms.info["charge"]) % 2 == 0 for atoms in every)
 
 
+@pytest.mark.thorough
 def test_cheap_labels_continue_where_they_stopped_and_obey_the_sum_rule(
     scripts: None, tmp_path: Path
 ) -> None:
@@ -195,6 +197,7 @@ def test_calibration_is_the_ratio_of_error_and_spread(scripts: None) -> None:
     assert table["all"]["rmse"] == pytest.approx(np.sqrt(np.mean(together**2)))
 
 
+@pytest.mark.thorough
 def test_bands_are_those_of_the_same_modes_by_both_tensors(
     scripts: None, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -15,16 +15,17 @@ import pytest
 from helpers.campaigns import make_settings, results
 from helpers.paths import EXAMPLES
 from helpers.processes import environment
-from helpers.toy_molecules import polar_tensors
+from helpers.toy_molecules import polar_tensors, structure
 
 from aptnn_md.errors import InputError, RunError
 from aptnn_md.learning import campaign as module
 from aptnn_md.learning.campaign import run_campaign
-from aptnn_md.learning.directory import CampaignDirectory, identity
+from aptnn_md.learning.directory import CampaignDirectory, identity, read_frames, write_frames
 from aptnn_md.learning.documents import read_document, write_document
 from aptnn_md.learning.harmonic import read_lines
 from aptnn_md.learning.honest import HonestTest
 from aptnn_md.learning.judgement import Judgement
+from aptnn_md.learning.seals import FrameSeals
 from aptnn_md.learning.settings import (
     ForceSettings,
     JudgingSettings,
@@ -52,6 +53,7 @@ def contents(directory: Path) -> dict[str, str]:
     return found
 
 
+@pytest.mark.thorough
 def test_labels_are_those_of_the_engine(unbroken):
     settings, _ = unbroken
     final = CampaignDirectory(settings.out).final
@@ -64,6 +66,7 @@ def test_labels_are_those_of_the_engine(unbroken):
         assert atoms.arrays["apt"] == pytest.approx(expected, abs=1e-4)
 
 
+@pytest.mark.thorough
 def test_the_judgement_tells_the_errors_apart(unbroken):
     settings, found = unbroken
     (spectrum,) = found.spectra
@@ -76,11 +79,14 @@ def test_the_judgement_tells_the_errors_apart(unbroken):
     assert first.final_statistical == pytest.approx(first.statistical)
 
 
+@pytest.mark.thorough
 def test_the_report_says_what_was_found(unbroken):
     settings, _ = unbroken
     text = (settings.out / "report.md").read_text()
-    for words in ("The campaign has ended", "| cycle-01 | 11 |", "| final | 16 |", "Missing:"):
+    assert "The campaign has ended" in text
+    for words in ("| cycle 2 | 11 |", "| final | 16 |", "Not good enough yet:"):
         assert words in text
+    assert f"Tables of the spectra: infrared-toy.csv, in {settings.out / 'final'}." in text
     assert (settings.out / "infrared-toy.png").stat().st_size > 10_000
     assert (settings.out / "errors.png").exists()
     assert (settings.out / "errors-infrared-toy.png").exists()
@@ -88,6 +94,7 @@ def test_the_report_says_what_was_found(unbroken):
     assert len(next(iter(columns.values()))) > 50
 
 
+@pytest.mark.thorough
 def test_run_twice_it_does_nothing(unbroken):
     settings, found = unbroken
     before = contents(settings.out)
@@ -132,6 +139,49 @@ def test_a_file_that_is_missing_is_made_again(unbroken, tmp_path, monkeypatch):
     assert json.loads(final.judgement.read_text()) == content
 
 
+@pytest.mark.thorough
+def test_frames_that_have_changed_are_refused(tmp_path, monkeypatch):
+    """One digit of a label; a file that was removed is made again as it was."""
+    settings = make_settings(tmp_path)
+    write_report, at = module.write_report, []
+
+    def dies(work, seconds, now):
+        at.append(now)
+        if len(at) == 4:  # the first labels and modes are there
+            raise KeyboardInterrupt
+        write_report(work, seconds, now)
+
+    monkeypatch.setattr(module, "write_report", dies)
+    with pytest.raises(KeyboardInterrupt):
+        run_campaign(settings)
+    path = CampaignDirectory(settings.out).first.labelled
+    whole = path.read_bytes()
+    place = whole.index(b".", len(whole) // 2) + 1
+    path.write_bytes(whole[:place] + bytes([whole[place] ^ 1]) + whole[place + 1 :])
+    read_frames(path)  # it is a file of frames as before
+    with pytest.raises(InputError, match=r"labelled\.extxyz: checksum: found another one"):
+        run_campaign(settings)
+    path.unlink()
+    at.clear()
+    with pytest.raises(KeyboardInterrupt):
+        run_campaign(settings)
+    assert path.read_bytes() == whole
+
+
+def test_a_stage_that_is_made_again_has_other_frames(tmp_path):
+    directory = CampaignDirectory(tmp_path)
+    write_frames(directory.final.training, [structure(1)])
+    write_frames(directory.start, [structure(2)])
+    FrameSeals(directory).add()
+    FrameSeals(directory).forget(directory.final)
+    write_frames(directory.final.training, [structure(3)])
+    FrameSeals(directory).check()
+    write_frames(directory.start, [structure(3)])
+    with pytest.raises(InputError, match=r"start\.extxyz: .*another --out"):
+        FrameSeals(directory).check()
+
+
+@pytest.mark.thorough
 def test_another_campaign_in_the_same_directory_is_refused(unbroken):
     settings, _ = unbroken
     with pytest.raises(InputError, match="temperature: found 400"):
@@ -141,6 +191,7 @@ def test_another_campaign_in_the_same_directory_is_refused(unbroken):
     assert "cycles" not in identity(settings)
 
 
+@pytest.mark.thorough
 def test_a_setting_of_a_table_is_named(unbroken):
     settings, _ = unbroken
     sampling = replace(settings.sampling, labels=6)
@@ -150,6 +201,7 @@ def test_a_setting_of_a_table_is_named(unbroken):
         run_campaign(replace(settings, sampling=sampling))
 
 
+@pytest.mark.thorough
 def test_a_campaign_of_another_version_is_refused(unbroken, tmp_path):
     settings, _ = unbroken
     old = replace(settings, out=tmp_path / "old")
@@ -278,6 +330,32 @@ def test_two_processes_do_not_work_in_one_directory(tmp_path):
 
 
 @pytest.mark.thorough
+def test_two_systems_are_learned_and_tested_each(tmp_path):
+    one = make_settings(tmp_path, cycles=1)
+    other = tmp_path / "turned.xyz"
+    turned = ase.io.read(one.structures[0])
+    turned.rotate(40.0, (1.0, 2.0, -1.0))
+    ase.io.write(other, turned, format="extxyz")
+    settings = replace(one, structures=(*one.structures, other))
+    found = run_campaign(settings)
+    assert [spectrum.system for spectrum in found.spectra] == ["toy", "turned"]
+    directory = CampaignDirectory(settings.out)
+    for stage in (directory.cycle(0), directory.final):
+        honest = HonestTest.read(stage.honest)
+        assert {name: test.n_frames for name, test in honest.of_systems.items()} == {
+            "toy": 1,
+            "turned": 1,
+        }
+        squares = [test.tensor_rmse["apt"] ** 2 for test in honest.of_systems.values()]
+        assert honest.tensor_rmse["apt"] == pytest.approx(np.sqrt(np.mean(squares)))
+    text = directory.report.read_text()
+    assert "| system (final) | random frames |" in text
+    for name in ("toy", "turned"):
+        assert f"| {name} | 1 | – |" in text
+        assert (settings.out / f"infrared-{name}.png").exists()
+
+
+@pytest.mark.thorough
 def test_a_loop_that_is_content_stops_before_the_last_cycle(tmp_path):
     judging = JudgingSettings(tolerance=100.0, tensor_error=100.0)
     settings = make_settings(tmp_path, cycles=9, judging=judging)
@@ -303,6 +381,7 @@ def test_a_loop_that_only_lacks_statistics_stops_too(tmp_path, unbroken):
     assert len(list(settings.out.glob("cycle-*"))) == 2
 
 
+@pytest.mark.thorough
 def test_the_end_is_tested_on_frames_that_nothing_learns_from(unbroken):
     settings, _ = unbroken
     final = CampaignDirectory(settings.out).final

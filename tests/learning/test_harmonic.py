@@ -54,6 +54,29 @@ def test_bands_are_groups_of_lines():
     assert limits == [(0.0, 675.0), (675.0, 2040.0), (2040.0, 3310.0)]
 
 
+def lines_at(*wavenumbers: float) -> Lines:
+    n = len(wavenumbers)
+    return Lines(np.array(wavenumbers), np.ones(n), np.zeros(0), np.zeros((1, 3)))
+
+
+def test_lines_that_are_everywhere_are_divided_at_the_widest_gaps():
+    where = [20.0, 90.0, 200.0, 300.0, 345.0, 440.0, 500.0, 610.0, 620.0, 1000.0, 1020.0]
+    found = bands_of_lines(lines_at(*where), "infrared")
+    # 20 to 620 is more than 500, its widest gaps 90 to 200 and 500 to 610
+    assert [(s.start, s.stop) for s in found] == [(0, 2), (2, 9), (9, 11)]
+    dense = lines_at(*np.arange(100.0, 1000.0, 30.0))  # nowhere to divide it
+    assert bands_of_lines(dense, "infrared") == [slice(0, 30)]
+
+
+def test_rotation_is_no_part_of_a_band_that_is_far_from_it():
+    water = lines_at(1540.0, 3640.0, 3650.0)
+    limits = band_limits(water, bands_of_lines(water, "infrared"))
+    assert limits == [(770.0, 2590.0), (2590.0, 3950.0)]
+    low = lines_at(590.0, 1540.0)  # where it may reach into the band they are not told apart
+    assert band_limits(low, bands_of_lines(low, "infrared"))[0] == (0.0, 1065.0)
+    assert band_limits(water, []) == []
+
+
 def test_lines_of_an_engine_are_those_of_its_derivatives():
     """Frequencies of the analytic potential, intensities from differences of the dipole."""
     start = toy_molecules.structure(seed=4)

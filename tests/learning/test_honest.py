@@ -7,7 +7,7 @@ import pytest
 from ase.calculators.singlepoint import SinglePointCalculator
 from helpers.toy_molecules import Potential, energy_forces_virial, polar_tensors, structure
 
-from aptnn_md.learning.honest import honest_test
+from aptnn_md.learning.honest import honest_test, honest_test_of_systems
 from aptnn_md.potentials.interface import as_batched
 from aptnn_md.prediction.loading import as_model
 from aptnn_md.training.dataset import LabelledFrame
@@ -55,6 +55,30 @@ def test_frames_without_labels_do_not_count():
     empty = LabelledFrame(frame.atoms, {"apt": np.full((3, 3, 3), np.nan)})
     assert honest_test(as_model(polar_tensors_of), None, [frame, empty], known).n_frames == 1
     assert honest_test(as_model(polar_tensors_of), None, [empty], known).n_frames == 0
+
+
+def test_each_system_is_tested_alone():
+    frames = [labelled(seed, 0.1 * (seed % 2), 1.0 + 0.1 * (seed % 2)) for seed in range(4)]
+    for seed, frame in enumerate(frames):
+        frame.atoms.info["system"] = seed % 2
+    known = [labelled(seed, 0.0, 1.0) for seed in range(10, 13)]
+    model, potential = as_model(polar_tensors_of), as_batched(Potential())
+    found = honest_test_of_systems(model, potential, frames, known, ["good", "poor", "none"])
+    good, poor, none = (found.of_systems[name] for name in ("good", "poor", "none"))
+    assert (good.n_frames, poor.n_frames, none.n_frames) == (2, 2, 0)
+    assert good.force_rmse == pytest.approx(0.0, abs=1e-12)
+    assert poor.force_rmse == pytest.approx(0.1)
+    assert found.force_rmse == pytest.approx(0.1 / np.sqrt(2.0))  # equally many of both
+    assert good.tensor_rmse["apt"] == pytest.approx(0.0, abs=1e-12)
+    assert poor.tensor_rmse["apt"] > 0.01
+    assert none.force_rmse is None
+    assert none.tensor_rmse == {}
+
+
+def test_a_single_system_is_not_tested_twice():
+    frames, known = [labelled(1, 0.0, 1.0)], [labelled(2, 0.0, 1.0)]
+    found = honest_test_of_systems(as_model(polar_tensors_of), None, frames, known, ["one"])
+    assert found == honest_test(as_model(polar_tensors_of), None, frames, known)
 
 
 def polar_tensors_of(atoms):

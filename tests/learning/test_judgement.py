@@ -16,6 +16,7 @@ from aptnn_md.learning.judgement import (
     SpectrumErrors,
     what_is_missing,
 )
+from aptnn_md.learning.report import band_lines
 from aptnn_md.learning.settings import JudgingSettings
 
 GOOD = SpectrumErrors(
@@ -71,16 +72,40 @@ def test_each_criterion_alone_keeps_the_loop_going(changes, words):
     assert words in found
 
 
+def test_each_system_must_be_known():
+    """Errors of one that is poor are hidden among those of others."""
+    poor = replace(TEST, force_rmse=0.05, tensor_relative={"apt": 0.3})
+    empty = replace(TEST, n_frames=0, force_rmse=None, tensor_relative={})
+    found = missing(test=replace(TEST, of_systems={"a": TEST, "b": poor, "c": empty}))
+    assert [text.split(", wanted")[0] for text in found] == [
+        "honest test: forces of b are off by 0.050 eV/Å",
+        "honest test: APTs of b are off by 30 % of their spread",
+        "honest test: no random frame of c has labels",
+    ]
+
+
 def test_a_potential_that_is_not_learned_has_no_criteria():
     spectrum, test = replace(GOOD, potential=math.nan), replace(TEST, force_rmse=None)
     assert missing(spectrum, test, shift=math.nan) == ()
     assert spectrum.parts == {"statistical": 0.04, "tensors": 0.01}
     assert spectrum.total == pytest.approx(0.05)
     assert spectrum.dominant == "statistical"
+    # what is not in the total is said with it
+    (reason,) = missing(replace(spectrum, tensors=0.2), test, shift=math.nan)
+    assert "total error 24 % without that of the potential, not known, wanted 10 %" in reason
+    assert GOOD.left_out == ""
 
 
 def test_errors_of_a_band_are_independent():
     assert BandError(10.0, 2.0, 1.0, 2.0).total == pytest.approx(3.0)
+
+
+def test_errors_of_a_band_that_are_not_known_are_not_zero():
+    unknown = BandError(10.0, 3.0, 4.0, math.nan)
+    assert unknown.total == pytest.approx(5.0)
+    band = BandErrors(0.0, 500.0, unknown, BandError(250.0, 3.0, math.nan, 0.0))
+    *_, line = band_lines(replace(GOOD, bands=(band,)))
+    assert line == "| 0–500 | 10 ± 5 (3, 4, –) | 250 ± 3 (3, –, 0) |"
 
 
 def test_judgements_are_read_as_they_were_written(tmp_path):
@@ -88,8 +113,10 @@ def test_judgements_are_read_as_they_were_written(tmp_path):
     judgement = Judgement((replace(GOOD, bands=(band, band)),), 3.5, 1, ("one reason",))
     judgement.write(tmp_path / "judgement.json")
     assert Judgement.read(tmp_path / "judgement.json") == judgement
-    TEST.write(tmp_path / "honest.json")
-    assert HonestTest.read(tmp_path / "honest.json") == TEST
+    test = replace(TEST, of_systems={"a": TEST, "b": replace(TEST, force_rmse=None)})
+    for expected in (TEST, test):
+        expected.write(tmp_path / "honest.json")
+        assert HonestTest.read(tmp_path / "honest.json") == expected
     for name, kind in (("judgement.json", Judgement), ("honest.json", HonestTest)):
         (tmp_path / name).write_text('{"spectra": [1]')
         with pytest.raises(InputError, match="remove it"):

@@ -7,9 +7,12 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from helpers.oscillators import langevin_velocities
 
 from aptnn_md.learning.harmonic import Lines
-from aptnn_md.learning.spectrum_errors import potential_error
+from aptnn_md.learning.spectrum_errors import band_errors, potential_error
+from aptnn_md.spectra import infrared_spectrum
+from aptnn_md.units import WAVENUMBER_PER_ANGULAR_FREQUENCY
 
 GRID = np.arange(0.0, 4000.0, 2.0)
 
@@ -67,3 +70,52 @@ def test_without_engine_and_members_nothing_is_known():
     spectrum = gaussian(500.0, 100.0, 300.0)
     assert error_of(spectrum, {"mean": lines_at(500.0, 3000.0)}) is None
     assert error_of(spectrum, {}, lines_at(500.0, 3000.0)) is None
+
+
+def test_the_error_of_a_band_is_unknown_where_nothing_tells_it():
+    """One potential without a reference, and tensors without members: no numbers, not zeros."""
+    phase = 500.0 / WAVENUMBER_PER_ANGULAR_FREQUENCY * 2.0 * np.arange(4000.0)
+    rate = np.cos(phase)[:, None] * np.array([1e-3, 2e-3, -1e-3])
+    measured = infrared_spectrum([rate], 2.0, 300.0, 1000.0, 60.0)
+    of_run = SimpleNamespace(blocks=measured.blocks, members=())
+    *_, band = band_errors(
+        of_run, "infrared", {"mean": lines_at(500.0, intensities=(300.0,))}, None
+    )
+    assert band.centroid.value == pytest.approx(500.0, abs=10.0)
+    for error in (band.integral, band.centroid):
+        assert math.isnan(error.potential)
+        assert math.isnan(error.tensors)
+
+
+def test_bands_have_the_errors_of_their_modes_and_rotation_has_none_by_the_potential():
+    rates = sum(
+        langevin_velocities((20_000, 3), 2.0, where, 40.0, seed=n) * charge
+        for n, (where, charge) in enumerate([(100.0, 0.3), (1600.0, 0.5), (3600.0, 0.2)])
+    )
+    spectrum = infrared_spectrum([rates], 2.0, 300.0, resolution=40.0)
+    # members of the tensors: the same, and dipoles larger by a tenth
+    larger = infrared_spectrum([1.1 * rates], 2.0, 300.0, resolution=40.0)
+    measured = SimpleNamespace(blocks=spectrum.blocks, members=[spectrum.blocks, larger.blocks])
+    lines = {
+        "mean": lines_at(1600.0, 3600.0, intensities=(200.0, 40.0)),
+        "member-1": lines_at(1600.0, 3590.0, intensities=(200.0, 40.0)),
+        "member-2": lines_at(1600.0, 3610.0, intensities=(200.0, 40.0)),
+    }
+    reference = lines_at(1613.0, 3604.0, intensities=(190.0, 44.0))
+    rotation, bend, stretch = band_errors(measured, "infrared", lines, reference)
+    assert [(band.low, band.high) for band in (rotation, bend, stretch)] == [
+        (0.0, 800.0),
+        (800.0, 2600.0),
+        (2600.0, 3900.0),
+    ]
+    assert rotation.centroid.value == pytest.approx(100.0, abs=60.0)
+    assert (rotation.integral.potential, rotation.centroid.potential) == (0.0, 0.0)
+    assert rotation.integral.statistical > 0.0
+    # relative to the harmonic intensity, on the scale of the dynamics; members where farther apart
+    assert bend.integral.potential == pytest.approx(0.05 * bend.integral.value)
+    assert bend.centroid.potential == pytest.approx(13.0)
+    assert stretch.integral.potential == pytest.approx(0.1 * stretch.integral.value)
+    assert stretch.centroid.potential == pytest.approx(20.0)
+    for band in (rotation, bend, stretch):
+        assert band.integral.tensors == pytest.approx(0.21 * band.integral.value, rel=1e-6)
+        assert band.centroid.tensors == pytest.approx(0.0, abs=1e-6)

@@ -8,6 +8,7 @@ import pytest
 from aptnn_md.learning.selection import (
     Rule,
     Spread,
+    draw_of_each,
     draw_random,
     farthest_points,
     select,
@@ -78,3 +79,20 @@ def test_random_frames_are_drawn_once_each_of_those_allowed():
         counts[draw_random(allowed, 1, np.random.default_rng(seed))] += 1
     assert counts[[1, 4]].tolist() == [0, 0]
     assert counts[[0, 2, 3]] == pytest.approx(200, abs=45)  # four standard deviations
+
+
+def test_each_system_has_random_frames():
+    systems = np.array([0] * 50 + [1] * 5 + [4] * 20)
+    allowed = np.arange(75) % 2 == 0
+    rng = np.random.default_rng(0)
+    drawn = draw_of_each(allowed, systems, 8, rng)
+    assert drawn == sorted(set(drawn))
+    assert allowed[drawn].all()
+    assert [int((systems[drawn] == number).sum()) for number in (0, 1, 4)] == [2, 3, 3]
+    # the second has three that are allowed
+    many = draw_of_each(allowed, systems, 15, rng)
+    assert [int((systems[many] == number).sum()) for number in (0, 1, 4)] == [5, 3, 5]
+    few = draw_of_each(allowed, systems, 2, rng)
+    assert sorted(systems[few]) == [0, 1, 4]
+    alone = draw_of_each(allowed, [3] * 75, 8, np.random.default_rng(5))
+    assert alone == draw_random(allowed, 8, np.random.default_rng(5))
