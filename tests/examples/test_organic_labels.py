@@ -31,6 +31,7 @@ def labelled(name: str) -> list[Atoms]:
         ("gfn2-more-test", 100, 1e-4),
         ("pbe0", 159, 8e-3),
         ("minima", 12, 5e-3),
+        ("disulfane", 30, 5e-3),
     ],
 )
 def test_labels_obey_the_sum_rule(name: str, n_frames: int, off: float) -> None:
