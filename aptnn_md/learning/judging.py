@@ -205,7 +205,7 @@ def model_lines(
         try:
             hessian, positions = harmonic.relaxed_hessian(start, calculator)
         except RunError as error:
-            log.warning("harmonic check of %s, %s: %s", stage.name, name, error)
+            log.warning("harmonic check of %s, %s: %s", stage.title, name, error)
             continue
         at_minimum = start.copy()
         at_minimum.positions = positions
