@@ -168,7 +168,7 @@ def what_is_missing(
     resolution: float,
     settings: JudgingSettings,
 ) -> tuple[str, ...]:
-    """Reasons to go on, one sentence each; none where all criteria agree that it is enough.
+    """Reasons to continue, one sentence each; none where all criteria agree that it is enough.
 
     Parameters
     ----------
