@@ -87,6 +87,7 @@ def test_the_example_for_slurm_shares_nodes():
     assert _capacity(config) == 8 * 32
 
 
+@pytest.mark.thorough
 def test_parsl_on_this_machine(tmp_path, monkeypatch):
     pytest.importorskip("parsl")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
@@ -108,6 +109,7 @@ def test_parsl_on_this_machine(tmp_path, monkeypatch):
     assert list((tmp_path / "cache/aptnn_md/parsl").iterdir()) == []
 
 
+@pytest.mark.thorough
 def test_a_worker_that_dies_is_said(tmp_path, monkeypatch):
     pytest.importorskip("parsl")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))

@@ -100,8 +100,8 @@ def run(arguments: argparse.Namespace) -> None:
         parts = ", ".join(f"{name} {100.0 * v:.1f} %" for name, v in spectrum.parts.items())
         print(
             f"{spectrum.kind} spectrum of {spectrum.system}, {spectrum.picoseconds:.4g} ps: total "
-            f"error {100.0 * spectrum.total:.1f} % ({parts}); {WHAT_HELPS[spectrum.dominant]} "
-            "would reduce most of it"
+            f"error {100.0 * spectrum.total:.1f} %{spectrum.left_out} ({parts}); "
+            f"{WHAT_HELPS[spectrum.dominant]} would reduce most of it"
         )
         for line in band_lines(spectrum):
             print(line)

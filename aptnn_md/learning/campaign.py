@@ -12,6 +12,7 @@ from aptnn_md.learning.directory import CampaignDirectory
 from aptnn_md.learning.documents import read_document, write_document
 from aptnn_md.learning.judgement import Judgement
 from aptnn_md.learning.report import write_report
+from aptnn_md.learning.seals import FrameSeals
 from aptnn_md.learning.settings import CampaignSettings
 from aptnn_md.locks import DirectoryLock
 from aptnn_md.progress import log
@@ -61,7 +62,8 @@ def run_campaign(settings: CampaignSettings) -> Judgement:
     Raises
     ------
     InputError
-        Settings of another campaign, or another process at work in the same directory.
+        Settings of another campaign, a damaged file, or another process at work in the same
+        directory.
     RunError
         The models are not good enough for dynamics, or a process died; the same command resumes.
     """
@@ -71,14 +73,17 @@ def run_campaign(settings: CampaignSettings) -> Judgement:
         systems = directory.open(settings)
         if directory.final.judgement.exists():
             return Judgement.read(directory.final.judgement)
+        seals = FrameSeals(directory)
+        seals.check()
         times = StepTimes(directory.times)
 
         def begins(step: str) -> None:
+            seals.add()
             times.begins(step)
             log.info("%s", step)
             write_report(work, times.seconds, step)
 
-        work = Work(settings, directory, systems, begins, times.seconds)
+        work = Work(settings, directory, systems, begins, times.seconds, seals)
         work.first_frames()
         n_cycles = _cycles(work)
         found = work.end(n_cycles)

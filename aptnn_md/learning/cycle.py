@@ -49,6 +49,7 @@ from aptnn_md.learning.sampling import (
     sample_first,
     sample_replicas,
 )
+from aptnn_md.learning.seals import FrameSeals
 from aptnn_md.learning.settings import CampaignSettings
 from aptnn_md.learning.spectrum_errors import spectrum_errors
 from aptnn_md.learning.stage_models import StageModels, join_potential
@@ -91,6 +92,7 @@ class Work:
     systems : start structures
     begins : told the name of each step before it
     seconds : that steps took until now
+    seals : checksums of the frames
     """
 
     settings: CampaignSettings
@@ -98,6 +100,7 @@ class Work:
     systems: Sequence[Atoms]
     begins: Timer
     seconds: Mapping[str, float]
+    seals: FrameSeals
 
     def first_frames(self) -> None:
         """Frames of the engine's dynamics, their labels, and the engine's harmonic lines."""
@@ -332,6 +335,7 @@ class Work:
             return
         aside = stage.path.with_name(f"{stage.name}-{n_before}-labels")
         log.info("%s was begun with %d labels; it is now %s", stage.path, n_before, aside)
+        self.seals.forget(stage)
         stage.path.rename(aside)
 
 

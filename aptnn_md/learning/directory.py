@@ -5,6 +5,7 @@
     campaign.json      settings with which it began
     start.extxyz       the systems
     times.json         seconds that steps took
+    frames.json        checksums of the files of structures
     report.md          what a person reads
     points/            single points of the engine
     first/             frames of the first dynamics and their labels
@@ -160,6 +161,11 @@ class CampaignDirectory:
     def times(self) -> Path:
         """Seconds that steps took."""
         return self.path / "times.json"
+
+    @property
+    def seals(self) -> Path:
+        """Checksums of the files of structures."""
+        return self.path / "frames.json"
 
     @property
     def report(self) -> Path:

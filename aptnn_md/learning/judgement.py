@@ -41,7 +41,7 @@ class BandError:
     Attributes
     ----------
     value : of the spectrum
-    statistical, tensors, potential : errors, in the same unit; 0 where not known
+    statistical, tensors, potential : errors, in the same unit; NaN where not known
     """
 
     value: float
@@ -51,8 +51,9 @@ class BandError:
 
     @property
     def total(self) -> float:
-        """All together: the parts are independent of each other."""
-        return math.hypot(self.statistical, self.tensors, self.potential)
+        """All that are known together: the parts are independent of each other."""
+        parts = (self.statistical, self.tensors, self.potential)
+        return math.hypot(*(part for part in parts if not math.isnan(part)))
 
 
 @dataclass(frozen=True)
@@ -108,8 +109,14 @@ class SpectrumErrors:
 
     @property
     def total(self) -> float:
-        """Sum of the parts."""
+        """Sum of the parts that are known."""
         return sum(self.parts.values())
+
+    @property
+    def left_out(self) -> str:
+        """What the total lacks, to be said after it; empty where all parts are known."""
+        unknown = [name for name in ("tensors", "potential") if name not in self.parts]
+        return f" without that of the {' and the '.join(unknown)}, not known" if unknown else ""
 
     @property
     def dominant(self) -> str:
@@ -192,7 +199,7 @@ def _missing_in_spectra(spectra: Sequence[SpectrumErrors], settings: JudgingSett
         name = f"{spectrum.kind} spectrum of {spectrum.system}"
         if spectrum.total > settings.tolerance:
             found.append(
-                f"{name}: total error {_percent(spectrum.total)}, wanted "
+                f"{name}: total error {_percent(spectrum.total)}{spectrum.left_out}, wanted "
                 f"{_percent(settings.tolerance)}; most of it {spectrum.dominant} "
                 f"({_percent(spectrum.parts[spectrum.dominant])}); "
                 f"{WHAT_HELPS[spectrum.dominant]} would reduce it"

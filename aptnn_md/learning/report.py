@@ -103,8 +103,8 @@ def _cycle_table(work: Work, stages: Sequence[Stage]) -> list[str]:
         "",
         "Forces and tensors: root mean square errors on random frames, predicted before they were "
         "learned from. Statistical, tensors, potential: errors of the worst spectrum relative to "
-        "its integral, of this stage's own runs. Harmonic: largest difference of a wavenumber of "
-        f"the normal modes {compared}.",
+        "its integral, of this stage's own runs; –: not known. Harmonic: largest difference of a "
+        f"wavenumber of the normal modes {compared}.",
     ]
     lines += [f"\n{stage.title}: {rule}." for stage in stages if (rule := _rule_of(stage))]
     return lines
@@ -154,7 +154,7 @@ def _verdict(found: Judgement, ended: bool) -> list[str]:
     for spectrum in found.spectra:
         lines.append(
             f"* {spectrum.kind} spectrum of {spectrum.system}: total error "
-            f"{_percent(spectrum.total)}"
+            f"{_percent(spectrum.total)}{spectrum.left_out}"
             + ("" if ended else " with the final dynamics")
             + "; "
             + ", ".join(f"{name} {_percent(value)}" for name, value in spectrum.parts.items())
@@ -175,7 +175,8 @@ def band_lines(spectrum: SpectrumErrors) -> list[str]:
     unit = "km/mol" if spectrum.kind == "infrared" else "Å⁴/amu"
     lines = [
         f"Bands of the {spectrum.kind} spectrum of {spectrum.system}, ± total error (in brackets "
-        "the statistical error and those of the tensors and of the potential):",
+        "the statistical error and those of the tensors and of the potential; –: not known, not "
+        "in the total):",
         "",
         f"| range, cm⁻¹ | integral, {unit} | centroid, cm⁻¹ |",
         "| --- | --- | --- |",
@@ -187,7 +188,7 @@ def _band_line(band: BandErrors) -> str:
     cells = [f"{band.low:.0f}–{band.high:.0f}"]
     for number in (band.integral, band.centroid):
         parts = (number.statistical, number.tensors, number.potential)
-        inside = ", ".join(f"{part:.2g}" for part in parts)
+        inside = ", ".join("–" if math.isnan(part) else f"{part:.2g}" for part in parts)
         cells.append(f"{number.value:.4g} ± {number.total:.2g} ({inside})")
     return f"| {' | '.join(cells)} |"
 

@@ -155,7 +155,7 @@ def band_errors(
     by_member = [find_bands(_Blocks(member), ranges) for member in measured.members]
     found = []
     for number, (band, potential) in enumerate(zip(bands, off, strict=True)):
-        tensors = np.zeros(2)
+        tensors = np.full(2, np.nan)
         if len(by_member) > 1:
             values = [(of[number].integral, of[number].centroid) for of in by_member]
             tensors = committee_error(values)
@@ -175,13 +175,14 @@ def band_errors(
 def _harmonic_errors(
     lines: Mapping[str, Lines], reference: Lines | None, kind: str, which: slice
 ) -> FloatArray:
-    """(2,) error of a band by the potential: of its integral, relative, and its centroid, cm⁻¹."""
+    """(2,) error of a band by the potential: of its integral, relative, and its centroid, cm⁻¹; NaN
+    where it is unknown."""
     mean = harmonic.band_values(lines[MEAN], kind, which)
     values = [harmonic.band_values(each, kind, which) for each in members_of(lines)]
-    off = committee_error(values) if len(values) > 1 else np.zeros(2)
+    off = committee_error(values) if len(values) > 1 else np.full(2, np.nan)
     if reference is not None:
         of_engine = harmonic.band_values(reference, kind, which)
-        off = np.maximum(off, np.abs(np.subtract(mean, of_engine)))
+        off = np.fmax(off, np.abs(np.subtract(mean, of_engine)))
     return np.asarray(off / np.array([mean[0], 1.0]))
 
 

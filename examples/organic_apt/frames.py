@@ -5,7 +5,8 @@
 Frame k is the same whatever part of the list is made: its species, temperature and random numbers
 follow from k alone. Every stretch of the list has all classes in their proportions. Training
 frames and, with --test, those of held-out molecules are two lists. Motion is Langevin dynamics with
-MMFF94; xtb_motion.py continues it with GFN2-xTB.
+MMFF94; xtb_motion.py continues it with GFN2-xTB. Numbers from 100,000 on are of the second list of
+species (groups.py), many of which no force field knows: their frames are of GFN2-xTB motion.
 """
 
 from __future__ import annotations
@@ -17,10 +18,12 @@ from pathlib import Path
 import ase.io
 import numpy as np
 from ase import Atoms
+from groups import more_species
 from molecules import Species, species
 from rdkit import Chem, RDLogger
 from rdkit.Chem import AllChem
 from thermal import Array, is_sound, langevin
+from xtb_motion import continued
 
 from aptnn_md.progress import Progress
 
@@ -38,6 +41,25 @@ PROPORTIONS = {
     "amino-acid-in-water": 5,
 }
 """Class -> frames of a hundred."""
+
+MORE_FROM = 100_000
+"""Frames of the second list of species have this number or a larger one."""
+
+MORE_PROPORTIONS = {
+    "functional": 34,
+    "bifunctional": 12,
+    "ring": 10,
+    "other": 6,
+    "more-ions": 16,
+    "more-ion-hydrates": 6,
+    "more-hydrates": 6,
+    "salt": 2,
+    "dipeptide": 8,
+}
+"""The same of the second list."""
+
+DIPEPTIDES_ARE_LARGER = 12
+"""Atoms by which dipeptides may be larger than others."""
 
 KCAL = 0.0433641
 """eV."""
@@ -70,44 +92,60 @@ def make_frame(number: int, test: bool = False, largest: int = 32) -> Atoms:
     """The frame of a number; where a species cannot be made, another of its class."""
     for attempt in range(50):
         random = np.random.default_rng([20261126, int(test), number, attempt])
-        kind = _kinds()[number % len(_kinds())]
-        choices = _choices(test, largest)[kind]
+        more = number >= MORE_FROM
+        kinds = _kinds(more)
+        kind = kinds[number % len(kinds)]
+        choices = _choices(test, largest, more)[kind]
         # in turn, so that all have about as many frames; the order changes with every turn
-        turn, place = divmod(
-            number // len(_kinds()) * PROPORTIONS[kind] + _before(number), len(choices)
-        )
+        of_class = (number - MORE_FROM * more) // len(kinds) * kinds.count(kind)
+        before = kinds[: number % len(kinds)].count(kind)
+        turn, place = divmod(of_class + before, len(choices))
         order = np.random.default_rng([int(test), turn + 1000 * attempt]).permutation(len(choices))
         chosen = choices[order[place]]
         try:
-            atoms = _moved(built(chosen, random), chosen, number, random)
+            return frame_of(chosen, number, random, by_xtb=more)
         except (RuntimeError, ValueError):
             continue
-        atoms.info.update(kind=kind, smiles=chosen.name, number=number)
-        return atoms
     raise RuntimeError(f"frame {number}: no molecule could be made")
 
 
+def frame_of(found: Species, number: int, random: np.random.Generator, by_xtb: bool) -> Atoms:
+    """A frame of thermal motion of a species, by GFN2-xTB in the end or by the force field alone.
+
+    Raises
+    ------
+    RuntimeError, ValueError
+        It cannot be made.
+    """
+    atoms = _moved(built(found, random), found, random)
+    atoms.info.update(kind=found.kind, smiles=found.name, number=number)
+    if not by_xtb:
+        return atoms
+    moved = continued(atoms, 1)
+    if not moved:
+        raise RuntimeError(f"{found.name}: it falls apart")
+    return moved[0]
+
+
 @lru_cache
-def _kinds() -> list[str]:
+def _kinds(more: bool) -> list[str]:
     """Classes of a hundred frames."""
-    kinds = [kind for kind, count in PROPORTIONS.items() for _ in range(count)]
-    return [kinds[k] for k in np.random.default_rng(0).permutation(len(kinds))]
-
-
-def _before(number: int) -> int:
-    """Frames of the same class before this one in its hundred."""
-    place = number % len(_kinds())
-    return _kinds()[:place].count(_kinds()[place])
+    proportions = MORE_PROPORTIONS if more else PROPORTIONS
+    kinds = [kind for kind, count in proportions.items() for _ in range(count)]
+    return [kinds[k] for k in np.random.default_rng(int(more)).permutation(len(kinds))]
 
 
 @lru_cache
-def _choices(test: bool, largest: int) -> dict[str, list[Species]]:
+def _choices(test: bool, largest: int, more: bool) -> dict[str, list[Species]]:
     """Species of each class, of training or test; water belongs to both."""
     return {
         kind: [
-            s for s in found if (s.held_out == test or kind == "water") and _n_atoms(s) <= largest
+            s
+            for s in found
+            if (s.held_out == test or kind == "water")
+            and _n_atoms(s) <= largest + DIPEPTIDES_ARE_LARGER * (kind == "dipeptide")
         ]
-        for kind, found in species().items()
+        for kind, found in (more_species() if more else species()).items()
     }
 
 
@@ -154,7 +192,7 @@ def _beside(first: Chem.Mol, second: Chem.Mol, random: np.random.Generator) -> C
     return Chem.CombineMols(first, second)
 
 
-def _moved(molecule: Chem.Mol, found: Species, number: int, random: np.random.Generator) -> Atoms:
+def _moved(molecule: Chem.Mol, found: Species, random: np.random.Generator) -> Atoms:
     """A frame of thermal motion about a minimum of the force field."""
     temperature = TEMPERATURES[int(random.integers(len(TEMPERATURES)))]
     if len(found.smiles) > 1:

@@ -136,7 +136,7 @@ def _held_out_peptides() -> frozenset[str]:
     if not _PEPTIDES_HELD_OUT:
         _PEPTIDES_HELD_OUT.update(
             canonical(smiles)
-            for letters, smiles in (*_peptides(), *_zwitterions())
+            for letters, smiles in (*_peptides(), *_zwitterions(), *dipeptides())
             if HELD_OUT_RESIDUES & set(letters)
         )
     return frozenset(_PEPTIDES_HELD_OUT)
@@ -145,7 +145,7 @@ def _held_out_peptides() -> frozenset[str]:
 _PEPTIDES_HELD_OUT: set[str] = set()
 
 
-def _residue(letter: str, side_chains: dict[str, str] = SIDE_CHAINS) -> str:
+def residue(letter: str, side_chains: dict[str, str] = SIDE_CHAINS) -> str:
     """From its N to its C=O."""
     if letter == "G":
         return "NCC(=O)"
@@ -158,21 +158,36 @@ def _peptides() -> list[tuple[str, str]]:
     """Residues and SMILES of capped amino acids and dipeptides."""
     letters = ["G", "P", *SIDE_CHAINS]
     caps = (("O=C", "N"), ("CC(=O)", "N"), ("CC(=O)", "NC"), ("O=C", "NC"))
-    found = [(a, f"{left}{_residue(a)}{right}") for a in letters for left, right in caps]
+    found = [(a, f"{left}{residue(a)}{right}") for a in letters for left, right in caps]
     small = ["G", "A", "S", "C", "P", "V", "T", "N", "D"]
     found += [
-        (a + b, f"{left}{_residue(a)}{_residue(b)}{right}")
+        (a + b, f"{left}{residue(a)}{residue(b)}{right}")
         for a in small[:6]
         for b in small
         for left, right in (("O=C", "N"), ("CC(=O)", "NC"))
-        if len(_residue(a)) + len(_residue(b)) < 40
+        if len(residue(a)) + len(residue(b)) < 40
     ]
     return found
 
 
+def dipeptides() -> list[tuple[str, str]]:
+    """Residues and SMILES of dipeptides between acetyl and methylamide, neutral and charged.
+
+    They belong to the second list of species; each residue stands beside a few others.
+    """
+    letters = ["G", "P", *SIDE_CHAINS]
+    pairs = [(a, b) for k, a in enumerate(letters) for b in (letters * 2)[k : k + 18 : 3]]
+    pairs += [(b, a) for a, b in pairs[::2] if a != b]
+    found = [(a + b, f"CC(=O){residue(a)}{residue(b)}NC") for a, b in pairs]
+    charged = [(a, b) for k, a in enumerate(CHARGED_SIDE_CHAINS) for b in letters[k::4]]
+    return found + [
+        (a + b, f"CC(=O){residue(a, CHARGED_SIDE_CHAINS)}{residue(b)}NC") for a, b in charged
+    ]
+
+
 def _charged_peptides() -> list[str]:
     return [
-        f"{left}{_residue(a, CHARGED_SIDE_CHAINS)}{right}"
+        f"{left}{residue(a, CHARGED_SIDE_CHAINS)}{right}"
         for a in CHARGED_SIDE_CHAINS
         for left, right in (("CC(=O)", "NC"), ("O=C", "N"))
     ]
@@ -193,19 +208,27 @@ def species() -> dict[str, list[Species]]:
     solutes = [*small, *HETEROCYCLES.split(), *substituted[::3], *peptides[::4]]
     partners = PARTNERS.split()
     ions, charged = IONS.split(), _charged_peptides()
-    found = {
-        "monomer": [(s,) for s in FUNDAMENTAL.split()],
-        "sulfur-vi": [(s,) for s in SULFUR_VI.split()],
-        "heterocycle": [(s,) for s in HETEROCYCLES.split()],
-        "substituted": [(s,) for s in substituted],
-        "peptide": [(s,) for s in peptides],
-        "hydrate": [(s, *[WATER] * (1 + k % 3)) for k, s in enumerate(solutes)],
-        "water": [(WATER,) * n for n in (1, 2, 3, 4, 5, 6, 8)],
-        "dimer": [(a, b) for k, a in enumerate(partners) for b in partners[k:]],
-        "ion": [(s,) for s in [*ions, *charged]],
-        "ion-hydrate": [(s, *[WATER] * n) for s in [*ions, *charged[1::2]] for n in (1, 2, 4)],
-        "amino-acid-in-water": [(s, *[WATER] * n) for _, s in _zwitterions() for n in (3, 5, 7)],
-    }
+    return once_each(
+        {
+            "monomer": [(s,) for s in FUNDAMENTAL.split()],
+            "sulfur-vi": [(s,) for s in SULFUR_VI.split()],
+            "heterocycle": [(s,) for s in HETEROCYCLES.split()],
+            "substituted": [(s,) for s in substituted],
+            "peptide": [(s,) for s in peptides],
+            "hydrate": [(s, *[WATER] * (1 + k % 3)) for k, s in enumerate(solutes)],
+            "water": [(WATER,) * n for n in (1, 2, 3, 4, 5, 6, 8)],
+            "dimer": [(a, b) for k, a in enumerate(partners) for b in partners[k:]],
+            "ion": [(s,) for s in [*ions, *charged]],
+            "ion-hydrate": [(s, *[WATER] * n) for s in [*ions, *charged[1::2]] for n in (1, 2, 4)],
+            "amino-acid-in-water": [
+                (s, *[WATER] * n) for _, s in _zwitterions() for n in (3, 5, 7)
+            ],
+        }
+    )
+
+
+def once_each(found: dict[str, list[tuple[str, ...]]]) -> dict[str, list[Species]]:
+    """Species of each class, none twice in it; what is no molecule is refused."""
     return {kind: _once(kind, clusters) for kind, clusters in found.items()}
 
 

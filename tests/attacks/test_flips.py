@@ -21,6 +21,7 @@ SAMPLES = {
     "runs": 200,
     "state of a potential": 3000,
     **{f"{name} of a campaign": 8 for name in DOCUMENTS},
+    "frames of a campaign": 8,
 }
 """One byte in so many."""
 
@@ -37,6 +38,7 @@ LONG = ("stream", "runs", "training state", "state of a potential")
 QUICK = [name for name in FLIPPABLE if name not in LONG]
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("name", thorough_but(NAMES, *QUICK))
 def test_some_flips(name, tmp_path):
     flippable = FLIPPABLE[name](tmp_path)

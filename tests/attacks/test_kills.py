@@ -28,6 +28,7 @@ FEW = {"learn": 1, "train potential": 1}
 """Kills of long runs in the short form; two of the others."""
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("name", thorough_but(NAMES, "trajectory", "label"))
 def test_killed_once_or_twice_it_is_the_unbroken_run(name, tmp_path):
     n_kills = FEW.get(name, 2)

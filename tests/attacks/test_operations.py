@@ -34,6 +34,7 @@ NAMES = [
 ]
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("name", thorough_but(NAMES, "label", "predict"))
 def test_killed_at_some_operations(name, tmp_path):
     assert killed_at_operations(RUNS[name], tmp_path, SAMPLES[name]) == len(SAMPLES[name])

@@ -33,6 +33,7 @@ def water(tmp_path, monkeypatch):
 LENNARD_JONES = 'ase.calculators.lj:LennardJones {"sigma": 1.0, "epsilon": 0.01}'
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("number", thorough_but([signal.SIGTERM, signal.SIGHUP], signal.SIGTERM))
 def test_forces_in_a_field_and_a_stream_until_a_signal(water, tmp_path, number):
     talk = Talk()

@@ -110,6 +110,7 @@ def test_train_from_toml_and_info(frames, tmp_path, capsys):
     assert facts["network_settings"]["n_channels"] == 4
 
 
+@pytest.mark.thorough
 def test_both_targets_by_command_line(tmp_path, capsys, monkeypatch):
     monkeypatch.chdir(tmp_path)
     predictor = Predictor(random_checkpoint(target="apt+pgt", seed=2))

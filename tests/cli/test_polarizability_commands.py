@@ -80,6 +80,7 @@ def test_md_streams_both_and_goes_on(tmp_path, model, capsys):
     assert "polarizability_rate/bead" in capsys.readouterr().out
 
 
+@pytest.mark.thorough
 @pytest.mark.ipi
 @pytest.mark.filterwarnings("ignore::DeprecationWarning:ipi")
 def test_ipi_streams_both(tmp_path, model, monkeypatch):

@@ -54,6 +54,7 @@ def place(tmp_path, monkeypatch):
     return tmp_path
 
 
+@pytest.mark.thorough
 def test_train_evaluate_and_use(place, capsys):
     assert main(["train", "--config", "train.toml"]) == 0
     said = capsys.readouterr().out

@@ -59,6 +59,7 @@ def measured(tmp_path_factory: pytest.TempPathFactory) -> str:
     return str(path)
 
 
+@pytest.mark.thorough
 def test_everything_that_follows_from_one_spectrum(
     streams: dict[str, str], measured: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -145,6 +146,7 @@ def test_merged_groups(streams: dict[str, str], tmp_path: Path) -> None:
     np.testing.assert_allclose(sums, total, atol=1e-7 * total.max())
 
 
+@pytest.mark.thorough
 def test_runs_side_by_side(
     streams: dict[str, str], measured: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

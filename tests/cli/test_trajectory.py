@@ -58,6 +58,7 @@ def test_what_is_missing_is_said(tmp_path, monkeypatch, capsys, words):
     assert "expected a file" in capsys.readouterr().err or not words
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("executor", thorough_but(["processes", "parsl"], "processes"))
 def test_a_trajectory_by_two_processes_is_that_of_one(tmp_path, monkeypatch, capsys, executor):
     spread = ["--jobs", "2"]

@@ -117,6 +117,7 @@ def words_of(command: str, action: argparse.Action, value: str) -> list[str]:
     return [*words, action.option_strings[-1], *[value] * n_values]
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(("command", "action"), OPTIONS)
 def test_wrong_values_of_options(command, action, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)

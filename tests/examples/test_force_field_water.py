@@ -34,6 +34,7 @@ def test_lammps_and_its_restart(example):
     assert again.step.tolist() == list(range(0, 121, 4))
 
 
+@pytest.mark.thorough
 @pytest.mark.skipif(importlib.util.find_spec("openmm") is None, reason="needs OpenMM")
 def test_openmm(example):
     run_command(example, "./run.sh", STEPS="100", ENGINES="openmm", RESOLUTION="1500")

@@ -57,6 +57,7 @@ def run(script: str, words: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
     runpy.run_path(path, run_name="__main__")
 
 
+@pytest.mark.thorough
 def test_figure_and_table(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

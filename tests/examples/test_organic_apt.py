@@ -27,7 +27,10 @@ def scripts(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.syspath_prepend(str(EXAMPLE))
     for name in (
         "molecules",
+        "groups",
         "frames",
+        "small_frames",
+        "curve",
         "thermal",
         "xtb_motion",
         "compact",
@@ -42,19 +45,24 @@ def python(here: Path, script: str, *arguments: str) -> str:
     return run_command(here, sys.executable, str(EXAMPLE / script), *arguments)
 
 
+@pytest.mark.thorough
 def test_training_and_test_share_no_molecule_and_no_other_element(scripts: None) -> None:
+    from groups import more_species
     from molecules import WATER, species
     from rdkit import Chem
 
+    lists = {**species(), **more_species()}
+    assert len(lists) == len(species()) + len(more_species())
     molecules: dict[bool, set[str]] = {False: set(), True: set()}
     elements, kinds = set(), Counter()
-    for kind, found in species().items():
+    for kind, found in lists.items():
         assert len({frozenset(Counter(s.smiles).items()) for s in found}) == len(found)
         for one in found:
             kinds[kind, one.held_out] += 1
             for smiles in one.smiles:
                 atoms = Chem.AddHs(Chem.MolFromSmiles(smiles)).GetAtoms()
                 elements |= {atom.GetSymbol() for atom in atoms}
+                assert not any(atom.GetNumRadicalElectrons() for atom in atoms)
                 if not one.held_out and smiles != WATER:
                     molecules[False].add(Chem.CanonSmiles(smiles, useChiral=0))
             if one.held_out and len(one.smiles) == 1:
@@ -62,11 +70,53 @@ def test_training_and_test_share_no_molecule_and_no_other_element(scripts: None)
     assert elements == {"H", "C", "N", "O", "F", "S"}
     assert not molecules[False] & molecules[True]
     assert {"CC(N)=O", "CNC(C)=O", "CCO"} <= molecules[True]
-    assert len(molecules[False]) > 900
+    assert len(molecules[False]) > 5000
     # each class but water has molecules of both
-    assert all(
-        kinds[kind, held_out] for kind in species() if kind != "water" for held_out in (0, 1)
-    )
+    assert all(kinds[kind, held_out] for kind in lists if kind != "water" for held_out in (0, 1))
+
+
+def test_a_group_of_the_test_is_seen_on_other_cores(scripts: None) -> None:
+    from groups import CORES, NITROGEN, SULFUR, more_species
+
+    seen = {one.smiles[0] for one in more_species()["functional"] if not one.held_out}
+    for group in (*SULFUR.split(), *NITROGEN.split()):
+        assert sum(core + group in seen for core in CORES.split()) > 6
+
+
+def test_frames_of_the_second_list_leave_those_of_the_first_as_they_are(scripts: None) -> None:
+    from frames import MORE_FROM, make_frame
+
+    # as the labels of the example have it
+    first = make_frame(2)
+    assert (first.info["smiles"], first.info["number"]) == ("NC(=O)c1cccnc1", 2)
+    more = make_frame(MORE_FROM + 4)
+    assert more.info["smiles"] == "N#CCC(=S)SC"
+    again = make_frame(MORE_FROM + 4)
+    np.testing.assert_array_equal(more.positions, again.positions)
+
+
+def test_small_species_come_first_and_known_ones_are_left_out(scripts: None) -> None:
+    from small_frames import STEP, chosen, name_of, size
+
+    everything = chosen(70, 0.2, set())
+    sizes = [size(one) // STEP for one in everything if not one.held_out]
+    assert sizes == sorted(sizes)
+    assert max(map(size, everything)) <= 70
+    names = [name_of(one.smiles) for one in everything]
+    assert len(set(names)) == len(names)
+    assert {one.held_out for one in everything[:10]} == {True, False}
+    fewer = chosen(70, 0.2, {names[0], names[3]})
+    assert set(names) - {name_of(one.smiles) for one in fewer} >= {names[0], names[3]}
+
+
+def test_the_learning_curve_finds_a_power_law(scripts: None) -> None:
+    from curve import labels_needed, power_law
+
+    counts = [25, 50, 100, 200]
+    errors = [0.7 * n**-0.4 for n in counts]
+    assert power_law(counts, errors) == pytest.approx((0.7, -0.4))
+    assert labels_needed(counts, errors, 0.03) == pytest.approx((0.7 / 0.03) ** 2.5)
+    assert labels_needed(counts, [0.1, 0.11, 0.11, 0.12], 0.03) == np.inf
 
 
 @pytest.mark.thorough
@@ -81,6 +131,7 @@ def test_a_frame_is_the_same_in_whatever_portion_it_is_made(scripts: None, tmp_p
     assert all((atoms.numbers.sum() - atoms.info["charge"]) % 2 == 0 for atoms in every)
 
 
+@pytest.mark.thorough
 def test_cheap_labels_continue_where_they_stopped_and_obey_the_sum_rule(
     scripts: None, tmp_path: Path
 ) -> None:
@@ -146,6 +197,7 @@ def test_calibration_is_the_ratio_of_error_and_spread(scripts: None) -> None:
     assert table["all"]["rmse"] == pytest.approx(np.sqrt(np.mean(together**2)))
 
 
+@pytest.mark.thorough
 def test_bands_are_those_of_the_same_modes_by_both_tensors(
     scripts: None, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

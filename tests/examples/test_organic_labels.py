@@ -20,6 +20,7 @@ def labelled(name: str) -> list[Atoms]:
     return ase.io.read(io.StringIO(lzma.decompress(packed.read_bytes()).decode()), ":", "extxyz")
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(
     ("name", "n_frames", "off"),
     # those without the response of the grid are off by what it leaves out

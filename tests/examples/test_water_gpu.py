@@ -168,6 +168,7 @@ def test_a_state_of_another_kind_of_device(modules: Any) -> None:
     assert (results[0] - results[2]).abs().max() > 1e-3
 
 
+@pytest.mark.thorough
 @pytest.mark.mace
 def test_forces_are_those_of_the_potential(monkeypatch: pytest.MonkeyPatch) -> None:
     """Neighbours, walls and sums over pairs, of atoms outside the cell and close together."""

@@ -34,6 +34,7 @@ def frames() -> list[Atoms]:
     return found
 
 
+@pytest.mark.thorough
 @pytest.mark.mace
 def test_loss_and_its_gradient(frames: list[Atoms], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.syspath_prepend(str(EXAMPLE))

@@ -20,7 +20,7 @@ from aptnn_md.cli import main
 from aptnn_md.learning import replicas, runs
 from aptnn_md.learning.bonds import BondGraph
 from aptnn_md.learning.campaign import StepTimes
-from aptnn_md.learning.directory import CampaignDirectory
+from aptnn_md.learning.directory import CampaignDirectory, read_frames
 from aptnn_md.learning.documents import write_document
 from aptnn_md.learning.harmonic import Lines, read_lines, write_lines
 from aptnn_md.learning.honest import HonestTest
@@ -28,6 +28,7 @@ from aptnn_md.learning.judgement import BandError, BandErrors, Judgement, Spectr
 from aptnn_md.learning.replicas import ReplicaSettings, run_replicas
 from aptnn_md.learning.runs import RunsJob, make_runs
 from aptnn_md.learning.sampling import Choice
+from aptnn_md.learning.seals import FrameSeals
 from aptnn_md.learning.settings import (
     CampaignSettings,
     DynamicsSettings,
@@ -221,7 +222,7 @@ def replicas_of(directory: Path, steps: int = 12) -> Content:
 
 DOCUMENTS = (
     *("judgement.json", "honest.json", "selection.json", "harmonic.json"),
-    *("out/campaign.json", "times.json"),
+    *("out/campaign.json", "out/frames.json", "times.json"),
 )
 """JSON files of a campaign, as :func:`documents` names them."""
 
@@ -241,6 +242,7 @@ def documents(directory: Path) -> dict[str, Callable[[], object]]:
     campaign = CampaignDirectory(settings.out)
     settings.out.mkdir()
     campaign.open(settings)
+    FrameSeals(campaign).add()
     times = StepTimes(directory / "times.json")
     times.begins("training")
     times.ends()
@@ -258,10 +260,18 @@ def readers(directory: Path) -> dict[str, Callable[[], object]]:
         "harmonic.json": lambda: plain(
             {name: vars(each) for name, each in read_lines(directory / "harmonic.json").items()}
         ),
+        "out/frames.json": lambda: checked_start(directory),
         "out/campaign.json": lambda: plain([a.positions for a in campaign.open(settings)]),
         # no result depends on it
         "times.json": lambda: isinstance(StepTimes(directory / "times.json").seconds, dict),
     }
+
+
+def checked_start(directory: Path) -> object:
+    """The systems of the campaign of :func:`documents`, as far as they are as they were written."""
+    campaign = CampaignDirectory(make_settings(directory).out)
+    FrameSeals(campaign).check()
+    return plain([atoms.positions for atoms in read_frames(campaign.start)])
 
 
 # ---------------------------------------------------------------------- a potential in training

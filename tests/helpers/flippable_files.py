@@ -205,6 +205,13 @@ def _run_and_die(directory: Path) -> None:
     campaigns.make_some_runs(directory)
 
 
+def frames_of_campaign(directory: Path) -> Flippable:
+    """Structures of a campaign, whose checksum is in another file."""
+    campaigns.documents(directory)
+    path = directory / "out" / "start.extxyz"
+    return Flippable([path], lambda: campaigns.checked_start(directory))
+
+
 def document(name: str) -> Callable[[Path], Flippable]:
     """A JSON file of a campaign: what is read from it."""
 
@@ -251,6 +258,7 @@ FLIPPABLE: dict[str, Callable[[Path], Flippable]] = {
     "replicas": replicas,
     "runs": runs,
     **{f"{name} of a campaign": document(name) for name in campaigns.DOCUMENTS},
+    "frames of a campaign": frames_of_campaign,
 }
 
 if importlib.util.find_spec("mace") is not None:

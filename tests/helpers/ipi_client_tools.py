@@ -16,6 +16,7 @@ from aptnn_md.engines.client.client import Address, Client
 from aptnn_md.engines.client.evaluator import Evaluator
 from aptnn_md.engines.client.increments import IncrementStream
 from aptnn_md.engines.client.settings import ClientSettings, IncrementSettings
+from aptnn_md.engines.ipi.lost_clients import survive_lost_clients
 from helpers import toy_molecules
 from helpers.ipi_inputs import write_input
 from helpers.processes import FORK
@@ -100,6 +101,8 @@ def _run_ipi(directory, source, prefix):
     torch.set_num_threads(1)
     # i-PI finalizes MPI when it ends; that of the process that was forked would wait for ever
     sys.modules.pop("mpi4py.MPI", None)
+    # as in aptnn-md ipi: plain i-PI waits for ever after some moments of a client's death
+    survive_lost_clients()
     with open(source) as file:
         simulation = Simulation.load_from_xml(file, request_banner=False, sockets_prefix=prefix)
     softexit.hard_exit = True

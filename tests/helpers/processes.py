@@ -88,11 +88,16 @@ needs_mpirun = pytest.mark.skipif(find_mpirun() is None, reason="there is no mpi
 
 
 @functools.cache
+def is_open_mpi(mpirun: str) -> bool:
+    """Whether a launcher is that of Open MPI."""
+    said = subprocess.run([mpirun, "--version"], capture_output=True, text=True, check=True).stdout
+    return "Open MPI" in said
+
+
 def _options_of(mpirun: str) -> tuple[str, ...]:
     """Cores are shared with other work, perhaps with another mpirun."""
-    said = subprocess.run([mpirun, "--version"], capture_output=True, text=True, check=True).stdout
     # MPICH starts more ranks than there are cores without being told to
-    return ("--oversubscribe", "--bind-to", "none") if "Open MPI" in said else ()
+    return ("--oversubscribe", "--bind-to", "none") if is_open_mpi(mpirun) else ()
 
 
 def mpirun_command(*words: object) -> list[str]:

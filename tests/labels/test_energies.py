@@ -12,6 +12,7 @@ from ase.build import molecule
 from aptnn_md.cli import main
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(
     ("engine", "needed"),
     [

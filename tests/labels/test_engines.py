@@ -182,6 +182,7 @@ def test_pyscf_density_functional_equals_analytic_derivatives(tmp_path, settings
     assert found["acoustic_sum"] < 2e-3
 
 
+@pytest.mark.thorough
 def test_pyscf_points_of_a_frame_share_integrals_and_start_from_each_other(tmp_path):
     """All equal those that are calculated alone, each by an engine of its own."""
     pytest.importorskip("pyscf")

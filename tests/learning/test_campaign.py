@@ -15,16 +15,17 @@ import pytest
 from helpers.campaigns import make_settings, results
 from helpers.paths import EXAMPLES
 from helpers.processes import environment
-from helpers.toy_molecules import polar_tensors
+from helpers.toy_molecules import polar_tensors, structure
 
 from aptnn_md.errors import InputError, RunError
 from aptnn_md.learning import campaign as module
 from aptnn_md.learning.campaign import run_campaign
-from aptnn_md.learning.directory import CampaignDirectory, identity
+from aptnn_md.learning.directory import CampaignDirectory, identity, read_frames, write_frames
 from aptnn_md.learning.documents import read_document, write_document
 from aptnn_md.learning.harmonic import read_lines
 from aptnn_md.learning.honest import HonestTest
 from aptnn_md.learning.judgement import Judgement
+from aptnn_md.learning.seals import FrameSeals
 from aptnn_md.learning.settings import (
     ForceSettings,
     JudgingSettings,
@@ -52,6 +53,7 @@ def contents(directory: Path) -> dict[str, str]:
     return found
 
 
+@pytest.mark.thorough
 def test_labels_are_those_of_the_engine(unbroken):
     settings, _ = unbroken
     final = CampaignDirectory(settings.out).final
@@ -64,6 +66,7 @@ def test_labels_are_those_of_the_engine(unbroken):
         assert atoms.arrays["apt"] == pytest.approx(expected, abs=1e-4)
 
 
+@pytest.mark.thorough
 def test_the_judgement_tells_the_errors_apart(unbroken):
     settings, found = unbroken
     (spectrum,) = found.spectra
@@ -76,6 +79,7 @@ def test_the_judgement_tells_the_errors_apart(unbroken):
     assert first.final_statistical == pytest.approx(first.statistical)
 
 
+@pytest.mark.thorough
 def test_the_report_says_what_was_found(unbroken):
     settings, _ = unbroken
     text = (settings.out / "report.md").read_text()
@@ -90,6 +94,7 @@ def test_the_report_says_what_was_found(unbroken):
     assert len(next(iter(columns.values()))) > 50
 
 
+@pytest.mark.thorough
 def test_run_twice_it_does_nothing(unbroken):
     settings, found = unbroken
     before = contents(settings.out)
@@ -134,6 +139,49 @@ def test_a_file_that_is_missing_is_made_again(unbroken, tmp_path, monkeypatch):
     assert json.loads(final.judgement.read_text()) == content
 
 
+@pytest.mark.thorough
+def test_frames_that_have_changed_are_refused(tmp_path, monkeypatch):
+    """One digit of a label; a file that was removed is made again as it was."""
+    settings = make_settings(tmp_path)
+    write_report, at = module.write_report, []
+
+    def dies(work, seconds, now):
+        at.append(now)
+        if len(at) == 4:  # the first labels and modes are there
+            raise KeyboardInterrupt
+        write_report(work, seconds, now)
+
+    monkeypatch.setattr(module, "write_report", dies)
+    with pytest.raises(KeyboardInterrupt):
+        run_campaign(settings)
+    path = CampaignDirectory(settings.out).first.labelled
+    whole = path.read_bytes()
+    place = whole.index(b".", len(whole) // 2) + 1
+    path.write_bytes(whole[:place] + bytes([whole[place] ^ 1]) + whole[place + 1 :])
+    read_frames(path)  # it is a file of frames as before
+    with pytest.raises(InputError, match=r"labelled\.extxyz: checksum: found another one"):
+        run_campaign(settings)
+    path.unlink()
+    at.clear()
+    with pytest.raises(KeyboardInterrupt):
+        run_campaign(settings)
+    assert path.read_bytes() == whole
+
+
+def test_a_stage_that_is_made_again_has_other_frames(tmp_path):
+    directory = CampaignDirectory(tmp_path)
+    write_frames(directory.final.training, [structure(1)])
+    write_frames(directory.start, [structure(2)])
+    FrameSeals(directory).add()
+    FrameSeals(directory).forget(directory.final)
+    write_frames(directory.final.training, [structure(3)])
+    FrameSeals(directory).check()
+    write_frames(directory.start, [structure(3)])
+    with pytest.raises(InputError, match=r"start\.extxyz: .*another --out"):
+        FrameSeals(directory).check()
+
+
+@pytest.mark.thorough
 def test_another_campaign_in_the_same_directory_is_refused(unbroken):
     settings, _ = unbroken
     with pytest.raises(InputError, match="temperature: found 400"):
@@ -143,6 +191,7 @@ def test_another_campaign_in_the_same_directory_is_refused(unbroken):
     assert "cycles" not in identity(settings)
 
 
+@pytest.mark.thorough
 def test_a_setting_of_a_table_is_named(unbroken):
     settings, _ = unbroken
     sampling = replace(settings.sampling, labels=6)
@@ -152,6 +201,7 @@ def test_a_setting_of_a_table_is_named(unbroken):
         run_campaign(replace(settings, sampling=sampling))
 
 
+@pytest.mark.thorough
 def test_a_campaign_of_another_version_is_refused(unbroken, tmp_path):
     settings, _ = unbroken
     old = replace(settings, out=tmp_path / "old")
@@ -331,6 +381,7 @@ def test_a_loop_that_only_lacks_statistics_stops_too(tmp_path, unbroken):
     assert len(list(settings.out.glob("cycle-*"))) == 2
 
 
+@pytest.mark.thorough
 def test_the_end_is_tested_on_frames_that_nothing_learns_from(unbroken):
     settings, _ = unbroken
     final = CampaignDirectory(settings.out).final

@@ -16,6 +16,7 @@ from aptnn_md.learning.judgement import (
     SpectrumErrors,
     what_is_missing,
 )
+from aptnn_md.learning.report import band_lines
 from aptnn_md.learning.settings import JudgingSettings
 
 GOOD = SpectrumErrors(
@@ -89,10 +90,22 @@ def test_a_potential_that_is_not_learned_has_no_criteria():
     assert spectrum.parts == {"statistical": 0.04, "tensors": 0.01}
     assert spectrum.total == pytest.approx(0.05)
     assert spectrum.dominant == "statistical"
+    # what is not in the total is said with it
+    (reason,) = missing(replace(spectrum, tensors=0.2), test, shift=math.nan)
+    assert "total error 24 % without that of the potential, not known, wanted 10 %" in reason
+    assert GOOD.left_out == ""
 
 
 def test_errors_of_a_band_are_independent():
     assert BandError(10.0, 2.0, 1.0, 2.0).total == pytest.approx(3.0)
+
+
+def test_errors_of_a_band_that_are_not_known_are_not_zero():
+    unknown = BandError(10.0, 3.0, 4.0, math.nan)
+    assert unknown.total == pytest.approx(5.0)
+    band = BandErrors(0.0, 500.0, unknown, BandError(250.0, 3.0, math.nan, 0.0))
+    *_, line = band_lines(replace(GOOD, bands=(band,)))
+    assert line == "| 0–500 | 10 ± 5 (3, 4, –) | 250 ± 3 (3, –, 0) |"
 
 
 def test_judgements_are_read_as_they_were_written(tmp_path):

@@ -12,6 +12,7 @@ from helpers.oscillators import langevin_velocities
 from aptnn_md.learning.harmonic import Lines
 from aptnn_md.learning.spectrum_errors import band_errors, potential_error
 from aptnn_md.spectra import infrared_spectrum
+from aptnn_md.units import WAVENUMBER_PER_ANGULAR_FREQUENCY
 
 GRID = np.arange(0.0, 4000.0, 2.0)
 
@@ -69,6 +70,21 @@ def test_without_engine_and_members_nothing_is_known():
     spectrum = gaussian(500.0, 100.0, 300.0)
     assert error_of(spectrum, {"mean": lines_at(500.0, 3000.0)}) is None
     assert error_of(spectrum, {}, lines_at(500.0, 3000.0)) is None
+
+
+def test_the_error_of_a_band_is_unknown_where_nothing_tells_it():
+    """One potential without a reference, and tensors without members: no numbers, not zeros."""
+    phase = 500.0 / WAVENUMBER_PER_ANGULAR_FREQUENCY * 2.0 * np.arange(4000.0)
+    rate = np.cos(phase)[:, None] * np.array([1e-3, 2e-3, -1e-3])
+    measured = infrared_spectrum([rate], 2.0, 300.0, 1000.0, 60.0)
+    of_run = SimpleNamespace(blocks=measured.blocks, members=())
+    *_, band = band_errors(
+        of_run, "infrared", {"mean": lines_at(500.0, intensities=(300.0,))}, None
+    )
+    assert band.centroid.value == pytest.approx(500.0, abs=10.0)
+    for error in (band.integral, band.centroid):
+        assert math.isnan(error.potential)
+        assert math.isnan(error.tensors)
 
 
 def test_bands_have_the_errors_of_their_modes_and_rotation_has_none_by_the_potential():

@@ -89,6 +89,7 @@ def test_starts_have_the_temperature(tmp_path):
     assert np.mean(kinetic) == pytest.approx(expected, rel=4.0 * np.sqrt(2.0 / 1800.0))
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("calls", thorough_but([1, 2, 9, 20], 9))
 def test_what_was_interrupted_is_resumed_as_if_nothing_had_happened(tmp_path, monkeypatch, calls):
     monkeypatch.setattr(module, "CHECKPOINT_SECONDS", 0.0)
@@ -140,6 +141,7 @@ def test_runs_whose_bonds_break_are_set_aside(tmp_path):
     assert all(StreamReader(path).n_frames == 11 for path in complete_runs(job.path))
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("calls", thorough_but([12, 20], 12))
 def test_runs_with_broken_ones_are_resumed(tmp_path, monkeypatch, calls):
     """The stream of a broken run ends earlier than those of the others."""

@@ -83,6 +83,7 @@ def test_bundled_models_give_the_numbers_of_the_plain_form(name, dtype):
             assert_close(found, expected, TOLERANCE[dtype])
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("dtype", thorough_but(DTYPES, torch.float64))
 @pytest.mark.parametrize("settings", ODD_SHAPES)
 def test_networks_of_any_shape_give_the_numbers_of_the_plain_form(dtype, settings, pieces):
@@ -211,6 +212,7 @@ def test_gradients_of_weights_are_those_of_the_plain_form(pieces):
         assert_close(mine.grad, theirs.grad, 1e-10)
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("lmaxs", [(2, 0, 2), pytest.param((1, 2, 1), marks=pytest.mark.thorough)])
 def test_couplings_can_be_differentiated_twice_and_in_both_modes(lmaxs, monkeypatch):
     monkeypatch.setitem(chunks.PRODUCTS, "cpu", 8 * 2 * 12 * 2)

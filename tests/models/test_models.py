@@ -36,7 +36,7 @@ def assert_close(found, expected, dtype):
     assert np.abs(found - expected).max() < TOLERANCE[dtype] * rms
 
 
-@pytest.mark.parametrize("network", NETWORKS)
+@pytest.mark.parametrize("network", thorough_but(NETWORKS, "ace", "dipole"))
 @pytest.mark.parametrize("dtype", thorough_but(PRECISIONS, "float64"))
 def test_symmetries(network, dtype):
     predict, atoms = predictor(network, dtype), triclinic()
@@ -109,7 +109,7 @@ def test_basis_of_gradients_is_the_same_with_every_e3nn():
         assert np.allclose(parts[name][part], basis[part], atol=1e-12)
 
 
-@pytest.mark.parametrize("network", NETWORKS)
+@pytest.mark.parametrize("network", thorough_but(NETWORKS, "ace", "dipole"))
 def test_supercell(network):
     predict = predictor(network, "float64")
     # smaller than the cutoff: atoms see several images of each other

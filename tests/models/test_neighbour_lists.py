@@ -165,6 +165,7 @@ def test_large_structures_are_not_kept(monkeypatch, searches):
     assert len(searches) == 3
 
 
+@pytest.mark.thorough
 def test_threads_have_lists_of_their_own():
     predictor = Predictor(random_checkpoint())
     walks = [[triclinic(seed=k) for _ in range(10)] for k in range(4)]

@@ -6,7 +6,6 @@ formats; PySCF's own wavenumbers and intensities, with the same masses, are the 
 
 from __future__ import annotations
 
-import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,10 +13,9 @@ import ase.io
 import numpy as np
 import pytest
 from ase import Atoms
+from helpers.fluoromethanol import fluoromethanol
 from helpers.frequency_files import Frequencies, write_fchk, write_hess
-from helpers.paths import DATA
 from helpers.vasprun import CHARGES, vasprun
-from scipy import constants
 
 from aptnn_md.cli import main
 from aptnn_md.errors import InputError
@@ -38,16 +36,8 @@ WRITERS = {"molecule.fchk": write_fchk, "molecule.hess": write_hess, "job1": wri
 @pytest.fixture(scope="module")
 def molecule() -> tuple[Atoms, Labels, Frequencies]:
     """Fluoromethanol by PySCF, RHF/6-31G, with PySCF's masses."""
-    data = json.loads((DATA / "fluoromethanol_pyscf.json").read_text())
-    bohr = data["bohr_in_angstrom"]
-    atoms = Atoms(data["symbols"], np.array(data["positions"]) * bohr)
-    atoms.set_masses(data["masses_amu"])
-    hessian = np.array(data["hessian[i,j,x,y]"]).transpose(0, 2, 1, 3).reshape(18, 18)
-    hartree = constants.physical_constants["Hartree energy in eV"][0]
-    apt = np.array(data["dipole_derivative[i,displacement,dipole]"]).transpose(0, 2, 1)
-    frequencies = Frequencies(
-        hessian * hartree / bohr**2, np.array(data["wavenumber"]), np.array(data["km_per_mol"])
-    )
+    atoms, hessian, apt, data = fluoromethanol()
+    frequencies = Frequencies(hessian, np.array(data["wavenumber"]), np.array(data["km_per_mol"]))
     return atoms, Labels({"apt": apt}), frequencies
 
 

@@ -16,7 +16,8 @@ from ase.build import molecule
 from ase.calculators.calculator import Calculator, all_changes
 from ase.calculators.emt import EMT
 from ase.vibrations import VibrationsData
-from helpers.paths import DATA, TESTS
+from helpers.fluoromethanol import fluoromethanol
+from helpers.paths import TESTS
 from scipy import constants
 from scipy.integrate import trapezoid
 
@@ -38,21 +39,6 @@ from aptnn_md.units import F_SUM_PREFACTOR, KM_PER_MOL, PER_CM2_PER_KM_PER_MOL
 @pytest.fixture
 def rng():
     return np.random.default_rng(2)
-
-
-REFERENCE = DATA / "fluoromethanol_pyscf.json"
-
-
-def fluoromethanol():
-    """Atoms, Hessian (eV/Å²), APTs (e) and the table of PySCF, converted from atomic units."""
-    data = json.loads(REFERENCE.read_text())
-    bohr = data["bohr_in_angstrom"]
-    atoms = Atoms(data["symbols"], np.array(data["positions"]) * bohr)
-    atoms.set_masses(data["masses_amu"])
-    hessian = np.array(data["hessian[i,j,x,y]"]).transpose(0, 2, 1, 3).reshape(18, 18)
-    hartree = constants.physical_constants["Hartree energy in eV"][0]
-    apt = np.array(data["dipole_derivative[i,displacement,dipole]"]).transpose(0, 2, 1)
-    return atoms, hessian * hartree / bohr**2, apt, data
 
 
 def test_frequencies_and_intensities_of_pyscf():

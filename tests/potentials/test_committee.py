@@ -76,6 +76,7 @@ def structures() -> list[Atoms]:
     ]
 
 
+@pytest.mark.thorough
 def test_mean_and_members_are_those_of_each_alone(stored):
     committee = load_potential(stored / "p.json")
     assert isinstance(committee, PotentialCommittee)
@@ -95,6 +96,7 @@ def test_mean_and_members_are_those_of_each_alone(stored):
             assert result["stress"] == pytest.approx(stress, abs=1e-6)
 
 
+@pytest.mark.thorough
 def test_batched_is_one_by_one_in_double_precision(stored):
     committee = load_potential(stored / "p.json", dtype="float64")
     many = committee.evaluate(structures())
@@ -207,6 +209,7 @@ def test_every_change_of_the_file_is_found(stored, tmp_path):
     assert verdicts.counts[FOUND] > verdicts.counts[HARMLESS]
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("dtype", thorough_but([torch.float32, torch.float64], torch.float64))
 @pytest.mark.parametrize("layers", [1, 2])
 def test_packing_is_exact(tmp_path, dtype, layers):

@@ -248,10 +248,13 @@ def test_nothing_jumps_at_the_cutoff(double):
 
 @pytest.mark.parametrize(
     ("name", "bare", "with_walls"),
-    [
-        ("water-mace", -1873.27887931, -1873.27887931),
-        ("water-mace-0.1", -1872.87794411, -1872.85832828),
-    ],
+    thorough_but(
+        [
+            ("water-mace", -1873.27887931, -1873.27887931),
+            ("water-mace-0.1", -1872.87794411, -1872.85832828),
+        ],
+        "water-mace",
+    ),
 )
 def test_bundled_weights_give_the_known_numbers(name, bare, with_walls):
     """With any version of e3nn."""
@@ -296,6 +299,7 @@ def test_walls_of_the_right_height():
         assert higher - lower == pytest.approx(wall["strength"] * 0.2**3, rel=1e-9)
 
 
+@pytest.mark.thorough
 def test_files_round_trip(tmp_path):
     header, weights = read_potential(BUNDLED)
     write_potential(
@@ -490,6 +494,7 @@ def test_not_a_model_file(tmp_path, name, capfd):
     assert capfd.readouterr() == ("", "")
 
 
+@pytest.mark.thorough
 def test_unknown_element_and_precision():
     with pytest.raises(InputError, match="found C, N, expected H, O"):
         load_potential("water-mace").get_forces(Atoms("OCN", np.eye(3)))

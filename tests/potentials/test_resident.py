@@ -14,6 +14,7 @@ from aptnn_md.potentials.loading import load_potential
 pytestmark = pytest.mark.mace
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(
     ("dtype", "tolerance"), thorough_but([("float32", 2e-5), ("float64", 1e-10)], "float64")
 )
@@ -41,6 +42,7 @@ def test_results_are_those_of_the_processor(device, monkeypatch, dtype, toleranc
         frames[0].set_cell(frames[0].cell.array @ strain, scale_atoms=True)
 
 
+@pytest.mark.thorough
 def test_forces_are_differences_of_the_energy(device):
     water = ase.io.read(bundled_path("water64.extxyz"))
     water.calc = load_potential("water-mace", dtype="float64", device=device)

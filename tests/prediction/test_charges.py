@@ -192,6 +192,7 @@ def test_streams_of_ions(tmp_path, model_file):
     assert rates["own"] - rates["neutral"] == pytest.approx(np.tile(expected, (3, 1)), abs=1e-6)
 
 
+@pytest.mark.thorough
 def test_md_command_refuses_a_conflict_before_anything_is_written(tmp_path, model_file, capsys):
     command = ["md", str(HYDROXIDE), "--potential", "ase.calculators.lj:LennardJones"]
     command += ["--model", str(model_file), "--stream", str(tmp_path / "s"), "--ps", "0.002"]

@@ -78,6 +78,7 @@ def test_apts_are_derivatives_of_the_dipole_and_obey_the_sum_rule(case, kind):
             assert np.abs(derivative - tensors[atom, :, axis]).max() < 1e-6
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("case", list(CASES))
 @pytest.mark.parametrize(("dtype", "tolerance"), [("float64", 1e-12), ("float32", 1e-5)])
 def test_rate_in_forward_mode_is_the_sum_of_apts_and_velocities(case, dtype, tolerance):
@@ -132,6 +133,7 @@ def test_reference_charges_are_those_of_the_elements():
     assert np.abs(predictor().charges(atoms)).max() < 1e-12
 
 
+@pytest.mark.thorough
 def test_dipole_is_continuous_when_an_atom_crosses_the_boundary():
     """Wrapped and unwrapped positions have one dipole, and a walk through the cell no jump."""
     predict, atoms = predictor(), triclinic()

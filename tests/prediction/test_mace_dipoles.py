@@ -104,6 +104,7 @@ CASES = [
 ]
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(("kind", "atoms"), [*CASES[3:5], *thorough_but([*CASES[:3], *CASES[5:]])])
 def test_apts_are_the_gradients_of_mace_torchs_own_dipole(kind, atoms):
     expected = differences(kind, atoms) * IN_E_ANGSTROM[kind]
@@ -116,6 +117,7 @@ def test_apts_are_the_gradients_of_mace_torchs_own_dipole(kind, atoms):
         assert np.abs(model(atoms) - expected).max() < tolerance * size, dtype
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(("kind", "atoms"), CASES)
 @pytest.mark.parametrize("dtype", thorough_but(["float64", "float32"], "float32"))
 def test_sum_rule_holds_by_construction_and_exactly(kind, atoms, dtype):
@@ -167,6 +169,7 @@ def test_unit_of_the_dipole_is_what_the_user_says():
     np.testing.assert_allclose(debye, other * 0.208194334, rtol=1e-7, atol=1e-12)
 
 
+@pytest.mark.thorough
 def test_lone_atoms_and_none():
     """Networks that have no pair to see have no gradient of it."""
     for kind in IN_E_ANGSTROM:
@@ -217,6 +220,7 @@ def test_as_model_knows_files_networks_and_calculators(place, monkeypatch):
     assert named.cutoff == 4.0
 
 
+@pytest.mark.thorough
 def test_no_file_of_another_name_is_unpickled(place, tmp_path):
     """Nor is one that names mace-torch with a wrong suffix, whatever it would run."""
     (tmp_path / "a.pt").write_bytes((place / "AtomicDipolesMACE.model").read_bytes())

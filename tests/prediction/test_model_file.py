@@ -220,6 +220,7 @@ def test_a_weight_too_few_or_too_many_is_named(tmp_path):
             Predictor.from_file(path)
 
 
+@pytest.mark.thorough
 def test_least_weights_are_a_bound_that_grows_with_the_network():
     for network, settings in (
         ("ace", [{}, {"n_channels": 5, "lmax": 2, "message_channels": 7}]),
@@ -310,6 +311,7 @@ def content_of(path):
     )
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(
     "every",
     [

@@ -57,6 +57,7 @@ def assert_close(found, expected, tolerance):
             np.testing.assert_allclose(mine[target], tensors, rtol=0, atol=tolerance * size)
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("dtype", TOLERANCE)
 @pytest.mark.parametrize(("network", "target", "members"), KINDS)
 def test_a_walk_gives_the_tensors_of_the_processor(
@@ -146,6 +147,7 @@ def test_what_cannot_be_recorded_goes_on_as_usual(device, caplog):
     assert other.replays == (3 if on_gpu else 0)
 
 
+@pytest.mark.thorough
 def test_dipoles_rates_and_charges(device, on_processor):
     checkpoint = random_checkpoint("dipole", members=2)
     predictor = Predictor(checkpoint, device=device, dtype="float64", total_charge=1.0)
@@ -162,6 +164,7 @@ def test_dipoles_rates_and_charges(device, on_processor):
         frames[0].positions += 0.05 * velocities
 
 
+@pytest.mark.thorough
 def test_members_copies_and_threads_have_structures_of_their_own(device):
     predictor = Predictor(random_checkpoint(members=3), device=device, dtype="float64")
     walks = [[triclinic(seed=k) for _ in range(6)] for k in range(3)]
@@ -211,6 +214,7 @@ def test_refusals_are_those_of_the_processor(device, caplog):
         wrong(triclinic())
 
 
+@pytest.mark.thorough
 def test_a_network_that_reads_no_tables(device, on_processor):
     checkpoint = random_checkpoint("simple")
     atoms = triclinic()

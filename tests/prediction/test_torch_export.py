@@ -139,6 +139,7 @@ def test_an_exported_model_is_the_model(
     assert ("Σᵢ Pᵢ = Q·1" in text) == ("apt" in facts["outputs"])
 
 
+@pytest.mark.thorough
 def test_what_cannot_be_exported_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"network: found simple, expected ace.*--network ace"):
         export_model(random_checkpoint("simple"), tmp_path / "model.pt2")

@@ -106,6 +106,7 @@ def flip_each_byte(path: Path, places: list[Path], step: int = 1) -> tuple[int, 
     return found, harmless
 
 
+@pytest.mark.thorough
 def test_flipped_bits_in_metadata(tmp_path: Path) -> None:
     path = small_stream(tmp_path / "s")
     found, harmless = flip_each_byte(path, [path / "zarr.json"], 3)

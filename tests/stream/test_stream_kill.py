@@ -78,6 +78,7 @@ def write(path: Path, first_step: int, generation: int, stop: int) -> None:
                 writer.commit()
 
 
+@pytest.mark.thorough
 @EVERY
 def test_death_at_any_file_operation_of_a_restart(tmp_path: Path, every: int) -> None:
     """A restart cuts chunks and grows again; it is killed before each operation in turn."""
@@ -99,6 +100,7 @@ def test_death_at_any_file_operation_of_a_restart(tmp_path: Path, every: int) ->
     assert found[-1] == 30
 
 
+@pytest.mark.thorough
 @EVERY
 def test_death_at_any_file_operation_of_a_new_run(tmp_path: Path, every: int) -> None:
     """The first included: what is left is read, or is nothing; and the run begins again."""

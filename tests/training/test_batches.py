@@ -74,6 +74,7 @@ def gradients(model: TensorNetwork, loss: torch.Tensor) -> list[torch.Tensor]:
     ]
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("network", ["ace", "simple"])
 def test_losses_and_gradients_are_sums_over_the_frames(network: str) -> None:
     model, frames = double_model(network), mixed_frames()
@@ -168,6 +169,7 @@ def test_warm_ups_are_a_small_part_of_short_trainings() -> None:
     assert TrainingSettings(epochs=156).steps_of_warmup([384] * 9) == 40
 
 
+@pytest.mark.thorough
 def test_the_learning_rate_is_highest_after_the_warm_up() -> None:
     frames = [frame(triclinic(seed, n_atoms=5, size=4.5), seed) for seed in range(20)]
     settings = TrainingSettings(epochs=12, batch_size=1, warmup_steps=40, ema_decay=0.5)

@@ -204,6 +204,7 @@ def test_commands_say_the_calibration(
     assert "factor" not in capsys.readouterr().out
 
 
+@pytest.mark.thorough
 def test_commands_say_that_a_committee_has_no_calibration(
     trained: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -195,6 +195,7 @@ def test_where_a_charged_frame_is_changes_nothing():
     assert torch.allclose(here, there, atol=1e-9)
 
 
+@pytest.mark.thorough
 def test_rows_along_random_directions_are_those_of_all_rows():
     model, frame_set = small_model(labelled_frames())
     batch, network = frame_set.batch([0, 1, 2]), model.dipole_network
@@ -206,6 +207,7 @@ def test_rows_along_random_directions_are_those_of_all_rows():
     assert_rows_stand_for_all(model, batch, "apt", 60)
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("label", thorough_but(["dipole", "apt"], "apt"))
 def test_gradients_of_the_loss_are_its_derivatives(label):
     """Of APTs that is a second derivative, through densities, couplings and messages."""
@@ -273,6 +275,7 @@ def test_resumed_training_ends_with_the_same_weights(tmp_path):
     assert_resumed_is_whole(trainer, {"apt", "dipole"})
 
 
+@pytest.mark.thorough
 def test_commands_know_dipoles(tmp_path, capsys, monkeypatch):
     monkeypatch.chdir(tmp_path)
     write(tmp_path / "both.extxyz", [labelled(seed) for seed in range(6)])

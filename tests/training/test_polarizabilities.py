@@ -223,6 +223,7 @@ def test_pgts_are_learned_from_polarizabilities(tmp_path):
     assert of_atoms.sum_rule_model < 1e-5
 
 
+@pytest.mark.thorough
 def test_resumed_training_ends_with_the_same_weights():
     frames = labelled_frames()
     settings = TrainingSettings(epochs=4, batch_size=2, warmup_steps=2)
@@ -234,6 +235,7 @@ def test_resumed_training_ends_with_the_same_weights():
     assert_resumed_is_whole(trainer, {"pgt", "polarizability"})
 
 
+@pytest.mark.thorough
 def test_commands_know_polarizabilities(tmp_path, capsys, monkeypatch):
     monkeypatch.chdir(tmp_path)
     write(tmp_path / "both.extxyz", [labelled(seed) for seed in range(6)])

@@ -116,6 +116,7 @@ def test_errors_of_a_potential_that_is_off_by_known_amounts():
 # ---------------------------------------------------------------------- the network while it learns
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("layers", [1, 2])
 def test_forces_of_training_are_slopes_and_those_of_the_stored_potential(tmp_path, layers):
     """In a lopsided periodic cell and in open space, joined in one batch."""

@@ -69,6 +69,7 @@ def job(data, out, **settings):
     )
 
 
+@pytest.mark.thorough
 def test_training_learns_from_partial_labels(tmp_path, data):
     checkpoint = run_training(job(data, tmp_path / "model.pt", epochs=25, learning_rate=0.01))
     result = evaluate(Predictor(checkpoint, neutral=False), read_labelled(data))
@@ -241,6 +242,7 @@ def test_killed_training_resumes_exactly(tmp_path, data):
     assert len(epochs[0]) == 12
 
 
+@pytest.mark.thorough
 def test_time_limit_and_patience_end_training(tmp_path, data):
     begin = time.monotonic()
     run_training(job(data, tmp_path / "a.pt", epochs=10**6, max_minutes=0.05))
@@ -250,6 +252,7 @@ def test_time_limit_and_patience_end_training(tmp_path, data):
     assert len((tmp_path / "b.csv").read_text().splitlines()) == 1 + 3
 
 
+@pytest.mark.thorough
 def test_without_validation_the_last_weights_are_kept(tmp_path, data):
     checkpoint = run_training(replace(job(data, tmp_path / "m.pt"), valid_fraction=0.0))
     assert checkpoint.card["validation_rmse"] is None
@@ -269,6 +272,7 @@ def test_data_without_variety_blows_nothing_up(tmp_path):
     assert np.abs(predictor(atoms) - atoms.arrays["apt"].reshape(-1, 3, 3)).max() < 0.1
 
 
+@pytest.mark.thorough
 def test_a_trained_model_is_a_better_beginning(tmp_path, data):
     """Other labels of the same kind are learned in fewer epochs from its weights."""
     first = run_training(job(data, tmp_path / "first.pt", epochs=25, learning_rate=0.01))
@@ -292,6 +296,7 @@ def test_a_trained_model_is_a_better_beginning(tmp_path, data):
     assert torch.allclose(new.members[0]["mean"], 1.3 * was["mean"], rtol=0.1, atol=0.05)
 
 
+@pytest.mark.thorough
 def test_a_beginning_that_does_not_fit(tmp_path, data, joint_data):
     out = tmp_path / "first.pt"
     run_training(job(data, out, epochs=1))
@@ -337,11 +342,13 @@ def test_the_average_follows_the_formula(tmp_path, data):
             assert torch.allclose(own.double(), average, rtol=1e-4, atol=1e-6)
 
 
+@pytest.mark.thorough
 def test_divergence_is_said(tmp_path, data):
     with pytest.raises(RunError, match="diverged in epoch"):
         run_training(job(data, tmp_path / "m.pt", learning_rate=1e9, gradient_clip=1e9))
 
 
+@pytest.mark.thorough
 def test_an_epoch_that_diverges_is_repeated_with_a_lower_learning_rate(data, caplog, monkeypatch):
     frames = read_labelled(data)
     settings = TrainingSettings(epochs=6, batch_size=1, warmup_steps=0, learning_rate=2.0)
@@ -387,6 +394,7 @@ def test_states_of_other_jobs_are_refused(tmp_path, data):
         run_training(job(data, out), restart=True)
 
 
+@pytest.mark.thorough
 def test_restart_begins_where_there_is_nothing_to_resume(tmp_path, data):
     """As with md: one command begins and resumes."""
     begun = run_training(job(data, tmp_path / "a.pt"), restart=True)
@@ -458,6 +466,7 @@ def test_devices_that_are_not_there_are_refused(tmp_path, data, device):
     assert not (tmp_path / "m.pt.state").exists()
 
 
+@pytest.mark.thorough
 def test_a_training_ended_by_the_clock_says_so(tmp_path, data, caplog, capsys):
     limited = job(data, tmp_path / "a.pt", epochs=10**5, max_minutes=0.03, committee=2)
     ended = run_training(limited).card["training_ended"]
@@ -495,6 +504,7 @@ class CountedClock:
         return self.seconds
 
 
+@pytest.mark.thorough
 def test_a_training_that_had_too_little_time_is_given_more(tmp_path, data, monkeypatch):
     monkeypatch.setattr("aptnn_md.training.trainer.WorkClock", CountedClock)
     limited = job(data, tmp_path / "a.pt", epochs=10**5, max_minutes=0.03, committee=2)

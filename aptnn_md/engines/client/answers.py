@@ -91,7 +91,7 @@ class Answers:
         Raises
         ------
         RunError
-            A number that is not finite; a server would go on with it.
+            A number that is not finite; a server would continue with it.
         """
         check_finite(results)
         hartree, answers = atomic_units.hartree, []

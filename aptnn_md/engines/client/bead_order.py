@@ -18,7 +18,7 @@ LARGEST_SPREAD = 3.0
 """Å: an atom's beads are closer to their centroid than this, else they are no ring polymer."""
 
 _MOST_BEGINNINGS = 3
-"""How often a step is looked for that is there from its beginning on."""
+"""Times that the beginning of a step is sought before the next one is taken for it."""
 
 _Arrival = tuple[Bead, Tensors]
 

@@ -73,7 +73,7 @@ class BeadsFile:
             record = raw[first : first + size]
             if not intact(record):
                 if any(record[-8:]):
-                    expected = "whole records; remove it, and start the server anew, too"
+                    expected = "whole records; remove it, and restart the server, too"
                     raise InputError(self.path / BEADS, "trail", "a damaged record", expected)
                 break
             number = np.frombuffer(record, dtype=self._type)[0]

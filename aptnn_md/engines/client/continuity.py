@@ -1,4 +1,4 @@
-"""Whether a geometry can be the step after another one, and how far its atoms went.
+"""Whether a geometry can be the step after another one, and how far its atoms moved.
 
 Increments are right only if no step is missing and positions change by motion alone. What can be
 seen to be otherwise is refused here: a cell that changes or turns (constant pressure,
@@ -23,14 +23,18 @@ LARGEST_STEP = 1.0
 """Å: an atom that moves farther in a step did not move by its velocity."""
 
 _CELL_TOLERANCE = 1e-6
+"""Å: vectors of the same cell agree to this."""
+
 _GAP = 0.6
+"""By how much the centroids' displacements may change from one step to the next, relative; a
+missing step doubles them."""
 
 _UNLIKE = 0.5
-"""Parts of a step differ by less in the change of their ways, in units of these; one step more is
-about 0.9 for up to 32 beads and 0.5 fs.
-"""
+"""By less than this the parts of one step differ in how much their displacements change, relative
+to these; one step more is about 0.9 for up to 32 beads and 0.5 fs."""
 
 _SAME = 1e-2
+"""Beads that moved by less than this, relative to the step before, have not moved."""
 
 
 def displacements(path: Path, last: StepGeometry, step: Step) -> FloatArray:
@@ -51,7 +55,7 @@ def displacements(path: Path, last: StepGeometry, step: Step) -> FloatArray:
     if np.abs(last.cell - step.cell).max() > _CELL_TOLERANCE:
         raise RunError(
             f"{where}: the cell changed; increments of the dipole would contain its strain "
-            "(constant pressure) or its turns (ffrotations): aptnn-md ipi streams such runs"
+            "(constant pressure) or its rotation (ffrotations): aptnn-md ipi streams such runs"
         )
     moved = nearest_image(step.positions - last.positions, step.cell)
     longest = float(np.linalg.norm(moved, axis=-1).max())
@@ -85,9 +89,9 @@ def follows(known: Sequence[StepGeometry], step: Step, masses: FloatArray) -> bo
 
 
 def _is_one_step(now: FloatArray, before: FloatArray) -> bool:
-    """Whether the beads (n, n_atoms, 3) went as far now as in the step before, in the mean.
+    """Whether the centroid of beads (n, n_atoms, 3) moved as far now as in the step before.
 
-    The centroid's velocity hardly changes in a step; a missing one would double its way.
+    Its velocity hardly changes in a step; a missing one would double its displacement.
     """
     now, before = now.mean(axis=0), before.mean(axis=0)
     return bool(np.linalg.norm(now - before) < _GAP * np.linalg.norm(before))
@@ -96,11 +100,11 @@ def _is_one_step(now: FloatArray, before: FloatArray) -> bool:
 def _are_alike(
     parts: Sequence[Sequence[int]], now: FloatArray, before: FloatArray, masses: FloatArray
 ) -> bool:
-    """Whether the beads of all parts went the same number of steps.
+    """Whether the beads of all parts moved by the same number of steps.
 
     The mean of a part is not the centroid but moves with the ring polymer's own modes: with 32
-    beads and 0.5 fs a bead has turned to another direction after a step. But the change of their
-    ways is alike in all parts.
+    beads and 0.5 fs a bead moves in another direction after a step. But their displacements change
+    alike in all parts.
     """
     if len(parts) == 1:
         return True
@@ -110,7 +114,7 @@ def _are_alike(
     changes = []
     for part in parts:
         # where they were at the last step, or at the one before it
-        if min(np.abs(way[part]).max() for way in (now, now + before)) < _SAME:
+        if min(np.abs(moved[part]).max() for moved in (now, now + before)) < _SAME:
             return False
         changes.append(np.sqrt(np.mean((now[part] - before[part]) ** 2)))
     return bool(max(changes) - min(changes) < _UNLIKE)

@@ -94,8 +94,8 @@ class Evaluator:
     model : of APTs at least, see :func:`aptnn_md.prediction.loading.as_model`; None: no tensors
     periodic : False: open boundaries whatever the cell is
     targets : those of the model's targets that are evaluated, besides its first one; None: all
-    no_stress : go on when the cell changes though the potential gives no stress. The virial is
-        zero then, with which a barostat only sees the kinetic pressure
+    no_stress : continue when the cell changes although the potential gives no stress. The virial
+        is zero then, with which a barostat only sees the kinetic pressure
 
     Attributes
     ----------
@@ -163,7 +163,7 @@ class Evaluator:
         InputError
             Another number of atoms, or what potential and model refuse.
         RunError
-            Positions or cells that cannot be, or a cell that changes without a stress; energies,
+            Impossible positions or cells, or a cell that changes without a stress; energies,
             forces, stress or tensors that are not finite; an error of a potential or callable of
             the user's.
         """
@@ -261,7 +261,7 @@ class Evaluator:
 
 
 def check_structures(structures: Sequence[Atoms]) -> None:
-    """Refuse structures of a server that cannot be; see
+    """Refuse impossible structures of a server; see
     :func:`aptnn_md.structure_checks.check_structure`.
 
     Raises
@@ -274,7 +274,7 @@ def check_structures(structures: Sequence[Atoms]) -> None:
             check_structure(atoms)
         except InputError as error:
             which = f" (structure {number} of {len(structures)})" if len(structures) > 1 else ""
-            raise RunError(f"the server sends what cannot be{which}: {error}") from error
+            raise RunError(f"the server sends an impossible structure{which}: {error}") from error
 
 
 def _virial(stress: FloatArray | None, atoms: Atoms) -> FloatArray:

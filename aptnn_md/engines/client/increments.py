@@ -22,31 +22,26 @@ seen to be otherwise is refused: steps that cannot follow each other
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping
-from typing import Any
 
 import numpy as np
 from ase import Atoms
 
-from aptnn_md.arrays import AnyArray, FloatArray
-from aptnn_md.atoms.partition import parse_groups
-from aptnn_md.atoms.snapshot import Snapshot
+from aptnn_md.arrays import FloatArray
 from aptnn_md.domain import DomainWatch
 from aptnn_md.engines.client.bead_order import BeadOrder, Step
 from aptnn_md.engines.client.beads_file import Bead
 from aptnn_md.engines.client.continuity import displacements, follows
 from aptnn_md.engines.client.evaluator import Results
 from aptnn_md.engines.client.flat_frames import FlatFrames
+from aptnn_md.engines.client.increment_frames import IncrementFrames
 from aptnn_md.engines.client.settings import IncrementSettings
 from aptnn_md.engines.client.trail import StepGeometry, Trail, remove_trail
-from aptnn_md.engines.open_space import warn_of_a_thin_cell
 from aptnn_md.errors import InputError
 from aptnn_md.progress import log
-from aptnn_md.stream import StreamHeader, StreamReader, StreamWriter, stream_exists
-from aptnn_md.stream.frame import FrameRates, Instant
+from aptnn_md.stream import StreamReader, StreamWriter, stream_exists
 from aptnn_md.stream.ring_polymers import WARNING, ring_polymer_notes
-from aptnn_md.targets import APT, Tensors
+from aptnn_md.targets import Tensors
 
 
 class IncrementStream:
@@ -74,16 +69,10 @@ class IncrementStream:
         committee_sizes: Mapping[str, int] | None = None,
         domain: DomainWatch | None = None,
     ) -> None:
-        self.settings, self.template, self.evaluate = settings, template, evaluate
-        self._masses = np.asarray(template.get_masses(), dtype=np.float64)
-        groups = parse_groups(settings.groups, template)
-        self.frame_rates = FrameRates(groups, self._masses, domain=domain)
-        self.model, self.sha256 = model, sha256
-        sizes = committee_sizes or {APT.name: 1}
-        self.committee_sizes = {name: size for name, size in sizes.items() if size > 0}
-        self.timestep = settings.timestep
+        self.settings, self.evaluate = settings, evaluate
         self.n_steps = 0
-        self._flat: FlatFrames | None = None
+        self._frames = IncrementFrames(settings, template, model, sha256, committee_sizes, domain)
+        self._rows: FlatFrames | None = None
         self._order = BeadOrder(settings.n_beads)
         self._call = self._client = 0
         self._last: tuple[StepGeometry, Tensors] | None = None
@@ -92,29 +81,14 @@ class IncrementStream:
         if stream_exists(settings.path) and StreamReader(settings.path).n_frames > 0:
             self._check_trail()
 
-    def use_parameters(self, parameters: Mapping[str, str]) -> None:
-        """Take the time step from the parameters of the server, if it sends one.
+    @property
+    def timestep(self) -> float | None:
+        """Time between two steps, fs; None until the server sends it."""
+        return self._frames.timestep
 
-        Raises
-        ------
-        InputError
-            It is not a number, not the one that was given, or missing altogether.
-        """
-        text = parameters.get("dt_fs")
-        if text is not None:
-            try:
-                sent = float(text)
-                if not (math.isfinite(sent) and sent > 0.0):
-                    raise ValueError
-            except ValueError as error:
-                expected = "a time step in fs, more than 0"
-                raise InputError("server", "dt_fs", repr(text), expected) from error
-            if self.timestep is not None and abs(sent - self.timestep) > 1e-9 * sent:
-                raise InputError("server", "dt_fs", sent, f"{self.timestep} fs as given here")
-            self.timestep = sent
-        if self.timestep is None:
-            expected = "--timestep, or <parameters>{dt_fs: ...}</parameters> in <ffsocket> of i-PI"
-            raise InputError("stream", "time step", "none", expected)
+    def use_parameters(self, parameters: Mapping[str, str]) -> None:
+        """See :meth:`aptnn_md.engines.client.increment_frames.IncrementFrames.use_parameters`."""
+        self._frames.use_parameters(parameters)
 
     def add(
         self,
@@ -178,10 +152,10 @@ class IncrementStream:
     def _open(self, cell: FloatArray) -> None:
         """Open the files, and find the beads of the step in which an earlier client was killed."""
         path, trail_path = self.settings.path, self.settings.trail_path
-        header = self._header(cell)
+        header = self._frames.header(cell)
         for note in ring_polymer_notes(header):
             log.warning("%s", note.removeprefix(WARNING))
-        flat = self._flat_frames(header)
+        self._rows = self._frames.rows(header)
         if stream_exists(path):
             header.check_same_run(path, StreamReader(path).header)
         else:
@@ -189,7 +163,7 @@ class IncrementStream:
             remove_trail(trail_path)
             self._writer = StreamWriter(path, header, 1)
         shape = (header.n_beads, header.n_atoms, 3)
-        self._trail = Trail(trail_path, shape, flat.n_values)
+        self._trail = Trail(trail_path, shape, self._rows.n_values)
         beads = self._trail.beads() if len(self._trail) else []
         self._client = 1 + max((bead.client for bead in beads), default=-1)
         if len(self._trail) == 0:
@@ -206,7 +180,7 @@ class IncrementStream:
     def _begin(self, step: Step) -> None:
         """The first step of a connection: new, known, or the one after the last."""
         assert self._trail is not None
-        path, trail, header = self.settings.path, self._trail, self._header(step.cell)
+        path, trail, header = self.settings.path, self._trail, self._frames.header(step.cell)
         if len(trail) == 0:
             self._writer = self._writer or StreamWriter(path, header, 1)
             # its beads first, as the answer to the last one may be lost
@@ -218,7 +192,7 @@ class IncrementStream:
             return
         found = trail.find(step.positions)
         known = trail.last()
-        if found is None and not (known and follows(known, step, self._masses)):
+        if found is None and not (known and follows(known, step, self._frames.masses)):
             if len(set(step.clients)) > 1:
                 self._order.without_oldest(step)
                 return
@@ -269,13 +243,13 @@ class IncrementStream:
             return
         reader = StreamReader(path)
         header, n_frames = reader.header, reader.n_frames
-        flat = self._flat_frames(header)
+        self._rows = self._frames.rows(header)
         try:
             shape = (header.n_beads, header.n_atoms, 3)
-            self._trail = Trail(trail_path, shape, flat.n_values)
+            self._trail = Trail(trail_path, shape, self._rows.n_values)
             left = self._trail.values(n_frames + 1)
             if len(left):
-                self.timestep = header.timestep
+                self._frames.timestep = header.timestep
                 self._writer = StreamWriter(path, header, n_frames + 1)
                 for values in left:
                     self._write(values)
@@ -283,28 +257,16 @@ class IncrementStream:
         finally:
             self.close()
 
-    def _flat_frames(self, header: StreamHeader) -> FlatFrames:
-        """Frames of the stream with this header as rows, from now on."""
-        self._flat = FlatFrames(header, self.frame_rates.array_names(self.committee_sizes))
-        return self._flat
-
     def _advance(self, step: Step) -> None:
         """The increment from the last geometry to this one."""
         assert self._last is not None
         assert self._trail is not None
         last, before = self._last
-        velocities = displacements(self.settings.path, last, step) / self._spacing
-        # of each bead's tensors the members come first in an instant
-        now = {name: np.swapaxes(values, 0, 1) for name, values in step.tensors.items()}
-        halfway = {
-            name: 0.5 * (np.swapaxes(before[name], 0, 1) + values) for name, values in now.items()
-        }
-        snapshot = self._snapshot(step)
-        arrays = self.frame_rates.rates(Instant(velocities, snapshot, halfway))
-        arrays |= self.frame_rates.strengths(Instant(velocities, snapshot, now))
+        moved = displacements(self.settings.path, last, step)
+        arrays = self._frames.arrays(moved, before, step)
         geometry = StepGeometry(last.step + 1, step.cell, step.positions)
-        assert self._flat is not None
-        row = self._flat.row(arrays)
+        assert self._rows is not None
+        row = self._rows.row(arrays)
         self._trail.append(geometry, row)
         self._write(row)
         self._last = (geometry, step.tensors)
@@ -312,41 +274,11 @@ class IncrementStream:
     def _write(self, row: FloatArray) -> None:
         """Append a frame to the stream from the values of a step."""
         assert self._writer is not None
-        assert self._flat is not None
+        assert self._rows is not None
         step = 1 if self._writer.last_step is None else self._writer.last_step + 1
-        self._writer.append_frame(self._flat.frame(row, step, step * self._spacing))
+        frame = self._rows.frame(row, step, step * self._frames.spacing)
+        self._writer.append_frame(frame)
         self.n_steps = step
-
-    def _snapshot(self, step: Step) -> Snapshot:
-        x, y, z = (bool(periodic) for periodic in self._periodic(step.cell))
-        return Snapshot(step.positions, step.cell, (x, y, z))
-
-    def _periodic(self, cell: FloatArray) -> AnyArray:
-        if not self.settings.pbc:
-            return np.zeros(3, dtype=bool)
-        pbc = np.asarray(self.template.pbc)
-        return pbc if pbc.any() else np.full(3, abs(np.linalg.det(cell)) > 0.0)
-
-    @property
-    def _spacing(self) -> float:
-        """Time between frames, fs."""
-        if self.timestep is None:
-            self.use_parameters({})
-        assert self.timestep is not None
-        return self.timestep
-
-    def _header(self, cell: FloatArray) -> StreamHeader:
-        atoms = self.template.copy()
-        atoms.cell[:], atoms.pbc = cell, self._periodic(cell)
-        warn_of_a_thin_cell(atoms, "--no-cell")
-        constants: dict[str, Any] = {
-            "timestep": self._spacing,
-            "rate": "difference",
-            "n_beads": self.settings.n_beads,
-            "model": self.model,
-            "model_sha256": self.sha256,
-        }
-        return self.frame_rates.header(atoms, **(constants | dict(self.settings.header or {})))
 
     def _check_trail(self) -> None:
         if not (self.settings.trail_path / "steps").exists():

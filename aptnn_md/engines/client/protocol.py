@@ -17,8 +17,9 @@ CP2K     sends ``INIT`` once with replica 1 and ``Initializing``; a client that 
 =======  =======================================================================================
 
 A thread reads what arrives into memory at once. So a server never waits to send while a network is
-evaluated, and a client that is killed leaves nothing unread: i-PI 3.3.1 would hang for ever when
-its unread ``GETFORCE`` makes the kernel reset the connection.
+evaluated, and a client that is killed leaves hardly ever anything unread: i-PI 3.3.1 hangs for ever
+when its unread ``GETFORCE`` makes the kernel reset the connection, unless it runs in
+``aptnn-md ipi`` (:mod:`aptnn_md.engines.ipi.lost_clients`).
 
 Nothing that arrives is believed before it is checked: counts and lengths before that many bytes are
 awaited, numbers before they are used. A server that falls silent in the middle of a message is

@@ -26,7 +26,7 @@ class ClientSettings:
     ----------
     connections : to one server; several make batches of what i-PI sends one by one
     server : one of :data:`SERVERS`
-    wait : seconds to wait for the server, at first and whenever it goes without ``EXIT``
+    wait : s to wait for the server, at first and whenever it leaves without ``EXIT``
 
     Raises
     ------

@@ -36,6 +36,7 @@ from ipi.utils.units import UnitMap
 from aptnn_md.arrays import FloatArray
 from aptnn_md.engines.ipi.backup import remove_stale_sockets
 from aptnn_md.engines.ipi.checkpoints import write_whole_checkpoints
+from aptnn_md.engines.ipi.lost_clients import survive_lost_clients
 from aptnn_md.engines.ipi.state import ATOMIC_TIME, BOHR
 from aptnn_md.engines.ipi.streaming import SystemStream
 from aptnn_md.errors import InputError, RunError
@@ -64,6 +65,7 @@ def bind_with_streams(simulation: Any, bind: Callable[..., None], make: MakeStre
         A socket is in use, or :class:`SystemStream` refuses the run.
     """
     remove_stale_sockets(simulation)
+    survive_lost_clients()
     streams: list[SystemStream] = []
     last = simulation.syslist[-1]
     bind_properties = last.properties.bind

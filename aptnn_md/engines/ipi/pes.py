@@ -12,7 +12,7 @@ their own. Keyword arguments of a potential or a model are words with blanks bet
 
 (:mod:`aptnn_md.callables`), and ``;`` stands for a comma: ``model: water-apt;water-pgt``.
 
-All of them take besides
+All of them also take
 
 =================  ===============================================================================
 ``template``       structure file
@@ -21,7 +21,7 @@ All of them take besides
 ``dtype``          ``float32`` or ``float64``; default: of the model
 ``total_charge``   e, where the template gives none; APTs add up to it
 ``beads``          number of beads whose dipoles are followed (``bec``, ``field``)
-``no_stress``      ``True``: accept a cell that changes though the potential gives no stress
+``no_stress``      ``True``: accept a cell that changes without a stress of the potential
 =================  ===============================================================================
 
 An electric field changes with time in i-PI's driven dynamics (``eda-nve``, ``eda-nvt``) only, to
@@ -211,7 +211,7 @@ class FieldDriver(_TensorDriver):
 
 
 def _require(name: str, parameter: str, value: str, expected: str) -> None:
-    """Refuse that a parameter is missing, by the name of the driver."""
+    """Refuse a missing parameter; ``name`` is that of the driver."""
     if not str(value):
         raise InputError(name, parameter, "none", f"{parameter}: {expected}")
 
@@ -227,6 +227,7 @@ def refuse_unknown(name: str, keywords: Mapping[str, Any]) -> None:
     Raises
     ------
     InputError
+        There are some.
     """
     unknown = sorted(set(keywords) - {"verbose", "verbosity"})
     if unknown:

@@ -214,6 +214,7 @@ def _run(
             simulation.stop()
             raise
     if watch.failure:
+        softexit.cleanup()  # what it held back while outputs were written
         raise RunError(f"{watch.failure}; the run continues from RESTART")
     softexit.cleanup(status=simulation.exit_status, message=simulation.exit_message)
     converged = bool(stops) and all(stop.reached for stop in stops)

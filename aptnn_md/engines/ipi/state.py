@@ -32,9 +32,9 @@ ATOMIC_TIME = 1e15 / float(UnitMap["time"]["second"])
 VELOCITY = BOHR / ATOMIC_TIME
 """Atomic unit of velocity, Å/fs; with charges in e also that of the dipole rate, e Å/fs."""
 DALTON = float(Constants.amu)
-"""Electron masses."""
+"""1 amu in electron masses."""
 KELVIN = float(UnitMap["temperature"]["kelvin"])
-"""Hartree."""
+"""k_B times 1 K, hartree."""
 ELECTRONVOLT = 1.0 / float(UnitMap["energy"]["electronvolt"])
 """eV per hartree."""
 

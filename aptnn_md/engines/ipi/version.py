@@ -36,7 +36,10 @@ NAMES: dict[str, tuple[str, ...]] = {
     "ipi.engine.properties:Properties": ("bind", "property_dict"),
     "ipi.engine.forcefields:FFDirect": ("driver",),
     "ipi.engine.forcefields:FFSocket": ("socket", "requests"),
-    "ipi.interfaces.sockets:InterfaceSocket": ("clients", "mode", "address", "sockets_prefix"),
+    "ipi.interfaces.sockets:InterfaceSocket": (
+        *("clients", "mode", "address", "sockets_prefix", "pool_update"),
+    ),
+    "ipi.interfaces.sockets:DriverSocket": ("recv_into",),
     "ipi.pes.dummy:Dummy_driver": ("compute",),
     "ipi.utils.softexit:Softexit": ("cleanup", "flist", "reset", "trigger", "triggered"),
 }

@@ -1,13 +1,14 @@
 """Ends an i-PI run in words when nobody will give it forces any more.
 
 i-PI's main thread waits for a request that another thread answers. Where that thread has died of
-an error (a client that was killed while i-PI talked to it, a force provider that raised), or where
-no client comes back, it waits for ever. The watch asks for a soft exit then: streams are committed
-and i-PI writes RESTART, from which the run continues.
+an error (a force provider that raised, a client that sent nonsense), or where no client comes back,
+it waits for ever. The watch asks for a soft exit then: streams are committed and i-PI writes
+RESTART, from which the run continues.
 """
 
 from __future__ import annotations
 
+import functools
 import threading
 import time
 from collections.abc import Callable
@@ -24,6 +25,9 @@ INTERVAL = 1.0
 
 FIRST_WARNING = 60.0
 """s without a client after which it is said that the run waits; then twice as long, and so on."""
+
+EXIT_LIMIT = 60.0
+"""s to wait for a soft exit; other clients may be at work in it."""
 
 
 class ForceWatch:
@@ -51,6 +55,7 @@ class ForceWatch:
         self._done = threading.Event()
         self._hook_before: Callable[[threading.ExceptHookArgs], Any] | None = None
         self._thread: threading.Thread | None = None
+        self._exit: threading.Thread | None = None
 
     def start(self) -> ForceWatch:
         """Begin to watch."""
@@ -62,13 +67,16 @@ class ForceWatch:
         return self
 
     def stop(self) -> None:
-        """Watch no longer."""
+        """Watch no longer; wait for the soft exit that was asked for, so that RESTART is there."""
         self._done.set()
         if self._hook_before is not None:
             threading.excepthook = self._hook_before
             self._hook_before = None
         if self._thread is not None:
             self._thread.join()
+        # a soft exit may stop the watch, too
+        if self._exit not in (None, threading.current_thread()):
+            self._exit.join(EXIT_LIMIT)
 
     def __enter__(self) -> ForceWatch:
         return self.start()
@@ -109,24 +117,40 @@ class ForceWatch:
         if softexit.triggered:
             return
         log.error("%s", failure)
-        threading.Thread(
+        self._exit = threading.Thread(
             target=softexit.cleanup, kwargs={"message": f" @ APTNN_MD: {failure}."}, daemon=True
-        ).start()
+        )
+        self._exit.start()
 
 
 class _Clients:
-    """The clients of a socket forcefield over time."""
+    """The clients of a socket forcefield over time.
+
+    Attributes
+    ----------
+    had_one : a client has connected, however short its life
+    """
 
     def __init__(self, name: str, forcefield: Any) -> None:
         self.name, self.had_one = name, False
         self._forcefield = forcefield
         self._alone_since: float | None = None
         self._next_warning = FIRST_WARNING
+        interface = forcefield.socket
+        # where i-PI accepts clients and forgets them
+        update = interface.pool_update
+
+        @functools.wraps(update)
+        def pool_update() -> None:
+            self.had_one = self.had_one or bool(interface.clients)
+            update()
+            self.had_one = self.had_one or bool(interface.clients)
+
+        interface.pool_update = pool_update
 
     def seconds_alone(self) -> float:
         """s for which there were requests and no client."""
         interface = self._forcefield.socket
-        self.had_one = self.had_one or bool(interface.clients)
         if interface.clients or not self._forcefield.requests:
             self._alone_since, self._next_warning = None, FIRST_WARNING
             return 0.0

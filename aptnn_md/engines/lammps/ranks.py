@@ -11,7 +11,7 @@ from aptnn_md.errors import InputError, RunError
 from aptnn_md.progress import log
 
 _PATIENCE = 5.0
-"""Seconds that a rank waits for the first one to say what is wrong."""
+"""s that a rank leaves to the first one to say what is wrong."""
 
 
 class Ranks:
@@ -67,11 +67,11 @@ class Ranks:
         """End all ranks because of an error, where there are several; else do nothing."""
         if self._world is None:
             return
-        if self.is_first:
-            log.error("%s", error)
-        else:
-            # what LAMMPS refuses it refuses on all ranks, and the first one says so
+        if not self.is_first:
+            # what LAMMPS refuses it refuses on all ranks, and the first one says so; it may not
+            # have come so far, though, or the error may be of this rank alone
             time.sleep(_PATIENCE)
+        log.error("%s", error)
         self._world.Abort(2 if isinstance(error, InputError) else 1)
 
 

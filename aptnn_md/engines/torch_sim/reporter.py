@@ -38,7 +38,8 @@ class TorchSimReporter(TrajectoryReporter):  # type: ignore[misc]
     call :meth:`report` after each step, and use the reporter in a ``with`` statement.
 
     All systems are evaluated together. The batched state is neither split nor copied on its device;
-    positions and velocities of the frames are read from there in one transfer.
+    positions and velocities of the frames come to the host in one transfer, where structures,
+    groups and motions are handled as those of every engine.
 
     Parameters
     ----------
@@ -52,8 +53,8 @@ class TorchSimReporter(TrajectoryReporter):  # type: ignore[misc]
         :func:`aptnn_md.atoms.partition.parse_groups`
     velocities : also write the velocities of all atoms, for their power spectrum
     temperature : of the thermostat, K: one for all, or one for each system
-    resume_at : step of the state with which the run is continued: existing streams are, and frames
-        after this step are replaced
+    resume_at : step of the state with which the run is continued: so are existing streams, whose
+        frames after this step are replaced
     trajectory : a reporter of torch-sim's own, which gets all calls after the streams are
         committed. Opened with ``mode="a"`` it says by itself at which step a run continues
     total_charge : e, to which tensors of a model that is loaded here sum up
@@ -172,7 +173,7 @@ class TorchSimReporter(TrajectoryReporter):  # type: ignore[misc]
         return found
 
     def reopen_trajectories(self, filenames: Any) -> None:
-        """Go on with the systems of the next batch.
+        """Continue with the systems of the next batch.
 
         Parameters
         ----------
@@ -204,7 +205,7 @@ class TorchSimReporter(TrajectoryReporter):  # type: ignore[misc]
             self._trajectory.finish()
 
     def close(self) -> None:
-        """The same."""
+        """Do the same as :meth:`finish`."""
         self.finish()
 
     def __enter__(self) -> TorchSimReporter:

@@ -39,7 +39,8 @@ class SystemStream(StreamOwner):
     path : of the stream
     rates : make its frames
     header : what the stream says of its run
-    last_step, last_written_step : of the last frame; torch-sim asks for both
+    last_step, last_written_step : of the last frame, None before the first one; torch-sim asks
+        for both
     """
 
     system: System
@@ -50,7 +51,7 @@ class SystemStream(StreamOwner):
 
     @property
     def last_written_step(self) -> int | None:
-        """The same."""
+        """The same as :attr:`last_step`: torch-sim asks by both names."""
         return self.last_step
 
     def frame(self, step: int, motion: Motion, atoms: Atoms, tensors: Tensors) -> StreamFrame:

@@ -1,4 +1,4 @@
-"""What a batched state of torch-sim says of its systems: atoms, what they weigh, what moves."""
+"""What a batched state of torch-sim says of its systems: atoms, masses, and what can move."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
-"""Whether a time step is the one that atoms move by, and velocities those of the positions' time.
+"""Whether atoms move by the given time step, and whether velocities are of the positions' time.
 
 torch-sim tells its reporters neither: the time step is an argument of ``integrate``, in ps, and
-integrators of users may keep velocities at half steps. Three steps that follow each other tell
-both, by the central difference of the positions.
+integrators of users may keep velocities at half steps. Three consecutive steps tell both, by the
+central difference of the positions.
 """
 
 from __future__ import annotations
@@ -27,11 +27,15 @@ CLEAR = 6.0
 
 
 class VelocityCheck:
-    """Looks at the first three steps that follow each other.
+    """Looks at the first three consecutive steps.
 
     Parameters
     ----------
     timestep : fs, as the user says
+
+    Attributes
+    ----------
+    done : nothing is left to be seen
     """
 
     def __init__(self, timestep: float) -> None:
@@ -71,7 +75,7 @@ class VelocityCheck:
         if not math.isclose(found, self.timestep, rel_tol=LARGEST_ERROR):
             expected = f"{found:.4g} fs, by which the atoms move (torch-sim counts in ps)"
             raise InputError("torch-sim", "timestep", f"{self.timestep:g} fs", expected)
-        # an atom that a boundary folds back has moved by a cell
+        # again without atoms that a boundary folds back
         lengths = np.linalg.norm(moved, axis=1)
         whole = lengths <= 10.0 * np.median(lengths)
         late, error = _shift(

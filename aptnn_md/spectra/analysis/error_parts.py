@@ -21,6 +21,15 @@ from aptnn_md.spectra.estimation.power import PowerBlocks, integration_weights
 FACTOR = 2.0
 """Error of a committee's mean over the mean deviation of its members from it."""
 
+STATISTICAL_ERRORS = (
+    "errors: standard errors, by the length of the runs alone; errors of the models (potential, "
+    "tensors) are not in them"
+)
+"""What the errors of every spectrum, table and band are."""
+
+UNKNOWN_POTENTIAL = "the error of the potential is not known, and not in these"
+"""Where those of other models are."""
+
 
 def committee_error(members: ArrayLike) -> FloatArray:
     """:data:`FACTOR` times the mean deviation of curves, or numbers, from their mean.
@@ -98,5 +107,7 @@ def describe_parts(parts: ErrorParts, low: float, high: float) -> list[str]:
     lines = [f"errors from {low:.0f} to {high:.0f} cm⁻¹, relative to the integral there:"]
     lines += [f"  {100.0 * value:5.1f} %  {texts[name]}" for name, value in found.items()]
     if "potential" not in found:
-        lines.append("  without that of the potential, which a trajectory cannot tell")
+        lines.append(
+            f"  {UNKNOWN_POTENTIAL}: one trajectory cannot tell it (--other-potentials STREAM ...)"
+        )
     return lines

@@ -8,6 +8,7 @@ from typing import TypeAlias
 from aptnn_md.errors import InputError
 from aptnn_md.spectra.analysis.alarms import warning_lines
 from aptnn_md.spectra.analysis.bands import Band, bands_of_curve, find_bands
+from aptnn_md.spectra.analysis.error_parts import STATISTICAL_ERRORS
 from aptnn_md.spectra.analysis.experiment import ReferenceCurve
 from aptnn_md.spectra.analysis.peaks import NO_PEAKS, peak_ranges
 from aptnn_md.spectra.analysis.reference_bands import Reference
@@ -57,6 +58,7 @@ def report(
         f"{spectrum.blocks.plan.text}, {spectrum.n_segments} segments",
         describe_integral(spectrum),
         describe_quantum(spectrum),
+        STATISTICAL_ERRORS,
     ]
     lines[1:1] = warning_lines(spectrum.alarms)
     lines += [f"note: {note}" for note in spectrum.notes]

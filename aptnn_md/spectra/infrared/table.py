@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from aptnn_md._version import __version__
 from aptnn_md.arrays import FloatArray
 from aptnn_md.spectra.analysis.alarms import warning_lines
+from aptnn_md.spectra.analysis.error_parts import STATISTICAL_ERRORS
 from aptnn_md.spectra.estimation.parts import part_name
 from aptnn_md.spectra.infrared.dielectric import Quantity
 from aptnn_md.spectra.infrared.report import describe_quantum
@@ -91,7 +92,7 @@ def describe(spectrum: InfraredSpectrum, provenance: str = "") -> list[str]:
         lines.append(f"f-sum rule: {expected} expected, ratio {rule.ratio:.4f}")
     if spectrum.estimator:
         lines.append(f"estimator: {spectrum.estimator}")
-    lines.append(f"quantum effects: {describe_quantum(spectrum)}")
+    lines += [f"quantum effects: {describe_quantum(spectrum)}", STATISTICAL_ERRORS]
     lines[1:1] = warning_lines(spectrum.alarms)
     lines += [f"note: {note}" for note in spectrum.notes]
     lines += [f"stream: {source}" for source in spectrum.sources]

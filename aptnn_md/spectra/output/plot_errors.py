@@ -54,6 +54,8 @@ def draw_error_parts(
             label = f"{name}: {share:.1f} % of the integral"
             colour = COLOURS[number + 1]
             below.plot(x, values[inside] / scale.factor, color=colour, linewidth=1.2, label=label)
+        else:
+            below.plot([], [], linestyle="none", label=f"{name}: not known")
     above.set_ylabel(ordinate.label(scale.power))
     below.set_ylabel(ordinate.label(scale.power, "error of "))
     above.set_ylim(bottom=0.0)

@@ -9,7 +9,11 @@ import numpy as np
 
 from aptnn_md.arrays import FloatArray
 from aptnn_md.spectra.analysis.alarms import Alarm
-from aptnn_md.spectra.analysis.error_parts import ErrorParts
+from aptnn_md.spectra.analysis.error_parts import (
+    STATISTICAL_ERRORS,
+    UNKNOWN_POTENTIAL,
+    ErrorParts,
+)
 from aptnn_md.spectra.analysis.reference_bands import Reference
 from aptnn_md.spectra.analysis.sticks import Sticks
 from aptnn_md.spectra.convergence.monitor import Convergence
@@ -178,6 +182,15 @@ def with_sticks(panel: Panel, sticks: Sticks | None, label: str) -> Panel:
         return panel
     line = Line(sticks.name, sticks.wavenumber, sticks.area)
     return replace(panel, sticks=line, sticks_label=f"{sticks.name} {label}")
+
+
+def error_facts(options: PageOptions) -> list[str]:
+    """What the errors of a page are, and what is not in them."""
+    errors = options.errors
+    is_partly_known = errors is not None and errors.tensors is not None
+    if is_partly_known and errors.potential is None:
+        return [STATISTICAL_ERRORS, f"errors by origin: {UNKNOWN_POTENTIAL}"]
+    return [STATISTICAL_ERRORS]
 
 
 def error_panels(options: PageOptions, label: str) -> list[Panel]:

@@ -31,6 +31,7 @@ from aptnn_md.spectra.page.content import (
     Page,
     PageOptions,
     Panel,
+    error_facts,
     error_panels,
     integrals_of_parts,
     marks_of,
@@ -82,7 +83,7 @@ def infrared_page(
         title="Infrared spectrum",
         subtitle=f"{spectrum.temperature:.4g} K, {describe_system(spectrum)}, "
         f"{1e-3 * spectrum.length:.4g} ps, resolution {spectrum.resolution:.3g} cm⁻¹",
-        facts=[describe_integral(spectrum), describe_quantum(spectrum)],
+        facts=[describe_integral(spectrum), describe_quantum(spectrum), *error_facts(options)],
         table=columns_text(columns, lines),
         table_name="infrared.csv",
         panels=panels,

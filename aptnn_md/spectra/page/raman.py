@@ -16,6 +16,7 @@ from aptnn_md.spectra.page.content import (
     Page,
     PageOptions,
     Panel,
+    error_facts,
     error_panels,
     integrals_of_parts,
     part_panels,
@@ -83,7 +84,7 @@ def raman_page(
         title="Raman spectrum",
         subtitle=f"{spectrum.temperature:.4g} K, {1e-3 * spectrum.length:.4g} ps, "
         f"resolution {spectrum.resolution:.3g} cm⁻¹",
-        facts=[describe_form(spectrum), describe_quantum(spectrum)],
+        facts=[describe_form(spectrum), describe_quantum(spectrum), *error_facts(options)],
         table=columns_text(columns, lines),
         table_name="raman.csv",
         panels=[spectrum_panel, ratio_panel, *of_errors, *of_groups],

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 from aptnn_md.spectra.analysis.alarms import warning_lines
 from aptnn_md.spectra.analysis.bands import find_bands
+from aptnn_md.spectra.analysis.error_parts import STATISTICAL_ERRORS
 from aptnn_md.spectra.analysis.peaks import NO_PEAKS, peak_ranges
 from aptnn_md.spectra.analysis.sticks import Sticks, bands_of_sticks
 from aptnn_md.spectra.estimation.parts import part_name
@@ -51,6 +52,7 @@ def report_raman(
         f"{spectrum.plan.text}, {spectrum.n_segments} segments",
         describe_form(spectrum),
         describe_quantum(spectrum),
+        STATISTICAL_ERRORS,
         f"integral of 45a² + 7γ²: {with_error(found[0], found[1])} {unit}; depolarisation ratio "
         f"of all of it: {with_error(*ratio)}",
     ]

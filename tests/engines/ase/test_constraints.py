@@ -40,6 +40,7 @@ def f_sum_ratio(path):
     return blocks.mean(), blocks.std(ddof=1) / np.sqrt(len(blocks))
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(
     "constraint",
     [
@@ -87,6 +88,7 @@ def test_a_held_centre_of_mass_is_accounted_for_in_a_charged_system(tmp_path):
     assert found == pytest.approx(free - 2.0**2 / masses.sum(), rel=1e-5)  # Q²/M
 
 
+@pytest.mark.thorough
 def test_rigid_bonds_have_no_f_sum_and_a_sentence_says_so(tmp_path, caplog):
     bonds = FixBondLengths([[3 * k, 3 * k + 1] for k in range(6)])
     run(tmp_path / "s", bonds, n_steps=600, velocities=True)

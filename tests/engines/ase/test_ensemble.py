@@ -106,6 +106,7 @@ def kelvin_of_coordinates(positions):
     return np.array(STIFFNESS) * squares / BOLTZMANN_EV_PER_K
 
 
+@pytest.mark.thorough
 def test_starts_are_canonical_in_positions(canonical):
     """Each coordinate has k⟨x²⟩ = k_B T, from a start in which all are zero."""
     _, positions, *_ = canonical
@@ -115,6 +116,7 @@ def test_starts_are_canonical_in_positions(canonical):
     assert (np.abs(mean - KELVIN) < 4.0 * error).all(), (mean, error)
 
 
+@pytest.mark.thorough
 def test_every_motion_has_the_temperature(canonical):
     """Translation, rotation and vibration of the molecules, in all frames of the runs."""
     atoms, positions, velocities, summary, _ = canonical
@@ -147,6 +149,7 @@ def test_a_global_thermostat_from_the_minimum_fails_these_checks(tmp_path, caplo
     assert (kelvin_of_coordinates(positions).mean(0) < 250.0).all()
 
 
+@pytest.mark.thorough
 def test_momenta_are_canonical_and_independent_of_positions(canonical):
     """Σ p²/(m k_B T) of each molecule has the chi-squared distribution of nine degrees."""
     atoms, positions, velocities, *_ = canonical
@@ -169,6 +172,7 @@ FREEDOM = [
 ]
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(("atoms", "rotation", "freedom"), FREEDOM)
 def test_temperature_counts_what_is_free(atoms, rotation, freedom):
     """Momenta as they are drawn: f T/T₀ is distributed as χ² with f degrees of freedom."""
@@ -236,6 +240,7 @@ def test_runs_conserve_and_fulfil_the_f_sum_rule(tmp_path, rotation):
     assert abs(freedom.found - freedom.expected) < 4.0 * freedom.standard_error
 
 
+@pytest.mark.thorough
 def test_a_molecule_without_rotation_has_no_libration(tmp_path):
     """Neither in its rate nor in its f-sum; the parts add up to what is without groups."""
     for groups in ("all", "motion"):
@@ -252,6 +257,7 @@ def test_a_molecule_without_rotation_has_no_libration(tmp_path):
     )
 
 
+@pytest.mark.thorough
 def test_a_cluster_with_fixed_atoms(tmp_path):
     """What is fixed stays, and the temperature is that of the others."""
     recorder = Recorder()
@@ -382,6 +388,7 @@ def rates(path):
     return [StreamReader(run).dipole_rate() for run in complete_runs(path)]
 
 
+@pytest.mark.thorough
 def test_more_runs_continue_an_ensemble(tmp_path):
     """The chain goes on: six runs are those of four and two more, bit by bit."""
     files = {"checkpoint": tmp_path / "c.npz"}
@@ -424,6 +431,7 @@ def test_a_signal_in_chain_or_run_ends_it_and_it_resumes(tmp_path):
         np.testing.assert_array_equal(found, expected)
 
 
+@pytest.mark.thorough
 def test_it_stops_when_the_spectrum_has_converged(tmp_path):
     options = InfraredOptions(resolution=1400.0)
     path = tmp_path / "runs"
@@ -444,6 +452,7 @@ def test_it_stops_when_the_spectrum_has_converged(tmp_path):
     assert "expected after" in more.convergence
 
 
+@pytest.mark.thorough
 def test_what_does_not_belong_together_is_refused(tmp_path):
     path, files = tmp_path / "runs", {"checkpoint": tmp_path / "c.npz"}
     run_md(at_the_minimum(), path, short(2, 8), **files)

@@ -82,6 +82,7 @@ def test_restart_from_an_older_checkpoint_replaces_frames(tmp_path):
     assert StreamReader(tmp_path / "s").n_frames == 21
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(
     ("thermostat", "tolerance"), thorough_but([("bussi", 4.0), ("langevin", 4.0)], "langevin")
 )

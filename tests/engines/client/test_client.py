@@ -43,10 +43,7 @@ CASES = {
 }
 
 
-QUICK = ("TRPMD", "several connections, batched, inet")
-
-
-@pytest.mark.parametrize("name", thorough_but(CASES, *QUICK))
+@pytest.mark.parametrize("name", thorough_but(CASES, "TRPMD"))
 def test_sum_of_increments_is_the_change_of_the_dipole(name, tmp_path):
     case = dict(CASES[name])
     n_beads, connections = case.get("n_beads", 1), case.pop("connections", 1)
@@ -67,6 +64,7 @@ def test_sum_of_increments_is_the_change_of_the_dipole(name, tmp_path):
         assert summary.n_calls < 0.8 * summary.n_structures
 
 
+@pytest.mark.thorough
 def test_two_clients_for_the_beads_of_one_ring_polymer_are_refused(tmp_path):
     with Server(tmp_path, steps=STEPS, n_beads=4) as server:
         other = threading.Thread(target=toy_client(server.address).run)
@@ -79,6 +77,7 @@ def test_two_clients_for_the_beads_of_one_ring_polymer_are_refused(tmp_path):
         other.join()
 
 
+@pytest.mark.thorough
 def test_i_pi_outlives_a_client_that_fails(tmp_path):
     class Failing(toy_molecules.Tensors):
         def __call__(self, atoms):
@@ -95,6 +94,7 @@ def test_i_pi_outlives_a_client_that_fails(tmp_path):
     assert stream.n_frames == STEPS
 
 
+@pytest.mark.thorough
 def test_what_increments_cannot_do_is_refused(tmp_path):
     constant_pressure = {"mode": "npt", "thermostat": SVR, "barostat": BAROSTAT}
     some_atoms = {"socket_options": "<activelist>[0, 1, 2]</activelist>"}
@@ -117,6 +117,7 @@ def test_the_time_step_comes_from_i_pi(tmp_path):
     assert StreamReader(tmp_path / "s.zarr").header.timestep == 0.25
 
 
+@pytest.mark.thorough
 def test_tensors_of_a_client_make_the_stream_inside_i_pi(tmp_path):
     n_beads = 4
     with Server(

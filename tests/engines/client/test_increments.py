@@ -386,7 +386,7 @@ def turned(cell):
     ("options", "words"),
     [
         ({"cell": 1.0001 * CELL}, "step 2: the cell changed.*constant pressure.*aptnn-md ipi"),
-        ({"cell": turned(CELL)}, r"step 2: the cell changed.*its turns \(ffrotations\)"),
+        ({"cell": turned(CELL)}, r"step 2: the cell changed.*its rotation \(ffrotations\)"),
         ({"shift": 0.7}, "step 2: an atom moved 1.2. Å, more than 1.0 Å: steps are missing"),
     ],
 )

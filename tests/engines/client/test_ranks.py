@@ -19,7 +19,15 @@ pytest.importorskip("ipi")
 from helpers.increment_checks import check_increments, dipoles
 from helpers.ipi_client_tools import Server
 from helpers.ipi_inputs import PILE, Checkpoint, write_input
-from helpers.processes import SCRIPTS, has_ended, needs_mpirun, start_mpirun, wait_for
+from helpers.processes import (
+    SCRIPTS,
+    find_mpirun,
+    has_ended,
+    is_open_mpi,
+    needs_mpirun,
+    start_mpirun,
+    wait_for,
+)
 from helpers.socket_server import Talk
 
 from aptnn_md.bundled import bundled_path
@@ -216,6 +224,7 @@ def test_ranks_that_mpi4py_does_not_see_do_not_believe_to_be_alone(name):
     assert f"started 3 processes ({name}), but mpi4py finds this one only" in said
 
 
+@pytest.mark.thorough
 def test_insisting_on_ranks():
     assert "refused: --mpi needs mpi4py" in asked(insist="True", without=("mpi4py",))
     pytest.importorskip("mpi4py.MPI")
@@ -223,9 +232,12 @@ def test_insisting_on_ranks():
     assert "refused: --mpi: there is one rank only; start the command with mpirun -n K" in said
 
 
+@pytest.mark.thorough
 @needs_mpirun
 @pytest.mark.parametrize("insist", thorough_but([False, True], False))
 def test_ranks_that_no_variable_counts_are_found(insist):
+    if not is_open_mpi(find_mpirun()):
+        pytest.skip("MPICH's own ranks find each other by such a variable")
     names = " ".join(f"-u {name}" for name in LAUNCHERS)
     code = f"from aptnn_md.engines.client.ranks import world; print(world({insist}).Get_size())"
     process = start_mpirun("-n", 2, "env", *names.split(), sys.executable, "-c", code)

@@ -15,6 +15,7 @@ PRINTED = {"properties": "step, conserved{electronvolt}"}
 GLE = "<thermostat mode='gle'><A shape='(1,1)'>[0.01]</A></thermostat>"
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(
     ("dynamics", "time"),
     [

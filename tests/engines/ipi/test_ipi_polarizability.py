@@ -62,6 +62,7 @@ def per_atom(pgt, velocities):
     return to_voigt(np.einsum("...nabc,...nc->...nab", pgt, velocities))
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("name", ["classical NPT", "TRPMD, odd", "PA-CMD"])
 def test_rates_are_those_of_positions_and_momenta(name, tmp_path, monkeypatch):
     options = CASES[name] | {"steps": 10}
@@ -168,6 +169,7 @@ def test_restart_between_frames(tmp_path, monkeypatch):
     np.testing.assert_allclose(found, rates, rtol=0, atol=1e-12 * np.abs(rates).max())
 
 
+@pytest.mark.thorough
 def test_tensors_of_forcefields(tmp_path, monkeypatch):
     """Both targets from two components of weight 0, asked at the stride only."""
     direct, _ = run_toy(
@@ -258,6 +260,7 @@ def test_increments_of_committees(tmp_path):
     np.testing.assert_allclose(found.read("dipole_rate_std"), dipole, rtol=1e-9)
 
 
+@pytest.mark.thorough
 def test_committee_and_motions(tmp_path, monkeypatch):
     options = {"n_beads": 3, "steps": 4, "groups": "element+motion"}
     settings = {"estimators": ("centroid-apt", "apt-at-centroid")}
@@ -322,6 +325,7 @@ def test_old_streams_do_not_go_on_with_another_model(tmp_path, monkeypatch):
     assert StreamReader("run.zarr").n_frames == 5
 
 
+@pytest.mark.thorough
 def test_models_with_a_semicolon_in_parameters_of_ipi(tmp_path):
     """i-PI splits at commas. The plugin and the driver of tensors know both targets, forces in a
     field and BEC evaluate APTs only."""

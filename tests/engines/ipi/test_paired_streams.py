@@ -54,6 +54,7 @@ def test_estimators_of_one_stream_are_paired(tmp_path, monkeypatch):
     assert ratio[found.wavenumber < 150.0].min() > 5.0
 
 
+@pytest.mark.thorough
 def test_plugins_of_one_run_share_its_id(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     names = ("a", "b")
@@ -79,6 +80,7 @@ def test_each_system_has_its_own_trajectory(tmp_path, monkeypatch):
     assert paired_runs([a], [b]) == ()
 
 
+@pytest.mark.thorough
 def test_a_restart_keeps_the_id_and_a_new_run_has_another_one(tmp_path, monkeypatch):
     stream, _ = run_toy(tmp_path, monkeypatch, ("bead",), steps=8)
     run_id = stream.header.run_id

@@ -45,6 +45,7 @@ def lennard_jones_input(directory, steps):
     )
 
 
+@pytest.mark.thorough
 def test_keyword_arguments_of_a_potential(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     run_plain(lennard_jones_input(tmp_path, 2))
@@ -64,6 +65,7 @@ def test_keyword_arguments_of_a_potential(tmp_path, monkeypatch):
     assert np.loadtxt(tmp_path / "run.out")[:, 0].tolist() == [0, 1, 2, 3, 4]
 
 
+@pytest.mark.thorough
 def test_keyword_arguments_of_a_model(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     rates = {}

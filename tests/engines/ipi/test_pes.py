@@ -97,6 +97,7 @@ def test_without_stress_the_virial_is_zero_and_this_is_said(caplog):
     assert "no stress" in caplog.text
 
 
+@pytest.mark.thorough
 @pytest.mark.mace
 def test_potential_batched_is_the_calculator_one_by_one(water):
     from aptnn_md.potentials.loading import load_potential

@@ -86,6 +86,7 @@ def test_plugin_and_runner_write_the_same(tmp_path, monkeypatch):
     np.testing.assert_allclose(again.dipole_rate(), stream.dipole_rate(), rtol=0, atol=1e-13)
 
 
+@pytest.mark.thorough
 def test_plugin_beside_multiple_time_steps(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     write_input(
@@ -109,6 +110,7 @@ def test_plugin_that_no_system_refers_to(tmp_path, monkeypatch):
     assert not Path("s.zarr").exists()
 
 
+@pytest.mark.thorough
 def test_tensors_of_forcefields(tmp_path, monkeypatch):
     """Beads and centroid from two components of weight 0, asked at the stride only."""
     estimators = ("bead", "centroid-apt", "apt-at-centroid")
@@ -134,6 +136,7 @@ def test_tensors_of_forcefields(tmp_path, monkeypatch):
     assert len(Path("calls").read_text().split()) == 5 * (4 + 1)
 
 
+@pytest.mark.thorough
 def test_tensors_of_a_client_behind_a_socket(tmp_path, monkeypatch):
     """A process of its own, beads in batches, and the stream of the network in this process."""
     direct, _ = run_toy(tmp_path, monkeypatch, ("bead",), stream={"stride": 5}, **TRPMD)
@@ -206,6 +209,7 @@ def test_committee(tmp_path, monkeypatch):
     assert single.read("spread_ratio") is None
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("prefix", ["", "replica"])
 def test_several_systems(prefix, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
@@ -233,6 +237,7 @@ def test_restart_between_frames_and_with_a_gap(tmp_path, monkeypatch):
     assert StreamReader("run.zarr").n_frames == 3
 
 
+@pytest.mark.thorough
 def test_restart_keeps_the_groups_of_the_start(tmp_path, monkeypatch):
     """A selection by distance that other atoms would be in where the run goes on."""
     hot = {"mode": "nve", "temperature": 3000, "timestep": 1.0, "steps": 30}
@@ -438,6 +443,7 @@ def test_settings_are_checked():
         StreamSettings("s.zarr", 0)
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("threading", ["True", "False"])
 def test_scripts_that_run_step_by_step(tmp_path, monkeypatch, threading):
     """i-PI's own scripting class takes over the simulation that was bound."""
@@ -469,6 +475,7 @@ def test_scripts_that_run_step_by_step(tmp_path, monkeypatch, threading):
         simulation.set_structures(simulation.get_structures())
 
 
+@pytest.mark.thorough
 def test_a_molecule_whose_cell_is_made_up(tmp_path, monkeypatch, caplog):
     """By default the cell is real, and loudly so where it looks made up."""
     options = {"n_molecules": 1, "pbc": False, "steps": 4}
@@ -503,6 +510,7 @@ def test_a_molecule_whose_cell_is_made_up(tmp_path, monkeypatch, caplog):
         run_toy(tmp_path, monkeypatch, ("bead",), stream={"pbc": False}, **changing)
 
 
+@pytest.mark.thorough
 def test_potentials_of_drivers_are_recorded_and_replaced_ones_refused(tmp_path, monkeypatch):
     driver = HELPERS.parents[1] / "drivers" / "aptnn_md_potential.py"
     options = {

@@ -32,6 +32,7 @@ def bead_tensors(checkpoint):
 QUICK = ("classical NVT", "PA-CMD", "path-integral NPT")
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("name", thorough_but(CASES, *QUICK))
 def test_rates_are_those_of_positions_and_momenta(name, tmp_path, monkeypatch):
     options = CASES[name]
@@ -81,7 +82,7 @@ def test_parts_by_motion_add_up(tmp_path, monkeypatch):
     np.testing.assert_allclose(by_motion.read("f_sum").sum(1), whole.read("f_sum")[:, 0])
 
 
-@pytest.mark.parametrize("n_beads", [1, 4])
+@pytest.mark.parametrize("n_beads", thorough_but([1, 4], 4))
 def test_bead_rate_is_the_derivative_of_the_mean_dipole(n_beads, tmp_path, monkeypatch):
     # internal modes of beads move on circles, so differences are exact for small steps only
     stream, checkpoints = run_toy(
@@ -121,6 +122,7 @@ def test_same_trajectory_by_ipi_ase_and_positions(tmp_path, monkeypatch):
     np.testing.assert_allclose(by_ase.read("temperature"), stream.read("temperature"), rtol=3e-6)
 
 
+@pytest.mark.thorough
 def test_temperature_is_the_one_of_ipi(tmp_path, monkeypatch):
     """i-PI's own adds what a fixed centre of mass would have, 3 of 3 N P degrees of freedom."""
     stream, _ = run_toy(
@@ -138,6 +140,7 @@ def test_temperature_is_the_one_of_ipi(tmp_path, monkeypatch):
     assert stream.header.temperature == 300.0
 
 
+@pytest.mark.thorough
 def test_bead_estimator_obeys_the_sum_rule(tmp_path, monkeypatch):
     """⟨|Ṁ|²⟩ = 3 k_B T ⟨f_sum⟩ of each molecule, for a dipole that is not linear and quantum atoms.
 

@@ -12,10 +12,10 @@ from helpers import toy_molecules
 from helpers.lammps_runs import needs_lammps, stream_of, write_script
 from helpers.processes import mpirun_command, mpirun_environment, needs_mpirun
 
-from aptnn_md.errors import RunError
+from aptnn_md.engines.lammps import ranks
+from aptnn_md.errors import InputError, RunError
 from aptnn_md.stream import StreamReader
 
-pytestmark = [needs_lammps, needs_mpirun]
 MAIN = "import sys; from aptnn_md.cli import main; sys.exit(main())"
 
 
@@ -35,6 +35,8 @@ def two_ranks(directory, *options):
     return done.stdout, done.returncode
 
 
+@needs_lammps
+@needs_mpirun
 def test_two_ranks_are_one_run(tmp_path):
     fixes = "fix 1 all npt temp 300 300 0.1 tri 0 0 0.5"
     write_script(tmp_path, "run 60", fixes, before="restart 20 a.*")
@@ -52,6 +54,8 @@ def test_two_ranks_are_one_run(tmp_path):
         np.testing.assert_allclose(two.read(name), expected, atol=1e-7 * largest)
 
 
+@needs_lammps
+@needs_mpirun
 @pytest.mark.parametrize(
     ("run", "options", "code", "message"),
     [
@@ -70,6 +74,29 @@ def test_an_error_ends_all_ranks(run, options, code, message, tmp_path):
     assert re.search(message, said), said
 
 
+class World:
+    """A communicator whose end is noted."""
+
+    ended = None
+
+    def Abort(self, code):
+        self.ended = code
+
+
+@pytest.mark.parametrize("rank", [0, 1])
+def test_every_rank_says_why_it_ends_the_others(rank, monkeypatch, caplog):
+    """The first one may be at work elsewhere, and would never be asked."""
+    monkeypatch.setattr(ranks, "_PATIENCE", 0.0)
+    one = ranks.Ranks(1)
+    one.rank, one._world = rank, World()
+    one.abort(InputError("in.lmp", "line 14", "nonsense", "a command of LAMMPS"))
+    assert "in.lmp: line 14: found nonsense" in caplog.text
+    assert one._world.ended == 2
+    one.abort(RunError("disk full"))
+    assert one._world.ended == 1
+
+
+@needs_lammps
 def test_processes_that_do_not_know_each_other_are_refused(tmp_path, monkeypatch):
     """As by the mpirun of another MPI: each would write the same stream."""
     monkeypatch.setenv("OMPI_COMM_WORLD_SIZE", "3")

@@ -121,6 +121,7 @@ def test_positions_and_velocities_belong_together_and_no_step_is_lost(name, tmp_
     check_engine(begin, tmp_path / "s", resume)
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("stride", [1, 3, 4])
 @pytest.mark.parametrize("interval", [1, 5, 8])
 def test_killed_after_a_checkpoint_it_resumes_without_a_gap(stride, interval, tmp_path):

@@ -264,6 +264,7 @@ def test_a_jump_is_not_differenced_silently(tmp_path):
         stream(tmp_path, saved(tmp_path, values))
 
 
+@pytest.mark.thorough
 def test_rough_series_are_no_jumps(tmp_path):
     """White noise, the worst that a series without jumps can be, and a jump in it."""
     values = np.random.default_rng(3).normal(size=(100_000, 3))

@@ -359,6 +359,7 @@ def test_a_stream_of_something_else_is_not_continued(tmp_path, stored):
         stream_of(tmp_path / "s", [half], **METAL)
 
 
+@pytest.mark.thorough
 def test_streams_of_the_same_run_are_paired(tmp_path):
     """Rates of the run, rates of its frames, increments of them, and increments of its dipoles."""
     run = stored_runs.run(tmp_path / "md", n_frames=1200, stride=2)

@@ -43,7 +43,11 @@ def test_relative_errors_are_ratios_of_integrals_over_the_range():
     assert parts.relative(0.0, 40.0) == pytest.approx({"statistical": 0.1, "tensors": 0.1})
     assert parts.relative(60.0, 100.0)["statistical"] == pytest.approx(0.5)
     text = "\n".join(describe_parts(parts, 0.0, 40.0))
-    for words in ("10.0 %  statistical", "10.0 %  model of tensors", "without that of the pot"):
+    for words in (
+        "10.0 %  statistical",
+        "10.0 %  model of tensors",
+        "error of the potential is not",
+    ):
         assert words in text
 
 

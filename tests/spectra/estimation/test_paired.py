@@ -41,6 +41,7 @@ def runs(request: pytest.FixtureRequest) -> list[PairedBlocks]:
     return paired_blocks(request.param)
 
 
+@pytest.mark.thorough
 def test_error_of_the_curve(runs: list[PairedBlocks]) -> None:
     """Within the bands, where models differ by charges, and outside, where noise is all."""
     curves = np.array([run.difference.mean for run in runs])
@@ -54,6 +55,7 @@ def test_error_of_the_curve(runs: list[PairedBlocks]) -> None:
         assert 5.0 * errors[:, inside].mean() < single[:, inside].mean()
 
 
+@pytest.mark.thorough
 def test_error_of_integrals_and_positions(runs: list[PairedBlocks]) -> None:
     whole = (0.0, float(runs[0].first.wavenumber[-1]))
     bands = [paired_differences(run, {**BANDS, "all": whole}) for run in runs]

@@ -310,6 +310,7 @@ def test_error_bars_are_honest(n_frames: int, n_runs: int, low: float, high: flo
         assert 0.85 < part.mean() < 1.25
 
 
+@pytest.mark.thorough
 def test_slow_motion_makes_error_bars_larger() -> None:
     """Blocks that know of each other: the strength of the signal changes slowly."""
     values, errors = [], []

@@ -196,6 +196,7 @@ def test_runs_under_different_conditions_count_with_their_own() -> None:
     assert mixed.volume == pytest.approx(2900 / 3)
 
 
+@pytest.mark.thorough
 def test_few_blocks_say_so_and_have_longer_bars() -> None:
     """Two standard errors hold 95 % with four blocks, too; a plain s/√n would hold less."""
     inside, plain = [], []

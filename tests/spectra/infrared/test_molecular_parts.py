@@ -75,6 +75,7 @@ def test_motions_of_molecules_are_taken_together(tmp_path):
         np.testing.assert_allclose(found.parts[name].mean, part.mean, rtol=1e-9)
 
 
+@pytest.mark.thorough
 def test_hundreds_of_molecules_take_little_memory():
     """Spectra of 500 molecules would be 500 × 64 blocks × 850 points; only two are kept."""
     labels = [f"H2O-{n + 1}" for n in range(500)]

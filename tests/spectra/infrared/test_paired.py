@@ -74,6 +74,7 @@ def differences(streams: list[tuple[Path, Path]]) -> list[Difference]:
     return [difference(*spectra_of(*paths)) for paths in streams]
 
 
+@pytest.mark.thorough
 def test_differences_are_those_of_the_arrays(
     streams: list[tuple[Path, Path]], differences: list[Difference]
 ) -> None:
@@ -91,6 +92,7 @@ def test_differences_are_those_of_the_arrays(
         assert found.integral(400.0, 900.0) == pytest.approx(expected.integral(400.0, 900.0))
 
 
+@pytest.mark.thorough
 def test_paired_errors_are_much_smaller(
     streams: list[tuple[Path, Path]], differences: list[Difference]
 ) -> None:
@@ -109,6 +111,7 @@ def test_paired_errors_are_much_smaller(
             assert one.position_error > 5.0 * other.position_error
 
 
+@pytest.mark.thorough
 def test_the_command_says_what_it_found(
     streams: list[tuple[Path, Path]],
     differences: list[Difference],
@@ -134,6 +137,7 @@ def test_the_command_says_what_it_found(
     assert f"# two - one: {INDEPENDENT}" in table.read_text().splitlines()
 
 
+@pytest.mark.thorough
 def test_other_trajectories_are_independent(streams: list[tuple[Path, Path]]) -> None:
     (a, _), (_, b) = streams[:2]
     found = difference(*spectra_of(a, b))
@@ -220,6 +224,7 @@ def test_quantum_corrections_are_those_of_the_spectra(
     )
 
 
+@pytest.mark.thorough
 def test_spectra_that_were_changed_are_not_read_again(streams: list[tuple[Path, Path]]) -> None:
     first, second = spectra_of(*streams[0])
     doubled = second.mapped(lambda blocks: blocks.scaled(2.0))

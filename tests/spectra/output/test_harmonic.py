@@ -146,6 +146,7 @@ def test_sums_beside_bands(
                 assert row["height error (km/mol per cm^-1)"]
 
 
+@pytest.mark.thorough
 def test_sums_beside_bands_of_several_spectra(
     molecule: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

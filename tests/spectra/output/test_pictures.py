@@ -67,6 +67,7 @@ def test_quantities(tmp_path: Path) -> None:
     assert drawn(tmp_path / "q.png").shape[0] < height
 
 
+@pytest.mark.thorough
 def test_comparison(tmp_path: Path) -> None:
     spectra = {"one": spectrum_of(1), "two": spectrum_of(3)}
     path = tmp_path / "c.png"

@@ -121,6 +121,7 @@ def test_convergence_of_a_page_ends_with_the_whole_run(made: Path) -> None:
     assert len(data_of(made / "raman.html")["convergence"]) > 5
 
 
+@pytest.mark.thorough
 @needs_chromium
 def test_a_browser_draws_the_numbers_of_the_table(made: Path, tmp_path: Path) -> None:
     plots, console = browse(made / "ir.html", DRAWN, tmp_path)
@@ -146,6 +147,7 @@ def test_a_browser_draws_the_numbers_of_the_table(made: Path, tmp_path: Path) ->
     np.testing.assert_allclose(band["y"][: n - 1 : -1], np.array(total["y"]) - total["error"])
 
 
+@pytest.mark.thorough
 @needs_chromium
 def test_a_browser_draws_a_raman_spectrum(made: Path, tmp_path: Path) -> None:
     plots, console = browse(made / "raman.html", DRAWN, tmp_path)
@@ -166,6 +168,7 @@ def test_a_browser_draws_a_raman_spectrum(made: Path, tmp_path: Path) -> None:
     )
 
 
+@pytest.mark.thorough
 @needs_chromium
 def test_a_browser_draws_a_comparison(made: Path, tmp_path: Path) -> None:
     plots, console = browse(made / "both.html", DRAWN, tmp_path)
@@ -205,6 +208,7 @@ def test_a_curve_of_the_reader_is_scaled_to_the_simulation(made: Path, tmp_path:
     np.testing.assert_allclose(found["y"], columns["n*alpha (cm^-1)"], rtol=1e-8)
 
 
+@pytest.mark.thorough
 @needs_chromium
 def test_plots_zoom_together_and_cannot_be_uploaded(made: Path, tmp_path: Path) -> None:
     expression = """(() => {
@@ -237,8 +241,10 @@ def test_the_browser_of_these_tests_sees_errors_and_refuses_to_load(
     assert any("Content Security Policy" in line for line in console)
 
 
-def test_a_page_tells_errors_by_their_origin(tmp_path: Path) -> None:
-    """Two members of a model, whose rates differ by a factor."""
+def test_a_page_tells_errors_by_their_origin(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Two members of a model, whose rates differ by a factor; nothing is known of the potential."""
     header = replace(HEADER, estimators=("bead", "member-1", "member-2"))
     path, page = tmp_path / "run", tmp_path / "page.html"
     with StreamWriter(path, header) as writer:
@@ -248,6 +254,11 @@ def test_a_page_tells_errors_by_their_origin(tmp_path: Path) -> None:
             writer.append(k, 2.0 * k, values)
     words = ["spectrum", "ir", str(path), "--resolution", "60", "--range", "0", "8000"]
     assert main([*words, "--html", str(page), "--out", str(tmp_path / "ir.csv")]) == 0
+    said, header = capsys.readouterr().out, (tmp_path / "ir.csv").read_text()
+    for text in (said, header, page.read_text()):
+        assert "errors of the models (potential, tensors) are not in them" in text
+    for text in (said, page.read_text()):
+        assert "the error of the potential is not known, and not in these" in text
     (panel,) = [p for p in data_of(page)["panels"] if p["title"] == "Errors by origin"]
     statistical, tensors = panel["lines"]
     columns, _ = read_table(tmp_path / "ir.csv")
@@ -299,6 +310,7 @@ def test_a_live_page_follows_the_run_and_only_reads(
     assert sorted(p.name for p in tmp_path.iterdir()) == ["ir.csv", "live.html", "run"]
 
 
+@pytest.mark.thorough
 @needs_chromium
 def test_a_live_page_keeps_the_zoom_when_it_is_read_again(made: Path, tmp_path: Path) -> None:
     """The range that the last reading of the page left behind."""

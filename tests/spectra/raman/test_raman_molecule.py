@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from ase import Atoms
 from helpers.engine_labels import engine_labels
+from helpers.fluoromethanol import fluoromethanol
 from helpers.oscillators import angular_frequency
-from helpers.paths import DATA
 from helpers.raman_oscillators import mean_and_anisotropy, thermal_energy
 from scipy import constants
 from scipy.spatial.transform import Rotation
@@ -22,21 +22,9 @@ from aptnn_md.normal_modes import normal_modes, raman_modes
 from aptnn_md.spectra import raman_of_streams, read_table
 from aptnn_md.stream import StreamHeader, StreamWriter
 
-REFERENCE = DATA / "fluoromethanol_pyscf.json"
 T, SPACING, STEPS = 300.0, 2.0, 5200
 ENERGIES = -np.log((np.arange(4) + 0.5) / 4)  # quarters of a canonical distribution
 ENERGIES /= ENERGIES.mean()
-
-
-def fluoromethanol() -> tuple[Atoms, np.ndarray]:
-    """Atoms and Hessian, eV/Å²."""
-    data = json.loads(REFERENCE.read_text())
-    bohr = data["bohr_in_angstrom"]
-    atoms = Atoms(data["symbols"], np.array(data["positions"]) * bohr)
-    atoms.set_masses(data["masses_amu"])
-    hessian = np.array(data["hessian[i,j,x,y]"]).transpose(0, 2, 1, 3).reshape(18, 18)
-    hartree = constants.physical_constants["Hartree energy in eV"][0]
-    return atoms, hessian * hartree / bohr**2
 
 
 def gradients(n_atoms: int) -> np.ndarray:
@@ -52,7 +40,7 @@ def write_trajectories(folder: Path) -> tuple[list[str], object]:
     Each vibration has the four energies of a canonical distribution's quarters in turn, and random
     phases; so the average over the streams is that at the temperature, without statistical error.
     """
-    atoms, hessian = fluoromethanol()
+    atoms, hessian, *_ = fluoromethanol()
     modes = normal_modes(hessian, atoms.get_masses(), atoms.positions)
     pgt, rng = gradients(len(atoms)), np.random.default_rng(7)
     time = SPACING * np.arange(STEPS)
@@ -206,6 +194,7 @@ def check_against_pyscf(atoms: Atoms, basis: str, tmp_path: Path) -> None:
     assert np.abs(wrong / activity - 1).max() > 0.1
 
 
+@pytest.mark.thorough
 def test_activities_of_hypofluorous_acid(tmp_path: Path) -> None:
     """HOF without symmetry in its frame; PySCF's analytic polarizabilities, along its modes."""
     pytest.importorskip("pyscf")
@@ -217,7 +206,7 @@ def test_activities_of_hypofluorous_acid(tmp_path: Path) -> None:
 def test_activities_of_fluoromethanol(tmp_path: Path) -> None:
     """CH2FOH in its asymmetric minimum, twelve modes."""
     pytest.importorskip("pyscf")
-    check_against_pyscf(fluoromethanol()[0], "6-31g", tmp_path)
+    check_against_pyscf(fluoromethanol().atoms, "6-31g", tmp_path)
 
 
 def test_command_gives_infrared_and_raman(
@@ -228,7 +217,7 @@ def test_command_gives_infrared_and_raman(
     import ase.io
 
     monkeypatch.chdir(tmp_path)
-    atoms, hessian = fluoromethanol()
+    atoms, hessian, *_ = fluoromethanol()
     n = len(atoms)
     pgt, apt = gradients(n), np.random.default_rng(3).normal(size=(n, 3, 3))
     np.save("h.npy", hessian)

@@ -74,6 +74,7 @@ def test_streams_give_what_arrays_give(streams: list[str], runs: list[np.ndarray
     assert (found.estimator, found.n_beads) == ("bead", 1)
 
 
+@pytest.mark.thorough
 def test_table_and_pictures(
     streams: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

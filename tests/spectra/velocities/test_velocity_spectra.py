@@ -127,6 +127,7 @@ def test_centre_of_mass_at_rest(tmp_path):
     assert abs(chlorine.found - chlorine.expected) < 4 * chlorine.standard_error
 
 
+@pytest.mark.thorough
 def test_run_of_molecules(tmp_path, capsys, monkeypatch):
     """A stream of real dynamics: the toy's stretching is hydrogen's, table and picture."""
     monkeypatch.chdir(tmp_path)

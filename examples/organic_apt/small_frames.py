@@ -1,0 +1,107 @@
+"""Frames of small species of both lists, one each, for good labels: as many groups as time allows.
+
+    python small_frames.py OUT.extxyz [--largest 130] [--labelled LABELLED.extxyz] [--part 0.2]
+
+Species are taken by about the number of basis functions, small ones first, in steps of 20; in a
+step the order is random, but the same everywhere. One of the test comes after several of training
+(--part). Species of LABELLED are left out.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+from collections import Counter
+from pathlib import Path
+
+import ase.io
+import numpy as np
+from ase import Atoms
+from frames import frame_of
+from good_frames import FUNCTIONS
+from groups import more_species
+from molecules import Species, canonical, species
+from rdkit import Chem, RDLogger
+
+KINDS = """
+monomer sulfur-vi heterocycle substituted ion other more-ions ring functional bifunctional
+more-hydrates more-ion-hydrates hydrate ion-hydrate dimer water
+"""
+"""A molecule of several classes is of the first."""
+
+CLUSTER_PART = 0.35
+"""Of clusters of the lists: there are many, and each is larger than what it is made of."""
+
+STEP = 20
+
+
+def main() -> None:
+    """Choose, move and write."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("out", type=Path)
+    parser.add_argument("--largest", type=int, default=130)
+    parser.add_argument("--labelled", type=Path)
+    parser.add_argument("--part", type=float, default=0.2)
+    arguments = parser.parse_args()
+    RDLogger.DisableLog("rdApp.*")
+    known = [] if arguments.labelled is None else ase.io.read(arguments.labelled, ":")
+    names = {name_of(tuple(_smiles_of(atoms).split("."))) for atoms in known}
+    frames = []
+    for one in chosen(arguments.largest, arguments.part, names):
+        seed = _number(one.name)
+        try:
+            atoms = frame_of(one, seed, np.random.default_rng([20261128, seed]), by_xtb=True)
+        except (RuntimeError, ValueError):
+            continue
+        atoms.info.update(role="test" if one.held_out else "train", motion="GFN2-xTB")
+        frames.append(atoms)
+    ase.io.write(arguments.out, frames)
+    print(len(frames), Counter((a.info["role"], a.info["kind"]) for a in frames))
+
+
+def chosen(largest: int, part: float, known: set[str]) -> list[Species]:
+    """Species in the order in which they are labelled."""
+    found: dict[str, Species] = {}
+    lists = {**species(), **more_species()}
+    for kind in KINDS.split():
+        for one in lists[kind]:
+            name = name_of(one.smiles)
+            cluster = len(one.smiles) > 1
+            if cluster and _number("cluster " + name) / 2**32 > CLUSTER_PART:
+                continue
+            if name not in known and size(one) <= largest:
+                found.setdefault(name, one)
+    order = sorted(found.values(), key=lambda one: (size(one) // STEP, _number(one.name)))
+    of_test = [one for one in order if one.held_out]
+    of_training = [one for one in order if not one.held_out]
+    every = round(1.0 / part - 1.0)
+    mixed = []
+    for k, one in enumerate(of_training):
+        mixed.append(one)
+        if k % every == every - 1 and of_test:
+            mixed.append(of_test.pop(0))
+    return mixed
+
+
+def name_of(smiles: tuple[str, ...]) -> str:
+    """The name by which species are compared."""
+    return ".".join(sorted(map(canonical, smiles)))
+
+
+def _smiles_of(atoms: Atoms) -> str:
+    smiles = atoms.info["smiles"]
+    return "F" if smiles is False else str(smiles)  # a file says F of hydrogen fluoride
+
+
+def size(one: Species) -> int:
+    """About the number of basis functions."""
+    molecules = [Chem.AddHs(Chem.MolFromSmiles(smiles)) for smiles in one.smiles]
+    return sum(FUNCTIONS[atom.GetAtomicNum()] for m in molecules for atom in m.GetAtoms())
+
+
+def _number(name: str) -> int:
+    return int.from_bytes(hashlib.sha256(name.encode()).digest()[:4], "big")
+
+
+if __name__ == "__main__":
+    main()
