@@ -149,7 +149,7 @@ def band_errors(
     limits = [(low, min(high, end)) for low, high in harmonic.band_limits(of_model, modes)]
     off = [_harmonic_errors(lines, reference, kind, which) for which in modes]
     if limits and limits[0][0] > 0.0:  # rotation, of which normal modes know nothing
-        limits, off = [(0.0, limits[0][0]), *limits], [np.zeros(2), *off]
+        limits, off = [(0.0, limits[0][0]), *limits], [np.full(2, np.nan), *off]
     ranges = {str(k): pair for k, pair in enumerate(limits)}
     bands = find_bands(measured, ranges)
     by_member = [find_bands(_Blocks(member), ranges) for member in measured.members]
