@@ -23,6 +23,10 @@ MODEL = """\
 import os
 import time
 import numpy as np
+from aptnn_md.stream import writer
+
+# whatever a commit takes on a busy disk
+writer.COMMIT_SECONDS = (0.1, 0.1)
 
 def model():
     def tensors(atoms):
@@ -60,8 +64,7 @@ def test_killed_and_resumed(executor, tmp_path):
     variables["PYTHONPATH"] = os.pathsep.join((str(tmp_path), variables.get("PYTHONPATH", "")))
     start = {"cwd": tmp_path, "env": variables}
     spread = command(executor, "spread")
-    # frames are committed every 5 s
-    slow = variables | {"DELAY": "0.4"}
+    slow = variables | {"DELAY": "0.2"}
     process = subprocess.Popen(spread, start_new_session=True, cwd=tmp_path, env=slow)
     until = time.monotonic() + 120.0
     while n_committed(tmp_path / "spread") < 4:
