@@ -53,7 +53,7 @@ class Balance:
 
     def text(self, sampling: SamplingSettings) -> str:
         """The rule with its numbers, in one sentence."""
-        if self.label is None or self.training is None:
+        if self.label is None or self.training is None or not sampling.label_share:
             return f"{sampling.labels} frames are labelled"
         return (
             f"a label takes {self.label:.2g} s, the training took {self.training:.0f} s: "

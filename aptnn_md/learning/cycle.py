@@ -278,11 +278,26 @@ class Work:
         missing, of_models = (
             self._missing(stage, before, spectra, (shift, broken)) for spectra in (found, without)
         )
-        if self.settings.learns_potential and len(known) < len(shifts):
-            unknown = "harmonic check: the error of the potential is unknown"
-            missing, of_models = (*missing, unknown), (*of_models, unknown)
+        unknown = self._unknown(shifts)
+        missing, of_models = (*missing, *unknown), (*of_models, *unknown)
         judged = Judgement(tuple(found), shift, broken, missing, models_good=not of_models)
         judged.write(stage.judgement)
+
+    def _unknown(self, shifts: Sequence[float]) -> list[str]:
+        """Of which systems the error of the potential is unknown, and why; one sentence each."""
+        if not self.settings.learns_potential:
+            return []
+        found = []
+        names = system_names(self.settings)
+        for name, system, shift in zip(names, self.systems, shifts, strict=True):
+            if math.isnan(shift):
+                why = "no minimum of the learned potential has the bonds of the start"
+                if system.pbc.any():
+                    why = "periodic systems are not compared yet"
+                found.append(
+                    f"harmonic check: the error of the potential is unknown of {name}: {why}"
+                )
+        return found
 
     def _errors(
         self,

@@ -179,17 +179,42 @@ def curve_of(lines: Lines, kind: str, wavenumber: FloatArray, width: float) -> F
     return broadened(lines.wavenumber, lines.intensity(kind), wavenumber, shape)
 
 
-def bands_of_lines(lines: Lines, kind: str) -> list[slice]:
+def bands_of_lines(lines: Lines, kind: str, narrowest: float = 0.0) -> list[slice]:
     """Slices of the modes that form bands, :data:`GAP` apart and no wider than :data:`WIDEST`.
 
-    Modes without intensity do not make a band of their own.
+    Modes without intensity do not make a band of their own, and imaginary ones none.
+
+    Parameters
+    ----------
+    lines, kind : the harmonic spectrum
+    narrowest : width, cm⁻¹, that the limits of each band leave; those with less are joined to the
+        nearer neighbour
     """
     gaps = np.diff(lines.wavenumber)
     ends = np.flatnonzero(gaps > GAP) + 1
     edges = [0, *(int(k) for k in ends), len(lines.wavenumber)]
-    found = [part for a, b in pairwise(edges) for part in _divided(lines.wavenumber, a, b)]
+    parts = [part for a, b in pairwise(edges) for part in _divided(lines.wavenumber, a, b)]
     total = float(lines.intensity(kind).sum())
-    return [s for s in found if lines.intensity(kind)[s].sum() > 0.005 * total]
+    found = [s for s in parts if lines.intensity(kind)[s].sum() > 0.005 * total]
+    found = [s for s in found if lines.wavenumber[s.stop - 1] > 0.0]
+    while len(found) > 1:
+        widths = [high - low for low, high in band_limits(lines, found)]
+        k = int(np.argmin(widths))
+        if widths[k] >= narrowest:
+            break
+        found = _joined(lines.wavenumber, found, k)
+    return found
+
+
+def _joined(wavenumber: FloatArray, bands: list[slice], k: int) -> list[slice]:
+    """The bands with the ``k``-th joined to its nearer neighbour."""
+    below = wavenumber[bands[k].start] - wavenumber[bands[k - 1].stop - 1] if k else np.inf
+    above = np.inf
+    if k + 1 < len(bands):
+        above = wavenumber[bands[k + 1].start] - wavenumber[bands[k].stop - 1]
+    first = k - 1 if below <= above else k
+    one = slice(bands[first].start, bands[first + 1].stop)
+    return [*bands[:first], one, *bands[first + 2 :]]
 
 
 def _divided(wavenumber: FloatArray, start: int, stop: int) -> list[slice]:

@@ -175,7 +175,7 @@ def what_is_missing(
     resolution: float,
     settings: JudgingSettings,
 ) -> tuple[str, ...]:
-    """Reasons to go on, one sentence each; none where all criteria agree that it is enough.
+    """Reasons to continue, one sentence each; none where all criteria agree that it is enough.
 
     Parameters
     ----------
@@ -243,7 +243,8 @@ def _missing_in_dynamics(shift: float, broken_runs: int, resolution: float) -> l
             f"harmonic check: a wavenumber is off by {shift:.0f} cm⁻¹, more than the resolution"
         )
     if broken_runs:
-        found.append(f"dynamics: bonds broke in {broken_runs} runs, which were set aside")
+        runs = "1 run, which was" if broken_runs == 1 else f"{broken_runs} runs, which were"
+        found.append(f"dynamics: bonds broke in {runs} set aside")
     return found
 
 

@@ -185,7 +185,10 @@ def steps_of_run(settings: CampaignSettings) -> int:
 def model_lines(
     stage: Stage, number: int, system: Atoms, models: StageModels, reference: Lines | None
 ) -> dict[str, Lines]:
-    """Harmonic lines of the mean potential and of its members; an empty one where none was found.
+    """Harmonic lines of the mean potential and of its members, of those that have a minimum.
+
+    A minimum with other bonds than the start's is none: a potential that has learned little may
+    make molecules react when they are cooled, and the modes of another molecule say nothing.
 
     Parameters
     ----------
@@ -201,11 +204,16 @@ def model_lines(
     calculators = {MEAN: models.calculator}
     calculators |= {f"{MEMBER}-{k}": m for k, m in enumerate(models.members, start=1)}
     found: dict[str, Lines] = {}
+    bonds = BondGraph.of(system)
     for name, calculator in calculators.items():
         try:
             hessian, positions = harmonic.relaxed_hessian(start, calculator)
         except RunError as error:
-            log.warning("harmonic check of %s, %s: %s", stage.name, name, error)
+            log.warning("harmonic check of %s, %s: %s", stage.title, name, error)
+            continue
+        if not bonds.intact(positions):
+            text = "harmonic check of %s, %s: its minimum has other bonds than the start"
+            log.warning(text, stage.title, name)
             continue
         at_minimum = start.copy()
         at_minimum.positions = positions

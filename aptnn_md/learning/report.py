@@ -188,9 +188,25 @@ def _band_line(band: BandErrors) -> str:
     cells = [f"{band.low:.0f}–{band.high:.0f}"]
     for number in (band.integral, band.centroid):
         parts = (number.statistical, number.tensors, number.potential)
-        inside = ", ".join("–" if math.isnan(part) else f"{part:.2g}" for part in parts)
-        cells.append(f"{number.value:.4g} ± {number.total:.2g} ({inside})")
+        inside = ", ".join(_significant(part) for part in parts)
+        decimals = _decimals(number.total)
+        value = f"{number.value:.{decimals}f} ± {number.total:.{decimals}f}"
+        cells.append(f"{value} ({inside})")
     return f"| {' | '.join(cells)} |"
+
+
+def _decimals(error: float) -> int:
+    """Decimals with which an error has two figures, at least."""
+    if not (math.isfinite(error) and error > 0.0):
+        return 2
+    return min(6, max(0, 1 - math.floor(math.log10(error))))
+
+
+def _significant(error: float) -> str:
+    """An error with two figures, without an exponent; a dash where it is not known."""
+    if math.isnan(error):
+        return "–"
+    return f"{error:.{_decimals(error)}f}" if error else "0"
 
 
 def _pictures(work: Work, stages: Sequence[Stage]) -> list[Path]:

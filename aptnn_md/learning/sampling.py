@@ -260,7 +260,7 @@ def choose(
     )
     log.info(
         "%s: %d of %d frames uncertain, %d replicas stopped; %d chosen, %d at random",
-        *(stage.name, found.n_uncertain, found.n_candidates, found.n_stopped),
+        *(stage.title, found.n_uncertain, found.n_candidates, found.n_stopped),
         *(len(chosen), len(random)),
     )
     write_document(stage.averages, vars(found))

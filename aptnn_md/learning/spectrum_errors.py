@@ -19,6 +19,9 @@ from aptnn_md.spectra.analysis.bands import find_bands
 from aptnn_md.spectra.analysis.error_parts import ErrorParts, committee_error
 from aptnn_md.spectra.estimation.power import PowerBlocks, integration_weights
 
+NARROWEST = 2.0
+"""Least width of a band, relative to the resolution of the spectrum that is measured in it."""
+
 
 def potential_error(
     measured: Measured, kind: str, lines: Mapping[str, Lines], reference: Lines | None
@@ -66,7 +69,7 @@ class _BroadBand:
 def _broad_bands(blocks: PowerBlocks, kind: str, lines: Lines) -> Iterator[_BroadBand]:
     """Bands of harmonic lines as the dynamics has them."""
     grid, spectrum = blocks.wavenumber, np.maximum(blocks.mean, 0.0)
-    modes = harmonic.bands_of_lines(lines, kind)
+    modes = harmonic.bands_of_lines(lines, kind, NARROWEST * blocks.resolution)
     for which, (low, high) in zip(modes, harmonic.band_limits(lines, modes), strict=True):
         there = np.where((grid >= low) & (grid < high), spectrum, 0.0)
         of_band = lines.of_modes(which)
@@ -140,11 +143,13 @@ def band_errors(
     of_model = lines.get(MEAN)
     if of_model is None:
         return ()
-    modes = harmonic.bands_of_lines(of_model, kind)
-    limits = harmonic.band_limits(of_model, modes)
+    blocks = measured.blocks
+    modes = harmonic.bands_of_lines(of_model, kind, NARROWEST * blocks.resolution)
+    end = float(blocks.wavenumber[-1])
+    limits = [(low, min(high, end)) for low, high in harmonic.band_limits(of_model, modes)]
     off = [_harmonic_errors(lines, reference, kind, which) for which in modes]
     if limits and limits[0][0] > 0.0:  # rotation, of which normal modes know nothing
-        limits, off = [(0.0, limits[0][0]), *limits], [np.zeros(2), *off]
+        limits, off = [(0.0, limits[0][0]), *limits], [np.full(2, np.nan), *off]
     ranges = {str(k): pair for k, pair in enumerate(limits)}
     bands = find_bands(measured, ranges)
     by_member = [find_bands(_Blocks(member), ranges) for member in measured.members]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from helpers.campaigns import DOCUMENTS
 from helpers.flippable_files import FLIPPABLE
-from helpers.tiers import thorough_but
+from helpers.tiers import slow
 
 SAMPLES = {
     "model": 700,
@@ -34,12 +34,8 @@ NAMES = [
 ]
 
 
-LONG = ("stream", "runs", "training state", "state of a potential")
-QUICK = [name for name in FLIPPABLE if name not in LONG]
-
-
 @pytest.mark.thorough
-@pytest.mark.parametrize("name", thorough_but(NAMES, *QUICK))
+@pytest.mark.parametrize("name", slow(NAMES, "runs", "training state", "state of a potential"))
 def test_some_flips(name, tmp_path):
     flippable = FLIPPABLE[name](tmp_path)
     verdicts = flippable.flip(SAMPLES[name])

@@ -7,7 +7,7 @@ from helpers.fuzz import CANARY, PICKLES, Fuzzed
 from helpers.fuzzed_inputs import FUZZED
 
 
-@pytest.mark.parametrize("most", [12, pytest.param(150, marks=pytest.mark.thorough)])
+@pytest.mark.parametrize("most", [12, pytest.param(150, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("name", FUZZED)
 def test_a_second_of_each(name, most, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)

@@ -6,7 +6,7 @@ import importlib.util
 
 import pytest
 from helpers.kills import KILLED_RUNS, killed_as_unbroken
-from helpers.tiers import thorough_but
+from helpers.tiers import slow
 
 if importlib.util.find_spec("ipi") is not None:
     from helpers.ipi_kills import IPI_RUNS
@@ -22,6 +22,7 @@ NAMES = [
     ),
     *(pytest.param(name, marks=[pytest.mark.ipi, needs_ipi]) for name in ("ipi", "driver")),
 ]
+LONG = ("learn", "train potential", "ensemble", "driver")
 
 
 FEW = {"learn": 1, "train potential": 1}
@@ -29,7 +30,7 @@ FEW = {"learn": 1, "train potential": 1}
 
 
 @pytest.mark.thorough
-@pytest.mark.parametrize("name", thorough_but(NAMES, "trajectory", "label"))
+@pytest.mark.parametrize("name", slow(NAMES, *LONG))
 def test_killed_once_or_twice_it_is_the_unbroken_run(name, tmp_path):
     n_kills = FEW.get(name, 2)
     assert killed_as_unbroken(RUNS[name], tmp_path, n_kills) == n_kills

@@ -6,7 +6,7 @@ import pytest
 from helpers.campaigns import CAMPAIGN_SHORT_RUNS
 from helpers.die_at import killed_at_operations
 from helpers.short_runs import SHORT_RUNS
-from helpers.tiers import thorough_but
+from helpers.tiers import slow
 
 RUNS = {**SHORT_RUNS, **CAMPAIGN_SHORT_RUNS}
 
@@ -33,9 +33,11 @@ NAMES = [
     for name in RUNS
 ]
 
+LONG = ("trajectory increments", "spectrum", "runs", "replicas", "train potential")
+
 
 @pytest.mark.thorough
-@pytest.mark.parametrize("name", thorough_but(NAMES, "label", "predict"))
+@pytest.mark.parametrize("name", slow(NAMES, *LONG))
 def test_killed_at_some_operations(name, tmp_path):
     assert killed_at_operations(RUNS[name], tmp_path, SAMPLES[name]) == len(SAMPLES[name])
 

@@ -24,7 +24,7 @@ def test_classical(tmp_path):
     assert "dipole_rate" in (example / "water.out").read_text()
 
 
-@pytest.mark.thorough
+@pytest.mark.slow
 def test_molecule(tmp_path):
     shorter = (
         ("sample.xml", "<total_steps>8001<", "<total_steps>21<"),

@@ -1,8 +1,8 @@
-"""Which cases of a parametrized test run by default, and which among the thorough tests only."""
+"""Which cases of a parametrized test run by default, among the thorough tests, or by hand only."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import pytest
@@ -16,15 +16,33 @@ def thorough_but(cases: Iterable[Any], *quick: object) -> list[Any]:
     AssertionError
         One of ``quick`` is the value of no case.
     """
+    return _marked(cases, quick, (), (pytest.mark.thorough,))
+
+
+def slow(cases: Iterable[Any], *values: object) -> list[Any]:
+    """Mark the cases for ``pytest.mark.parametrize`` with a value in ``values`` as slow.
+
+    Raises
+    ------
+    AssertionError
+        One of ``values`` is the value of no case.
+    """
+    return _marked(cases, values, (pytest.mark.slow,), ())
+
+
+def _marked(
+    cases: Iterable[Any], values: Sequence[object], for_them: Sequence[Any], others: Sequence[Any]
+) -> list[Any]:
+    """Cases with the marks of those that have one of ``values``, and of the others."""
     marked, found = [], set()
     for case in cases:
         if not hasattr(case, "marks"):
             case = pytest.param(*case) if isinstance(case, tuple) else pytest.param(case)
-        kept = [value for value in quick if _is_among(value, case.values)]
-        found.update(kept)
-        marks = [*case.marks] if kept else [*case.marks, pytest.mark.thorough]
+        had = [value for value in values if _is_among(value, case.values)]
+        found.update(had)
+        marks = [*case.marks, *(for_them if had else others)]
         marked.append(pytest.param(*case.values, marks=marks, id=case.id))
-    assert found == set(quick), f"no case: {set(quick) - found}"
+    assert found == set(values), f"no case: {set(values) - found}"
     return marked
 
 

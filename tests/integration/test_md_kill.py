@@ -125,7 +125,7 @@ def unbroken(directory, options):
 @pytest.mark.parametrize(
     ("thermostat", "n_steps", "number"),
     [
-        pytest.param("bussi", 450, signal.SIGKILL, marks=pytest.mark.thorough),
+        pytest.param("bussi", 450, signal.SIGKILL, marks=pytest.mark.slow),
         pytest.param("langevin", 9000, signal.SIGKILL, marks=pytest.mark.slow),
         pytest.param("none", 9000, signal.SIGKILL, marks=pytest.mark.slow),
         pytest.param("bussi", 9000, signal.SIGTERM, marks=pytest.mark.slow),

@@ -66,7 +66,7 @@ def test_killed_and_resumed_gives_the_file_of_the_process_pool(tmp_path, n_frame
     assert not (tmp_path / "runinfo").exists()
 
 
-@pytest.mark.thorough
+@pytest.mark.slow
 def test_an_interrupt_ends_the_run_in_order(tmp_path):
     """Ctrl-C goes to all processes of the terminal; parsl's own must not end before ours."""
     ase.io.write(tmp_path / "frames.extxyz", toy_molecules.structure(2, seed=1, pbc=False))

@@ -42,6 +42,7 @@ def test_labels_take_a_share_of_the_time_of_the_training(label, training, expect
 def test_without_a_share_the_number_does_not_depend_on_the_clock():
     sampling = SamplingSettings(labels=20, label_share=0.0)
     assert Balance(1e-3, 60.0).n_labels(sampling) == 20
+    assert Balance(1e-3, 60.0).text(sampling) == "20 frames are labelled"
     # more labels than the most are what was asked for
     assert Balance(1e-3, 60.0).n_labels(SamplingSettings(labels=300)) == 300
 

@@ -329,7 +329,7 @@ def test_two_processes_do_not_work_in_one_directory(tmp_path):
         run_campaign(settings)
 
 
-@pytest.mark.thorough
+@pytest.mark.slow
 def test_two_systems_are_learned_and_tested_each(tmp_path):
     one = make_settings(tmp_path, cycles=1)
     other = tmp_path / "turned.xyz"
@@ -355,7 +355,7 @@ def test_two_systems_are_learned_and_tested_each(tmp_path):
         assert (settings.out / f"infrared-{name}.png").exists()
 
 
-@pytest.mark.thorough
+@pytest.mark.slow
 def test_a_loop_that_is_content_stops_before_the_last_cycle(tmp_path):
     judging = JudgingSettings(tolerance=100.0, tensor_error=100.0)
     settings = make_settings(tmp_path, cycles=9, judging=judging)
@@ -366,7 +366,7 @@ def test_a_loop_that_is_content_stops_before_the_last_cycle(tmp_path):
     assert np.isnan(found.harmonic_shift)
 
 
-@pytest.mark.thorough
+@pytest.mark.slow
 def test_a_loop_that_only_lacks_statistics_stops_too(tmp_path, unbroken):
     """No label makes the dynamics longer."""
     _, found = unbroken

@@ -47,10 +47,9 @@ def test_the_width_of_lines_is_found_again(width):
 
 def test_bands_are_groups_of_lines():
     found = bands_of_lines(LINES, "infrared")
-    # the imaginary mode has little intensity, but stands alone
-    assert [(s.start, s.stop) for s in found] == [(0, 1), (1, 2), (2, 4), (4, 6)]
-    assert band_values(LINES, "infrared", found[2]) == pytest.approx((100.0, 1082.0))
-    limits = band_limits(LINES, found[1:])
+    assert [(s.start, s.stop) for s in found] == [(1, 2), (2, 4), (4, 6)]
+    assert band_values(LINES, "infrared", found[1]) == pytest.approx((100.0, 1082.0))
+    limits = band_limits(LINES, found)
     assert limits == [(0.0, 675.0), (675.0, 2040.0), (2040.0, 3310.0)]
 
 
@@ -66,6 +65,26 @@ def test_lines_that_are_everywhere_are_divided_at_the_widest_gaps():
     assert [(s.start, s.stop) for s in found] == [(0, 2), (2, 9), (9, 11)]
     dense = lines_at(*np.arange(100.0, 1000.0, 30.0))  # nowhere to divide it
     assert bands_of_lines(dense, "infrared") == [slice(0, 30)]
+
+
+def test_bands_that_a_coarse_spectrum_cannot_tell_apart_are_joined():
+    lines = lines_at(400.0, 540.0, 680.0, 1500.0)
+    limits = band_limits(lines, bands_of_lines(lines, "infrared", 100.0))
+    assert limits == [(0.0, 470.0), (470.0, 610.0), (610.0, 1090.0), (1090.0, 1800.0)]
+    for narrowest, expected in (
+        (150.0, [(0.0, 610.0), (610.0, 1090.0), (1090.0, 1800.0)]),
+        (500.0, [(0.0, 1090.0), (1090.0, 1800.0)]),
+        (5000.0, [(0.0, 1800.0)]),
+    ):
+        assert band_limits(lines, bands_of_lines(lines, "infrared", narrowest)) == expected
+
+
+def test_imaginary_modes_have_no_band():
+    """A learned potential may have one of -300 cm⁻¹ with much intensity."""
+    lines = lines_at(-300.0, 150.0, 1540.0)
+    found = bands_of_lines(lines, "infrared")
+    assert found == [slice(1, 2), slice(2, 3)]
+    assert band_limits(lines, found)[0] == (0.0, 845.0)
 
 
 def test_rotation_is_no_part_of_a_band_that_is_far_from_it():

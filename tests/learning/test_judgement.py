@@ -62,7 +62,8 @@ def test_what_counts_is_the_statistical_error_of_the_final_dynamics():
         ({"test": replace(TEST, tensor_relative={"apt": 0.3})}, "APTs are off by 30 %"),
         ({"test": replace(TEST, n_frames=0)}, "no random frame"),
         ({"shift": 21.0}, "a wavenumber is off by 21"),
-        ({"broken": 2}, "bonds broke in 2 runs"),
+        ({"broken": 2}, "bonds broke in 2 runs, which were set aside"),
+        ({"broken": 1}, "bonds broke in 1 run, which was set aside"),
         ({"spectrum": replace(GOOD, change=0.4)}, "changed by 40 %"),
         ({"spectrum": replace(GOOD, change=math.nan)}, "no cycle before"),
     ],
@@ -105,7 +106,7 @@ def test_errors_of_a_band_that_are_not_known_are_not_zero():
     assert unknown.total == pytest.approx(5.0)
     band = BandErrors(0.0, 500.0, unknown, BandError(250.0, 3.0, math.nan, 0.0))
     *_, line = band_lines(replace(GOOD, bands=(band,)))
-    assert line == "| 0–500 | 10 ± 5 (3, 4, –) | 250 ± 3 (3, –, 0) |"
+    assert line == "| 0–500 | 10.0 ± 5.0 (3.0, 4.0, –) | 250.0 ± 3.0 (3.0, –, 0) |"
 
 
 def test_judgements_are_read_as_they_were_written(tmp_path):

@@ -87,7 +87,7 @@ def test_the_error_of_a_band_is_unknown_where_nothing_tells_it():
         assert math.isnan(error.tensors)
 
 
-def test_bands_have_the_errors_of_their_modes_and_rotation_has_none_by_the_potential():
+def test_bands_have_the_errors_of_their_modes_and_that_of_rotation_is_not_known():
     rates = sum(
         langevin_velocities((20_000, 3), 2.0, where, 40.0, seed=n) * charge
         for n, (where, charge) in enumerate([(100.0, 0.3), (1600.0, 0.5), (3600.0, 0.2)])
@@ -109,7 +109,8 @@ def test_bands_have_the_errors_of_their_modes_and_rotation_has_none_by_the_poten
         (2600.0, 3900.0),
     ]
     assert rotation.centroid.value == pytest.approx(100.0, abs=60.0)
-    assert (rotation.integral.potential, rotation.centroid.potential) == (0.0, 0.0)
+    assert math.isnan(rotation.integral.potential)
+    assert math.isnan(rotation.centroid.potential)
     assert rotation.integral.statistical > 0.0
     # relative to the harmonic intensity, on the scale of the dynamics; members where farther apart
     assert bend.integral.potential == pytest.approx(0.05 * bend.integral.value)
@@ -119,3 +120,16 @@ def test_bands_have_the_errors_of_their_modes_and_rotation_has_none_by_the_poten
     for band in (rotation, bend, stretch):
         assert band.integral.tensors == pytest.approx(0.21 * band.integral.value, rel=1e-6)
         assert band.centroid.tensors == pytest.approx(0.0, abs=1e-6)
+
+
+def test_coarse_spectra_of_few_wavenumbers_have_bands_too():
+    """Narrow bands are joined, and the last ends where the spectrum does."""
+    rates = langevin_velocities((2_000, 3), 4.0, 500.0, 300.0)
+    spectrum = infrared_spectrum([rates], 4.0, 300.0, resolution=200.0)
+    where = np.array([30.0, 180.0, 320.0, 470.0, 3950.0])  # the Nyquist wavenumber is 4170
+    lines = Lines(where, np.ones(5), np.zeros(0), np.zeros((2, 3)))
+    measured = SimpleNamespace(blocks=spectrum.blocks, members=[])
+    found = band_errors(measured, "infrared", {"mean": lines}, None)
+    assert found[-1].high == pytest.approx(spectrum.wavenumber[-1])
+    assert all(band.high - band.low >= 400.0 for band in found)
+    assert potential_error(measured, "infrared", {"mean": lines}, lines) is not None

@@ -52,7 +52,7 @@ def test_it_is_in_every_frame_or_in_none(tmp_path: Path) -> None:
 
 
 @pytest.mark.thorough
-@pytest.mark.parametrize("every", [47, pytest.param(5, marks=pytest.mark.thorough)])
+@pytest.mark.parametrize("every", [47, pytest.param(5, marks=pytest.mark.slow)])
 def test_each_damaged_byte_is_found(tmp_path: Path, every: int) -> None:
     path = write(tmp_path / "s", 0, 9)
     for place in sorted((path / "conserved_energy").iterdir()):

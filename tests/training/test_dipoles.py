@@ -239,7 +239,7 @@ def test_gradients_of_the_loss_are_its_derivatives(label):
 # ---------------------------------------------------------------------- what is learned
 
 
-@pytest.mark.thorough
+@pytest.mark.slow
 def test_apts_are_learned_from_total_dipoles(tmp_path):
     """A teacher's APTs come out though only its dipoles go in, those of ions, too."""
     frames = [labelled(seed, ["dipole"], charge=seed % 3 - 1.0) for seed in range(60)]

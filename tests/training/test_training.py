@@ -218,7 +218,7 @@ def start(data, out, *extra):
     )
 
 
-@pytest.mark.thorough
+@pytest.mark.slow
 def test_killed_training_resumes_exactly(tmp_path, data):
     process = start(data, tmp_path / "whole.pt")
     assert process.wait(120) == 0

@@ -187,8 +187,7 @@ def with_sticks(panel: Panel, sticks: Sticks | None, label: str) -> Panel:
 def error_facts(options: PageOptions) -> list[str]:
     """What the errors of a page are, and what is not in them."""
     errors = options.errors
-    is_partly_known = errors is not None and errors.tensors is not None
-    if is_partly_known and errors.potential is None:
+    if errors is not None and errors.tensors is not None and errors.potential is None:
         return [STATISTICAL_ERRORS, f"errors by origin: {UNKNOWN_POTENTIAL}"]
     return [STATISTICAL_ERRORS]
 

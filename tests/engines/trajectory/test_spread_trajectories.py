@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -23,6 +24,10 @@ MODEL = """\
 import os
 import time
 import numpy as np
+from aptnn_md.stream import writer
+
+# whatever a commit takes on a busy disk
+writer.COMMIT_SECONDS = (0.1, 0.1)
 
 def model():
     def tensors(atoms):
@@ -60,8 +65,7 @@ def test_killed_and_resumed(executor, tmp_path):
     variables["PYTHONPATH"] = os.pathsep.join((str(tmp_path), variables.get("PYTHONPATH", "")))
     start = {"cwd": tmp_path, "env": variables}
     spread = command(executor, "spread")
-    # frames are committed every 5 s
-    slow = variables | {"DELAY": "0.4"}
+    slow = variables | {"DELAY": "0.2"}
     process = subprocess.Popen(spread, start_new_session=True, cwd=tmp_path, env=slow)
     until = time.monotonic() + 120.0
     while n_committed(tmp_path / "spread") < 4:
@@ -70,11 +74,11 @@ def test_killed_and_resumed(executor, tmp_path):
         time.sleep(0.02)
     os.killpg(process.pid, signal.SIGKILL)
     process.wait()
-    before = n_committed(tmp_path / "spread")
-    assert 4 <= before < N_FRAMES
     done = subprocess.run(spread, check=True, timeout=200, capture_output=True, text=True, **start)
-    assert f"{N_FRAMES} frames" in done.stdout
-    assert f"{before} of them from before" in done.stdout
+    # a rank may commit once more before it learns that mpirun was killed
+    found = re.search(rf"{N_FRAMES} frames,.* (\d+) of them from before", done.stdout)
+    assert found, done.stdout
+    assert 4 <= int(found[1]) < N_FRAMES
     alone = [str(SCRIPTS / "aptnn-md"), *words("alone")]
     subprocess.run(alone, check=True, timeout=200, capture_output=True, **start)
     one, two = StreamReader(tmp_path / "alone"), StreamReader(tmp_path / "spread")

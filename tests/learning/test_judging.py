@@ -1,0 +1,62 @@
+"""Normal modes of learned potentials: only those of the same molecule count."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+from ase.calculators.calculator import Calculator, all_changes
+from helpers.toy_molecules import Potential, energy_forces_virial, polar_tensors, structure
+
+from aptnn_md.learning.directory import Stage
+from aptnn_md.learning.harmonic import Lines
+from aptnn_md.learning.judging import harmonic_shift, model_lines
+from aptnn_md.learning.stage_models import StageModels
+from aptnn_md.prediction.loading import as_model
+
+
+class Stretched(Calculator):
+    """A potential whose minimum has bonds of twice the length."""
+
+    name = "stretched"
+    implemented_properties = ["energy", "forces"]  # noqa: RUF012
+
+    def calculate(self, atoms=None, properties=("energy",), system_changes=all_changes):
+        super().calculate(atoms, properties, system_changes)
+        energy, forces, _ = energy_forces_virial(0.5 * atoms.positions)
+        self.results = {"energy": energy, "forces": 0.5 * forces}
+
+
+def stage_in(path):
+    stage = Stage(path / "cycle-00")
+    stage.path.mkdir()
+    return stage
+
+
+def models(mean, members):
+    return StageModels(mean, members, as_model(lambda atoms: polar_tensors(atoms.positions)))
+
+
+def test_a_minimum_with_other_bonds_has_no_lines(tmp_path, caplog):
+    found = model_lines(
+        stage_in(tmp_path),
+        0,
+        structure(seed=4),
+        models(Stretched(), [Potential(), Stretched()]),
+        None,
+    )
+    assert set(found) == {"member-1"}
+    assert caplog.text.count("its minimum has other bonds than the start") == 2
+    assert math.isnan(harmonic_shift(found, None))
+
+
+def test_the_shift_is_that_of_the_mean_potential_from_the_engine(tmp_path):
+    stage, start = stage_in(tmp_path), structure(seed=4)
+    found = model_lines(stage, 0, start, models(Potential(), [Potential()]), None)
+    mean = found["mean"]
+    moved = Lines(mean.wavenumber + np.array([3.0, -7.0, 5.0]), *list(vars(mean).values())[1:])
+    assert harmonic_shift(found, moved) == pytest.approx(7.0)
+    assert (stage.path / "harmonic-0.json").exists()
+    again = model_lines(stage, 0, start, models(Stretched(), []), None)  # it is only read
+    assert again["mean"].wavenumber == pytest.approx(mean.wavenumber)
