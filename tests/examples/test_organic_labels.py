@@ -27,8 +27,11 @@ def labelled(name: str) -> list[Atoms]:
     [
         ("gfn2-train", 6474, 1e-4),
         ("gfn2-test", 800, 1e-4),
-        ("pbe0", 116, 8e-3),
-        ("minima", 9, 5e-3),
+        ("gfn2-more-train", 480, 1e-4),
+        ("gfn2-more-test", 100, 1e-4),
+        ("pbe0", 159, 8e-3),
+        ("minima", 12, 5e-3),
+        ("disulfane", 30, 5e-3),
     ],
 )
 def test_labels_obey_the_sum_rule(name: str, n_frames: int, off: float) -> None:
@@ -38,6 +41,22 @@ def test_labels_obey_the_sum_rule(name: str, n_frames: int, off: float) -> None:
     for atoms in frames:
         total = atoms.arrays["apt"].reshape(-1, 3, 3).sum(axis=0)
         np.testing.assert_allclose(total, atoms.info["charge"] * np.eye(3), atol=off)
+
+
+def test_no_molecule_but_water_is_in_training_and_test() -> None:
+    def molecules(part: str) -> set[str]:
+        """All molecules of training; of the test those that are not beside another one."""
+        found = set()
+        for name in (f"gfn2-{part}", f"gfn2-more-{part}"):
+            for atoms in labelled(name):
+                solutes = set(str(atoms.info["smiles"]).split(".")) - {"O"}
+                found |= solutes if part == "train" or len(solutes) == 1 else set()
+        return found
+
+    seen, held_out = molecules("train"), molecules("test")
+    assert len(seen) > 1000
+    assert len(held_out) > 150
+    assert not seen & held_out
 
 
 def test_the_bundled_model_knows_these_labels_and_molecules_that_it_has_not_seen() -> None:

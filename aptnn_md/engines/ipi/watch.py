@@ -75,8 +75,9 @@ class ForceWatch:
         if self._thread is not None:
             self._thread.join()
         # a soft exit may stop the watch, too
-        if self._exit not in (None, threading.current_thread()):
-            self._exit.join(EXIT_LIMIT)
+        soft_exit = self._exit
+        if soft_exit is not None and soft_exit is not threading.current_thread():
+            soft_exit.join(EXIT_LIMIT)
 
     def __enter__(self) -> ForceWatch:
         return self.start()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -73,11 +74,11 @@ def test_killed_and_resumed(executor, tmp_path):
         time.sleep(0.02)
     os.killpg(process.pid, signal.SIGKILL)
     process.wait()
-    before = n_committed(tmp_path / "spread")
-    assert 4 <= before < N_FRAMES
     done = subprocess.run(spread, check=True, timeout=200, capture_output=True, text=True, **start)
-    assert f"{N_FRAMES} frames" in done.stdout
-    assert f"{before} of them from before" in done.stdout
+    # a rank may commit once more before it learns that mpirun was killed
+    found = re.search(rf"{N_FRAMES} frames,.* (\d+) of them from before", done.stdout)
+    assert found, done.stdout
+    assert 4 <= int(found[1]) < N_FRAMES
     alone = [str(SCRIPTS / "aptnn-md"), *words("alone")]
     subprocess.run(alone, check=True, timeout=200, capture_output=True, **start)
     one, two = StreamReader(tmp_path / "alone"), StreamReader(tmp_path / "spread")
