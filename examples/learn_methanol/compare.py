@@ -1,10 +1,11 @@
 """Bands of campaigns beside those of the reference's own dynamics: within the errors they printed?
 
-    python compare.py CAMPAIGN... --truth ENSEMBLE...
+    python compare.py CAMPAIGN... --truth ENSEMBLE... [--system NAME]
 
 Of each band's integral and centroid: value, total error as the campaign printed it, the truth with
 its standard error, and the difference in units of both errors together. Ensembles of the truth are
-taken together. Of several campaigns a table follows, a line for each.
+taken together. Of several campaigns a table follows, a line for each. Of a campaign of several
+systems, NAME is the one that is compared.
 """
 
 from __future__ import annotations
@@ -31,10 +32,14 @@ class Campaign:
     found: SpectrumErrors
 
     @classmethod
-    def read(cls, path: Path) -> Campaign:
-        """One that has ended."""
-        (found,) = Judgement.read(path / "final" / "judgement.json").spectra
-        return cls(path, found)
+    def read(cls, path: Path, system: str | None = None) -> Campaign:
+        """One that has ended; the system by name where it has several."""
+        spectra = Judgement.read(path / "final" / "judgement.json").spectra
+        infrared = {found.system: found for found in spectra if found.kind == "infrared"}
+        name = next(iter(infrared)) if system is None and len(infrared) == 1 else system
+        if name not in infrared:
+            raise SystemExit(f"{path}: --system {' or '.join(infrared)}")
+        return cls(path, infrared[name])
 
     def compare(self, truth: InfraredSpectrum) -> list[float]:
         """Print each number beside the truth; differences in units of the error."""
@@ -79,8 +84,9 @@ def ranges(bands: tuple[BandErrors, ...]) -> dict[str, tuple[float, float]]:
 parser = argparse.ArgumentParser()
 parser.add_argument("campaigns", nargs="+", type=Path)
 parser.add_argument("--truth", nargs="+", type=Path, required=True)
+parser.add_argument("--system")
 arguments = parser.parse_args()
-campaigns = [Campaign.read(path) for path in arguments.campaigns]
+campaigns = [Campaign.read(path, arguments.system) for path in arguments.campaigns]
 truth = spectrum_of_streams(
     [run for ensemble in arguments.truth for run in complete_runs(ensemble)],
     resolution=40.0,  # as the campaigns have it
