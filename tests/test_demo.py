@@ -78,6 +78,7 @@ def test_without_mace_one_sentence_says_what_to_install(tmp_path, capsys, monkey
     assert not any((tmp_path / "demo").iterdir())
 
 
+@pytest.mark.thorough
 def test_demo_refuses_in_one_line(tmp_path, capsys):
     def error(*arguments):
         assert main(["demo", *map(str, arguments)]) == 2

@@ -53,6 +53,7 @@ def made_up(n_numbers: int) -> Target:
     )
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("n_numbers", [1, 5])
 def test_a_made_up_target_of_a_made_up_engine(tmp_path, monkeypatch, n_numbers):
     target = made_up(n_numbers)

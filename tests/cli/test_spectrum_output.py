@@ -115,6 +115,7 @@ def test_everything_that_follows_from_one_spectrum(
     assert not any("?" in line for line in header)
 
 
+@pytest.mark.thorough
 def test_an_experiment_by_name_is_drawn_and_compared(
     streams: dict[str, str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -77,6 +77,7 @@ def test_options_of_spectra(capsys: pytest.CaptureFixture[str]) -> None:
     assert "--model" in refusal(capsys, "spectrum", "raman", "a")
 
 
+@pytest.mark.thorough
 def test_a_molecule_of_i_pi_needs_a_cell(capsys: pytest.CaptureFixture[str]) -> None:
     pytest.importorskip("ipi")
     from helpers.ipi_inputs import write_input

@@ -110,6 +110,7 @@ def test_committees_are_known_if_all_members_are() -> None:
     assert potential_fields(None) == {}
 
 
+@pytest.mark.thorough
 @pytest.mark.mace
 def test_bundled_potentials_say_who_they_are() -> None:
     from aptnn_md.potentials.loading import BUNDLED, load_potential

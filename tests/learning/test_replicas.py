@@ -74,6 +74,7 @@ def test_without_friction_it_is_velocity_verlet(tmp_path):
         assert last.get_kinetic_energy() != pytest.approx(start.get_kinetic_energy(), rel=1e-2)
 
 
+@pytest.mark.thorough
 def test_equipartition_in_positions_and_momenta(tmp_path):
     """⟨k x²⟩ = ⟨p²/m⟩ = k_B T for each element and temperature."""
     rng = np.random.default_rng(3)

@@ -106,6 +106,7 @@ def test_batched_is_one_by_one_in_double_precision(stored):
             assert result[name] == pytest.approx(one[name], abs=1e-9)
 
 
+@pytest.mark.thorough
 def test_forces_are_the_slope_of_the_mean_energy(stored):
     atoms = triclinic(2)
     atoms.calc = load_potential(stored / "p.json", dtype="float64")

@@ -108,6 +108,7 @@ def test_agrees_with_mace_torch(mace_module, dtype, tolerance):
         )
 
 
+@pytest.mark.thorough
 def test_mace_model_file(tmp_path, mace_module):
     torch.save(mace_module, tmp_path / "water.model")
     calculator = load_potential(tmp_path / "water.model")
@@ -477,6 +478,7 @@ def test_each_flipped_bit_is_named_or_harmless(tmp_path, every):
         assert verdicts.counts[FOUND] > verdicts.counts[HARMLESS]
 
 
+@pytest.mark.thorough
 def test_results_that_are_not_finite_are_refused():
     header, weights = read_potential(BUNDLED)
     name = "readouts.1.linear_2.weight"
@@ -504,6 +506,7 @@ def test_unknown_element_and_precision():
         load_potential("water-mace").get_forces(Atoms("O", [[np.nan, 0, 0]]))
 
 
+@pytest.mark.thorough
 def test_foreign_weights_are_refused():
     header, weights = read_potential(BUNDLED)
     del weights["interactions.0.linear.weight"]

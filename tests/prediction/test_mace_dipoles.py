@@ -250,6 +250,7 @@ class Evil:
         return exec, (self.code,)
 
 
+@pytest.mark.thorough
 def test_commands(place, tmp_path, capfd, caplog):
     path = place / "AtomicDipolesMACE.model"
     caplog.set_level("INFO", logger="aptnn_md")
@@ -295,6 +296,7 @@ def test_dipoles_of_positions_are_refused_in_a_cell():
         MACEDipoles([network("AtomicDielectricMACE")])(periodic())
 
 
+@pytest.mark.thorough
 def test_files_that_cannot_be_used_are_named(place, tmp_path, monkeypatch):
     with pytest.raises(InputError, match="found ScaleShiftMACE, expected one that gives a dipole"):
         as_model(place / "ScaleShiftMACE.model")

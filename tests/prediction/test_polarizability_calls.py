@@ -101,6 +101,7 @@ def test_structures_of_a_batch_are_apart():
     assert np.abs(together[0][0] - together[0][1]).max() > 0.01
 
 
+@pytest.mark.thorough
 def test_the_predictor_is_a_tensor_model():
     check_tensor_model(predictor(), [triclinic(), fragment()])
 

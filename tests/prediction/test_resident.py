@@ -97,6 +97,7 @@ def test_another_composition_is_seen(device, on_processor):
             assert_close(predictor.evaluate([atoms]), plain.evaluate([atoms]), 1e-10)
 
 
+@pytest.mark.thorough
 def test_graphs_are_replayed_and_recorded_again(device, on_processor):
     """A replay reads new positions, cells and charges; tables that grow need another recording."""
     checkpoint = random_checkpoint(members=2)

@@ -209,6 +209,7 @@ def test_restart_drops_what_comes_again(tmp_path: Path, kept: int) -> None:
     ]
 
 
+@pytest.mark.thorough
 def test_restart_over_chunk_borders(tmp_path: Path) -> None:
     """Old frames in chunks that were cut or dropped never come back."""
     header = StreamHeader(timestep=1.0, groups=tuple(f"molecule {i}" for i in range(400)))

@@ -69,6 +69,7 @@ def trained(tmp_path_factory) -> Path:
     return train_potential(frames(20), settings, out, seed=1)
 
 
+@pytest.mark.thorough
 def test_it_learns(trained):
     test = [labelled(atoms) for atoms in frames(40)[27:]]
     errors = potential_errors(load_potential(trained), test)

@@ -259,6 +259,7 @@ def test_without_validation_the_last_weights_are_kept(tmp_path, data):
     assert checkpoint.card["training_frames"] == 8
 
 
+@pytest.mark.thorough
 def test_data_without_variety_blows_nothing_up(tmp_path):
     """A perfect crystal: densities of l > 0 and all of l > 0 in the labels vanish by symmetry."""
     atoms = bulk("NaH", "rocksalt", a=4.9, cubic=True)

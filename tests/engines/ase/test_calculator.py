@@ -228,6 +228,7 @@ def test_a_model_file_gives_the_numbers_of_its_predictor(tmp_path, members):
         APTCalculator(tmp_path / "none.pt")
 
 
+@pytest.mark.thorough
 @pytest.mark.mace
 def test_bundled_potential_by_name():
     water = molecule("H2O", vacuum=3.0)

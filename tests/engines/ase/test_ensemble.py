@@ -337,6 +337,7 @@ def test_a_molecule_gets_an_ensemble_and_a_periodic_system_does_not(tmp_path, ca
     assert found.rotation == ""
 
 
+@pytest.mark.thorough
 def test_what_is_asked_for_wins(tmp_path, caplog):
     found = header_of(at_the_minimum(), tmp_path / "a", MDSettings(0.01, n_runs=0))
     assert found.ensemble == "NVT, Langevin, 1 /ps"
@@ -480,6 +481,7 @@ def test_what_does_not_belong_together_is_refused(tmp_path):
         run_md(at_the_minimum(), path, short(3, 8), **files)
 
 
+@pytest.mark.thorough
 def test_command(tmp_path, capsys, monkeypatch):
     monkeypatch.chdir(tmp_path)
     model = as_model(toy.Tensors())

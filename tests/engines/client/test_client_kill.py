@@ -151,6 +151,7 @@ def test_checkpoints_of_nine_digits(tmp_path, unbroken):
     np.testing.assert_allclose(stream.dipole_rate(), unbroken("TRPMD"), rtol=0, atol=1e-6)
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(
     ("pause", "connections"), thorough_but([(0.031, 1), (0.043, 1), (0.037, 2)], 2)
 )

@@ -124,6 +124,7 @@ def test_a_client_that_was_killed_between_the_beads_of_a_step(tmp_path, came, n_
     check_all(tmp_path / "s", steps)
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("seed", thorough_but(range(8), 0, 5))
 def test_a_client_that_joins_a_server_in_the_middle_of_a_step(tmp_path, caplog, seed):
     """Others have answered a part of it; a new stream begins with the first whole step."""

@@ -122,6 +122,7 @@ def test_single_precision_passes_the_check_of_driven_dynamics(tmp_path):
     assert np.abs(found[-1, 1:]).max() > 0.0
 
 
+@pytest.mark.thorough
 def test_a_field_on_the_beads_of_a_ring_polymer(tmp_path):
     steps, n_beads = 60, 3
     parameters = f"template: start.xyz, efield: {' '.join(map(str, FIELD))}, beads: {n_beads}"

@@ -92,6 +92,7 @@ def test_rates_are_those_of_positions_and_momenta(name, tmp_path, monkeypatch):
             np.testing.assert_allclose(found.sum(0), value.sum(0), rtol=0, atol=1e-10 * scale)
 
 
+@pytest.mark.thorough
 def test_bead_rate_is_the_derivative_of_the_mean_polarizability(tmp_path, monkeypatch):
     options = {"n_beads": 4, "timestep": 0.01, "steps": 12}
     stream, checkpoints = run_toy(tmp_path, monkeypatch, ("bead",), "all", model=Both(), **options)
@@ -159,6 +160,7 @@ def test_property_that_the_model_does_not_know(tmp_path, monkeypatch):
         run_toy(tmp_path, monkeypatch, ("bead",), steps=2, properties="polarizability_rate")
 
 
+@pytest.mark.thorough
 def test_restart_between_frames(tmp_path, monkeypatch):
     options = {"mode": "nve", "model": Both(), "steps": 12}
     stream, _ = run_toy(tmp_path, monkeypatch, ("bead",), stream={"stride": 4}, **options)
@@ -196,6 +198,7 @@ def test_tensors_of_forcefields(tmp_path, monkeypatch):
     assert len(Path("calls").read_text().split()) == 5 * (4 + 1)
 
 
+@pytest.mark.thorough
 def test_tensors_of_a_client_behind_a_socket(tmp_path):
     """The client's own process sends both; the stream is made inside i-PI."""
     with Server(

@@ -112,6 +112,7 @@ def test_a_driver_without_template_says_so():
         driver(potential="helpers.toy_molecules:Potential", verbosity=False)
 
 
+@pytest.mark.thorough
 def test_a_model_file_with_a_semicolon_and_a_label_file_that_looks_like_a_selection(
     tmp_path, monkeypatch
 ):

@@ -44,6 +44,7 @@ def quick_end_of_ipi(monkeypatch):
     monkeypatch.setattr(importlib.import_module("ipi.utils.softexit"), "SOFTEXITLATENCY", 0.05)
 
 
+@pytest.mark.thorough
 def test_plugin_and_runner_write_the_same(tmp_path, monkeypatch):
     estimators = ("bead", "centroid-apt", "apt-at-centroid")
     by_runner, _ = run_toy(tmp_path, monkeypatch, estimators, stream={"stride": 2}, **TRPMD)
@@ -185,6 +186,7 @@ def test_estimator_without_its_component(tmp_path, monkeypatch):
         run_ipi("input.xml", settings, None, tensors=("other",))
 
 
+@pytest.mark.thorough
 def test_committee(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     write_input(".", **TRPMD, steps=4)
@@ -222,6 +224,7 @@ def test_several_systems(prefix, tmp_path, monkeypatch):
     assert not np.allclose(first.dipole_rate(), second.dipole_rate())
 
 
+@pytest.mark.thorough
 def test_restart_between_frames_and_with_a_gap(tmp_path, monkeypatch):
     stream, _ = run_toy(tmp_path, monkeypatch, ("bead",), stream={"stride": 4}, mode="nve")
     rates = stream.dipole_rate()
@@ -256,6 +259,7 @@ def test_restart_keeps_the_groups_of_the_start(tmp_path, monkeypatch):
     np.testing.assert_allclose(again, rates, rtol=0, atol=1e-9 * np.abs(rates).max())
 
 
+@pytest.mark.thorough
 def test_begin_anew_keeps_the_old_stream(tmp_path, monkeypatch):
     stream, _ = run_toy(tmp_path, monkeypatch, ("bead",), steps=4)
     go_on_toy(tmp_path, monkeypatch, "input.xml", ("bead",))
@@ -307,6 +311,7 @@ def test_minimization_is_refused(tmp_path, monkeypatch):
         run_ipi("input.xml", StreamSettings("run.zarr"), toy_molecules.Tensors())
 
 
+@pytest.mark.thorough
 def test_short_float_format_is_told(tmp_path, monkeypatch, caplog):
     with caplog.at_level(logging.WARNING, "aptnn_md"):
         run_toy(tmp_path, monkeypatch, ("bead",), steps=2)
@@ -350,6 +355,7 @@ def test_left_over_sockets(tmp_path, monkeypatch, caplog):
     assert stream.n_frames == 3
 
 
+@pytest.mark.thorough
 def test_disk_full_leaves_no_restart_ahead(tmp_path, monkeypatch):
     import aptnn_md.engines.ipi.streaming as streaming
 

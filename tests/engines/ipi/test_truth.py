@@ -71,6 +71,7 @@ def test_rates_are_those_of_positions_and_momenta(name, tmp_path, monkeypatch):
             np.testing.assert_allclose(found, truth, rtol=0, atol=1e-10 * np.abs(truth).max())
 
 
+@pytest.mark.thorough
 def test_parts_by_motion_add_up(tmp_path, monkeypatch):
     by_motion, _ = run_toy(tmp_path, monkeypatch, groups="element+motion", n_beads=4, steps=4)
     (tmp_path / "whole").mkdir()

@@ -25,6 +25,7 @@ def test_a_newer_one_that_lacks_names_is_refused(monkeypatch):
         check_names("9.0")
 
 
+@pytest.mark.thorough
 def test_attributes_of_instances_and_parameters(monkeypatch):
     class CheckpointOutput:
         """One without ``_continued`` and without ``store``."""

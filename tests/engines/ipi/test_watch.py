@@ -30,6 +30,7 @@ pytestmark = [
 ]
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("threaded", [True, False])
 def test_a_potential_that_raises_ends_the_run(tmp_path, monkeypatch, threaded):
     monkeypatch.chdir(tmp_path)

@@ -167,6 +167,7 @@ def paired_tops(seed: int, n_frames: int = 3000) -> PairedBlocks:
     return paired_densities(accumulator, np.ones(1), np.ones(1))
 
 
+@pytest.mark.thorough
 def test_paired_centroids_scatter_as_printed() -> None:
     pairs = [paired_tops(seed) for seed in range(60)]
     found = [paired_differences(pair, {"top": (LOW, HIGH)})[0] for pair in pairs]

@@ -44,6 +44,7 @@ def test_relative_error_is_that_of_the_curve() -> None:
             relative_error(spectrum.blocks, bad)
 
 
+@pytest.mark.thorough
 def test_monitor_reads_each_frame_once_and_stops(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -141,6 +142,7 @@ def test_history_falls_like_the_root_of_the_length(tmp_path: Path) -> None:
     assert errors[-1] == pytest.approx(relative_error(spectrum.blocks), rel=1e-12)
 
 
+@pytest.mark.thorough
 def test_growing_streams_give_what_whole_ones_give(tmp_path: Path) -> None:
     """Two runs that grow in turns; parts, errors and all."""
     paths = [tmp_path / "a", tmp_path / "b"]

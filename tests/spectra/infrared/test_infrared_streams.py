@@ -391,6 +391,7 @@ def test_picture(tmp_path: Path) -> None:
     assert "svg" in svg
 
 
+@pytest.mark.thorough
 def test_picture_of_an_extreme_spectrum(tmp_path: Path) -> None:
     """Nothing at all, and values from tiny to huge."""
     for scale in (0.0, 1e-9, 1e9):

@@ -207,6 +207,7 @@ def test_paired_models_of_a_molecule(tmp_path: Path, capsys: pytest.CaptureFixtu
     assert names[1:3] == ["a (km/mol per cm^-1)", "a standard error (km/mol per cm^-1)"]
 
 
+@pytest.mark.thorough
 def test_everything_written_says_km_per_mol(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

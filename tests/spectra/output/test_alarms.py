@@ -36,6 +36,7 @@ def stream(path: Path, motions: tuple[float, float, float] | None, n_frames: int
     return path
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(
     "motions",
     [(0.0, 1000.0, 125.0), *thorough_but([pytest.param((0.0, 310.0, 297.5)), pytest.param(None)])],

@@ -67,6 +67,7 @@ def molecule(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.mark.thorough
 def test_files_are_read(molecule: Path) -> None:
     table, other = read_harmonic(molecule / "modes.csv"), read_harmonic(molecule / "modes.json")
     for name in ("wavenumber", "intensity", "activity"):

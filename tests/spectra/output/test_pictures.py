@@ -39,6 +39,7 @@ def drawn(path: Path) -> np.ndarray:
     return np.asarray(picture)
 
 
+@pytest.mark.thorough
 def test_experimental_curve_beside_a_spectrum(tmp_path: Path) -> None:
     spectrum, path = spectrum_of(1), tmp_path / "a.png"
     draw_spectrum(path, spectrum, wavenumbers=(0.0, 4000.0))
@@ -51,6 +52,7 @@ def test_experimental_curve_beside_a_spectrum(tmp_path: Path) -> None:
     ).any()
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("n_groups", [3, 12])
 def test_parts(tmp_path: Path, n_groups: int) -> None:
     path = tmp_path / "parts.png"
@@ -58,6 +60,7 @@ def test_parts(tmp_path: Path, n_groups: int) -> None:
     drawn(path)
 
 
+@pytest.mark.thorough
 def test_quantities(tmp_path: Path) -> None:
     spectrum = spectrum_of(1)
     found = quantities(spectrum, ["epsilon-real", "n", "alpha"], epsilon_infinity=1.7)

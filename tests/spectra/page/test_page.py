@@ -93,6 +93,7 @@ def test_a_page_contains_the_files_of_the_same_command(made: Path) -> None:
     assert "<b>" not in text.partition("<script>")[0]  # names of bands are text
 
 
+@pytest.mark.thorough
 def test_tables_of_a_page_have_the_numbers_of_the_report(
     made: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

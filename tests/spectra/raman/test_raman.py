@@ -128,6 +128,7 @@ def two_oscillators(n: int, n_frames: int, seed: int = 11) -> list[np.ndarray]:
     ]
 
 
+@pytest.mark.thorough
 def test_errors_hold_95_percent() -> None:
     """Points, integrals, and both kinds of depolarisation ratio: integrals and at wavenumbers."""
     isotropic, anisotropic = (
