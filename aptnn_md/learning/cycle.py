@@ -15,7 +15,7 @@ import numpy as np
 from ase import Atoms
 
 from aptnn_md.errors import RunError
-from aptnn_md.learning import harmonic
+from aptnn_md.learning import harmonic, steps
 from aptnn_md.learning.balance import Balance
 from aptnn_md.learning.directory import (
     CampaignDirectory,
@@ -27,7 +27,12 @@ from aptnn_md.learning.directory import (
 from aptnn_md.learning.engine_potential import EngineCalculator
 from aptnn_md.learning.harmonic import Lines
 from aptnn_md.learning.honest import HonestTest, honest_test_of_systems
-from aptnn_md.learning.judgement import Judgement, SpectrumErrors, what_is_missing
+from aptnn_md.learning.judgement import (
+    Judgement,
+    SpectrumErrors,
+    unknown_potential_errors,
+    what_is_missing,
+)
 from aptnn_md.learning.judging import (
     ENGINE,
     equilibrated,
@@ -53,20 +58,6 @@ from aptnn_md.learning.seals import FrameSeals
 from aptnn_md.learning.settings import CampaignSettings
 from aptnn_md.learning.spectrum_errors import spectrum_errors
 from aptnn_md.learning.stage_models import StageModels, join_potential
-from aptnn_md.learning.steps import (
-    DYNAMICS,
-    FINAL_DYNAMICS,
-    FINAL_TEST,
-    FINAL_TRAINING,
-    FIRST_FRAMES,
-    FIRST_LABELS,
-    FIRST_MODES,
-    LABELLING,
-    SAMPLING,
-    TEST,
-    TRAINING,
-    step_of_cycle,
-)
 from aptnn_md.learning.training_tasks import (
     ForceTask,
     TensorTask,
@@ -105,11 +96,11 @@ class Work:
     def first_frames(self) -> None:
         """Frames of the engine's dynamics, their labels, and the engine's harmonic lines."""
         stage = self.directory.first
-        self.begins(FIRST_FRAMES)
+        self.begins(steps.FIRST_FRAMES)
         sample_first(stage, self.settings, self.systems)
-        self.begins(FIRST_LABELS)
+        self.begins(steps.FIRST_LABELS)
         self._label(stage)
-        self.begins(FIRST_MODES)
+        self.begins(steps.FIRST_MODES)
         for number in range(len(self.systems)):
             self.engine_lines(number)
 
@@ -118,21 +109,21 @@ class Work:
         stage = self.directory.cycle(number)
         before = self.directory.cycle(number - 1) if number else None
         seed = self.settings.seed + 100_003 * (number + 1)
-        self.begins(step_of_cycle(number, TRAINING))
+        self.begins(steps.step_of_cycle(number, steps.TRAINING))
         self._gather(stage, number)
         self._train(tasks_of(stage, self.settings, before, self._forces), stage)
         models = StageModels.of(stage, self.settings)
-        self.begins(step_of_cycle(number, SAMPLING))
+        self.begins(steps.step_of_cycle(number, steps.SAMPLING))
         replicas = sample_replicas(stage, self.settings, self.systems, models, seed)
         if not stage.frames.exists():
             earlier = Choice.read(before.averages) if before else None
             labels = self._n_labels(number)
             choose(stage, self.settings, replicas, models.tensors, earlier, seed, labels)
-        self.begins(step_of_cycle(number, LABELLING))
+        self.begins(steps.step_of_cycle(number, steps.LABELLING))
         self._label(stage)
-        self.begins(step_of_cycle(number, TEST))
+        self.begins(steps.step_of_cycle(number, steps.TEST))
         self._test(stage, models)
-        self.begins(step_of_cycle(number, DYNAMICS))
+        self.begins(steps.step_of_cycle(number, steps.DYNAMICS))
         if not stage.judgement.exists():
             work = (self.settings.dynamics.runs, seed + 1)
             self._judge(stage, models, before, replicas, work)
@@ -147,19 +138,19 @@ class Work:
         """
         stage, n_runs = self.directory.final, self.settings.dynamics.final_runs
         last = self.directory.cycle(n_cycles - 1)
-        self.begins(FINAL_TRAINING)
+        self.begins(steps.FINAL_TRAINING)
         self._set_stale_end_aside(n_cycles)
         self._gather(stage, n_cycles)
         self._train(tasks_of(stage, self.settings, None, self._forces, final=True), stage)
         models = StageModels.of(stage, self.settings)
-        self.begins(FINAL_TEST)
+        self.begins(steps.FINAL_TEST)
         if not stage.judgement.exists():
             seed = self.settings.seed + 2
             replicas = equilibrated(stage, self.settings, self.systems, models, n_runs, seed)
             if draw_last(stage, replicas, self._n_random(last), seed):
                 self._label(stage)
                 self._test(stage, models)
-            self.begins(FINAL_DYNAMICS)
+            self.begins(steps.FINAL_DYNAMICS)
             self._judge(stage, models, last, replicas, (n_runs, seed))
         return Judgement.read(stage.judgement)
 
@@ -278,26 +269,13 @@ class Work:
         missing, of_models = (
             self._missing(stage, before, spectra, (shift, broken)) for spectra in (found, without)
         )
-        unknown = self._unknown(shifts)
+        unknown: tuple[str, ...] = ()
+        if self.settings.learns_potential:
+            periodic = [bool(system.pbc.any()) for system in self.systems]
+            unknown = unknown_potential_errors(system_names(self.settings), periodic, shifts)
         missing, of_models = (*missing, *unknown), (*of_models, *unknown)
         judged = Judgement(tuple(found), shift, broken, missing, models_good=not of_models)
         judged.write(stage.judgement)
-
-    def _unknown(self, shifts: Sequence[float]) -> list[str]:
-        """Of which systems the error of the potential is unknown, and why; one sentence each."""
-        if not self.settings.learns_potential:
-            return []
-        found = []
-        names = system_names(self.settings)
-        for name, system, shift in zip(names, self.systems, shifts, strict=True):
-            if math.isnan(shift):
-                why = "no minimum of the learned potential has the bonds of the start"
-                if system.pbc.any():
-                    why = "periodic systems are not compared yet"
-                found.append(
-                    f"harmonic check: the error of the potential is unknown of {name}: {why}"
-                )
-        return found
 
     def _errors(
         self,

@@ -193,6 +193,27 @@ def what_is_missing(
     )
 
 
+def unknown_potential_errors(
+    names: Sequence[str], periodic: Sequence[bool], shifts: Sequence[float]
+) -> tuple[str, ...]:
+    """Of which systems the error of a learned potential is unknown, and why; a sentence each.
+
+    Parameters
+    ----------
+    names : of the systems
+    periodic : whether they are
+    shifts : largest difference of a wavenumber of each, cm⁻¹; NaN where nothing was compared
+    """
+    found = []
+    for name, in_a_cell, shift in zip(names, periodic, shifts, strict=True):
+        if math.isnan(shift):
+            why = "no minimum of the learned potential has the bonds of the start"
+            if in_a_cell:
+                why = "periodic systems are not compared yet"
+            found.append(f"harmonic check: the error of the potential is unknown of {name}: {why}")
+    return tuple(found)
+
+
 def _missing_in_spectra(spectra: Sequence[SpectrumErrors], settings: JudgingSettings) -> list[str]:
     found = []
     for spectrum in spectra:
