@@ -47,9 +47,10 @@ SPECTRA_FLOORS: tuple[tuple[str, ...], ...] = (
 
 FOUNDATION = {
     "_version", "arrays", "atomic_units", "bundled", "callables", "dipole_checks", "domain",
-    "errors", "executors", "files", "ipi_xyz", "locks", "names", "npz_files", "parsl_executor",
-    "progress", "provenance", "settings", "signals", "structure_checks", "structure_columns",
-    "structure_files", "structure_labels", "structures", "targets", "tensors", "units",
+    "domain_watch", "errors", "executors", "files", "ipi_xyz", "locks", "names", "npz_files",
+    "parsl_executor", "progress", "provenance", "settings", "signals", "structure_checks",
+    "structure_columns", "structure_files", "structure_labels", "structures", "targets",
+    "tensors", "units",
 }  # fmt: skip
 """Modules at the top of the package that belong to the room ``foundation``."""
 

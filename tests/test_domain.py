@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from aptnn_md.domain import Domain, DomainWatch
+from aptnn_md.domain import Domain
+from aptnn_md.domain_watch import DomainWatch
 from aptnn_md.errors import InputError
 from aptnn_md.tensors import atom_deviations, largest_deviation
 
@@ -79,15 +80,86 @@ def test_first_structure_outside_is_said_once(caplog: pytest.LogCaptureFixture) 
     assert "--save-frames DIR --above 0.015" in message
 
 
+SIZE = float(FACTORS.mean())
+"""Size of the mean tensors whose single ones have root mean squares of 1."""
+
+
+def test_expected_errors_are_spreads_times_the_factor() -> None:
+    """Of three beads of four atoms, for tensors of both ranks."""
+    sizes = np.array([0.3, 0.1, 0.9, 0.2])
+    beads = np.stack([members(list(k * sizes), (3, 3), k) for k in (1, 2, 4)], axis=1)
+    pgt = members(list(sizes), (3, 3, 3))
+    domain = Domain("m", KNOWN, {"apt": 2.5, "pgt": 3.0})
+    found = domain.expected_errors({"apt": beads, "pgt": pgt})
+    scale = np.array([1.0, 2.0, 4.0])
+    np.testing.assert_allclose(found["apt"].atoms, 2.5 * STD * np.outer(scale, sizes), rtol=1e-12)
+    rms = np.sqrt((sizes**2).mean())
+    np.testing.assert_allclose(found["apt"].structure, 2.5 * STD * scale * rms, rtol=1e-12)
+    np.testing.assert_allclose(found["apt"].size, SIZE * scale * rms, rtol=1e-12)
+    assert found["pgt"].structure == pytest.approx(3.0 * STD * rms, rel=1e-12)
+    # of a single member, and of a target whose factor is not known, nothing is expected
+    assert not domain.expected_errors({"apt": beads[:1]})
+    assert not Domain("m", KNOWN).expected_errors({"apt": beads, "pgt": pgt})
+
+
+def test_large_expected_errors_are_outside_however_large_the_known_spreads_are() -> None:
+    """A quarter of the tensors' size for all atoms, half of it for a single one."""
+    wide = {"apt": {"H": 100.0, "O": 100.0, "Cl": 100.0}}
+    factor = 0.5 * SIZE / STD  # the error of all atoms is half of their size, twice the limit
+    same = members([0.4] * 4, (3, 3))
+    ratios = Domain("m", wide, {"apt": factor}).ratios({"apt": same}, NUMBERS)
+    np.testing.assert_allclose(ratios, np.full(4, 2.0), rtol=1e-12)
+    # a single atom that is off among a hundred that are right
+    mean = members([0.4] * 100, (3, 3)).mean(axis=0)
+    one = np.zeros((3, 100, 3, 3))
+    one[:, 7] = members([0.4], (3, 3))[:, 0] - mean[7]
+    ratios = Domain("m", wide, {"apt": factor}).ratios({"apt": mean + one}, [1] * 100)
+    assert ratios is not None
+    assert ratios[7] == pytest.approx(0.5 / 0.5, rel=1e-12)
+    np.testing.assert_allclose(np.delete(ratios, 7), 0.5 / 10.0 / 0.25, rtol=1e-12)
+    # small tensors are compared as if their size was 0.1 e: those of N2 vanish
+    small = members([0.05 / SIZE] * 4, (3, 3))
+    ratios = Domain("m", wide, {"apt": factor}).ratios({"apt": small}, NUMBERS)
+    np.testing.assert_allclose(ratios, np.full(4, 1.0), rtol=1e-12)
+    ratios = Domain("m", wide, {"apt": factor}).ratios({"apt": 0.0 * same}, NUMBERS)
+    np.testing.assert_array_equal(ratios, np.zeros(4))
+
+
+def test_expected_error_of_the_first_structure_is_said_once(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    domain = Domain("organic", {"apt": {"H": 10.0, "O": 10.0}}, {"apt": 2.0})
+    watch = DomainWatch(domain, [8, 1, 1])
+    first = members([0.2] * 3, (3, 3))
+    mean = first.mean(axis=0)
+    second = mean + np.array([1.0, 1.0, 3.0])[:, None, None] * (first - mean)
+    beads = np.stack([first, second], axis=1)
+    caplog.set_level("INFO", logger="aptnn_md")
+    error, share = 2.0 * STD * 0.2, 200.0 * STD / SIZE
+    said = f"expected error of the APTs {error:.2g} e, {share:.2g} % of their size"
+    assert watch.largest({"apt": beads}, 3) > 1.0  # type: ignore[operator]
+    watch.largest({"apt": beads}, 4)
+    told, warned = caplog.messages
+    assert told == f"model organic: {said}; of one atom up to {error:.2g}"
+    # the second bead is farther outside, by the error of its last atom
+    assert "its networks disagree about atom 2 (H) at step 3 (expected error" in warned
+    assert f"of one atom up to {3.0 * error:.2g})" in warned
+
+
 def test_cards_say_the_limits() -> None:
     assert Domain.of_card("m", {"elements": ["H"]}) is None
     domain = Domain.of_card("m", {"known_spread": KNOWN})
     assert domain is not None
     assert domain.known == KNOWN
-    parts = [Domain("a", {"pgt": KNOWN["pgt"]}), None, Domain("b", {"apt": KNOWN["apt"]})]
-    joined = Domain.joined("a,b", parts)
+    assert domain.factors == {}
+    known = Domain.of_card("m", {"known_spread": KNOWN, "spread_factor": {"apt": 2.5}})
+    assert known is not None
+    assert known.factors == {"apt": 2.5}
+    parts = [Domain("a", {"pgt": KNOWN["pgt"]}, {"pgt": 1.5}), None]
+    joined = Domain.joined("a,b", [*parts, Domain("b", {"apt": KNOWN["apt"]})])
     assert joined is not None
     assert joined.known == KNOWN
+    assert joined.factors == {"pgt": 1.5}
     assert Domain.joined("a,b", [None, None]) is None
 
 
@@ -105,3 +177,9 @@ def damaged() -> Iterator[Any]:
 def test_damaged_cards_are_refused(wrong: Any) -> None:
     with pytest.raises(InputError, match=r"model m: known_spread: found .*target -> element"):
         Domain.of_card("m", {"known_spread": wrong})
+
+
+@pytest.mark.parametrize("wrong", [2.0, {"apt": "2"}, {"apt": -1.0}, {"dipole": 1.0}])
+def test_damaged_factors_are_refused(wrong: Any) -> None:
+    with pytest.raises(InputError, match=r"model m: spread_factor: found .*error over spread"):
+        Domain.of_card("m", {"known_spread": KNOWN, "spread_factor": wrong})

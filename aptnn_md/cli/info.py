@@ -174,23 +174,24 @@ def calibration_facts(predictor: Predictor) -> dict[str, str]:
     """What the spread of a committee says, in a line."""
     from ase.data import atomic_numbers
 
-    from aptnn_md.domain import SPREAD_FACTOR, UNCALIBRATED
+    from aptnn_md.domain import LARGE_ATOM_ERROR, LARGE_ERROR, UNCALIBRATED
     from aptnn_md.prediction.watch import domain_of
     from aptnn_md.targets import TARGETS
 
     domain = domain_of(predictor)
     if domain is None:
         return {"calibration": UNCALIBRATED} if len(predictor.networks) > 1 else {}
-    card, lines = predictor.card.get(SPREAD_FACTOR), []
-    factors = card if isinstance(card, dict) else {}
+    lines = []
     for target, of_elements in domain.known.items():
         limits = domain.limits(target, [atomic_numbers[symbol] for symbol in of_elements])
         pairs = zip(of_elements, limits, strict=True)
         text = ", ".join(f"{symbol} {limit:.2g}" for symbol, limit in pairs)
         known = f"an environment is unknown above a spread of {text} {TARGETS[target].unit}"
-        factor = factors.get(target)
-        known_factor = isinstance(factor, float | int)
-        error = f"error of an atom = {factor:.2f} x spread, " if known_factor else ""
+        factor, error = domain.factors.get(target), ""
+        if factor is not None:
+            large = f"{100.0 * LARGE_ERROR:g} % of the tensors' size"
+            of_atom = f"{100.0 * LARGE_ATOM_ERROR:g} % for one atom"
+            error = f"error of an atom = {factor:.2f} x spread, large above {large} ({of_atom}); "
         lines.append(f"{TARGETS[target].title}: {error}{known}")
     return {"calibration": "; ".join(lines)}
 

@@ -12,10 +12,12 @@ from aptnn_md.settings import NewPath
 HELP = """Predict tensors for every frame of a file and write them as per-atom arrays, row-major:
 APTs as `apt`, nine columns (row = dipole, column = displacement, e), PGTs as `pgt`, 27 columns
 ([dipole, dipole, displacement], Å²), whichever the model knows. A committee also gives `apt_std`
-and `pgt_std`, and where training stored what it knows (with validation frames), `spread_ratio`: the
-spread of each atom's tensor in units of the limit of its element, above 1 in an environment that
-the model has not seen. A model of the network dipole also gives the `dipole` of each frame, e Å, in
-its comment line, one of the network polarizability the `polarizability`, nine numbers, Å³."""
+and `pgt_std`. Where training stored what it knows (with validation frames), `spread_ratio` is the
+spread of each atom's tensor in units of its limit, above 1 in an environment that the model does
+not know well, and `apt_error` and `pgt_error` in the comment line are the errors that are expected
+of each frame, root mean squares. A model of the network dipole also gives the `dipole` of each
+frame, e Å, in its comment line, one of the network polarizability the `polarizability`, nine
+numbers, Å³."""
 
 EXAMPLE = """  aptnn-md predict --model water-apt --data frames.extxyz --out predicted.extxyz
   aptnn-md predict --model water-apt,pgt.pt --data frames.extxyz --out predicted.extxyz"""
@@ -52,6 +54,10 @@ def run(arguments: argparse.Namespace) -> None:
             if ratios is not None:
                 atoms.arrays[SPREAD_RATIO] = ratios
                 n_outside += bool((ratios > 1.0).any())
+            for target, expected in (
+                {} if domain is None else domain.expected_errors(tensors).items()
+            ):
+                atoms.info[f"{target}_error"] = float(expected.structure)
             for target, members in tensors.items():
                 columns = members.reshape(*members.shape[:2], -1)
                 atoms.arrays[target] = columns.mean(axis=0)
@@ -74,8 +80,8 @@ def run(arguments: argparse.Namespace) -> None:
     write_output(arguments.out, text.getvalue().encode())
     if n_outside:
         log.warning(
-            "%d of %d frames have atoms in environments that the networks of model %s have not "
-            "seen (%s above 1): label such frames and train with them",
+            "%d of %d frames have atoms in environments that the networks of model %s do not know "
+            "well (%s above 1): label such frames and train with them",
             *(n_outside, len(frames), model.name, SPREAD_RATIO),
         )
     print(f"{arguments.out}: {len(frames)} frames, model {model.name} {model.sha256[:12]}")

@@ -7,12 +7,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from aptnn_md.cli import spectrum_options
+from aptnn_md.cli.mode_tensors import DEFAULT_MODEL, tensors_of_modes
 from aptnn_md.cli.model_options import add_charge_option
 from aptnn_md.cli.settings_options import checked
 from aptnn_md.errors import InputError
 from aptnn_md.normal_modes.broadening import DEFAULT_LINE, SHAPES
 from aptnn_md.provenance import command_line
-from aptnn_md.targets import APT, PGT, mean_of_members
+from aptnn_md.targets import APT, PGT
 
 if TYPE_CHECKING:
     from ase import Atoms
@@ -24,18 +25,17 @@ if TYPE_CHECKING:
 HELP = """\
 Harmonic vibrations of a molecule, a cluster or a crystal at Γ: wavenumbers from a Hessian,
 infrared intensities (km/mol) from polar tensors, and Raman activities (Å⁴/amu) and depolarisation
-ratios from polarizability gradients if the model or the file has them. The Hessian comes from a
-file or from differences of forces, which resume where they were interrupted when the command is
-repeated. Gaussian's .fchk and ORCA's .hess of a frequency run hold structure, masses, Hessian
-and tensors: given as START they need no option."""
+ratios from polarizability gradients if the model or the file has them. A committee of networks
+also gives their errors, by those that are expected of its tensors. The Hessian comes from a file or
+from differences of forces, which resume where they were interrupted when the command is repeated.
+Gaussian's .fchk and ORCA's .hess of a frequency run hold structure, masses, Hessian and tensors:
+given as START they need no option."""
 
 EXAMPLE = """\
   aptnn-md spectrum normal-modes molecule.fchk
   aptnn-md spectrum normal-modes water.xyz --potential water-mace --relax --plot modes.png
   aptnn-md spectrum normal-modes POSCAR --hessian FORCE_CONSTANTS --model my.pt --out modes.csv
   aptnn-md spectrum normal-modes methanol.xyz --hessian h.npy --apt labelled.extxyz --plot m.png"""
-
-DEFAULT_MODEL = "water-apt"
 
 LARGE_FORCE = 0.02
 """eV/Å: modes away from an energy minimum mean little."""
@@ -142,9 +142,13 @@ def run(arguments: argparse.Namespace) -> None:
         print(f"constraints: {mobility.summary()}")
     modes = harmonic.normal_modes(hessian, atoms.get_masses(), atoms.positions, atoms.pbc, mobility)
     volume = float(atoms.get_volume()) if atoms.pbc.all() else None
-    apt, pgt = _tensors(arguments, atoms, molecule)
-    infrared = harmonic.infrared_modes(modes, apt, volume)
-    raman = None if pgt is None else harmonic.raman_modes(modes, pgt)
+    tensors = tensors_of_modes(arguments, atoms, molecule)
+    infrared = harmonic.infrared_modes(modes, tensors.apt, volume, tensors.members.get(APT.name))
+    raman = (
+        None
+        if tensors.pgt is None
+        else harmonic.raman_modes(modes, tensors.pgt, tensors.members.get(PGT.name))
+    )
     wavenumbers = spectrum_options.wavenumber_range(arguments)
     where = harmonic.wavenumber_grid(infrared, line_shape.width, wavenumbers)
     for line in harmonic.report_modes(infrared, raman):
@@ -216,47 +220,6 @@ def _hessian_of_file(arguments: argparse.Namespace, atoms: Atoms) -> FloatArray:
     elif abs(masses - atoms.get_masses()).max() > SAME_MASS:
         print(f"warning: masses of {arguments.hessian} differ; those of {arguments.start} are used")
     return hessian
-
-
-def _tensors(
-    arguments: argparse.Namespace, atoms: Atoms, molecule: Molecule | None
-) -> tuple[FloatArray, FloatArray | None]:
-    """APTs, and PGTs if the file or model has them."""
-    from aptnn_md import normal_modes as harmonic
-    from aptnn_md.normal_modes.reading import has_target
-
-    pgt_file = arguments.pgt
-    if arguments.apt:
-        apt = harmonic.read_polar_tensors(arguments.apt, atoms)
-        if pgt_file is None and has_target(arguments.apt, PGT):
-            pgt_file = arguments.apt
-        return apt, _gradients(pgt_file, atoms)
-    if molecule is not None and arguments.model is None:
-        tensors = molecule.labels.tensors
-        if APT.name not in tensors:
-            expected = "those of a frequency run, or --apt FILE, or --model NAME"
-            raise InputError(arguments.start, "dipole derivatives", "none", expected)
-        pgt = tensors.get(PGT.name) if pgt_file is None else _gradients(pgt_file, atoms)
-        return tensors[APT.name], pgt
-    from aptnn_md.prediction.loading import as_model
-
-    model = as_model(
-        arguments.model or DEFAULT_MODEL,
-        device=arguments.device,
-        dtype="float64",
-        total_charge=arguments.total_charge,
-    )
-    (found,) = model.evaluate([atoms])
-    mean = mean_of_members(found)
-    if pgt_file is not None or PGT.name not in mean:
-        return mean[APT.name], _gradients(pgt_file, atoms)
-    return mean[APT.name], mean[PGT.name]
-
-
-def _gradients(path: str | None, atoms: Atoms) -> FloatArray | None:
-    from aptnn_md import normal_modes as harmonic
-
-    return None if path is None else harmonic.read_polarizability_gradients(path, atoms)
 
 
 def _compare_printed(path: str, modes: NormalModes, molecule: Molecule) -> None:

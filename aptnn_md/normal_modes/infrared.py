@@ -9,6 +9,7 @@ import numpy as np
 from aptnn_md.arrays import FloatArray
 from aptnn_md.errors import InputError
 from aptnn_md.normal_modes.broadening import DEFAULT_LINE, LineShape, broadened
+from aptnn_md.normal_modes.committee import error_of_mean
 from aptnn_md.normal_modes.modes import NormalModes
 from aptnn_md.units import KM_PER_MOL, PER_CM2_PER_KM_PER_MOL
 
@@ -23,12 +24,15 @@ class InfraredModes:
     dipole_derivative : (n_modes, 3) ∂M/∂Q, e/√amu
     intensity : (n_modes,) integrated molar absorption (neperian), km/mol of structures
     volume : of the cell of a crystal, Å³; None for a molecule
+    model_error : (n_modes,) standard error of the intensity by that of the tensors, km/mol; None if
+        that is not known
     """
 
     modes: NormalModes
     dipole_derivative: FloatArray
     intensity: FloatArray
     volume: float | None = None
+    model_error: FloatArray | None = None
 
     @property
     def absorption(self) -> FloatArray | None:
@@ -59,7 +63,10 @@ class InfraredModes:
 
 
 def infrared_modes(
-    modes: NormalModes, apt: FloatArray, volume: float | None = None
+    modes: NormalModes,
+    apt: FloatArray,
+    volume: float | None = None,
+    members: FloatArray | None = None,
 ) -> InfraredModes:
     """Infrared intensities A = N_A/(12 ε₀ c²) |∂M/∂Q|² (neperian).
 
@@ -68,6 +75,9 @@ def infrared_modes(
     modes : normal modes
     apt : (n_atoms, 3, 3), e; row = dipole, column = displacement
     volume : of the cell of a crystal, Å³
+    members : (n_members, n_atoms, 3, 3), e, tensors that differ from ``apt`` as much as it is
+        expected to be wrong (:func:`aptnn_md.normal_modes.committee.widened`), for the error of the
+        intensities; None, or a single member: not known
 
     Raises
     ------
@@ -77,8 +87,17 @@ def infrared_modes(
     expected = (len(modes.masses), 3, 3)
     if apt.shape != expected or not np.isfinite(apt).all():
         raise InputError("infrared intensities", "apt", f"shape {apt.shape}", f"{expected}, finite")
+    derivative, intensity = _intensity(modes, apt)
+    error = None
+    if members is not None and len(members) > 1:
+        error = error_of_mean(intensity, np.array([_intensity(modes, one)[1] for one in members]))
+    return InfraredModes(modes, derivative, intensity, volume, error)
+
+
+def _intensity(modes: NormalModes, apt: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """∂M/∂Q (n_modes, 3), e/√amu, and the intensity (n_modes,), km/mol."""
     derivative = np.asarray(modes.derivative(apt))
-    return InfraredModes(modes, derivative, KM_PER_MOL * (derivative**2).sum(axis=1), volume)
+    return derivative, KM_PER_MOL * (derivative**2).sum(axis=1)
 
 
 def wavenumber_grid(

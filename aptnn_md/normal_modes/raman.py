@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from aptnn_md.arrays import FloatArray
 from aptnn_md.errors import InputError
 from aptnn_md.normal_modes.broadening import DEFAULT_LINE, LineShape, broadened
+from aptnn_md.normal_modes.committee import error_of_mean
 from aptnn_md.normal_modes.modes import NormalModes
 from aptnn_md.spectra.raman.polarizability import (
     ANISOTROPIC_COORDINATES,
@@ -27,10 +28,13 @@ class RamanModes:
     ----------
     modes : the modes
     polarizability_derivative : (n_modes, 3, 3) ∂a/∂Q of the polarizability volume, Å²/√amu
+    model_error : (n_modes,) standard error of the activity by that of the tensors, Å⁴/amu; None if
+        that is not known
     """
 
     modes: NormalModes
     polarizability_derivative: FloatArray
+    model_error: FloatArray | None = None
 
     @property
     def isotropic(self) -> FloatArray:
@@ -80,13 +84,17 @@ class RamanModes:
         return np.asarray((values[:, numbers] ** 2).sum(axis=1))
 
 
-def raman_modes(modes: NormalModes, pgt: FloatArray) -> RamanModes:
+def raman_modes(
+    modes: NormalModes, pgt: FloatArray, members: FloatArray | None = None
+) -> RamanModes:
     """Raman activities S = 45 a'² + 7 γ'² of molecules that turn freely.
 
     Parameters
     ----------
     modes : normal modes
     pgt : (n_atoms, 3, 3, 3), Å²; ``[i, α, β, γ] = ∂a_αβ/∂r_iγ``, symmetric in αβ
+    members : (n_members, n_atoms, 3, 3, 3), Å², for the error of the activities, as for
+        :func:`aptnn_md.normal_modes.infrared_modes`
 
     Raises
     ------
@@ -100,5 +108,14 @@ def raman_modes(modes: NormalModes, pgt: FloatArray) -> RamanModes:
     if asymmetry > 0.05 * float(np.abs(pgt).max(initial=0.0)):
         found = f"polarizabilities whose xy and yx differ by up to {asymmetry:.2g} Å²"
         raise InputError("Raman activities", "pgt", found, "[atom, a, a, displacement], symmetric")
+    found = _symmetric_modes(modes, pgt)
+    if members is None or len(members) < 2:
+        return found
+    of_members = np.array([_symmetric_modes(modes, one).activity for one in members])
+    return replace(found, model_error=error_of_mean(found.activity, of_members))
+
+
+def _symmetric_modes(modes: NormalModes, pgt: FloatArray) -> RamanModes:
+    """Those of the part of ``pgt`` that is symmetric as a polarizability is."""
     symmetric = 0.5 * (pgt + pgt.swapaxes(1, 2))
     return RamanModes(modes, np.asarray(modes.derivative(symmetric)))

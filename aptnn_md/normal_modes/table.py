@@ -29,27 +29,36 @@ _RAMAN_COLUMNS = (
 
 def report_modes(infrared: InfraredModes, raman: RamanModes | None = None) -> list[str]:
     """Lines of text: number, wavenumber (with ``i`` if it is imaginary) and intensity of each mode,
-    and its Raman activity and depolarisation ratio if they are known.
+    and its Raman activity and depolarisation ratio if they are known; "± model" is the error by
+    that of the tensors.
     """
     absorption = infrared.absorption
     head = "mode   wavenumber   intensity"
     unit = "            cm^-1      km/mol"
+    if infrared.model_error is not None:
+        head, unit = head + "   ± model", unit + "    km/mol"
     if absorption is not None:
         head, unit = head + "      ∫nα dν̃", unit + "        cm^-2"
     if raman is not None:
-        head, unit = head + "   Raman act.   depol.", unit + "       Å⁴/amu"
+        head, unit = head + "   Raman act.   depol.", unit + "       Å⁴/amu         "
+        if raman.model_error is not None:
+            head, unit = head + "    ± model", unit + "    Å⁴/amu"
     lines = [head, unit]
     for n, (wavenumber, intensity) in enumerate(
         zip(infrared.modes.wavenumber, infrared.intensity, strict=True)
     ):
         mark = "i" if wavenumber < 0 else " "
         line = f"{n + 1:4d} {abs(wavenumber):11.2f}{mark} {intensity:11.3f}"
+        if infrared.model_error is not None:
+            line = f"{line} {infrared.model_error[n]:9.3f}"
         if absorption is not None:
             line = f"{line} {absorption[n]:12.4g}"
         if raman is not None:
             line = f"{line} {raman.activity[n]:12.4f} {raman.depolarisation[n]:8.4f}"
+            if raman.model_error is not None:
+                line = f"{line} {raman.model_error[n]:10.4f}"
         lines.append(line)
-    return lines
+    return [line.rstrip() for line in lines]
 
 
 def write_modes(
@@ -61,7 +70,7 @@ def write_modes(
 ) -> None:
     """Write modes as CSV, or as JSON with the displacements where the suffix is ``.json``.
 
-    In CSV the Raman columns come last.
+    In CSV the Raman columns come after the infrared ones, and the errors last.
 
     Raises
     ------
@@ -82,6 +91,13 @@ def write_modes(
     if raman is not None:
         columns += [raman.activity, raman.depolarisation, raman.isotropic, raman.anisotropic]
         names += list(_RAMAN_COLUMNS)
+    for error, name in (
+        (infrared.model_error, "model error of the intensity (km/mol)"),
+        (None if raman is None else raman.model_error, "model error of the activity (A^4/amu)"),
+    ):
+        if error is not None:
+            columns.append(error)
+            names.append(name)
     head = ["Normal modes by aptnn_md; imaginary wavenumbers are negative"]
     table_of = dict(zip(names, columns, strict=True))
     write_columns(file, table_of, [*head, *_origin(atoms, provenance)])
@@ -123,7 +139,7 @@ def _facts(infrared: InfraredModes, atoms: Atoms, provenance: str) -> dict[str, 
         "package_version": __version__,
         "units": {
             "wavenumber": "cm^-1, imaginary ones negative",
-            "intensity": "km/mol",
+            "intensity, intensity_model_error": "km/mol",
             "dipole_derivative": "e/sqrt(amu)",
             "displacements": "1/sqrt(amu)",
             "absorption": "cm^-2",
@@ -136,12 +152,17 @@ def _facts(infrared: InfraredModes, atoms: Atoms, provenance: str) -> dict[str, 
         "masses": infrared.modes.masses.tolist(),
         "wavenumber": infrared.modes.wavenumber.tolist(),
         "intensity": infrared.intensity.tolist(),
+        "intensity_model_error": _listed(infrared.model_error),
         "dipole_derivative": infrared.dipole_derivative.tolist(),
-        "absorption": None if absorption is None else absorption.tolist(),
+        "absorption": _listed(absorption),
         "rigid_wavenumber": infrared.modes.rigid.tolist(),
         "displacements": infrared.modes.displacements.tolist(),
         "provenance": provenance,
     }
+
+
+def _listed(values: FloatArray | None) -> list[float] | None:
+    return None if values is None else [float(value) for value in values]
 
 
 def _raman_facts(raman: RamanModes | None) -> dict[str, Any]:
@@ -150,10 +171,12 @@ def _raman_facts(raman: RamanModes | None) -> dict[str, Any]:
     depolarisation = [None if np.isnan(ratio) else float(ratio) for ratio in raman.depolarisation]
     return {
         "raman_units": {
-            "raman_activity, isotropic_45a2, anisotropic_gamma2": "Å⁴/amu",
+            "raman_activity, raman_activity_model_error": "Å⁴/amu",
+            "isotropic_45a2, anisotropic_gamma2": "Å⁴/amu",
             "polarizability_derivative": "Å²/sqrt(amu)",
         },
         "raman_activity": raman.activity.tolist(),
+        "raman_activity_model_error": _listed(raman.model_error),
         "isotropic_45a2": raman.isotropic.tolist(),
         "anisotropic_gamma2": raman.anisotropic.tolist(),
         "depolarisation_ratio": depolarisation,

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from numpy.typing import ArrayLike
 
-from aptnn_md.domain import Domain, DomainWatch
+from aptnn_md.domain import Domain
+from aptnn_md.domain_watch import DomainWatch
 from aptnn_md.prediction.calls import DirectCalls
 from aptnn_md.prediction.interface import TensorModel
 

@@ -30,7 +30,8 @@ from aptnn_md.atoms.motion_temperature import MotionTemperatures
 from aptnn_md.atoms.partition import Partition
 from aptnn_md.atoms.rotation import WholeRotation
 from aptnn_md.atoms.snapshot import Snapshot
-from aptnn_md.domain import SPREAD_RATIO, DomainWatch
+from aptnn_md.domain import SPREAD_RATIO
+from aptnn_md.domain_watch import DomainWatch
 from aptnn_md.errors import InputError
 from aptnn_md.provenance import command_line
 from aptnn_md.stream.header import StreamHeader

@@ -44,11 +44,9 @@ def main() -> None:
     parser.add_argument("--part", type=float, default=0.2)
     arguments = parser.parse_args()
     RDLogger.DisableLog("rdApp.*")
-    known = [] if arguments.labelled is None else ase.io.read(arguments.labelled, ":")
-    names = {name_of(tuple(_smiles_of(atoms).split("."))) for atoms in known}
     frames = []
-    for one in chosen(arguments.largest, arguments.part, names):
-        seed = _number(one.name)
+    for one in chosen(arguments.largest, arguments.part, labelled_names(arguments.labelled)):
+        seed = number_of(one.name)
         try:
             atoms = frame_of(one, seed, np.random.default_rng([20261128, seed]), by_xtb=True)
         except (RuntimeError, ValueError):
@@ -67,20 +65,29 @@ def chosen(largest: int, part: float, known: set[str]) -> list[Species]:
         for one in lists[kind]:
             name = name_of(one.smiles)
             cluster = len(one.smiles) > 1
-            if cluster and _number("cluster " + name) / 2**32 > CLUSTER_PART:
+            if cluster and number_of("cluster " + name) / 2**32 > CLUSTER_PART:
                 continue
             if name not in known and size(one) <= largest:
                 found.setdefault(name, one)
-    order = sorted(found.values(), key=lambda one: (size(one) // STEP, _number(one.name)))
+    order = sorted(found.values(), key=lambda one: (size(one) // STEP, number_of(one.name)))
     of_test = [one for one in order if one.held_out]
-    of_training = [one for one in order if not one.held_out]
-    every = round(1.0 / part - 1.0)
-    mixed = []
+    return mixed([one for one in order if not one.held_out], of_test, part)
+
+
+def mixed(of_training: list[Species], of_test: list[Species], part: float) -> list[Species]:
+    """Several species of training, then one of the test, of which there are ``part``."""
+    every, left, found = round(1.0 / part - 1.0), list(of_test), []
     for k, one in enumerate(of_training):
-        mixed.append(one)
-        if k % every == every - 1 and of_test:
-            mixed.append(of_test.pop(0))
-    return mixed
+        found.append(one)
+        if k % every == every - 1 and left:
+            found.append(left.pop(0))
+    return found
+
+
+def labelled_names(file: Path | None) -> set[str]:
+    """Names of the species of a labelled file."""
+    known = [] if file is None else ase.io.read(file, ":")
+    return {name_of(tuple(_smiles_of(atoms).split("."))) for atoms in known}
 
 
 def name_of(smiles: tuple[str, ...]) -> str:
@@ -99,7 +106,8 @@ def size(one: Species) -> int:
     return sum(FUNCTIONS[atom.GetAtomicNum()] for m in molecules for atom in m.GetAtoms())
 
 
-def _number(name: str) -> int:
+def number_of(name: str) -> int:
+    """A random number that belongs to a name."""
     return int.from_bytes(hashlib.sha256(name.encode()).digest()[:4], "big")
 
 

@@ -8,10 +8,12 @@ import ase.io
 import numpy as np
 import pytest
 from ase import Atoms
+from ase.build import molecule
 
 from aptnn_md.bundled import bundled_path
 from aptnn_md.prediction.model_file import BUNDLED_MODELS, read_model_file
 from aptnn_md.prediction.predictor import Predictor
+from aptnn_md.prediction.watch import domain_of
 from aptnn_md.testing.equivariance import assert_equivariant
 
 REFERENCE = Path(__file__).parents[1] / "data" / "bundled_models.npz"
@@ -140,3 +142,17 @@ def test_bundled_models_are_equivariant(name):
     with np.load(REFERENCE) as stored:
         for structure in ("triclinic", "cluster"):
             assert_equivariant(predictor, stored_structure(stored, structure), 1e-11)
+
+
+def test_organic_apt_tells_what_it_does_not_know():
+    """Groups that its few labels hardly have against those that they have many of."""
+    predictor = Predictor.from_file("organic-apt")
+    domain = domain_of(predictor)
+
+    def ratio(name):
+        atoms = molecule(name)
+        return domain.ratios(predictor.evaluate([atoms])[0], atoms.numbers).max()
+
+    known = ("H2O", "CH3CONH2", "CH3COOH", "CH3CH2OH", "CH3OCH3", "CH3NO2", "CH4", "N2")
+    assert max(ratio(name) for name in known) < 1.0
+    assert min(ratio(name) for name in ("SO2", "NF3", "F2O", "bicyclobutane", "O3")) > 1.3

@@ -14,7 +14,8 @@ from aptnn_md.atoms import motion
 from aptnn_md.atoms.motion_temperature import MotionTemperatures
 from aptnn_md.atoms.partition import parse_groups
 from aptnn_md.atoms.snapshot import Snapshot
-from aptnn_md.domain import Domain, DomainWatch
+from aptnn_md.domain import Domain
+from aptnn_md.domain_watch import DomainWatch
 from aptnn_md.errors import InputError
 from aptnn_md.stream import StreamReader, StreamWriter, header
 from aptnn_md.stream.frame import ESTIMATORS, FrameRates, Instant

@@ -13,7 +13,7 @@ from ase.calculators.calculator import BaseCalculator
 from ase.stress import voigt_6_to_full_3x3_stress
 
 from aptnn_md.arrays import FloatArray
-from aptnn_md.domain import DomainWatch
+from aptnn_md.domain_watch import DomainWatch
 from aptnn_md.errors import InputError, RunError, raised_by
 from aptnn_md.potentials.interface import BatchedPotential, as_batched, check_finite_results
 from aptnn_md.prediction.loading import ModelSource, as_model

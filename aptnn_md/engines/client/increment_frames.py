@@ -15,7 +15,7 @@ from ase import Atoms
 from aptnn_md.arrays import AnyArray, FloatArray
 from aptnn_md.atoms.partition import parse_groups
 from aptnn_md.atoms.snapshot import Snapshot
-from aptnn_md.domain import DomainWatch
+from aptnn_md.domain_watch import DomainWatch
 from aptnn_md.engines.client.bead_order import Step
 from aptnn_md.engines.client.flat_frames import FlatFrames
 from aptnn_md.engines.client.settings import IncrementSettings

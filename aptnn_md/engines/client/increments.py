@@ -28,7 +28,7 @@ import numpy as np
 from ase import Atoms
 
 from aptnn_md.arrays import FloatArray
-from aptnn_md.domain import DomainWatch
+from aptnn_md.domain_watch import DomainWatch
 from aptnn_md.engines.client.bead_order import BeadOrder, Step
 from aptnn_md.engines.client.beads_file import Bead
 from aptnn_md.engines.client.continuity import displacements, follows

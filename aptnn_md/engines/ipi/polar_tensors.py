@@ -12,7 +12,7 @@ import numpy as np
 from ase import Atoms
 
 from aptnn_md.arrays import FloatArray
-from aptnn_md.domain import DomainWatch
+from aptnn_md.domain_watch import DomainWatch
 from aptnn_md.errors import InputError
 from aptnn_md.prediction.loading import ModelSource, as_model
 from aptnn_md.prediction.watch import watch_of

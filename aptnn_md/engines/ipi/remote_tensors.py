@@ -15,7 +15,7 @@ import numpy as np
 from ase import Atoms
 from ipi.engine.forcefields import FFMPI, FFDirect, FFSocket
 
-from aptnn_md.domain import DomainWatch
+from aptnn_md.domain_watch import DomainWatch
 from aptnn_md.engines.client.extras import MODEL_KEY, read_tensor_extras
 from aptnn_md.engines.ipi.polar_tensors import ModelTensors, TensorSource
 from aptnn_md.engines.ipi.state import BeadState

@@ -1,0 +1,100 @@
+"""A committee's domain watched in a run: its log says what error is to be expected, and where a
+structure is outside."""
+
+from __future__ import annotations
+
+import numpy as np
+from ase.data import chemical_symbols
+from numpy.typing import ArrayLike
+
+from aptnn_md.arrays import FloatArray, IntArray
+from aptnn_md.domain import Domain, ExpectedError
+from aptnn_md.progress import log
+from aptnn_md.targets import APT, TARGETS, Tensors
+from aptnn_md.tensors import atom_deviations
+
+_VANISHING = 1e-3  # e or Å²: no error is given as a share of a smaller size
+
+
+class DomainWatch:
+    """Says how far the structures of a run are from what a committee knows.
+
+    Parameters
+    ----------
+    domain : of the committee
+    numbers : (n_atoms,) atomic numbers
+    """
+
+    def __init__(self, domain: Domain, numbers: ArrayLike) -> None:
+        self.domain = domain
+        self.numbers: IntArray = np.array(numbers, dtype=np.int64)
+
+    def largest(self, tensors: Tensors, step: int | None = None) -> float | None:
+        """The largest ratio of an atom. The log says what error is expected of the first structure,
+        and which is the first one with a ratio above 1.
+
+        Parameters
+        ----------
+        tensors : target -> (n_members, ..., n_atoms, *shape)
+        step : of the run, for the message
+        """
+        ratios = self.domain.ratios(tensors, self.numbers)
+        if ratios is None:
+            return None
+        if not self.domain.told:
+            self.domain.told = True
+            first = {target: _first(target, members) for target, members in tensors.items()}
+            for target, expected in self.domain.expected_errors(first).items():
+                log.info("model %s: %s", self.domain.model, in_words(target, expected))
+        largest = float(ratios.max(initial=0.0))
+        if largest > 1.0 and not self.domain.warned:
+            self.domain.warned = True
+            self._warn(tensors, ratios, step)
+        return largest
+
+    def _warn(self, tensors: Tensors, ratios: FloatArray, step: int | None) -> None:
+        """Say what is above its limit, of the structure that is farthest outside."""
+        *structure, _ = where = np.unravel_index(int(ratios.argmax()), ratios.shape)
+        chosen = (slice(None), *structure)
+        of_structure = {target: members[chosen] for target, members in tensors.items()}
+        parts, above, atom = [], "E", int(where[-1])
+        expected = self.domain.expected_errors(of_structure)
+        for target, members in self.domain.judged(of_structure).items():
+            title, unit = TARGETS[target].title, TARGETS[target].unit
+            spreads = atom_deviations(members, len(TARGETS[target].shape))
+            limits = self.domain.limits(target, self.numbers)
+            if target in expected and expected[target].ratios().max() > 1.0:
+                atom = int(spreads.argmax())
+                parts.append(in_words(target, expected[target]))
+            elif spreads[atom] > limits[atom]:
+                parts.append(
+                    f"{title} by {spreads[atom]:.2g} {unit}, limit {limits[atom]:.2g} {unit}"
+                )
+            if TARGETS[target] is APT and parts:
+                above = f"{spreads[atom] / ratios.max():.2g}"
+        symbol = chemical_symbols[int(self.numbers[atom])]
+        log.warning(
+            "model %s: its networks disagree about atom %d (%s)%s (%s): they do not know such an "
+            "environment well; label such frames and train with them (aptnn-md md --save-frames "
+            "DIR --above %s keeps them; spread_ratio in the stream tells which they are)",
+            *(self.domain.model, atom, symbol, "" if step is None else f" at step {step}"),
+            *("; ".join(parts), above),
+        )
+
+
+def in_words(target: str, expected: ExpectedError) -> str:
+    """The error that is expected of one structure, in words."""
+    title, unit = TARGETS[target].title, TARGETS[target].unit
+    error, size = float(expected.structure), float(expected.size)
+    share = f", {100.0 * error / size:.2g} % of their size" if size > _VANISHING else ""
+    worst = float(expected.atoms.max(initial=0.0))
+    return (
+        f"expected error of the {title}s {error:.2g} {unit}{share}; of one atom up to {worst:.2g}"
+    )
+
+
+def _first(target: str, members: FloatArray) -> FloatArray:
+    """Tensors of the first structure of several, (n_members, ..., n_atoms, *shape) -> (n_members,
+    n_atoms, *shape)."""
+    shape = members.shape[-1 - len(TARGETS[target].shape) :]
+    return members.reshape(len(members), -1, *shape)[:, 0]

@@ -1,0 +1,88 @@
+"""Frames of species that a committee does not know well, one each, for good labels.
+
+    python uncertain_frames.py OUT.extxyz --model organic-apt --labelled known-pbe0.extxyz
+        [--count 100] [--largest 190] [--part 0.2]
+
+Species of the first list, one molecule each, are taken in the order of the error that is expected
+of a conformer beside the size of its APTs, and labelled small ones first; several of training, then
+one of the test (--part), which are taken at random. Species of --labelled are left out.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections import Counter
+from pathlib import Path
+
+import ase.io
+import numpy as np
+from bands import conformer
+from frames import frame_of
+from molecules import Species, species
+from rdkit import RDLogger
+from small_frames import labelled_names, mixed, name_of, number_of, size
+
+from aptnn_md.prediction.predictor import Predictor
+from aptnn_md.prediction.watch import domain_of
+
+KINDS = ("monomer", "sulfur-vi", "heterocycle", "substituted", "ion")
+
+
+def main() -> None:
+    """Choose, move and write."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("out", type=Path)
+    parser.add_argument("--model", default="organic-apt")
+    parser.add_argument("--labelled", type=Path)
+    parser.add_argument("--count", type=int, default=100)
+    parser.add_argument("--largest", type=int, default=190)
+    parser.add_argument("--part", type=float, default=0.2)
+    arguments = parser.parse_args()
+    RDLogger.DisableLog("rdApp.*")
+    known = labelled_names(arguments.labelled)
+    found: dict[str, Species] = {}
+    for kind in KINDS:
+        for one in species()[kind]:
+            if size(one) <= arguments.largest and name_of(one.smiles) not in known:
+                found.setdefault(name_of(one.smiles), one)
+    n_test = round(arguments.part * arguments.count)
+    of_test = sorted((one for one in found.values() if one.held_out), key=_order)[:n_test]
+    errors = expected_errors(arguments.model, [one for one in found.values() if not one.held_out])
+    of_training = sorted(errors, key=lambda one: -errors[one])[: arguments.count - len(of_test)]
+    frames = []
+    for one in mixed(sorted(of_training, key=size), sorted(of_test, key=size), arguments.part):
+        seed = number_of(one.name)
+        try:
+            atoms = frame_of(one, seed, np.random.default_rng([20261129, seed]), by_xtb=True)
+        except (RuntimeError, ValueError):
+            continue
+        atoms.info.update(role="test" if one.held_out else "train", motion="GFN2-xTB")
+        frames.append(atoms)
+        print(atoms.info["role"], one.kind, one.name, f"{errors.get(one, np.nan):.2f}", flush=True)
+    ase.io.write(arguments.out, frames)
+    print(len(frames), Counter((a.info["role"], a.info["kind"]) for a in frames))
+
+
+def expected_errors(model: str, of: list[Species]) -> dict[Species, float]:
+    """Expected error of the APTs of a conformer of each species, in units of their size."""
+    predictor = Predictor.from_file(model)
+    domain = domain_of(predictor)
+    if domain is None:
+        raise SystemExit(f"{model} is no committee with a calibration")
+    found = {}
+    for one in of:
+        try:
+            atoms = conformer(one)
+        except (RuntimeError, ValueError):
+            continue
+        error = domain.expected_errors(predictor.evaluate([atoms])[0])["apt"]
+        found[one] = float(error.structure / max(error.size, 0.1))
+    return found
+
+
+def _order(one: Species) -> int:
+    return number_of("uncertain " + one.name)
+
+
+if __name__ == "__main__":
+    main()
