@@ -132,9 +132,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     add(
         "--members",
-        action="store_true",
-        help="also stream the rates of each member of a committee, from which `spectrum` tells the "
-        "error of the model",
+        action=argparse.BooleanOptionalAction,
+        help="stream the rates of each member of a committee, too, from which `spectrum` tells the "
+        "error of the model (default: where the model is a committee)",
     )
     add(
         "--save-frames",

@@ -39,6 +39,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> None:
     """Make the spectrum, print what was found, write what was asked for."""
     from aptnn_md.spectra.infrared.of_streams import InfraredStreams, spectrum_of_streams
+    from aptnn_md.targets import APT
 
     check_page_argument(arguments)
     options = spectrum_options.options_of(InfraredOptions, arguments)
@@ -52,9 +53,9 @@ def run(arguments: argparse.Namespace) -> None:
             _integral,
             lambda found, convergence: spectrum_output.page(found, arguments, convergence),
         )
-    errors = spectrum_errors.known_errors(spectrum, InfraredStreams, options, arguments)
+    errors = spectrum_errors.known_errors(spectrum, InfraredStreams, APT, options, arguments)
     spectrum_output.show(spectrum, arguments, options, errors)
-    spectrum_errors.show_errors(errors, spectrum.ordinate, arguments)
+    spectrum_errors.show_errors(errors, APT, spectrum.ordinate, arguments)
 
 
 def _integral(spectrum: InfraredSpectrum) -> str:

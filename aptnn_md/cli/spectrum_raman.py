@@ -93,6 +93,7 @@ def run(arguments: argparse.Namespace) -> None:
     from aptnn_md.spectra.raman.report import report_raman
     from aptnn_md.spectra.raman.scattering import laser_wavenumber
     from aptnn_md.spectra.raman.table import write_raman
+    from aptnn_md.targets import PGT
 
     if arguments.photon_counting and not arguments.laser:
         raise InputError("--photon-counting", "laser", "none", "--laser, e.g. --laser 532nm")
@@ -114,10 +115,10 @@ def run(arguments: argparse.Namespace) -> None:
         print(f"NetCDF: {arguments.netcdf}")
     _draw(spectrum, arguments, sticks)
     options = spectrum_options.options_of(RamanOptions, arguments)
-    errors = spectrum_errors.known_errors(reduced, RamanStreams, options, arguments)
+    errors = spectrum_errors.known_errors(reduced, RamanStreams, PGT, options, arguments)
     if arguments.html:
         write_final_page(arguments, _page(reduced, arguments, _history(arguments), errors))
-    spectrum_errors.show_errors(errors, reduced.ordinate, arguments)
+    spectrum_errors.show_errors(errors, PGT, reduced.ordinate, arguments)
 
 
 def _page(

@@ -24,9 +24,9 @@ first commit on ``arrays`` (names of all arrays but ``digest``), after a restart
 ``extrapolation``                    (frame,)           largest committee deviation of an
                                                         atom's APT, e
 ``spread_ratio``                     (frame,)           largest committee deviation of an
-                                                        atom's tensors in units of the limit
-                                                        of its element; above 1 the structure
-                                                        is outside of what the model knows
+                                                        atom's tensors in units of its limit;
+                                                        above 1 the structure is outside of
+                                                        what the model knows
 ``dipole_rate_beads``                (frame, bead,      Ṁ of each bead of a path integral,
                                      group, 3)          e Å/fs
 ``polarizability_rate/<estimator>``  (frame, group, 6)  ȧ of each group, Å³/fs, for each

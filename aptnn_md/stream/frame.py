@@ -209,6 +209,8 @@ class FrameRates:
             "provenance": command_line(),
             "run_id": new_run_id(),
         }
+        if self.domain is not None:
+            fields["spread_factors"] = self.domain.domain.factors
         if self.variable_cell:
             fields["volume"] = None
         if self.motions is not None:

@@ -82,6 +82,8 @@ class StreamHeader:
         separated by commas
     potential, potential_sha256 : name and digest of the potential that moves the atoms, where it is
         a stored one; empty where the engine does not know it
+    spread_factors : target -> error of an atom's tensor over the spread of the committee, as the
+        model card has it (:mod:`aptnn_md.domain`); empty where it is not known
     rate : ``"instantaneous"``, or ``"difference"`` where frame n holds the increment of the
         dipole since the frame before divided by the time between them (stride times timestep):
         the mean of Ṁ over the interval that ends at the time of frame n
@@ -123,6 +125,7 @@ class StreamHeader:
     volume: float | None = None
     model: str = ""
     model_sha256: str = ""
+    spread_factors: Mapping[str, float] = field(default_factory=dict)
     potential: str = ""
     potential_sha256: str = ""
     rate: str = "instantaneous"
@@ -212,6 +215,7 @@ class StreamHeader:
                 values[name] = tuple(values.get(name, ()))
             for name in ("start_positions", "start_cell"):
                 values[name] = tuple(tuple(vector) for vector in values.get(name, ()))
+            values["spread_factors"] = dict(values.get("spread_factors", {}))
             values["masses"] = {s: tuple(m) for s, m in values.get("masses", {}).items()}
             header = cls(**values)
             check_settings(header)

@@ -10,6 +10,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -132,6 +133,24 @@ def test_attributes_begin_as_in_version_1(tmp_path: Path) -> None:
         "dipole_rate/<estimator>[frame, group, axis]; polarizability_rate/<estimator>"
         "[frame, group, component], components xx, yy, zz, yz, xz, xy"
     )
+
+
+def test_calibration_of_the_model_is_kept(tmp_path: Path) -> None:
+    StreamWriter(tmp_path / "s", replace(HEADER, spread_factors={"apt": 2.5, "pgt": 1.25})).close()
+    assert StreamReader(tmp_path / "s").header.spread_factors == {"apt": 2.5, "pgt": 1.25}
+    StreamWriter(tmp_path / "t", HEADER).close()
+    assert StreamReader(tmp_path / "t").header.spread_factors == {}
+
+
+@pytest.mark.parametrize("wrong", [3.0, ["apt"], {"apt": "2"}, {"apt": None}])
+def test_damaged_calibration_is_refused(tmp_path: Path, wrong: Any) -> None:
+    StreamWriter(tmp_path / "s", HEADER).close()
+    file = tmp_path / "s" / "zarr.json"
+    text = json.loads(file.read_text())
+    text["attributes"]["spread_factors"] = wrong
+    file.write_text(json.dumps(text))
+    with pytest.raises(InputError):
+        StreamReader(tmp_path / "s")
 
 
 def test_reader_follows_a_growing_stream(tmp_path: Path) -> None:

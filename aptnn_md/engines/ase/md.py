@@ -43,7 +43,7 @@ def run_md(
     restart: bool = False,
     until: Monitor | None = None,
     dipole_calculator: Any = None,
-    members: bool = False,
+    members: bool | None = None,
     saved: UncertainFrames | None = None,
     **header: Any,
 ) -> MDSummary:

@@ -32,8 +32,8 @@ from aptnn_md.prediction.interface import TensorModel
 from aptnn_md.prediction.loading import ModelSource, as_model
 from aptnn_md.prediction.watch import watch_of
 from aptnn_md.progress import log
-from aptnn_md.stream import StreamWriter
-from aptnn_md.stream.frame import FrameRates, Instant
+from aptnn_md.stream import StreamReader, StreamWriter, stream_exists
+from aptnn_md.stream.frame import MEMBER, FrameRates, Instant
 from aptnn_md.stream.run_id import run_id_of
 from aptnn_md.structures import Mobility, degrees_of_freedom
 from aptnn_md.targets import APT, Tensors
@@ -86,7 +86,8 @@ class StreamObserver:
     dipole_calculator : also write Ṁ of this calculator's own dipole, as the estimator
         ``potential-dipole``; see :mod:`aptnn_md.engines.ase.potential_dipole`
     members : also write the rates of each member of a committee, as estimators ``member-1``, ...,
-        whose spectra tell the error of the model
+        whose spectra tell the error of the model; None: those of a committee, as far as a stream
+        that is resumed has them
     saved : keeps frames on which the members disagree; None: none are kept
     header : other fields of :class:`aptnn_md.stream.StreamHeader`: ``temperature`` of a
         thermostat, ``ensemble``, ``rotation``, ``provenance``, ``notes``
@@ -112,7 +113,7 @@ class StreamObserver:
         velocities: bool = False,
         no_rotation: WholeRotation | None = None,
         dipole_calculator: Any = None,
-        members: bool = False,
+        members: bool | None = None,
         saved: UncertainFrames | None = None,
         **header: Any,
     ) -> None:
@@ -149,7 +150,7 @@ class StreamObserver:
             no_rotation=no_rotation,
             motions=MotionTemperatures.of(atoms, mobility, no_rotation is not None),
             given_estimators=() if dipole_calculator is None else (POTENTIAL_DIPOLE,),
-            n_members=_committee_size(source) if members else 0,
+            n_members=_n_members(source, members, None if self._is_new else path),
             domain=watch_of(source, atoms.numbers),
         )
         self._saved = saved
@@ -308,6 +309,26 @@ def _committee_size(model: TensorModel) -> int:
         expected = "a committee (aptnn-md train --committee K), whose members can disagree"
         raise InputError(f"model {model.name}", "committee", "one network", expected)
     return size
+
+
+def _n_members(
+    model: TensorModel, wanted: bool | None, resumed: str | os.PathLike[str] | None
+) -> int:
+    """Members of a committee whose rates are written; 0: the mean alone.
+
+    Parameters
+    ----------
+    wanted : None: where the model is a committee, of the same size for all targets
+    resumed : stream that goes on as it was begun
+    """
+    if wanted is not None:
+        return _committee_size(model) if wanted else 0
+    sizes = set(model.committee_sizes.values())
+    size = max(sizes) if len(sizes) == 1 else 1
+    if resumed is not None and stream_exists(resumed):
+        found = StreamReader(resumed).header.estimators
+        size = size if any(name.startswith(MEMBER) for name in found) else 1
+    return size if size > 1 else 0
 
 
 def _next_call(n_steps: int, stride: int) -> int:

@@ -4,7 +4,8 @@ The members of a committee of tensors see one trajectory, so what their spectra 
 not noise. It is less than their error, because members share their data: for methanol, whose truth
 is known, the error of their mean was 1.5 to 2.6 times the mean deviation Σ_k |I_k - Ī|/K, for 13 to
 100 labels. So :data:`FACTOR` times that deviation is taken for the error: right within a factor of
-two for the whole of a spectrum, less so for a single band.
+two for the whole of a spectrum, less so for a single band. Where the committee was calibrated on
+frames that it had not seen, its own factor is taken instead, times the standard deviation.
 """
 
 from __future__ import annotations
@@ -31,14 +32,18 @@ UNKNOWN_POTENTIAL = "the error of the potential is not known, and not in these"
 """Where those of other models are."""
 
 
-def committee_error(members: ArrayLike) -> FloatArray:
+def committee_error(members: ArrayLike, spread_factor: float | None = None) -> FloatArray:
     """:data:`FACTOR` times the mean deviation of curves, or numbers, from their mean.
 
     Parameters
     ----------
     members : (n_members, ...)
+    spread_factor : of a calibrated committee (:mod:`aptnn_md.domain`), error over spread: this
+        times the standard deviation is returned instead
     """
     values = np.asarray(members, dtype=np.float64)
+    if spread_factor is not None:
+        return np.asarray(spread_factor * values.std(axis=0, ddof=1))
     return np.asarray(FACTOR * np.abs(values - values.mean(axis=0)).mean(axis=0))
 
 
@@ -70,6 +75,7 @@ class ErrorParts:
     statistical : (n,) standard error: of the finite length of the runs
     tensors : (n,) error of the model of APTs or PGTs; None where its members are not in the streams
     potential : (n,) error of the potential; None where nothing tells it
+    spread_factor : by which that of the tensors was calibrated; None: it was not
     """
 
     wavenumber: FloatArray
@@ -77,12 +83,32 @@ class ErrorParts:
     statistical: FloatArray
     tensors: FloatArray | None = None
     potential: FloatArray | None = None
+    spread_factor: float | None = None
 
     @classmethod
-    def of(cls, blocks: PowerBlocks, members: Sequence[PowerBlocks] = ()) -> ErrorParts:
-        """From a spectrum and those of the members of its committee."""
-        tensors = committee_error([member.mean for member in members]) if members else None
-        return cls(blocks.wavenumber, blocks.mean, blocks.standard_error, tensors)
+    def of(
+        cls,
+        blocks: PowerBlocks,
+        members: Sequence[PowerBlocks] = (),
+        spread_factor: float | None = None,
+    ) -> ErrorParts:
+        """From a spectrum and those of the members of its committee, with its calibration."""
+        curves = [member.mean for member in members]
+        tensors = committee_error(curves, spread_factor) if members else None
+        return cls(
+            blocks.wavenumber,
+            blocks.mean,
+            blocks.standard_error,
+            tensors,
+            spread_factor=spread_factor if members else None,
+        )
+
+    @property
+    def how_of_tensors(self) -> str:
+        """What the error of the tensors is, in a few words."""
+        if self.spread_factor is None:
+            return f"{FACTOR:g} x mean deviation of its members"
+        return f"{self.spread_factor:.2g} x standard deviation of its members, as calibrated"
 
     def relative(self, low: float, high: float) -> dict[str, float]:
         """∫ error / ∫ spectrum over a range (cm⁻¹), of each part that is known."""
@@ -101,7 +127,7 @@ def describe_parts(parts: ErrorParts, low: float, high: float) -> list[str]:
     found = parts.relative(low, high)
     texts = {
         "statistical": "statistical (standard errors)",
-        "tensors": f"model of tensors ({FACTOR:g} x mean deviation of its members)",
+        "tensors": f"model of tensors ({parts.how_of_tensors})",
         "potential": "potential (deviation of its members, without their statistics)",
     }
     lines = [f"errors from {low:.0f} to {high:.0f} cm⁻¹, relative to the integral there:"]

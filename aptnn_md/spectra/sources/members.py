@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Sequence
 from dataclasses import replace
@@ -9,8 +10,11 @@ from typing import Any
 
 from aptnn_md.spectra.estimation.power import PowerBlocks
 from aptnn_md.spectra.sources.stream_signal import StreamSignal
-from aptnn_md.stream import StreamHeader
+from aptnn_md.stream import StreamHeader, StreamReader
+from aptnn_md.stream.ensemble import stream_paths
 from aptnn_md.stream.frame import MEMBER
+
+_PIECE = 4096  # frames that are read at once
 
 
 def member_estimators(header: StreamHeader) -> tuple[str, ...]:
@@ -41,3 +45,34 @@ def member_blocks(
         streams.read()
         found.append(streams.spectrum().blocks)
     return found
+
+
+def relative_spread(paths: Sequence[str | os.PathLike[str]], rate_name: str) -> float | None:
+    """Spread of the rates of a committee's members, relative to the rates, root mean squares.
+
+    That of several groups of atoms is added up as if the groups were independent.
+
+    Parameters
+    ----------
+    paths : streams, or directories of such
+    rate_name : ``"dipole_rate"`` or ``"polarizability_rate"``
+
+    Returns
+    -------
+    None where a stream does not have it, or nothing moves
+    """
+    of_spread = of_rate = 0.0
+    for path in stream_paths(paths):
+        reader = StreamReader(path)
+        rate = f"{rate_name}/{reader.header.estimators[0]}"
+        for start in range(0, reader.n_frames, _PIECE):
+            stop = min(start + _PIECE, reader.n_frames)
+            spread, rates = (
+                reader.read(f"{rate_name}_std", start, stop),
+                reader.read(rate, start, stop),
+            )
+            if spread is None or rates is None:
+                return None
+            of_spread += float((spread**2).sum())
+            of_rate += float((rates.sum(axis=1) ** 2).sum())
+    return math.sqrt(of_spread / of_rate) if of_rate > 0.0 else None

@@ -6,8 +6,12 @@ import ase.io
 import helpers.toy_molecules as toy
 import numpy as np
 import pytest
+from ase.build import molecule
+from ase.calculators.emt import EMT
+from ase.md.verlet import VelocityVerlet
 from helpers.observed_runs import start, stream_run
 
+from aptnn_md.engines.ase.observer import StreamObserver
 from aptnn_md.engines.ase.uncertain_frames import DEVIATION, UncertainFrames
 from aptnn_md.errors import InputError
 
@@ -54,6 +58,34 @@ def test_rates_of_members_are_streamed(tmp_path):
         mean = toy.Committee.factors.mean()
         found = reader.dipole_rate(f"member-{number}")
         assert found == pytest.approx(factor / mean * rates, rel=1e-9)
+
+
+def test_rates_of_members_are_streamed_by_default(tmp_path):
+    """Of a committee; not of a single model, nor where it is turned off."""
+    members = ("bead", "member-1", "member-2", "member-3")
+    reader, _ = stream_run(tmp_path / "a", start(), 0.5, 2, toy.Committee())
+    assert reader.header.estimators == members
+    reader, _ = stream_run(tmp_path / "b", start(), 0.5, 2, toy.Tensors())
+    assert reader.header.estimators == ("bead",)
+    reader, _ = stream_run(tmp_path / "c", start(), 0.5, 2, toy.Committee(), members=False)
+    assert reader.header.estimators == ("bead",)
+    # a run goes on as it was begun
+    reader, _ = stream_run(tmp_path / "c", start(), 0.5, 4, toy.Committee(), first_step=0)
+    assert reader.header.estimators == ("bead",)
+    assert reader.n_frames == 5
+    reader, _ = stream_run(tmp_path / "a", start(), 0.5, 4, toy.Committee(), first_step=0)
+    assert reader.header.estimators == members
+
+
+def test_committees_of_different_sizes_have_no_members(tmp_path):
+    """One of APTs beside a single model of PGTs, as two bundled ones."""
+    atoms = molecule("H2O")
+    atoms.calc = EMT()
+    dynamics = VelocityVerlet(atoms, toy.timestep(0.5))
+    with StreamObserver(dynamics, tmp_path / "s", "water-apt-committee,water-pgt") as observer:
+        assert observer.frame_rates.n_members == 0
+    with StreamObserver(dynamics, tmp_path / "t", "water-apt-committee") as observer:
+        assert observer.frame_rates.n_members == 4
 
 
 @pytest.mark.parametrize("what", ["members", "saved"])

@@ -8,12 +8,15 @@ from helpers.toy_molecules import Committee, structure
 
 from aptnn_md.atoms.partition import parse_groups
 from aptnn_md.atoms.snapshot import Snapshot
+from aptnn_md.cli import main
+from aptnn_md.domain import Domain
+from aptnn_md.domain_watch import DomainWatch
 from aptnn_md.errors import InputError
-from aptnn_md.spectra.analysis.error_parts import ErrorParts
+from aptnn_md.spectra.analysis.error_parts import ErrorParts, describe_parts
 from aptnn_md.spectra.infrared.of_streams import InfraredStreams
 from aptnn_md.spectra.options import InfraredOptions, RamanOptions
 from aptnn_md.spectra.raman.of_streams import RamanStreams
-from aptnn_md.spectra.sources.members import member_blocks, member_estimators
+from aptnn_md.spectra.sources.members import member_blocks, member_estimators, relative_spread
 from aptnn_md.stream import StreamReader, StreamWriter
 from aptnn_md.stream.frame import FrameRates, Instant
 
@@ -58,6 +61,52 @@ def test_spectra_of_members_are_those_of_their_rates(stream):
     relative = ErrorParts.of(blocks, members).relative(100.0, 4000.0)
     expected = 2.0 * np.abs(ratio - ratio.mean()).mean()
     assert relative["tensors"] == pytest.approx(expected, rel=1e-9)
+
+
+@pytest.fixture
+def without_members(tmp_path):
+    """A stream of the same committee in which only its spread is, and how it is calibrated."""
+    atoms, model, rng = structure(2), Committee(), np.random.default_rng(3)
+    domain = Domain("toy", {"apt": dict.fromkeys(("H", "O", "Cl"), 9.0)}, {"apt": 2.5})
+    watch = DomainWatch(domain, atoms.numbers)
+    rates = FrameRates(parse_groups("element", atoms), atoms.get_masses(), domain=watch)
+    path = tmp_path / "plain.zarr"
+    header = rates.header(atoms, timestep=2.0, temperature=300.0, volume=300.0)
+    with StreamWriter(path, header) as writer:
+        for step in range(600):
+            velocities = 1e-3 * rng.normal(size=(len(atoms), 3))
+            instant = Instant(velocities, Snapshot.of(atoms), {"apt": model.members(atoms)})
+            writer.append_frame(rates.frame(step, 2.0 * step, instant))
+    return path
+
+
+def test_calibrated_error_of_the_members_spectra(stream):
+    options = InfraredOptions(resolution=100.0)
+    streams = InfraredStreams([stream], options)
+    streams.read()
+    members = member_blocks(InfraredStreams, [stream], options)
+    parts = ErrorParts.of(streams.spectrum().blocks, members, 2.5)
+    ratio = FACTORS**2 / FACTORS.mean() ** 2
+    relative = parts.relative(100.0, 4000.0)["tensors"]
+    assert relative == pytest.approx(2.5 * ratio.std(ddof=1), rel=1e-9)
+    (line,) = [text for text in describe_parts(parts, 100.0, 4000.0) if "model of" in text]
+    assert "(2.5 x standard deviation of its members, as calibrated)" in line
+
+
+def test_spread_of_rates_relative_to_them(without_members, tmp_path, capsys):
+    """Of two groups; the command makes an error of intensities of it."""
+    assert StreamReader(without_members).header.spread_factors == {"apt": 2.5}
+    rates = StreamReader(without_members).dipole_rate()
+    spread = FACTORS.std(ddof=1) / FACTORS.mean() * rates
+    expected = np.sqrt((spread**2).sum() / (rates.sum(axis=1) ** 2).sum())
+    share = relative_spread([without_members], "dipole_rate")
+    assert share == pytest.approx(expected, rel=1e-9)
+    assert relative_spread([without_members], "polarizability_rate") is None
+    assert main(["spectrum", "ir", str(without_members), "--resolution", "200"]) == 0
+    printed = capsys.readouterr().out
+    (line,) = [text for text in printed.splitlines() if text.startswith("model of tensors")]
+    assert f"differ by {100.0 * share:.2g} % (rms); times 2.5, as calibrated" in line
+    assert f"intensities are off by about {200.0 * 2.5 * share / np.sqrt(3.0):.2g} %" in line
 
 
 def test_streams_without_members_have_none():
