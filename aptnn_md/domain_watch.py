@@ -43,7 +43,7 @@ class DomainWatch:
             return None
         if not self.domain.told:
             self.domain.told = True
-            first = {target: _first(target, members) for target, members in tensors.items()}
+            first = {target: _structure(target, members, 0) for target, members in tensors.items()}
             for target, expected in self.domain.expected_errors(first).items():
                 log.info("model %s: %s", self.domain.model, in_words(target, expected))
         largest = float(ratios.max(initial=0.0))
@@ -54,10 +54,11 @@ class DomainWatch:
 
     def _warn(self, tensors: Tensors, ratios: FloatArray, step: int | None) -> None:
         """Say what is above its limit, of the structure that is farthest outside."""
-        *structure, _ = where = np.unravel_index(int(ratios.argmax()), ratios.shape)
-        chosen = (slice(None), *structure)
-        of_structure = {target: members[chosen] for target, members in tensors.items()}
-        parts, above, atom = [], "E", int(where[-1])
+        number, atom = divmod(int(ratios.argmax()), len(self.numbers))
+        of_structure = {
+            target: _structure(target, members, number) for target, members in tensors.items()
+        }
+        parts, above = [], "E"
         expected = self.domain.expected_errors(of_structure)
         for target, members in self.domain.judged(of_structure).items():
             title, unit = TARGETS[target].title, TARGETS[target].unit
@@ -93,8 +94,8 @@ def in_words(target: str, expected: ExpectedError) -> str:
     )
 
 
-def _first(target: str, members: FloatArray) -> FloatArray:
-    """Tensors of the first structure of several, (n_members, ..., n_atoms, *shape) -> (n_members,
+def _structure(target: str, members: FloatArray, number: int) -> FloatArray:
+    """Tensors of one of several structures, (n_members, ..., n_atoms, *shape) -> (n_members,
     n_atoms, *shape)."""
     shape = members.shape[-1 - len(TARGETS[target].shape) :]
-    return members.reshape(len(members), -1, *shape)[:, 0]
+    return members.reshape(len(members), -1, *shape)[:, number]

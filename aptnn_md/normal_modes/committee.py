@@ -17,7 +17,7 @@ def widened(members: FloatArray, factor: float) -> FloatArray:
         (:mod:`aptnn_md.training.calibration`)
     """
     mean = members.mean(axis=0)
-    return mean + factor * (members - mean)
+    return np.asarray(mean + factor * (members - mean))
 
 
 def error_of_mean(of_mean: FloatArray, of_members: FloatArray) -> FloatArray:

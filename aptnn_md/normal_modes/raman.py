@@ -108,11 +108,11 @@ def raman_modes(
     if asymmetry > 0.05 * float(np.abs(pgt).max(initial=0.0)):
         found = f"polarizabilities whose xy and yx differ by up to {asymmetry:.2g} Å²"
         raise InputError("Raman activities", "pgt", found, "[atom, a, a, displacement], symmetric")
-    found = _symmetric_modes(modes, pgt)
+    raman = _symmetric_modes(modes, pgt)
     if members is None or len(members) < 2:
-        return found
+        return raman
     of_members = np.array([_symmetric_modes(modes, one).activity for one in members])
-    return replace(found, model_error=error_of_mean(found.activity, of_members))
+    return replace(raman, model_error=error_of_mean(raman.activity, of_members))
 
 
 def _symmetric_modes(modes: NormalModes, pgt: FloatArray) -> RamanModes:
