@@ -12,7 +12,7 @@ from torch_sim.trajectory import TrajectoryReporter
 
 from aptnn_md.atoms.partition import Partition
 from aptnn_md.engines.torch_sim.streams import StreamPlan, SystemStream
-from aptnn_md.engines.torch_sim.systems import Motion, systems_of
+from aptnn_md.engines.torch_sim.systems import Kinematics, systems_of
 from aptnn_md.engines.torch_sim.velocity_check import VelocityCheck
 from aptnn_md.errors import InputError
 from aptnn_md.prediction.interface import TensorModel
@@ -160,12 +160,12 @@ class TorchSimReporter(TrajectoryReporter):  # type: ignore[misc]
         """
         number = self._number(step)
         if number % self.stride == 0 or not self._check.done:
-            motion = Motion.of(state)
+            kinematics = Kinematics.of(state)
             if not self._streams:
-                self._begin(state, motion, number)
+                self._begin(state, kinematics, number)
             if number % self.stride == 0:
-                self._add(number, motion)
-            self._look(number, motion)
+                self._add(number, kinematics)
+            self._look(number, kinematics)
         if self._trajectory is None:
             return [{} for _ in range(state.n_systems)]
         self._commit_before_a_state(number, bool(options.get("force")))
@@ -227,7 +227,7 @@ class TorchSimReporter(TrajectoryReporter):  # type: ignore[misc]
             self._shift = self._resume_at
         return number + self._shift
 
-    def _begin(self, state: Any, motion: Motion, number: int) -> None:
+    def _begin(self, state: Any, kinematics: Kinematics, number: int) -> None:
         if state.n_systems != len(self._paths):
             expected = f"{state.n_systems}, one for each system"
             raise InputError("TorchSimReporter", "paths", len(self._paths), expected)
@@ -246,28 +246,28 @@ class TorchSimReporter(TrajectoryReporter):  # type: ignore[misc]
         )
         self._streams = [
             plan.stream_of(system, path, self._temperatures[path])
-            for system, path in zip(systems_of(state, motion), self._paths, strict=True)
+            for system, path in zip(systems_of(state, kinematics), self._paths, strict=True)
         ]
         self._next = math.ceil(number / self.stride) * self.stride
 
-    def _add(self, number: int, motion: Motion) -> None:
+    def _add(self, number: int, kinematics: Kinematics) -> None:
         """Make the frames of all systems, which wait until time step and velocities are known."""
         assert self._model is not None
         structures = [
-            stream.system.now(motion.positions[stream.system.place], motion.cells[k])
+            stream.system.now(kinematics.positions[stream.system.place], kinematics.cells[k])
             for k, stream in enumerate(self._streams)
         ]
         evaluated = self._model.evaluate(structures)
         found = zip(self._streams, structures, evaluated, strict=True)
         self._waiting.append(
-            [stream.frame(number, motion, atoms, tensors) for stream, atoms, tensors in found]
+            [stream.frame(number, kinematics, atoms, tensors) for stream, atoms, tensors in found]
         )
 
-    def _look(self, number: int, motion: Motion) -> None:
+    def _look(self, number: int, kinematics: Kinematics) -> None:
         """Check the first steps; write frames once these are right."""
         try:
             if not self._check.done:
-                self._check.see(number, motion)
+                self._check.see(number, kinematics)
         except InputError:
             self._waiting = []
             raise

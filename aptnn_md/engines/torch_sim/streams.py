@@ -16,7 +16,7 @@ from aptnn_md.atoms.partition import Partition, parse_groups
 from aptnn_md.atoms.snapshot import Snapshot
 from aptnn_md.engines.kinetic_temperature import temperature as kinetic_temperature
 from aptnn_md.engines.open_space import rotation_of
-from aptnn_md.engines.torch_sim.systems import Motion, System
+from aptnn_md.engines.torch_sim.systems import Kinematics, System
 from aptnn_md.errors import RunError
 from aptnn_md.prediction.interface import TensorModel
 from aptnn_md.prediction.watch import watch_of
@@ -54,13 +54,15 @@ class SystemStream(StreamOwner):
         """The same as :attr:`last_step`: torch-sim asks by both names."""
         return self.last_step
 
-    def frame(self, step: int, motion: Motion, atoms: Atoms, tensors: Tensors) -> StreamFrame:
+    def frame(
+        self, step: int, kinematics: Kinematics, atoms: Atoms, tensors: Tensors
+    ) -> StreamFrame:
         """The frame of a step.
 
         Parameters
         ----------
         step : its number
-        motion : of all systems
+        kinematics : of all systems
         atoms : this one, as it is now
         tensors : target -> (n_members, n_atoms, *shape)
 
@@ -70,7 +72,7 @@ class SystemStream(StreamOwner):
             The cell has changed although the integrator is not known to change it.
         """
         self._check_volume(atoms)
-        velocities = motion.velocities[self.system.place]
+        velocities = kinematics.velocities[self.system.place]
         kelvin = kinetic_temperature(self.system.atoms, velocities)
         instant = Instant(velocities, Snapshot.of(atoms), tensors)
         frame = self.rates.frame(step, step * self.header.timestep, instant, kelvin)

@@ -46,7 +46,7 @@ class System:
 
 
 @dataclass(frozen=True)
-class Motion:
+class Kinematics:
     """Where all atoms of a state are, and how they move, on the host.
 
     Attributes
@@ -61,7 +61,7 @@ class Motion:
     cells: FloatArray
 
     @classmethod
-    def of(cls, state: Any) -> Motion:
+    def of(cls, state: Any) -> Kinematics:
         """That of a state: a single transfer from the device for all atoms.
 
         Raises
@@ -90,7 +90,7 @@ class Motion:
         )
 
 
-def systems_of(state: Any, motion: Motion) -> list[System]:
+def systems_of(state: Any, kinematics: Kinematics) -> list[System]:
     """The systems of a state, in order.
 
     Charges that the state holds (``charge`` of each system, e) are those of the structures.
@@ -105,8 +105,8 @@ def systems_of(state: Any, motion: Motion) -> list[System]:
         place = slice(int(start), int(stop))
         atoms = Atoms(
             numbers=numbers[place],
-            positions=motion.positions[place],
-            cell=motion.cells[k],
+            positions=kinematics.positions[place],
+            cell=kinematics.cells[k],
             pbc=_periodic(state, k),
             masses=masses[place],
         )

@@ -12,7 +12,7 @@ import math
 import numpy as np
 
 from aptnn_md.arrays import FloatArray
-from aptnn_md.engines.torch_sim.systems import Motion
+from aptnn_md.engines.torch_sim.systems import Kinematics
 from aptnn_md.errors import InputError
 
 LARGEST_ERROR = 0.4
@@ -42,9 +42,9 @@ class VelocityCheck:
         self.timestep = timestep
         self.done = False
         self._steps: list[int] = []
-        self._seen: list[Motion] = []
+        self._seen: list[Kinematics] = []
 
-    def see(self, step: int, motion: Motion) -> None:
+    def see(self, step: int, kinematics: Kinematics) -> None:
         """Look at a step; :attr:`done` says whether more are needed.
 
         Raises
@@ -57,7 +57,7 @@ class VelocityCheck:
             self.done = True
             return
         self._steps.append(step)
-        self._seen.append(motion)
+        self._seen.append(kinematics)
         if len(self._seen) == 3:
             self._compare()
             self.done, self._seen = True, []

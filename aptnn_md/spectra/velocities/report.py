@@ -31,6 +31,10 @@ def report_velocities(spectrum: VelocitySpectrum) -> list[str]:
             f"{freedom.standard_error:<6.2g} {expected:10.2f} "
             f"{freedom.found / expected if expected else np.nan:8.4f}"
         )
+    lines.append(
+        "errors: standard errors, by the length of the runs alone; that of the potential is not in "
+        "them"
+    )
     lines[1:1] = warning_lines(spectrum.alarms)
     return [*lines, *(f"note: {note}" for note in spectrum.notes)]
 
