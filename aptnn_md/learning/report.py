@@ -70,7 +70,8 @@ def _summary(work: Work, now: str, ended: bool) -> str:
 
 
 def _time_left(work: Work, seconds: Mapping[str, float], now: str) -> str:
-    left = seconds_left(work.settings, seconds, now)
+    n_atoms = max(len(system) for system in work.systems)
+    left = seconds_left(work.settings, n_atoms, seconds, now)
     if left is None:
         return "not known before the first training has ended"
     text = f"at most about {_duration(left)}"
