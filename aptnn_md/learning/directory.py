@@ -36,6 +36,9 @@ from aptnn_md.structures import total_charge
 MAY_CHANGE = ("out", "cycles", "executor", "jobs", "device", "judging")
 """Settings that may be others when a campaign is resumed."""
 
+OF_THE_END = ("forces.final_steps", "tensors.final_steps", "dynamics.final_runs")
+"""Settings that may change until the end begins, which alone they are for."""
+
 VERSION = 2
 """Of the files of a campaign: 2 has frames with forces only, and as many labels as are worth it."""
 
@@ -205,7 +208,8 @@ class CampaignDirectory:
         """
         found = identity(settings)
         if self.settings.exists():
-            _check_same(self.settings, found)
+            if self._changed(found):
+                write_document(self.settings, {"version": VERSION, **found})
         else:
             systems = [_system(settings, number) for number in range(len(settings.structures))]
             check_programs(settings, systems)
@@ -214,6 +218,25 @@ class CampaignDirectory:
         for left_over in self.path.glob(f"**/.*{PARTIAL}"):
             left_over.unlink(missing_ok=True)
         return read_structures(self.start)
+
+    def _changed(self, now: Mapping[str, Any]) -> bool:
+        """Whether settings of the end are others than before; any others must be the same."""
+        way_out = "the settings of a campaign, as they were written, or another --out"
+        before = _flat(read_document(self.settings, "settings", way_out))
+        version = before.get("version", 1)
+        if version != VERSION:
+            expected = (
+                f"{VERSION}: this version of aptnn_md resumes no campaign of another one; its "
+                "labels can be trained on (aptnn-md train), or begin again with another --out"
+            )
+            raise InputError(self.settings, "version", version, expected)
+        changed = {name: v for name, v in _flat(now).items() if before.get(name) != v}
+        may_change = () if self.final.path.exists() else OF_THE_END
+        for name, value in changed.items():
+            if name not in may_change:
+                expected = f"{before.get(name)}, as when it began, or another --out"
+                raise InputError(self.settings, name, value, expected)
+        return bool(changed)
 
 
 def identity(settings: CampaignSettings) -> dict[str, Any]:
@@ -266,22 +289,6 @@ def _system(settings: CampaignSettings, number: int) -> Atoms:
         atoms.info["charge"] = charge
     atoms.info[SYSTEM] = number
     return atoms
-
-
-def _check_same(path: Path, now: dict[str, Any]) -> None:
-    way_out = "the settings of a campaign, as they were written, or another --out"
-    before = _flat(read_document(path, "settings", way_out))
-    version = before.get("version", 1)
-    if version != VERSION:
-        expected = (
-            f"{VERSION}: this version of aptnn_md resumes no campaign of another one; its labels "
-            "can be trained on (aptnn-md train), or begin again with another --out"
-        )
-        raise InputError(path, "version", version, expected)
-    for name, value in _flat(now).items():
-        if before.get(name) != value:
-            expected = f"{before.get(name)}, as when it began, or another --out"
-            raise InputError(path, name, value, expected)
 
 
 def _flat(settings: Mapping[str, Any]) -> dict[str, Any]:

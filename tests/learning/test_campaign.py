@@ -201,6 +201,25 @@ def test_a_setting_of_a_table_is_named(unbroken):
         run_campaign(replace(settings, sampling=sampling))
 
 
+def test_settings_of_the_end_may_change_until_it_begins(tmp_path):
+    settings = make_settings(tmp_path)
+    directory = CampaignDirectory(settings.out)
+    settings.out.mkdir()
+    directory.open(settings)
+    fewer = replace(settings, dynamics=replace(settings.dynamics, final_runs=9))
+    longer = replace(fewer, forces=replace(settings.forces, final_steps=77))
+    for changed in (fewer, longer, longer):
+        directory.open(changed)
+    # what of the cycles may have been done already may not
+    with pytest.raises(InputError, match=r"dynamics\.runs: found 99, expected \d+, as when"):
+        directory.open(replace(longer, dynamics=replace(longer.dynamics, runs=99)))
+    directory.final.path.mkdir()
+    directory.open(longer)
+    more = replace(longer, dynamics=replace(longer.dynamics, final_runs=10))
+    with pytest.raises(InputError, match=r"dynamics\.final_runs: found 10, expected 9, as when"):
+        directory.open(more)
+
+
 @pytest.mark.thorough
 def test_a_campaign_of_another_version_is_refused(unbroken, tmp_path):
     settings, _ = unbroken
