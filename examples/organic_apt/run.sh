@@ -44,6 +44,8 @@ done
 [ -d good ] || python "$here/good_frames.py" good "$jobs" train.extxyz test.extxyz known-pbe0.extxyz
 [ -s good/part99.extxyz ] || # and one frame of each small species of both lists
   python "$here/small_frames.py" good/part99.extxyz --labelled known-pbe0.extxyz
+[ -s good/part98.extxyz ] || # and of those about which the bundled networks disagree most
+  python "$here/uncertain_frames.py" good/part98.extxyz --labelled known-pbe0.extxyz
 for part in good/part??.extxyz; do
   aptnn-md label --engine "$level" --data "$part" --out "${part%.extxyz}.labelled.extxyz"
   python "$here/compact.py" "${part%.extxyz}.labelled.extxyz" "${part%.extxyz}.compact.extxyz"

@@ -15,7 +15,7 @@ if importlib.util.find_spec("mace") is None:  # without importing it: that chang
 pytestmark = [pytest.mark.ipi, pytest.mark.mace]
 
 
-@pytest.mark.thorough
+@pytest.mark.slow
 def test_classical(tmp_path):
     example, _ = run_example("ipi_classical", tmp_path, 16, 400)
     stream = StreamReader(example / "water.zarr")

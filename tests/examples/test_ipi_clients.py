@@ -19,7 +19,7 @@ from aptnn_md.stream import StreamReader
 pytestmark = [pytest.mark.ipi, pytest.mark.mace]
 
 
-@pytest.mark.thorough
+@pytest.mark.slow
 def test_field(tmp_path):
     _, printed = run_example("ipi_field", tmp_path, 20, 120)
     energies = re.search(r"energy in the field: (\S+) eV by i-PI, (\S+) eV by the stream", printed)

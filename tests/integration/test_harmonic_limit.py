@@ -39,7 +39,7 @@ SETTINGS = MDSettings(
 )
 
 
-@pytest.mark.thorough
+@pytest.mark.slow
 def test_bands_at_5_kelvin_are_the_normal_modes(tmp_path):
     atoms = toy_molecules.structure()
     atoms.calc = toy_molecules.Potential()

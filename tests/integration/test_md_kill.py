@@ -148,7 +148,7 @@ def test_killed_run_equals_an_unbroken_one(tmp_path, thermostat, n_steps, number
     np.testing.assert_array_equal(ends[0].positions, ends[1].positions)
 
 
-@pytest.mark.thorough
+@pytest.mark.slow
 def test_run_killed_in_its_equilibration_equals_an_unbroken_one(tmp_path):
     """No frame before its end, and steps counted from there."""
     options = ("bussi", "300", "0.2")

@@ -19,7 +19,11 @@ LANGEVIN = "<thermostat mode='langevin'><tau units='femtosecond'>30</tau></therm
 
 @pytest.mark.thorough
 @pytest.mark.parametrize(
-    ("fixed", "fixcom"), [(range(9), "False"), (range(0, 18, 3), "True")], ids=["half", "third"]
+    ("fixed", "fixcom"),
+    [
+        pytest.param(range(9), "False", marks=pytest.mark.slow, id="half"),
+        pytest.param(range(0, 18, 3), "True", id="third"),
+    ],
 )
 def test_f_sum_temperature_and_freedom(fixed, fixcom, tmp_path, monkeypatch):
     """Whole molecules, and of every molecule one atom: then the tensors of what moves do not add up

@@ -68,7 +68,7 @@ def run(directory, timestep, mode):
     return drift / N_MOLECULES, kinetic[late].mean() / N_MOLECULES
 
 
-@pytest.mark.thorough
+@pytest.mark.slow
 def test_pile_works_on_anharmonic_bonds_at_long_steps(tmp_path):
     long_step, kinetic = run(tmp_path / "long", 0.5, "nvt")
     short_step, _ = run(tmp_path / "short", 0.25, "nvt")
