@@ -321,6 +321,11 @@ class FrameRates:
         return (*names, "dipole_rate_beads") if self.beads_too else tuple(names)
 
 
+def has_members(header: StreamHeader) -> bool:
+    """Whether a stream has the rates of the members of a committee, each apart."""
+    return any(name.startswith(MEMBER) for name in header.estimators)
+
+
 def atom_fields(
     atoms: Atoms,
     partition: Partition,

@@ -41,6 +41,7 @@ from aptnn_md.spectra.convergence.monitor import Monitor
 from aptnn_md.stream import StreamHeader, StreamReader, stream_exists
 from aptnn_md.stream.directory import lock_directory
 from aptnn_md.stream.ensemble import Ensemble, complete_runs, is_ensemble, run_path
+from aptnn_md.stream.frame import has_members
 
 
 @dataclass(frozen=True)
@@ -78,6 +79,7 @@ def run_ensemble(job: EnsembleJob, restart: bool = False) -> MDSummary:
         A run cannot continue; what is on disk is whole.
     """
     state = _saved(job, restart)
+    job = _with_members_as_before(job)
     settings = seeded(job.settings)
     rng = np.random.default_rng(settings.seed)
     no_rotation = WholeRotation.of(job.atoms) if settings.rotation == "remove" else None
@@ -130,6 +132,24 @@ def _saved(job: EnsembleJob, restart: bool) -> EnsembleState | None:
         where, field = (checkpoint or "restart", "checkpoint") if restart else (path, "ensemble")
         raise InputError(where, field, found, expected)
     return None
+
+
+def _with_members_as_before(job: EnsembleJob) -> EnsembleJob:
+    """All runs have the rates of a committee's members, or none has.
+
+    Raises
+    ------
+    InputError
+        The first run is unlike what is asked for.
+    """
+    first, wanted = run_path(job.path, 1), job.observer.get("members")
+    if not stream_exists(first):
+        return job
+    there = has_members(StreamReader(first).header)
+    if wanted is not None and wanted != there:
+        words = {True: "with the rates of members", False: "without the rates of members"}
+        raise InputError(first, "estimators", words[wanted], f"{words[there]}, as in this run")
+    return replace(job, observer=job.observer | {"members": there})
 
 
 def _check_same_runs(job: EnsembleJob) -> None:

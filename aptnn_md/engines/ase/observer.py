@@ -33,7 +33,7 @@ from aptnn_md.prediction.loading import ModelSource, as_model
 from aptnn_md.prediction.watch import watch_of
 from aptnn_md.progress import log
 from aptnn_md.stream import StreamReader, StreamWriter, stream_exists
-from aptnn_md.stream.frame import MEMBER, FrameRates, Instant
+from aptnn_md.stream.frame import FrameRates, Instant, has_members
 from aptnn_md.stream.run_id import run_id_of
 from aptnn_md.structures import Mobility, degrees_of_freedom
 from aptnn_md.targets import APT, Tensors
@@ -326,8 +326,7 @@ def _n_members(
     sizes = set(model.committee_sizes.values())
     size = max(sizes) if len(sizes) == 1 else 1
     if resumed is not None and stream_exists(resumed):
-        found = StreamReader(resumed).header.estimators
-        size = size if any(name.startswith(MEMBER) for name in found) else 1
+        size = size if has_members(StreamReader(resumed).header) else 1
     return size if size > 1 else 0
 
 

@@ -403,6 +403,22 @@ def test_more_runs_continue_an_ensemble(tmp_path):
     assert (again.first_step, again.last_step) == (48, 48)
 
 
+@pytest.mark.parametrize("begun_with", [None, False])
+def test_all_runs_have_the_members_that_the_first_has(tmp_path, begun_with):
+    """Whatever the default is when more runs are added."""
+    files = {"checkpoint": tmp_path / "c.npz", "model": toy.Committee()}
+    run_md(at_the_minimum(), tmp_path / "runs", short(1, 8), members=begun_with, **files)
+    run_md(at_the_minimum(), tmp_path / "runs", short(3, 8), restart=True, **files)
+    names = ("bead",) if begun_with is False else ("bead", "member-1", "member-2", "member-3")
+    found = [StreamReader(run).header.estimators for run in complete_runs(tmp_path / "runs")]
+    assert found == [names] * 3
+    other = begun_with is False
+    with pytest.raises(InputError, match=r"estimators: found with.* the rates of members"):
+        run_md(
+            at_the_minimum(), tmp_path / "runs", short(4, 8), restart=True, members=other, **files
+        )
+
+
 @pytest.mark.thorough
 def test_a_signal_in_chain_or_run_ends_it_and_it_resumes(tmp_path):
     whole = short(3, 16, rotation="remove")
