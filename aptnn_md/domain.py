@@ -81,12 +81,12 @@ class ExpectedError:
     size: FloatArray
 
     @classmethod
-    def of(cls, members: FloatArray, n_indices: int, factor: float) -> ExpectedError:
-        """From tensors (n_members, ..., n_atoms, *shape) with so many indices, and error over
-        spread."""
-        axes = tuple(range(-n_indices - 1, 0))
-        size = np.sqrt((members.mean(axis=0) ** 2).mean(axis=axes))
-        return cls(factor * atom_deviations(members, n_indices), size)
+    def of(cls, members: FloatArray, spreads: FloatArray, factor: float) -> ExpectedError:
+        """From tensors (n_members, ..., n_atoms, *shape), the spread of each atom's (..., n_atoms),
+        and error over spread."""
+        mean = members.mean(axis=0)
+        axes = tuple(range(spreads.ndim - 1, mean.ndim))
+        return cls(factor * spreads, np.sqrt((mean**2).mean(axis=axes)))
 
     @property
     def structure(self) -> FloatArray:
@@ -182,18 +182,20 @@ class Domain:
         -------
         (..., n_atoms); None where no target with known spreads is of several members
         """
-        found = [
-            atom_deviations(members, len(TARGETS[target].shape)) / self.limits(target, numbers)
-            for target, members in self.judged(tensors).items()
-        ]
-        found += [expected.ratios() for expected in self.expected_errors(tensors).values()]
+        found = []
+        for target, members in self.judged(tensors).items():
+            spreads = _spreads(target, members)
+            found.append(spreads / self.limits(target, numbers))
+            if target in self.factors:
+                expected = ExpectedError.of(members, spreads, self.factors[target])
+                found.append(expected.ratios())
         return np.max(found, axis=0) if found else None
 
     def expected_errors(self, tensors: Tensors) -> dict[str, ExpectedError]:
         """Errors that the spreads of ``tensors`` promise, as for :meth:`ratios`; of targets whose
         factor is known."""
         return {
-            target: ExpectedError.of(members, len(TARGETS[target].shape), self.factors[target])
+            target: ExpectedError.of(members, _spreads(target, members), self.factors[target])
             for target, members in self.judged(tensors).items()
             if target in self.factors
         }
@@ -209,6 +211,11 @@ class Domain:
     def judges(self, committee_sizes: Mapping[str, int]) -> bool:
         """Whether :meth:`ratios` are known of a model with these numbers of members."""
         return any(committee_sizes.get(target, 1) > 1 for target in self.known)
+
+
+def _spreads(target: str, members: FloatArray) -> FloatArray:
+    """Of each atom, (n_members, ..., n_atoms, *shape) -> (..., n_atoms)."""
+    return atom_deviations(members, len(TARGETS[target].shape))
 
 
 def _are_spreads(of_elements: Any) -> bool:
