@@ -3,7 +3,7 @@
     python uncertain_frames.py OUT.extxyz --model organic-apt --labelled known-pbe0.extxyz
         [--count 100] [--largest 190] [--part 0.2]
 
-Species of the first list, one molecule each, are taken in the order of the error that is expected
+Species of both lists, one molecule each, are taken in the order of the error that is expected
 of a conformer beside the size of its APTs, and labelled small ones first; several of training, then
 one of the test (--part), which are taken at random. Species of --labelled are left out.
 """
@@ -18,6 +18,7 @@ import ase.io
 import numpy as np
 from bands import conformer
 from frames import frame_of
+from groups import more_species
 from molecules import Species, species
 from rdkit import RDLogger
 from small_frames import labelled_names, mixed, name_of, number_of, size
@@ -25,7 +26,10 @@ from small_frames import labelled_names, mixed, name_of, number_of, size
 from aptnn_md.prediction.predictor import Predictor
 from aptnn_md.prediction.watch import domain_of
 
-KINDS = ("monomer", "sulfur-vi", "heterocycle", "substituted", "ion")
+KINDS = """
+monomer sulfur-vi heterocycle substituted ion other more-ions ring functional bifunctional
+"""
+"""Of single molecules; one of several classes is of the first."""
 
 
 def main() -> None:
@@ -41,12 +45,14 @@ def main() -> None:
     RDLogger.DisableLog("rdApp.*")
     known = labelled_names(arguments.labelled)
     found: dict[str, Species] = {}
-    for kind in KINDS:
-        for one in species()[kind]:
+    lists = {**species(), **more_species()}
+    for kind in KINDS.split():
+        for one in lists[kind]:
             if size(one) <= arguments.largest and name_of(one.smiles) not in known:
                 found.setdefault(name_of(one.smiles), one)
     n_test = round(arguments.part * arguments.count)
-    of_test = sorted((one for one in found.values() if one.held_out), key=_order)[:n_test]
+    of_test = sorted((one for one in found.values() if one.held_out), key=_order)
+    of_test = [one for one in of_test if abs(conformer(one).info["charge"]) <= 1][:n_test]
     errors = expected_errors(arguments.model, [one for one in found.values() if not one.held_out])
     of_training = sorted(errors, key=lambda one: -errors[one])[: arguments.count - len(of_test)]
     frames = []
@@ -74,6 +80,8 @@ def expected_errors(model: str, of: list[Species]) -> dict[Species, float]:
         try:
             atoms = conformer(one)
         except (RuntimeError, ValueError):
+            continue
+        if abs(atoms.info["charge"]) > 1:  # such anions lose an electron
             continue
         error = domain.expected_errors(predictor.evaluate([atoms])[0])["apt"]
         found[one] = float(error.structure / max(error.size, 0.1))
