@@ -46,9 +46,9 @@ molecule in the gas phase 3 and hydrogen peroxide 10."""
 LARGE_ERROR, LARGE_ATOM_ERROR = 0.25, 0.5
 """Limits of the expected error of all atoms (root mean square) and of a single one, in units of
 the tensors' size, the root mean square of their components. Intensities are off by about twice the
-relative error. Of 100 frames of unusual molecules, unseen by ``organic-apt`` before its last
-labels, these limits find 37 of the 43 that are wrong by a quarter, and 2 of the 26 that are right
-within 12 %."""
+relative error. Of 100 frames of unusual molecules that a committee had not seen, these limits find
+40 of the 43 that were wrong by a quarter, and 4 of the 26 that were right within 12 %
+(``examples/organic_apt/errors.py``)."""
 
 SMALLEST_SIZE = 0.1
 """e or Å²: smaller tensors, as those of alkanes, are taken to be of this size, so that an expected

@@ -3,7 +3,8 @@
     python errors.py MODEL.pt LABELLED.extxyz [--device cpu] [--json OUT.json]
 
 RMSE of the tensors' components, e. For a committee also the calibration: the factor by which the
-spread of its members on an atom is to be multiplied to give the rms error there.
+spread of its members on an atom is to be multiplied to give the rms error there; and of how many
+frames that are wrong, or right, the errors that this promises would warn.
 """
 
 from __future__ import annotations
@@ -17,7 +18,9 @@ import numpy as np
 from ase import Atoms
 from numpy.typing import NDArray
 
+from aptnn_md.domain import SPREAD_FACTOR, ExpectedError
 from aptnn_md.prediction.predictor import Predictor
+from aptnn_md.tensors import atom_deviations
 
 Array = NDArray[np.float64]
 
@@ -70,6 +73,34 @@ def calibration(errors: list[Array], members: list[Array]) -> dict[str, float]:
     return found
 
 
+def warnings(labels: list[Array], members: list[Array], factor: float) -> dict[str, int]:
+    """How many frames the expected error warns of, among wrong ones and among right ones.
+
+    A frame is wrong where its error is above a quarter of the size of its labels, or that of an
+    atom above 0.2 e; it is right where they are below 12 % and 0.1 e.
+
+    Parameters
+    ----------
+    labels : (n_atoms, 3, 3) of each frame
+    members : (n_members, n_atoms, 3, 3) of each frame
+    factor : error over spread
+    """
+    found = dict.fromkeys(("wrong", "wrong_warned", "right", "right_warned"), 0)
+    for label, tensors in zip(labels, members, strict=True):
+        error = tensors.mean(axis=0) - label
+        size = max(rms(label), 1e-12)
+        largest = float(np.sqrt((error**2).mean(axis=(1, 2))).max())
+        expected = ExpectedError.of(tensors, atom_deviations(tensors, 2), factor)
+        warned = bool(expected.ratios().max() > 1.0)
+        if rms(error) > 0.25 * size or largest > 0.2:
+            found["wrong"] += 1
+            found["wrong_warned"] += warned
+        elif rms(error) < 0.12 * size and largest < 0.1:
+            found["right"] += 1
+            found["right_warned"] += warned
+    return found
+
+
 def main() -> None:
     """Evaluate and print."""
     parser = argparse.ArgumentParser()
@@ -86,12 +117,15 @@ def main() -> None:
     result = {"model": arguments.model.name, "errors": by_class(frames, errors)}
     if len(members[0]) > 1:
         result["calibration"] = calibration(errors, members)
+        factor = model.card.get(SPREAD_FACTOR, {}).get("apt", result["calibration"]["factor"])
+        result["warnings"] = warnings(labels, members, factor)
     for name, values in result["errors"].items():
         print(
             f"{name:20s} {values['rmse']:.4f} e  (median {values['median']:.4f} e, "
             f"{values['frames']:.0f} frames)"
         )
     print(result.get("calibration", ""))
+    print(result.get("warnings", ""))
     if arguments.json:
         arguments.json.write_text(json.dumps(result, indent=1))
 
