@@ -25,16 +25,23 @@ def start(name: str) -> Atoms:
     return atoms
 
 
-@pytest.mark.parametrize("name", ["trialanine", "sulfate"])
-def test_campaigns_can_be_read(monkeypatch, name):
+@pytest.mark.parametrize(
+    ("name", "file", "out"),
+    [
+        ("trialanine", "campaign.toml", "trialanine"),
+        ("trialanine", "small.toml", "small"),
+        ("sulfate", "campaign.toml", "sulfate"),
+    ],
+)
+def test_campaigns_can_be_read(monkeypatch, name, file, out):
     monkeypatch.chdir(EXAMPLES / name)
     parser = argparse.ArgumentParser()
     learn.add_arguments(parser)
-    settings = learn.make_settings(parser.parse_args(["campaign.toml"]))
+    settings = learn.make_settings(parser.parse_args([file]))
     assert settings.learns_potential
     for path in settings.structures:
         assert len(start(f"{name}/{path}")) > 2
-    assert str(settings.out) == name
+    assert str(settings.out) == out
 
 
 def test_trialanine():
