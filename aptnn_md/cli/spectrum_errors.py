@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from aptnn_md.spectra.analysis.error_parts import ErrorParts
     from aptnn_md.spectra.estimation.power import HasBlocks
     from aptnn_md.spectra.output.ordinate import Ordinate
+    from aptnn_md.stream import StreamHeader
     from aptnn_md.targets import Target
 
 
@@ -61,7 +62,7 @@ def known_errors(
     from aptnn_md.spectra.sources.members import member_blocks
 
     members = member_blocks(streams, arguments.streams, options)
-    factor = streams(arguments.streams, options).header.spread_factors.get(target.name)
+    factor = _first_header(arguments.streams).spread_factors.get(target.name)
     if not (members or arguments.other_potentials or arguments.plot_errors):
         return None
     parts = ErrorParts.of(spectrum.blocks, members, factor)
@@ -78,6 +79,7 @@ def known_errors(
 def show_errors(
     parts: ErrorParts | None,
     target: Target,
+    options: Any,
     ordinate: Ordinate,
     arguments: argparse.Namespace,
 ) -> None:
@@ -87,11 +89,12 @@ def show_errors(
     ----------
     parts : by :func:`known_errors`
     target : the tensors that the spectrum comes from
+    options : with which the spectrum was made
     ordinate : what the spectrum is
     arguments : of the command line
     """
     if parts is None or parts.tensors is None:
-        _tell_spread(target, arguments.streams)
+        _tell_spread(target, options, arguments.streams)
     if parts is None:
         return
     from aptnn_md.spectra.analysis.error_parts import describe_parts
@@ -108,16 +111,24 @@ def show_errors(
         print(f"picture: {arguments.plot_errors}")
 
 
-def _tell_spread(target: Target, paths: Sequence[str]) -> None:
-    """Print what the error of intensities may be, where only the spread of the rates is known."""
-    from aptnn_md.spectra.sources.members import relative_spread
+def _first_header(paths: Sequence[str]) -> StreamHeader:
     from aptnn_md.stream import StreamReader
     from aptnn_md.stream.ensemble import stream_paths
 
-    share = relative_spread(paths, target.rate_name)
+    return StreamReader(stream_paths(paths)[0]).header
+
+
+def _tell_spread(target: Target, options: Any, paths: Sequence[str]) -> None:
+    """Print what the error of intensities may be, where only the spread of the rates is known."""
+    from aptnn_md.spectra.sources.members import has_known_spread, relative_spread
+
+    header = _first_header(paths)
+    if not has_known_spread(header, options.estimator):
+        return
+    share = relative_spread(paths, target.rate_name, options.skip)
     if share is None:
         return
-    factor = StreamReader(stream_paths(paths)[0]).header.spread_factors.get(target.name)
+    factor = header.spread_factors.get(target.name)
     spread = f"the rates by its networks differ by {100.0 * share:.2g} % (rms)"
     if factor is None:
         error = "the committee is not calibrated, so that its error is not known"

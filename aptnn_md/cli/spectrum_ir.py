@@ -55,7 +55,7 @@ def run(arguments: argparse.Namespace) -> None:
         )
     errors = spectrum_errors.known_errors(spectrum, InfraredStreams, APT, options, arguments)
     spectrum_output.show(spectrum, arguments, options, errors)
-    spectrum_errors.show_errors(errors, APT, spectrum.ordinate, arguments)
+    spectrum_errors.show_errors(errors, APT, options, spectrum.ordinate, arguments)
 
 
 def _integral(spectrum: InfraredSpectrum) -> str:

@@ -118,7 +118,7 @@ def run(arguments: argparse.Namespace) -> None:
     errors = spectrum_errors.known_errors(reduced, RamanStreams, PGT, options, arguments)
     if arguments.html:
         write_final_page(arguments, _page(reduced, arguments, _history(arguments), errors))
-    spectrum_errors.show_errors(errors, PGT, reduced.ordinate, arguments)
+    spectrum_errors.show_errors(errors, PGT, options, reduced.ordinate, arguments)
 
 
 def _page(

@@ -46,7 +46,9 @@ def seconds_left(
     mean = _means(seconds, now)
     if TRAINING not in mean:
         return None
-    mean[DYNAMICS] = _seconds_of_dynamics(settings, n_atoms, seconds, now)
+    known = [t for step, t in seconds.items() if step.endswith(f": {DYNAMICS}") and step != now]
+    sampling = mean.get(SAMPLING, 0.0)
+    mean[DYNAMICS] = _seconds_of_dynamics(settings, n_atoms, max(known, default=0.0), sampling)
     dynamics, final = settings.dynamics, _cost(settings, settings.dynamics.final_runs, n_atoms)
     at_end = mean[DYNAMICS] * final / _cost(settings, dynamics.runs, n_atoms)
     n_before = 1000.0 * dynamics.equilibrate / dynamics.timestep
@@ -84,19 +86,17 @@ def _longer_training(settings: CampaignSettings) -> float:
 
 
 def _seconds_of_dynamics(
-    settings: CampaignSettings, n_atoms: int, seconds: Mapping[str, float], now: str
+    settings: CampaignSettings, n_atoms: int, longest: float, seconds_of_sampling: float
 ) -> float:
     """Time of the dynamics of a cycle: the longest so far, as runs may have been stopped early.
 
     Where all have been, and as long as there are none, the time of a step is that of sampling.
     """
-    known = [t for step, t in seconds.items() if step.endswith(f": {DYNAMICS}") and step != now]
     sampling, dynamics = settings.sampling, settings.dynamics
     steps = 1000.0 * sampling.picoseconds / sampling.timestep
     longer = steps_of_run(settings) / steps
     more = _cost(settings, dynamics.runs, n_atoms) / _cost(settings, sampling.replicas, n_atoms)
-    by_sampling = _means(seconds, now).get(SAMPLING, 0.0) * longer * more
-    longest = max(known, default=0.0)
+    by_sampling = seconds_of_sampling * longer * more
     return longest if longest > STOPPED_EARLY * by_sampling else by_sampling
 
 

@@ -44,16 +44,22 @@ def main() -> None:
     parser.add_argument("--part", type=float, default=0.2)
     arguments = parser.parse_args()
     RDLogger.DisableLog("rdApp.*")
+    known = labelled_names(arguments.labelled)
+    write_frames(arguments.out, chosen(arguments.largest, arguments.part, known), 20261128)
+
+
+def write_frames(out: Path, order: list[Species], seed: int) -> None:
+    """A frame of each species, moved by GFN2-xTB; those that cannot be built are left out."""
     frames = []
-    for one in chosen(arguments.largest, arguments.part, labelled_names(arguments.labelled)):
-        seed = number_of(one.name)
+    for one in order:
+        number = number_of(one.name)
         try:
-            atoms = frame_of(one, seed, np.random.default_rng([20261128, seed]), by_xtb=True)
+            atoms = frame_of(one, number, np.random.default_rng([seed, number]), by_xtb=True)
         except (RuntimeError, ValueError):
             continue
         atoms.info.update(role="test" if one.held_out else "train", motion="GFN2-xTB")
         frames.append(atoms)
-    ase.io.write(arguments.out, frames)
+    ase.io.write(out, frames)
     print(len(frames), Counter((a.info["role"], a.info["kind"]) for a in frames))
 
 

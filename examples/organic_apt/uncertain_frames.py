@@ -11,17 +11,13 @@ one of the test (--part), which are taken at random. Species of --labelled are l
 from __future__ import annotations
 
 import argparse
-from collections import Counter
 from pathlib import Path
 
-import ase.io
-import numpy as np
 from bands import conformer
-from frames import frame_of
 from groups import more_species
 from molecules import Species, species
 from rdkit import RDLogger
-from small_frames import labelled_names, mixed, name_of, number_of, size
+from small_frames import labelled_names, mixed, name_of, number_of, size, write_frames
 
 from aptnn_md.prediction.predictor import Predictor
 from aptnn_md.prediction.watch import domain_of
@@ -55,18 +51,10 @@ def main() -> None:
     of_test = [one for one in of_test if abs(conformer(one).info["charge"]) <= 1][:n_test]
     errors = expected_errors(arguments.model, [one for one in found.values() if not one.held_out])
     of_training = sorted(errors, key=lambda one: -errors[one])[: arguments.count - len(of_test)]
-    frames = []
-    for one in mixed(sorted(of_training, key=size), sorted(of_test, key=size), arguments.part):
-        seed = number_of(one.name)
-        try:
-            atoms = frame_of(one, seed, np.random.default_rng([20261129, seed]), by_xtb=True)
-        except (RuntimeError, ValueError):
-            continue
-        atoms.info.update(role="test" if one.held_out else "train", motion="GFN2-xTB")
-        frames.append(atoms)
-        print(atoms.info["role"], one.kind, one.name, f"{errors.get(one, np.nan):.2f}", flush=True)
-    ase.io.write(arguments.out, frames)
-    print(len(frames), Counter((a.info["role"], a.info["kind"]) for a in frames))
+    for one in sorted(of_training, key=size):
+        print(one.kind, one.name, f"{errors[one]:.2f}")
+    order = mixed(sorted(of_training, key=size), sorted(of_test, key=size), arguments.part)
+    write_frames(arguments.out, order, 20261129)
 
 
 def expected_errors(model: str, of: list[Species]) -> dict[Species, float]:

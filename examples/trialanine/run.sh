@@ -13,7 +13,7 @@ for name in extended folded; do
     aptnn-md md "$name.xyz" --potential 'tblite.ase:TBLite method=GFN2-xTB charge=1 verbosity=0' \
         --model trialanine/final/tensors.pt --potential-dipole --stride 7 --ps "${PS:-48}" \
         --temperature 300 --seed 1 --stream "truth-$name" --restart
-    aptnn-md spectrum ir "truth-$name@potential-dipole" --out "truth-$name.csv" \
+    aptnn-md spectrum ir "truth-$name" --estimator potential-dipole --out "truth-$name.csv" \
         --plot "truth-$name.png"
 done
 aptnn-md spectrum compare truth-extended@potential-dipole truth-folded@potential-dipole \

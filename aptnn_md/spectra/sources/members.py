@@ -9,12 +9,11 @@ from dataclasses import replace
 from typing import Any
 
 from aptnn_md.spectra.estimation.power import PowerBlocks
+from aptnn_md.spectra.sources.stream_run import StreamRun
 from aptnn_md.spectra.sources.stream_signal import StreamSignal
-from aptnn_md.stream import StreamHeader, StreamReader
+from aptnn_md.stream import StreamHeader
 from aptnn_md.stream.ensemble import stream_paths
 from aptnn_md.stream.frame import MEMBER
-
-_PIECE = 4096  # frames that are read at once
 
 
 def member_estimators(header: StreamHeader) -> tuple[str, ...]:
@@ -38,7 +37,8 @@ def member_blocks(
     kind : ``InfraredStreams`` or ``RamanStreams``
     paths, options : of the spectrum whose error is asked for
     """
-    names = member_estimators(kind(paths, options).header)
+    header = kind(paths, options).header
+    names = member_estimators(header) if has_known_spread(header, options.estimator) else ()
     found = []
     for name in names:
         streams = kind(paths, replace(options, estimator=name, parts=False, molecules=False))
@@ -47,7 +47,9 @@ def member_blocks(
     return found
 
 
-def relative_spread(paths: Sequence[str | os.PathLike[str]], rate_name: str) -> float | None:
+def relative_spread(
+    paths: Sequence[str | os.PathLike[str]], rate_name: str, skip: float = 0.0
+) -> float | None:
     """Spread of the rates of a committee's members, relative to the rates, root mean squares.
 
     That of several groups of atoms is added up as if the groups were independent.
@@ -56,6 +58,7 @@ def relative_spread(paths: Sequence[str | os.PathLike[str]], rate_name: str) -> 
     ----------
     paths : streams, or directories of such
     rate_name : ``"dipole_rate"`` or ``"polarizability_rate"``
+    skip : time to leave out at the beginning of each, ps
 
     Returns
     -------
@@ -63,16 +66,23 @@ def relative_spread(paths: Sequence[str | os.PathLike[str]], rate_name: str) -> 
     """
     of_spread = of_rate = 0.0
     for path in stream_paths(paths):
-        reader = StreamReader(path)
+        run = StreamRun(path, skip)
+        reader, spread_name = run.reader, f"{rate_name}_std"
         rate = f"{rate_name}/{reader.header.estimators[0]}"
-        for start in range(0, reader.n_frames, _PIECE):
-            stop = min(start + _PIECE, reader.n_frames)
-            spread, rates = (
-                reader.read(f"{rate_name}_std", start, stop),
-                reader.read(rate, start, stop),
-            )
+        for start in range(run.first, reader.n_frames, run.piece_frames):
+            stop = min(start + run.piece_frames, reader.n_frames)
+            spread = reader.read(spread_name, start, stop)
+            rates = None if spread is None else reader.read(rate, start, stop)
             if spread is None or rates is None:
                 return None
             of_spread += float((spread**2).sum())
             of_rate += float((rates.sum(axis=1) ** 2).sum())
     return math.sqrt(of_spread / of_rate) if of_rate > 0.0 else None
+
+
+def has_known_spread(header: StreamHeader, estimator: str | None) -> bool:
+    """Whether members and spread in a stream are those of this estimator (None: the first one).
+
+    They are of the first, so a spectrum of the potential's own dipole has no error by the tensors.
+    """
+    return estimator in (None, header.estimators[0])

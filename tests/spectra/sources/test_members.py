@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from helpers.toy_molecules import Committee, structure
@@ -16,7 +18,12 @@ from aptnn_md.spectra.analysis.error_parts import ErrorParts, describe_parts
 from aptnn_md.spectra.infrared.of_streams import InfraredStreams
 from aptnn_md.spectra.options import InfraredOptions, RamanOptions
 from aptnn_md.spectra.raman.of_streams import RamanStreams
-from aptnn_md.spectra.sources.members import member_blocks, member_estimators, relative_spread
+from aptnn_md.spectra.sources.members import (
+    has_known_spread,
+    member_blocks,
+    member_estimators,
+    relative_spread,
+)
 from aptnn_md.stream import StreamReader, StreamWriter
 from aptnn_md.stream.frame import FrameRates, Instant
 
@@ -107,6 +114,25 @@ def test_spread_of_rates_relative_to_them(without_members, tmp_path, capsys):
     (line,) = [text for text in printed.splitlines() if text.startswith("model of tensors")]
     assert f"differ by {100.0 * share:.2g} % (rms); times 2.5, as calibrated" in line
     assert f"intensities are off by about {200.0 * 2.5 * share / np.sqrt(3.0):.2g} %" in line
+
+
+def test_another_estimator_has_no_error_by_the_tensors(stream):
+    """Members are those of the first; the potential's own dipole owes nothing to the tensors."""
+    options = InfraredOptions(resolution=100.0, estimator="bead")
+    assert len(member_blocks(InfraredStreams, [stream], options)) == 3
+    assert member_blocks(InfraredStreams, [stream], replace(options, estimator="member-2")) == []
+    header = StreamReader(stream).header
+    assert has_known_spread(header, None)
+    assert not has_known_spread(header, "potential-dipole")
+
+
+def test_spread_of_rates_after_the_beginning(without_members):
+    reader = StreamReader(without_members)
+    rates = reader.dipole_rate()[300:]
+    spread = FACTORS.std(ddof=1) / FACTORS.mean() * rates
+    expected = np.sqrt((spread**2).sum() / (rates.sum(axis=1) ** 2).sum())
+    found = relative_spread([without_members], "dipole_rate", 0.6)  # frames are 2 fs apart
+    assert found == pytest.approx(expected, rel=1e-9)
 
 
 def test_streams_without_members_have_none():
