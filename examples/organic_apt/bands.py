@@ -2,10 +2,12 @@
 
     python bands.py minima OUT.extxyz [--count 12] [--largest 165]
     aptnn-md label --engine ... --data OUT.extxyz --out LABELLED.extxyz
-    python bands.py compare MODEL LABELLED.extxyz
+    python bands.py compare MODEL LABELLED.extxyz [--factor 2.44]
 
 The first command relaxes small neutral molecules of the test with GFN2-xTB and keeps their
-Hessians; the last one prints relative errors of bands above a tenth of a molecule's strongest.
+Hessians; the last one prints relative errors of bands above a tenth of a molecule's strongest, and
+whether they are within the errors that the spread of the committee promises, times the factor of
+its model card.
 """
 
 from __future__ import annotations
@@ -24,7 +26,14 @@ from numpy.typing import NDArray
 from rdkit import Chem
 from tblite.ase import TBLite
 
-from aptnn_md.normal_modes import finite_difference_hessian, infrared_modes, normal_modes, relaxed
+from aptnn_md.normal_modes import (
+    InfraredModes,
+    finite_difference_hessian,
+    infrared_modes,
+    normal_modes,
+    relaxed,
+)
+from aptnn_md.normal_modes.committee import widened
 from aptnn_md.prediction.predictor import Predictor
 
 Array = NDArray[np.float64]
@@ -72,26 +81,39 @@ def conformer(one: Species) -> Atoms:
     return atoms
 
 
-def intensities(atoms: Atoms, apt: Array) -> tuple[Array, Array]:
-    """Wavenumbers, cm⁻¹, and intensities, km/mol, by the frame's Hessian."""
+def infrared(atoms: Atoms, apt: Array, members: Array | None = None) -> InfraredModes:
+    """Intensities by the frame's Hessian."""
     hessian = atoms.arrays["hessian"].reshape(3 * len(atoms), -1)
     modes = normal_modes(hessian, atoms.get_masses(), atoms.positions)
-    return modes.wavenumber, infrared_modes(modes, apt).intensity
+    return infrared_modes(modes, apt, members=members)
 
 
-def compare(model: Path, labelled: Path) -> None:
-    """Print errors of strong bands: of each molecule, and of all."""
+def intensities(atoms: Atoms, apt: Array) -> tuple[Array, Array]:
+    """Wavenumbers, cm⁻¹, and intensities, km/mol, by the frame's Hessian."""
+    found = infrared(atoms, apt)
+    return found.modes.wavenumber, found.intensity
+
+
+def compare(model: Path, labelled: Path, factor: float | None = None) -> None:
+    """Print errors of strong bands: of each molecule, and of all; and how far they are within those
+    that the spread of the committee, times ``factor``, promises."""
     predictor = Predictor.from_file(model)
     frames = ase.io.read(labelled, ":")
     everything: list[Array] = []
+    promised: list[Array] = []
     for atoms, found in zip(frames, predictor.evaluate(frames), strict=True):
         true = atoms.arrays["apt"].reshape(-1, 3, 3)
         apt = found["apt"].mean(axis=0)
         _, reference = intensities(atoms, true)
-        _, predicted = intensities(atoms, apt)
+        members = None if factor is None else widened(found["apt"], factor)
+        found_modes = infrared(atoms, apt, members)
+        predicted = found_modes.intensity
         strong = reference > STRONG * reference.max()
         error = predicted[strong] / reference[strong] - 1.0
         everything.append(error)
+        if found_modes.model_error is not None:
+            shown = predicted > STRONG * predicted.max()  # those that a user takes for strong
+            promised.append(((predicted - reference) / found_modes.model_error)[shown])
         print(
             f"{atoms.info['smiles']:24s} APTs {np.sqrt(np.mean((apt - true) ** 2)):.4f} e, "
             f"{strong.sum():2d} strong bands: rms {100 * np.sqrt(np.mean(error**2)):3.0f} %, "
@@ -103,6 +125,13 @@ def compare(model: Path, labelled: Path) -> None:
         f"{len(error)} bands of {len(frames)} molecules: "
         f"rms {100 * rms:.0f} %, median {100 * median:.0f} %"
     )
+    if promised:
+        off = abs(np.concatenate(promised))
+        print(
+            f"{len(off)} that are strong by the model: {100 * np.mean(off < 1.0):.0f} % within one "
+            f"of its errors, {100 * np.mean(off < 2.0):.0f} % within two, rms of difference over "
+            f"error {np.sqrt(np.mean(off**2)):.2f}"
+        )
 
 
 def main() -> None:
@@ -116,11 +145,12 @@ def main() -> None:
     judge = commands.add_parser("compare")
     judge.add_argument("model", type=Path)
     judge.add_argument("labelled", type=Path)
+    judge.add_argument("--factor", type=float, help="error over spread")
     arguments = parser.parse_args()
     if arguments.command == "minima":
         minima(arguments.out, arguments.count, arguments.largest)
     else:
-        compare(arguments.model, arguments.labelled)
+        compare(arguments.model, arguments.labelled, arguments.factor)
 
 
 if __name__ == "__main__":

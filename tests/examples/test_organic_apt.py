@@ -224,3 +224,8 @@ def test_bands_are_those_of_the_same_modes_by_both_tensors(
     n_strong = (intensity > 0.1 * intensity.max()).sum()
     last = capsys.readouterr().out.splitlines()[-1]
     assert last == f"{n_strong} bands of 1 molecules: rms 17 %, median 17 %"
+    # what the networks' spread promises: a large factor covers all, a small one nothing
+    for factor, share in ((1e3, 100), (1e-6, 0)):
+        bands.compare(tmp_path / "model.pt", tmp_path / "labelled.extxyz", factor)
+        last = capsys.readouterr().out.splitlines()[-1]
+        assert last.startswith(f"{n_strong} that are strong by the model: {share} % within one")
