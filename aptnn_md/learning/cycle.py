@@ -6,6 +6,7 @@ through all steps again.
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -17,6 +18,7 @@ from ase import Atoms
 from aptnn_md.errors import RunError
 from aptnn_md.learning import harmonic, steps
 from aptnn_md.learning.balance import Balance
+from aptnn_md.learning.bonds import BondGraph
 from aptnn_md.learning.directory import (
     CampaignDirectory,
     Stage,
@@ -25,6 +27,7 @@ from aptnn_md.learning.directory import (
     write_frames,
 )
 from aptnn_md.learning.engine_potential import EngineCalculator
+from aptnn_md.learning.first_dynamics import bonds_of_systems, sample_first
 from aptnn_md.learning.harmonic import Lines
 from aptnn_md.learning.honest import HonestTest, honest_test_of_systems
 from aptnn_md.learning.judgement import (
@@ -51,7 +54,6 @@ from aptnn_md.learning.sampling import (
     Choice,
     choose,
     draw_last,
-    sample_first,
     sample_replicas,
 )
 from aptnn_md.learning.seals import FrameSeals
@@ -104,6 +106,11 @@ class Work:
         for number in range(len(self.systems)):
             self.engine_lines(number)
 
+    @functools.cached_property
+    def bonds(self) -> list[BondGraph]:
+        """Of each system, as the first dynamics leaves them."""
+        return bonds_of_systems(self.directory.first, self.settings, self.systems)
+
     def cycle(self, number: int) -> Judgement:
         """A cycle, counted from 0."""
         stage = self.directory.cycle(number)
@@ -114,7 +121,7 @@ class Work:
         self._train(tasks_of(stage, self.settings, before, self._forces), stage)
         models = StageModels.of(stage, self.settings)
         self.begins(steps.step_of_cycle(number, steps.SAMPLING))
-        replicas = sample_replicas(stage, self.settings, self.systems, models, seed)
+        replicas = sample_replicas(stage, self.settings, self.bonds, models, seed)
         if not stage.frames.exists():
             earlier = Choice.read(before.averages) if before else None
             labels = self._n_labels(number)
@@ -146,7 +153,7 @@ class Work:
         self.begins(steps.FINAL_TEST)
         if not stage.judgement.exists():
             seed = self.settings.seed + 2
-            replicas = equilibrated(stage, self.settings, self.systems, models, n_runs, seed)
+            replicas = equilibrated(stage, self.settings, self.bonds, models, n_runs, seed)
             if draw_last(stage, replicas, self._n_random(last), seed):
                 self._label(stage)
                 self._test(stage, models)
@@ -245,7 +252,7 @@ class Work:
         work: tuple[int, int],
     ) -> None:
         try:
-            broken = run_dynamics(stage, self.settings, self.systems, models, replicas, work)
+            broken = run_dynamics(stage, self.settings, self.bonds, models, replicas, work)
         except BrokenRunsError as error:
             if self._is_final(stage):
                 raise
@@ -259,7 +266,7 @@ class Work:
             reference = self.engine_lines(number)
             lines: dict[str, Lines] = {}
             if self.settings.learns_potential and not system.pbc.any():
-                lines = model_lines(stage, number, system, models, reference)
+                lines = model_lines(stage, number, self.bonds[number], models, reference)
             shifts.append(harmonic_shift(lines, reference))
             for kind in kinds_of(self.settings):
                 found.append(self._errors((stage, before), (number, kind), lines, reference))

@@ -47,7 +47,7 @@ class RunsTask:
     ----------
     stage : whose models move them
     settings : of the campaign
-    system, number : the start structure, and its number
+    bonds, number : of the system, and its number
     starts : of all runs of the system
     seed : of random numbers
     group : see :data:`aptnn_md.learning.runs.GROUP`
@@ -55,7 +55,7 @@ class RunsTask:
 
     stage: Stage
     settings: CampaignSettings
-    system: Atoms
+    bonds: BondGraph
     number: int
     starts: Sequence[Atoms]
     seed: int
@@ -65,7 +65,7 @@ class RunsTask:
 def equilibrated(
     stage: Stage,
     settings: CampaignSettings,
-    systems: Sequence[Atoms],
+    bonds: Sequence[BondGraph],
     models: StageModels,
     n_runs: int,
     seed: int,
@@ -73,15 +73,15 @@ def equilibrated(
     """Replicas of each system at the temperature of the campaign, from training frames."""
     training = read_frames(stage.training)
     tasks = []
-    for number, system in enumerate(systems):
+    for number, graph in enumerate(bonds):
         starts = draw_starts(training, number, n_runs, seed)
         tasks += [
-            RunsTask(stage, settings, system, number, starts[k : k + GROUP], seed, k // GROUP)
+            RunsTask(stage, settings, graph, number, starts[k : k + GROUP], seed, k // GROUP)
             for k in range(0, n_runs, GROUP)
         ]
     if len(tasks) > 1:
         do_elsewhere(_equilibrate, tasks, settings, "equilibration")
-    found: list[list[Replica]] = [[] for _ in systems]
+    found: list[list[Replica]] = [[] for _ in bonds]
     for task in tasks:
         found[task.number] += _equilibrate(task, models)
     return found
@@ -102,14 +102,14 @@ def _equilibrate(task: RunsTask, models: StageModels | None = None) -> list[Repl
         settings,
         task.stage.equilibration(task.number, task.group),
         task.seed + task.number + 15485863 * task.group,
-        [BondGraph.of(task.system)] * n,
+        [task.bonds] * n,
     )
 
 
 def run_dynamics(
     stage: Stage,
     settings: CampaignSettings,
-    systems: Sequence[Atoms],
+    bonds: Sequence[BondGraph],
     models: StageModels,
     replicas: Sequence[Sequence[Replica]],
     work: tuple[int, int],
@@ -118,6 +118,7 @@ def run_dynamics(
 
     Parameters
     ----------
+    bonds : of each system
     replicas : of each system; where those at the temperature of the campaign ended, runs begin.
         Those that were stopped count as broken
     work : number of runs of each system, and seed of their momenta
@@ -128,7 +129,7 @@ def run_dynamics(
         All replicas were stopped, or bonds broke in all runs.
     """
     (n_runs, seed), n_broken, tasks = work, 0, []
-    for number, system in enumerate(systems):
+    for number, graph in enumerate(bonds):
         cold = [r for r in replicas[number] if r.temperature == settings.temperature]
         whole = [replica.frames[-1] for replica in cold if not replica.stopped]
         if not whole:
@@ -137,7 +138,7 @@ def run_dynamics(
                 "stopped: the potential is not yet good enough for dynamics"
             )
         starts = [whole[k % len(whole)] for k in range(n_runs)]
-        tasks.append(RunsTask(stage, settings, system, number, starts, seed, 0))
+        tasks.append(RunsTask(stage, settings, graph, number, starts, seed, 0))
         n_broken += len(cold) - len(whole)
     groups = [
         replace(task, group=group)
@@ -167,7 +168,7 @@ def _runs_job(task: RunsTask, models: StageModels) -> RunsJob:
         dynamics.stride,
         steps_of_run(task.settings),
         task.seed + 104729 + task.number,
-        BondGraph.of(task.system),
+        task.bonds,
     )
 
 
@@ -183,7 +184,7 @@ def steps_of_run(settings: CampaignSettings) -> int:
 
 
 def model_lines(
-    stage: Stage, number: int, system: Atoms, models: StageModels, reference: Lines | None
+    stage: Stage, number: int, bonds: BondGraph, models: StageModels, reference: Lines | None
 ) -> dict[str, Lines]:
     """Harmonic lines of the mean potential and of its members, of those that have a minimum.
 
@@ -192,19 +193,18 @@ def model_lines(
 
     Parameters
     ----------
-    number, system : of the system, which is periodic in no direction
+    number, bonds : of the system, which is periodic in no direction
     reference : of the engine, whose minimum is where the search begins
     """
     path = stage.harmonic(number)
     if path.exists():
         return harmonic.read_lines(path)
-    start = system.copy()
+    start = bonds.start.copy()
     if reference is not None:
         start.positions = reference.positions
     calculators = {MEAN: models.calculator}
     calculators |= {f"{MEMBER}-{k}": m for k, m in enumerate(models.members, start=1)}
     found: dict[str, Lines] = {}
-    bonds = BondGraph.of(system)
     for name, calculator in calculators.items():
         try:
             hessian, positions = harmonic.relaxed_hessian(start, calculator)

@@ -66,7 +66,18 @@ def _summary(work: Work, now: str, ended: bool) -> str:
     settings = work.settings
     potential = "learned from its forces" if settings.learns_potential else settings.potential
     text = f"Reference: {settings.engine}; {settings.temperature:g} K; potential: {potential}. "
-    return text + ("The campaign has ended." if ended else f"Now: {now}.")
+    text += "The campaign has ended." if ended else f"Now: {now}."
+    if moving := ", ".join(_with_moving_protons(work)):
+        text += f" Protons move in the first dynamics of {moving}, and may in all others."
+    return text
+
+
+def _with_moving_protons(work: Work) -> list[str]:
+    """Names of the systems whose protons are no broken and no new bonds where they move."""
+    if not work.directory.first.frames.exists():
+        return []
+    names = system_names(work.settings)
+    return [name for name, graph in zip(names, work.bonds, strict=True) if graph.moving_protons]
 
 
 def _time_left(work: Work, seconds: Mapping[str, float], now: str) -> str:

@@ -1,4 +1,4 @@
-"""Frames of a campaign: the engine's own dynamics first, then replicas on the models."""
+"""Frames of a cycle: replicas on the models, and which of their frames are labelled."""
 
 from __future__ import annotations
 
@@ -16,11 +16,9 @@ from aptnn_md.learning.bonds import BondGraph
 from aptnn_md.learning.descriptor import fingerprints
 from aptnn_md.learning.directory import SYSTEM, Stage, read_frames, write_frames
 from aptnn_md.learning.documents import read_record, write_document
-from aptnn_md.learning.engine_potential import EngineCalculator, RememberingEngine
-from aptnn_md.learning.replicas import FORCES as NO_FORCES
 from aptnn_md.learning.replicas import Replica, ReplicaSettings, run_replicas
 from aptnn_md.learning.selection import Rule, Spread, draw_of_each, select
-from aptnn_md.learning.settings import CampaignSettings, SamplingSettings
+from aptnn_md.learning.settings import CampaignSettings
 from aptnn_md.learning.stage_models import StageModels
 from aptnn_md.prediction.interface import TensorModel
 from aptnn_md.progress import log
@@ -30,109 +28,27 @@ ORIGIN = "origin"
 
 FIRST, SELECTED, RANDOM = "first", "selected", "random"
 
-DYNAMICS = "dynamics"
-"""Origin of frames of the first dynamics that have forces only."""
-
-FIRST_REPLICAS = 4
-"""Trajectories of the first dynamics: few, so that most of it is equilibrated."""
-
 FORCES = "forces"
 """Name of the spread of forces."""
-
-
-def sample_first(stage: Stage, settings: CampaignSettings, systems: Sequence[Atoms]) -> None:
-    """Frames of hot dynamics of the engine, at equal intervals, the same number of each system.
-
-    Each step of that dynamics has energy and forces, so that the frames between those that are
-    labelled cost nothing more: they are kept for the potential, unless another engine moved them.
-    """
-    if stage.frames.exists():
-        return
-    stage.path.mkdir(parents=True, exist_ok=True)
-    sampling, frames, with_forces = settings.sampling, [], []
-    engine = RememberingEngine(EngineCalculator(settings.sampler or settings.engine))
-    for number, system in enumerate(systems):
-        n_wanted = -(-sampling.first_frames // len(systems))
-        n_replicas = min(FIRST_REPLICAS, n_wanted)
-        n_each = -(-n_wanted // n_replicas)
-        kept, of_label = _intervals(sampling)
-        replicas = run_replicas(
-            [system] * n_replicas,
-            [sampling.hot * settings.temperature] * n_replicas,
-            engine,
-            ReplicaSettings(
-                steps=kept * of_label * n_each,
-                every=kept,
-                timestep=sampling.timestep,
-                friction=sampling.friction,
-            ),
-            stage.path / f"dynamics-{number}.npz",
-            settings.seed + 7919 * number,
-            [BondGraph.of(system)] * n_replicas,
-        )
-        found, others = _divide_first(replicas, of_label, n_wanted)
-        frames += [_chosen(atoms, number, FIRST) for atoms in found]
-        with_forces += [_chosen(atoms, number, DYNAMICS) for atoms in others]
-        if not found:
-            raise _nothing_found(stage, replicas)
-    if settings.learns_potential and not settings.sampler:
-        log.info("%d frames of the first dynamics have forces, but no labels", len(with_forces))
-        known = [engine.with_results(atoms) for atoms in with_forces]
-        write_frames(stage.forces, [atoms for atoms in known if _finite(atoms)])
-    write_frames(stage.frames, frames)
-
-
-def _intervals(sampling: SamplingSettings) -> tuple[int, int]:
-    """Steps between the frames that are kept, and how many of these one label stands for."""
-    steps = max(1, round(1000.0 * sampling.first_picoseconds / sampling.timestep))
-    of_label = max(1, steps // sampling.every)
-    return max(1, round(steps / of_label)), of_label
-
-
-def _divide_first(
-    replicas: Sequence[Replica], of_label: int, n_wanted: int
-) -> tuple[list[Atoms], list[Atoms]]:
-    """Frames to label, every ``of_label``-th of each replica, and all others."""
-    found: list[Atoms] = []
-    others: list[Atoms] = []
-    for replica in replicas:
-        for number, atoms in enumerate(replica.frames[1:], start=1):
-            # what remains of a replica that was stopped counts, too: it may be all there is
-            ends = number % of_label == 0 or (number < of_label and atoms is replica.frames[-1])
-            (found if ends and len(found) < n_wanted else others).append(atoms)
-    return found, others
-
-
-def _finite(atoms: Atoms) -> bool:
-    results = atoms.calc.results
-    return bool(np.isfinite(results["energy"]) and np.isfinite(results["forces"]).all())
-
-
-def _nothing_found(stage: Stage, replicas: Sequence[Replica]) -> RunError:
-    reasons = {replica.stopped for replica in replicas}
-    if reasons == {NO_FORCES}:
-        return RunError(
-            f"{stage.path}: the engine could not calculate any start: see its messages above; "
-            f"after a change remove {stage.path} to begin again"
-        )
-    return RunError(
-        f"{stage.path}: bonds broke at once: begin again in another directory with a lower "
-        "temperature, or hot = 1 in [sampling]"
-    )
 
 
 def sample_replicas(
     stage: Stage,
     settings: CampaignSettings,
-    systems: Sequence[Atoms],
+    bonds: Sequence[BondGraph],
     models: StageModels,
     seed: int,
 ) -> list[list[Replica]]:
-    """Replicas of each system on the models of a stage; those that are there are only read."""
+    """Replicas of each system on the models of a stage; those that are there are only read.
+
+    Parameters
+    ----------
+    bonds : of each system, with which its replicas move on
+    """
     sampling = settings.sampling
     training = read_frames(stage.training)
     found = []
-    for number, system in enumerate(systems):
+    for number, graph in enumerate(bonds):
         starts = draw_starts(training, number, sampling.replicas, seed)
         n_hot = len(starts) // 2
         temperatures = [settings.temperature] * (len(starts) - n_hot)
@@ -150,7 +66,7 @@ def sample_replicas(
                 ),
                 stage.replicas(number),
                 seed + number,
-                [BondGraph.of(system)] * len(starts),
+                [graph] * len(starts),
             )
         )
     return found
@@ -176,7 +92,7 @@ def draw_starts(training: Sequence[Atoms], system: int, n: int, seed: int) -> li
         atoms = pool[int(k)].copy()
         atoms.calc = None
         atoms.set_momenta(np.zeros((len(atoms), 3)))
-        starts.append(_chosen(atoms, system, ""))
+        starts.append(chosen_frame(atoms, system, ""))
     return starts
 
 
@@ -264,8 +180,8 @@ def choose(
         *(len(chosen), len(random)),
     )
     write_document(stage.averages, vars(found))
-    frames = [_chosen(pool.frames[k], pool.systems[k], SELECTED) for k in chosen]
-    frames += [_chosen(pool.frames[k], pool.systems[k], RANDOM) for k in random]
+    frames = [chosen_frame(pool.frames[k], pool.systems[k], SELECTED) for k in chosen]
+    frames += [chosen_frame(pool.frames[k], pool.systems[k], RANDOM) for k in random]
     write_frames(stage.frames, frames)
 
 
@@ -286,7 +202,7 @@ def draw_last(stage: Stage, replicas: Sequence[Sequence[Replica]], n: int, seed:
         of_systems = [number for _, number in ended]
         rng = np.random.default_rng([seed, 1])
         which = draw_of_each([True] * len(ended), of_systems, n, rng)
-        write_frames(stage.frames, [_chosen(*ended[k], RANDOM) for k in which])
+        write_frames(stage.frames, [chosen_frame(*ended[k], RANDOM) for k in which])
     return True
 
 
@@ -339,7 +255,7 @@ def _divided(prints: FloatArray, n: int) -> tuple[FloatArray, FloatArray]:
     return prints[:n], prints[n:]
 
 
-def _chosen(atoms: Atoms, system: int, origin: str) -> Atoms:
+def chosen_frame(atoms: Atoms, system: int, origin: str) -> Atoms:
     """A frame as it is labelled: where the atoms are, their charge, and why it was chosen."""
     found = Atoms(atoms.numbers, atoms.positions, cell=atoms.cell, pbc=atoms.pbc)
     if atoms.has("masses"):

@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from ase import Atoms
 from bands import conformer
 from groups import more_species
 from molecules import Species, species
@@ -48,7 +49,7 @@ def main() -> None:
                 found.setdefault(name_of(one.smiles), one)
     n_test = round(arguments.part * arguments.count)
     of_test = sorted((one for one in found.values() if one.held_out), key=_order)
-    of_test = [one for one in of_test if abs(conformer(one).info["charge"]) <= 1][:n_test]
+    of_test = [one for one in of_test if usable_conformer(one)][:n_test]
     errors = expected_errors(arguments.model, [one for one in found.values() if not one.held_out])
     of_training = sorted(errors, key=lambda one: -errors[one])[: arguments.count - len(of_test)]
     for one in sorted(of_training, key=size):
@@ -65,15 +66,19 @@ def expected_errors(model: str, of: list[Species]) -> dict[Species, float]:
         raise SystemExit(f"{model} is no committee with a calibration")
     found = {}
     for one in of:
-        try:
-            atoms = conformer(one)
-        except (RuntimeError, ValueError):
-            continue
-        if abs(atoms.info["charge"]) > 1:  # such anions lose an electron
-            continue
-        error = domain.expected_errors(predictor.evaluate([atoms])[0])["apt"]
-        found[one] = float(error.structure / max(error.size, 0.1))
+        if atoms := usable_conformer(one):
+            error = domain.expected_errors(predictor.evaluate([atoms])[0])["apt"]
+            found[one] = float(error.structure / max(error.size, 0.1))
     return found
+
+
+def usable_conformer(one: Species) -> Atoms | None:
+    """A conformer, where there is one and it has not several charges: such anions are unbound."""
+    try:
+        atoms = conformer(one)
+    except (RuntimeError, ValueError):
+        return None
+    return atoms if abs(atoms.info["charge"]) <= 1 else None
 
 
 def _order(one: Species) -> int:

@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
+from ase import Atoms
+from ase.build import molecule
 from helpers.campaigns import make_settings
 from helpers.toy_molecules import energy_forces_virial, structure
 
+from aptnn_md.learning.cycle import Work
 from aptnn_md.learning.directory import CampaignDirectory, read_frames
 from aptnn_md.learning.engine_potential import EngineCalculator, RememberingEngine
+from aptnn_md.learning.first_dynamics import bonds_of_systems, sample_first
 from aptnn_md.learning.replicas import Replica
-from aptnn_md.learning.sampling import draw_last, sample_first
+from aptnn_md.learning.report import write_report
+from aptnn_md.learning.sampling import draw_last
+from aptnn_md.learning.seals import FrameSeals
 from aptnn_md.learning.settings import LEARNED
 
 
@@ -65,6 +72,42 @@ def test_forces_of_another_engine_or_for_no_training_are_not_kept(settings, chan
     sample_first(stage, settings, [structure()])
     assert len(read_frames(stage.frames)) == 6
     assert not stage.forces.exists()
+
+
+def ammonium_formate() -> Atoms:
+    """HCOO⁻ with NH₄⁺, of which a hydrogen is 1.6 Å from an oxygen."""
+    formate = [[0.0, 0.0, 0.0], [-0.55, -0.95, 0.0], [-0.57, 1.12, 0.0], [1.25, 0.0, 0.0]]
+    nitrogen = np.array([3.9, 0.15, 0.1])
+    legs = np.array(
+        [[-1.04, -0.03, 0.0], [0.35, 0.97, 0.1], [0.35, -0.42, 0.88], [0.35, -0.5, -0.83]]
+    )
+    return Atoms("CHOONHHHH", [*formate, nitrogen, *(nitrogen + legs)], info={"charge": 0})
+
+
+def test_protons_that_the_engine_moves_may_move_in_all_dynamics(tmp_path, caplog):
+    """Of the two ions GFN2-xTB makes ammonia and formic acid; ethanol stays as it is."""
+    pytest.importorskip("tblite")
+    caplog.set_level("INFO")
+    settings = make_settings(tmp_path, engine="tblite")
+    sampling = replace(settings.sampling, first_frames=8, first_picoseconds=0.02, hot=1.0)
+    structures = (Path("salt.xyz"), Path("ethanol.xyz"))
+    settings = replace(settings, sampling=sampling, structures=structures)
+    systems = [ammonium_formate(), molecule("CH3CH2OH")]
+    stage = CampaignDirectory(settings.out).first
+    sample_first(stage, settings, systems)
+    frames = read_frames(stage.frames)
+    assert [atoms.info["system"] for atoms in frames] == [0] * 4 + [1] * 4
+    salt, ethanol = bonds_of_systems(stage, settings, systems)
+    assert salt.moving_protons
+    assert not ethanol.moving_protons
+    assert all(salt.intact(atoms.positions) for atoms in frames[:4])
+    assert "salt: protons move in the first dynamics" in caplog.text
+    assert "ethanol: protons" not in caplog.text
+    directory = CampaignDirectory(settings.out)
+    work = Work(settings, directory, systems, lambda step: None, {}, FrameSeals(directory))
+    write_report(work, {}, "first labels")
+    report = directory.report.read_text()
+    assert "Protons move in the first dynamics of salt, and may in all others." in report
 
 
 def test_the_last_test_draws_where_replicas_ended(tmp_path):

@@ -9,6 +9,7 @@ import pytest
 from ase.calculators.calculator import Calculator, all_changes
 from helpers.toy_molecules import Potential, energy_forces_virial, polar_tensors, structure
 
+from aptnn_md.learning.bonds import BondGraph
 from aptnn_md.learning.directory import Stage
 from aptnn_md.learning.harmonic import Lines
 from aptnn_md.learning.judging import harmonic_shift, model_lines
@@ -42,7 +43,7 @@ def test_a_minimum_with_other_bonds_has_no_lines(tmp_path, caplog):
     found = model_lines(
         stage_in(tmp_path),
         0,
-        structure(seed=4),
+        BondGraph.of(structure(seed=4)),
         models(Stretched(), [Potential(), Stretched()]),
         None,
     )
@@ -52,11 +53,11 @@ def test_a_minimum_with_other_bonds_has_no_lines(tmp_path, caplog):
 
 
 def test_the_shift_is_that_of_the_mean_potential_from_the_engine(tmp_path):
-    stage, start = stage_in(tmp_path), structure(seed=4)
-    found = model_lines(stage, 0, start, models(Potential(), [Potential()]), None)
+    stage, bonds = stage_in(tmp_path), BondGraph.of(structure(seed=4))
+    found = model_lines(stage, 0, bonds, models(Potential(), [Potential()]), None)
     mean = found["mean"]
     moved = Lines(mean.wavenumber + np.array([3.0, -7.0, 5.0]), *list(vars(mean).values())[1:])
     assert harmonic_shift(found, moved) == pytest.approx(7.0)
     assert (stage.path / "harmonic-0.json").exists()
-    again = model_lines(stage, 0, start, models(Stretched(), []), None)  # it is only read
+    again = model_lines(stage, 0, bonds, models(Stretched(), []), None)  # it is only read
     assert again["mean"].wavenumber == pytest.approx(mean.wavenumber)
