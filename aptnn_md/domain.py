@@ -114,8 +114,8 @@ class Domain:
 
     Attributes
     ----------
-    told, warned : whether the expected error, or a structure outside, was said in the log; each is
-        said once
+    told, warned : molecules, by their atomic numbers, of which the log said the expected error, or
+        that a structure is outside; of each it does so once
     """
 
     def __init__(
@@ -124,7 +124,9 @@ class Domain:
         known: Mapping[str, Mapping[str, float]],
         factors: Mapping[str, float] | None = None,
     ) -> None:
-        self.model, self.told, self.warned = model, False, False
+        self.model = model
+        self.told: set[bytes] = set()
+        self.warned: set[bytes] = set()
         self.known = {target: dict(of_elements) for target, of_elements in known.items()}
         self.factors = dict(factors or {})
 

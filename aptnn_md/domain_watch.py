@@ -4,6 +4,7 @@ structure is outside."""
 from __future__ import annotations
 
 import numpy as np
+from ase import Atoms
 from ase.data import chemical_symbols
 from numpy.typing import ArrayLike
 
@@ -17,7 +18,7 @@ _VANISHING = 1e-3  # e or Å²: no error is given as a share of a smaller size
 
 
 class DomainWatch:
-    """Says how far the structures of a run are from what a committee knows.
+    """Says how far the structures of a run, of a molecule, are from what a committee knows.
 
     Parameters
     ----------
@@ -28,10 +29,12 @@ class DomainWatch:
     def __init__(self, domain: Domain, numbers: ArrayLike) -> None:
         self.domain = domain
         self.numbers: IntArray = np.array(numbers, dtype=np.int64)
+        self._key = self.numbers.tobytes()
+        self._title = f"model {domain.model}, {Atoms(self.numbers).get_chemical_formula()}"
 
     def largest(self, tensors: Tensors, step: int | None = None) -> float | None:
-        """The largest ratio of an atom. The log says what error is expected of the first structure,
-        and which is the first one with a ratio above 1.
+        """The largest ratio of an atom. The log says what error is expected of the first structure
+        of these atoms, and which is the first one with a ratio above 1.
 
         Parameters
         ----------
@@ -41,14 +44,14 @@ class DomainWatch:
         ratios = self.domain.ratios(tensors, self.numbers)
         if ratios is None:
             return None
-        if not self.domain.told:
-            self.domain.told = True
+        if self._key not in self.domain.told:
+            self.domain.told.add(self._key)
             first = {target: _structure(target, members, 0) for target, members in tensors.items()}
             for target, expected in self.domain.expected_errors(first).items():
-                log.info("model %s: %s", self.domain.model, in_words(target, expected))
+                log.info("%s: %s", self._title, in_words(target, expected))
         largest = float(ratios.max(initial=0.0))
-        if largest > 1.0 and not self.domain.warned:
-            self.domain.warned = True
+        if largest > 1.0 and self._key not in self.domain.warned:
+            self.domain.warned.add(self._key)
             self._warn(tensors, ratios, step)
         return largest
 
@@ -75,10 +78,10 @@ class DomainWatch:
                 above = f"{spreads[atom] / ratios.max():.2g}"
         symbol = chemical_symbols[int(self.numbers[atom])]
         log.warning(
-            "model %s: its networks disagree about atom %d (%s)%s (%s): they do not know such an "
+            "%s: its networks disagree about atom %d (%s)%s (%s): they do not know such an "
             "environment well; label such frames and train with them (aptnn-md md --save-frames "
             "DIR --above %s keeps them; spread_ratio in the stream tells which they are)",
-            *(self.domain.model, atom, symbol, "" if step is None else f" at step {step}"),
+            *(self._title, atom, symbol, "" if step is None else f" at step {step}"),
             *("; ".join(parts), above),
         )
 

@@ -75,9 +75,18 @@ def test_first_structure_outside_is_said_once(caplog: pytest.LogCaptureFixture) 
     assert watch.largest({"apt": outside}, 8) > 1.0  # type: ignore[operator]
     assert again.largest({"apt": outside}) > 1.0  # type: ignore[operator]
     (message,) = caplog.messages
-    assert "organic: its networks disagree about atom 2 (H) at step 7" in message
+    assert "organic, H2O: its networks disagree about atom 2 (H) at step 7" in message
     assert "(APT by 0.03 e, limit 0.015 e)" in message
     assert "--save-frames DIR --above 0.015" in message
+
+
+def test_each_molecule_is_said_once(caplog: pytest.LogCaptureFixture) -> None:
+    domain = Domain("organic", {"apt": {"H": 0.01, "O": 0.01}}, {"apt": 1.0})
+    caplog.set_level("INFO", logger="aptnn_md")
+    for numbers in ([8, 1, 1], [8, 8, 1, 1], [8, 1, 1], [8, 8, 1, 1]):
+        DomainWatch(domain, numbers).largest({"apt": members([0.2] * len(numbers), (3, 3))})
+    molecules = [message.split(":")[0] for message in caplog.messages]
+    assert molecules == [f"model organic, {name}" for name in ("H2O", "H2O", "H2O2", "H2O2")]
 
 
 SIZE = float(FACTORS.mean())
@@ -140,7 +149,7 @@ def test_expected_error_of_the_first_structure_is_said_once(
     assert watch.largest({"apt": beads}, 3) > 1.0  # type: ignore[operator]
     watch.largest({"apt": beads}, 4)
     told, warned = caplog.messages
-    assert told == f"model organic: {said}; of one atom up to {error:.2g}"
+    assert told == f"model organic, H2O: {said}; of one atom up to {error:.2g}"
     # the second bead is farther outside, by the error of its last atom
     assert "its networks disagree about atom 2 (H) at step 3 (expected error" in warned
     assert f"of one atom up to {3.0 * error:.2g})" in warned

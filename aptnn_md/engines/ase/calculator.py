@@ -23,6 +23,7 @@ from aptnn_md.engines.electric_field import checked_field, field_forces
 from aptnn_md.errors import InputError, raised_by
 from aptnn_md.potentials.interface import check_finite_results
 from aptnn_md.prediction.loading import ModelSource, as_model
+from aptnn_md.prediction.watch import watch_of
 from aptnn_md.structure_checks import check_structure
 from aptnn_md.structures import stated_charges
 from aptnn_md.targets import APT, TARGETS, Tensors
@@ -136,7 +137,10 @@ class APTCalculator(Calculator):
                 check_structure(structure)
         of_model = self._properties_of_model()
         if any(name in properties for name in of_model):
-            for target, members in self.tensors(structure).items():
+            tensors = self.tensors(structure)
+            if (watch := watch_of(self.model, structure.numbers)) is not None:
+                watch.largest(tensors)  # the log tells what error is to be expected
+            for target, members in tensors.items():
                 name = TARGETS[target].ase_name
                 self.results[name] = members.mean(axis=0)
                 if len(members) > 1:

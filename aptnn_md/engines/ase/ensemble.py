@@ -29,11 +29,12 @@ from aptnn_md.atoms.rotation import WholeRotation
 from aptnn_md.engines.ase.dynamics import make_dynamics, seeded, stop_rotation, thermal_momenta
 from aptnn_md.engines.ase.energy_monitor import EnergyMonitor
 from aptnn_md.engines.ase.ensemble_state import EnsembleCheckpoint, EnsembleState
-from aptnn_md.engines.ase.observer import StreamObserver, source_of_tensors
+from aptnn_md.engines.ase.observer import StreamObserver
 from aptnn_md.engines.ase.restart import DynamicsState
 from aptnn_md.engines.ase.settings import MDSettings
 from aptnn_md.engines.ase.steps import run_steps
 from aptnn_md.engines.ase.summary import MDSummary, judged
+from aptnn_md.engines.ase.tensor_source import source_of_tensors
 from aptnn_md.engines.potential_identity import check_resumed, potential_fields
 from aptnn_md.errors import InputError
 from aptnn_md.progress import log

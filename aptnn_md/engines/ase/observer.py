@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
 from types import TracebackType
 from typing import Any
 
@@ -16,7 +15,6 @@ from aptnn_md.atoms.motion_temperature import MotionTemperatures
 from aptnn_md.atoms.partition import Partition, parse_groups
 from aptnn_md.atoms.rotation import WholeRotation
 from aptnn_md.atoms.snapshot import Snapshot
-from aptnn_md.engines.ase.calculator import APTCalculator
 from aptnn_md.engines.ase.conserved_energy import (
     conserved_energy,
     conserves_energy,
@@ -24,19 +22,17 @@ from aptnn_md.engines.ase.conserved_energy import (
 )
 from aptnn_md.engines.ase.potential_dipole import ESTIMATOR as POTENTIAL_DIPOLE
 from aptnn_md.engines.ase.potential_dipole import PotentialDipole
+from aptnn_md.engines.ase.tensor_source import committee_size, n_members, source_of_tensors
 from aptnn_md.engines.ase.uncertain_frames import UncertainFrames
 from aptnn_md.engines.potential_identity import check_resumed, potential_fields
 from aptnn_md.errors import InputError, RunError
-from aptnn_md.prediction.calculator_model import CalculatorModel
-from aptnn_md.prediction.interface import TensorModel
-from aptnn_md.prediction.loading import ModelSource, as_model
+from aptnn_md.prediction.loading import ModelSource
 from aptnn_md.prediction.watch import watch_of
 from aptnn_md.progress import log
-from aptnn_md.stream import StreamReader, StreamWriter, stream_exists
-from aptnn_md.stream.frame import FrameRates, Instant, has_members
+from aptnn_md.stream import StreamWriter
+from aptnn_md.stream.frame import FrameRates, Instant
 from aptnn_md.stream.run_id import run_id_of
 from aptnn_md.structures import Mobility, degrees_of_freedom
-from aptnn_md.targets import APT, Tensors
 
 
 class StreamObserver:
@@ -150,12 +146,12 @@ class StreamObserver:
             no_rotation=no_rotation,
             motions=MotionTemperatures.of(atoms, mobility, no_rotation is not None),
             given_estimators=() if dipole_calculator is None else (POTENTIAL_DIPOLE,),
-            n_members=_n_members(source, members, None if self._is_new else path),
+            n_members=n_members(source, members, None if self._is_new else path),
             domain=watch_of(source, atoms.numbers),
         )
         self._saved = saved
         if saved is not None:
-            _committee_size(source)  # one model alone disagrees with nobody
+            committee_size(source)  # one model alone disagrees with nobody
         self._conserves_energy = conserves_energy(dynamics)
         self._next_step = self.first_step + _next_call(dynamics.nsteps, stride)
         constants = {
@@ -296,40 +292,6 @@ def _mobility(atoms: Atoms, groups: Partition) -> Mobility | None:
     return mobility
 
 
-def _committee_size(model: TensorModel) -> int:
-    """Members of a model of several.
-
-    Raises
-    ------
-    InputError
-        It is a single one.
-    """
-    size = model.committee_sizes[APT.name]
-    if size < 2:
-        expected = "a committee (aptnn-md train --committee K), whose members can disagree"
-        raise InputError(f"model {model.name}", "committee", "one network", expected)
-    return size
-
-
-def _n_members(
-    model: TensorModel, wanted: bool | None, resumed: str | os.PathLike[str] | None
-) -> int:
-    """Members of a committee whose rates are written; 0: the mean alone.
-
-    Parameters
-    ----------
-    wanted : None: where the model is a committee, of the same size for all targets
-    resumed : stream that goes on as it was begun
-    """
-    if wanted is not None:
-        return _committee_size(model) if wanted else 0
-    sizes = set(model.committee_sizes.values())
-    size = max(sizes) if len(sizes) == 1 else 1
-    if resumed is not None and stream_exists(resumed):
-        size = size if has_members(StreamReader(resumed).header) else 1
-    return size if size > 1 else 0
-
-
 def _next_call(n_steps: int, stride: int) -> int:
     """Steps of the dynamics when its observers are called next: now only if it has not begun."""
     return 0 if n_steps == 0 else (n_steps // stride + 1) * stride
@@ -339,21 +301,3 @@ def _changes_cell(dynamics: MolecularDynamics) -> bool:
     name = type(dynamics).__name__
     barostat = getattr(dynamics, "externalstress", None) is not None
     return "NPT" in name or "NPH" in name or barostat
-
-
-def source_of_tensors(
-    atoms: Atoms, model: ModelSource | None
-) -> tuple[Callable[[Atoms], Tensors], TensorModel]:
-    """What gives the tensors of a structure, and what it is to be called after."""
-    if model is not None:
-        given = as_model(model)
-        return lambda structure: given.evaluate([structure])[0], given
-    calculator = atoms.calc
-    if isinstance(calculator, APTCalculator):
-        return calculator.tensors, calculator.model
-    if calculator is None or APT.ase_name not in calculator.implemented_properties:
-        found = "no calculator" if calculator is None else type(calculator).__name__
-        expected = "a model, or an APTCalculator on the atoms"
-        raise InputError("StreamObserver", "model", f"None, with {found}", expected)
-    wrapped = CalculatorModel(calculator)
-    return lambda structure: wrapped.evaluate([structure])[0], wrapped

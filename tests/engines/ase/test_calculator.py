@@ -331,3 +331,20 @@ def test_constant_pressure_without_a_stress_is_refused(atoms, options):
     )
     with pytest.raises(PropertyNotImplementedError, match="stress"):
         dynamics.run(2)
+
+
+def test_the_log_says_what_error_is_expected_of_each_molecule(caplog):
+    """A run streams it; whoever only asks for the tensors is told, too, once for each molecule."""
+    calculator = APTCalculator("organic-apt")
+    caplog.set_level("INFO", logger="aptnn_md")
+    for name in ("CH3CH2OH", "SO2"):
+        atoms = molecule(name)
+        atoms.calc = calculator
+        for _ in range(2):
+            atoms.rattle(0.01)
+            calculator.get_property("born_effective_charges", atoms)
+    told = [message for message in caplog.messages if ": expected error of the APTs" in message]
+    assert [message.split(":")[0] for message in told] == [
+        "model organic-apt, C2H6O",
+        "model organic-apt, O2S",
+    ]
