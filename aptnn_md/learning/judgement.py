@@ -133,7 +133,8 @@ class Judgement:
     spectra : of each system and kind
     harmonic_shift : largest difference of a wavenumber from the reference of the harmonic check,
         whatever its intensity, cm⁻¹; NaN where there was none
-    broken_runs : runs whose bonds broke
+    broken_runs : runs, and replicas that were to begin some, that ended early: bonds broke, or the
+        members of the potential disagreed too much
     missing : what is not good enough, one sentence each; empty: nothing
     models_good : whether nothing but longer dynamics is missing, so that the loop stops: no label
         reduces the statistical error
@@ -182,7 +183,8 @@ def what_is_missing(
     spectra : their errors
     honest : the honest test of the same models
     harmonic_shift : cm⁻¹, NaN where the potential is not learned
-    broken_runs : runs whose bonds broke
+    broken_runs : runs, and replicas that were to begin some, that ended early: bonds broke, or the
+        members of the potential disagreed too much
     resolution : of the spectra, cm⁻¹
     settings : the limits
     """
@@ -264,8 +266,9 @@ def _missing_in_dynamics(shift: float, broken_runs: int, resolution: float) -> l
             f"harmonic check: a wavenumber is off by {shift:.0f} cm⁻¹, more than the resolution"
         )
     if broken_runs:
-        runs = "1 run, which was" if broken_runs == 1 else f"{broken_runs} runs, which were"
-        found.append(f"dynamics: bonds broke in {runs} set aside")
+        runs = "1 run, which is" if broken_runs == 1 else f"{broken_runs} runs, which are"
+        why = "bonds broke, or the members of the potential disagreed too much"
+        found.append(f"dynamics: {why}, in {runs} set aside")
     return found
 
 

@@ -114,13 +114,13 @@ def run_dynamics(
     replicas: Sequence[Sequence[Replica]],
     work: tuple[int, int],
 ) -> int:
-    """Runs of each system with the models of a stage; the number of those whose bonds broke.
+    """Runs of each system with the models of a stage; the number of those that ended early.
 
     Parameters
     ----------
     bonds : of each system
     replicas : of each system; where those at the temperature of the campaign ended, runs begin.
-        Those that were stopped count as broken
+        Those that were stopped count as runs that ended early
     work : number of runs of each system, and seed of their momenta
 
     Raises

@@ -62,8 +62,11 @@ def test_what_counts_is_the_statistical_error_of_the_final_dynamics():
         ({"test": replace(TEST, tensor_relative={"apt": 0.3})}, "APTs are off by 30 %"),
         ({"test": replace(TEST, n_frames=0)}, "no random frame"),
         ({"shift": 21.0}, "a wavenumber is off by 21"),
-        ({"broken": 2}, "bonds broke in 2 runs, which were set aside"),
-        ({"broken": 1}, "bonds broke in 1 run, which was set aside"),
+        (
+            {"broken": 2},
+            "bonds broke, or the members of the potential disagreed too much, in 2 runs",
+        ),
+        ({"broken": 1}, "disagreed too much, in 1 run, which is set aside"),
         ({"spectrum": replace(GOOD, change=0.4)}, "changed by 40 %"),
         ({"spectrum": replace(GOOD, change=math.nan)}, "no cycle before"),
     ],
