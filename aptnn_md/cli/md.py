@@ -134,7 +134,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--members",
         action=argparse.BooleanOptionalAction,
         help="stream the rates of each member of a committee, too, from which `spectrum` tells the "
-        "error of the model (default: where the model is a committee)",
+        "error of the model (default: where the model is a committee, and the groups are few)",
     )
     add(
         "--save-frames",

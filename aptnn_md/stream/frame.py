@@ -36,6 +36,7 @@ from aptnn_md.errors import InputError
 from aptnn_md.provenance import command_line
 from aptnn_md.stream.header import StreamHeader
 from aptnn_md.stream.layout import StreamFrame
+from aptnn_md.stream.members import MEMBER
 from aptnn_md.stream.run_id import new_run_id
 from aptnn_md.structures import Mobility
 from aptnn_md.targets import APT, TARGETS, Target, Tensors
@@ -43,9 +44,6 @@ from aptnn_md.tensors import largest_deviation
 
 ESTIMATORS = ("bead", "centroid-apt", "apt-at-centroid")
 """Names of the estimators of a rate, the exact one first."""
-
-MEMBER = "member-"
-"""Beginning of the names of estimators that are the first one with the tensors of one member."""
 
 _AT_CENTROID = "apt-at-centroid"
 
@@ -154,8 +152,8 @@ class FrameRates:
     motions : also the temperatures of translation, libration and vibration of molecules
     given_estimators : of the dipole rate, that need no tensors, after the others
     n_members : also the rates of each member of a committee of this size, by the first estimator,
-        as the estimators ``member-1``, ``member-2``, ...: the spectrum of each tells the error of
-        that of all. 0: the mean alone
+        as the estimators ``member-1``, ``member-2``, ...
+        (:mod:`aptnn_md.stream.members`). 0: the mean alone
     domain : judges how far structures are from what a committee knows, for ``spread_ratio``; None:
         not known (:mod:`aptnn_md.domain`)
     """
@@ -319,11 +317,6 @@ class FrameRates:
         if self.domain is not None and self.domain.domain.judges(committee_sizes):
             names.append(SPREAD_RATIO)
         return (*names, "dipole_rate_beads") if self.beads_too else tuple(names)
-
-
-def has_members(header: StreamHeader) -> bool:
-    """Whether a stream has the rates of the members of a committee, each apart."""
-    return any(name.startswith(MEMBER) for name in header.estimators)
 
 
 def atom_fields(

@@ -42,7 +42,7 @@ from aptnn_md.spectra.convergence.monitor import Monitor
 from aptnn_md.stream import StreamHeader, StreamReader, stream_exists
 from aptnn_md.stream.directory import lock_directory
 from aptnn_md.stream.ensemble import Ensemble, complete_runs, is_ensemble, run_path
-from aptnn_md.stream.frame import has_members
+from aptnn_md.stream.members import has_members
 
 
 @dataclass(frozen=True)

@@ -82,8 +82,8 @@ class StreamObserver:
     dipole_calculator : also write Ṁ of this calculator's own dipole, as the estimator
         ``potential-dipole``; see :mod:`aptnn_md.engines.ase.potential_dipole`
     members : also write the rates of each member of a committee, as estimators ``member-1``, ...,
-        whose spectra tell the error of the model; None: those of a committee, as far as a stream
-        that is resumed has them
+        whose spectra tell the error of the model; None: those of a committee where the groups are
+        few (:mod:`aptnn_md.stream.members`), and as far as a stream that is resumed has them
     saved : keeps frames on which the members disagree; None: none are kept
     header : other fields of :class:`aptnn_md.stream.StreamHeader`: ``temperature`` of a
         thermostat, ``ensemble``, ``rotation``, ``provenance``, ``notes``
@@ -146,7 +146,9 @@ class StreamObserver:
             no_rotation=no_rotation,
             motions=MotionTemperatures.of(atoms, mobility, no_rotation is not None),
             given_estimators=() if dipole_calculator is None else (POTENTIAL_DIPOLE,),
-            n_members=n_members(source, members, None if self._is_new else path),
+            n_members=n_members(
+                source, members, len(self.groups.labels), None if self._is_new else path
+            ),
             domain=watch_of(source, atoms.numbers),
         )
         self._saved = saved

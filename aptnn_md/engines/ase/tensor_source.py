@@ -13,7 +13,7 @@ from aptnn_md.prediction.calculator_model import CalculatorModel
 from aptnn_md.prediction.interface import TensorModel
 from aptnn_md.prediction.loading import ModelSource, as_model
 from aptnn_md.stream import StreamReader, stream_exists
-from aptnn_md.stream.frame import has_members
+from aptnn_md.stream.members import streamed_members
 from aptnn_md.targets import APT, Tensors
 
 
@@ -51,19 +51,22 @@ def committee_size(model: TensorModel) -> int:
 
 
 def n_members(
-    model: TensorModel, wanted: bool | None, resumed: str | os.PathLike[str] | None
+    model: TensorModel,
+    wanted: bool | None,
+    n_groups: int,
+    continued: str | os.PathLike[str] | None,
 ) -> int:
     """Members of a committee whose rates are written; 0: the mean alone.
 
     Parameters
     ----------
-    wanted : None: where the model is a committee, of the same size for all targets
-    resumed : stream that goes on as it was begun
+    wanted : None: see :func:`aptnn_md.stream.members.streamed_members`
+    n_groups : of the rates
+    continued : the stream, where there is one
     """
     if wanted is not None:
         return committee_size(model) if wanted else 0
-    sizes = set(model.committee_sizes.values())
-    size = max(sizes) if len(sizes) == 1 else 1
-    if resumed is not None and stream_exists(resumed):
-        size = size if has_members(StreamReader(resumed).header) else 1
-    return size if size > 1 else 0
+    earlier = None
+    if continued is not None and stream_exists(continued):
+        earlier = StreamReader(continued).header
+    return streamed_members(model.committee_sizes, n_groups, earlier)

@@ -21,8 +21,9 @@ from aptnn_md.engines.client.flat_frames import FlatFrames
 from aptnn_md.engines.client.settings import IncrementSettings
 from aptnn_md.engines.open_space import warn_of_a_thin_cell
 from aptnn_md.errors import InputError
-from aptnn_md.stream import StreamHeader
+from aptnn_md.stream import StreamHeader, StreamReader, stream_exists
 from aptnn_md.stream.frame import FrameRates, Instant
+from aptnn_md.stream.members import streamed_members
 from aptnn_md.targets import APT, Tensors
 
 
@@ -56,9 +57,11 @@ class IncrementFrames:
         self._model, self._sha256 = model, sha256
         self.masses = np.asarray(template.get_masses(), dtype=np.float64)
         groups = parse_groups(settings.groups, template)
-        self._rates = FrameRates(groups, self.masses, domain=domain)
         sizes = committee_sizes or {APT.name: 1}
         sizes = {name: size for name, size in sizes.items() if size > 0}
+        there = StreamReader(settings.path).header if stream_exists(settings.path) else None
+        members = streamed_members(sizes, len(groups.labels), there)
+        self._rates = FrameRates(groups, self.masses, n_members=members, domain=domain)
         self._arrays = self._rates.array_names(sizes)
         self.timestep = settings.timestep
 

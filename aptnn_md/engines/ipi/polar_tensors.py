@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
@@ -33,6 +34,10 @@ class TensorSource(Protocol):
     @property
     def sha256(self) -> str:
         """Of the model's file; empty where there is none."""
+
+    @property
+    def committee_sizes(self) -> Mapping[str, int]:
+        """Target -> number of members."""
 
     @property
     def domain(self) -> DomainWatch | None:
@@ -68,7 +73,7 @@ class ModelTensors:
 
     Attributes
     ----------
-    domain : see :class:`TensorSource`
+    committee_sizes, domain : see :class:`TensorSource`
     n_calls : how often the model was called
 
     Raises
@@ -80,6 +85,7 @@ class ModelTensors:
     def __init__(self, model: ModelSource, template: Atoms) -> None:
         self.model, self.template = as_model(model), template
         self.name, self.sha256 = self.model.name, self.model.sha256
+        self.committee_sizes = self.model.committee_sizes
         self.domain = watch_of(self.model, template.numbers)
         self.n_calls = 0
         known = self.model.elements

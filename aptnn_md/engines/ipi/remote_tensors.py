@@ -87,6 +87,13 @@ class RemoteTensors:
         """Of the model's file; waits for the client."""
         return self._model_of_client()[1]
 
+    @property
+    def committee_sizes(self) -> dict[str, int]:
+        """Target -> number of members that the client sends; waits for it."""
+        self._model_of_client()
+        of_first = self._tensors(next(iter(self._components)))
+        return {name: len(members) for name, members in of_first.items()}
+
     def evaluate(
         self, state: BeadState, beads: bool, centroid: bool
     ) -> tuple[Tensors | None, Tensors | None]:

@@ -26,6 +26,7 @@ from aptnn_md.errors import InputError
 from aptnn_md.progress import log
 from aptnn_md.stream import StreamHeader, StreamReader, StreamWriter, stream_exists
 from aptnn_md.stream.frame import FrameRates, Instant, estimate
+from aptnn_md.stream.members import streamed_members
 from aptnn_md.stream.owner import StreamOwner
 from aptnn_md.stream.ring_polymers import WARNING, ring_polymer_notes
 from aptnn_md.stream.run_id import run_id_of
@@ -122,12 +123,19 @@ class SystemStream(StreamOwner):
         if done == 0:
             set_aside(self.settings.path)
         first_step = None if done == 0 else (done // stride + 1) * stride
+        self.frame_rates = replace(self.frame_rates, n_members=self._n_members())
         header = self.header()
         if first_step is not None:
             check_resumed(self.settings.path, self._potential)
         self.writer = StreamWriter(self.settings.path, header, first_step)
         for note in ring_polymer_notes(header):
             log.warning("%s", note.removeprefix(WARNING))
+
+    def _n_members(self) -> int:
+        """Members of a committee whose rates are streamed; a client tells how many there are."""
+        path = self.settings.path
+        earlier = StreamReader(path).header if self._resumes and stream_exists(path) else None
+        return streamed_members(self.source.committee_sizes, len(self.groups.labels), earlier)
 
     def _start(self) -> Atoms:
         """The atoms where groups are found: a run that is resumed keeps those it began with."""

@@ -25,6 +25,7 @@ from aptnn_md.spectra.convergence.monitor import Monitor
 from aptnn_md.spectra.convergence.stopping import ConvergenceStop
 from aptnn_md.stream import StreamHeader, StreamReader, StreamWriter, stream_exists
 from aptnn_md.stream.frame import FrameRates, Instant
+from aptnn_md.stream.members import streamed_members
 from aptnn_md.stream.owner import StreamOwner
 from aptnn_md.stream.run_id import run_id_of
 from aptnn_md.stream.start import start_fields, start_of
@@ -125,6 +126,10 @@ class LammpsStream(StreamOwner):
             velocities=self.settings.velocities,
             mobility=mobility,
             motions=MotionTemperatures.of(start, mobility),
+            n_members=streamed_members(
+                {} if self.model is None else self.model.committee_sizes,
+                *(len(partition.labels), self._first_header),
+            ),
             domain=None if self.model is None else watch_of(self.model, system.atoms.numbers),
         )
 

@@ -24,6 +24,7 @@ from aptnn_md.progress import log
 from aptnn_md.settings import Count, fitting
 from aptnn_md.stream import StreamHeader, StreamReader, StreamWriter, stream_exists
 from aptnn_md.stream.frame import FrameRates, Instant
+from aptnn_md.stream.members import streamed_members
 from aptnn_md.stream.owner import StreamOwner
 from aptnn_md.stream.run_id import run_id_of
 from aptnn_md.stream.start import start_fields, start_of
@@ -184,6 +185,7 @@ class StreamReporter(StreamOwner):
             variable_cell=particles.periodic and particles.changes_cell,
             mobility=mobility if has_limits else None,
             motions=MotionTemperatures.of(start, mobility),
+            n_members=streamed_members(self._model.committee_sizes, len(partition.labels), found),
             domain=watch_of(self._model, start.numbers),
         )
         if mobility.unaccounted:

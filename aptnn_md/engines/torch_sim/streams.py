@@ -24,6 +24,7 @@ from aptnn_md.progress import log
 from aptnn_md.stream import StreamHeader, StreamReader, StreamWriter, stream_exists
 from aptnn_md.stream.frame import FrameRates, Instant
 from aptnn_md.stream.layout import StreamFrame
+from aptnn_md.stream.members import streamed_members
 from aptnn_md.stream.owner import StreamOwner
 from aptnn_md.stream.start import start_fields, start_of
 from aptnn_md.targets import Tensors
@@ -157,6 +158,7 @@ class StreamPlan:
             variable_cell=self.changes_cell and bool(atoms.pbc.all()),
             mobility=mobility,
             motions=MotionTemperatures.of(start, mobility),
+            n_members=streamed_members(self.model.committee_sizes, len(partition.labels), earlier),
             domain=watch_of(self.model, atoms.numbers),
         )
         constants: dict[str, Any] = {

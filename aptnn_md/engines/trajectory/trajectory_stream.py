@@ -38,6 +38,7 @@ from aptnn_md.signals import stop_requested
 from aptnn_md.stream import StreamHeader, StreamReader, StreamWriter, stream_exists
 from aptnn_md.stream.frame import FrameRates, Instant
 from aptnn_md.stream.layout import StreamFrame
+from aptnn_md.stream.members import streamed_members
 from aptnn_md.stream.run_id import new_run_id
 from aptnn_md.structures import Mobility
 from aptnn_md.targets import Tensors
@@ -128,14 +129,17 @@ class _Job:
         of_some = volumes(frames)
         self.volume = float(of_some[0])
         periodic = bool(np.all(self.atoms.pbc))
+        groups = parse_groups(settings.groups, self.atoms)
+        there = StreamReader(settings.path).header if stream_exists(settings.path) else None
         self.frame_rates = FrameRates(
-            parse_groups(settings.groups, self.atoms),
+            groups,
             np.asarray(self.atoms.get_masses(), dtype=np.float64),
             estimators=settings.estimators,
             velocities=settings.velocities,
             variable_cell=periodic and bool(np.ptp(of_some) > _SAME_VOLUME * self.volume),
             mobility=Mobility.of(self.atoms) if self.atoms.constraints else None,
             no_rotation=WholeRotation.of(self.atoms) if removed else None,
+            n_members=streamed_members(model.committee_sizes, len(groups.labels), there),
             domain=watch_of(model, self.atoms.numbers),
         )
         self._temperatures: FloatArray | None = None

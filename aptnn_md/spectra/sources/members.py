@@ -13,7 +13,7 @@ from aptnn_md.spectra.sources.stream_run import StreamRun
 from aptnn_md.spectra.sources.stream_signal import StreamSignal
 from aptnn_md.stream import StreamHeader
 from aptnn_md.stream.ensemble import stream_paths
-from aptnn_md.stream.frame import MEMBER
+from aptnn_md.stream.members import MEMBER
 
 
 def member_estimators(header: StreamHeader) -> tuple[str, ...]:
