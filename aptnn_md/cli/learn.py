@@ -73,6 +73,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="NAMES",
         help="apt (default), or apt,pgt for Raman, too",
     )
+    add(
+        "--beads",
+        type=checked(Count),
+        metavar="P",
+        help="TRPMD by i-PI with so many beads (16 to 32 at 300 K), with a step of 0.25 fs; for "
+        "models that know quantum nuclei, too (default 1: classical atoms)",
+    )
     add("--cycles", type=checked(Count), help="most cycles (default 2)")
     add(
         "--tolerance",
@@ -127,6 +134,8 @@ def make_settings(arguments: argparse.Namespace) -> CampaignSettings:
     options |= {name: value for name, value in given.items() if value is not None}
     if arguments.tolerance is not None:
         tables["judging"]["tolerance"] = arguments.tolerance
+    if arguments.beads is not None:
+        tables["dynamics"] = of_beads(arguments.beads) | tables["dynamics"]
     where = str(file or "learn")
     if file is not None:
         options.setdefault("out", file.with_suffix(""))
@@ -141,6 +150,11 @@ def make_settings(arguments: argparse.Namespace) -> CampaignSettings:
         "judging": settings_from(kinds.JudgingSettings, tables["judging"], where, "[judging]"),
     }
     return settings_from(kinds.CampaignSettings, options, where, given=parts)
+
+
+def of_beads(beads: int) -> dict[str, Any]:
+    """Settings of the dynamics of ring polymers: frames every 2 fs, as of classical atoms."""
+    return {"beads": beads, "timestep": 0.25, "stride": 8} if beads > 1 else {"beads": 1}
 
 
 def _read(what: list[str]) -> tuple[Path | None, dict[str, Any], dict[str, dict[str, Any]]]:

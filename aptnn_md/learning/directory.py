@@ -39,6 +39,9 @@ MAY_CHANGE = ("out", "cycles", "executor", "jobs", "device", "judging")
 OF_THE_END = ("forces.final_steps", "tensors.final_steps", "dynamics.final_runs")
 """Settings that may change until the end begins, which alone they are for."""
 
+ADDED = {"dynamics.beads": 1}
+"""Settings that earlier campaigns do not have, and what they were like."""
+
 VERSION = 2
 """Of the files of a campaign: 2 has frames with forces only, and as many labels as are worth it."""
 
@@ -124,6 +127,10 @@ class Stage:
         """State of the dynamics before a group of runs."""
         of_group = f"-{group + 1}" if group else ""
         return self.path / f"equilibration-{system}{of_group}.npz"
+
+    def ring_polymers(self, system: int) -> Path:
+        """Files of i-PI."""
+        return self.path / f"ring-polymers-{system}"
 
     def runs(self, system: int) -> Path:
         """Streams."""
@@ -230,6 +237,7 @@ class CampaignDirectory:
                 "labels can be trained on (aptnn-md train), or begin again with another --out"
             )
             raise InputError(self.settings, "version", version, expected)
+        before = ADDED | before
         changed = {name: v for name, v in _flat(now).items() if before.get(name) != v}
         may_change = () if self.final.path.exists() else OF_THE_END
         for name, value in changed.items():

@@ -15,6 +15,7 @@ from aptnn_md.learning.bonds import BondGraph
 from aptnn_md.learning.directory import Stage, read_frames
 from aptnn_md.learning.harmonic import Lines
 from aptnn_md.learning.parallel import do_elsewhere
+from aptnn_md.learning.path_integrals import ring_polymers, sampled_beads, stream_ring_polymers
 from aptnn_md.learning.replicas import Replica, ReplicaSettings, run_replicas
 from aptnn_md.learning.runs import GROUP, BrokenRunsError, RunsJob, make_runs, move_group
 from aptnn_md.learning.sampling import draw_starts
@@ -29,6 +30,10 @@ from aptnn_md.targets import PGT, mean_of_members
 
 ENGINE, MEAN, MEMBER = "engine", "mean", "member"
 """Names of lines: of the engine, of the mean potential, and of its members with a number."""
+
+
+FRAMES_BEFORE = 10
+"""Frames of a ring polymer before it is streamed, by which it is judged."""
 
 
 def kinds_of(settings: CampaignSettings) -> tuple[str, ...]:
@@ -73,6 +78,11 @@ def equilibrated(
     """Replicas of each system at the temperature of the campaign, from training frames."""
     training = read_frames(stage.training)
     tasks = []
+    if settings.dynamics.beads > 1:
+        return [
+            _equilibrated_beads(stage, settings, graph, models, (number, n_runs, seed))
+            for number, graph in enumerate(bonds)
+        ]
     for number, graph in enumerate(bonds):
         starts = draw_starts(training, number, n_runs, seed)
         tasks += [
@@ -85,6 +95,21 @@ def equilibrated(
     for task in tasks:
         found[task.number] += _equilibrate(task, models)
     return found
+
+
+def _equilibrated_beads(
+    stage: Stage,
+    settings: CampaignSettings,
+    bonds: BondGraph,
+    models: StageModels,
+    which: tuple[int, int, int],
+) -> list[Replica]:
+    """Beads of ring polymers of a system; ``which``: its number, how many, and seed."""
+    number, n_runs, seed = which
+    starts = draw_starts(read_frames(stage.training), number, n_runs, seed)
+    polymers = ring_polymers(stage, settings, number, starts, seed)
+    time = 1000.0 * settings.dynamics.equilibrate
+    return sampled_beads(polymers, settings, bonds, models.potential, (time, time / FRAMES_BEFORE))
 
 
 def _equilibrate(task: RunsTask, models: StageModels | None = None) -> list[Replica]:
@@ -129,6 +154,9 @@ def run_dynamics(
         All replicas were stopped, or bonds broke in all runs.
     """
     (n_runs, seed), n_broken, tasks = work, 0, []
+    if settings.dynamics.beads > 1:
+        lengths = n_runs, steps_of_run(settings)
+        return stream_ring_polymers(stage, settings, bonds, replicas, lengths)
     for number, graph in enumerate(bonds):
         cold = [r for r in replicas[number] if r.temperature == settings.temperature]
         whole = [replica.frames[-1] for replica in cold if not replica.stopped]

@@ -145,6 +145,11 @@ def run_replicas(
     return [path.replica() for path in paths]
 
 
+def bound_of_median(median: float) -> float:
+    """Disagreement on an atom's force at which a replica stops, by the median of all; eV/Å."""
+    return max(SMALLEST_BOUND, BOUND_FACTOR * median)
+
+
 def force_spread(result: Mapping[str, Any], n_atoms: int) -> FloatArray:
     """Disagreement of a committee on the force of each atom (n_atoms,), eV/Å.
 
@@ -316,7 +321,7 @@ class _Run:
         if n_frames != self._n_frames:
             spreads = [frame.spread for path in self.paths for frame in path.frames]
             self._median, self._n_frames = float(np.median(np.concatenate(spreads))), n_frames
-        return max(SMALLEST_BOUND, BOUND_FACTOR * self._median)
+        return bound_of_median(self._median)
 
     def _save(self) -> None:
         write_replicas(self.file, self.about, self.step, [path.state() for path in self.paths])

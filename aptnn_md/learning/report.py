@@ -65,7 +65,10 @@ def n_labels(stage: Stage) -> int:
 def _summary(work: Work, now: str, ended: bool) -> str:
     settings = work.settings
     potential = "learned from its forces" if settings.learns_potential else settings.potential
-    text = f"Reference: {settings.engine}; {settings.temperature:g} K; potential: {potential}. "
+    beads = settings.dynamics.beads
+    nuclei = f"TRPMD of {beads} beads" if beads > 1 else "classical nuclei"
+    text = f"Reference: {settings.engine}; {settings.temperature:g} K, {nuclei}; "
+    text += f"potential: {potential}. "
     text += "The campaign has ended." if ended else f"Now: {now}."
     if moving := ", ".join(_with_moving_protons(work)):
         text += f" Protons move in the first dynamics of {moving}, and may in all others."

@@ -114,7 +114,7 @@ def make_runs(job: RunsJob) -> int:
     """
     if not is_ensemble(job.path):
         broken = np.concatenate([move_group(job, group) for group in range(len(job.groups))])
-        _set_aside(job.path, broken)
+        set_aside(job.path, broken)
         n_complete = int((~broken).sum())
         if not n_complete:
             raise BrokenRunsError(
@@ -307,7 +307,7 @@ def _frame_rates(atoms: Atoms, model: TensorModel) -> FrameRates:
     )
 
 
-def _set_aside(path: Path, broken: AnyArray) -> None:
+def set_aside(path: Path, broken: AnyArray) -> None:
     """Rename the streams of broken runs, and move the last ones into the gaps.
 
     The names say what was done before a kill, so doing it again finishes it.

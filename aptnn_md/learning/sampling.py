@@ -16,6 +16,7 @@ from aptnn_md.learning.bonds import BondGraph
 from aptnn_md.learning.descriptor import fingerprints
 from aptnn_md.learning.directory import SYSTEM, Stage, read_frames, write_frames
 from aptnn_md.learning.documents import read_record, write_document
+from aptnn_md.learning.path_integrals import ring_polymers, sampled_beads
 from aptnn_md.learning.replicas import Replica, ReplicaSettings, run_replicas
 from aptnn_md.learning.selection import Rule, Spread, draw_of_each, select
 from aptnn_md.learning.settings import CampaignSettings
@@ -41,17 +42,21 @@ def sample_replicas(
 ) -> list[list[Replica]]:
     """Replicas of each system on the models of a stage; those that are there are only read.
 
+    In a campaign of path integrals beads take the place of those at its temperature, and come last.
+
     Parameters
     ----------
     bonds : of each system, with which its replicas move on
     """
-    sampling = settings.sampling
+    sampling, beads = settings.sampling, settings.dynamics.beads
     training = read_frames(stage.training)
     found = []
     for number, graph in enumerate(bonds):
         starts = draw_starts(training, number, sampling.replicas, seed)
         n_hot = len(starts) // 2
-        temperatures = [settings.temperature] * (len(starts) - n_hot)
+        n_cold = len(starts) - n_hot if beads == 1 else 0
+        starts = starts[: n_cold + n_hot]
+        temperatures = [settings.temperature] * n_cold
         temperatures += [sampling.hot * settings.temperature] * n_hot
         found.append(
             run_replicas(
@@ -69,6 +74,11 @@ def sample_replicas(
                 [graph] * len(starts),
             )
         )
+        if beads > 1:
+            begun = draw_starts(training, number, settings.dynamics.runs, seed + 1)
+            polymers = ring_polymers(stage, settings, number, begun, seed)
+            times = 1000.0 * sampling.picoseconds, sampling.every * sampling.timestep
+            found[-1] += sampled_beads(polymers, settings, graph, models.potential, times)
     return found
 
 

@@ -25,6 +25,7 @@ from aptnn_md.settings import (
     check_settings,
     settings_from,
 )
+from aptnn_md.stream.ring_polymers import LONGEST_STEP
 from aptnn_md.targets import APT, PGT, targets_of
 from aptnn_md.training.potential.settings import PotentialSettings
 from aptnn_md.training.settings import TrainingSettings
@@ -167,6 +168,7 @@ class DynamicsSettings:
     timestep : fs
     stride : steps between frames of the streams
     friction : of the equilibration, 1/ps
+    beads : of ring polymers that i-PI moves by TRPMD; 1: classical atoms
     """
 
     runs: Annotated[int, Range(at_least=8)] = 8
@@ -176,9 +178,13 @@ class DynamicsSettings:
     timestep: Positive = 0.5
     stride: Count = 4
     friction: Positive = 10.0
+    beads: Count = 1
 
     def __post_init__(self) -> None:
         check_settings(self, "[dynamics]")
+        if self.beads > 1 and self.timestep > LONGEST_STEP:
+            expected = f"at most {LONGEST_STEP:g} of ring polymers (0.25, and stride = 8)"
+            raise InputError("[dynamics]", "timestep", self.timestep, expected)
 
 
 @dataclass(frozen=True)

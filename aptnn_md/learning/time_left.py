@@ -103,7 +103,10 @@ def _seconds_of_dynamics(
 def _cost(settings: CampaignSettings, n_runs: int, n_atoms: int) -> int:
     """Time of a step of so many runs of each system, in the time for the forces of an atom.
 
-    Groups of runs are moved at once, and each job moves one group after the other.
+    Groups of runs, or the beads of a ring polymer, are moved at once, and each job moves one group
+    after the other.
     """
-    groups = len(settings.structures) * math.ceil(n_runs / GROUP)
-    return math.ceil(groups / settings.jobs) * (OVERHEAD + min(n_runs, GROUP) * n_atoms)
+    beads = settings.dynamics.beads
+    at_once = beads if beads > 1 else min(n_runs, GROUP)
+    groups = len(settings.structures) * (n_runs if beads > 1 else math.ceil(n_runs / GROUP))
+    return math.ceil(groups / settings.jobs) * (OVERHEAD + at_once * n_atoms)

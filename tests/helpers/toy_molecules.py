@@ -122,6 +122,26 @@ class Potential(Calculator):
             self.results["stress"] = stress[[0, 1, 2, 1, 0, 0], [0, 1, 2, 2, 2, 1]]
 
 
+class StrongBonds(Potential):
+    """The same with O-H bonds that do not break, whatever zero-point motion they have."""
+
+    quartic = 80.0
+
+    def calculate(self, atoms=None, properties=("energy",), system_changes=all_changes):
+        super().calculate(atoms, properties, system_changes)
+        assert self.atoms is not None
+        first, _ = bonds(self.atoms.positions)
+        length = np.linalg.norm(first, axis=1)
+        stretch = length - LENGTH_OH
+        force = (4.0 * self.quartic * stretch**3 / length)[:, None] * first
+        self.results["energy"] += self.quartic * float((stretch**4).sum())
+        self.results["free_energy"] = self.results["energy"]
+        forces = self.results["forces"].reshape(-1, 3, 3)
+        forces[:, 0] += force
+        forces[:, 1] -= force
+        self.results.pop("stress", None)
+
+
 def structure(n_molecules=1, temperature=300.0, seed=0, pbc=False) -> Atoms:
     """Randomly turned molecules on a grid, with thermal velocities."""
     rng = np.random.default_rng(seed)

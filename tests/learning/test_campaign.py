@@ -34,6 +34,8 @@ from aptnn_md.learning.settings import (
 from aptnn_md.locks import DirectoryLock
 from aptnn_md.potentials.loading import load_potential
 from aptnn_md.spectra import read_table
+from aptnn_md.stream import StreamReader
+from aptnn_md.stream.ensemble import complete_runs
 
 
 @pytest.fixture(scope="module")
@@ -218,6 +220,41 @@ def test_settings_of_the_end_may_change_until_it_begins(tmp_path):
     more = replace(longer, dynamics=replace(longer.dynamics, final_runs=10))
     with pytest.raises(InputError, match=r"dynamics\.final_runs: found 10, expected 9, as when"):
         directory.open(more)
+
+
+def test_a_campaign_of_before_path_integrals_is_classical(tmp_path):
+    settings = make_settings(tmp_path)
+    directory = CampaignDirectory(settings.out)
+    settings.out.mkdir()
+    directory.open(settings)
+    content = read_document(directory.settings, "settings", "")
+    assert content["dynamics"].pop("beads") == 1
+    write_document(directory.settings, content)
+    directory.open(settings)
+    dynamics = replace(settings.dynamics, beads=4, timestep=0.25)
+    with pytest.raises(InputError, match=r"dynamics\.(beads|timestep): found .*as when it began"):
+        directory.open(replace(settings, dynamics=dynamics))
+
+
+@pytest.mark.slow
+def test_a_campaign_of_ring_polymers(tmp_path):
+    """TRPMD by i-PI with the models of each stage; beads are labelled and test them."""
+    engine = "helpers.toy_molecules:StrongBonds"
+    settings = make_settings(tmp_path, engine=engine, potential=engine, cycles=1)
+    dynamics = replace(settings.dynamics, beads=4, timestep=0.25, stride=8, resolution=700.0)
+    settings = replace(settings, dynamics=dynamics)
+    found = run_campaign(settings)
+    (spectrum,) = found.spectra
+    assert spectrum.picoseconds > 0.4
+    assert spectrum.tensors > 0.0
+    directory = CampaignDirectory(settings.out)
+    for stage in (directory.cycle(0), directory.final):
+        runs = complete_runs(stage.runs(0))
+        assert len(runs) == 8
+        assert StreamReader(runs[0]).header.n_beads == 4
+    assert "300 K, TRPMD of 4 beads" in directory.report.read_text()
+    again = run_campaign(settings)
+    assert again == found
 
 
 @pytest.mark.thorough
