@@ -9,6 +9,7 @@ from collections.abc import Sequence
 
 from ase import Atoms
 
+from aptnn_md.engines.ipi.version import require_ipi
 from aptnn_md.labels.engines.interface import load_engine
 from aptnn_md.learning.settings import CampaignSettings
 from aptnn_md.models.devices import torch_device
@@ -34,6 +35,8 @@ def check_programs(settings: CampaignSettings, systems: Sequence[Atoms]) -> None
         for atoms in systems:
             engine.check(atoms, charge_of(atoms, 0.0) or 0.0)
     torch_device(settings.device)
+    if settings.dynamics.beads > 1:
+        require_ipi()
     if settings.learns_potential:
         check_mace("potential")
     else:

@@ -144,7 +144,7 @@ class RingPolymers:
         stream.parent.mkdir(parents=True, exist_ok=True)
         source = checkpoint if checkpoint.exists() else directory / f"{part}.xml"
         tensors = self.tensors.resolve()
-        with contextlib.chdir(directory), _said_once():
+        with contextlib.chdir(directory), _said_once(), _to_file("i-pi.log"):
             try:
                 summary = run_ipi(
                     source.name,
@@ -261,6 +261,13 @@ def _said_once() -> Iterator[None]:
     finally:
         for logger in loggers:
             logger.removeFilter(_Repeated.shared)
+
+
+@contextlib.contextmanager
+def _to_file(name: str) -> Iterator[None]:
+    """What i-PI prints goes into a file."""
+    with Path(name).open("a", encoding="utf-8") as file, contextlib.redirect_stdout(file):
+        yield
 
 
 class _Repeated(logging.Filter):
