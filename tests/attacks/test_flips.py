@@ -32,10 +32,11 @@ NAMES = [
     pytest.param(name, marks=pytest.mark.mace) if name == "state of a potential" else name
     for name in FLIPPABLE
 ]
+LONG = ("stream", "runs", "training state", "state of a potential")
 
 
 @pytest.mark.thorough
-@pytest.mark.parametrize("name", slow(NAMES, "runs", "training state", "state of a potential"))
+@pytest.mark.parametrize("name", slow(NAMES, *LONG))
 def test_some_flips(name, tmp_path):
     flippable = FLIPPABLE[name](tmp_path)
     verdicts = flippable.flip(SAMPLES[name])

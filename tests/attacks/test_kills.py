@@ -22,7 +22,7 @@ NAMES = [
     ),
     *(pytest.param(name, marks=[pytest.mark.ipi, needs_ipi]) for name in ("ipi", "driver")),
 ]
-LONG = ("learn", "train potential", "ensemble", "driver")
+LONG = ("learn", "train", "train potential", "ensemble", "driver")
 
 
 FEW = {"learn": 1, "train potential": 1}

@@ -33,7 +33,8 @@ NAMES = [
     for name in RUNS
 ]
 
-LONG = ("trajectory increments", "spectrum", "runs", "replicas", "train potential")
+LONG = ("trajectory", "trajectory increments", "ensemble")
+LONG += ("spectrum", "runs", "replicas", "train potential")
 
 
 @pytest.mark.thorough

@@ -10,7 +10,7 @@ import ase.io
 import numpy as np
 import pytest
 from helpers.socket_server import Talk
-from helpers.tiers import thorough_but
+from helpers.tiers import slow
 
 from aptnn_md.atomic_units import IPI
 from aptnn_md.bundled import bundled_path
@@ -34,7 +34,7 @@ LENNARD_JONES = 'ase.calculators.lj:LennardJones {"sigma": 1.0, "epsilon": 0.01}
 
 
 @pytest.mark.thorough
-@pytest.mark.parametrize("number", thorough_but([signal.SIGTERM, signal.SIGHUP], signal.SIGTERM))
+@pytest.mark.parametrize("number", slow([signal.SIGTERM, signal.SIGHUP], signal.SIGHUP))
 def test_forces_in_a_field_and_a_stream_until_a_signal(water, tmp_path, number):
     talk = Talk()
     talk.listener.settimeout(90)

@@ -85,7 +85,7 @@ def test_beads_of_a_path_integral_are_one_call(device, predictor_on, monkeypatch
     assert [n for who, n in calls if who is predictor] == [6] * 4
 
 
-@pytest.mark.thorough
+@pytest.mark.slow
 @pytest.mark.mace
 def test_md_command(device, tmp_path):
     """Potential and committee on the device; a run that is resumed on the processor."""

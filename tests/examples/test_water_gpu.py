@@ -124,7 +124,7 @@ def test_quantum_harmonic_oscillators(modules: Any, n_beads: int, local: bool) -
     assert kinetic / n == pytest.approx(exact, rel=0.04)
 
 
-@pytest.mark.thorough
+@pytest.mark.slow
 def test_conserved_quantity(modules: Any) -> None:
     """Exact in a harmonic well but for the step; worse with a longer step on a quartic one."""
     masses = np.array([1.008] * 8)

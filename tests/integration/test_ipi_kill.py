@@ -146,7 +146,7 @@ def interrupt_and_compare(directory, monkeypatch, dynamics, with_plugin, stops, 
     same_stream(broken / "run.zarr", run_whole(directory / "whole", steps, dynamics, monkeypatch))
 
 
-@pytest.mark.thorough
+@pytest.mark.slow
 def test_stopped_runner_goes_on(tmp_path, monkeypatch):
     stops = ("SIGKILL", "SIGTERM", "SIGHUP")
     interrupt_and_compare(tmp_path, monkeypatch, CLASSICAL, False, stops, seed=1)

@@ -16,13 +16,8 @@ pytest.importorskip("parsl")
 pytest.importorskip("tblite")
 
 
-@pytest.mark.parametrize(
-    "n_frames",
-    [
-        pytest.param(20, marks=pytest.mark.thorough),
-        pytest.param(50, marks=pytest.mark.slow),
-    ],
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("n_frames", [20, 50])
 def test_killed_and_resumed_gives_the_file_of_the_process_pool(tmp_path, n_frames):
     structures = [molecule(("H2O", "NH3", "CH3OH")[k % 3]) for k in range(n_frames)]
     for seed, atoms in enumerate(structures):

@@ -213,7 +213,7 @@ def test_gradients_of_weights_are_those_of_the_plain_form(pieces):
 
 
 @pytest.mark.thorough
-@pytest.mark.parametrize("lmaxs", [(2, 0, 2), pytest.param((1, 2, 1), marks=pytest.mark.thorough)])
+@pytest.mark.parametrize("lmaxs", [(2, 0, 2), pytest.param((1, 2, 1), marks=pytest.mark.slow)])
 def test_couplings_can_be_differentiated_twice_and_in_both_modes(lmaxs, monkeypatch):
     monkeypatch.setitem(chunks.PRODUCTS, "cpu", 8 * 2 * 12 * 2)
     torch.manual_seed(0)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ase.io
 import numpy as np
 import pytest
-from helpers.tiers import thorough_but
+from helpers.tiers import slow
 
 from aptnn_md.bundled import bundled_path
 from aptnn_md.models import resident as residence
@@ -16,7 +16,7 @@ pytestmark = pytest.mark.mace
 
 @pytest.mark.thorough
 @pytest.mark.parametrize(
-    ("dtype", "tolerance"), thorough_but([("float32", 2e-5), ("float64", 1e-10)], "float64")
+    ("dtype", "tolerance"), slow([("float32", 2e-5), ("float64", 1e-10)], "float32")
 )
 def test_results_are_those_of_the_processor(device, monkeypatch, dtype, tolerance):
     water = ase.io.read(bundled_path("water64.extxyz"))

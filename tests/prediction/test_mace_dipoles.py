@@ -15,7 +15,7 @@ import torch
 from ase import Atoms, units
 from helpers.mace_networks import mace_network
 from helpers.systems import random_checkpoint, triclinic
-from helpers.tiers import thorough_but
+from helpers.tiers import slow, thorough_but
 
 from aptnn_md.cli import main
 from aptnn_md.errors import InputError, RunError
@@ -132,7 +132,7 @@ def test_sum_rule_holds_by_construction_and_exactly(kind, atoms, dtype):
 
 
 @pytest.mark.thorough
-@pytest.mark.parametrize("kind", IN_E_ANGSTROM)
+@pytest.mark.parametrize("kind", slow(IN_E_ANGSTROM, "AtomicDipolesMACE", "AtomicDielectricMACE"))
 def test_interface(kind):
     free = [ion(charges=kind != "AtomicDielectricMACE"), Atoms("HONa", np.diag([0.9, -0.4, 2.0]))]
     boxes = [] if kind == "AtomicDielectricMACE" else [periodic(), triclinic(1, n_atoms=5)]

@@ -316,7 +316,7 @@ def content_of(path):
     "every",
     [
         101,
-        pytest.param(11, marks=pytest.mark.thorough),
+        pytest.param(11, marks=pytest.mark.slow),
         pytest.param(1, marks=pytest.mark.slow),
     ],
 )

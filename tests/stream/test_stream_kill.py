@@ -15,7 +15,7 @@ from helpers.dying_writers import HEADER, N_GROUPS, STRIDE, rate_of, write_for_e
 
 from aptnn_md.stream import StreamReader, StreamWriter, check_stream, stream_exists
 
-EVERY = pytest.mark.parametrize("every", [8, pytest.param(1, marks=pytest.mark.thorough)])
+EVERY = pytest.mark.parametrize("every", [8, pytest.param(1, marks=pytest.mark.slow)])
 """The process dies at one of so many file operations."""
 
 

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 from helpers.systems import SETTINGS, random_checkpoint, triclinic
+from helpers.tiers import slow
 
 from aptnn_md.models import resident as residence
 from aptnn_md.models.tensor_network import fresh_model
@@ -45,7 +46,7 @@ def trainer(data, network, device):
 
 
 @pytest.mark.thorough
-@pytest.mark.parametrize("network", ["ace", "dipole"])
+@pytest.mark.parametrize("network", slow(["ace", "dipole"], "dipole"))
 def test_states_move_from_one_device_to_the_other(device, data, network, tmp_path):
     whole = trainer(data, network, "cpu")
     for _ in range(4):

@@ -13,6 +13,7 @@ import torch
 from ase import Atoms
 from ase.calculators.singlepoint import SinglePointCalculator
 from helpers.systems import triclinic
+from helpers.tiers import slow
 from helpers.toy_molecules import energy_forces_virial, structure
 
 from aptnn_md.errors import InputError
@@ -271,7 +272,7 @@ class Killed(Exception):
 
 
 @pytest.mark.thorough
-@pytest.mark.parametrize("rounds", [1, 3])
+@pytest.mark.parametrize("rounds", slow([1, 3], 1))
 def test_killed_and_resumed_is_as_unbroken(tmp_path, monkeypatch, trained, rounds):
     monkeypatch.setattr(module, "SAVED_EVERY", 0.0)
     settings = PotentialSettings(**SMALL, steps=150)
@@ -328,7 +329,7 @@ def test_state_of_another_training(tmp_path, monkeypatch):
 # ---------------------------------------------------------------------- committees, warm starts
 
 
-@pytest.mark.thorough
+@pytest.mark.slow
 def test_committee_in_time_and_with_more_of_it(tmp_path):
     data = tmp_path / "data.extxyz"
     ase.io.write(data, frames(12))

@@ -181,7 +181,7 @@ def test_gradients_are_evaluated_against_plain_numpy(tmp_path, joint_data):
     assert (tmp_path / "parity.png").read_bytes().startswith(b"\x89PNG")
 
 
-@pytest.mark.thorough
+@pytest.mark.slow
 def test_simple_network_trains(tmp_path, data):
     simple = replace(
         job(data, tmp_path / "m.pt", epochs=2), network="simple", network_settings=SMALL_SIMPLE

@@ -82,7 +82,7 @@ def test_where_none_is_conserved_there_is_none(tmp_path):
 @pytest.mark.thorough
 @pytest.mark.parametrize(
     ("strength", "thermostat"),
-    [(0.0, "none"), (0.002, "none"), (0.02, "bussi")],
+    [(0.0, "none"), pytest.param(0.002, "none", marks=pytest.mark.slow), (0.02, "bussi")],
 )
 def test_a_run_its_stream_and_its_spectrum_tell_one_drift(tmp_path, caplog, strength, thermostat):
     """Found by least squares over all frames, those before a restart included."""

@@ -46,7 +46,7 @@ def f_sum_ratio(path):
     [
         FixAtoms(range(9)),
         pytest.param(
-            FixCartesian([0, 1, 3, 4, 7, 10, 13], (True, False, True)), marks=pytest.mark.thorough
+            FixCartesian([0, 1, 3, 4, 7, 10, 13], (True, False, True)), marks=pytest.mark.slow
         ),
     ],
     ids=["half the atoms fixed", "some directions fixed"],

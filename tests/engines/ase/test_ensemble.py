@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from ase import Atoms, units
 from ase.constraints import FixAtoms
+from helpers.tiers import slow
 from scipy.stats import chi2, kstest
 
 from aptnn_md.atoms.groups import Groups
@@ -202,7 +203,7 @@ def f_sum_ratios(path):
 
 
 @pytest.mark.thorough
-@pytest.mark.parametrize("rotation", ["keep", "remove"])
+@pytest.mark.parametrize("rotation", slow(["keep", "remove"], "remove"))
 def test_runs_conserve_and_fulfil_the_f_sum_rule(tmp_path, rotation):
     """One molecule, with a dipole that depends on all coordinates."""
     n_runs, recorder = 40, Recorder()

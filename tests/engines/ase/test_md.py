@@ -16,7 +16,7 @@ from ase.md.nose_hoover_chain import NoseHooverChainNVT
 from ase.md.verlet import VelocityVerlet
 from helpers.observed_runs import settings, start
 from helpers.systems import SMALL_ACE
-from helpers.tiers import thorough_but
+from helpers.tiers import slow
 
 from aptnn_md.atoms.groups import Groups
 from aptnn_md.atoms.neighbours import build_graph
@@ -84,7 +84,7 @@ def test_restart_from_an_older_checkpoint_replaces_frames(tmp_path):
 
 @pytest.mark.thorough
 @pytest.mark.parametrize(
-    ("thermostat", "tolerance"), thorough_but([("bussi", 4.0), ("langevin", 4.0)], "langevin")
+    ("thermostat", "tolerance"), slow([("bussi", 4.0), ("langevin", 4.0)], "langevin")
 )
 def test_thermostats_reach_their_temperature(tmp_path, thermostat, tolerance):
     """From 600 K initial velocities to 250 K, by the stream's own temperatures."""

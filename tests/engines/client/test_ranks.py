@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from helpers import toy_molecules
 from helpers.paths import DRIVERS
-from helpers.tiers import thorough_but
+from helpers.tiers import slow
 
 pytest.importorskip("ipi")
 
@@ -94,11 +94,9 @@ def kill_root(process, path, n_bytes):
     wait_for(lambda: has_ended(root) and has_ended(other), 60, "both ranks end")
 
 
+@pytest.mark.slow
 @needs_mpirun
-@pytest.mark.parametrize(
-    "n_kills",
-    [pytest.param(1, marks=pytest.mark.thorough), pytest.param(6, marks=pytest.mark.slow)],
-)
+@pytest.mark.parametrize("n_kills", [1, 6])
 def test_a_stream_from_two_ranks_whose_root_is_killed(tmp_path, n_kills):
     command = ("-n", 2, sys.executable, "helpers/ipi_toy_ranks.py", "client")
     path, steps = tmp_path / "s.zarr", 40
@@ -144,7 +142,7 @@ def test_tensors_of_the_command_are_the_predictors(tmp_path):
     talk.close()
 
 
-@pytest.mark.thorough
+@pytest.mark.slow
 @needs_mpirun
 def test_ranks_that_i_pi_owns(tmp_path):
     """``ffmpi`` with our driver gives the trajectory of the same potential inside i-PI."""
@@ -214,7 +212,9 @@ def test_a_process_alone_leaves_mpi_alone():
 
 
 @pytest.mark.thorough
-@pytest.mark.parametrize("name", ["PMI_SIZE", "SLURM_STEP_NUM_TASKS", "FLUX_JOB_SIZE"])
+@pytest.mark.parametrize(
+    "name", slow(["PMI_SIZE", "SLURM_STEP_NUM_TASKS", "FLUX_JOB_SIZE"], "FLUX_JOB_SIZE")
+)
 def test_ranks_that_mpi4py_does_not_see_do_not_believe_to_be_alone(name):
     assert "refused: 3 MPI ranks need mpi4py" in asked(without=("mpi4py",), **{name: "3"})
     pytest.importorskip("mpi4py.MPI")
@@ -234,7 +234,7 @@ def test_insisting_on_ranks():
 
 @pytest.mark.thorough
 @needs_mpirun
-@pytest.mark.parametrize("insist", thorough_but([False, True], False))
+@pytest.mark.parametrize("insist", slow([False, True], False))
 def test_ranks_that_no_variable_counts_are_found(insist):
     if not is_open_mpi(find_mpirun()):
         pytest.skip("MPICH's own ranks find each other by such a variable")

@@ -49,7 +49,7 @@ def stretch_of_a_run(directory, monkeypatch, hydrogen):
     return np.average(grid[near], weights=curve[near])
 
 
-@pytest.mark.thorough
+@pytest.mark.slow
 def test_deuterium_by_the_masses_of_the_input(tmp_path, monkeypatch):
     found = {}
     for name, mass in (("light", HYDROGEN), ("heavy", ISOTOPE_MASSES["D"])):

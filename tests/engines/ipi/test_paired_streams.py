@@ -26,7 +26,7 @@ def quick_end_of_ipi(monkeypatch):
     monkeypatch.setattr(importlib.import_module("ipi.utils.softexit"), "SOFTEXITLATENCY", 0.05)
 
 
-@pytest.mark.thorough
+@pytest.mark.slow
 def test_estimators_of_one_stream_are_paired(tmp_path, monkeypatch):
     estimators = ("bead", "centroid-apt")
     run_toy(

@@ -20,7 +20,7 @@ pytestmark = pytest.mark.ipi
 STEPS, TIMESTEP = 1000, 0.5
 
 
-@pytest.mark.thorough
+@pytest.mark.slow
 def test_the_same_spectrum_by_three_ways(tmp_path):
     stream = HELPERS / "ipi_toy_stream.py"
     with Server(

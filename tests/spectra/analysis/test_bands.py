@@ -55,7 +55,7 @@ def test_line_is_found_within_the_printed_errors(velocities: np.ndarray, baselin
     assert not band.at_edge
 
 
-@pytest.mark.thorough
+@pytest.mark.slow
 def test_errors_are_honest(velocities: np.ndarray) -> None:
     """Sixty runs alone: scatter, printed errors, and the share within two of them."""
     found = [bands(spectrum_of(velocities, range(k, k + 1)), False) for k in range(0, 180, 3)]
