@@ -307,6 +307,9 @@ def test_an_engine_that_fails_on_some_frames_costs_these_frames(tmp_path):
     """Its self-consistent field does not converge where a bond is long."""
     engine = 'helpers.toy_field:FieldPotential {"longest": 1.03}'
     settings = make_settings(tmp_path, engine=engine, cycles=1)
+    dynamics = replace(settings.dynamics, resolution=1500.0)
+    tensors = replace(settings.tensors, steps=4, final_steps=4)
+    settings = replace(settings, dynamics=dynamics, tensors=tensors)
     run_campaign(settings)
     directory = CampaignDirectory(settings.out)
     first = ase.io.read(directory.first.frames, index=":")

@@ -116,7 +116,7 @@ def joint_data(tmp_path_factory):
 
 @pytest.mark.thorough
 def test_both_targets_are_learned_from_partial_labels(tmp_path, joint_data):
-    plain = job(joint_data, tmp_path / "both.pt", epochs=25, learning_rate=0.01)
+    plain = job(joint_data, tmp_path / "both.pt", epochs=18, learning_rate=0.01)
     checkpoint = run_training(replace(plain, target="apt+pgt", valid_fraction=0.25))
     frames = read_labelled(joint_data, "apt+pgt")
     assert [frame.any_label for frame in frames].count(False) == 1
@@ -276,7 +276,7 @@ def test_data_without_variety_blows_nothing_up(tmp_path):
 @pytest.mark.thorough
 def test_a_trained_model_is_a_better_beginning(tmp_path, data):
     """Other labels of the same kind are learned in fewer epochs from its weights."""
-    first = run_training(job(data, tmp_path / "first.pt", epochs=25, learning_rate=0.01))
+    first = run_training(job(data, tmp_path / "first.pt", epochs=15, learning_rate=0.01))
     similar = []
     for atoms in ase.io.read(data, ":")[:3]:
         atoms.arrays["apt"] = 1.3 * atoms.arrays["apt"]

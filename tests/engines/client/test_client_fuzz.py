@@ -246,7 +246,7 @@ def attack(rng, seconds, directory):
 def test_mutated_conversations(tmp_path, caplog):
     # frames of such conversations may be far apart, which is said in the log
     caplog.set_level(logging.ERROR)
-    ends = attack(random.Random(1), 8.0, tmp_path)
+    ends = attack(random.Random(1), 4.0, tmp_path)
     print(ends)
     assert ends["refused"] > 20
 
