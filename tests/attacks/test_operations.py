@@ -11,7 +11,7 @@ from helpers.tiers import slow
 RUNS = {**SHORT_RUNS, **CAMPAIGN_SHORT_RUNS}
 
 SAMPLES = {
-    "md": range(1, 31, 2),
+    "md": range(1, 31, 3),
     "ensemble": (8, *range(1, 300, 43)),
     "increments": range(1, 90, 17),
     "trajectory": range(1, 90, 17),

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from helpers import stored_runs
 from helpers.paths import EXAMPLES
-from helpers.tiers import thorough_but
+from helpers.tiers import slow
 
 from aptnn_md.cli import main
 from aptnn_md.stream import StreamReader
@@ -59,7 +59,7 @@ def test_what_is_missing_is_said(tmp_path, monkeypatch, capsys, words):
 
 
 @pytest.mark.thorough
-@pytest.mark.parametrize("executor", thorough_but(["processes", "parsl"], "processes"))
+@pytest.mark.parametrize("executor", slow(["processes", "parsl"], "parsl"))
 def test_a_trajectory_by_two_processes_is_that_of_one(tmp_path, monkeypatch, capsys, executor):
     spread = ["--jobs", "2"]
     if executor == "parsl":

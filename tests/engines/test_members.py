@@ -127,6 +127,7 @@ def test_torch_sim(tmp_path):
 
 
 @pytest.mark.thorough
+@pytest.mark.ipi
 def test_ipi(tmp_path, monkeypatch):
     """Of ring polymers, by the first estimator; of both targets."""
     from helpers.ipi_inputs import run_toy
@@ -138,6 +139,7 @@ def test_ipi(tmp_path, monkeypatch):
 
 
 @pytest.mark.thorough
+@pytest.mark.ipi
 def test_ipi_resumes_a_stream_without_members(tmp_path, monkeypatch):
     from helpers.ipi_inputs import go_on_toy, run_toy
 

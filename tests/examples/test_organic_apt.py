@@ -45,7 +45,7 @@ def python(here: Path, script: str, *arguments: str) -> str:
     return run_command(here, sys.executable, str(EXAMPLE / script), *arguments)
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 def test_training_and_test_share_no_molecule_and_no_other_element(scripts: None) -> None:
     from groups import more_species
     from molecules import WATER, species

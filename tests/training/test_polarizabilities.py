@@ -203,7 +203,7 @@ def test_pgts_are_learned_from_polarizabilities(tmp_path):
         target="polarizability",
         network="polarizability",
         network_settings=SMALL_ACE,
-        training=TrainingSettings(epochs=30, learning_rate=0.02, batch_size=6, warmup_steps=5),
+        training=TrainingSettings(epochs=20, learning_rate=0.02, batch_size=6, warmup_steps=5),
     )
     model = run_training(job)
     assert model.target == "pgt"

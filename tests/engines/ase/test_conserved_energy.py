@@ -9,6 +9,7 @@ from ase import units
 from ase.md.bussi import Bussi
 from ase.md.langevin import Langevin
 from ase.md.verlet import VelocityVerlet
+from helpers.tiers import slow
 
 from aptnn_md.cli.info import stream_facts
 from aptnn_md.engines.ase.calculator import APTCalculator
@@ -82,7 +83,7 @@ def test_where_none_is_conserved_there_is_none(tmp_path):
 @pytest.mark.thorough
 @pytest.mark.parametrize(
     ("strength", "thermostat"),
-    [(0.0, "none"), pytest.param(0.002, "none", marks=pytest.mark.slow), (0.02, "bussi")],
+    slow([(0.0, "none"), (0.002, "none"), (0.02, "bussi")], "none"),
 )
 def test_a_run_its_stream_and_its_spectrum_tell_one_drift(tmp_path, caplog, strength, thermostat):
     """Found by least squares over all frames, those before a restart included."""
