@@ -52,7 +52,7 @@ def ring_polymers(
     return RingPolymers(
         stage.ring_polymers(number),
         starts,
-        str(potential.resolve()) if potential.exists() else settings.potential,
+        str(potential) if potential.exists() else settings.potential,
         stage.tensors,
         settings.dynamics.beads,
         settings.temperature,

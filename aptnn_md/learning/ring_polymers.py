@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import os
 import xml.etree.ElementTree as ElementTree
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -95,7 +96,7 @@ class RingPolymers:
         directory.mkdir(parents=True, exist_ok=True)
         template = _in_a_cell(start)
         ase.io.write(directory / "start.xyz", template, format="extxyz")
-        first = self._input(start, self.seed + 7907 * number, n_steps, every)
+        first = self._input(number, n_steps, every)
         write_output(directory / f"{BEFORE}.xml", first.encode())
         if self._go(number, BEFORE, directory / "before.zarr", n_steps):
             write_output(ended, _freed((directory / "RESTART").read_text()))
@@ -165,17 +166,20 @@ class RingPolymers:
             raise KeyboardInterrupt
         return True
 
-    def _input(self, start: Atoms, seed: int, n_steps: int, every: int) -> str:
+    def _input(self, number: int, n_steps: int, every: int) -> str:
         """Input of i-PI for the part with a thermostat on all modes."""
         from aptnn_md.engines.ipi.driver_files import driver_file
 
+        start, potential = self.starts[number - 1], self.potential
+        if Path(potential).exists():  # relative: a campaign may be moved elsewhere
+            potential = os.path.relpath(potential, self.directory(number))
         masses = ", ".join(f"{mass:.10g}" for mass in start.get_masses())
-        parameters = f"potential: {self.potential}, template: start.xyz, device: {self.device}"
+        parameters = f"potential: {potential}, template: start.xyz, device: {self.device}"
         parameters += f", pbc: {bool(start.pbc.any())}"
         return f"""<simulation verbosity='quiet' floatformat='%25.16e'>
   {_outputs(BEFORE, every)}
   <total_steps>{n_steps}</total_steps>
-  <prng><seed>{seed}</seed></prng>
+  <prng><seed>{self.seed + 7907 * number}</seed></prng>
   <ffdirect name='potential'>
     <pes>custom</pes> <pes_path>{driver_file("potential").resolve()}</pes_path>
     <batch_size>{self.beads}</batch_size>
