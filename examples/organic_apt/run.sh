@@ -3,7 +3,7 @@
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 frames=${FRAMES:-5000} test_frames=${TEST_FRAMES:-400} jobs=${JOBS:-2}
-more=${MORE:-1000} more_test=${MORE_TEST:-120}
+more=${MORE:-1890} more_test=${MORE_TEST:-120}
 largest=${LARGEST:-32} device=${DEVICE:-cpu}
 level=${LEVEL:-'pyscf xc=pbe0 basis=def2-svpd density_fit=true grid=1 grid_response=false conv_tol=1e-9 conv_tol_grad=1e-6'}
 export OMP_NUM_THREADS=1
