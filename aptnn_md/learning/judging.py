@@ -31,7 +31,6 @@ from aptnn_md.targets import PGT, mean_of_members
 ENGINE, MEAN, MEMBER = "engine", "mean", "member"
 """Names of lines: of the engine, of the mean potential, and of its members with a number."""
 
-
 FRAMES_BEFORE = 10
 """Frames of a ring polymer before it is streamed, by which it is judged."""
 
@@ -76,13 +75,13 @@ def equilibrated(
     seed: int,
 ) -> list[list[Replica]]:
     """Replicas of each system at the temperature of the campaign, from training frames."""
-    training = read_frames(stage.training)
-    tasks = []
     if settings.dynamics.beads > 1:
         return [
             _equilibrated_beads(stage, settings, graph, models, (number, n_runs, seed))
             for number, graph in enumerate(bonds)
         ]
+    training = read_frames(stage.training)
+    tasks = []
     for number, graph in enumerate(bonds):
         starts = draw_starts(training, number, n_runs, seed)
         tasks += [
@@ -155,8 +154,8 @@ def run_dynamics(
     """
     (n_runs, seed), n_broken, tasks = work, 0, []
     if settings.dynamics.beads > 1:
-        lengths = n_runs, steps_of_run(settings)
-        return stream_ring_polymers(stage, settings, bonds, replicas, lengths)
+        of_polymers = n_runs, steps_of_run(settings)
+        return stream_ring_polymers(stage, settings, bonds, replicas, of_polymers)
     for number, graph in enumerate(bonds):
         cold = [r for r in replicas[number] if r.temperature == settings.temperature]
         whole = [replica.frames[-1] for replica in cold if not replica.stopped]

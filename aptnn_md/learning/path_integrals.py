@@ -35,6 +35,11 @@ KEPT_BEADS = 4
 """Of a ring polymer, as replicas of their own."""
 
 
+def kept_beads(n_beads: int) -> range:
+    """Numbers, from 0, of the beads that are replicas, far from each other."""
+    return range(0, n_beads, -(-n_beads // KEPT_BEADS))
+
+
 def ring_polymers(
     stage: Stage, settings: CampaignSettings, number: int, starts: Sequence[Atoms], seed: int
 ) -> RingPolymers:
@@ -160,7 +165,7 @@ class _Path:
         """That of a ring polymer, counted from 1."""
         start, positions = polymers.starts[number - 1], polymers.frames(number, BEFORE)
         n_frames, n_beads, n_atoms = positions.shape[:3]
-        kept = range(0, n_beads, -(-n_beads // KEPT_BEADS))
+        kept = kept_beads(n_beads)
         spread = np.zeros((n_frames, len(kept), n_atoms))
         found = cls(start, positions, kept, spread, polymers.has_failed(number))
         for frame in range(n_frames):
@@ -226,7 +231,7 @@ def stream_ring_polymers(
     of_systems: list[list[MoveTask]] = []
     for number, graph in enumerate(bonds):
         polymers = ring_polymers(stage, settings, number, [graph.start] * n_runs, 0)
-        numbers = _whole(replicas[number], n_runs)
+        numbers = unstopped(replicas[number], n_runs, settings.dynamics.beads)
         if not numbers:
             raise BrokenRunsError(
                 f"{stage.path}: all {n_runs} ring polymers were stopped: the potential is not yet "
@@ -248,10 +253,17 @@ def stream_ring_polymers(
     return sum(n_runs - n for n in n_complete)
 
 
-def _whole(replicas: Sequence[Replica], n_polymers: int) -> list[int]:
-    """Numbers, from 1, of the ring polymers that were not stopped."""
-    n_kept = len(replicas) // n_polymers
-    return [k + 1 for k in range(n_polymers) if not replicas[k * n_kept].stopped]
+def unstopped(replicas: Sequence[Replica], n_polymers: int, n_beads: int) -> list[int]:
+    """Numbers, from 1, of the ring polymers that were not stopped.
+
+    Parameters
+    ----------
+    replicas : of a system; those of the beads of its ring polymers are the last
+    n_polymers, n_beads : of the ring polymers, and of each
+    """
+    n_kept = len(kept_beads(n_beads))
+    first = len(replicas) - n_kept * n_polymers
+    return [k + 1 for k in range(n_polymers) if not replicas[first + k * n_kept].stopped]
 
 
 def _complete(runs: Path, tasks: Sequence[MoveTask], bonds: BondGraph) -> int:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pytest
@@ -17,10 +17,11 @@ from aptnn_md.errors import InputError
 from aptnn_md.learning.bonds import BondGraph
 from aptnn_md.learning.directory import Stage
 from aptnn_md.learning.path_integrals import (
-    KEPT_BEADS,
+    kept_beads,
     ring_polymers,
     sampled_beads,
     stream_ring_polymers,
+    unstopped,
 )
 from aptnn_md.learning.ring_polymers import BEFORE, STREAMED
 from aptnn_md.learning.runs import BrokenRunsError
@@ -77,8 +78,8 @@ def test_ring_polymers_are_sampled_and_streamed(stage, settings):
     start = toy.structure(seed=1)
     start.set_masses([15.999, 2.014, 35.45])
     polymers, bonds, replicas = sample(stage, settings, [start, toy.structure(seed=2)])
-    assert len(replicas) == 2 * len(range(0, BEADS, 2))
-    assert len(range(0, BEADS, 2)) <= KEPT_BEADS
+    assert list(kept_beads(BEADS)) == [0, 2, 4]
+    assert len(replicas) == 2 * 3
     assert {replica.stopped for replica in replicas} == {""}
     assert {replica.temperature for replica in replicas} == {300.0}
     beads = polymers.frames(1, BEFORE)
@@ -178,6 +179,20 @@ def test_nothing_is_streamed_where_all_ring_polymers_were_stopped(stage, setting
     bonds = BondGraph.of(toy.structure())
     with pytest.raises(BrokenRunsError, match="all 3 ring polymers were stopped"):
         stream_ring_polymers(stage, settings, [bonds], [[Stopped()] * 6], (3, N_STEPS))
+
+
+def test_replicas_of_beads_come_after_all_others():
+    """Eight hot ones of classical atoms, then four of each of three ring polymers of 16 beads."""
+
+    @dataclass
+    class Ended:
+        stopped: str = ""
+
+    replicas = [Ended("bonds") for _ in range(8)]
+    replicas += [Ended(reason) for reason in ("", "upper bound", "") for _ in range(4)]
+    assert unstopped(replicas, 3, 16) == [1, 3]
+    assert unstopped(replicas[8:], 3, 16) == [1, 3]
+    assert [len(kept_beads(n)) for n in (2, 3, 4, 5, 8, 16, 32)] == [2, 3, 4, 3, 4, 4, 4]
 
 
 def test_steps_that_heat_ring_polymers_are_refused():
