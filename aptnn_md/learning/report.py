@@ -256,8 +256,10 @@ def _what_next(work: Work) -> list[str]:
     potential = str(final.potential) if learned else f"'{work.settings.potential}'"
     names = system_names(work.settings)
     tables = [final.table(kind, name) for name in names for kind in kinds_of(work.settings)]
+    quantum = work.settings.dynamics.beads > 1
+    nuclei = ", of classical nuclei here; inputs of i-PI take them, too" if quantum else ""
     return [
-        "The models are ready for other runs:",
+        f"The models are ready for other runs{nuclei}:",
         "",
         "```sh",
         f"aptnn-md md START --potential {potential} --model {final.tensors} --stream runs --ps 100",

@@ -252,7 +252,11 @@ def test_a_campaign_of_ring_polymers(tmp_path):
         runs = complete_runs(stage.runs(0))
         assert len(runs) == 8
         assert StreamReader(runs[0]).header.n_beads == 4
-    assert "300 K, TRPMD of 4 beads" in directory.report.read_text()
+    report = directory.report.read_text()
+    assert "300 K, TRPMD of 4 beads" in report
+    assert (
+        "ready for other runs, of classical nuclei here; inputs of i-PI take them, too:" in report
+    )
     again = run_campaign(settings)
     assert again == found
 
