@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from ase import Atoms
 
 from aptnn_md.engines.ipi.version import require_ipi
+from aptnn_md.errors import InputError
 from aptnn_md.labels.engines.interface import load_engine
 from aptnn_md.learning.settings import CampaignSettings
 from aptnn_md.models.devices import torch_device
@@ -37,6 +38,11 @@ def check_programs(settings: CampaignSettings, systems: Sequence[Atoms]) -> None
     torch_device(settings.device)
     if settings.dynamics.beads > 1:
         require_ipi()
+        for atoms in systems:
+            if atoms.pbc.any() and not atoms.pbc.all():
+                found = f"{settings.dynamics.beads}, of a structure with pbc {atoms.pbc.tolist()}"
+                expected = "1, or structures periodic in all directions, or in none, as in i-PI"
+                raise InputError("[dynamics]", "beads", found, expected)
     if settings.learns_potential:
         check_mace("potential")
     else:

@@ -23,6 +23,7 @@ from aptnn_md.learning.path_integrals import (
     stream_ring_polymers,
     unstopped,
 )
+from aptnn_md.learning.programs import check_programs
 from aptnn_md.learning.ring_polymers import BEFORE, STREAMED
 from aptnn_md.learning.runs import BrokenRunsError
 from aptnn_md.learning.settings import DynamicsSettings
@@ -193,6 +194,17 @@ def test_replicas_of_beads_come_after_all_others():
     assert unstopped(replicas, 3, 16) == [1, 3]
     assert unstopped(replicas[8:], 3, 16) == [1, 3]
     assert [len(kept_beads(n)) for n in (2, 3, 4, 5, 8, 16, 32)] == [2, 3, 4, 3, 4, 4, 4]
+
+
+def test_a_slab_is_refused_at_once(settings):
+    """i-PI would let it be periodic in the third direction, too."""
+    slab = toy.structure(pbc=True)
+    slab.pbc = (True, True, False)
+    with pytest.raises(
+        InputError, match=r"beads: found 6, of a structure with pbc \[True, True, F"
+    ):
+        check_programs(settings, [slab])
+    check_programs(settings, [toy.structure(), toy.structure(pbc=True)])
 
 
 def test_steps_that_heat_ring_polymers_are_refused():
