@@ -30,7 +30,6 @@ class DomainWatch:
         self.domain = domain
         self.numbers: IntArray = np.array(numbers, dtype=np.int64)
         self._key = self.numbers.tobytes()
-        self._title = f"model {domain.model}, {Atoms(self.numbers).get_chemical_formula()}"
 
     def largest(self, tensors: Tensors, step: int | None = None) -> float | None:
         """The largest ratio of an atom. The log says what error is expected of the first structure
@@ -54,6 +53,11 @@ class DomainWatch:
             self.domain.warned.add(self._key)
             self._warn(tensors, ratios, step)
         return largest
+
+    @property
+    def _title(self) -> str:
+        """Of messages."""
+        return f"model {self.domain.model}, {Atoms(self.numbers).get_chemical_formula()}"
 
     def _warn(self, tensors: Tensors, ratios: FloatArray, step: int | None) -> None:
         """Say what is above its limit, of the structure that is farthest outside."""

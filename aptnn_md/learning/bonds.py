@@ -106,6 +106,8 @@ class BondGraph:
 
     def _any_lost(self, positions: FloatArray) -> bool:
         """Whether a proton is near no atom that can hold it."""
+        if not self.moving_protons:
+            return False
         protons = np.flatnonzero(self.protons)
         holders = np.flatnonzero(np.isin(self.start.numbers, PROTON_HOLDERS))
         first, second = (each.ravel() for each in np.meshgrid(protons, holders, indexing="ij"))
@@ -114,6 +116,8 @@ class BondGraph:
 
     def _of_protons(self, first: IntArray, second: IntArray) -> BoolArray:
         """Which pairs are a proton and an atom that can hold it."""
+        if not self.moving_protons:
+            return np.zeros(len(first), dtype=bool)
         holders = np.isin(self.start.numbers, PROTON_HOLDERS)
         found: BoolArray = self.protons[first] & holders[second]
         found |= self.protons[second] & holders[first]

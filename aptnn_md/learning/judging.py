@@ -75,15 +75,20 @@ def equilibrated(
     seed: int,
 ) -> list[list[Replica]]:
     """Replicas of each system at the temperature of the campaign, from training frames."""
-    if settings.dynamics.beads > 1:
-        return [
-            _equilibrated_beads(stage, settings, graph, models, (number, n_runs, seed))
-            for number, graph in enumerate(bonds)
-        ]
     training = read_frames(stage.training)
+    starts_of = [draw_starts(training, number, n_runs, seed) for number in range(len(bonds))]
+    if settings.dynamics.beads > 1:
+        time = 1000.0 * settings.dynamics.equilibrate
+        times = time, time / FRAMES_BEFORE
+        return [
+            sampled_beads(
+                ring_polymers(stage, settings, number, starts, seed),
+                *(settings, graph, models.potential, times),
+            )
+            for number, (graph, starts) in enumerate(zip(bonds, starts_of, strict=True))
+        ]
     tasks = []
-    for number, graph in enumerate(bonds):
-        starts = draw_starts(training, number, n_runs, seed)
+    for number, (graph, starts) in enumerate(zip(bonds, starts_of, strict=True)):
         tasks += [
             RunsTask(stage, settings, graph, number, starts[k : k + GROUP], seed, k // GROUP)
             for k in range(0, n_runs, GROUP)
@@ -94,21 +99,6 @@ def equilibrated(
     for task in tasks:
         found[task.number] += _equilibrate(task, models)
     return found
-
-
-def _equilibrated_beads(
-    stage: Stage,
-    settings: CampaignSettings,
-    bonds: BondGraph,
-    models: StageModels,
-    which: tuple[int, int, int],
-) -> list[Replica]:
-    """Beads of ring polymers of a system; ``which``: its number, how many, and seed."""
-    number, n_runs, seed = which
-    starts = draw_starts(read_frames(stage.training), number, n_runs, seed)
-    polymers = ring_polymers(stage, settings, number, starts, seed)
-    time = 1000.0 * settings.dynamics.equilibrate
-    return sampled_beads(polymers, settings, bonds, models.potential, (time, time / FRAMES_BEFORE))
 
 
 def _equilibrate(task: RunsTask, models: StageModels | None = None) -> list[Replica]:

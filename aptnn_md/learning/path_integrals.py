@@ -26,7 +26,7 @@ from aptnn_md.learning.replicas import (
     force_spread,
 )
 from aptnn_md.learning.ring_polymers import BEFORE, STREAMED, RingPolymers
-from aptnn_md.learning.runs import BrokenRunsError, set_aside
+from aptnn_md.learning.runs import BrokenRunsError, end_ensemble
 from aptnn_md.learning.settings import CampaignSettings
 from aptnn_md.potentials.interface import BatchedPotential
 from aptnn_md.stream.ensemble import Ensemble, is_ensemble, run_path
@@ -270,14 +270,7 @@ def _complete(runs: Path, tasks: Sequence[MoveTask], bonds: BondGraph) -> int:
     """Set runs aside whose bonds broke, and make an ensemble of the others; their number."""
     if not is_ensemble(runs):
         broken = np.array([_is_broken(task, bonds) for task in tasks])
-        n_complete = int((~broken).sum())
-        if not n_complete:
-            raise BrokenRunsError(
-                f"{runs}: bonds broke in all {len(broken)} runs: the potential is not yet good "
-                "enough for dynamics; more labels, or a longer training"
-            )
-        set_aside(runs, broken)
-        Ensemble(n_complete, tasks[0].n_steps // tasks[0].every + 1).write(runs)
+        end_ensemble(runs, broken, tasks[0].n_steps // tasks[0].every + 1)
     return Ensemble.read(runs).n_runs
 
 

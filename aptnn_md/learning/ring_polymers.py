@@ -144,7 +144,7 @@ class RingPolymers:
         checkpoint = directory / f"{part}.state"
         stream.parent.mkdir(parents=True, exist_ok=True)
         source = checkpoint if checkpoint.exists() else directory / f"{part}.xml"
-        tensors = self.tensors.resolve()
+        tensors, failure = self.tensors.resolve(), ""
         with contextlib.chdir(directory), _said_once(), _to_file("i-pi.log"):
             try:
                 summary = run_ipi(
@@ -159,9 +159,11 @@ class RingPolymers:
             except RunError as error:
                 if isinstance(error.__cause__, OSError):
                     raise
-                log.warning("ring polymer %d: %s", number, error)
-                write_output(Path(FAILED), f"{error}\n".encode())
-                return False
+                failure = str(error)
+        if failure:
+            log.warning("ring polymer %d: %s", number, failure)
+            write_output(directory / FAILED, f"{failure}\n".encode())
+            return False
         if not summary.finished:
             raise KeyboardInterrupt
         return True
@@ -259,12 +261,12 @@ def _said_once() -> Iterator[None]:
     """Of many ring polymers each warning of i-PI's engine is said once."""
     loggers = [log, logging.getLogger("aptnn_md.engines.client.evaluator")]
     for logger in loggers:
-        logger.addFilter(_Repeated.shared)
+        logger.addFilter(_REPEATED)
     try:
         yield
     finally:
         for logger in loggers:
-            logger.removeFilter(_Repeated.shared)
+            logger.removeFilter(_REPEATED)
 
 
 @contextlib.contextmanager
@@ -276,8 +278,6 @@ def _to_file(name: str) -> Iterator[None]:
 
 class _Repeated(logging.Filter):
     """Lets a message through once."""
-
-    shared: _Repeated
 
     def __init__(self) -> None:
         super().__init__()
@@ -291,4 +291,4 @@ class _Repeated(logging.Filter):
         return new
 
 
-_Repeated.shared = _Repeated()
+_REPEATED = _Repeated()

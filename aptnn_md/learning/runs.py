@@ -114,14 +114,7 @@ def make_runs(job: RunsJob) -> int:
     """
     if not is_ensemble(job.path):
         broken = np.concatenate([move_group(job, group) for group in range(len(job.groups))])
-        set_aside(job.path, broken)
-        n_complete = int((~broken).sum())
-        if not n_complete:
-            raise BrokenRunsError(
-                f"{job.path}: bonds broke in all {len(broken)} runs: the potential is not yet good "
-                "enough for dynamics; more labels, or a longer training"
-            )
-        Ensemble(n_complete, job.n_steps // job.stride + 1).write(job.path)
+        end_ensemble(job.path, broken, job.n_steps // job.stride + 1)
     for group in range(len(job.groups)):
         job.state_path(group).unlink(missing_ok=True)
     return Ensemble.read(job.path).n_runs
@@ -307,7 +300,30 @@ def _frame_rates(atoms: Atoms, model: TensorModel) -> FrameRates:
     )
 
 
-def set_aside(path: Path, broken: AnyArray) -> None:
+def end_ensemble(path: Path, broken: AnyArray, n_frames: int) -> None:
+    """Set broken runs aside, and make an ensemble of the others.
+
+    Parameters
+    ----------
+    path : directory of the runs
+    broken : (n_runs,), which of them broke
+    n_frames : of the others
+
+    Raises
+    ------
+    BrokenRunsError
+        All have.
+    """
+    _set_aside(path, broken)
+    if broken.all():
+        raise BrokenRunsError(
+            f"{path}: bonds broke in all {len(broken)} runs: the potential is not yet good enough "
+            "for dynamics; more labels, or a longer training"
+        )
+    Ensemble(int((~broken).sum()), n_frames).write(path)
+
+
+def _set_aside(path: Path, broken: AnyArray) -> None:
     """Rename the streams of broken runs, and move the last ones into the gaps.
 
     The names say what was done before a kill, so doing it again finishes it.
