@@ -116,7 +116,7 @@ def _best_threads(atoms: Atoms) -> Iterator[int]:
     """Let torch use all its threads or one, whichever gives forces of ``atoms`` sooner.
 
     The tensors of 192 atoms are small: on an idle machine a second thread helps, with other
-    work running, threads wait for each other ten times as long as they compute.
+    work running, threads wait for each other.
     """
     import torch
 

@@ -99,7 +99,17 @@ def command_parser(*commands: str) -> argparse.ArgumentParser:
     return parser
 
 
+def _let_waiting_threads_sleep() -> None:
+    """Threads of OpenMP that wait for others leave the core to whoever has work.
+
+    By default they turn round and round, which on a busy machine makes several threads slower than
+    one. OpenMP reads this when torch is imported, and processes that are started inherit it.
+    """
+    os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+
+
 def _main(arguments: list[str]) -> int:
+    _let_waiting_threads_sleep()
     chosen = [word for word in arguments if word in COMMANDS][:1]
     parser = command_parser(*chosen)
     _refuse_nothing(parser, arguments)

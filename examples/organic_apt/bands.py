@@ -1,11 +1,12 @@
 """Band intensities of held-out molecules by a model's tensors and by labels, in the same modes.
 
-    python bands.py minima OUT.extxyz [--count 12] [--largest 165]
+    python bands.py minima OUT.extxyz [--count 12] [--largest 165] [--labelled LABELLED.extxyz]
     aptnn-md label --engine ... --data OUT.extxyz --out LABELLED.extxyz
     python bands.py compare MODEL LABELLED.extxyz [--factor 2.44]
 
 The first command relaxes small neutral molecules of the test with GFN2-xTB and keeps their
-Hessians; the last one prints relative errors of bands above a tenth of a molecule's strongest, and
+Hessians; those of the first list of species, or, with --labelled, the smallest of both lists that are
+not there. The last one prints relative errors of bands above a tenth of a molecule's strongest, and
 whether they are within the errors that the spread of the committee promises, times the factor of
 its model card.
 """
@@ -21,9 +22,11 @@ import numpy as np
 from ase import Atoms
 from frames import built
 from good_frames import size
+from groups import more_species
 from molecules import Species, canonical, species
 from numpy.typing import NDArray
 from rdkit import Chem
+from small_frames import labelled_names
 from tblite.ase import TBLite
 
 from aptnn_md.normal_modes import (
@@ -42,22 +45,16 @@ STRONG = 0.1
 """Of a molecule's strongest band: weaker ones are not compared."""
 
 KINDS = ("monomer", "sulfur-vi", "heterocycle", "substituted")
+MORE_KINDS = ("other", "ring", "functional")
 FIRST = ("CC(N)=O", "CNC(C)=O", "CCO")
 """Molecules of the page on fine-tuning."""
 
 
-def minima(out: Path, count: int, largest: int) -> None:
+def minima(out: Path, count: int, largest: int, labelled: Path | None = None) -> None:
     """Relax molecules; write them with their Hessians, eV/Å²."""
-    of_name: dict[str, Species] = {}
-    for one in (one for kind in KINDS for one in species()[kind] if one.held_out):
-        atoms = conformer(one)
-        if size(atoms) <= largest and atoms.info["charge"] == 0:
-            of_name.setdefault(canonical(one.smiles[0]), one)
-    first = [of_name.pop(name) for name in FIRST if name in of_name]
-    others = list(of_name.values())
-    every = max(1, len(others) // max(1, count - len(first)))
     found: list[Atoms] = []
-    for one in [*first, *others[::every]][:count]:
+    chosen = _spread_out(count, largest) if labelled is None else _new(count, largest, labelled)
+    for one in chosen:
         atoms = conformer(one)
         atoms.calc = TBLite(method="GFN2-xTB", verbosity=0, accuracy=0.01)
         atoms = relaxed(atoms, 1e-3)
@@ -66,6 +63,35 @@ def minima(out: Path, count: int, largest: int) -> None:
         found.append(atoms)
     ase.io.write(out, found)
     print(f"{len(found)} molecules: {', '.join(atoms.info['smiles'] for atoms in found)}")
+
+
+def _spread_out(count: int, largest: int) -> list[Species]:
+    """Those of the page on fine-tuning, then some from all of the first list."""
+    of_name = _held_out(KINDS, species(), largest)
+    first = [of_name.pop(name) for name in FIRST if name in of_name]
+    others = list(of_name.values())
+    every = max(1, len(others) // max(1, count - len(first)))
+    return [*first, *others[::every]][:count]
+
+
+def _new(count: int, largest: int, labelled: Path) -> list[Species]:
+    """The smallest of both lists that are not labelled."""
+    known = labelled_names(labelled)
+    of_name = _held_out((*KINDS, *MORE_KINDS), {**species(), **more_species()}, largest)
+    others = [one for name, one in of_name.items() if name not in known]
+    return sorted(others, key=lambda one: (size(conformer(one)), one.name))[:count]
+
+
+def _held_out(
+    kinds: tuple[str, ...], lists: dict[str, list[Species]], largest: int
+) -> dict[str, Species]:
+    """Neutral molecules of the test by name."""
+    of_name: dict[str, Species] = {}
+    for one in (one for kind in kinds for one in lists[kind] if one.held_out):
+        atoms = usable_conformer(one)
+        if atoms and size(atoms) <= largest and atoms.info["charge"] == 0:
+            of_name.setdefault(canonical(one.smiles[0]), one)
+    return of_name
 
 
 @cache
@@ -79,6 +105,15 @@ def conformer(one: Species) -> Atoms:
     charge = Chem.GetFormalCharge(molecule)
     atoms.info = {"charge": charge, "kind": one.kind, "smiles": one.name}
     return atoms
+
+
+def usable_conformer(one: Species) -> Atoms | None:
+    """A conformer, where there is one and it has not several charges: such anions are unbound."""
+    try:
+        atoms = conformer(one)
+    except (RuntimeError, ValueError):
+        return None
+    return atoms if abs(atoms.info["charge"]) <= 1 else None
 
 
 def infrared(atoms: Atoms, apt: Array, members: Array | None = None) -> InfraredModes:
@@ -142,13 +177,14 @@ def main() -> None:
     relax.add_argument("out", type=Path)
     relax.add_argument("--count", type=int, default=12)
     relax.add_argument("--largest", type=int, default=165)
+    relax.add_argument("--labelled", type=Path)
     judge = commands.add_parser("compare")
     judge.add_argument("model", type=Path)
     judge.add_argument("labelled", type=Path)
     judge.add_argument("--factor", type=float, help="error over spread")
     arguments = parser.parse_args()
     if arguments.command == "minima":
-        minima(arguments.out, arguments.count, arguments.largest)
+        minima(arguments.out, arguments.count, arguments.largest, arguments.labelled)
     else:
         compare(arguments.model, arguments.labelled, arguments.factor)
 

@@ -1,10 +1,12 @@
 """Frames of small species of both lists, one each, for good labels: as many groups as time allows.
 
     python small_frames.py OUT.extxyz [--largest 130] [--labelled LABELLED.extxyz] [--part 0.2]
+        [--kinds monomer ion ...]
 
-Species are taken by about the number of basis functions, small ones first, in steps of 20; in a
-step the order is random, but the same everywhere. One of the test comes after several of training
-(--part). Species of LABELLED are left out.
+Species of all classes, or of --kinds, are taken by about the number of basis functions, small ones
+first, in steps of 20; in a step the order is random, but the same everywhere. One of the test comes
+after several of training (--part), or those of the test are alone (--part 1). Species of LABELLED are
+left out.
 """
 
 from __future__ import annotations
@@ -42,10 +44,12 @@ def main() -> None:
     parser.add_argument("--largest", type=int, default=130)
     parser.add_argument("--labelled", type=Path)
     parser.add_argument("--part", type=float, default=0.2)
+    parser.add_argument("--kinds", nargs="+", choices=KINDS.split(), default=KINDS.split())
     arguments = parser.parse_args()
     RDLogger.DisableLog("rdApp.*")
     known = labelled_names(arguments.labelled)
-    write_frames(arguments.out, chosen(arguments.largest, arguments.part, known), 20261128)
+    order = chosen(arguments.kinds, arguments.largest, arguments.part, known)
+    write_frames(arguments.out, order, 20261128)
 
 
 def write_frames(out: Path, order: list[Species], seed: int) -> None:
@@ -63,11 +67,11 @@ def write_frames(out: Path, order: list[Species], seed: int) -> None:
     print(len(frames), Counter((a.info["role"], a.info["kind"]) for a in frames))
 
 
-def chosen(largest: int, part: float, known: set[str]) -> list[Species]:
+def chosen(kinds: list[str], largest: int, part: float, known: set[str]) -> list[Species]:
     """Species in the order in which they are labelled."""
     found: dict[str, Species] = {}
     lists = {**species(), **more_species()}
-    for kind in KINDS.split():
+    for kind in kinds:
         for one in lists[kind]:
             name = name_of(one.smiles)
             cluster = len(one.smiles) > 1
@@ -82,6 +86,8 @@ def chosen(largest: int, part: float, known: set[str]) -> list[Species]:
 
 def mixed(of_training: list[Species], of_test: list[Species], part: float) -> list[Species]:
     """Several species of training, then one of the test, of which there are ``part``."""
+    if part >= 1.0:
+        return list(of_test)
     every, left, found = round(1.0 / part - 1.0), list(of_test), []
     for k, one in enumerate(of_training):
         found.append(one)

@@ -13,8 +13,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from ase import Atoms
-from bands import conformer
+from bands import usable_conformer
 from groups import more_species
 from molecules import Species, species
 from rdkit import RDLogger
@@ -70,15 +69,6 @@ def expected_errors(model: str, of: list[Species]) -> dict[Species, float]:
             error = domain.expected_errors(predictor.evaluate([atoms])[0])["apt"]
             found[one] = float(error.structure / max(error.size, 0.1))
     return found
-
-
-def usable_conformer(one: Species) -> Atoms | None:
-    """A conformer, where there is one and it has not several charges: such anions are unbound."""
-    try:
-        atoms = conformer(one)
-    except (RuntimeError, ValueError):
-        return None
-    return atoms if abs(atoms.info["charge"]) <= 1 else None
 
 
 def _order(one: Species) -> int:
