@@ -1,6 +1,7 @@
 """Errors of a model by class of molecules, and what a committee's spread says about them.
 
-    python errors.py MODEL.pt LABELLED.extxyz [--device cpu] [--json OUT.json]
+    python errors.py MODEL.pt LABELLED.extxyz... [--device cpu] [--json OUT.json]
+        [--without SMILES...]
 
 RMSE of the tensors' components, e. For a committee also the calibration: the factor by which the
 spread of its members on an atom is to be multiplied to give the rms error there; and of how many
@@ -105,11 +106,13 @@ def main() -> None:
     """Evaluate and print."""
     parser = argparse.ArgumentParser()
     parser.add_argument("model", type=Path)
-    parser.add_argument("data", type=Path)
+    parser.add_argument("data", nargs="+", type=Path)
+    parser.add_argument("--without", nargs="+", default=(), metavar="SMILES", help="are left out")
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--json", type=Path)
     arguments = parser.parse_args()
-    frames = ase.io.read(arguments.data, ":")
+    frames = [a for data in arguments.data for a in ase.io.read(data, ":")]
+    frames = [a for a in frames if str(a.info["smiles"]) not in arguments.without]
     model = Predictor.from_file(arguments.model, device=arguments.device)
     members = [found["apt"] for found in model.evaluate(frames)]
     labels = [atoms.arrays["apt"].reshape(-1, 3, 3) for atoms in frames]

@@ -5,8 +5,8 @@
 
 Species of all classes, or of --kinds, are taken by about the number of basis functions, small ones
 first, in steps of 20; in a step the order is random, but the same everywhere. One of the test comes
-after several of training (--part), or those of the test are alone (--part 1). Species of LABELLED are
-left out.
+after several of training (--part), or those of the test are alone (--part 1). Species of LABELLED
+are left out.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from __future__ import annotations
 import argparse
 import hashlib
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 
 import ase.io
@@ -48,7 +49,7 @@ def main() -> None:
     arguments = parser.parse_args()
     RDLogger.DisableLog("rdApp.*")
     known = labelled_names(arguments.labelled)
-    order = chosen(arguments.kinds, arguments.largest, arguments.part, known)
+    order = chosen(arguments.largest, arguments.part, known, arguments.kinds)
     write_frames(arguments.out, order, 20261128)
 
 
@@ -67,7 +68,9 @@ def write_frames(out: Path, order: list[Species], seed: int) -> None:
     print(len(frames), Counter((a.info["role"], a.info["kind"]) for a in frames))
 
 
-def chosen(kinds: list[str], largest: int, part: float, known: set[str]) -> list[Species]:
+def chosen(
+    largest: int, part: float, known: set[str], kinds: Sequence[str] = tuple(KINDS.split())
+) -> list[Species]:
     """Species in the order in which they are labelled."""
     found: dict[str, Species] = {}
     lists = {**species(), **more_species()}
