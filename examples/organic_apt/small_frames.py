@@ -54,13 +54,16 @@ def main() -> None:
 
 
 def write_frames(out: Path, order: list[Species], seed: int) -> None:
-    """A frame of each species, moved by GFN2-xTB; those that cannot be built are left out."""
+    """A frame of each species, moved by GFN2-xTB; those that cannot be built are left out, and those
+    of several charges, for such small anions are unbound."""
     frames = []
     for one in order:
         number = number_of(one.name)
         try:
             atoms = frame_of(one, number, np.random.default_rng([seed, number]), by_xtb=True)
         except (RuntimeError, ValueError):
+            continue
+        if abs(atoms.info["charge"]) > 1:
             continue
         atoms.info.update(role="test" if one.held_out else "train", motion="GFN2-xTB")
         frames.append(atoms)
