@@ -152,7 +152,7 @@ class FrameRates:
     motions : also the temperatures of translation, libration and vibration of molecules
     given_estimators : of the dipole rate, that need no tensors, after the others
     n_members : also the rates of each member of a committee of this size, by the first estimator,
-        as the estimators ``member-1``, ``member-2``, ...
+        as the estimators ``member-1``, ``member-2``, ...; those of a single network are equal
         (:mod:`aptnn_md.stream.members`). 0: the mean alone
     domain : judges how far structures are from what a committee knows, for ``spread_ratio``; None:
         not known (:mod:`aptnn_md.domain`)
@@ -265,10 +265,11 @@ class FrameRates:
         return arrays
 
     def _of_members(self, target: Target, members: FloatArray) -> dict[str, FloatArray]:
-        if len(members) != self.n_members:
+        if len(members) not in (1, self.n_members):
             found = f"{len(members)} {target.title} networks"
             raise InputError("rates of members", "committee", found, f"{self.n_members} of each")
         names = self.member_estimators
+        members = np.broadcast_to(members, (len(names), *members.shape[1:]))
         return {f"{target.rate_name}/{name}": m for name, m in zip(names, members, strict=True)}
 
     def strengths(self, instant: Instant, step: int | None = None) -> dict[str, FloatArray]:

@@ -2,8 +2,8 @@
 
 The spectrum of each member, on one trajectory, tells the error of the model
 (:mod:`aptnn_md.spectra.sources.members`). The rates of ``member-1``, ``member-2``, ... are those of
-the first estimator with the tensors of one member; as a rate is there for all estimators, models
-of all targets have as many.
+the first estimator with the tensors of one member. A rate is there for all estimators, so the
+committees of all targets have as many members; of a target with a single network all are the same.
 """
 
 from __future__ import annotations
@@ -32,11 +32,11 @@ def streamed_members(
 
     Parameters
     ----------
-    committee_sizes : target -> number of members, which must be the same for all
+    committee_sizes : target -> number of members, the same for all that have several
     n_groups : of the rates, see :data:`MOST_GROUPS`
     earlier : header of the stream that is continued, which stays as it was begun; None: it is new
     """
-    sizes = set(committee_sizes.values())
+    sizes = set(committee_sizes.values()) - {1}
     size = sizes.pop() if len(sizes) == 1 else 1
     wanted = n_groups <= MOST_GROUPS if earlier is None else has_members(earlier)
     return size if wanted and size > 1 else 0

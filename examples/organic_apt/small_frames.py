@@ -54,8 +54,8 @@ def main() -> None:
 
 
 def write_frames(out: Path, order: list[Species], seed: int) -> None:
-    """A frame of each species, moved by GFN2-xTB; those that cannot be built are left out, and those
-    of several charges, for such small anions are unbound."""
+    """A frame of each species, moved by GFN2-xTB; those that cannot be built are left out, and
+    those of several charges, for such small anions are unbound."""
     frames = []
     for one in order:
         number = number_of(one.name)

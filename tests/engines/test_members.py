@@ -10,9 +10,12 @@ import pytest
 from helpers import increment_streams, stored_runs
 from helpers import toy_molecules as toy
 from helpers.lammps_runs import needs_lammps, stream_of, write_script
-from helpers.toy_tensors import BothCommittee
+from helpers.toy_tensors import BothCommittee, CommitteeAndOne
 
-from aptnn_md.spectra.sources.members import member_estimators
+from aptnn_md.spectra.infrared.of_streams import InfraredStreams
+from aptnn_md.spectra.options import InfraredOptions, RamanOptions
+from aptnn_md.spectra.raman.of_streams import RamanStreams
+from aptnn_md.spectra.sources.members import member_blocks, member_estimators
 from aptnn_md.stream import StreamReader
 from aptnn_md.stream import members as members_module
 from aptnn_md.stream.members import MOST_GROUPS, streamed_members
@@ -41,6 +44,22 @@ def test_client(tmp_path):
     stream.close()
     check(tmp_path / "s")
     check(tmp_path / "s", BothCommittee.pgt_factors, "polarizability_rate")
+
+
+def test_a_committee_beside_a_single_network(tmp_path):
+    """Raman has no members then: their spread would be none, and would pass for no error."""
+    stream = increment_streams.new(tmp_path / "s", 2, predictor=CommitteeAndOne())
+    for beads in increment_streams.paths(2, 200):
+        increment_streams.feed(stream, beads)
+    stream.close()
+    check(tmp_path / "s")
+    one = np.full_like(FACTORS, CommitteeAndOne.pgt_factors[0])
+    reader = check(tmp_path / "s", one, "polarizability_rate")
+    assert "polarizability_rate_std" not in reader.arrays
+    options = {"resolution": 1700.0, "temperature": 300.0}
+    infrared, raman = InfraredOptions(**options), RamanOptions(**options)
+    assert len(member_blocks(InfraredStreams, [tmp_path / "s"], infrared)) == 3
+    assert member_blocks(RamanStreams, [tmp_path / "s"], raman) == []
 
 
 def test_a_client_resumes_a_stream_without_members(tmp_path, monkeypatch):
@@ -160,7 +179,7 @@ def test_ipi_resumes_a_stream_without_members(tmp_path, monkeypatch):
 
 def test_which_members_are_streamed_unasked():
     assert streamed_members({"apt": 4}, 3) == 4
-    assert streamed_members({"apt": 4, "pgt": 1}, 3) == 0
+    assert streamed_members({"apt": 4, "pgt": 1}, 3) == 4
     assert streamed_members({"apt": 4, "pgt": 4}, 3) == 4
     assert streamed_members({"apt": 4, "pgt": 3}, 3) == 0
     assert streamed_members({"apt": 1}, 3) == 0

@@ -44,3 +44,16 @@ class BothCommittee(Both):
             }
             for single in super().tensors(structures)
         ]
+
+
+class CommitteeAndOne(BothCommittee):
+    """A committee of three for APTs beside a single network for PGTs."""
+
+    name = "toy-committee-and-one"
+
+    @property
+    def committee_sizes(self):
+        return {"apt": self.n_members, "pgt": 1}
+
+    def tensors(self, structures):
+        return [{**found, "pgt": found["pgt"][:1]} for found in super().tensors(structures)]

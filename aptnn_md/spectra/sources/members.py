@@ -30,15 +30,18 @@ def member_blocks(
     paths: Sequence[str | os.PathLike[str]],
     options: Any,
 ) -> list[PowerBlocks]:
-    """Spectrum of each member with its statistics; an empty list where streams have none.
+    """Spectrum of each member with its statistics; an empty list where streams have none, or where
+    a single network gave the rates.
 
     Parameters
     ----------
     kind : ``InfraredStreams`` or ``RamanStreams``
     paths, options : of the spectrum whose error is asked for
     """
-    header = kind(paths, options).header
-    names = member_estimators(header) if has_known_spread(header, options.estimator) else ()
+    of_mean = kind(paths, options)
+    header = of_mean.header
+    judged = of_mean.of_committee and has_known_spread(header, options.estimator)
+    names = member_estimators(header) if judged else ()
     found = []
     for name in names:
         streams = kind(paths, replace(options, estimator=name, parts=False, molecules=False))

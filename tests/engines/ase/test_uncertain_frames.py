@@ -14,6 +14,7 @@ from helpers.observed_runs import start, stream_run
 from aptnn_md.engines.ase.observer import StreamObserver
 from aptnn_md.engines.ase.uncertain_frames import DEVIATION, UncertainFrames
 from aptnn_md.errors import InputError
+from aptnn_md.stream import StreamReader
 
 
 def test_frames_above_the_limit_are_kept_as_they_were(tmp_path):
@@ -77,15 +78,21 @@ def test_rates_of_members_are_streamed_by_default(tmp_path):
     assert reader.header.estimators == members
 
 
-def test_committees_of_different_sizes_have_no_members(tmp_path):
-    """One of APTs beside a single model of PGTs, as two bundled ones."""
+def test_a_committee_of_apts_beside_a_single_model_of_pgts(tmp_path):
+    """As two bundled ones."""
     atoms = molecule("H2O")
     atoms.calc = EMT()
     dynamics = VelocityVerlet(atoms, toy.timestep(0.5))
     with StreamObserver(dynamics, tmp_path / "s", "water-apt-committee,water-pgt") as observer:
-        assert observer.frame_rates.n_members == 0
-    with StreamObserver(dynamics, tmp_path / "t", "water-apt-committee") as observer:
         assert observer.frame_rates.n_members == 4
+        dynamics.attach(observer, interval=1)
+        dynamics.run(2)
+    reader = StreamReader(tmp_path / "s")
+    members = [reader.read(f"polarizability_rate/member-{k}") for k in (1, 2, 3, 4)]
+    for found in members:
+        np.testing.assert_array_equal(found, reader.read("polarizability_rate/bead"))
+    assert "polarizability_rate_std" not in reader.arrays
+    assert "dipole_rate_std" in reader.arrays
 
 
 @pytest.mark.parametrize("what", ["members", "saved"])
