@@ -1,6 +1,6 @@
 """Band intensities of held-out molecules by a model's tensors and by labels, in the same modes.
 
-    python bands.py minima OUT.extxyz [--count 12] [--largest 165] [--labelled LABELLED.extxyz]
+    python bands.py minima OUT.extxyz [--count 12] [--largest 165] [--labelled LABELLED.extxyz ...]
     aptnn-md label --engine ... --data OUT.extxyz --out LABELLED.extxyz
     python bands.py compare MODEL LABELLED.extxyz [--factor 2.44] [--without O=S=O]
 
@@ -52,10 +52,10 @@ FIRST = ("CC(N)=O", "CNC(C)=O", "CCO")
 """Molecules of the page on fine-tuning."""
 
 
-def minima(out: Path, count: int, largest: int, labelled: Path | None = None) -> None:
+def minima(out: Path, count: int, largest: int, labelled: Sequence[Path] = ()) -> None:
     """Relax molecules; write them with their Hessians, eV/Å²."""
     found: list[Atoms] = []
-    chosen = _spread_out(count, largest) if labelled is None else _new(count, largest, labelled)
+    chosen = _new(count, largest, labelled) if labelled else _spread_out(count, largest)
     for one in chosen:
         atoms = conformer(one)
         atoms.calc = TBLite(method="GFN2-xTB", verbosity=0, accuracy=0.01)
@@ -76,7 +76,7 @@ def _spread_out(count: int, largest: int) -> list[Species]:
     return [*first, *others[::every]][:count]
 
 
-def _new(count: int, largest: int, labelled: Path) -> list[Species]:
+def _new(count: int, largest: int, labelled: Sequence[Path]) -> list[Species]:
     """The smallest of both lists that are not labelled."""
     known = labelled_names(labelled)
     of_name = _held_out((*KINDS, *MORE_KINDS), {**species(), **more_species()}, largest)
@@ -187,7 +187,7 @@ def main() -> None:
     relax.add_argument("out", type=Path)
     relax.add_argument("--count", type=int, default=12)
     relax.add_argument("--largest", type=int, default=165)
-    relax.add_argument("--labelled", type=Path)
+    relax.add_argument("--labelled", nargs="+", type=Path, default=())
     judge = commands.add_parser("compare")
     judge.add_argument("model", type=Path)
     judge.add_argument("labelled", type=Path)

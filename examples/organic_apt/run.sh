@@ -42,10 +42,16 @@ done
 # good labels of a few, and the same networks fine-tuned on them
 [ -s known-pbe0.extxyz ] || xz -dc "$here/labels/pbe0.extxyz.xz" > known-pbe0.extxyz
 [ -d good ] || python "$here/good_frames.py" good "$jobs" train.extxyz test.extxyz known-pbe0.extxyz
-[ -s good/part99.extxyz ] || # and one frame of each small species of both lists
-  python "$here/small_frames.py" good/part99.extxyz --labelled known-pbe0.extxyz
+known=(known-pbe0.extxyz good/part0?.extxyz)
+[ -s good/part97.extxyz ] || # and one frame of each of the more ordinary small molecules
+  python "$here/small_frames.py" good/part97.extxyz --labelled "${known[@]}" --largest 190 \
+    --kinds monomer sulfur-vi heterocycle ion
+known+=(good/part97.extxyz)
 [ -s good/part98.extxyz ] || # and of those about which the bundled networks disagree most
-  python "$here/uncertain_frames.py" good/part98.extxyz --labelled known-pbe0.extxyz
+  python "$here/uncertain_frames.py" good/part98.extxyz --labelled "${known[@]}"
+known+=(good/part98.extxyz)
+[ -s good/part99.extxyz ] || # and one frame of each small species of both lists
+  python "$here/small_frames.py" good/part99.extxyz --labelled "${known[@]}"
 for part in good/part??.extxyz; do
   aptnn-md label --engine "$level" --data "$part" --out "${part%.extxyz}.labelled.extxyz"
   python "$here/compact.py" "${part%.extxyz}.labelled.extxyz" "${part%.extxyz}.compact.extxyz"

@@ -1,7 +1,7 @@
 """Frames of small species of both lists, one each, for good labels: as many groups as time allows.
 
-    python small_frames.py OUT.extxyz [--largest 130] [--labelled LABELLED.extxyz] [--part 0.2]
-        [--kinds monomer ion ...]
+    python small_frames.py OUT.extxyz [--largest 130] [--labelled LABELLED.extxyz ...]
+        [--part 0.2] [--kinds monomer ion ...]
 
 Species of all classes, or of --kinds, are taken by about the number of basis functions, small ones
 first, in steps of 20; in a step the order is random, but the same everywhere. One of the test comes
@@ -43,7 +43,7 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("out", type=Path)
     parser.add_argument("--largest", type=int, default=130)
-    parser.add_argument("--labelled", type=Path)
+    parser.add_argument("--labelled", nargs="+", type=Path, default=())
     parser.add_argument("--part", type=float, default=0.2)
     parser.add_argument("--kinds", nargs="+", choices=KINDS.split(), default=KINDS.split())
     arguments = parser.parse_args()
@@ -102,9 +102,9 @@ def mixed(of_training: list[Species], of_test: list[Species], part: float) -> li
     return found
 
 
-def labelled_names(file: Path | None) -> set[str]:
-    """Names of the species of a labelled file."""
-    known = [] if file is None else ase.io.read(file, ":")
+def labelled_names(files: Sequence[Path]) -> set[str]:
+    """Names of the species of files, labelled or to be labelled."""
+    known = [atoms for file in files for atoms in ase.io.read(file, ":")]
     return {name_of(tuple(_smiles_of(atoms).split("."))) for atoms in known}
 
 

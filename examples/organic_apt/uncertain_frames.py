@@ -1,6 +1,6 @@
 """Frames of species that a committee does not know well, one each, for good labels.
 
-    python uncertain_frames.py OUT.extxyz --model organic-apt --labelled known-pbe0.extxyz
+    python uncertain_frames.py OUT.extxyz --model organic-apt --labelled known-pbe0.extxyz ...
         [--count 100] [--largest 190] [--part 0.2]
 
 Species of both lists, one molecule each, are taken in the order of the error that is expected
@@ -33,7 +33,7 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("out", type=Path)
     parser.add_argument("--model", default="organic-apt")
-    parser.add_argument("--labelled", type=Path)
+    parser.add_argument("--labelled", nargs="+", type=Path, default=())
     parser.add_argument("--count", type=int, default=100)
     parser.add_argument("--largest", type=int, default=190)
     parser.add_argument("--part", type=float, default=0.2)

@@ -6,13 +6,13 @@ here=$(cd "$(dirname "$0")" && pwd)
 export OMP_NUM_THREADS=1 OPENMM_CPU_THREADS=${THREADS:-1}
 charges=O4S=-2
 
-# clusters of 4 Å: around the ion of each frame, and around every eighth molecule of some
-[ -s frames.extxyz ] || python "$here/box.py" frames frames.extxyz --count "${FRAMES:-120}" --apart 0.5
+# clusters of 4 Å: around the ion of each frame, and around every fifth molecule of some
+[ -s frames.extxyz ] || python "$here/box.py" frames frames.extxyz --count "${FRAMES:-60}" --apart 1
 [ -s other.extxyz ] || python "$here/box.py" frames other.extxyz --count 12 --apart 1 --seed 3
 python "$here/box.py" shell frames.extxyz
 python - <<'PYTHON'
 import ase.io
-for name, every in (("frames", 4), ("other", 3)):
+for name, every in (("frames", 5), ("other", 3)):
     ase.io.write(f"some-{name}.extxyz", ase.io.read(f"{name}.extxyz", f"::{every}"))
 PYTHON
 label() {
@@ -21,13 +21,13 @@ label() {
 }
 for name in frames other; do
     label --data $name.extxyz --every 65 --out ions-$name.extxyz
-    label --data some-$name.extxyz --every 8 --out waters-$name.extxyz
+    label --data some-$name.extxyz --every 5 --out waters-$name.extxyz
     cat ions-$name.extxyz waters-$name.extxyz > clusters-$name.extxyz
 done
 resume() { [ ! -e "$1.state" ] || echo --restart; }
 # shellcheck disable=SC2046
 [ -s box.pt ] && [ ! -e box.pt.state ] || aptnn-md train --data clusters-frames.extxyz --target apt+pgt \
-    --out box.pt --committee 2 --seed 1 --max-minutes "${MINUTES:-12}" $(resume box.pt)
+    --out box.pt --committee 2 --seed 1 --max-minutes "${MINUTES:-15}" $(resume box.pt)
 aptnn-md evaluate --model box.pt --data ions-other.extxyz
 aptnn-md evaluate --model box.pt --data waters-other.extxyz
 
