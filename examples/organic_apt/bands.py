@@ -1,14 +1,16 @@
 """Band intensities of held-out molecules by a model's tensors and by labels, in the same modes.
 
     python bands.py minima OUT.extxyz [--count 12] [--largest 165] [--labelled LABELLED.extxyz ...]
+        [--of FRAMES.extxyz]
     aptnn-md label --engine ... --data OUT.extxyz --out LABELLED.extxyz
     python bands.py compare MODEL LABELLED.extxyz [--factor 2.44] [--without O=S=O]
 
 The first command relaxes small neutral molecules of the test with GFN2-xTB and keeps their
 Hessians: molecules of the first list of species, or, with --labelled, the smallest of both lists
-that are not there. The last one prints relative errors of bands above a tenth of a molecule's
-strongest, and whether they are within the errors that the spread of the committee promises, times
-the factor of its model card; --without leaves out molecules.
+that are not there; with --of, the smallest of which there are frames in a file. The last one prints
+relative errors of bands above a tenth of a molecule's strongest, and whether they are within the
+errors that the spread of the committee promises, times the factor of its model card; --without
+leaves out molecules.
 """
 
 from __future__ import annotations
@@ -52,10 +54,9 @@ FIRST = ("CC(N)=O", "CNC(C)=O", "CCO")
 """Molecules of the page on fine-tuning."""
 
 
-def minima(out: Path, count: int, largest: int, labelled: Sequence[Path] = ()) -> None:
+def minima(out: Path, chosen: Sequence[Species]) -> None:
     """Relax molecules; write them with their Hessians, eV/Å²."""
     found: list[Atoms] = []
-    chosen = _new(count, largest, labelled) if labelled else _spread_out(count, largest)
     for one in chosen:
         atoms = conformer(one)
         atoms.calc = TBLite(method="GFN2-xTB", verbosity=0, accuracy=0.01)
@@ -82,6 +83,16 @@ def _new(count: int, largest: int, labelled: Sequence[Path]) -> list[Species]:
     of_name = _held_out((*KINDS, *MORE_KINDS), {**species(), **more_species()}, largest)
     others = [one for name, one in of_name.items() if name not in known]
     return sorted(others, key=lambda one: (size(conformer(one)), one.name))[:count]
+
+
+def _of_frames(count: int, largest: int, file: Path) -> list[Species]:
+    """The smallest neutral molecules of which there are frames."""
+    of_name: dict[str, Species] = {}
+    for atoms in ase.io.read(file, ":"):
+        smiles = tuple(str(atoms.info["smiles"]).split("."))
+        if len(smiles) == 1 and atoms.info["charge"] == 0 and size(atoms) <= largest:
+            of_name.setdefault(canonical(smiles[0]), Species(atoms.info["kind"], smiles))
+    return sorted(of_name.values(), key=lambda one: (size(conformer(one)), one.name))[:count]
 
 
 def _held_out(
@@ -188,6 +199,7 @@ def main() -> None:
     relax.add_argument("--count", type=int, default=12)
     relax.add_argument("--largest", type=int, default=165)
     relax.add_argument("--labelled", nargs="+", type=Path, default=())
+    relax.add_argument("--of", type=Path, metavar="FRAMES")
     judge = commands.add_parser("compare")
     judge.add_argument("model", type=Path)
     judge.add_argument("labelled", type=Path)
@@ -195,7 +207,14 @@ def main() -> None:
     judge.add_argument("--without", nargs="+", default=(), metavar="SMILES")
     arguments = parser.parse_args()
     if arguments.command == "minima":
-        minima(arguments.out, arguments.count, arguments.largest, arguments.labelled)
+        amount = arguments.count, arguments.largest
+        if arguments.of:
+            chosen = _of_frames(*amount, arguments.of)
+        elif arguments.labelled:
+            chosen = _new(*amount, arguments.labelled)
+        else:
+            chosen = _spread_out(*amount)
+        minima(arguments.out, chosen)
     else:
         compare(arguments.model, arguments.labelled, arguments.factor, arguments.without)
 
