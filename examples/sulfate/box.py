@@ -3,9 +3,11 @@
     python box.py frames OUT.extxyz [--count 30] [--apart 1.0] [--seed 1]
     python box.py run STREAM --model MODEL.pt [--ps 20] [--seed 2]
     python box.py shell FRAMES.extxyz
+    python box.py parts IR.csv RAMAN.csv
 
 The first command writes frames, a time apart, ps; the second one runs with the stream of a model's
-tensors; the third one prints where the water around the ion is.
+tensors; the third one prints where the water around the ion is, and the last one what ion and water
+have of bands.
 
 Water is flexible SPC. Of the ion, springs between its bonded atoms, their angles and its oxygens
 give 521, 569, 990 and 1102 cm⁻¹, where 451, 613, 981 and 1104 are measured in water. Its charge is
@@ -41,6 +43,7 @@ KCAL = 4.184  # kJ
 TEMPERATURE, FRICTION, TIMESTEP = 300.0, 1.0, 0.5e-3  # K, 1/ps, ps
 EQUILIBRATION = 20.0  # ps
 STRIDE = 4
+IN_ION = ["sulfur", "oxygen", "sulfur x oxygen"]
 GROUPS = "sulfur=index:0 oxygen=index:1-4 water=index:5-196"
 
 
@@ -134,9 +137,7 @@ def frames(out: Path, count: int, apart: float, seed: int) -> None:
 def run(stream: Path, model: str, picoseconds: float, seed: int) -> None:
     """Write the stream of another trajectory."""
     _, simulation = equilibrated(seed)
-    with StreamReporter(
-        model, stream, STRIDE, groups=GROUPS, total_charge=CHARGE
-    ) as reporter:
+    with StreamReporter(model, stream, STRIDE, groups=GROUPS, total_charge=CHARGE) as reporter:
         simulation.reporters.append(reporter)
         simulation.step(round(picoseconds / TIMESTEP) + 1)  # a frame is complete one step later
 
@@ -160,6 +161,43 @@ def shell(path: Path) -> None:
     )
 
 
+def parts(infrared: Path, raman: Path) -> None:
+    """Print integrals of both spectra in ranges: of the ion, with the cross term of its elements,
+    and of the water."""
+    ranges = {"bend of the ion": (480, 620), "symmetric stretch": (940, 1060)}
+    ranges |= {"asymmetric stretch": (1060, 1200), "OH stretches": (3400, 3900)}
+    km_mol = 602.214 * EDGE**3 / 1e8  # (n α) of a box, cm⁻², as an intensity in km/mol
+    grid, columns = table(infrared)
+    for name, limits in ranges.items():
+        ion = integral(grid, columns, IN_ION, limits) * km_mol
+        water = integral(grid, columns, ["water"], limits) * km_mol
+        print(f"{name}: infrared, km/mol: ion {ion:.0f}, {N_WATER} waters {water:.0f}")
+    grid, columns = table(raman)
+    for name, limits in ranges.items():
+        iso, aniso = (
+            integral(grid, columns, [f"{part} {kind}" for part in IN_ION], limits)
+            for kind in ("isotropic 45a^2", "anisotropic gamma^2")
+        )
+        print(f"{name}: Raman of the ion, Å⁴/amu: 45a² {iso:.1f}, γ² {aniso:.1f}")
+
+
+def table(path: Path) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+    """Wavenumbers, and the columns of a table of spectra by their names, without units."""
+    lines = path.read_text(encoding="utf-8").splitlines()
+    names = next(line for line in lines if line.startswith("# wavenumber"))[2:].split(",")
+    values = np.loadtxt(lines, delimiter=",", comments="#")
+    columns = {name.partition(" (")[0]: c for name, c in zip(names, values.T, strict=True)}
+    return columns["wavenumber"], columns
+
+
+def integral(
+    grid: np.ndarray, columns: dict[str, np.ndarray], names: list[str], limits: tuple[int, int]
+) -> float:
+    """Of the sum of columns in a range."""
+    inside = (grid >= limits[0]) & (grid < limits[1])
+    return float(sum(columns[name][inside].sum() for name in names) * (grid[1] - grid[0]))
+
+
 def main() -> None:
     """One of the commands."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -176,13 +214,18 @@ def main() -> None:
     two.add_argument("--seed", type=int, default=2)
     three = commands.add_parser("shell")
     three.add_argument("frames", type=Path)
+    four = commands.add_parser("parts")
+    four.add_argument("infrared", type=Path)
+    four.add_argument("raman", type=Path)
     arguments = parser.parse_args()
     if arguments.command == "frames":
         frames(arguments.out, arguments.count, arguments.apart, arguments.seed)
     elif arguments.command == "run":
         run(arguments.stream, arguments.model, arguments.ps, arguments.seed)
-    else:
+    elif arguments.command == "shell":
         shell(arguments.frames)
+    else:
+        parts(arguments.infrared, arguments.raman)
 
 
 if __name__ == "__main__":

@@ -34,3 +34,4 @@ aptnn-md evaluate --model box.pt --data waters-other.extxyz
 [ -d box.zarr ] || python "$here/box.py" run box.zarr --model box.pt --ps "${PS:-10}"
 aptnn-md spectrum ir box.zarr --out ir.csv --plot ir.png --plot-parts parts.png --range 0 4200
 aptnn-md spectrum raman box.zarr --out raman.csv --plot raman.png --range 0 4200
+python "$here/box.py" parts ir.csv raman.csv

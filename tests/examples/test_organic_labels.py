@@ -29,8 +29,9 @@ def labelled(name: str) -> list[Atoms]:
         ("gfn2-test", 800, 1e-4),
         ("gfn2-more-train", 3777, 1e-4),
         ("gfn2-more-test", 100, 1e-4),
-        ("pbe0", 601, 8e-3),
+        ("pbe0", 688, 8e-3),
         ("minima", 12, 5e-3),
+        ("more-minima", 36, 5e-3),
         ("disulfane", 30, 5e-3),
     ],
 )
