@@ -133,12 +133,6 @@ class StreamSignal(ABC, Generic[Spectrum, Options, Key]):
         return self.options.molecules and self.options.parts
 
     @property
-    def of_committee(self) -> bool:
-        """Whether several networks gave the rates, so that streams know their spread."""
-        rate, _, _ = self._arrays[0].partition("/")
-        return f"{rate}_std" in self.runs[0].reader.arrays
-
-    @property
     def estimator(self) -> str:
         """Name of the estimator."""
         return self.options.estimator or self.header.estimators[0]
