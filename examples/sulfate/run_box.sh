@@ -31,7 +31,11 @@ resume() { [ ! -e "$1.state" ] || echo --restart; }
 aptnn-md evaluate --model box.pt --data ions-other.extxyz
 aptnn-md evaluate --model box.pt --data waters-other.extxyz
 
-[ -d box.zarr ] || python "$here/box.py" run box.zarr --model box.pt --ps "${PS:-10}"
+if [ ! -d box.zarr ]; then # a run that was stopped begins anew
+    rm -rf part.zarr
+    python "$here/box.py" run part.zarr --model box.pt --ps "${PS:-10}"
+    mv part.zarr box.zarr
+fi
 aptnn-md spectrum ir box.zarr --out ir.csv --plot ir.png --plot-parts parts.png --range 0 4200
 aptnn-md spectrum raman box.zarr --out raman.csv --plot raman.png --range 0 4200
 python "$here/box.py" parts ir.csv raman.csv

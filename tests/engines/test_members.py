@@ -37,21 +37,23 @@ def check(stream, factors=FACTORS, rate="dipole_rate"):
     return reader
 
 
-def test_client(tmp_path):
-    stream = increment_streams.new(tmp_path / "s", 2, predictor=BothCommittee())
-    for beads in increment_streams.paths(2, 5):
+def write_increments(path, predictor, n_steps):
+    """The stream of a client, of two beads."""
+    stream = increment_streams.new(path, 2, predictor=predictor)
+    for beads in increment_streams.paths(2, n_steps):
         increment_streams.feed(stream, beads)
     stream.close()
+
+
+def test_client(tmp_path):
+    write_increments(tmp_path / "s", BothCommittee(), 5)
     check(tmp_path / "s")
     check(tmp_path / "s", BothCommittee.pgt_factors, "polarizability_rate")
 
 
 def test_a_committee_beside_a_single_network(tmp_path):
     """Raman has no members then: their spread would be none, and would pass for no error."""
-    stream = increment_streams.new(tmp_path / "s", 2, predictor=CommitteeAndOne())
-    for beads in increment_streams.paths(2, 200):
-        increment_streams.feed(stream, beads)
-    stream.close()
+    write_increments(tmp_path / "s", CommitteeAndOne(), 200)
     check(tmp_path / "s")
     one = np.full_like(FACTORS, CommitteeAndOne.pgt_factors[0])
     reader = check(tmp_path / "s", one, "polarizability_rate")
