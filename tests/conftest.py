@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import os
+import random
+import sys
 from pathlib import Path
 
 # before NumPy and torch are imported: threads of several processes are in each other's way
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
+import numpy as np
 import pytest
 
 MOST_WORKERS = 8
@@ -33,6 +36,15 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         default="cuda",
         help="where tests marked gpu compute; with cpu they run without a GPU (%(default)s)",
     )
+
+
+@pytest.fixture(autouse=True)
+def seed_global_generators() -> None:
+    """What a test draws from a global generator is the same in each run, whatever ran before it."""
+    random.seed(1)
+    np.random.seed(1)  # noqa: NPY002
+    if "torch" in sys.modules:
+        sys.modules["torch"].manual_seed(1)
 
 
 @pytest.fixture(params=["cpu", pytest.param("cuda", marks=pytest.mark.gpu)])

@@ -46,7 +46,9 @@ for force in (bonds, angles):
 for force in (bonds, angles, pairs):
     system.addForce(force)
 
-simulation = Simulation(topology, system, LangevinMiddleIntegrator(300, 1.0, 0.0005))
+integrator = LangevinMiddleIntegrator(300, 1.0, 0.0005)
+integrator.setRandomNumberSeed(7)
+simulation = Simulation(topology, system, integrator)
 simulation.context.setPositions(atoms.positions / 10.0)
 simulation.context.setVelocitiesToTemperature(300, 7)
 with StreamReporter("water-apt", stream, stride=4, groups="element") as reporter:
