@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from collections import Counter
 from pathlib import Path
@@ -199,12 +200,22 @@ def test_calibration_is_the_ratio_of_error_and_spread(scripts: None) -> None:
 
 @pytest.mark.thorough
 def test_bands_are_those_of_the_same_modes_by_both_tensors(
-    scripts: None, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    scripts: None,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     import bands
     from helpers.systems import SMALL_ACE
 
-    bands.minima(tmp_path / "minima.extxyz", count=1, largest=120)
+    def printed(*arguments: str) -> list[str]:
+        monkeypatch.setattr("sys.argv", ["bands.py", *arguments])
+        capsys.readouterr()
+        bands.main()
+        return capsys.readouterr().out.splitlines()
+
+    monkeypatch.chdir(tmp_path)
+    printed("minima", "minima.extxyz", "--count", "1", "--largest", "120")
     (ethanol,) = ase.io.read(tmp_path / "minima.extxyz", ":")
     assert ethanol.info["smiles"] == "CCO"
     networks = [fresh_model("ace", "apt", (1, 6, 8), SMALL_ACE, seed) for seed in range(2)]
@@ -216,16 +227,18 @@ def test_bands_are_those_of_the_same_modes_by_both_tensors(
     wavenumber, intensity = bands.intensities(ethanol, apt)
     assert len(wavenumber) == 3 * 9 - 6
     assert 3300.0 < wavenumber[-1] < 3800.0  # the OH stretch
+    n_strong = (intensity > 0.1 * intensity.max()).sum()
     # labels of tensors larger by a tenth: every band by 21 %
     ethanol.arrays["apt"] = (1.1 * apt).reshape(-1, 9)
     ase.io.write(tmp_path / "labelled.extxyz", ethanol)
-    capsys.readouterr()
-    bands.compare(tmp_path / "model.pt", tmp_path / "labelled.extxyz")
-    n_strong = (intensity > 0.1 * intensity.max()).sum()
-    last = capsys.readouterr().out.splitlines()[-1]
-    assert last == f"{n_strong} bands of 1 molecules: rms 17 %, median 17 %"
+    *_, of_bands, of_apts = printed("compare", "model.pt", "labelled.extxyz")
+    assert of_bands == (
+        f"{n_strong} bands of 1 molecules: rms 17.4 %, median 17.4 %, 100 % within 20 %"
+    )
+    off = np.sqrt(np.mean((0.1 * apt) ** 2))
+    found = re.fullmatch(r"their APTs: RMSE (.*) e, median of the minima (.*) e", of_apts)
+    assert found and [float(number) for number in found.groups()] == pytest.approx([off, off])
     # what the networks' spread promises: a large factor covers all, a small one nothing
-    for factor, share in ((1e3, 100), (1e-6, 0)):
-        bands.compare(tmp_path / "model.pt", tmp_path / "labelled.extxyz", factor)
-        last = capsys.readouterr().out.splitlines()[-1]
+    for factor, share in (("1e3", 100), ("1e-6", 0)):
+        *_, last = printed("compare", "model.pt", "labelled.extxyz", "--factor", factor)
         assert last.startswith(f"{n_strong} that are strong by the model: {share} % within one")
