@@ -28,7 +28,7 @@ from aptnn_md.learning.directory import (
 )
 from aptnn_md.learning.engine_potential import EngineCalculator
 from aptnn_md.learning.first_dynamics import bonds_of_systems, sample_first
-from aptnn_md.learning.harmonic import Lines
+from aptnn_md.learning.harmonic import ENGINE, HarmonicCheck, Lines
 from aptnn_md.learning.honest import HonestTest, honest_test_of_systems
 from aptnn_md.learning.judgement import (
     Judgement,
@@ -37,9 +37,7 @@ from aptnn_md.learning.judgement import (
     what_is_missing,
 )
 from aptnn_md.learning.judging import (
-    ENGINE,
     equilibrated,
-    harmonic_shift,
     kinds_of,
     model_lines,
     run_dynamics,
@@ -162,10 +160,12 @@ class Work:
         return Judgement.read(stage.judgement)
 
     def engine_lines(self, number: int) -> Lines | None:
-        """Harmonic lines of the engine; None where they are not wanted or make no sense."""
+        """Harmonic lines of the engine; None where they are not wanted or cost too much."""
         system, settings = self.systems[number], self.settings
         wanted = settings.learns_potential and settings.judging.harmonic == ENGINE
-        if not wanted or system.pbc.any():
+        # they take as many single points as labels of N frames
+        too_large = system.pbc.any() and len(system) > settings.sampling.first_frames
+        if not wanted or too_large:
             return None
         path = self.directory.engine_lines(number)
         if not path.exists():
@@ -262,14 +262,11 @@ class Work:
             return
         found: list[SpectrumErrors] = []
         shifts: list[float] = []
-        for number, system in enumerate(self.systems):
-            reference = self.engine_lines(number)
-            lines: dict[str, Lines] = {}
-            if self.settings.learns_potential and not system.pbc.any():
-                lines = model_lines(stage, number, self.bonds[number], models, reference)
-            shifts.append(harmonic_shift(lines, reference))
+        for number in range(len(self.systems)):
+            check = self._harmonic_check((stage, before), number, models)
+            shifts.append(check.shift)
             for kind in kinds_of(self.settings):
-                found.append(self._errors((stage, before), (number, kind), lines, reference))
+                found.append(self._errors((stage, before), (number, kind), check))
         known = [shift for shift in shifts if not math.isnan(shift)]
         shift = max(known) if known else math.nan
         without = [replace(each, final_statistical=0.0) for each in found]
@@ -278,18 +275,27 @@ class Work:
         )
         unknown: tuple[str, ...] = ()
         if self.settings.learns_potential:
-            periodic = [bool(system.pbc.any()) for system in self.systems]
-            unknown = unknown_potential_errors(system_names(self.settings), periodic, shifts)
+            unknown = unknown_potential_errors(system_names(self.settings), shifts)
         missing, of_models = (*missing, *unknown), (*of_models, *unknown)
         judged = Judgement(tuple(found), shift, broken, missing, models_good=not of_models)
         judged.write(stage.judgement)
+
+    def _harmonic_check(
+        self, stages: tuple[Stage, Stage | None], number: int, models: StageModels
+    ) -> HarmonicCheck:
+        """Lines of a system by the models of a stage, and of the engine."""
+        if not self.settings.learns_potential:
+            return HarmonicCheck()
+        engine = self.engine_lines(number)
+        lines = model_lines(stages[0], number, self.bonds[number], models, engine)
+        honest = self._honest(*stages).of(system_names(self.settings)[number])
+        return HarmonicCheck(lines, engine, honest.members_factor)
 
     def _errors(
         self,
         stages: tuple[Stage, Stage | None],
         which: tuple[int, str],
-        lines: Mapping[str, Lines],
-        reference: Lines | None,
+        check: HarmonicCheck,
     ) -> SpectrumErrors:
         """Errors of a spectrum, of a system and kind; those of the end are drawn, too."""
         stage, before = stages
@@ -299,9 +305,7 @@ class Work:
         earlier = self.measured(before, number, kind) if before else None
         assert measured is not None
         blocks = earlier.blocks if earlier else None
-        found, parts = spectrum_errors(
-            (name, kind), measured, lines, reference, blocks, self.settings
-        )
+        found, parts = spectrum_errors((name, kind), measured, check, blocks, self.settings)
         if self._is_final(stage):
             measured.write(stage.table(kind, name))
             picture = self.directory.path / f"errors-{kind}-{name}.png"
@@ -316,11 +320,14 @@ class Work:
         found: Sequence[SpectrumErrors],
         dynamics: tuple[float, int],
     ) -> tuple[str, ...]:
-        # the end has none where no replica came to its end
-        tested = before if before and not stage.honest.exists() else stage
-        honest = HonestTest.read(tested.honest)
+        honest = self._honest(stage, before)
         resolution, judging = self.settings.dynamics.resolution, self.settings.judging
         return what_is_missing(found, honest, *dynamics, resolution, judging)
+
+    def _honest(self, stage: Stage, before: Stage | None) -> HonestTest:
+        """The honest test of a stage: the end has none where no replica came to its end."""
+        tested = before if before and not stage.honest.exists() else stage
+        return HonestTest.read(tested.honest)
 
     def _is_final(self, stage: Stage) -> bool:
         return stage.path == self.directory.final.path

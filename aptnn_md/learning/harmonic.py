@@ -8,8 +8,9 @@ differ by about as much as those of dynamics would.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from typing import Any
 import numpy as np
 from ase import Atoms
 from ase.calculators.calculator import BaseCalculator
+from numpy.typing import ArrayLike
 
 from aptnn_md.arrays import FloatArray
 from aptnn_md.errors import InputError
@@ -26,8 +28,12 @@ from aptnn_md.normal_modes.differences import finite_difference_hessian
 from aptnn_md.normal_modes.infrared import infrared_modes
 from aptnn_md.normal_modes.modes import normal_modes
 from aptnn_md.normal_modes.raman import raman_modes
+from aptnn_md.spectra.analysis.error_parts import committee_error
 from aptnn_md.structures import Mobility
 from aptnn_md.targets import APT, PGT, Tensors
+
+ENGINE, MEAN, MEMBER = "engine", "mean", "member"
+"""Names of lines: of the engine, of the mean potential, and of its members with a number."""
 
 LARGEST_FORCE = 2e-3
 """eV/Å, at which a structure counts as relaxed; single precision of networks reaches it."""
@@ -81,6 +87,51 @@ class Lines:
     def from_dict(cls, values: dict[str, Any]) -> Lines:
         """From :meth:`to_dict`."""
         return cls(**{name: np.asarray(value, dtype=np.float64) for name, value in values.items()})
+
+
+@dataclass(frozen=True, eq=False)
+class HarmonicCheck:
+    """Lines of the models of a system, and those that they are compared with.
+
+    Attributes
+    ----------
+    of_models : :data:`MEAN` and ``"member-1"``, ... -> lines, of those that have a minimum
+    of_engine : None where they are not known
+    members_factor : by which the members' errors are larger than what their lines tell, where there
+        is nothing else. They learn from the same labels and are wrong together
+    """
+
+    of_models: Mapping[str, Lines] = field(default_factory=dict)
+    of_engine: Lines | None = None
+    members_factor: float = 1.0
+
+    @property
+    def mean(self) -> Lines | None:
+        """Lines of the mean potential."""
+        return self.of_models.get(MEAN)
+
+    @property
+    def members(self) -> list[Lines]:
+        """Lines of the members of the potential."""
+        return [found for name, found in self.of_models.items() if name.startswith(MEMBER)]
+
+    def members_error(self, values: Sequence[ArrayLike]) -> FloatArray | None:
+        """Error of a number, or a curve, by its values of each member; None of fewer than two."""
+        if len(values) < 2:
+            return None
+        factor = self.members_factor if self.of_engine is None else 1.0
+        return factor * committee_error(np.asarray(values, dtype=np.float64))
+
+    @property
+    def shift(self) -> float:
+        """Largest difference of a wavenumber from the engine, or error by the members, cm⁻¹; NaN if
+        unknown."""
+        if self.mean is None:
+            return math.nan
+        if self.of_engine is not None:
+            return float(np.abs(self.mean.wavenumber - self.of_engine.wavenumber).max())
+        error = self.members_error([member.wavenumber for member in self.members])
+        return math.nan if error is None else float(error.max())
 
 
 def write_lines(path: Path, named: dict[str, Lines]) -> None:

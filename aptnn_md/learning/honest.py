@@ -16,6 +16,7 @@ from aptnn_md.learning.directory import SYSTEM
 from aptnn_md.learning.documents import read_record, write_document
 from aptnn_md.potentials.interface import BatchedPotential
 from aptnn_md.prediction.interface import TensorModel
+from aptnn_md.spectra.analysis.error_parts import committee_error
 from aptnn_md.training.dataset import LabelledFrame
 from aptnn_md.training.evaluation import evaluate_targets
 
@@ -36,6 +37,8 @@ class HonestTest:
     tensor_relative : target -> RMSE over the spread of the labels: that is the error of a model
         which knows nothing but the mean tensor of each element
     of_systems : name of a system -> the test of its frames alone; empty where there is only one
+    force_spread : what the members of the potential say that ``force_rmse`` is, twice their mean
+        deviation (root mean square), eV/Å; None where there are no members, and in old files
     """
 
     n_frames: int
@@ -44,6 +47,20 @@ class HonestTest:
     tensor_rmse: Mapping[str, float]
     tensor_relative: Mapping[str, float]
     of_systems: Mapping[str, HonestTest] = field(default_factory=dict)
+    force_spread: float | None = None
+
+    @property
+    def members_factor(self) -> float:
+        """By how much forces are wrong beyond what members say; 1 where that is not known, or they
+        say more."""
+        if not self.force_rmse or not self.force_spread:
+            return 1.0
+        return max(1.0, self.force_rmse / self.force_spread)
+
+    def of(self, system: str) -> HonestTest:
+        """The test of a system by name; that of all frames where it has none of its own."""
+        own = self.of_systems.get(system, self)
+        return own if own.n_frames else self
 
     def write(self, path: Path) -> None:
         """As JSON, whole or not at all."""
@@ -86,17 +103,20 @@ def honest_test(
     found = evaluate_targets(model, labelled) if labelled else {}
     reference = [_forces(frame.atoms) for frame in labelled]
     scale = _rms(reference)
-    rmse = None
+    rmse = spread = None
     if potential is not None and labelled:
         predicted = potential.evaluate([_moved(frame.atoms) for frame in labelled])
         pairs = zip(predicted, reference, strict=True)
         rmse = _rms([np.asarray(result["forces"]) - forces for result, forces in pairs])
+        if len(predicted[0].get("member_forces", ())) > 1:
+            spread = _rms([committee_error(result["member_forces"]) for result in predicted])
     return HonestTest(
         len(labelled),
         rmse,
         scale,
         {name: e.rmse for name, e in found.items()},
         {name: e.rmse / max(_spread(name, labelled, known), _TINY) for name, e in found.items()},
+        force_spread=spread,
     )
 
 

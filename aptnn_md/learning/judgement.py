@@ -63,7 +63,7 @@ class BandErrors:
     Attributes
     ----------
     low, high : limits, cm⁻¹
-    integral : km/mol, cm⁻², or that of Raman activities
+    integral : in the unit of the spectrum
     centroid : cm⁻¹
     """
 
@@ -85,6 +85,7 @@ class SpectrumErrors:
     picoseconds : length of all runs
     change : ∫ |difference from the cycle before| / ∫; NaN in the first one
     bands : with their errors
+    unit : of the integral; empty in old files
     """
 
     system: str
@@ -96,6 +97,7 @@ class SpectrumErrors:
     picoseconds: float
     change: float = math.nan
     bands: tuple[BandErrors, ...] = ()
+    unit: str = ""
 
     @property
     def parts(self) -> dict[str, float]:
@@ -195,25 +197,20 @@ def what_is_missing(
     )
 
 
-def unknown_potential_errors(
-    names: Sequence[str], periodic: Sequence[bool], shifts: Sequence[float]
-) -> tuple[str, ...]:
+def unknown_potential_errors(names: Sequence[str], shifts: Sequence[float]) -> tuple[str, ...]:
     """Of which systems the error of a learned potential is unknown, and why; a sentence each.
 
     Parameters
     ----------
     names : of the systems
-    periodic : whether they are
     shifts : largest difference of a wavenumber of each, cm⁻¹; NaN where nothing was compared
     """
-    found = []
-    for name, in_a_cell, shift in zip(names, periodic, shifts, strict=True):
-        if math.isnan(shift):
-            why = "no minimum of the learned potential has the bonds of the start"
-            if in_a_cell:
-                why = "periodic systems are not compared yet"
-            found.append(f"harmonic check: the error of the potential is unknown of {name}: {why}")
-    return tuple(found)
+    why = "no minimum of the learned potential has the bonds of the start"
+    return tuple(
+        f"harmonic check: the error of the potential is unknown of {name}: {why}"
+        for name, shift in zip(names, shifts, strict=True)
+        if math.isnan(shift)
+    )
 
 
 def _missing_in_spectra(spectra: Sequence[SpectrumErrors], settings: JudgingSettings) -> list[str]:

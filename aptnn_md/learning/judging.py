@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-import numpy as np
 from ase import Atoms
 
 from aptnn_md.errors import RunError
 from aptnn_md.learning import harmonic
 from aptnn_md.learning.bonds import BondGraph
 from aptnn_md.learning.directory import Stage, read_frames
-from aptnn_md.learning.harmonic import Lines
+from aptnn_md.learning.harmonic import MEAN, MEMBER, Lines
 from aptnn_md.learning.parallel import do_elsewhere
 from aptnn_md.learning.path_integrals import ring_polymers, sampled_beads, stream_ring_polymers
 from aptnn_md.learning.replicas import Replica, ReplicaSettings, run_replicas
@@ -22,14 +20,10 @@ from aptnn_md.learning.sampling import draw_starts
 from aptnn_md.learning.settings import CampaignSettings
 from aptnn_md.learning.stage_models import StageModels
 from aptnn_md.progress import log
-from aptnn_md.spectra.analysis.error_parts import committee_error
 from aptnn_md.spectra.estimation.plan import plan_spectrum
 from aptnn_md.spectra.options import InfraredOptions
 from aptnn_md.stream.ensemble import is_ensemble
 from aptnn_md.targets import PGT, mean_of_members
-
-ENGINE, MEAN, MEMBER = "engine", "mean", "member"
-"""Names of lines: of the engine, of the mean potential, and of its members with a number."""
 
 FRAMES_BEFORE = 10
 """Frames of a ring polymer before it is streamed, by which it is judged."""
@@ -210,8 +204,9 @@ def model_lines(
 
     Parameters
     ----------
-    number, bonds : of the system, which is periodic in no direction
-    reference : of the engine, whose minimum is where the search begins
+    number, bonds : of the system
+    reference : of the engine, whose minimum is where the search begins. The members begin at the
+        minimum of the mean: a liquid has many, of which theirs are to be the same
     """
     path = stage.harmonic(number)
     if path.exists():
@@ -234,25 +229,9 @@ def model_lines(
             continue
         at_minimum = start.copy()
         at_minimum.positions = positions
+        if name == MEAN:
+            start = at_minimum
         (tensors,) = models.tensors.evaluate([at_minimum])
         found[name] = harmonic.lines_of(at_minimum, hessian, mean_of_members(tensors))
     harmonic.write_lines(path, found)
     return found
-
-
-def harmonic_shift(lines: Mapping[str, Lines], reference: Lines | None) -> float:
-    """Largest difference of a wavenumber from the reference, or among members; NaN if unknown."""
-    if MEAN not in lines:
-        return math.nan
-    mean = lines[MEAN].wavenumber
-    if reference is not None:
-        return float(np.abs(mean - reference.wavenumber).max())
-    members = members_of(lines)
-    if len(members) < 2:
-        return math.nan
-    return float(committee_error([member.wavenumber for member in members]).max())
-
-
-def members_of(lines: Mapping[str, Lines]) -> list[Lines]:
-    """Lines of the members of the potential."""
-    return [found for name, found in lines.items() if name.startswith(MEMBER)]

@@ -19,22 +19,11 @@ from aptnn_md.spectra.output.canvas import (
     style,
 )
 
-_LABEL = {
-    "infrared": "molar absorption  (km/mol per cm$^{-1}$)",
-    "raman": "Raman activity  (Å$^4$/amu per cm$^{-1}$)",
-}
-_PERIODIC = {
-    "infrared": "$n\\alpha$  (cm$^{-1}$)",
-    "raman": "reduced Raman intensity",
-}
-
 
 def draw_spectra(
     path: Path,
     spectra: Mapping[str, Measured],
-    kind: str,
     wavenumbers: tuple[float, float],
-    periodic: bool = False,
 ) -> None:
     """Spectra of stages over each other, the last one with its standard error.
 
@@ -42,9 +31,7 @@ def draw_spectra(
     ----------
     path : picture to write
     spectra : name of a stage -> its spectrum
-    kind : ``"infrared"`` or ``"raman"``
     wavenumbers : range that is judged, cm⁻¹; drawn up to where the spectrum ends
-    periodic : the system has a volume
     """
     figure, (axes,) = new_figure(path)
     names = list(spectra)
@@ -63,11 +50,11 @@ def draw_spectra(
             )
         else:
             axes.plot(blocks.wavenumber, blocks.mean, color=colour, linewidth=0.8, label=name)
-    last = spectra[names[-1]].blocks
-    end = min(wavenumbers[1], end_of_absorption(last.wavenumber, last.mean))
-    axes.set_xlim(wavenumbers[0], end)
+    last = spectra[names[-1]]
+    end = end_of_absorption(last.blocks.wavenumber, last.blocks.mean)
+    axes.set_xlim(wavenumbers[0], min(wavenumbers[1], end))
     axes.set_ylim(bottom=0.0)
-    axes.set_ylabel((_PERIODIC if periodic else _LABEL)[kind])
+    axes.set_ylabel(last.spectrum.ordinate.label())
     style(axes)
     legend(axes)
     save(figure, path)

@@ -9,9 +9,10 @@ from pathlib import Path
 from aptnn_md.files import write_output
 from aptnn_md.learning.cycle import Work
 from aptnn_md.learning.directory import Stage, read_frames, system_names
+from aptnn_md.learning.harmonic import ENGINE
 from aptnn_md.learning.honest import HonestTest
 from aptnn_md.learning.judgement import WHAT_HELPS, BandErrors, Judgement, SpectrumErrors
-from aptnn_md.learning.judging import ENGINE, kinds_of
+from aptnn_md.learning.judging import kinds_of
 from aptnn_md.learning.pictures import draw_errors, draw_spectra
 from aptnn_md.learning.sampling import Choice
 from aptnn_md.learning.time_left import seconds_left
@@ -187,13 +188,13 @@ def band_lines(spectrum: SpectrumErrors) -> list[str]:
     """Table of the bands of a spectrum with all errors."""
     if not spectrum.bands:
         return []
-    unit = "km/mol" if spectrum.kind == "infrared" else "Å⁴/amu"
+    integral = f"integral, {spectrum.unit}" if spectrum.unit else "integral"
     lines = [
         f"Bands of the {spectrum.kind} spectrum of {spectrum.system}, ± total error (in brackets "
         "the statistical error and those of the tensors and of the potential; –: not known, not "
         "in the total):",
         "",
-        f"| range, cm⁻¹ | integral, {unit} | centroid, cm⁻¹ |",
+        f"| range, cm⁻¹ | {integral} | centroid, cm⁻¹ |",
         "| --- | --- | --- |",
     ]
     return lines + [_band_line(band) for band in spectrum.bands]
@@ -240,8 +241,7 @@ def _pictures(work: Work, stages: Sequence[Stage]) -> list[Path]:
             if new:
                 measured = {stage.title: work.measured(stage, number, kind) for stage in stages}
                 shown = {key: value for key, value in measured.items() if value is not None}
-                periodic = bool(work.systems[number].pbc.all())
-                draw_spectra(path, shown, kind, work.settings.judging.wavenumbers, periodic)
+                draw_spectra(path, shown, work.settings.judging.wavenumbers)
             paths.append(path)
             of_errors = path.with_name(f"errors-{path.name}")
             paths += [of_errors] if of_errors.exists() else []

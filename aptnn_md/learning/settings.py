@@ -199,7 +199,8 @@ class JudgingSettings:
     force_rmse : of the honest test, eV/Å
     tensor_error : of the honest test, relative to the spread of the reference
     harmonic : what the harmonic spectrum of the models is compared with: the engine's own, which
-        costs 6 N + 1 force calculations once, or that of the single members
+        costs 6 N + 1 force calculations once, or that of the single members. Those of periodic
+        systems of more atoms than there are first frames are compared among each other only
     """
 
     tolerance: Positive = 0.1

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
 
 from aptnn_md.arrays import FloatArray
 from aptnn_md.learning import harmonic
-from aptnn_md.learning.harmonic import Lines
+from aptnn_md.learning.harmonic import HarmonicCheck, Lines
 from aptnn_md.learning.judgement import BandError, BandErrors, SpectrumErrors
-from aptnn_md.learning.judging import MEAN, members_of, steps_of_run
+from aptnn_md.learning.judging import steps_of_run
 from aptnn_md.learning.measured import Measured
 from aptnn_md.learning.settings import CampaignSettings
 from aptnn_md.spectra.analysis.bands import find_bands
@@ -23,9 +23,7 @@ NARROWEST = 2.0
 """Least width of a band, relative to the resolution of the spectrum that is measured in it."""
 
 
-def potential_error(
-    measured: Measured, kind: str, lines: Mapping[str, Lines], reference: Lines | None
-) -> FloatArray | None:
+def potential_error(measured: Measured, kind: str, check: HarmonicCheck) -> FloatArray | None:
     """(n,) error of a spectrum by the potential, in its unit; None where it is unknown.
 
     It is the larger of two differences of harmonic spectra: of the mean potential from the
@@ -33,21 +31,19 @@ def potential_error(
     the dynamics: a torsion that passes from one minimum to the next has a band of 200 cm⁻¹, in
     which a shift of 20 changes little, and a stretch one of 40.
     """
-    if MEAN not in lines:
+    mean, members, engine = check.mean, check.members, check.of_engine
+    if mean is None or (engine is None and len(members) < 2):
         return None
-    members = members_of(lines)
-    if reference is None and len(members) < 2:
-        return None
-    of_model, grid = lines[MEAN], measured.blocks.wavenumber
+    grid = measured.blocks.wavenumber
     off = np.zeros(len(grid))
-    spread = [np.zeros(len(grid)) for _ in members]
-    for band in _broad_bands(measured.blocks, kind, of_model):
-        spread = [known + band.curve(each) for known, each in zip(spread, members, strict=True)]
-        if reference is not None:
-            off += band.curve(of_model) - band.curve(reference)
-    of_members = committee_error(spread) if len(members) > 1 else np.zeros(len(grid))
+    curves = [np.zeros(len(grid)) for _ in members]
+    for band in _broad_bands(measured.blocks, kind, mean):
+        curves = [known + band.curve(each) for known, each in zip(curves, members, strict=True)]
+        if engine is not None:
+            off += band.curve(mean) - band.curve(engine)
     off = np.abs(off)
-    return np.asarray(off if off.sum() > of_members.sum() else of_members)
+    of_members = check.members_error(curves)
+    return off if of_members is None or off.sum() > of_members.sum() else of_members
 
 
 @dataclass(frozen=True, eq=False)
@@ -82,8 +78,7 @@ def _broad_bands(blocks: PowerBlocks, kind: str, lines: Lines) -> Iterator[_Broa
 def spectrum_errors(
     names: tuple[str, str],
     measured: Measured,
-    lines: Mapping[str, Lines],
-    reference: Lines | None,
+    check: HarmonicCheck,
     before: PowerBlocks | None,
     settings: CampaignSettings,
 ) -> tuple[SpectrumErrors, ErrorParts]:
@@ -93,14 +88,14 @@ def spectrum_errors(
     ----------
     names : of the system, and the kind of the spectrum
     measured : the spectrum
-    lines, reference : harmonic lines of the models, and of the engine
+    check : harmonic lines of models and engine
     before : the spectrum of the cycle before
     settings : of the campaign
     """
     system, kind = names
     low, high = settings.judging.wavenumbers
     parts = ErrorParts.of(measured.blocks, measured.members)
-    error = potential_error(measured, kind, lines, reference)
+    error = potential_error(measured, kind, check)
     parts = ErrorParts(parts.wavenumber, parts.curve, parts.statistical, parts.tensors, error)
     relative = parts.relative(low, high)
     final_length = 1e-3 * settings.dynamics.final_runs * steps_of_run(settings)
@@ -116,7 +111,8 @@ def spectrum_errors(
             relative["statistical"] * shorter,
             measured.picoseconds,
             _change(measured.blocks, before, low, high),
-            band_errors(measured, kind, lines, reference),
+            band_errors(measured, kind, check),
+            measured.spectrum.ordinate.integral_unit,
         ),
         parts,
     )
@@ -129,25 +125,23 @@ def _change(now: PowerBlocks, before: PowerBlocks | None, low: float, high: floa
     return float(np.abs(now.mean - before.mean) @ weights / (now.mean @ weights))
 
 
-def band_errors(
-    measured: Measured, kind: str, lines: Mapping[str, Lines], reference: Lines | None
-) -> tuple[BandErrors, ...]:
+def band_errors(measured: Measured, kind: str, check: HarmonicCheck) -> tuple[BandErrors, ...]:
     """Bands where the harmonic spectrum has some, with all errors of integral and centroid.
 
     Parameters
     ----------
     measured : spectrum of the dynamics
     kind : ``infrared`` or ``raman``
-    lines, reference : harmonic lines of the models, and of the engine
+    check : harmonic lines of models and engine
     """
-    of_model = lines.get(MEAN)
+    of_model = check.mean
     if of_model is None:
         return ()
     blocks = measured.blocks
     modes = harmonic.bands_of_lines(of_model, kind, NARROWEST * blocks.resolution)
     end = float(blocks.wavenumber[-1])
     limits = [(low, min(high, end)) for low, high in harmonic.band_limits(of_model, modes)]
-    off = [_harmonic_errors(lines, reference, kind, which) for which in modes]
+    off = [_harmonic_errors(of_model, check, kind, which) for which in modes]
     if limits and limits[0][0] > 0.0:  # rotation, of which normal modes know nothing
         limits, off = [(0.0, limits[0][0]), *limits], [np.full(2, np.nan), *off]
     ranges = {str(k): pair for k, pair in enumerate(limits)}
@@ -172,18 +166,17 @@ def band_errors(
     return tuple(found)
 
 
-def _harmonic_errors(
-    lines: Mapping[str, Lines], reference: Lines | None, kind: str, which: slice
-) -> FloatArray:
+def _harmonic_errors(mean: Lines, check: HarmonicCheck, kind: str, which: slice) -> FloatArray:
     """(2,) error of a band by the potential: of its integral, relative, and its centroid, cm⁻¹; NaN
     where it is unknown."""
-    mean = harmonic.band_values(lines[MEAN], kind, which)
-    values = [harmonic.band_values(each, kind, which) for each in members_of(lines)]
-    off = committee_error(values) if len(values) > 1 else np.full(2, np.nan)
-    if reference is not None:
-        of_engine = harmonic.band_values(reference, kind, which)
-        off = np.fmax(off, np.abs(np.subtract(mean, of_engine)))
-    return np.asarray(off / np.array([mean[0], 1.0]))
+    values = harmonic.band_values(mean, kind, which)
+    by_member = [harmonic.band_values(each, kind, which) for each in check.members]
+    of_members = check.members_error(by_member)
+    off = np.full(2, np.nan) if of_members is None else of_members
+    if check.of_engine is not None:
+        of_engine = harmonic.band_values(check.of_engine, kind, which)
+        off = np.fmax(off, np.abs(np.subtract(values, of_engine)))
+    return np.asarray(off / np.array([values[0], 1.0]))
 
 
 @dataclass(frozen=True, eq=False)

@@ -7,11 +7,12 @@ import os
 import time
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from ase import Atoms
 from ase.calculators.calculator import BaseCalculator
-from ase.optimize import BFGS
+from ase.optimize import BFGS, LBFGS
 from numpy.typing import NDArray
 
 from aptnn_md.arrays import FloatArray
@@ -25,6 +26,8 @@ from aptnn_md.structures import Mobility, mobile
 _FORMAT = "aptnn_md.hessian"
 _WRITE_SECONDS = 20.0
 _SAME_POSITIONS = 1e-6
+_MANY_ATOMS = 100
+"""Beyond which the matrix of BFGS, which is diagonalised in each step, takes longer than forces."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -158,7 +161,8 @@ def relaxed(atoms: Atoms, largest_force: float = 1e-3, max_steps: int = 1000) ->
     """
     copy: Atoms = atoms.copy()
     copy.calc = atoms.calc
-    optimizer = BFGS(copy, logfile=None)
+    kind: Any = LBFGS if len(copy) > _MANY_ATOMS else BFGS
+    optimizer = kind(copy, logfile=None)
     with Progress(max_steps, "relaxing") as progress:
         force = math.inf
         for _ in optimizer.irun(fmax=largest_force, steps=max_steps):

@@ -48,10 +48,11 @@ class Campaign:
             f"{'band, cm⁻¹':>12} {'':>8} {'learned':>19} {'truth':>19} {'difference / error':>20}"
         )
         differences = []
+        of_integral = self.found.unit or "integral"
         of_truth = find_bands(truth, ranges(self.found.bands))
         for learned, band in zip(self.found.bands, of_truth, strict=True):
             for unit, number, value, error in (
-                ("km/mol", learned.integral, band.integral, band.integral_error),
+                (of_integral, learned.integral, band.integral, band.integral_error),
                 ("cm⁻¹", learned.centroid, band.centroid, band.centroid_error),
             ):
                 off = (number.value - value) / math.hypot(number.total, error)

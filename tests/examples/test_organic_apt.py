@@ -237,7 +237,8 @@ def test_bands_are_those_of_the_same_modes_by_both_tensors(
     )
     off = np.sqrt(np.mean((0.1 * apt) ** 2))
     found = re.fullmatch(r"their APTs: RMSE (.*) e, median of the minima (.*) e", of_apts)
-    assert found and [float(number) for number in found.groups()] == pytest.approx([off, off])
+    assert found
+    assert [float(number) for number in found.groups()] == pytest.approx([off, off])
     # what the networks' spread promises: a large factor covers all, a small one nothing
     for factor, share in (("1e3", 100), ("1e-6", 0)):
         *_, last = printed("compare", "model.pt", "labelled.extxyz", "--factor", factor)

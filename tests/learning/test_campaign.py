@@ -20,6 +20,7 @@ from helpers.toy_molecules import polar_tensors, structure
 from aptnn_md.errors import InputError, RunError
 from aptnn_md.learning import campaign as module
 from aptnn_md.learning.campaign import run_campaign
+from aptnn_md.learning.cycle import Work
 from aptnn_md.learning.directory import CampaignDirectory, identity, read_frames, write_frames
 from aptnn_md.learning.documents import read_document, write_document
 from aptnn_md.learning.harmonic import read_lines
@@ -458,16 +459,28 @@ def test_the_end_is_tested_on_frames_that_nothing_learns_from(unbroken):
     )
 
 
+def test_the_engine_is_not_asked_for_the_modes_of_a_large_periodic_system(tmp_path):
+    """They would take as many single points as the labels of as many frames as there are atoms."""
+    settings = make_settings(tmp_path, potential="learn")
+    few = replace(settings, sampling=replace(settings.sampling, first_frames=2))
+    directory, start = CampaignDirectory(few.out), structure(pbc=True)
+    work = Work(few, directory, [start], lambda step: None, {}, FrameSeals(directory))
+    assert work.engine_lines(0) is None
+
+
 @pytest.mark.mace
 @pytest.mark.slow
-def test_a_potential_that_is_learned_is_judged_by_normal_modes(tmp_path):
+@pytest.mark.parametrize("pbc", [False, True])
+def test_a_potential_that_is_learned_is_judged_by_normal_modes(pbc, tmp_path):
     pytest.importorskip("mace")
     small = {"channels": 4, "max_ell": 1, "correlation": 1, "cutoff": 3.5, "radial_width": 8}
     forces = ForceSettings(committee=2, steps=150, final_steps=150, settings=small)
     settings = make_settings(tmp_path, potential="learn", forces=forces, cycles=1)
+    ase.io.write(settings.structures[0], structure(pbc=pbc), format="extxyz")
     found = run_campaign(settings)
     directory = CampaignDirectory(settings.out)
     (spectrum,) = found.spectra
+    assert spectrum.unit == ("cm⁻²" if pbc else "km/mol")
     assert set(spectrum.parts) == {"statistical", "tensors", "potential"}
     # the engine's own lines are those of the analytic potential, which has three modes
     engine = read_lines(directory.engine_lines(0))["engine"]

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from ase.calculators.calculator import all_changes
 from ase.calculators.singlepoint import SinglePointCalculator
 from helpers.toy_molecules import Potential, energy_forces_virial, polar_tensors, structure
 
 from aptnn_md.learning.honest import honest_test, honest_test_of_systems
+from aptnn_md.potentials.committee import PotentialCommittee
 from aptnn_md.potentials.interface import as_batched
 from aptnn_md.prediction.loading import as_model
 from aptnn_md.training.dataset import LabelledFrame
@@ -34,6 +36,32 @@ def test_errors_are_those_that_were_put_in():
     means = np.mean([frame.labels["apt"] for frame in known], axis=0)  # one atom of each element
     spread = np.sqrt(np.mean((reference - np.tile(means, (4, 1, 1))) ** 2))
     assert found.tensor_relative["apt"] == pytest.approx(expected / spread)
+
+
+class Off(Potential):
+    """The analytic potential with all forces off by a number."""
+
+    def __init__(self, by):
+        super().__init__()
+        self.by = by
+
+    def calculate(self, atoms=None, properties=("energy",), system_changes=all_changes):
+        super().calculate(atoms, properties, system_changes)
+        self.results["forces"] = self.results["forces"] + self.by
+
+
+def test_members_of_a_potential_say_less_than_their_forces_are_wrong():
+    frames = [labelled(seed, 0.0, 1.0) for seed in range(3)]
+    for errors, rmse, spread, factor in (
+        ((0.05, 0.03), 0.04, 0.02, 2.0),  # twice the mean deviation from their mean
+        ((0.05, -0.05, 0.06), 0.02, 0.4 / 3 * 0.7, 1.0),
+        ((0.04,), 0.04, None, 1.0),
+    ):
+        committee = PotentialCommittee([Off(error) for error in errors])
+        found = honest_test(as_model(polar_tensors_of), committee, frames, frames)
+        assert found.force_rmse == pytest.approx(rmse)
+        assert found.force_spread == (None if spread is None else pytest.approx(spread))
+        assert found.members_factor == pytest.approx(factor)
 
 
 def test_a_single_frame_has_a_spread():

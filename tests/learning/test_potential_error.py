@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from helpers.oscillators import langevin_velocities
 
-from aptnn_md.learning.harmonic import Lines
+from aptnn_md.learning.harmonic import HarmonicCheck, Lines
+from aptnn_md.learning.honest import HonestTest
 from aptnn_md.learning.spectrum_errors import band_errors, potential_error
 from aptnn_md.spectra import infrared_spectrum
 from aptnn_md.units import WAVENUMBER_PER_ANGULAR_FREQUENCY
@@ -31,7 +33,7 @@ def error_of(spectrum, lines, reference=None):
     measured = SimpleNamespace(
         blocks=SimpleNamespace(wavenumber=GRID, mean=spectrum, resolution=20.0)
     )
-    return potential_error(measured, "infrared", lines, reference)
+    return potential_error(measured, "infrared", HarmonicCheck(lines, reference))
 
 
 def shifted_by(shift, sigma):
@@ -66,6 +68,28 @@ def test_members_count_where_they_are_farther_apart_than_the_engine():
     assert error_of(spectrum, lines, far).sum() > 1.5 * alone.sum()
 
 
+def test_members_alone_say_as_much_more_as_their_forces_were_wrong():
+    spectrum = gaussian(500.0, 100.0, 300.0) + gaussian(3000.0, 20.0, 100.0)
+    lines = {"mean": lines_at(500.0, 3000.0), "member-1": lines_at(480.0, 3000.0)}
+    lines["member-2"] = lines_at(520.0, 3000.0)
+    measured = SimpleNamespace(
+        blocks=SimpleNamespace(wavenumber=GRID, mean=spectrum, resolution=20.0)
+    )
+    plain, engine = HonestTest(5, 0.02, 1.0, {}, {}), lines_at(500.0, 3000.0)
+    spread = replace(plain, force_spread=0.008)
+    alone = potential_error(measured, "infrared", HarmonicCheck(lines))
+    for test, reference, factor in (
+        (plain, None, 1.0),
+        (spread, None, 2.5),
+        (replace(spread, force_spread=0.04), None, 1.0),
+        (spread, engine, 1.0),  # the engine says it itself
+    ):
+        check = HarmonicCheck(lines, reference, test.members_factor)
+        found = potential_error(measured, "infrared", check)
+        np.testing.assert_allclose(found, factor * alone)
+        assert check.shift == pytest.approx(0.0 if reference else factor * 40.0)
+
+
 def test_without_engine_and_members_nothing_is_known():
     spectrum = gaussian(500.0, 100.0, 300.0)
     assert error_of(spectrum, {"mean": lines_at(500.0, 3000.0)}) is None
@@ -78,9 +102,8 @@ def test_the_error_of_a_band_is_unknown_where_nothing_tells_it():
     rate = np.cos(phase)[:, None] * np.array([1e-3, 2e-3, -1e-3])
     measured = infrared_spectrum([rate], 2.0, 300.0, 1000.0, 60.0)
     of_run = SimpleNamespace(blocks=measured.blocks, members=())
-    *_, band = band_errors(
-        of_run, "infrared", {"mean": lines_at(500.0, intensities=(300.0,))}, None
-    )
+    lines = {"mean": lines_at(500.0, intensities=(300.0,))}
+    *_, band = band_errors(of_run, "infrared", HarmonicCheck(lines))
     assert band.centroid.value == pytest.approx(500.0, abs=10.0)
     for error in (band.integral, band.centroid):
         assert math.isnan(error.potential)
@@ -102,7 +125,7 @@ def test_bands_have_the_errors_of_their_modes_and_that_of_rotation_is_not_known(
         "member-2": lines_at(1600.0, 3610.0, intensities=(200.0, 40.0)),
     }
     reference = lines_at(1613.0, 3604.0, intensities=(190.0, 44.0))
-    rotation, bend, stretch = band_errors(measured, "infrared", lines, reference)
+    rotation, bend, stretch = band_errors(measured, "infrared", HarmonicCheck(lines, reference))
     assert [(band.low, band.high) for band in (rotation, bend, stretch)] == [
         (0.0, 800.0),
         (800.0, 2600.0),
@@ -129,7 +152,7 @@ def test_coarse_spectra_of_few_wavenumbers_have_bands_too():
     where = np.array([30.0, 180.0, 320.0, 470.0, 3950.0])  # the Nyquist wavenumber is 4170
     lines = Lines(where, np.ones(5), np.zeros(0), np.zeros((2, 3)))
     measured = SimpleNamespace(blocks=spectrum.blocks, members=[])
-    found = band_errors(measured, "infrared", {"mean": lines}, None)
+    found = band_errors(measured, "infrared", HarmonicCheck({"mean": lines}))
     assert found[-1].high == pytest.approx(spectrum.wavenumber[-1])
     assert all(band.high - band.low >= 400.0 for band in found)
-    assert potential_error(measured, "infrared", {"mean": lines}, lines) is not None
+    assert potential_error(measured, "infrared", HarmonicCheck({"mean": lines}, lines)) is not None

@@ -29,5 +29,12 @@ def test_values_have_the_decimals_of_their_errors(integral, text):
     assert line == f"| 0–780 | {text} | 184 ± 26 (26, 0.019, 0) |"
 
 
+@pytest.mark.parametrize(("unit", "head"), [("cm⁻²", "integral, cm⁻²"), ("", "integral")])
+def test_a_table_has_the_unit_of_the_spectrum(unit, head):
+    band = BandErrors(0.0, 780.4, BandError(1.0, 0.1, 0.0, 0.0), BandError(183.6, 26.2, 0.0, 0.0))
+    _, _, line, *_ = band_lines(replace(SPECTRUM, bands=(band,), unit=unit))
+    assert line == f"| range, cm⁻¹ | {head} | centroid, cm⁻¹ |"
+
+
 def test_a_spectrum_without_bands_has_no_table():
     assert band_lines(SPECTRUM) == []
