@@ -31,6 +31,7 @@ from aptnn_md.normal_modes import (
     normal_modes,
     read_hessian,
     read_polar_tensors,
+    relaxed,
     wavenumber_grid,
 )
 from aptnn_md.units import F_SUM_PREFACTOR, KM_PER_MOL, PER_CM2_PER_KM_PER_MOL
@@ -251,9 +252,9 @@ def test_interrupted_differences_go_on(tmp_path):
     moved.calc = again
     with pytest.raises(InputError, match="positions: found others"):
         finite_difference_hessian(moved, checkpoint=path, potential="toy")
-    relaxed = start.copy()
-    relaxed.positions = found.positions
-    np.testing.assert_array_equal(read_hessian(path, relaxed), found.matrix)
+    at_minimum = start.copy()
+    at_minimum.positions = found.positions
+    np.testing.assert_array_equal(read_hessian(path, at_minimum), found.matrix)
     with pytest.raises(InputError, match="positions: found others"):
         read_hessian(path, start)
 
@@ -266,6 +267,17 @@ def phonopy_text(hessian, n):
             lines.append(f"{i + 1} {j + 1}")
             lines += ["".join(f"{v:22.15f}" for v in row) for row in blocks[i, j]]
     return "\n".join(lines) + "\n"
+
+
+@pytest.mark.parametrize("n_molecules", [2, 40])  # 40: too many atoms for the matrix of BFGS
+def test_small_and_large_structures_relax(n_molecules):
+    start = toy.structure(n_molecules)
+    start.rattle(0.03, seed=1)
+    start.calc = toy.Potential()
+    found = relaxed(start, 1e-3)
+    assert np.linalg.norm(found.get_forces(), axis=1).max() <= 1e-3
+    assert found.get_potential_energy() == pytest.approx(0.0, abs=1e-4)
+    assert start.get_potential_energy() > 0.1
 
 
 def test_hessians_and_tensors_of_files(tmp_path, rng):
