@@ -19,11 +19,15 @@ import numpy as np
 from ase import Atoms
 from ase.constraints import (
     FixAtoms,
+    FixBondLengths,
     FixCartesian,
     FixCom,
     FixedLine,
     FixedPlane,
+    FixInternals,
+    FixLinearTriatomic,
     FixScaled,
+    Hookean,
 )
 
 from aptnn_md.arrays import FloatArray
@@ -35,6 +39,10 @@ underscores: ``charge``, ``total_charge``, ``net_charge``, ..."""
 
 _SAME_CHARGE = 1e-6
 
+_BY_INITIAL_CHARGES = ("TBLite", "XTB", "Gaussian", "MOPAC")
+"""Calculators that, without a charge of their own, take the sum of the initial charges of the
+atoms: tblite's and those of xtb-python and ASE."""
+
 # ---------------------------------------------------------------------- charge
 
 
@@ -42,8 +50,8 @@ def charge_of(atoms: Atoms, default: float | None = None) -> float | None:
     """Charge of a structure, e, from what the structure itself says.
 
     Sources, all of which must agree: entries of ``atoms.info`` named as in :data:`CHARGE_KEYS`, and
-    the calculator's own charge (:func:`calculator_charge`). Initial charges of atoms are parameters
-    of many a force field, and do not count.
+    that for which the calculator computes (:func:`calculator_charge`). Initial charges of atoms are
+    parameters of many a force field, and do not count but where the calculator takes them.
 
     Parameters
     ----------
@@ -56,7 +64,7 @@ def charge_of(atoms: Atoms, default: float | None = None) -> float | None:
         Sources that disagree, or a charge that is no finite number.
     """
     found = stated_charges(atoms)
-    of_calculator = calculator_charge(atoms.calc)
+    of_calculator = calculator_charge(atoms.calc, atoms)
     if of_calculator is not None:
         found[f"the calculator {type(atoms.calc).__name__}"] = of_calculator
     if not found:
@@ -68,7 +76,8 @@ def charge_of(atoms: Atoms, default: float | None = None) -> float | None:
                 atoms.get_chemical_formula(),
                 "charge",
                 f"{first:g} e by {first_name} and {value:g} e by {name}",
-                "one charge: correct or remove one of the two",
+                "one charge: correct or remove one of the two; a calculator has it as a parameter, "
+                f"charge={first:g} or the like",
             )
     return first
 
@@ -94,11 +103,12 @@ def total_charge(atoms: Atoms, option: float | None = None) -> float:
     return own
 
 
-def calculator_charge(calculator: Any) -> float | None:
+def calculator_charge(calculator: Any, atoms: Atoms | None = None) -> float | None:
     """Charge that an ASE calculator computes with, e; None where it does not say.
 
     Read from its parameters or attributes ``charge``, ``total_charge`` or ``net_charge``; of a
-    calculator around another one, ``calculator.potential``, from that.
+    calculator around another one, ``calculator.potential``, from that. Some have none, and then
+    take the sum of the initial charges of ``atoms``.
     """
     while (inner := getattr(calculator, "potential", None)) is not None:
         calculator = inner
@@ -108,6 +118,8 @@ def calculator_charge(calculator: Any) -> float | None:
             number = None if isinstance(value, bool) else _number(value)
             if number is not None:
                 return number
+    if atoms is not None and type(calculator).__name__ in _BY_INITIAL_CHARGES:
+        return float(atoms.get_initial_charges().sum())
     return None
 
 
@@ -160,12 +172,15 @@ class Mobility:
     n_coupled : degrees of freedom that constraints between atoms take, such as rigid bonds
     unaccounted : names of constraints because of which velocities of atoms are not independent
         of each other, or of which nothing is known
+    centre_is_free : whether nothing holds the centre of mass, or acts on it: atoms can move by
+        themselves, but for constraints of their distances
     """
 
     projectors: FloatArray
     mass_fractions: FloatArray | None
     n_coupled: int
     unaccounted: tuple[str, ...]
+    centre_is_free: bool = False
 
     @classmethod
     def of(cls, atoms: Atoms) -> Mobility:
@@ -197,7 +212,8 @@ class Mobility:
             unaccounted.append("FixCom with fixed atoms")
         masses = np.asarray(atoms.get_masses(), dtype=np.float64)
         fractions = np.tile(masses[:, None] / masses.sum(), 3) if held else None
-        return cls(projectors, fractions, n_coupled, tuple(dict.fromkeys(unaccounted)))
+        free = all(_is_internal(constraint) for constraint in atoms.constraints)
+        return cls(projectors, fractions, n_coupled, tuple(dict.fromkeys(unaccounted)), free)
 
     @property
     def is_free(self) -> bool:
@@ -218,6 +234,14 @@ class Mobility:
         """Of the whole structure: what carries its temperature."""
         centre = 0 if self.mass_fractions is None else self.mass_fractions.any(axis=0).sum()
         return float(self.atoms.sum()) - self.n_coupled - float(centre)
+
+    def allowed(self, velocities: FloatArray) -> FloatArray:
+        """Velocities (..., n_atoms, 3) without those in directions that are fixed.
+
+        Engines keep the velocities that fixed atoms had before, and files have them.
+        """
+        along: FloatArray = np.einsum("iab,...ib->...ia", self.projectors, velocities)
+        return along
 
     def restrict(self, apt: FloatArray) -> FloatArray:
         """Tensors that act on velocities of free atoms as ``apt`` on those that there are.
@@ -277,6 +301,13 @@ def _projector(constraint: Any, atoms: Atoms) -> FloatArray | None:
         basis = np.linalg.qr(free.T)[0] if len(free) else np.zeros((3, 0))
         return np.asarray(basis @ basis.T)
     return None
+
+
+def _is_internal(constraint: Any) -> bool:
+    """Whether it acts on distances of atoms alone, and so not on their centre of mass."""
+    if isinstance(constraint, Hookean):
+        return hasattr(constraint, "indices")  # of two atoms, not of one and a point or a plane
+    return isinstance(constraint, FixBondLengths | FixInternals | FixLinearTriatomic)
 
 
 def _of_all(constraint: Any, atoms: Atoms) -> bool:

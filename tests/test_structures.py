@@ -71,6 +71,37 @@ def test_two_charges_in_a_frame_must_agree():
     assert charge_of(Atoms("OH", info={"charge": -1, "total_charge": -1.0})) == -1.0
 
 
+class TBLite(Calculator):
+    """What tblite's calculator says of charges: its parameter, or else the initial charges."""
+
+    default_parameters = {"charge": None}  # noqa: RUF012
+
+
+@pytest.mark.parametrize(
+    ("charge", "initial", "of_frame", "expected"),
+    [
+        (None, [0.0, 0.0], None, 0.0),
+        (None, [-1.0, 0.0], None, -1.0),
+        (None, [-1.0, 0.0], -1, -1.0),
+        (-1, [0.0, 0.0], -1, -1.0),
+        (-1, [1.0, 1.0], None, -1.0),
+        (None, [0.0, 0.0], -1, None),
+        (None, [-1.0, 0.0], 0, None),
+    ],
+)
+def test_calculators_that_take_initial_charges(charge, initial, of_frame, expected):
+    atoms = Atoms("OH", charges=initial)
+    if of_frame is not None:
+        atoms.info["charge"] = of_frame
+    atoms.calc = TBLite(charge=charge)
+    if expected is not None:
+        assert charge_of(atoms) == expected
+        return
+    words = rf"charge: found {of_frame} e by .* e by the calculator TBLite, .*charge={of_frame}"
+    with pytest.raises(InputError, match=words):
+        charge_of(atoms)
+
+
 def constrained(*constraints):
     atoms = toy.structure(2)  # six atoms
     atoms.set_constraint(list(constraints))

@@ -13,9 +13,12 @@ from aptnn_md.structures import Mobility
 def temperature(
     atoms: Atoms, velocities: FloatArray, no_rotation: WholeRotation | None = None
 ) -> float:
-    """Kinetic temperature, K, relative to the centre of mass.
+    """Kinetic temperature, K, of what can move, relative to the centre of mass.
 
-    The formula of :func:`aptnn_md.engines.ase.observer.temperature`, for beads the mean over all
+    With N free atoms the centre of mass takes 3 of 3 N degrees of freedom, whether a thermostat
+    moves it or it rests, so 3 N - 3 remain, less what constraints of distances take. With other
+    constraints it is what they leave (:class:`aptnn_md.structures.Mobility`), and without the
+    rotation of the whole another 3 less, 2 of a linear molecule. For beads it is the mean over all
     degrees of freedom of a ring polymer as of i-PI: 2 K / (k_B P times their number).
 
     Parameters
@@ -27,11 +30,13 @@ def temperature(
     masses = np.asarray(atoms.get_masses(), dtype=np.float64)[:, None]
     beads = velocities.reshape(-1, len(atoms), 3)
     n_beads = len(beads)
-    kinetic = 0.5 * float((masses * beads**2).sum())
-    freedom = 3.0 * len(atoms) * n_beads
+    freedom, centre_is_free = 3.0 * len(atoms) * n_beads, True
     if atoms.constraints:
-        freedom = n_beads * Mobility.of(atoms).degrees_of_freedom
-    elif len(atoms) > 1:
+        mobility = Mobility.of(atoms)
+        beads = mobility.allowed(beads)
+        freedom, centre_is_free = n_beads * mobility.degrees_of_freedom, mobility.centre_is_free
+    kinetic = 0.5 * float((masses * beads**2).sum())
+    if centre_is_free and len(atoms) > 1:
         momentum = (masses * beads).sum(axis=(0, 1)) / np.sqrt(n_beads)
         kinetic -= 0.5 * float((momentum**2).sum()) / float(masses.sum())
         freedom -= 3.0

@@ -107,7 +107,7 @@ class DipoleCalculatorModel(DirectCalls):
         return tensors
 
     def _charge(self, atoms: Atoms) -> float:
-        own = calculator_charge(self.calculator)
+        own = calculator_charge(self.calculator, atoms)
         return total_charge(atoms, self.total_charge if own is None else own)
 
     def _differences(self, atoms: Atoms) -> FloatArray:

@@ -19,7 +19,7 @@ tensors in place of APTs:
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -145,8 +145,9 @@ class FrameRates:
     beads_too : also the dipole rate of every bead
     velocities : also the velocities of all atoms, those of the centroids for path integrals
     variable_cell : also the volume of each frame
-    mobility : what constraints let move; ``f_sum`` is of that, and there is none where velocities
-        of atoms depend on each other in an unknown way. None: everything moves
+    mobility : what constraints let move: in other directions velocities do not count. ``f_sum`` is
+        of that, and there is none where velocities of atoms depend on each other in an unknown way.
+        None: everything moves
     no_rotation : the rotation of the whole, where velocities have none of it; ``f_sum`` is that of
         the other motions. None: it turns, or cannot
     motions : also the temperatures of translation, libration and vibration of molecules
@@ -229,6 +230,8 @@ class FrameRates:
         instant : with the tensors of :meth:`needs`
         temperature : kinetic temperature, K
         """
+        if self.mobility is not None:
+            instant = replace(instant, velocities=self.mobility.allowed(instant.velocities))
         arrays = self.rates(instant) | self.strengths(instant, step)
         if temperature is not None:
             arrays["temperature"] = np.asarray(temperature)

@@ -18,6 +18,7 @@ from aptnn_md.engines.ase.equilibration import langevin
 from aptnn_md.engines.ase.observer import temperature
 from aptnn_md.engines.ase.settings import MDSettings
 from aptnn_md.progress import log
+from aptnn_md.structures import Mobility
 
 
 def seeded(settings: MDSettings) -> MDSettings:
@@ -34,7 +35,8 @@ def make_dynamics(
 ) -> MolecularDynamics:
     """ASE's integrator for ``settings``; gives ``atoms`` velocities if they have none.
 
-    The centre of mass is held, so that 3 N - 3 degrees of freedom carry the temperature.
+    The centre of mass is held where nothing acts on it, so that 3 N - 3 degrees of freedom, less
+    those that constraints of distances take, carry the temperature.
 
     Parameters
     ----------
@@ -45,8 +47,8 @@ def make_dynamics(
     """
     settings = seeded(settings)
     rng = np.random.default_rng(settings.seed) if rng is None else rng
-    if not atoms.constraints and len(atoms) > 1:
-        atoms.set_constraint(FixCom())
+    if Mobility.of(atoms).centre_is_free and len(atoms) > 1:
+        atoms.set_constraint([*atoms.constraints, FixCom()])
     if not np.any(atoms.get_momenta()):
         atoms.set_momenta(thermal_momenta(atoms, settings.temperature, rng))
         text = f"velocities drawn at random at {settings.temperature:g} K, seed {settings.seed}: "

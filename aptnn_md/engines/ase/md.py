@@ -78,7 +78,7 @@ def run_md(
         Stream and checkpoint on disk are whole.
     """
     charge = charge_of(atoms)  # of frame and potential, which must agree
-    if charge and calculator_charge(atoms.calc) is None:
+    if charge and calculator_charge(atoms.calc, atoms) is None:
         log.info("charge %g e; the potential does not say which it is for", charge)
     if isinstance(groups, str):
         # those of the start, also when the run resumes from where molecules may have changed

@@ -24,6 +24,7 @@ from aptnn_md.engines.ase.potential_dipole import ESTIMATOR as POTENTIAL_DIPOLE
 from aptnn_md.engines.ase.potential_dipole import PotentialDipole
 from aptnn_md.engines.ase.tensor_source import committee_size, n_members, source_of_tensors
 from aptnn_md.engines.ase.uncertain_frames import UncertainFrames
+from aptnn_md.engines.kinetic_temperature import temperature as kinetic_temperature
 from aptnn_md.engines.potential_identity import check_resumed, potential_fields
 from aptnn_md.errors import InputError, RunError
 from aptnn_md.prediction.loading import ModelSource
@@ -32,7 +33,7 @@ from aptnn_md.progress import log
 from aptnn_md.stream import StreamWriter
 from aptnn_md.stream.frame import FrameRates, Instant
 from aptnn_md.stream.run_id import run_id_of
-from aptnn_md.structures import Mobility, degrees_of_freedom
+from aptnn_md.structures import Mobility
 
 
 class StreamObserver:
@@ -203,7 +204,9 @@ class StreamObserver:
         velocities = atoms.get_velocities() * units.fs
         given = {}
         if self._potential_dipole is not None:
-            given[POTENTIAL_DIPOLE] = self._potential_dipole.rates(atoms, self.groups)
+            mobility = self.frame_rates.mobility
+            moving = velocities if mobility is None else mobility.allowed(velocities)
+            given[POTENTIAL_DIPOLE] = self._potential_dipole.rates(atoms, self.groups, moving)
         energy = conserved_energy(self.dynamics) if self._conserves_energy else None
         instant = Instant(
             velocities,
@@ -253,24 +256,9 @@ class StreamObserver:
 
 
 def temperature(atoms: Atoms, no_rotation: WholeRotation | None = None) -> float:
-    """Instantaneous temperature, K, of the motion relative to the centre of mass.
-
-    With N free atoms the centre of mass takes 3 of 3 N degrees of freedom, whether a thermostat
-    moves it or it rests, so 3 N - 3 remain. With constraints it is what they leave
-    (:class:`aptnn_md.structures.Mobility`), and without the rotation of the whole another 3 less, 2
-    of a linear molecule.
-    """
-    momenta = atoms.get_momenta()
-    kinetic = 0.5 * float((momenta * atoms.get_velocities()).sum())
-    freedom = degrees_of_freedom(atoms) if atoms.constraints else 3.0 * len(atoms)
-    if not atoms.constraints and len(atoms) > 1:
-        kinetic -= 0.5 * float((momenta.sum(axis=0) ** 2).sum()) / float(atoms.get_masses().sum())
-        freedom -= 3.0
-    if no_rotation is not None:
-        freedom -= no_rotation.n_axes
-    if freedom <= 0.0:
-        return 0.0
-    return 2.0 * kinetic / (freedom * units.kB)
+    """Kinetic temperature, K, of atoms with velocities;
+    :func:`aptnn_md.engines.kinetic_temperature.temperature`."""
+    return kinetic_temperature(atoms, atoms.get_velocities() * units.fs, no_rotation)
 
 
 def _mobility(atoms: Atoms, groups: Partition) -> Mobility | None:

@@ -11,7 +11,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from ase import Atoms, units
+from ase import Atoms
 
 from aptnn_md.arrays import FloatArray
 from aptnn_md.atoms.partition import Partition
@@ -53,18 +53,23 @@ class PotentialDipole:
             expected = "open space: in a periodic cell the dipole has many branches"
             raise InputError(ESTIMATOR, "structure", "a periodic one", expected)
         self.calculator = calculator
-        charge = total_charge(atoms, calculator_charge(calculator))
+        charge = total_charge(atoms, calculator_charge(calculator, atoms))
         check_dipole_of_charge(ESTIMATOR, self._dipole, atoms, charge)
 
-    def rates(self, atoms: Atoms, partition: Partition) -> FloatArray:
+    def rates(self, atoms: Atoms, partition: Partition, velocities: FloatArray) -> FloatArray:
         """Ṁ of each part, (n_labels, 3), e Å/fs; two evaluations for each.
+
+        Parameters
+        ----------
+        atoms : where they are
+        partition : the parts
+        velocities : (n_atoms, 3), Å/fs
 
         Raises
         ------
         RunError
             The calculator failed, or its dipole is not finite.
         """
-        velocities = atoms.get_velocities() * units.fs
         parts = velocity_parts(partition, velocities, Snapshot.of(atoms))
         return np.array([self._along(atoms, part) for part in parts])
 

@@ -12,7 +12,7 @@ from aptnn_md.structures import Mobility
 
 _INTEGRATORS = (
     "nve", "nvt", "npt", "nph", "nvk", "rigid", "poems", "brownian", "msst", "nphug", "qbmsst",
-    "gjf", "move",
+    "gjf", "move", "bocs", "ipi", "pimd", "tgnpt", "tgnvt",
 )  # fmt: skip
 _CONSTRAINTS = (
     "shake", "rattle", "rigid", "poems", "setforce", "aveforce", "lineforce", "planeforce",

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from ase import Atoms
 
+from aptnn_md.arrays import FloatArray
 from aptnn_md.atoms.motion import MotionGroups
 from aptnn_md.atoms.motion_temperature import MotionTemperatures
 from aptnn_md.atoms.partition import Partition, parse_groups
@@ -30,6 +31,10 @@ from aptnn_md.stream.owner import StreamOwner
 from aptnn_md.stream.run_id import run_id_of
 from aptnn_md.stream.start import start_fields, start_of
 from aptnn_md.structures import Mobility
+from aptnn_md.units import AMU_A2_PER_FS2_EV, BOLTZMANN_EV_PER_K
+
+_MOVED = 1e-6
+"""Å, by which an atom that is held may be off."""
 
 
 @dataclass(frozen=True)
@@ -87,6 +92,7 @@ class LammpsStream(StreamOwner):
         self.progress: Progress | None = None
         self.temperatures: list[float] = []
         self.first_step: int | None = None
+        self._held: tuple[FloatArray, FloatArray] | None = None
         self._begins_at = 0
         # known when a run is about to begin
         self._source: LammpsAtoms
@@ -180,6 +186,7 @@ class LammpsStream(StreamOwner):
             pbc=system.atoms.pbc,
             masses=system.atoms.get_masses(),
         )
+        self._check_held(state)
         tensors = self.model.evaluate([atoms])[0]
         instant = Instant(state.velocities, Snapshot.of(atoms), tensors)
         temperature = self._temperature(state)
@@ -222,11 +229,33 @@ class LammpsStream(StreamOwner):
     def _temperature(self, state: LammpsState) -> float:
         """LAMMPS's own, of what can move: it counts fixed atoms among those that carry it."""
         assert state.temperature is not None
-        n_atoms = len(state.positions)
-        n_moving = int((self._system.mobility.atoms > 0.5).sum())
+        n_atoms, moves = len(state.positions), self._system.mobility.atoms > 0.5
+        n_moving = int(moves.sum())
         if n_moving in (0, n_atoms):
             return state.temperature
-        return state.temperature * (n_atoms - 1) / n_moving
+        # LAMMPS counts fixed atoms, and the velocities that they keep
+        masses = np.asarray(self._system.atoms.get_masses(), dtype=np.float64)
+        held = float((masses[~moves, None] * state.velocities[~moves] ** 2).sum())
+        of_moving = 3.0 * (n_atoms - 1) * state.temperature
+        of_moving -= held * AMU_A2_PER_FS2_EV / BOLTZMANN_EV_PER_K
+        return of_moving / (3.0 * n_moving)
+
+    def _check_held(self, state: LammpsState) -> None:
+        """Refuse atoms that move though no fix that is known here integrates them."""
+        held, cell = self._system.mobility.atoms < 0.5, state.cell
+        if self._held is None:
+            self._held = state.positions[held], cell
+            return
+        places, cell_before = self._held
+        if not np.array_equal(cell, cell_before):
+            return  # barostats may take fixed atoms with them
+        off = np.abs(state.positions[held] - places).max(initial=0.0)
+        if off > _MOVED:
+            raise RunError(
+                f"step {state.step}: an atom has moved by {off:.2g} Å though no fix that is known "
+                "here integrates its motion, so that it was taken for fixed; please report the "
+                "script"
+            )
 
 
 def _say(mobility: Mobility | None, partition: Partition) -> None:

@@ -96,6 +96,7 @@ class Particles:
         ----------
         velocities : (n_atoms, 3), Å/fs
         """
+        velocities = self.mobility.allowed(velocities)
         kinetic = float((self.masses[:, None] * velocities**2).sum())
         freedom = self.mobility.degrees_of_freedom
         if len(velocities) > 1 and (self.mobility.atoms > 0.5).all():

@@ -6,7 +6,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from aptnn_md.arrays import FloatArray
+from aptnn_md.arrays import FloatArray, IntArray
 from aptnn_md.engines.trajectory.displacements import displacement
 from aptnn_md.engines.trajectory.frames import Frame
 from aptnn_md.engines.trajectory.joined import Joined
@@ -17,6 +17,7 @@ from aptnn_md.errors import InputError
 from aptnn_md.progress import log
 
 _SAMPLES = 20
+_FEWEST_AT_REST = 10
 _ROUNDING = 0.01
 _MOST_NUMBERS = 3_000_000
 
@@ -25,6 +26,26 @@ def volumes(frames: Joined) -> FloatArray:
     """Of some frames, Å³."""
     some = np.unique(np.linspace(0, len(frames) - 1, _SAMPLES).astype(int))
     return np.array([frames.read(int(k)).snapshot().volume for k in some])
+
+
+def at_rest(frames: Joined) -> IntArray:
+    """Atoms that are at the same place in all of many frames, while others move.
+
+    A trajectory does not say what its program held fixed, but the positions do.
+    """
+    n = len(frames)
+    spread = np.linspace(0, n - 1, _SAMPLES).astype(int)
+    some = np.unique([*range(min(n, _SAMPLES)), *spread])
+    if len(some) < _FEWEST_AT_REST:
+        return np.zeros(0, dtype=np.int64)
+    first = frames.read(0).positions
+    still = np.ones(first.shape[-2], dtype=bool)
+    for k in some[1:]:
+        same = (frames.read(int(k)).positions == first).all(axis=-1)
+        still &= same.reshape(-1, len(still)).all(axis=0)
+        if not still.any():
+            break
+    return np.flatnonzero(still) if not still.all() else np.zeros(0, dtype=np.int64)
 
 
 def check_motion(

@@ -6,11 +6,13 @@ import helpers.toy_molecules as toy
 import numpy as np
 import pytest
 from ase import units
-from ase.constraints import FixAtoms, FixBondLengths, FixCartesian
+from ase.constraints import FixAtoms, FixBondLengths, FixCartesian, FixInternals, Hookean
+from ase.md.verlet import VelocityVerlet
 
 from aptnn_md.engines.ase.calculator import APTCalculator
+from aptnn_md.engines.ase.dynamics import make_dynamics
 from aptnn_md.engines.ase.md import MDSettings, run_md
-from aptnn_md.engines.ase.observer import temperature
+from aptnn_md.engines.ase.observer import StreamObserver, temperature
 from aptnn_md.spectra.velocities.of_streams import velocity_spectrum_of_streams
 from aptnn_md.spectra.velocities.report import report_velocities
 from aptnn_md.stream import StreamReader
@@ -70,6 +72,67 @@ def test_temperature_is_of_what_can_move(tmp_path):
     atoms = run(tmp_path / "s", FixAtoms(range(9)), n_steps=6)
     kinetic = 0.5 * (atoms.get_momenta() ** 2 / atoms.get_masses()[:, None]).sum()
     assert temperature(atoms) == pytest.approx(2.0 * kinetic / (27 * units.kB))
+
+
+def test_velocities_that_atoms_had_before_they_were_fixed_do_not_count(tmp_path):
+    """ASE takes them away with the first step only."""
+    atoms = toy.structure(2)
+    atoms.calc = toy.Potential()
+    atoms.set_constraint(FixAtoms(range(3)))
+    assert np.abs(atoms.get_velocities()[:3]).max() > 0.0
+    moving = 0.5 * (atoms.get_momenta()[3:] ** 2 / atoms.get_masses()[3:, None]).sum()
+    dynamics = VelocityVerlet(atoms, toy.timestep(0.5))
+    with StreamObserver(
+        *(dynamics, tmp_path / "s", toy.Tensors()),
+        groups="molecule",
+        velocities=True,
+        dipole_calculator=toy.Potential(),
+    ) as observer:
+        dynamics.attach(observer)
+        dynamics.run(3)
+    reader = StreamReader(tmp_path / "s")
+    for estimator in reader.header.estimators:
+        rate = reader.dipole_rate(estimator)
+        np.testing.assert_array_equal(rate[:, 0], 0.0)
+        assert np.abs(rate[:, 1]).min() > 0.0
+    np.testing.assert_array_equal(reader.read("velocity")[:, :3], 0.0)
+    assert reader.read("temperature")[0] == pytest.approx(2.0 * moving / (9 * units.kB))
+
+
+@pytest.mark.parametrize(
+    ("constraint", "n_removed"),
+    [
+        (FixBondLengths([[0, 1], [3, 5]]), 2),
+        (Hookean(a1=0, a2=4, rt=2.0, k=0.1), 0),
+        (FixInternals(bonds=[[None, [0, 2]]]), 1),
+    ],
+)
+def test_constraints_of_distances_leave_the_centre_of_mass_free(constraint, n_removed, tmp_path):
+    """It has no part in the temperature, whether it rests or not; md lets it rest."""
+    atoms = toy.structure(3)
+    atoms.calc = toy.Potential()
+    atoms.set_constraint(constraint)
+    atoms.set_momenta(atoms.get_momenta())
+    momenta, masses = atoms.get_momenta(), atoms.get_masses()[:, None]
+    still = momenta - masses / masses.sum() * momenta.sum(axis=0)
+    kinetic = 0.5 * float((still**2 / masses).sum())
+    expected = 2.0 * kinetic / ((27 - 3 - n_removed) * units.kB)
+    assert temperature(atoms) == pytest.approx(expected)
+    drifting = atoms.copy()
+    drifting.set_momenta(momenta + 0.7 * masses, apply_constraint=False)
+    assert temperature(drifting) == pytest.approx(expected)
+    dynamics = make_dynamics(atoms, MDSettings(picoseconds=0.01, thermostat="bussi", seed=1))
+    dynamics.run(5)
+    np.testing.assert_allclose(atoms.get_momenta().sum(axis=0), 0.0, atol=1e-9)
+    assert atoms.get_number_of_degrees_of_freedom() == 27 - 3 - n_removed
+
+
+def test_a_spring_to_a_point_acts_on_the_centre_of_mass():
+    atoms = toy.structure(2)
+    atoms.calc = toy.Potential()
+    atoms.set_constraint(Hookean(a1=0, a2=(0.0, 0.0, 0.0), rt=0.1, k=1.0))
+    make_dynamics(atoms, MDSettings(picoseconds=0.01, thermostat="bussi", seed=1))
+    assert atoms.get_number_of_degrees_of_freedom() == 18
 
 
 def test_a_held_centre_of_mass_is_accounted_for_in_a_charged_system(tmp_path):

@@ -31,7 +31,8 @@ def test_rates_are_those_of_the_polar_tensors(name):
     partition = parse_groups(name, atoms)
     apt = toy_molecules.polar_tensors(atoms.positions)
     expected = partition.rates(apt, velocities(atoms), Snapshot.of(atoms))
-    found = PotentialDipole(toy_molecules.Potential(), atoms).rates(atoms, partition)
+    own = PotentialDipole(toy_molecules.Potential(), atoms)
+    found = own.rates(atoms, partition, velocities(atoms))
     assert found.shape == (len(partition), 3)
     # error of second order in the displacement
     np.testing.assert_allclose(
@@ -56,9 +57,8 @@ def test_parts_of_velocities_add_up(name):
 def test_atoms_at_rest_have_no_rate():
     atoms = toy_molecules.structure()
     atoms.set_momenta(np.zeros((3, 3)))
-    found = PotentialDipole(toy_molecules.Potential(), atoms).rates(
-        atoms, parse_groups("all", atoms)
-    )
+    own = PotentialDipole(toy_molecules.Potential(), atoms)
+    found = own.rates(atoms, parse_groups("all", atoms), velocities(atoms))
     assert not found.any()
 
 
@@ -126,4 +126,6 @@ def test_a_model_of_polarizability_gradients_too_is_refused(tmp_path):
 def test_a_dipole_that_is_not_finite_is_refused():
     atoms = toy_molecules.structure()
     with pytest.raises(RunError, match="not a finite vector"):
-        PotentialDipole(Failing(), atoms).rates(atoms, parse_groups("all", atoms))
+        PotentialDipole(Failing(), atoms).rates(
+            atoms, parse_groups("all", atoms), velocities(atoms)
+        )

@@ -4,11 +4,13 @@ import ase.io
 import numpy as np
 import pytest
 from ase import Atoms, units
+from ase.constraints import FixAtoms
 from helpers import stored_runs, toy_molecules
 from helpers.paths import DATA
 from helpers.stored_runs import TIMESTEP, ipi_text, stream_of, write_dump
 
-from aptnn_md.errors import InputError
+from aptnn_md.engines.kinetic_temperature import temperature as kinetic_temperature
+from aptnn_md.errors import InputError, RunError
 from aptnn_md.stream import StreamReader
 from aptnn_md.structure_columns import ATOMIC_VELOCITY
 
@@ -297,3 +299,41 @@ def test_binary_formats_need_a_structure(tmp_path):
         stream_of(tmp_path / "s", [tmp_path / "t.dcd"])
     assert not (tmp_path / "s").exists()
     assert StreamReader
+
+
+@pytest.mark.parametrize("increments", [False, True])
+def test_atoms_that_never_move_have_no_velocity_whatever_the_file_says(
+    increments, tmp_path, stored, caplog
+):
+    """As of atoms that were frozen after their velocities were drawn."""
+    frames = stored.frames()
+    for atoms in frames:
+        velocities = atoms.get_velocities()
+        atoms.positions[:3] = frames[0].positions[:3]
+        velocities[:3] = frames[0].get_velocities()[:3]
+        atoms.set_velocities(velocities)
+    ase.io.write(tmp_path / "t.extxyz", frames)
+    given = {"stride": 2, "increments": increments}
+    with caplog.at_level("INFO"):
+        reader = stream_of(tmp_path / "s", [tmp_path / "t.extxyz"], **given)
+    assert "3 of 6 atoms never move" in caplog.text
+    np.testing.assert_array_equal(reader.dipole_rate()[:, 0], 0.0)
+    f_sum, of_run = reader.read("f_sum"), stored.stream.read("f_sum")
+    np.testing.assert_array_equal(f_sum[:, 0], 0.0)
+    np.testing.assert_allclose(f_sum[:, 1], of_run[int(increments) :, 1], rtol=1e-5)
+    if increments:
+        return
+    expected = stored.stream.dipole_rate()[:, 1]
+    np.testing.assert_allclose(reader.dipole_rate()[:, 1], expected, atol=1e-6)
+    frames[0].set_constraint(FixAtoms(range(3)))
+    moving = kinetic_temperature(frames[0], frames[0].get_velocities() * units.fs)
+    assert reader.read("temperature")[0] == pytest.approx(moving, rel=1e-6)
+
+
+def test_an_atom_that_moves_in_a_frame_that_was_not_looked_at_is_found(tmp_path):
+    frames = stored_runs.run(tmp_path / "run", n_frames=120).frames(velocities=False)
+    for number, atoms in enumerate(frames):
+        atoms.positions[4] = frames[0].positions[4] + 0.01 * (number == 58)
+    ase.io.write(tmp_path / "t.extxyz", frames)
+    with pytest.raises(RunError, match=r"frame 58.*atom 4 moves, though it is at the same place"):
+        stream_of(tmp_path / "s", [tmp_path / "t.extxyz"])
