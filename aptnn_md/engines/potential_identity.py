@@ -1,4 +1,4 @@
-"""Which potential moves the atoms, so that no run is resumed with another one by mistake."""
+"""What moves the atoms, so that no run is resumed with something else by mistake."""
 
 from __future__ import annotations
 
@@ -28,11 +28,11 @@ def potential_fields(potential: Any) -> dict[str, str]:
 
 
 def check_resumed(path: str | os.PathLike[str], fields: Mapping[str, Any]) -> None:
-    """Refuse to resume a stream that may have been made with the predecessor of a potential.
+    """Refuse to resume a stream of another ensemble, or of the predecessor of a potential.
 
-    Where stream and run both know the potential,
-    :meth:`aptnn_md.stream.StreamHeader.check_same_run` compares them. This is for streams of
-    versions that did not record it.
+    Streams of different ensembles may be averaged, but a run has one. Where stream and run both
+    know the potential, :meth:`aptnn_md.stream.StreamHeader.check_same_run` compares them. This is
+    for streams of versions that did not record it.
 
     Parameters
     ----------
@@ -42,13 +42,17 @@ def check_resumed(path: str | os.PathLike[str], fields: Mapping[str, Any]) -> No
     Raises
     ------
     InputError
-        The stream does not say its potential, and that of the run has replaced another one.
+        Thermostat, equilibration or electric field are others; or the stream does not say its
+        potential, and that of the run has replaced another one.
     """
-    name = str(fields.get("potential", ""))
-    if name not in REPLACED or not stream_exists(path):
+    if not stream_exists(path):
         return
     reader = StreamReader(path)
-    if reader.header.potential_sha256 or not reader.n_frames:
+    there, here = reader.header.ensemble, str(fields.get("ensemble", ""))
+    if there and here and there != here:
+        raise InputError(path, "ensemble", there, f"{here}, as in this run; or another stream")
+    name = str(fields.get("potential", ""))
+    if name not in REPLACED or reader.header.potential_sha256 or not reader.n_frames:
         return
     raise InputError(
         path,

@@ -12,6 +12,7 @@ from typing import Protocol, runtime_checkable
 
 import numpy as np
 from ase import Atoms
+from ase.data import chemical_symbols
 from numpy.typing import ArrayLike
 
 from aptnn_md.arrays import FloatArray
@@ -78,6 +79,25 @@ def member_slices(committee_sizes: Mapping[str, int], members: slice) -> dict[st
         target: slice(min(start, size), size if stop >= n_first else min(stop, size))
         for target, size in committee_sizes.items()
     }
+
+
+def check_elements(model: TensorModel, atoms: Atoms) -> None:
+    """Refuse a structure with elements that a model does not know.
+
+    Raises
+    ------
+    InputError
+    """
+    if model.elements is None:
+        return
+    unknown = sorted(set(atoms.numbers.tolist()) - set(model.elements))
+    if unknown:
+        raise InputError(
+            atoms.get_chemical_formula(),
+            "element",
+            ", ".join(chemical_symbols[z] for z in unknown),
+            f"{', '.join(chemical_symbols[z] for z in model.elements)} (model {model.name})",
+        )
 
 
 def checked_tensors(model: TensorModel, atoms: Atoms, tensors: Mapping[str, ArrayLike]) -> Tensors:

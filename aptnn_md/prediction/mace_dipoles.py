@@ -26,7 +26,7 @@ from aptnn_md.errors import InputError, raised_by
 from aptnn_md.models.devices import enough_memory, torch_device
 from aptnn_md.models.quiet_mace import quiet_mace
 from aptnn_md.prediction.calls import DirectCalls
-from aptnn_md.prediction.interface import checked_tensors
+from aptnn_md.prediction.interface import check_elements, checked_tensors
 from aptnn_md.prediction.mace_file import read_mace_file
 from aptnn_md.prediction.mace_kinds import DIPOLE_UNITS, UNIT_OF_CLASS, common_kind, described
 from aptnn_md.prediction.sum_rule import with_charge
@@ -274,15 +274,7 @@ class MACEDipoles(DirectCalls):
         return charges
 
     def _check(self, atoms: Atoms) -> None:
-        unknown = sorted(set(atoms.numbers.tolist()) - set(self.elements))
-        if unknown:
-            known = ", ".join(chemical_symbols[z] for z in self.elements)
-            raise InputError(
-                atoms.get_chemical_formula(),
-                "element",
-                ", ".join(chemical_symbols[z] for z in unknown),
-                f"{known} (model {self.name})",
-            )
+        check_elements(self, atoms)
         if self.kind == "AtomicDielectricMACE" and np.any(atoms.pbc):
             found = f"{atoms.get_chemical_formula()}, which is periodic"
             expected = f"open space: the dipole of {self.kind} depends on which image an atom is"

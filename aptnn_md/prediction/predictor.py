@@ -16,7 +16,6 @@ from typing import Any
 import numpy as np
 import torch
 from ase import Atoms
-from ase.data import chemical_symbols
 
 from aptnn_md.arrays import FloatArray
 from aptnn_md.atoms.neighbours import Graph, batches
@@ -30,7 +29,7 @@ from aptnn_md.models.resident import stays_on
 from aptnn_md.models.tensor_network import TensorNetwork, load_weights
 from aptnn_md.prediction.calls import DirectCalls
 from aptnn_md.prediction.dipole_calls import BATCH_ATOMS, DipoleCalls
-from aptnn_md.prediction.interface import check_finite
+from aptnn_md.prediction.interface import check_elements, check_finite
 from aptnn_md.prediction.model_file import ModelFile, read_model_file
 from aptnn_md.prediction.polarizability_calls import PolarizabilityCalls
 from aptnn_md.prediction.resident import (
@@ -257,7 +256,7 @@ class Predictor(DirectCalls, DipoleCalls, PolarizabilityCalls):
             system = self._resident.kept(structures, first)
             if system is None:
                 for atoms in structures:
-                    self._check_elements(atoms)
+                    check_elements(self, atoms)
                 system = self._resident.new(structures, config, first)
             system.update(structures, charges)
             self._resident.keep(system, first)
@@ -287,7 +286,7 @@ class Predictor(DirectCalls, DipoleCalls, PolarizabilityCalls):
     def _graph(self, structures: Sequence[Atoms], first: int = 0) -> Graph:
         """The structures as the networks read them, with charges where these are read."""
         for atoms in structures:
-            self._check_elements(atoms)
+            check_elements(self, atoms)
         graph = self._neighbours.graph(structures, first)
         if not self.gives_dipoles:
             return graph
@@ -329,16 +328,6 @@ class Predictor(DirectCalls, DipoleCalls, PolarizabilityCalls):
                 ", ".join(f"{q:g}" for q in trained),
             )
         return charge
-
-    def _check_elements(self, atoms: Atoms) -> None:
-        unknown = sorted(set(atoms.numbers.tolist()) - set(self.elements))
-        if unknown:
-            raise InputError(
-                atoms.get_chemical_formula(),
-                "element",
-                ", ".join(chemical_symbols[z] for z in unknown),
-                f"{', '.join(chemical_symbols[z] for z in self.elements)} (model {self.name})",
-            )
 
 
 def _network(model_file: ModelFile, weights: Any) -> TensorNetwork:

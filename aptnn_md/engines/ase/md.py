@@ -22,6 +22,7 @@ from aptnn_md.engines.ase.restart import Checkpoint, DynamicsState
 from aptnn_md.engines.ase.settings import MDSettings
 from aptnn_md.engines.ase.steps import run_steps
 from aptnn_md.engines.ase.summary import MDSummary, judged
+from aptnn_md.engines.ase.tensor_source import source_of_tensors
 from aptnn_md.engines.ase.uncertain_frames import UncertainFrames
 from aptnn_md.errors import InputError
 from aptnn_md.progress import log
@@ -80,6 +81,8 @@ def run_md(
     charge = charge_of(atoms)  # of frame and potential, which must agree
     if charge and calculator_charge(atoms.calc, atoms) is None:
         log.info("charge %g e; the potential does not say which it is for", charge)
+    _, source = source_of_tensors(atoms, model)  # refuses what it does not know before all work
+    model = model if model is None else source
     if isinstance(groups, str):
         # those of the start, also when the run resumes from where molecules may have changed
         groups = parse_groups(groups, atoms)
@@ -133,6 +136,8 @@ def run_md(
 def _constants(settings: MDSettings, atoms: Atoms) -> dict[str, Any]:
     """Fields of the header that the settings know."""
     found: dict[str, Any] = {"ensemble": settings.ensemble}
+    if (field := getattr(atoms.calc, "efield", None)) is not None:
+        found["ensemble"] += f", in an electric field of {', '.join(f'{e:g}' for e in field)} V/Å"
     if settings.thermostat != "none" or settings.n_runs:
         found["temperature"] = settings.temperature
     if is_open(atoms) and settings.rotation == "keep" and Mobility.of(atoms).is_free:

@@ -10,6 +10,7 @@ import numpy as np
 from ase import Atoms, units
 from ase.md.md import MolecularDynamics
 
+from aptnn_md.arrays import FloatArray
 from aptnn_md.atoms.motion import MotionGroups
 from aptnn_md.atoms.motion_temperature import MotionTemperatures
 from aptnn_md.atoms.partition import Partition, parse_groups
@@ -114,6 +115,9 @@ class StreamObserver:
         saved: UncertainFrames | None = None,
         **header: Any,
     ) -> None:
+        if not hasattr(dynamics, "dt"):
+            found = type(dynamics).__name__
+            raise InputError("StreamObserver", "dynamics", found, "molecular dynamics of ASE")
         atoms = dynamics.atoms
         self.dynamics, self.stride = dynamics, stride
         self.first_step = 0 if first_step is None else first_step
@@ -137,6 +141,7 @@ class StreamObserver:
         if periodic and not variable_cell:
             self._constant_volume = float(atoms.get_volume())
         self._checked_cell = b""
+        self._first: tuple[FloatArray, FloatArray]
         mobility = _mobility(atoms, self.groups)
         self.frame_rates = FrameRates(
             self.groups,
@@ -170,7 +175,8 @@ class StreamObserver:
         if no_rotation is not None:
             constants["rotation"] = "removed"
         if first_step is not None:
-            check_resumed(path, constants)
+            # the class of the dynamics says less than what another program may have written
+            check_resumed(path, constants | {"ensemble": ""} | header)
         self.writer = StreamWriter(
             path,
             self.frame_rates.header(atoms, **(constants | header)),
@@ -191,6 +197,8 @@ class StreamObserver:
         """Append the frame of the present step; called by ASE."""
         atoms = self.dynamics.atoms
         step = self.first_step + self.dynamics.nsteps
+        if step == self.last_step == 0 and self._is_first_again(atoms):
+            return  # ASE calls observers once more where a run of no steps went before
         # some older classes of ASE do not call observers before the first step
         late_start = self._is_new and self.last_step is None and step % self.stride == 0
         if step != self._next_step and not late_start:
@@ -222,6 +230,12 @@ class StreamObserver:
         if self._saved is not None:
             self._saved.look_at(atoms, step, self.writer.path.stem, frame)
         self._next_step = step + self.stride
+        if step == 0:
+            self._first = atoms.positions.copy(), atoms.get_momenta()
+
+    def _is_first_again(self, atoms: Atoms) -> bool:
+        now = atoms.positions, atoms.get_momenta()
+        return all(np.array_equal(a, b) for a, b in zip(now, self._first, strict=True))
 
     def commit(self) -> None:
         """Write all frames to disk; do so before a checkpoint is written."""

@@ -10,7 +10,7 @@ from ase import Atoms
 from aptnn_md.engines.ase.calculator import APTCalculator
 from aptnn_md.errors import InputError
 from aptnn_md.prediction.calculator_model import CalculatorModel
-from aptnn_md.prediction.interface import TensorModel
+from aptnn_md.prediction.interface import TensorModel, check_elements
 from aptnn_md.prediction.loading import ModelSource, as_model
 from aptnn_md.stream import StreamReader, stream_exists
 from aptnn_md.stream.members import streamed_members
@@ -20,12 +20,20 @@ from aptnn_md.targets import APT, Tensors
 def source_of_tensors(
     atoms: Atoms, model: ModelSource | None
 ) -> tuple[Callable[[Atoms], Tensors], TensorModel]:
-    """What gives the tensors of a structure, and what it is to be called after."""
+    """What gives the tensors of a structure, and what it is to be called after.
+
+    Raises
+    ------
+    InputError
+        There is nothing, or it does not know all elements.
+    """
     if model is not None:
         given = as_model(model)
+        check_elements(given, atoms)
         return lambda structure: given.evaluate([structure])[0], given
     calculator = atoms.calc
     if isinstance(calculator, APTCalculator):
+        check_elements(calculator.model, atoms)
         return calculator.tensors, calculator.model
     if calculator is None or APT.ase_name not in calculator.implemented_properties:
         found = "no calculator" if calculator is None else type(calculator).__name__

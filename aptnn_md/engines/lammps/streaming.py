@@ -19,7 +19,7 @@ from aptnn_md.engines.lammps.settings import LammpsSettings
 from aptnn_md.engines.lammps.state import LammpsAtoms, LammpsState
 from aptnn_md.engines.open_space import rotation_of
 from aptnn_md.errors import InputError, RunError
-from aptnn_md.prediction.interface import TensorModel
+from aptnn_md.prediction.interface import TensorModel, check_elements
 from aptnn_md.prediction.watch import watch_of
 from aptnn_md.progress import Progress, log
 from aptnn_md.spectra.convergence.monitor import Monitor
@@ -122,6 +122,8 @@ class LammpsStream(StreamOwner):
                 raise InputError("LAMMPS script", "timestep", found, "one time step in a stream")
             return
         self._system = system
+        if self.model is not None:
+            check_elements(self.model, system.atoms)
         start = start_of(system.atoms, self._first_header)
         partition = parse_groups(self.settings.groups, start)
         mobility = None if system.mobility.is_free else system.mobility

@@ -18,6 +18,7 @@ from aptnn_md.engines.open_space import rotation_of
 from aptnn_md.engines.openmm.integrators import integrator_of, velocities_lag
 from aptnn_md.engines.openmm.particles import PER_NM, PER_PS, Particles
 from aptnn_md.errors import InputError, RunError
+from aptnn_md.prediction.interface import check_elements
 from aptnn_md.prediction.loading import ModelSource, as_model
 from aptnn_md.prediction.watch import watch_of
 from aptnn_md.progress import log
@@ -172,7 +173,12 @@ class StreamReporter(StreamOwner):
         self._timestep = float(integrator_of(simulation).getStepSize()._value) / PER_PS
         seen = self._look(simulation, step)
         atoms = particles.atoms(seen.positions, seen.cell)
-        found = StreamReader(self.path).header if self._continues else None
+        check_elements(self._model, atoms)
+        found = None
+        if self._continues:
+            there = StreamReader(self.path)
+            _check_not_begun_anew(simulation, step, there)
+            found = there.header
         start = start_of(atoms, found)
         groups = self._groups
         partition = parse_groups(groups, start) if isinstance(groups, str) else groups
@@ -268,6 +274,24 @@ def _checkpoint_interval(reporter: Any) -> int:
     if "Checkpoint" not in type(reporter).__name__:
         return 0
     return int(getattr(reporter, "_reportInterval", 1))
+
+
+def _check_not_begun_anew(simulation: Any, step: int, there: StreamReader) -> None:
+    """Refuse to replace a stream by that of a simulation whose checkpoint was not loaded.
+
+    A run that was killed before its first checkpoint begins anew.
+    """
+    intervals = [n for n in map(_checkpoint_interval, simulation.reporters) if n]
+    if step or not there.n_frames or (not intervals and there.n_frames == 1):
+        return
+    last = int(np.asarray(there.read("step", there.n_frames - 1))[0])
+    if last > min(intervals, default=0):
+        raise InputError(
+            there.path,
+            "restart",
+            f"frames to step {last}, and a simulation that begins at step 0",
+            "its checkpoint loaded before (simulation.loadCheckpoint), or no such directory",
+        )
 
 
 def _check_order(simulation: Any, own: StreamReporter) -> None:

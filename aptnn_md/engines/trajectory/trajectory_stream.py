@@ -32,7 +32,7 @@ from aptnn_md.engines.trajectory.same_run import SameRun
 from aptnn_md.engines.trajectory.settings import TrajectorySettings
 from aptnn_md.engines.trajectory.time_axis import TimeAxis, time_axis
 from aptnn_md.errors import InputError, RunError
-from aptnn_md.prediction.interface import TensorModel
+from aptnn_md.prediction.interface import TensorModel, check_elements
 from aptnn_md.prediction.watch import watch_of
 from aptnn_md.progress import Progress, log
 from aptnn_md.signals import stop_requested
@@ -125,6 +125,7 @@ class _Job:
         self.spacing = axis.spacing
         self.axis = TimeAxis(axis.timestep, axis.stride, axis.step(1)) if increments else axis
         self.atoms = _start(frames, first)
+        check_elements(model, self.atoms)
         self._resting, self._places = at_rest(frames), first.positions
         if len(self._resting):
             log.info(

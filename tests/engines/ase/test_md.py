@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import sys
+from dataclasses import replace
 
 import ase.io
 import helpers.toy_molecules as toy
@@ -65,6 +66,40 @@ def test_restart_goes_on_bit_by_bit(tmp_path, thermostat):
     np.testing.assert_array_equal(found_state.positions, expected_state.positions)
     np.testing.assert_array_equal(found_state.momenta, expected_state.momenta)
     assert found_state.thermostat == expected_state.thermostat
+
+
+@pytest.mark.parametrize(
+    ("field", "changes", "found"),
+    [
+        (None, {}, r"in an electric field of 0, 0, 0.2 V/Å"),
+        ((0.0, 0.0, 0.1), {}, r"in an electric field of 0, 0, 0.2 V/Å"),
+        ((0.0, 0.0, 0.2), {"tau": 5.0}, "stochastic velocity rescaling, 20 fs"),
+        ((0.0, 0.0, 0.2), {"equilibrate": 0.1}, "stochastic velocity rescaling, 20 fs"),
+    ],
+)
+def test_a_run_is_not_resumed_in_another_ensemble(field, changes, found, tmp_path):
+    atoms, options = start(), {"checkpoint": tmp_path / "c.npz"}
+    atoms.calc = APTCalculator(toy.Tensors(), toy.Potential(), efield=(0.0, 0.0, 0.2))
+    run_md(atoms, tmp_path / "s", settings(6, "bussi"), **options)
+    assert StreamReader(tmp_path / "s").header.ensemble.endswith("field of 0, 0, 0.2 V/Å")
+    atoms.calc = APTCalculator(toy.Tensors(), toy.Potential(), efield=field)
+    another = replace(settings(12, "bussi"), **changes)
+    with pytest.raises(InputError, match=f"ensemble: found .*{found}.*as in this run"):
+        run_md(atoms, tmp_path / "s", another, restart=True, **options)
+    atoms.calc = APTCalculator(toy.Tensors(), toy.Potential(), efield=(0.0, 0.0, 0.2))
+    run_md(atoms, tmp_path / "s", settings(12, "bussi"), restart=True, **options)
+    assert StreamReader(tmp_path / "s").step.tolist() == [0, 3, 6, 9, 12]
+
+
+@pytest.mark.parametrize("changes", [{"equilibrate": 0.1}, {"n_runs": 4, "thermostat": None}])
+def test_elements_that_a_model_does_not_know_are_refused_before_anything_is_done(changes, tmp_path):
+    atoms = start()
+    atoms.calc = toy.Potential()
+    options = {"checkpoint": tmp_path / "c.npz", "model": "water-apt"}
+    with pytest.raises(InputError, match=r"element: found Cl, expected H, O \(model water-apt\)"):
+        run_md(atoms, tmp_path / "s", replace(settings(12, "bussi"), **changes), **options)
+    assert atoms.calc.n_calls == 0
+    assert not list(tmp_path.iterdir())
 
 
 def test_restart_from_an_older_checkpoint_replaces_frames(tmp_path):

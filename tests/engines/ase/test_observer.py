@@ -19,6 +19,7 @@ from ase.md.npt import NPT
 from ase.md.nptberendsen import NPTBerendsen
 from ase.md.nvtberendsen import NVTBerendsen
 from ase.md.verlet import VelocityVerlet
+from ase.optimize import BFGS
 from helpers.observed_runs import stream_run
 
 from aptnn_md.atoms.groups import Groups
@@ -270,6 +271,32 @@ def test_a_class_that_calls_observers_late(tmp_path):
         dyn.nsteps = 1
         dyn.run(15)
     assert StreamReader(tmp_path / "s").step.tolist() == [4, 8, 12, 16]
+
+
+def test_a_run_of_no_steps_before_the_run(tmp_path):
+    """ASE calls observers at the first step in each of them."""
+    atoms = toy.structure()
+    atoms.calc = toy.Potential()
+    dyn = VelocityVerlet(atoms, toy.timestep(0.5))
+    with StreamObserver(dyn, tmp_path / "s", toy.Tensors(), stride=4) as observer:
+        dyn.attach(observer, interval=4)
+        dyn.run(0)
+        dyn.run(8)
+    assert StreamReader(tmp_path / "s").step.tolist() == [0, 4, 8]
+    dyn = VelocityVerlet(atoms, toy.timestep(0.5))
+    with StreamObserver(dyn, tmp_path / "moved", toy.Tensors(), stride=4) as observer:
+        dyn.attach(observer, interval=4)
+        dyn.run(0)
+        atoms.positions[0] += 0.01
+        with pytest.raises(InputError, match="a call at step 0 where 4 is next"):
+            dyn.run(8)
+
+
+def test_an_optimizer_is_no_dynamics(tmp_path):
+    atoms = toy.structure()
+    atoms.calc = toy.Potential()
+    with pytest.raises(InputError, match="found BFGS, expected molecular dynamics of ASE"):
+        StreamObserver(BFGS(atoms, logfile=None), tmp_path / "s", toy.Tensors())
 
 
 @pytest.mark.parametrize("interval", [1, 2, 8])

@@ -145,6 +145,25 @@ def test_killed_after_a_checkpoint_it_resumes_without_a_gap(stride, interval, tm
     np.testing.assert_array_equal(found.dipole_rate(), expected.dipole_rate())
 
 
+def test_without_its_checkpoint_a_run_is_not_begun_anew(tmp_path):
+    """Its frames would be replaced."""
+
+    def begin_again(with_checkpoints):
+        simulation = simulation_of(openmm.VerletIntegrator(0.5 * FS))
+        with StreamReporter(toy_molecules.Tensors(), tmp_path / "s", 2, restart=True) as reporter:
+            simulation.reporters.append(reporter)
+            if with_checkpoints:
+                simulation.reporters.append(app.CheckpointReporter(str(tmp_path / "c"), 20))
+            simulation.step(9)
+
+    run(toy_molecules.Tensors(), tmp_path / "s", openmm.VerletIntegrator(0.5 * FS), 13, 2)
+    with pytest.raises(InputError, match="frames to step 12, and a simulation that begins at ste"):
+        begin_again(with_checkpoints=False)
+    assert StreamReader(tmp_path / "s").n_frames == 7
+    begin_again(with_checkpoints=True)  # as if it had been killed before the first of them
+    assert StreamReader(tmp_path / "s").step.tolist() == [0, 2, 4, 6, 8]
+
+
 def _killed(path, chk, stride, interval):
     simulation = simulation_of(openmm.VerletIntegrator(0.5 * FS))
     simulation.reporters.append(StreamReporter(toy_molecules.Tensors(), path, stride))
