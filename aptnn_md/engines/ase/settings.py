@@ -89,6 +89,9 @@ class MDSettings:
         if not 1000.0 * self.picoseconds / self.timestep < MOST_STEPS:
             found = f"{self.picoseconds:g} ps of {self.timestep:g} fs steps"
             raise InputError(where, "picoseconds", found, f"fewer than {MOST_STEPS:g} steps")
+        if not self.n_steps:
+            found = f"{self.picoseconds:g}, less than a step of {self.timestep:g} fs"
+            raise InputError(where, "picoseconds", found, "one step or more")
         if self.n_runs and self.thermostat not in (None, "none"):
             found = f"{self.n_runs} runs, and the thermostat {self.thermostat}"
             expected = "one of them: the runs of an ensemble have constant energy"

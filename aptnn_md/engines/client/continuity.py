@@ -2,8 +2,8 @@
 
 Increments are right only if no step is missing and positions change by motion alone. What can be
 seen to be otherwise is refused here: a cell that changes or turns (constant pressure,
-``<ffrotations>``), and steps that are too long. Positions that the server folds into the cell are
-unfolded.
+``<ffrotations>``), and steps that are too long; a jump of atoms that are fast enough to have made
+it is warned of (:class:`Pace`). Positions that the server folds into the cell are unfolded.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from aptnn_md.engines.client.bead_order import Step
 from aptnn_md.engines.client.dipole_change import nearest_image
 from aptnn_md.engines.client.trail import StepGeometry
 from aptnn_md.errors import RunError
+from aptnn_md.progress import log
 
 LARGEST_STEP = 1.0
 """Å: an atom that moves farther in a step did not move by its velocity."""
@@ -35,6 +36,36 @@ to these; one step more is about 0.9 for up to 32 beads and 0.5 fs."""
 
 _SAME = 1e-2
 """Beads that moved by less than this, relative to the step before, have not moved."""
+
+
+_JUMP = 5.0
+"""Times the longest displacement before, that nothing but a jump makes."""
+
+_KNOWN = 3
+"""Steps before it: from rest the second is three times the first."""
+
+
+class Pace:
+    """How far atoms move in a step; warns of one step that is much longer than all before.
+
+    Where positions were set anew, as after an optimisation through the same client, the increment
+    of the dipole is no motion. But velocities may be drawn anew, too, and then it is.
+    """
+
+    def __init__(self) -> None:
+        self._farthest, self._n_steps = 0.0, 0
+
+    def look_at(self, where: str, moved: FloatArray) -> None:
+        """Compare the displacements of a step, (n_beads, n_atoms, 3), Å, with those before."""
+        now = float(np.linalg.norm(moved.mean(axis=0), axis=-1).max())
+        if self._n_steps >= _KNOWN and now > _JUMP * self._farthest:
+            log.warning(
+                "%s: an atom moved %.2g Å, in all steps before at most %.2g Å: where positions "
+                "were set anew (by an optimisation, or a new start), this frame is no motion, and "
+                "what follows is another trajectory, which needs another stream",
+                *(where, now, self._farthest),
+            )
+        self._farthest, self._n_steps = max(now, self._farthest), self._n_steps + 1
 
 
 def displacements(path: Path, last: StepGeometry, step: Step) -> FloatArray:

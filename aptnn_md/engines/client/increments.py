@@ -31,7 +31,7 @@ from aptnn_md.arrays import FloatArray
 from aptnn_md.domain_watch import DomainWatch
 from aptnn_md.engines.client.bead_order import BeadOrder, Step
 from aptnn_md.engines.client.beads_file import Bead
-from aptnn_md.engines.client.continuity import displacements, follows
+from aptnn_md.engines.client.continuity import Pace, displacements, follows
 from aptnn_md.engines.client.evaluator import Results
 from aptnn_md.engines.client.flat_frames import FlatFrames
 from aptnn_md.engines.client.increment_frames import IncrementFrames
@@ -76,6 +76,7 @@ class IncrementStream:
         self._order = BeadOrder(settings.n_beads)
         self._call = self._client = 0
         self._last: tuple[StepGeometry, Tensors] | None = None
+        self._pace = Pace()
         self._writer: StreamWriter | None = None
         self._trail: Trail | None = None
         if stream_exists(settings.path) and StreamReader(settings.path).n_frames > 0:
@@ -263,6 +264,7 @@ class IncrementStream:
         assert self._trail is not None
         last, before = self._last
         moved = displacements(self.settings.path, last, step)
+        self._pace.look_at(f"{self.settings.path}: step {last.step + 1}", moved)
         arrays = self._frames.arrays(moved, before, step)
         geometry = StepGeometry(last.step + 1, step.cell, step.positions)
         assert self._rows is not None

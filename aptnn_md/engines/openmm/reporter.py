@@ -216,7 +216,7 @@ class StreamReporter(StreamOwner):
             "model": self._model.name,
             "model_sha256": self._model.sha256,
             "ensemble": type(integrator).__name__,
-            "run_id": run_id_of(self, self.path if self._continues else None),
+            "run_id": run_id_of(simulation, self.path if self._continues else None),
             "rotation": rotation_of(atoms, self._particles.mobility),
             "notes": f"OpenMM {openmm.__version__}",
         }

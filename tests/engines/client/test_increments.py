@@ -5,6 +5,7 @@ import shutil
 import numpy as np
 import pytest
 from ase import Atoms
+from ase.md.verlet import VelocityVerlet
 from helpers import toy_molecules
 from helpers.increment_streams import (
     CELL,
@@ -172,6 +173,24 @@ def test_beads_that_turn_within_a_step(tmp_path, came, back):
         waiting = None
     again.close()
     check_all(tmp_path / "s", steps)
+
+
+def test_a_jump_is_warned_of_but_not_motion(tmp_path, caplog):
+    """Nor that of atoms that begin at rest, whose second step is three times the first."""
+    atoms = TEMPLATE.copy()
+    atoms.positions[1] += 0.1
+    atoms.set_momenta(np.zeros_like(atoms.positions))
+    atoms.calc = toy_molecules.Potential()
+    dynamics, stream = VelocityVerlet(atoms, toy_molecules.timestep(TIMESTEP)), new(tmp_path / "s")
+    for _ in range(30):
+        feed(stream, [atoms.positions.copy()])
+        dynamics.run(1)
+    assert "set anew" not in caplog.text
+    atoms.positions[0, 1] += 0.4
+    feed(stream, [atoms.positions.copy()])
+    stream.close()
+    assert "step 30: an atom moved 0.4 Å, in all steps before" in caplog.text
+    assert "this frame is no motion" in caplog.text
 
 
 @pytest.mark.parametrize("n_beads", [4, 8, 32])

@@ -145,6 +145,19 @@ def test_killed_after_a_checkpoint_it_resumes_without_a_gap(stride, interval, tm
     np.testing.assert_array_equal(found.dipole_rate(), expected.dipole_rate())
 
 
+def test_streams_beside_one_simulation_are_of_one_run(tmp_path):
+    simulation = simulation_of(openmm.VerletIntegrator(0.5 * FS))
+    first, second = (
+        StreamReporter(toy_molecules.Tensors(), tmp_path / name, stride)
+        for name, stride in (("a", 2), ("b", 3))
+    )
+    with first, second:
+        simulation.reporters += [first, second]
+        simulation.step(13)
+    ids = [StreamReader(tmp_path / name).header.run_id for name in ("a", "b")]
+    assert ids[0] == ids[1] != ""
+
+
 def test_without_its_checkpoint_a_run_is_not_begun_anew(tmp_path):
     """Its frames would be replaced."""
 
