@@ -63,6 +63,8 @@ class _Differences:
     forces: FloatArray = field(default_factory=lambda: np.zeros(0))
     # (n_atoms,), which atoms are displaced; empty in files of earlier versions: all
     mobile: NDArray[np.bool_] = field(default_factory=lambda: np.zeros(0, dtype=bool))
+    # largest force to which the structure was relaxed; 0: it was not; NaN in earlier files
+    relaxed_to: float = math.nan
 
     def __post_init__(self) -> None:
         if not len(self.mobile):
@@ -122,7 +124,9 @@ class _Differences:
             if str(values.pop("format")) != _FORMAT:
                 raise KeyError("format")
             return cls(
-                **values | {"delta": float(values["delta"]), "potential": str(values["potential"])}
+                **values
+                | {"delta": float(values["delta"]), "potential": str(values["potential"])}
+                | {"relaxed_to": float(values.get("relaxed_to", math.nan))}
             )
         except DAMAGE as error:
             raise damaged_file(path, "file", error, expected) from error
@@ -145,6 +149,17 @@ class _Differences:
                     theirs if short else "others",
                     f"{mine if short else 'those of this calculation'}; another file, or remove it",
                 )
+
+    def check_relaxed(self, path: Path, relax: float | None) -> None:
+        """Refuse a file of another point: relaxed or not, or relaxed less than asked for."""
+        wanted, there = relax or 0.0, self.relaxed_to
+        if math.isnan(there):
+            there = 0.0 if np.array_equal(self.positions, self.start) else wanted
+        if bool(there) == bool(wanted) and there <= wanted * (1.0 + 1e-9):
+            return
+        texts = [f"relaxed to {force:g} eV/Å" if force else "as given" for force in (there, wanted)]
+        expected = f"the structure {texts[1]}; another file, or remove it"
+        raise InputError(path, "displacements", f"those of the structure {texts[0]}", expected)
 
 
 def relaxed(atoms: Atoms, largest_force: float = 1e-3, max_steps: int = 1000) -> Atoms:
@@ -223,9 +238,13 @@ def finite_difference_hessian(
     if path is not None and path.exists():
         saved = _Differences.read(path)
         known.check_same(path, saved)
+        saved.check_relaxed(path, relax)
         known = saved
     elif relax is not None:
         known = _Differences.of(relaxed(start, relax), known.start, delta, potential)
+        known.relaxed_to = relax
+    else:
+        known.relaxed_to = 0.0
     free = start.copy()
     free.calc = atoms.calc
     free.set_constraint()

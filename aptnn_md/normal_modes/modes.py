@@ -8,11 +8,21 @@ from dataclasses import dataclass
 import numpy as np
 
 from aptnn_md.arrays import AnyArray, FloatArray
+from aptnn_md.atoms.molecules import LINEAR_WIDTH
 from aptnn_md.errors import InputError
 from aptnn_md.structures import Mobility
 from aptnn_md.units import AMU_A2_PER_FS2_EV, WAVENUMBER_PER_ANGULAR_FREQUENCY
 
-_STRAIGHT = 1e-8
+_DEPENDENT = 1e-8
+"""Relative size of a rigid motion that is none: an atom does not turn."""
+
+STRAIGHT = 0.02
+"""Å, root mean square distance of atoms from a line, within which a relaxed linear molecule lies:
+relaxations end, and files round, a little off it."""
+
+STIFF = 50.0
+"""cm⁻¹: a molecule that is nearly linear, but less straight, counts as linear where the Hessian
+gives the rotation about its line more than this, which then is a bend."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -101,7 +111,7 @@ def normal_modes(
         raise InputError("normal modes", "masses", float(np.min(masses)), "positive masses")
     root = np.repeat(np.sqrt(masses), 3)
     dynamical = 0.5 * (hessian + hessian.T) / np.outer(root, root)
-    rigid = rigid_motions(masses, positions, rotations=not np.any(pbc))
+    rigid = rigid_motions(masses, positions, dynamical, rotations=not np.any(pbc))
     allowed = np.eye(3 * n_atoms)
     if mobility is not None and not mobility.is_free:
         allowed = _allowed(mobility.projectors)
@@ -117,17 +127,46 @@ def normal_modes(
     )
 
 
-def rigid_motions(masses: FloatArray, positions: FloatArray, rotations: bool = True) -> FloatArray:
-    """Orthonormal mass-weighted translations and rotations, (n_rigid, 3 n_atoms)."""
+def rigid_motions(
+    masses: FloatArray, positions: FloatArray, dynamical: FloatArray, rotations: bool = True
+) -> FloatArray:
+    """Orthonormal mass-weighted translations and rotations, (n_rigid, 3 n_atoms).
+
+    Of a linear molecule the rotation about its line is none: what moves atoms so is a bend.
+
+    Parameters
+    ----------
+    masses, positions : (n_atoms,) and (n_atoms, 3)
+    dynamical : (3 n_atoms, 3 n_atoms) mass-weighted Hessian, eV/(Å² amu)
+    rotations : False: translations alone
+    """
     root = np.sqrt(masses)
-    motions = [root[:, None] * axis for axis in np.eye(3)]
-    if rotations:
-        relative = positions - masses @ positions / masses.sum()
-        motions += [root[:, None] * np.cross(axis, relative) for axis in np.eye(3)]
-    flat = np.array(motions).reshape(len(motions), -1)
-    _, size, basis = np.linalg.svd(flat, full_matrices=False)
-    # a straight molecule turns about two axes, an atom about none
-    return np.asarray(basis[size > _STRAIGHT * size.max()])
+    translations = np.array([root[:, None] * axis for axis in np.eye(3)]).reshape(3, -1)
+    if not rotations:
+        return _independent(translations)
+    relative = positions - positions.mean(axis=0)
+    squares, axes = np.linalg.eigh(relative.T @ relative / len(masses))
+    width, line = float(np.sqrt(max(squares[:2].sum(), 0.0))), axes[:, 2]
+
+    def about(axis: FloatArray) -> FloatArray:
+        centre = masses @ positions / masses.sum()
+        return np.asarray((root[:, None] * np.cross(axis, positions - centre)).reshape(1, -1))
+
+    linear = _independent(np.concatenate([translations, about(axes[:, 0]), about(axes[:, 1])]))
+    if width < STRAIGHT:
+        return linear
+    turn = about(line)
+    turn = turn - turn @ linear.T @ linear
+    turn /= np.linalg.norm(turn)
+    if width < LINEAR_WIDTH and abs(_wavenumbers(turn @ dynamical @ turn.T)[0, 0]) > STIFF:
+        return linear
+    return np.concatenate([linear, turn])
+
+
+def _independent(motions: FloatArray) -> FloatArray:
+    """Orthonormal basis of what motions (n, 3 n_atoms) span."""
+    _, size, basis = np.linalg.svd(motions, full_matrices=False)
+    return np.asarray(basis[size > _DEPENDENT * size.max()])
 
 
 def _allowed(projectors: FloatArray) -> FloatArray:
@@ -146,7 +185,7 @@ def _within(rigid: FloatArray, allowed: FloatArray) -> FloatArray:
     """Those combinations of orthonormal ``rigid`` motions that lie in the space of ``allowed``."""
     outside = rigid - rigid @ allowed.T @ allowed
     combinations, sizes, _ = np.linalg.svd(outside, full_matrices=False)
-    return np.asarray(combinations.T[sizes < np.sqrt(_STRAIGHT)] @ rigid)
+    return np.asarray(combinations.T[sizes < np.sqrt(_DEPENDENT)] @ rigid)
 
 
 def _wavenumbers(squares: AnyArray) -> FloatArray:

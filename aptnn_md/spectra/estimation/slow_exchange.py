@@ -16,7 +16,9 @@ slow motion cannot be excluded, and blocks with it the plateau to which the erro
 longer blocks tend.
 
 From :data:`ENOUGH_RUNS` independent runs on the scatter of their means gives the error, whatever
-happens within them. With fewer, a part that stays the same within a run is among the models.
+happens within them. With fewer, a part that stays the same within a run is among the models, as the
+energies of single molecules do; its error is that of the scatter of the runs, of which there are so
+few. Of one run alone nothing can be known of it.
 """
 
 from __future__ import annotations
@@ -25,9 +27,9 @@ import functools
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.ndimage import uniform_filter1d
+from scipy.ndimage import convolve1d
 
-from aptnn_md.arrays import FloatArray, IntArray
+from aptnn_md.arrays import BoolArray, FloatArray, IntArray
 from aptnn_md.spectra.estimation.block_errors import (
     few_blocks,
     level_standard_error,
@@ -139,9 +141,10 @@ def excess_variance(
         excess *= found.slow
     size = np.add.reduceat(np.sqrt(shape), starts) ** 2
     centres = 0.5 * (starts + np.append(starts[1:], n) - 1)
-    # of independent blocks chance gives excess and its opposite alike, so neighbours are averaged
+    # of independent blocks chance gives excess and its opposite alike, so neighbours are averaged;
+    # summed directly: a running sum would lose small values after a large line
     added, of = (
-        np.interp(np.arange(n), centres, uniform_filter1d(quantity, 3, mode="nearest"))
+        np.interp(np.arange(n), centres, convolve1d(quantity, np.ones(3) / 3.0, mode="nearest"))
         for quantity in (excess, size)
     )
     return np.asarray(np.maximum(added, 0.0) / np.maximum(of, np.finfo(float).tiny) * shape)
@@ -163,12 +166,18 @@ def _by_models(
     )
     share = np.exp(log_weight - log_weight.max(axis=0))
     share /= share.sum(axis=0)
-    error = np.sum(share * np.sqrt(residual / freedom * models.variance[:, None]), axis=0)
+    of_models = few_blocks(weights) * np.sqrt(residual / freedom * models.variance[:, None])
+    if models.same_in_run.any():
+        # the error that the scatter of the runs gives: how much they differ is as well known as
+        # there are runs, whatever the number of blocks
+        of_runs, run_weights = merged(centred, weights, runs)
+        by_runs = few_blocks(run_weights) * np.sqrt(variance_of_mean(of_runs, run_weights))
+        of_models[models.same_in_run] = by_runs
+    error = np.sum(share * of_models, axis=0)
     with np.errstate(divide="ignore", invalid="ignore"):
-        n_independent = np.sum(centred**2, axis=0) / freedom / error**2
-    return MeanError(
-        few_blocks(weights) * scale * error, n_independent, 1.0 - share[0], by_runs=False
-    )
+        plain = error / few_blocks(weights)
+        n_independent = np.sum(centred**2, axis=0) / freedom / plain**2
+    return MeanError(scale * error, n_independent, 1.0 - share[0], by_runs=False)
 
 
 def _of_positive(values: FloatArray, mean: FloatArray, error: FloatArray) -> FloatArray:
@@ -195,11 +204,13 @@ class _Models:
     variance : (k,) of the mean
     log_weight : (k,) logarithm of what does not depend on the data in the likelihood, and of the
         weight before the data
+    same_in_run : (k,) of bool, models whose slow part is the same within a run
     """
 
     residual: FloatArray
     variance: FloatArray
     log_weight: FloatArray
+    same_in_run: BoolArray
 
 
 @functools.lru_cache(maxsize=8)
@@ -209,13 +220,15 @@ def _models(weights_bytes: bytes, runs_bytes: bytes, overlap: float) -> _Models:
     noise = _noise_covariance(weights, runs, overlap)
     of_noise = weights @ noise @ weights
     lengths = weights * len(weights)
-    covariances, shares = [noise], [_INDEPENDENT]
+    covariances, shares, same_in_run = [noise], [_INDEPENDENT], [False]
     times = _times(lengths, runs)
     for time in times:
         slow = _slow_covariance(lengths, runs, time)
         unit = of_noise / (weights @ slow @ weights)
-        for size in _SIZES_OF_RUNS if time > lengths.sum() else _SIZES:
+        is_same = time > lengths.sum()
+        for size in _SIZES_OF_RUNS if is_same else _SIZES:
             covariances.append(noise + size * unit * slow)
+            same_in_run.append(is_same)
             shares.append((1.0 - _INDEPENDENT) / (len(times) * len(_SIZES)))
     inverse = np.linalg.inv(np.array(covariances))
     rows = inverse.sum(axis=2)
@@ -225,6 +238,7 @@ def _models(weights_bytes: bytes, runs_bytes: bytes, overlap: float) -> _Models:
         residual=inverse - rows[:, :, None] * rows[:, None, :] / total[:, None, None],
         variance=np.einsum("a,kab,b->k", weights, np.array(covariances), weights),
         log_weight=np.log(shares) - 0.5 * (determinant + np.log(total)),
+        same_in_run=np.array(same_in_run),
     )
 
 
