@@ -19,6 +19,8 @@ _MAX_THREADS = 32
 def write_whole(path: Path, data: bytes, *, durable: bool = True) -> None:
     """Put ``data`` into ``path`` in one step, or leave what is there untouched.
 
+    Of a symbolic link, its target is written; a device or a pipe is written to as it is.
+
     Parameters
     ----------
     path : file
@@ -31,6 +33,10 @@ def write_whole(path: Path, data: bytes, *, durable: bool = True) -> None:
     OSError
         The file cannot be written.
     """
+    path = _target(path)
+    if _is_special(path):
+        path.write_bytes(data)
+        return
     partial = path.with_name(f".{path.name}.{os.getpid()}{PARTIAL}")
     try:
         with partial.open("wb") as file:
@@ -63,6 +69,11 @@ def write_together(files: Mapping[Path, bytes], *, durable: bool = True) -> None
     OSError
         One cannot be written.
     """
+    files = {_target(path): data for path, data in files.items()}
+    if any(_is_special(path) for path in files):
+        for path, data in files.items():
+            write_whole(path, data, durable=durable)
+        return
     partials = {path.with_name(f".{path.name}.{os.getpid()}{PARTIAL}"): path for path in files}
     try:
         for partial, path in partials.items():
@@ -78,6 +89,16 @@ def write_together(files: Mapping[Path, bytes], *, durable: bool = True) -> None
         raise
     if durable:
         _all_at_once(sync_directory, {path.parent for path in files})
+
+
+def _target(path: Path) -> Path:
+    """Where a symbolic link leads; any other path itself."""
+    return Path(os.path.realpath(path)) if path.is_symlink() else path
+
+
+def _is_special(path: Path) -> bool:
+    """Whether it is a device, a pipe or a socket, which no file may replace."""
+    return path.exists() and not (path.is_file() or path.is_dir())
 
 
 def _all_at_once(work: Callable[[Path], None], paths: Collection[Path]) -> None:

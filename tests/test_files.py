@@ -5,11 +5,20 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import threading
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from aptnn_md.files import write_together
+from aptnn_md.files import write_together, write_whole
+
+Write = Callable[[Path, bytes], None]
+
+
+def together(path: Path, data: bytes) -> None:
+    """With another file."""
+    write_together({path: data, path.parent / "b": b""})
 
 
 @pytest.mark.parametrize("durable", [True, False])
@@ -58,3 +67,31 @@ def test_at_the_end_of_the_interpreter(tmp_path: Path) -> None:
     result = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
     assert (result.returncode, result.stderr) == (0, "")
     assert sorted(os.listdir(tmp_path)) == ["a", "b"]
+
+
+@pytest.mark.parametrize("write", [write_whole, together])
+def test_links_lead_to_what_is_written(write: Write, tmp_path: Path) -> None:
+    target, link = tmp_path / "target", tmp_path / "link"
+    target.write_bytes(b"old")
+    link.symlink_to("target")
+    write(link, b"new")
+    assert link.is_symlink()
+    assert target.read_bytes() == b"new"
+    dangling = tmp_path / "dangling"
+    dangling.symlink_to("not-yet")
+    write(dangling, b"made")
+    assert (tmp_path / "not-yet").read_bytes() == b"made"
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs named pipes")
+@pytest.mark.parametrize("write", [write_whole, together])
+def test_pipes_are_written_to_and_not_replaced(write: Write, tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    read: list[bytes] = []
+    reader = threading.Thread(target=lambda: read.append(pipe.read_bytes()))
+    reader.start()
+    write(pipe, b"text")
+    reader.join()
+    assert read == [b"text"]
+    assert pipe.is_fifo()

@@ -12,9 +12,11 @@ import json
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Executor, Future, wait
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from ase import Atoms
@@ -66,9 +68,10 @@ class Task:
 
 def frame_directory(work: Path, engine: Engine, atoms: Atoms, charge: float) -> Path:
     """Directory for the points of a structure with an engine."""
+    of_structure: dict[str, Any] = getattr(engine, "identity_of", lambda atoms: {})(atoms)
     identity = json.dumps(
         {
-            "engine": dict(engine.identity),
+            "engine": {**engine.identity, **of_structure},
             "numbers": atoms.numbers.tolist(),
             "pbc": atoms.pbc.tolist(),
             "charge": charge,
@@ -87,6 +90,18 @@ def _engine(spec: str) -> Engine:
     return load_engine(spec)
 
 
+@contextmanager
+def failures() -> Iterator[None]:
+    """Whatever a program raises in between is a failure of the point."""
+    try:
+        yield
+    except (PointFailure, OSError):
+        raise
+    except Exception as error:
+        lines = str(error).splitlines() or [""]
+        raise PointFailure(f"{type(error).__name__}: {lines[0]}") from error
+
+
 def run_point(spec: str, task: Task, point: Point) -> bool:
     """Calculate a point and write its file; True unless it failed."""
     try:
@@ -100,7 +115,7 @@ def run_point(spec: str, task: Task, point: Point) -> bool:
 
 def _calculate(engine: Engine, task: Task, point: Point) -> PointResult:
     with_forces = task.needed == "forces" or point.is_zero
-    try:
+    with failures():
         result = engine.calculate(
             point.place(task.atoms),
             np.array(point.field),
@@ -109,11 +124,6 @@ def _calculate(engine: Engine, task: Task, point: Point) -> PointResult:
             scratch=task.directory,
             keep=point.is_zero,
         )
-    except (PointFailure, OSError):
-        raise
-    except Exception as error:  # programs raise whatever they like
-        lines = str(error).splitlines() or [""]
-        raise PointFailure(f"{type(error).__name__}: {lines[0]}") from error
     result.check(len(task.atoms), [task.needed])
     return result
 

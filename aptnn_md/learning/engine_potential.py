@@ -15,6 +15,7 @@ from ase.calculators.singlepoint import SinglePointCalculator
 from aptnn_md.errors import RunError
 from aptnn_md.labels.engines.interface import load_engine
 from aptnn_md.labels.points import PointFailure
+from aptnn_md.labels.work import failures
 from aptnn_md.progress import log
 from aptnn_md.structures import charge_of
 
@@ -75,14 +76,15 @@ class EngineCalculator(Calculator):
 
     def _of_structure(self, atoms: Atoms) -> dict[str, Any]:
         try:
-            result = self.engine.calculate(
-                atoms,
-                np.zeros(3),
-                charge=charge_of(_bare(atoms), 0.0) or 0.0,
-                with_forces=True,
-                scratch=Path(self._scratch.name),
-                keep=False,
-            )
+            with failures():
+                result = self.engine.calculate(
+                    atoms,
+                    np.zeros(3),
+                    charge=charge_of(_bare(atoms), 0.0) or 0.0,
+                    with_forces=True,
+                    scratch=Path(self._scratch.name),
+                    keep=False,
+                )
         except PointFailure as failure:
             formula = atoms.get_chemical_formula()
             raise EngineFailureError(f"{self.name}: {formula}: {failure}") from failure

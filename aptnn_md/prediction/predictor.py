@@ -28,6 +28,7 @@ from aptnn_md.models.neighbour_lists import NeighbourLists
 from aptnn_md.models.resident import stays_on
 from aptnn_md.models.tensor_network import TensorNetwork, load_weights
 from aptnn_md.prediction.calls import DirectCalls
+from aptnn_md.prediction.charge_checks import ChargeOfStructures
 from aptnn_md.prediction.dipole_calls import BATCH_ATOMS, DipoleCalls
 from aptnn_md.prediction.interface import check_elements, check_finite
 from aptnn_md.prediction.model_file import ModelFile, read_model_file
@@ -38,8 +39,6 @@ from aptnn_md.prediction.resident import (
     is_projected_by_residue,
     resident_config,
 )
-from aptnn_md.progress import log
-from aptnn_md.structures import total_charge
 from aptnn_md.targets import TARGETS, Tensors
 
 _LESS_MEMORY = "give it fewer atoms or beads at once, dtype float32, or the device cpu"
@@ -104,7 +103,9 @@ class Predictor(DirectCalls, DipoleCalls, PolarizabilityCalls):
         self.target, self.sha256, self.card = model_file.target, model_file.sha256, model_file.card
         self.domain = Domain.of_card(name, self.card)
         self.total_charge, self.neutral = total_charge, neutral
-        self._warned: set[float] = set()
+        self._charge = ChargeOfStructures(
+            self.name, self.total_charge, self.card.get("charges") or ()
+        )
         place = torch_device(device)
         keep_freed_memory()
         self.networks = [
@@ -309,25 +310,6 @@ class Predictor(DirectCalls, DipoleCalls, PolarizabilityCalls):
             return members
         charge, project = self._charge(atoms), TARGETS[target].project
         return np.stack([project(tensors, charge) for tensors in members])
-
-    def _charge(self, atoms: Atoms) -> float:
-        """Charge of a structure, e; the first of its kind that the model was not trained on warns.
-
-        Raises
-        ------
-        InputError
-            The structure says another charge than the predictor.
-        """
-        charge = total_charge(atoms, self.total_charge)
-        trained = self.card.get("charges")
-        if trained and charge not in {*trained, *self._warned}:
-            self._warned.add(charge)
-            log.warning(
-                "model %s: a structure of charge %g e (%s); it was trained on charges %s",
-                *(self.name, charge, atoms.get_chemical_formula()),
-                ", ".join(f"{q:g}" for q in trained),
-            )
-        return charge
 
 
 def _network(model_file: ModelFile, weights: Any) -> TensorNetwork:

@@ -26,6 +26,7 @@ from aptnn_md.structure_labels import (
     polarizability_of,
 )
 from aptnn_md.targets import TARGETS, targets_of
+from aptnn_md.training.holding_out import held_out
 from aptnn_md.training.learned import OF_FRAMES, learns, tensors_of
 
 
@@ -255,15 +256,10 @@ def elements_of(frames: Sequence[LabelledFrame]) -> tuple[int, ...]:
 def split(
     frames: Sequence[LabelledFrame], fraction: float, seed: int
 ) -> tuple[list[LabelledFrame], list[LabelledFrame]]:
-    """Training and validation frames, chosen at random.
-
-    ``fraction`` of them, at least one unless it is zero, are for validation.
-    """
-    n_valid = max(1, round(fraction * len(frames))) if fraction > 0.0 else 0
-    order = np.random.default_rng(seed).permutation(len(frames))
-    held_out = set(order[:n_valid].tolist())
-    training = [frame for k, frame in enumerate(frames) if k not in held_out]
-    return training, [frames[k] for k in sorted(held_out)]
+    """Training and validation frames by :func:`aptnn_md.training.holding_out.held_out`."""
+    chosen = held_out([frame.atoms for frame in frames], fraction, seed)
+    training = [frame for k, frame in enumerate(frames) if k not in chosen]
+    return training, [frames[k] for k in sorted(chosen)]
 
 
 def file_sha256(path: str | Path) -> str:

@@ -30,6 +30,7 @@ from aptnn_md.training.dataset import (
 )
 from aptnn_md.training.evaluation import evaluate_targets
 from aptnn_md.training.frame_evaluation import evaluate_dipoles, evaluate_polarizabilities
+from aptnn_md.training.holding_out import refuse_known, refuse_overwriting
 from aptnn_md.training.learned import unit_of
 from aptnn_md.training.log import draw_learning_curves, log_table
 from aptnn_md.training.records import EpochRecord
@@ -55,6 +56,7 @@ def run_training(job: TrainingJob, restart: bool = False) -> ModelFile:
         Training diverged.
     """
     torch_device(job.device)
+    refuse_overwriting(job.out, job.data, job.valid)
     training, validation = _frames(job)
     job = replace(job, training=with_epochs(job.training, [len(frame.atoms) for frame in training]))
     start = read_model_file(job.start_from) if job.start_from else None
@@ -137,15 +139,18 @@ def _frames(job: TrainingJob) -> tuple[list[LabelledFrame], list[LabelledFrame]]
     frames = [frame for frame in found if frame.any_label]
     if job.valid is not None:
         held_out = read_labelled(job.valid, job.target, job.keys, job.transpose)
-        return frames, [frame for frame in held_out if frame.any_label]
-    if len(frames) < 2 and job.valid_fraction > 0.0:
+        validation = [frame for frame in held_out if frame.any_label]
+        structures = ([frame.atoms for frame in part] for part in (frames, validation))
+        refuse_known(job.data, next(structures), job.valid, next(structures))
+        return frames, validation
+    training, validation = split(frames, job.valid_fraction, job.training.seed)
+    if not training:
         raise InputError(
             job.data,
             "frames",
             len(frames),
-            "at least 2, --valid with other frames, or --valid-fraction 0",
+            "at least 2 structures, --valid with other frames, or --valid-fraction 0",
         )
-    training, validation = split(frames, job.valid_fraction, job.training.seed)
     for target in job.target.split("+"):
         if not any(frame.has(target) for frame in training):
             raise InputError(

@@ -76,6 +76,44 @@ def test_conventions_of_pyscf():
     check_label_engine(load_engine(HARTREE_FOCK), WATER, atom=2)
 
 
+def test_elements_whose_basis_is_made_for_a_pseudopotential_get_it(tmp_path):
+    """Iodine of def2-svp has 25 electrons, and no sum rule tells where it has 53."""
+    pytest.importorskip("pyscf")
+    from pyscf import gto, scf
+
+    iodide = Atoms("IH", positions=[[0.1, 0.2, 0.3], [0.1, 0.2, 1.9]])
+    spec = 'pyscf {"xc": "hf", "basis": "def2-svp"}'
+    labels = engine_labels(tmp_path, spec, iodide, "field")
+
+    def dipole(shift):
+        moved = iodide.positions + np.array([[0, 0, 0], [0, 0, shift]])
+        atoms = list(zip(iodide.symbols, moved, strict=True))
+        molecule = gto.M(atom=atoms, basis="def2-svp", ecp={"I": "def2-svp"}, verbose=0)
+        assert molecule.nelectron == 26
+        method = scf.RHF(molecule)
+        method.conv_tol = 1e-12
+        method.kernel()
+        return method.dip_moment(unit="Debye", verbose=0) / 4.803204713
+
+    expected = (dipole(0.005) - dipole(-0.005)) / 0.01
+    np.testing.assert_allclose(labels.tensors["apt"][1, :, 2], expected, atol=1e-4)
+    # points of structures without such elements stay valid, others are calculated anew
+    engine = load_engine(spec)
+    assert engine.identity_of(WATER) == {}
+    assert engine.identity_of(iodide) == {"ecp": ["I"]}
+
+
+def test_a_calculator_in_a_file_that_changed_is_asked_again(tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(tmp_path)
+    source = tmp_path / "my_calculator.py"
+    text = "from helpers.toy_molecules import Potential\n\ndef make():\n    return Potential()\n"
+    source.write_text(text)
+    before = load_engine("my_calculator:make").identity
+    assert load_engine("my_calculator:make").identity == before
+    source.write_text(text + "# other numbers\n")
+    assert load_engine("my_calculator:make").identity != before
+
+
 def label(tmp_path, spec, atoms, kind, *args, **settings):
     """Labels and their figures."""
     labels = engine_labels(tmp_path, spec, atoms, kind, *args, **settings)

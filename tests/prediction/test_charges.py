@@ -8,7 +8,7 @@ from dataclasses import replace
 import ase.io
 import numpy as np
 import pytest
-from ase import units
+from ase import Atoms, units
 from ase.calculators.calculator import Calculator
 from ase.md.verlet import VelocityVerlet
 from helpers.paths import DATA
@@ -217,3 +217,21 @@ def test_normal_modes_take_the_charge_of_the_structure(tmp_path, model_file, cap
     assert not main([*command, "--total-charge", "-1"])
     assert main([*command, "--total-charge", "1"]) == 2
     assert "-1 e in the structure and 1 e as total charge" in capsys.readouterr().err
+
+
+def test_an_odd_number_of_electrons_is_doubted_once_where_no_charge_is_said(caplog):
+    model = Predictor(random_checkpoint())
+    water, hydroxyl = Atoms("OH2", np.eye(3)), Atoms("OH", [[0, 0, 0], [0, 0, 1]])
+    for _ in range(2):
+        model.evaluate([water, hydroxyl])
+    assert caplog.text.count("has an odd number of electrons and is taken for neutral") == 1
+    assert "HO, of which no charge is said" in caplog.text
+    caplog.clear()
+    again = Predictor(random_checkpoint(), total_charge=-1.0)
+    again.evaluate([hydroxyl])
+    said, periodic = hydroxyl.copy(), hydroxyl.copy()
+    said.info["charge"] = 0
+    periodic.set_cell([9.0] * 3)
+    periodic.pbc = True
+    Predictor(random_checkpoint()).evaluate([said, periodic])
+    assert "odd number" not in caplog.text

@@ -133,3 +133,20 @@ def test_labels_of_whole_frames_obey_the_sum_rule_in_training(caplog):
     assert np.allclose(kept.labels["apt"].tensors, labels, atol=1e-6)
     assert "1 of 1 frames" in caplog.text
     assert "for a charge of 0 e; is charge=... missing" in caplog.text
+
+
+def test_copies_of_a_structure_are_held_out_together_or_not_at_all():
+    frames = [LabelledFrame(labelled_atoms(seed), {}) for seed in range(12)]
+    whole = [len(part) for part in split(frames, 0.25, 1)]
+    assert whole == [9, 3]
+    twice = [*frames, *reversed(frames)]
+    for seed in range(5):
+        training, validation = split(twice, 0.25, seed)
+        assert (len(training), len(validation)) == (18, 6)
+        known = {frame.atoms.positions.tobytes() for frame in training}
+        assert not known & {frame.atoms.positions.tobytes() for frame in validation}
+    # without copies the choice is what it always was
+    order = np.random.default_rng(1).permutation(12)[:3]
+    assert [id(frame) for frame in split(frames, 0.25, 1)[1]] == [
+        id(frames[k]) for k in sorted(order)
+    ]

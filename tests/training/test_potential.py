@@ -108,7 +108,7 @@ def test_errors_of_a_potential_that_is_off_by_known_amounts():
     assert errors.by_element["H"].mae == pytest.approx(0.7 / 3)
     assert errors.by_element["O"].rmse == pytest.approx(0.0, abs=1e-12)
     assert errors.forces.rmse == pytest.approx(np.sqrt(0.25 / 9))
-    assert errors.forces.member_spread == pytest.approx(0.1)
+    assert errors.forces.member_spread == pytest.approx(0.1 * np.sqrt(2.0))  # of two
     assert errors.energy_offset == pytest.approx(0.2)
     assert errors.energy_relative == pytest.approx(0.01)
     assert errors.energy == pytest.approx(np.hypot(0.2, 0.01))
@@ -426,6 +426,15 @@ def test_labels_under_other_names():
     (frame,) = energy_frames([atoms])
     assert frame.energy == energy
     assert np.array_equal(frame.forces, forces)
+    atoms.info["energy"] = energy + 3.0  # of another level, whose forces are not there
+    words = "energy: found energy and REF_energy, which differ, expected one of them: --key energy"
+    with pytest.raises(InputError, match=words):
+        energy_frames([atoms])
+    (frame,) = energy_frames([atoms], {"energy": "REF_energy"})
+    assert frame.energy == energy
+    atoms.info["energy"] = energy
+    (frame,) = energy_frames([atoms])
+    assert frame.energy == energy
     atoms.info["mine"] = energy + 1.0
     (frame,) = energy_frames([atoms], {"energy": "mine"})
     assert frame.energy == energy + 1.0

@@ -11,6 +11,8 @@ after which ``forces`` (and ``dipole``, where there is one) are those in the fie
 
 from __future__ import annotations
 
+import hashlib
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -52,7 +54,7 @@ class ASEEngine:
                 f"engine {spec}", "result", type(calculator).__name__, "an ASE calculator"
             )
         self.calculator, self.name = calculator, spec
-        self.identity: dict[str, Any] = {"calculator": spec}
+        self.identity: dict[str, Any] = {"calculator": spec, **_source_of(spec)}
         self.has_field = hasattr(calculator, "set_electric_field")
         has_dipole = "dipole" in getattr(calculator, "implemented_properties", ())
         if not (self.has_field or has_dipole):
@@ -118,3 +120,13 @@ class ASEEngine:
         except Exception as error:  # calculators raise whatever their programs run into
             lines = str(error).splitlines() or [type(error).__name__]
             raise PointFailure(f"{name}: {lines[0]}") from error
+
+
+def _source_of(spec: str) -> dict[str, str]:
+    """Digest of the file that a calculator comes from, where people change it as they go: not of
+    installed packages."""
+    module = sys.modules.get(spec.strip().partition(":")[0])
+    source = getattr(module, "__file__", None)
+    if source is None or "site-packages" in source:
+        return {}
+    return {"source": hashlib.sha256(Path(source).read_bytes()).hexdigest()}

@@ -25,7 +25,8 @@ class Engine(Protocol):
     Attributes
     ----------
     name : program and level of theory, for the labelled file, e.g. ``"tblite GFN2-xTB"``
-    identity : all that decides its numbers; points are calculated anew when it changes
+    identity : all that decides its numbers; points are calculated anew when it changes. What
+        decides those of some structures only may be said by a method ``identity_of(atoms)``
     has_field : whether forces and dipole in an electric field can be had
     has_polarizability : whether it gives the polarizability itself
     restarts : whether points of a frame start from what the one without a field left in ``scratch``

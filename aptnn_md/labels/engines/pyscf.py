@@ -10,9 +10,11 @@ points before it; from that of the opposite field it differs in second order onl
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import importlib.metadata
 import os
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -94,6 +96,18 @@ class PySCF:
         """Refuse periodic cells: :meth:`aptnn_md.labels.engines.interface.Engine.check`."""
         check_isolated(atoms, "PySCF")
 
+    def identity_of(self, atoms: Atoms) -> dict[str, Any]:
+        """What the basis adds to the identity for a structure: pseudopotentials of its elements."""
+        found = self._pseudopotentials(atoms)
+        return {"ecp": sorted(found)} if found else {}
+
+    def _pseudopotentials(self, atoms: Atoms) -> dict[str, str]:
+        """Elements whose basis functions are made for a pseudopotential -> its name."""
+        symbols = set(atoms.get_chemical_symbols())
+        return {
+            symbol: self.basis for symbol in symbols if _has_pseudopotential(self.basis, symbol)
+        }
+
     def calculate(
         self,
         atoms: Atoms,
@@ -160,6 +174,7 @@ class PySCF:
             ],
             unit="Bohr",
             basis=self.basis,
+            ecp=self._pseudopotentials(atoms),
             charge=round(charge),
             spin=self.unpaired,
             verbose=0,
@@ -180,6 +195,16 @@ class PySCF:
         """Remove the density matrices."""
         self._frame = None
         (scratch / DENSITY).unlink(missing_ok=True)
+
+
+@functools.cache
+def _has_pseudopotential(basis: str, symbol: str) -> bool:
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # that it might be found in the internet
+            return bool(gto.basis.load_ecp(basis, symbol))
+    except Exception:  # PySCF raises whatever it meets where a basis has none
+        return False
 
 
 class _Frame:

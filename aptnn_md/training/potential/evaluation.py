@@ -102,9 +102,9 @@ def potential_errors(
 
 def _member_deviations(result: dict[str, Any]) -> FloatArray:
     members = result.get("member_forces")
-    if members is None:
+    if members is None or len(members) < 2:
         return np.full(np.shape(result["forces"]), np.nan)
-    deviations: FloatArray = np.asarray(members, dtype=np.float64).std(axis=0)
+    deviations: FloatArray = np.asarray(members, dtype=np.float64).std(axis=0, ddof=1)
     return deviations
 
 

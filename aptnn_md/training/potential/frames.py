@@ -19,7 +19,13 @@ NAMES = {
     "energy": ("energy", "REF_energy", "dft_energy", "total_energy", "free_energy"),
     "forces": ("forces", "REF_forces", "dft_forces", "force"),
 }
-"""Names of the labels in files, the first that is there counts."""
+"""Names of the labels in files. The first that is there counts, where not two of those of different
+levels differ."""
+
+_OF_LEVELS = {
+    "energy": ("energy", "REF_energy", "dft_energy"),
+    "forces": ("forces", "REF_forces", "dft_forces"),
+}
 
 
 @dataclass(frozen=True, eq=False)
@@ -144,7 +150,7 @@ def digest_of(frames: Sequence[EnergyFrame]) -> str:
 
 
 def _frame(atoms: Atoms, keys: Mapping[str, str], where: str) -> EnergyFrame:
-    found = {name: _entry(atoms, name, keys.get(name)) for name in NAMES}
+    found = {name: _entry(atoms, name, keys.get(name), where) for name in NAMES}
     shapes = {"energy": (), "forces": (len(atoms), 3)}
     values: dict[str, FloatArray] = {}
     for name, shape in shapes.items():
@@ -161,10 +167,24 @@ def _frame(atoms: Atoms, keys: Mapping[str, str], where: str) -> EnergyFrame:
     return EnergyFrame(atoms, float(values["energy"]), values["forces"])
 
 
-def _entry(atoms: Atoms, name: str, key: str | None) -> object:
+def _entry(atoms: Atoms, name: str, key: str | None, where: str) -> object:
     results = getattr(atoms.calc, "results", None) or {}
     entries = {**atoms.info, **atoms.arrays, **results}
+    if key is None:
+        there = [candidate for candidate in _OF_LEVELS[name] if candidate in entries]
+        for other in there[1:]:
+            if not _same(entries[there[0]], entries[other]):
+                found = f"{there[0]} and {other}, which differ"
+                raise InputError(where, name, found, f"one of them: --key {name}={other}")
     for candidate in (key,) if key is not None else NAMES[name]:
         if candidate in entries:
             return entries[candidate]
     return None
+
+
+def _same(one: object, other: object) -> bool:
+    """Whether two labels are equal to the digits of files; what is no number is not compared."""
+    try:
+        return bool(np.allclose(one, other, rtol=1e-6, atol=1e-5, equal_nan=True))  # type: ignore[arg-type]
+    except (TypeError, ValueError):
+        return True

@@ -11,7 +11,6 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from ase import Atoms
 from ase.data import chemical_symbols
 
@@ -23,6 +22,7 @@ from aptnn_md.potentials.loading import load_potential, stored_path
 from aptnn_md.potentials.stored import header_of, write_potential
 from aptnn_md.potentials.stored_committee import is_committee, read_committee, write_committee
 from aptnn_md.progress import Progress
+from aptnn_md.training.holding_out import held_out, refuse_known, refuse_overwriting
 from aptnn_md.training.log import draw_learning_curves, log_table
 from aptnn_md.training.potential.evaluation import PotentialErrors, potential_errors
 from aptnn_md.training.potential.frames import (
@@ -119,9 +119,13 @@ def run_potential_training(job: PotentialJob, restart: bool = False) -> Potentia
     RunError
         Training diverged.
     """
+    refuse_overwriting(job.out.with_suffix(".pt"), job.data, job.valid)
+    refuse_overwriting(job.out, job.data, job.valid)
     frames = read_energy_frames(job.data, job.keys)
     if job.valid is not None:
         training, validation = frames, read_energy_frames(job.valid, job.keys)
+        structures = ([frame.atoms for frame in part] for part in (training, validation))
+        refuse_known(job.data, next(structures), job.valid, next(structures))
     else:
         training, validation = _split(job, frames)
     return _Training(job, training, validation, restart).run()
@@ -130,14 +134,12 @@ def run_potential_training(job: PotentialJob, restart: bool = False) -> Potentia
 def _split(
     job: PotentialJob, frames: Sequence[EnergyFrame]
 ) -> tuple[list[EnergyFrame], list[EnergyFrame]]:
-    n_valid = max(1, round(job.valid_fraction * len(frames))) if job.valid_fraction > 0.0 else 0
-    if len(frames) <= n_valid:
-        expected = "at least 2, --valid with other frames, or --valid-fraction 0"
+    chosen = held_out([frame.atoms for frame in frames], job.valid_fraction, job.seed)
+    if len(chosen) == len(frames):
+        expected = "at least 2 structures, --valid with other frames, or --valid-fraction 0"
         raise InputError(job.data, "frames", len(frames), expected)
-    order = np.random.default_rng(job.seed).permutation(len(frames))
-    held_out = set(order[:n_valid].tolist())
-    training = [frame for k, frame in enumerate(frames) if k not in held_out]
-    return training, [frames[k] for k in sorted(held_out)]
+    training = [frame for k, frame in enumerate(frames) if k not in chosen]
+    return training, [frames[k] for k in sorted(chosen)]
 
 
 def _state_path(out: Path) -> Path:

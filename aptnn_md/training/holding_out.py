@@ -1,0 +1,72 @@
+"""Frames that are held out of a training: no copies of those that are learned from."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from ase import Atoms
+
+from aptnn_md.errors import InputError
+
+
+def held_out(structures: Sequence[Atoms], fraction: float, seed: int) -> set[int]:
+    """Numbers of the frames that are held out, chosen at random.
+
+    ``fraction`` of them, at least one unless it is zero. Copies of a structure are on one side, as
+    a network knows what it was trained on.
+    """
+    copies: dict[bytes, list[int]] = {}
+    for k, atoms in enumerate(structures):
+        copies.setdefault(_fingerprint(atoms), []).append(k)
+    groups = list(copies.values())
+    n_wanted = max(1, round(fraction * len(structures))) if fraction > 0.0 else 0
+    found: set[int] = set()
+    for group in np.random.default_rng(seed).permutation(len(groups)):
+        if len(found) >= n_wanted:
+            break
+        found.update(groups[group])
+    return found
+
+
+def refuse_known(
+    data: Path, training: Sequence[Atoms], valid: Path, validation: Sequence[Atoms]
+) -> None:
+    """Refuse frames for validation that are trained on.
+
+    Raises
+    ------
+    InputError
+        Structures of ``validation``, from the file ``valid``, that are in ``training``, too.
+    """
+    known = {_fingerprint(atoms) for atoms in training}
+    n_known = sum(_fingerprint(atoms) in known for atoms in validation)
+    if n_known:
+        raise InputError(
+            valid,
+            "frames",
+            f"{n_known} of {len(validation)} that are in {data}, too",
+            "frames that are not trained on; or none, with --valid-fraction 0",
+        )
+
+
+def refuse_overwriting(out: Path, *inputs: Path | None) -> None:
+    """Refuse to write a model in the place of a file that it is made from.
+
+    Raises
+    ------
+    InputError
+    """
+    for path in inputs:
+        if path is not None and path.exists() and out.exists() and path.samefile(out):
+            raise InputError("training", "out", out, f"another file than {path}, which is read")
+
+
+def _fingerprint(atoms: Atoms) -> bytes:
+    """The same for the same structure: elements, positions and cell, to the digits of files."""
+    digest = hashlib.sha256(np.asarray(atoms.numbers, dtype="<i8").tobytes())
+    for array in (atoms.positions, atoms.cell.array):
+        digest.update((np.round(np.asarray(array, dtype="<f8"), 5) + 0.0).tobytes())
+    return digest.digest()
