@@ -122,6 +122,42 @@ def test_enough_runs_give_the_error_by_their_scatter() -> None:
     assert few.standard_error[0] > means[:3].std(ddof=1) / np.sqrt(3)
 
 
+@pytest.mark.parametrize(("noise", "least"), [(1e-9, 0.92), (1e-2, 0.92), (0.3, 0.8)])
+@pytest.mark.parametrize("n_runs", [2, 3, 5, 7])
+def test_a_few_runs_of_which_each_keeps_its_energy(n_runs: int, noise: float, least: float) -> None:
+    """As isolated molecules do, however many blocks there are in each. Of two runs that are alike
+    by chance nothing tells that the next one would not be."""
+    rng = np.random.default_rng(n_runs)
+    energy = rng.gamma(3.0, 1.0 / 3.0, size=(n_runs, 1500))
+    values = np.repeat(energy, 12, axis=0)
+    values = values * (1.0 + noise * rng.normal(size=values.shape))
+    weights = np.full(len(values), 1.0 / len(values))
+    found = mean_error(values, weights, np.repeat(np.arange(n_runs), 12))
+    within = np.abs(weights @ values - 1.0) < 2.0 * found.standard_error
+    assert least < within.mean() < 0.99
+
+
+def test_independent_blocks_of_few_runs_have_about_their_own_error() -> None:
+    rng = np.random.default_rng(8)
+    values = 5.0 + rng.normal(size=(30, 2000))
+    weights, runs = np.full(30, 1 / 30), np.repeat(np.arange(3), 10)
+    found = mean_error(values, weights, runs)
+    within = np.abs(values.mean(axis=0) - 5.0) < 2.0 * found.standard_error
+    assert 0.945 < within.mean() < 0.995
+    assert np.median(found.standard_error) * np.sqrt(30) < 1.5
+
+
+def test_small_values_beside_a_large_line_have_finite_excess() -> None:
+    rng = np.random.default_rng(9)
+    level = np.where(np.arange(400) == 100, 1e100, 1.0)
+    level[200:] = 1e-60
+    values = level * rng.gamma(3.0, 1 / 3.0, size=(16, 400))
+    weights, runs = np.full(16, 1 / 16), np.repeat([0, 1], 8)
+    found = excess_variance(values, weights, runs, level**2, 20)
+    assert np.isfinite(found).all()
+    assert (found[220:] < 10.0 * level[220:] ** 2).all()
+
+
 def test_units_and_order_of_columns_do_not_matter() -> None:
     rng = np.random.default_rng(4)
     values = 10.0 + rng.normal(size=(30, 3))
