@@ -116,6 +116,7 @@ def _of_table(table: Table, choice: Choice) -> RawSeries:
     chosen = dipole_columns(table, choice.columns, choice.rates)
     steps: IntArray | None = None
     times: FloatArray | None = None
+    row_spacing: float | None = None
     step = column_named(table, "step", "timestep", "#step", "md_step")
     if step is not None:
         steps = _whole(table, step)
@@ -123,13 +124,16 @@ def _of_table(table: Table, choice: Choice) -> RawSeries:
     if time is not None and (fs := time_unit(table.names[time])) is not None:
         times = table.values[:, time] * fs
     elif time is not None and steps is None:
-        steps = _counted(table, time)
+        steps, row_spacing = _counted(table, time)
     if first_column_is_time(table, chosen):
-        steps = _counted(table, 0)
+        steps, row_spacing = _counted(table, 0)
     unit = unit_of_columns(table, chosen, choice.rates)
     if unit is None and table.ipi:
         unit = "au"
-    return RawSeries(str(table.path), table.values[:, chosen], table.lines, unit, steps, times)
+    values = table.values[:, chosen]
+    return RawSeries(
+        str(table.path), values, table.lines, unit, steps, times, row_spacing=row_spacing
+    )
 
 
 def _whole(table: Table, column: int) -> IntArray:
@@ -141,8 +145,9 @@ def _whole(table: Table, column: int) -> IntArray:
     return values.astype(np.int64)
 
 
-def _counted(table: Table, column: int) -> IntArray:
-    """Times in an unknown unit, counted in their usual distance; they need not begin at 0."""
+def _counted(table: Table, column: int) -> tuple[IntArray, float]:
+    """Times in an unknown unit, counted in their usual distance, and that; they need not begin at
+    0."""
     values = table.values[:, column]
     bad = np.flatnonzero(~np.isfinite(values))
     if len(bad):
@@ -155,4 +160,4 @@ def _counted(table: Table, column: int) -> IntArray:
     if not np.abs(values - values[0]).max() < MOST_STEPS * usual:
         raise InputError(table.path, "time", "values that are too far apart", "times of the rows")
     counted: IntArray = np.round((values - values[0]) / usual).astype(np.int64)
-    return counted
+    return counted, usual

@@ -7,16 +7,17 @@ sin(ωΔt/2)/(ωΔt/2) of this difference out. Rates are taken as they are.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from aptnn_md.arrays import FloatArray
+from aptnn_md.arrays import FloatArray, IntArray
 from aptnn_md.engines.trajectory.branches import check_no_jumps, unwrapped
 from aptnn_md.engines.trajectory.dipole_series import Choice, read_dipoles
-from aptnn_md.engines.trajectory.dipole_units import DIPOLE_UNITS, RATE_UNITS
+from aptnn_md.engines.trajectory.dipole_units import ATOMIC_TIME, DIPOLE_UNITS, RATE_UNITS
 from aptnn_md.engines.trajectory.raw_series import RawSeries
 from aptnn_md.engines.trajectory.same_run import SameRun
 from aptnn_md.engines.trajectory.settings import DipoleSettings
@@ -69,7 +70,7 @@ def stream_dipoles(settings: DipoleSettings) -> StreamSummary:
     _check_finite(series)
     axis = time_axis(
         series.where,
-        series.steps,
+        _steps(series, settings.timestep, settings.stride),
         series.times,
         timestep=settings.timestep,
         stride=settings.stride,
@@ -84,6 +85,32 @@ def stream_dipoles(settings: DipoleSettings) -> StreamSummary:
     later = TimeAxis(axis.timestep, axis.stride, axis.step(1))
     rates = np.diff(values, axis=0) / axis.spacing
     return _write(settings, later, rates, lambda frame: series.where(frame + 1))
+
+
+def _steps(series: RawSeries, timestep: float | None, stride: int | None) -> IntArray | None:
+    """MD steps of the rows.
+
+    Where a time column without a unit only counts rows, they are ``stride`` steps apart, or one
+    where their spacing in a usual unit is the time step.
+
+    Raises
+    ------
+    InputError
+        It is in none.
+    """
+    spacing = series.row_spacing
+    if series.steps is None or spacing is None:
+        return series.steps
+    if stride is None and timestep is not None:
+        known = (spacing, 1e3 * spacing, spacing * ATOMIC_TIME)
+        if not any(math.isclose(each, timestep, rel_tol=1e-3) for each in known):
+            raise InputError(
+                series.where(0),
+                "time",
+                f"a column without a unit, rows {spacing:g} apart, and a step of {timestep:g} fs",
+                "--stride N, the steps between rows, or the unit in the header: time [fs]",
+            )
+    return series.steps * (stride or 1)
 
 
 def _without_repeats(series: RawSeries) -> RawSeries:

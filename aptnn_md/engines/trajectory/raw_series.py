@@ -27,6 +27,7 @@ class RawSeries:
     berry_phase : 1 where values are defined up to e times a lattice vector, 0.5 where up to half of
         that; 0 where it is not known that they are Berry phases
     sources : file of each value, where there are several: (number of the first value, name)
+    row_spacing : between times in an unknown unit, where ``steps`` only count rows by them
     """
 
     source: str
@@ -38,6 +39,7 @@ class RawSeries:
     cells: FloatArray | None = None
     berry_phase: float = 0.0
     sources: tuple[tuple[int, str], ...] = ()
+    row_spacing: float | None = None
 
     @classmethod
     def joined(cls, parts: Sequence[RawSeries]) -> RawSeries:
@@ -79,6 +81,7 @@ class RawSeries:
             **joined,
             berry_phase=first.berry_phase,
             sources=sources,
+            row_spacing=first.row_spacing,
         )
 
     def with_values(self, values: FloatArray) -> RawSeries:

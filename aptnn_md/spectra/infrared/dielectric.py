@@ -6,7 +6,8 @@ then ε′ follows by Kramers–Kronig, (n + iκ)² = ε′ + iε″, and α = 4
 
 A simulation does not resolve what is slower than the inverse resolution. Below the ``lowest``
 wavenumber, which is the resolution, absorption is taken as growing like ν̃², as it does in all
-matter without free charges.
+matter without free charges; of a conductor that is wrong, and there is no static permittivity. The
+conductivity, which is proportional to n·α, needs nothing of that.
 """
 
 from __future__ import annotations
@@ -139,16 +140,11 @@ _KINDS: Mapping[str, _Kind] = {
     "kappa": _Kind("κ", "", lambda c: c.refractive_index.imag, True),
     "alpha": _Kind("α", "cm^-1", lambda c: c.absorption_coefficient, True),
     "decadic-alpha": _Kind("α₁₀", "cm^-1", lambda c: c.absorption_coefficient / math.log(10), True),
-    "conductivity": _Kind(
-        "σ",
-        "S/m",
-        lambda c: 2 * np.pi * PERMITTIVITY_TIMES_LIGHT_SPEED * c.wavenumber * c.permittivity.imag,
-        True,
-    ),
 }
+_CONDUCTIVITY = "conductivity"
 _MOLAR, _MOLAR_SYMBOL, _MOLAR_UNIT = "molar-absorption", "ε(molar)", "L mol^-1 cm^-1"
 
-QUANTITIES = (*_KINDS, _MOLAR)
+QUANTITIES = (*_KINDS, _CONDUCTIVITY, _MOLAR)
 """Names of what :func:`quantities` computes. Neperian except for ``decadic-alpha`` = α/ln 10 and
 ``molar-absorption``, which is decadic too: decadic α per concentration, L mol⁻¹ cm⁻¹."""
 
@@ -186,7 +182,9 @@ def quantities(
     """
     if spectrum.volume is None:
         return [_of_molecule(spectrum, name) for name in names]
-    kinds = {name: _kind(name, spectrum.volume, n_molecules) for name in names}
+    names = list(names)
+    of_constants = [name for name in names if name != _CONDUCTIVITY]
+    kinds = {name: _kind(name, spectrum.volume, n_molecules) for name in of_constants}
 
     def constants_of(absorption: FloatArray) -> OpticalConstants:
         return optical_constants(
@@ -197,14 +195,21 @@ def quantities(
     share = blocks.weights[:, None]
     of_all = constants_of(spectrum.absorption)
     without_one = constants_of((spectrum.absorption - share * blocks.values) / (1.0 - share))
-    found = []
+    found = {_CONDUCTIVITY: _conductivity(spectrum)}
     for name, kind in kinds.items():
         value = kind.of(of_all)
         pseudo = value - (1.0 - share) / share * (kind.of(without_one) - value)
         shape = value**2 * blocks.gaussian_variance if kind.local else np.ones_like(value)
         error = replace(blocks, values=pseudo, shape=shape).standard_error
-        found.append(Quantity(name, kind.symbol, kind.unit, value, error))
-    return found
+        found[name] = Quantity(name, kind.symbol, kind.unit, value, error)
+    return [found[name] for name in names]
+
+
+def _conductivity(spectrum: InfraredSpectrum) -> Quantity:
+    """σ = ε₀c·n·α, also of free charges down to wavenumber 0."""
+    factor = PERMITTIVITY_TIMES_LIGHT_SPEED
+    values, error = factor * spectrum.absorption, factor * spectrum.standard_error
+    return Quantity(_CONDUCTIVITY, "σ", "S/m", values, error)
 
 
 def static_permittivity(
@@ -227,8 +232,8 @@ def static_permittivity(
 def _of_molecule(spectrum: InfraredSpectrum, name: str) -> Quantity:
     """A quantity of a system without a volume."""
     if name != _MOLAR:
-        kind = _kind(name, 1.0, None)
-        needs_volume(spectrum.volume, f"quantity {name} ({kind.symbol})")
+        symbol = "σ" if name == _CONDUCTIVITY else _kind(name, 1.0, None).symbol
+        needs_volume(spectrum.volume, f"quantity {name} ({symbol})")
     factor = _LITRE_PER_CM2_PER_KM_PER_MOL / math.log(10)
     values, error = factor * spectrum.absorption, factor * spectrum.standard_error
     return Quantity(_MOLAR, _MOLAR_SYMBOL, _MOLAR_UNIT, values, error)
@@ -244,7 +249,8 @@ def permittivity_note(spectrum: InfraredSpectrum, epsilon_infinity: float | None
     slowest = 1e-3 / (2.0 * math.pi * LIGHT_SPEED_CM_PER_FS * spectrum.resolution)
     return (
         f"ε∞ = {epsilon_infinity:g} ({origin}), ε(0) = {value:.4g} ± {error:.2g} "
-        f"without relaxation slower than {slowest:.2g} ps, which the resolution hides"
+        f"without relaxation slower than {slowest:.2g} ps, which the resolution hides, and "
+        "without free charges"
     )
 
 

@@ -105,7 +105,12 @@ def in_range(
             f"of frames {spectrum.spacing:g} fs apart"
         )
         raise InputError("spectrum", "range", f"{low:g} to {high:g} cm⁻¹", expected)
-    return np.asarray((spectrum.wavenumber >= low) & (spectrum.wavenumber <= high))
+    inside = np.asarray((spectrum.wavenumber >= low) & (spectrum.wavenumber <= high))
+    if not inside.any():
+        step = float(spectrum.wavenumber[1] - spectrum.wavenumber[0])
+        expected = f"a range with values, which are {step:.3g} cm⁻¹ apart"
+        raise InputError("spectrum", "range", f"{low:g} to {high:g} cm⁻¹", expected)
+    return inside
 
 
 def with_error_column(

@@ -304,6 +304,20 @@ def test_gaps_in_a_time_column(tmp_path, name):
     assert "without a gap; make a stream of each part (in files of their own)" in str(found.value)
 
 
+@pytest.mark.parametrize(("spacing", "stride"), [(2.0, 4), (2e-3, 4), (82.7, 4), (0.5, 1)])
+def test_times_without_a_unit_count_rows_and_say_no_stride(tmp_path, spacing, stride):
+    path = table(tmp_path / "t.csv", spacing * np.arange(20), series(20), "time")
+    reader = stream(tmp_path, path, timestep=0.5, stride=stride)
+    assert (reader.header.timestep, reader.header.stride) == (0.5, stride)
+    assert reader.step.tolist() == list(range(stride, 20 * stride, stride))
+    if stride == 1:  # the spacing of the rows is the time step, in fs
+        assert stream(tmp_path, path, timestep=0.5, name="again").header.stride == 1
+        return
+    words = r"time: found a column without a unit, rows .* apart, .* expected --stride N"
+    with pytest.raises(InputError, match=words):
+        stream(tmp_path, path, timestep=0.5, name="again")
+
+
 def test_times_and_time_step_must_agree(tmp_path):
     path = table(tmp_path / "t.csv", np.arange(20) * 0.5, series(20))
     with pytest.raises(InputError, match=r"frames 0\.5 fs apart, expected 2 fs = 4 steps of 0\.5"):

@@ -16,8 +16,10 @@ from aptnn_md.spectra.infrared.dielectric import (
     quantities,
     static_permittivity,
 )
+from aptnn_md.units import AMU_A2_PER_FS2_EV, BOLTZMANN_EV_PER_K
 
 V, EPS_INF = 60.0, 1.8
+KELVIN = 300.0
 POSITION, WIDTH, STRENGTH = 1200.0, 220.0, 6.0
 
 
@@ -91,6 +93,29 @@ def exact_values(nu: np.ndarray) -> dict[str, np.ndarray]:
         "conductivity": VACUUM * omega * epsilon.imag,
         "molar-absorption": alpha * math.log10(math.e) / (2 / (V * 1e-27) / avogadro),
     }
+
+
+def test_conductivity_of_free_charges_begins_at_wavenumber_0() -> None:
+    """Ions with friction γ: σ(0) = N q²/(m γ V), where ⟨v²⟩ = k_B T/m."""
+    charge, mass, gamma, n_ions, volume, step = 1.0, 23.0, 0.02, 3, 4000.0, 2.0
+    rng, thermal = np.random.default_rng(6), math.sqrt(KELVIN * BOLTZMANN_EV_PER_K / mass)
+    thermal /= math.sqrt(AMU_A2_PER_FS2_EV)  # Å/fs
+    kept = math.exp(-gamma * step)
+    velocity = thermal * rng.normal(size=(40, n_ions, 3))
+    rates = np.empty((4000, 40, 3))
+    for frame in rates:
+        frame[:] = charge * velocity.sum(axis=1)
+        kick = thermal * math.sqrt(1.0 - kept**2) * rng.normal(size=velocity.shape)
+        velocity = kept * velocity + kick
+    runs = [rates[:, k] for k in range(40)]
+    spectrum = infrared_spectrum(runs, step, KELVIN, volume, 10.0)
+    (found,) = quantities(spectrum, ["conductivity"])
+    exact = n_ions * 1.602176634e-19**2 / (mass * 1.66053907e-27 * gamma * 1e15 * volume * 1e-30)
+    near = found.values[:5]
+    assert np.all(np.abs(near - exact) < 4.0 * found.standard_error[:5] + 0.05 * exact)
+    np.testing.assert_allclose(
+        found.values, 100.0 * VACUUM * LIGHT_SPEED * spectrum.absorption, rtol=1e-6
+    )
 
 
 def test_quantities_of_a_spectrum(spectrum: InfraredSpectrum) -> None:
