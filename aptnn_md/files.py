@@ -91,6 +91,18 @@ def write_together(files: Mapping[Path, bytes], *, durable: bool = True) -> None
         _all_at_once(sync_directory, {path.parent for path in files})
 
 
+def refuse_overwriting(out: Path, *inputs: Path | None) -> None:
+    """Refuse to write a result in the place of a file that it is made from.
+
+    Raises
+    ------
+    InputError
+    """
+    for path in inputs:
+        if path is not None and path.exists() and out.exists() and path.samefile(out):
+            raise InputError(out, "output", f"{path}, which is read", "another file")
+
+
 def _target(path: Path) -> Path:
     """Where a symbolic link leads; any other path itself."""
     return Path(os.path.realpath(path)) if path.is_symlink() else path

@@ -139,6 +139,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> None:
     """Label and say what came out."""
     from aptnn_md.atomic_units import FIELD
+    from aptnn_md.files import refuse_overwriting
     from aptnn_md.labels.checks import parse_limits
     from aptnn_md.labels.job import LabelJob, run_labels
 
@@ -152,6 +153,7 @@ def run(arguments: argparse.Namespace) -> None:
         if getattr(arguments, name):
             option = "--" + name.replace("_", "-")
             raise InputError("options", option, "with --engine", "--import, to which it belongs")
+    refuse_overwriting(arguments.out, arguments.data)
     job = settings_from(
         arguments,
         LabelJob,

@@ -176,6 +176,8 @@ def _options(
         options, tables = dict[str, Any](), {name: dict[str, Any]() for name in TABLES}
     else:
         options, tables = read_options(arguments.config, TABLES)
+        for name in set(TRAINING_OPTIONS) & set(options):
+            tables["training"].setdefault(name, options.pop(name))
     # the name of the network is network_name in files, where network is a table
     names = {field.name for field in fields(TrainingJob)} | {"network_name", "key"}
     names -= {"network", "network_settings", "training", "card", "keys"}

@@ -52,18 +52,6 @@ def refuse_known(
         )
 
 
-def refuse_overwriting(out: Path, *inputs: Path | None) -> None:
-    """Refuse to write a model in the place of a file that it is made from.
-
-    Raises
-    ------
-    InputError
-    """
-    for path in inputs:
-        if path is not None and path.exists() and out.exists() and path.samefile(out):
-            raise InputError("training", "out", out, f"another file than {path}, which is read")
-
-
 def _fingerprint(atoms: Atoms) -> bytes:
     """The same for the same structure: elements, positions and cell, to the digits of files."""
     digest = hashlib.sha256(np.asarray(atoms.numbers, dtype="<i8").tobytes())

@@ -12,7 +12,7 @@ from ase.data import chemical_symbols
 
 from aptnn_md._version import __version__
 from aptnn_md.errors import InputError
-from aptnn_md.files import write_output
+from aptnn_md.files import refuse_overwriting, write_output
 from aptnn_md.models.devices import torch_device
 from aptnn_md.models.tensor_network import TensorNetwork, fresh_model, load_weights
 from aptnn_md.prediction.model_file import ModelFile, read_model_file, write_model_file
@@ -30,7 +30,7 @@ from aptnn_md.training.dataset import (
 )
 from aptnn_md.training.evaluation import evaluate_targets
 from aptnn_md.training.frame_evaluation import evaluate_dipoles, evaluate_polarizabilities
-from aptnn_md.training.holding_out import refuse_known, refuse_overwriting
+from aptnn_md.training.holding_out import refuse_known
 from aptnn_md.training.learned import unit_of
 from aptnn_md.training.log import draw_learning_curves, log_table
 from aptnn_md.training.records import EpochRecord

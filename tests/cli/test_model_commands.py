@@ -92,6 +92,28 @@ def test_predict_writes_what_the_predictor_says(model, frames, tmp_path, capsys)
         assert np.allclose(atoms.arrays["apt_std"], deviation.reshape(-1, 9), atol=1e-5)
 
 
+def test_what_is_read_is_not_written_over(model, frames, tmp_path, capsys):
+    """A name that was typed twice costs no labels."""
+    kept, other = frames.read_bytes(), tmp_path / "link.extxyz"
+    other.symlink_to(frames)
+    for command in (
+        ["train", "--data", str(frames), "--out", str(frames), "--epochs", "1"],
+        ["train", "--data", str(other), "--out", str(frames), "--epochs", "1"],
+        ["predict", "--model", str(model), "--data", str(frames), "--out", str(frames)],
+        ["label", "--engine", "tblite", "--data", str(frames), "--out", str(frames)],
+    ):
+        assert main(command) == 2
+        assert "which is read, expected another file" in capsys.readouterr().err
+    assert frames.read_bytes() == kept
+
+
+def test_frames_for_validation_that_are_trained_on_are_refused(frames, tmp_path, capsys):
+    command = ["train", "--data", str(frames), "--out", str(tmp_path / "m.pt"), "--epochs", "1"]
+    assert main([*command, "--valid", str(frames)]) == 2
+    error = capsys.readouterr().err
+    assert f"that are in {frames}, too, expected frames that are not trained on" in error
+
+
 def test_train_from_toml_and_info(frames, tmp_path, capsys):
     config = tmp_path / "train.toml"
     out = tmp_path / "new.pt"
@@ -160,7 +182,7 @@ def test_both_targets_by_command_line(tmp_path, capsys, monkeypatch):
 def test_weights_of_targets_have_two_spellings_in_files(tmp_path):
     config = tmp_path / "train.toml"
     config.write_text(
-        'data = "a.extxyz"\nout = "b.pt"\nnetwork_name = "simple"\n'
+        'data = "a.extxyz"\nout = "b.pt"\nnetwork_name = "simple"\nmax_minutes = 7.0\n'
         "[training]\napt_weight = 2\n[training.weights]\npgt = 0.5\n"
     )
     parser = argparse.ArgumentParser()
@@ -168,6 +190,7 @@ def test_weights_of_targets_have_two_spellings_in_files(tmp_path):
     job = train.make_job(parser.parse_args(["--config", str(config), "--seed", "3"]))
     assert job.training.weights == {"apt": 2.0, "pgt": 0.5}
     assert (job.network, job.training.seed, job.data) == ("simple", 3, Path("a.extxyz"))
+    assert job.training.max_minutes == 7.0  # as every option, also outside its table
 
 
 def test_info_of_a_stream_and_a_potential(tmp_path, capsys):

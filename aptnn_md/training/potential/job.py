@@ -16,13 +16,13 @@ from ase.data import chemical_symbols
 
 from aptnn_md._version import __version__
 from aptnn_md.errors import InputError
-from aptnn_md.files import write_output
+from aptnn_md.files import refuse_overwriting, write_output
 from aptnn_md.models.devices import torch_device
 from aptnn_md.potentials.loading import load_potential, stored_path
 from aptnn_md.potentials.stored import header_of, write_potential
 from aptnn_md.potentials.stored_committee import is_committee, read_committee, write_committee
 from aptnn_md.progress import Progress
-from aptnn_md.training.holding_out import held_out, refuse_known, refuse_overwriting
+from aptnn_md.training.holding_out import held_out, refuse_known
 from aptnn_md.training.log import draw_learning_curves, log_table
 from aptnn_md.training.potential.evaluation import PotentialErrors, potential_errors
 from aptnn_md.training.potential.frames import (
