@@ -11,12 +11,19 @@ python frames.py frames.extxyz start.extxyz "$frames"
 # each frame says its own charge
 aptnn-md label --engine tblite --data frames.extxyz --jobs "$jobs" --out labelled.extxyz
 
-# every fifth frame is for the test
+# every fifth frame of each species is for the test
 python - <<'PYTHON'
+from collections import Counter
+
 import ase.io
-frames = ase.io.read("labelled.extxyz", ":")
-ase.io.write("test.extxyz", frames[::5])
-ase.io.write("train.extxyz", [atoms for k, atoms in enumerate(frames) if k % 5])
+
+seen, parts = Counter(), {"test": [], "train": []}
+for atoms in ase.io.read("labelled.extxyz", ":"):
+    formula = atoms.get_chemical_formula()
+    parts["train" if seen[formula] % 5 else "test"].append(atoms)
+    seen[formula] += 1
+for name, frames in parts.items():
+    ase.io.write(f"{name}.extxyz", frames)
 PYTHON
 aptnn-md train --data train.extxyz --valid test.extxyz --out ions.pt --epochs 8 \
   --max-minutes "$minutes"

@@ -41,6 +41,11 @@ FEWEST_BLOCKS = 4
 FEWEST_INDEPENDENT, SURELY_SLOW = 5.0, 0.99
 """Independent samples to which slow motion may reduce one run, and probability of slow motion."""
 
+STEADY, ENOUGH_TO_JUDGE = 0.05, 8
+"""Relative variance of the power of single segments at one wavenumber, below which lines are those
+of motion that repeats itself, and number of blocks that show it. Of a signal with random phases and
+amplitudes it is one over the number of its components: 1/3 of a dipole."""
+
 _ENSEMBLE = "many short runs from canonical starts (aptnn-md md --ensemble N)"
 
 
@@ -197,8 +202,34 @@ def error_alarm(n_blocks: int, n_runs: int, n_independent: float, slow: float) -
     return None
 
 
+def steady_alarm(blocks: PowerBlocks) -> Alarm | None:
+    """Alarm where the blocks of one run are too much alike to tell an error.
+
+    A molecule by itself keeps the energies of its modes for long. Its lines are then as steady as
+    those of a tuning fork, and nothing in one run says how much those of the next one would differ:
+    by as much as they are, of a mode by itself.
+    """
+    n_blocks, one_run = len(blocks.weights), len(np.unique(blocks.runs)) == 1
+    if not one_run or n_blocks < ENOUGH_TO_JUDGE or blocks.plan.method != "welch":
+        return None
+    power = float((blocks.mean.real**2).sum())
+    variance = float(blocks.values.real.var(axis=0, ddof=1).sum())
+    of_segments = variance * blocks.n_segments / n_blocks
+    if not of_segments < STEADY * power:
+        return None
+    return Alarm(
+        "one steady run",
+        "all blocks of the one run are nearly the same, as where modes keep their energies: the "
+        "standard errors say how steady this run is, not how much another one would differ; make "
+        f"{_ENSEMBLE}",
+    )
+
+
 def error_alarms(blocks: PowerBlocks) -> tuple[Alarm, ...]:
-    """:func:`error_alarm` of a spectrum: of the slowest of its parts."""
+    """:func:`steady_alarm`, or :func:`error_alarm` of the slowest of the parts of a spectrum."""
+    steady = steady_alarm(blocks)
+    if steady is not None:
+        return (steady,)
     found = blocks.slowest()
     slowest = int(np.argmin(np.where(found.slow > SURELY_SLOW, found.n_independent, np.inf)))
     n_runs = len(np.unique(blocks.runs))

@@ -136,10 +136,8 @@ def _band(blocks: PowerBlocks, name: str, low: float, high: float, baseline: boo
     wavenumber = blocks.wavenumber
     step = wavenumber[1] - wavenumber[0]
     if not (low >= wavenumber[0] and low + 3 * step <= high <= wavenumber[-1]):
-        expected = (
-            f"a range of {3 * step:.3g} cm⁻¹ or more, three values, within {wavenumber[0]:.0f} to "
-            f"{wavenumber[-1]:.0f} cm⁻¹"
-        )
+        limits = f"low < high within {wavenumber[0]:.0f} to {wavenumber[-1]:.0f} cm⁻¹"
+        expected = f"{limits}, {3 * step:.3g} cm⁻¹ or more apart"
         raise InputError("spectrum", f"band '{name}'", f"{low:g} to {high:g} cm⁻¹", expected)
     measure = BandMeasure(wavenumber, low, high, baseline)
     position, height, width, integral = measure(blocks.mean)

@@ -8,6 +8,7 @@ from itertools import pairwise
 import numpy as np
 import pytest
 from helpers.energy_exchange import Modes
+from helpers.oscillators import langevin_velocities
 
 from aptnn_md.arrays import FloatArray
 from aptnn_md.spectra.analysis.alarms import (
@@ -21,6 +22,7 @@ from aptnn_md.spectra.analysis.alarms import (
 from aptnn_md.spectra.analysis.temperatures import temperature_alarms
 from aptnn_md.spectra.estimation.running_means import RunningMeans
 from aptnn_md.spectra.infrared.spectrum import infrared_spectrum
+from aptnn_md.units import LIGHT_SPEED_CM_PER_FS
 
 T = 300.0
 METHANOL = (0.0, 3.0, 12.0)
@@ -149,3 +151,33 @@ def test_one_run_of_a_slow_system() -> None:
     share = np.mean([bool(alarms) for alarms in said])
     assert share > 0.3, share
     assert all("ensemble" in alarm.text for alarms in said for alarm in alarms)
+
+
+def modes_of_a_molecule(n_runs: int, seed: int) -> list[np.ndarray]:
+    """Dipole rates of three modes whose energies are constants of each run."""
+    rng, times = np.random.default_rng(seed), 2.0 * np.arange(20_000)[:, None]
+    runs = []
+    for _ in range(n_runs):
+        rate = np.zeros((len(times), 3))
+        for wavenumber in (1600.0, 3650.0, 3750.0):
+            phase = 2.0 * np.pi * (LIGHT_SPEED_CM_PER_FS * wavenumber * times + rng.random())
+            amplitude = np.sqrt(rng.exponential()) * rng.normal(size=3)
+            rate += 1e-3 * amplitude * np.cos(phase)
+        runs.append(rate)
+    return runs
+
+
+@pytest.mark.parametrize("resolution", [20.0, 60.0])
+def test_one_run_of_a_molecule_by_itself_does_not_know_its_error(resolution: float) -> None:
+    (run,) = modes_of_a_molecule(1, 3)
+    spectrum = infrared_spectrum([run], 2.0, 300.0, resolution=resolution)
+    (alarm,) = spectrum.alarms
+    assert alarm.name == "one steady run"
+    assert "not how much another one would differ" in alarm.text
+    # noise that a thermostat makes, of broad lines and of narrow ones, sets it off nowhere
+    for seed, width in enumerate((5.0, 40.0, 300.0)):
+        rates = langevin_velocities((20_000, 3), 2.0, 1600.0, width, seed=seed)
+        found = infrared_spectrum([rates], 2.0, 300.0, resolution=resolution).alarms
+        assert "one steady run" not in {alarm.name for alarm in found}
+    many = infrared_spectrum(modes_of_a_molecule(8, 4), 2.0, 300.0, resolution=resolution)
+    assert not many.alarms
