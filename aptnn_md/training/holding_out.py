@@ -10,6 +10,7 @@ import numpy as np
 from ase import Atoms
 
 from aptnn_md.errors import InputError
+from aptnn_md.structures import charge_of
 
 
 def held_out(structures: Sequence[Atoms], fraction: float, seed: int) -> set[int]:
@@ -53,8 +54,10 @@ def refuse_known(
 
 
 def _fingerprint(atoms: Atoms) -> bytes:
-    """The same for the same structure: elements, positions and cell, to the digits of files."""
+    """The same for the same structure: elements, charge, and positions and cell to the digits of
+    files."""
     digest = hashlib.sha256(np.asarray(atoms.numbers, dtype="<i8").tobytes())
+    digest.update(repr(charge_of(atoms, 0.0)).encode())
     for array in (atoms.positions, atoms.cell.array):
         digest.update((np.round(np.asarray(array, dtype="<f8"), 5) + 0.0).tobytes())
     return digest.digest()

@@ -8,6 +8,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
+from ase import Atoms
 from ase.data import chemical_symbols
 
 from aptnn_md._version import __version__
@@ -140,8 +141,7 @@ def _frames(job: TrainingJob) -> tuple[list[LabelledFrame], list[LabelledFrame]]
     if job.valid is not None:
         held_out = read_labelled(job.valid, job.target, job.keys, job.transpose)
         validation = [frame for frame in held_out if frame.any_label]
-        structures = ([frame.atoms for frame in part] for part in (frames, validation))
-        refuse_known(job.data, next(structures), job.valid, next(structures))
+        refuse_known(job.data, _structures(frames), job.valid, _structures(validation))
         return frames, validation
     training, validation = split(frames, job.valid_fraction, job.training.seed)
     if not training:
@@ -157,6 +157,10 @@ def _frames(job: TrainingJob) -> tuple[list[LabelledFrame], list[LabelledFrame]]
                 job.data, target, "labels in held-out frames only", "labels to train on (--valid)"
             )
     return training, validation
+
+
+def _structures(frames: Sequence[LabelledFrame]) -> list[Atoms]:
+    return [frame.atoms for frame in frames]
 
 
 def _train_member(

@@ -124,8 +124,7 @@ def run_potential_training(job: PotentialJob, restart: bool = False) -> Potentia
     frames = read_energy_frames(job.data, job.keys)
     if job.valid is not None:
         training, validation = frames, read_energy_frames(job.valid, job.keys)
-        structures = ([frame.atoms for frame in part] for part in (training, validation))
-        refuse_known(job.data, next(structures), job.valid, next(structures))
+        refuse_known(job.data, _structures(training), job.valid, _structures(validation))
     else:
         training, validation = _split(job, frames)
     return _Training(job, training, validation, restart).run()
@@ -134,12 +133,16 @@ def run_potential_training(job: PotentialJob, restart: bool = False) -> Potentia
 def _split(
     job: PotentialJob, frames: Sequence[EnergyFrame]
 ) -> tuple[list[EnergyFrame], list[EnergyFrame]]:
-    chosen = held_out([frame.atoms for frame in frames], job.valid_fraction, job.seed)
+    chosen = held_out(_structures(frames), job.valid_fraction, job.seed)
     if len(chosen) == len(frames):
         expected = "at least 2 structures, --valid with other frames, or --valid-fraction 0"
         raise InputError(job.data, "frames", len(frames), expected)
     training = [frame for k, frame in enumerate(frames) if k not in chosen]
     return training, [frames[k] for k in sorted(chosen)]
+
+
+def _structures(frames: Sequence[EnergyFrame]) -> list[Atoms]:
+    return [frame.atoms for frame in frames]
 
 
 def _state_path(out: Path) -> Path:
