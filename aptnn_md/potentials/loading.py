@@ -70,6 +70,8 @@ def load_potential(
         from aptnn_md.potentials.mace_model import mace_model
 
         return mace_model(path, device, dtype)
+    if path.suffix == ".json":
+        raise InputError(path, "potential", "no such file", "NAME.json of weights")
     return _from_callable(text)
 
 

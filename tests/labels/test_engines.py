@@ -9,7 +9,7 @@ from ase import Atoms
 from helpers.engine_labels import engine_labels
 
 from aptnn_md.atomic_units import BOHR, DEBYE, FIELD, FORCE
-from aptnn_md.errors import RunError
+from aptnn_md.errors import InputError, RunError
 from aptnn_md.labels.checks import figures
 from aptnn_md.labels.engines.cp2k import read_dipole, read_forces
 from aptnn_md.labels.engines.cp2k_input import make_input, read_template
@@ -62,6 +62,22 @@ TEMPLATE = """
  &END
 &END
 """
+
+
+@pytest.mark.parametrize(
+    ("spec", "words"),
+    [
+        ("tblite accuracy=abc", "engine tblite: accuracy: found 'abc', expected a number"),
+        ("tblite method=1", "method: found 1, expected a word"),
+        ("pyscf grid=2.5", "grid: found 2.5, expected a whole number"),
+        ("pyscf grid=true", "grid: found True, expected a whole number"),
+        ("pyscf density_fit=1", "density_fit: found 1, expected true or false"),
+    ],
+)
+def test_settings_of_a_wrong_type_are_found_before_any_point(spec, words):
+    pytest.importorskip(spec.split()[0])
+    with pytest.raises(InputError, match=words):
+        load_engine(spec)
 
 
 def test_conventions_of_tblite():
