@@ -17,7 +17,7 @@ from aptnn_md.errors import InputError
 from aptnn_md.progress import log
 
 _SAMPLES = 20
-_FEWEST_AT_REST = 10
+_FEWEST_AT_REST, _VISIBLE = 10, 0.02  # frames, and Å that an atom would have moved
 _ROUNDING = 0.01
 _MOST_NUMBERS = 3_000_000
 
@@ -28,23 +28,38 @@ def volumes(frames: Joined) -> FloatArray:
     return np.array([frames.read(int(k)).snapshot().volume for k in some])
 
 
-def at_rest(frames: Joined) -> IntArray:
+def at_rest(frames: Joined, spacing: float) -> IntArray:
     """Atoms that are at the same place in all of many frames, while others move.
 
-    A trajectory does not say what its program held fixed, but the positions do.
+    A trajectory does not say what its program held fixed, but the positions do. An atom that has
+    velocities counts only if they would have moved it visibly: rounded positions of a few frames
+    may be the same of one that moves.
+
+    Parameters
+    ----------
+    spacing : between frames, fs
     """
     n = len(frames)
     spread = np.linspace(0, n - 1, _SAMPLES).astype(int)
     some = np.unique([*range(min(n, _SAMPLES)), *spread])
     if len(some) < _FEWEST_AT_REST:
         return np.zeros(0, dtype=np.int64)
-    first = frames.read(0).positions
-    still = np.ones(first.shape[-2], dtype=bool)
-    for k in some[1:]:
-        same = (frames.read(int(k)).positions == first).all(axis=-1)
+    first = frames.read(0)
+    still = np.ones(first.positions.shape[-2], dtype=bool)
+    velocities = []
+    for k in some:
+        frame = frames.read(int(k))
+        same = (frame.positions == first.positions).all(axis=-1)
         still &= same.reshape(-1, len(still)).all(axis=0)
         if not still.any():
             break
+        if frame.velocities is not None:
+            velocities.append(frame.velocities)
+    if velocities and still.any():
+        speed = np.linalg.norm(np.mean(velocities, axis=0), axis=-1).reshape(-1, len(still))
+        expected = speed.min(axis=0) * spacing * (n - 1)
+        never = ~np.any(velocities, axis=(0, -1)).reshape(-1, len(still)).any(axis=0)
+        still &= (expected > _VISIBLE) | never
     return np.flatnonzero(still) if not still.all() else np.zeros(0, dtype=np.int64)
 
 

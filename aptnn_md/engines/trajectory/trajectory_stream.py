@@ -126,7 +126,7 @@ class _Job:
         self.axis = TimeAxis(axis.timestep, axis.stride, axis.step(1)) if increments else axis
         self.atoms = _start(frames, first)
         check_elements(model, self.atoms)
-        self._resting, self._places = at_rest(frames), first.positions
+        self._resting, self._places = at_rest(frames, axis.spacing), first.positions
         if len(self._resting):
             log.info(
                 "%d of %d atoms never move: temperature and f-sum are those of the others",

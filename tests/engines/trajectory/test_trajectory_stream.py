@@ -330,6 +330,21 @@ def test_atoms_that_never_move_have_no_velocity_whatever_the_file_says(
     assert reader.read("temperature")[0] == pytest.approx(moving, rel=1e-6)
 
 
+def test_positions_that_are_rounded_do_not_make_atoms_rest(tmp_path, stored, caplog):
+    """Those of a heavy atom may be the same for as long as a short trajectory."""
+    frames = stored.frames()
+    places = np.mean([atoms.positions[2] for atoms in frames], axis=0)
+    for atoms in frames:
+        velocities = atoms.get_velocities()
+        atoms.positions[2] = places
+        velocities[2] = 1e-4 * velocities[2]
+        atoms.set_velocities(velocities)
+    ase.io.write(tmp_path / "t.extxyz", frames)
+    with caplog.at_level("INFO"):
+        stream_of(tmp_path / "s", [tmp_path / "t.extxyz"], stride=2)
+    assert "never move" not in caplog.text
+
+
 def test_an_atom_that_moves_in_a_frame_that_was_not_looked_at_is_found(tmp_path):
     frames = stored_runs.run(tmp_path / "run", n_frames=120).frames(velocities=False)
     for number, atoms in enumerate(frames):
