@@ -46,8 +46,8 @@ def test_singular_values_become_equal(shape):
 
 def test_nothing_stays_nothing():
     assert not orthogonalised(torch.zeros(2, 3, 4)).any()
-    first = torch.randn(3, 4)
-    both = orthogonalised(torch.stack([first, torch.zeros(3, 4)]))
+    first = torch.randn(3, 4, dtype=torch.float64)
+    both = orthogonalised(torch.stack([first, torch.zeros_like(first)]))
     assert torch.allclose(both[0], orthogonalised(first))
     assert not both[1].any()
 
