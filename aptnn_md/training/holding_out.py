@@ -17,12 +17,14 @@ def held_out(structures: Sequence[Atoms], fraction: float, seed: int) -> set[int
     """Numbers of the frames that are held out, chosen at random.
 
     ``fraction`` of them, at least one unless it is zero. Copies of a structure are on one side, as
-    a network knows what it was trained on.
+    a network knows what it was trained on; where there is one structure only, that cannot be.
     """
     copies: dict[bytes, list[int]] = {}
     for k, atoms in enumerate(structures):
         copies.setdefault(_fingerprint(atoms), []).append(k)
     groups = list(copies.values())
+    if len(groups) == 1:
+        groups = [[k] for k in groups[0]]
     n_wanted = max(1, round(fraction * len(structures))) if fraction > 0.0 else 0
     found: set[int] = set()
     for group in np.random.default_rng(seed).permutation(len(groups)):

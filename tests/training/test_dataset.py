@@ -150,3 +150,6 @@ def test_copies_of_a_structure_are_held_out_together_or_not_at_all():
     assert [id(frame) for frame in split(frames, 0.25, 1)[1]] == [
         id(frames[k]) for k in sorted(order)
     ]
+    # of copies of one structure some are held out, so that training has a validation at all
+    alone = [len(part) for part in split([frames[0]] * 4, 0.25, 0)]
+    assert alone == [3, 1]

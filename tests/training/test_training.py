@@ -278,11 +278,14 @@ def test_a_trained_model_is_a_better_beginning(tmp_path, data):
     """Other labels of the same kind are learned in fewer epochs from its weights."""
     first = run_training(job(data, tmp_path / "first.pt", epochs=15, learning_rate=0.01))
     similar = []
-    for atoms in ase.io.read(data, ":")[:3]:
+    frames = ase.io.read(data, ":")
+    for atoms in frames[:3]:
         atoms.arrays["apt"] = 1.3 * atoms.arrays["apt"]
         similar.append(atoms)
     ase.io.write(tmp_path / "few.extxyz", similar)
-    few = replace(job(tmp_path / "few.extxyz", tmp_path / "new.pt", epochs=6), valid=data)
+    ase.io.write(tmp_path / "others.extxyz", frames[3:])
+    few = job(tmp_path / "few.extxyz", tmp_path / "new.pt", epochs=6)
+    few = replace(few, valid=tmp_path / "others.extxyz")
     again = replace(few, out=tmp_path / "more.pt", start_from=str(tmp_path / "first.pt"))
     new, more = run_training(few), run_training(again)
     assert more.card["training_rmse"] < 0.7 * new.card["training_rmse"]
