@@ -196,11 +196,11 @@ class Mobility:
             name = type(constraint).__name__
             of_atom = _projector(constraint, atoms)
             if of_atom is not None:
-                for k in np.atleast_1d(constraint.index):
-                    product = projectors[k] @ of_atom
-                    if not np.allclose(product, product.T):
-                        unaccounted.append(name)  # two oblique constraints on one atom
-                    projectors[k] = product
+                index = np.atleast_1d(constraint.index)
+                products = projectors[index] @ of_atom
+                if not np.allclose(products, products.swapaxes(1, 2)):
+                    unaccounted.append(name)  # two oblique constraints on one atom
+                projectors[index] = products
             elif isinstance(constraint, FixCom) and _of_all(constraint, atoms):
                 held = True
             else:

@@ -281,9 +281,9 @@ def _check_not_begun_anew(simulation: Any, step: int, there: StreamReader) -> No
 
     A run that was killed before its first checkpoint begins anew.
     """
-    intervals = [n for n in map(_checkpoint_interval, simulation.reporters) if n]
-    if step or not there.n_frames or (not intervals and there.n_frames == 1):
+    if step or not there.n_frames:
         return
+    intervals = [n for n in map(_checkpoint_interval, simulation.reporters) if n]
     last = int(np.asarray(there.read("step", there.n_frames - 1))[0])
     if last > min(intervals, default=0):
         raise InputError(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
@@ -13,7 +14,7 @@ from aptnn_md.engines.trajectory.joined import Joined
 from aptnn_md.engines.trajectory.settings import TrajectorySettings
 from aptnn_md.engines.trajectory.time_axis import TimeAxis
 from aptnn_md.engines.trajectory.velocity_check import MOST_FRAMES, check_velocities
-from aptnn_md.errors import InputError
+from aptnn_md.errors import InputError, RunError
 from aptnn_md.progress import log
 
 _SAMPLES = 20
@@ -26,6 +27,41 @@ def volumes(frames: Joined) -> FloatArray:
     """Of some frames, Å³."""
     some = np.unique(np.linspace(0, len(frames) - 1, _SAMPLES).astype(int))
     return np.array([frames.read(int(k)).snapshot().volume for k in some])
+
+
+@dataclass(frozen=True, eq=False)
+class Resting:
+    """Atoms that never move, as far as was looked.
+
+    Attributes
+    ----------
+    atoms : their numbers
+    places : (..., n, 3) where they are, Å
+    """
+
+    atoms: IntArray
+    places: FloatArray
+
+    def check(self, where: str, positions: FloatArray) -> None:
+        """Refuse positions (..., n_atoms, 3) at which one of them has moved.
+
+        Raises
+        ------
+        RunError
+        """
+        moved = (positions[..., self.atoms, :] != self.places).any(axis=-1)
+        if moved.any():
+            atom = self.atoms[np.flatnonzero(moved.reshape(-1, len(self.atoms)).any(axis=0))[0]]
+            raise RunError(
+                f"{where}: atom {atom} moves, though it is at the same place in the other frames "
+                "that were looked at: the frames of this part need a stream of their own (--frames)"
+            )
+
+
+def resting_atoms(frames: Joined, spacing: float) -> Resting:
+    """Those of :func:`at_rest`, and where they are."""
+    atoms = at_rest(frames, spacing)
+    return Resting(atoms, frames.read(0).positions[..., atoms, :])
 
 
 def at_rest(frames: Joined, spacing: float) -> IntArray:

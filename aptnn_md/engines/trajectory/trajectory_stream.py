@@ -25,7 +25,7 @@ from aptnn_md.engines.kinetic_temperature import temperature
 from aptnn_md.engines.trajectory.dipole_stream import StreamSummary
 from aptnn_md.engines.trajectory.displacements import displacement
 from aptnn_md.engines.trajectory.evaluation import Evaluated, Evaluation, ModelSource, Request
-from aptnn_md.engines.trajectory.first_look import at_rest, check_motion, volumes
+from aptnn_md.engines.trajectory.first_look import check_motion, resting_atoms, volumes
 from aptnn_md.engines.trajectory.frames import Frame
 from aptnn_md.engines.trajectory.joined import Joined
 from aptnn_md.engines.trajectory.same_run import SameRun
@@ -126,13 +126,13 @@ class _Job:
         self.axis = TimeAxis(axis.timestep, axis.stride, axis.step(1)) if increments else axis
         self.atoms = _start(frames, first)
         check_elements(model, self.atoms)
-        self._resting, self._places = at_rest(frames, axis.spacing), first.positions
-        if len(self._resting):
+        self._resting = resting_atoms(frames, axis.spacing)
+        if n_resting := len(self._resting.atoms):
             log.info(
                 "%d of %d atoms never move: temperature and f-sum are those of the others",
-                *(len(self._resting), len(self.atoms)),
+                *(n_resting, len(self.atoms)),
             )
-            fixed = FixAtoms(self._resting)  # whatever velocities the file has for them
+            fixed = FixAtoms(self._resting.atoms)  # whatever velocities the file has for them
             self.atoms.set_constraint([*self.atoms.constraints, fixed])
         self.same = None if settings.run_of is None else SameRun(settings.run_of, self.axis)
         removed = self.same is not None and self.same.header.rotation == "removed"
@@ -224,7 +224,7 @@ class _Job:
     def _frame(self, number: int, before: Evaluated | None, now: Evaluated) -> StreamFrame | None:
         step = self.axis.step(number)
         self._check_volume(now)
-        self._check_resting(now)
+        self._resting.check(self.frames.where(now.number), now.frame.positions)
         if not self.increments:
             return self._of_velocities(number, now)
         if before is None:
@@ -276,17 +276,6 @@ class _Job:
                 f"{self.frames.where(now.number)}: the volume changed from {self.volume:.8g} to "
                 f"{volume:.8g} Å³, though it is the same at other frames: the frames of "
                 "this part need a stream of their own (--frames)"
-            )
-
-    def _check_resting(self, now: Evaluated) -> None:
-        here = now.frame.positions[..., self._resting, :]
-        moved = (here != self._places[..., self._resting, :]).any(axis=-1)
-        if moved.any():
-            atom = self._resting[np.flatnonzero(moved.reshape(-1, len(self._resting)).any(0))[0]]
-            raise RunError(
-                f"{self.frames.where(now.number)}: atom {atom} moves, though it is at the same "
-                "place in the other frames that were looked at: the frames of this part need a "
-                "stream of their own (--frames)"
             )
 
     def _check_last(self, number: int, frame: StreamFrame) -> None:
