@@ -16,9 +16,10 @@ pytestmark = pytest.mark.mace
 
 @pytest.mark.thorough
 @pytest.mark.parametrize(
-    ("dtype", "tolerance"), slow([("float32", 2e-5), ("float64", 1e-10)], "float32")
+    ("dtype", "tolerance"), slow([("float32", 2e-5), ("float64", 1e-7)], "float32")
 )
 def test_results_are_those_of_the_processor(device, monkeypatch, dtype, tolerance):
+    # mace-torch, which is asked on a device, has the coupling coefficients of single precision
     water = ase.io.read(bundled_path("water64.extxyz"))
     frames = [water.copy(), water.copy(), water[:12]]
     frames[1].pbc = False

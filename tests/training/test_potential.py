@@ -27,7 +27,7 @@ from aptnn_md.training.potential import (
     train_potential,
 )
 from aptnn_md.training.potential import job as module
-from aptnn_md.training.potential.dataset import EnergySet, energies_and_forces
+from aptnn_md.training.potential.dataset import EnergySet
 from aptnn_md.training.potential.network import first_network, new_configuration
 from aptnn_md.training.potential.reference import atomic_energies_of, shifted
 from aptnn_md.training.potential.trainer import PotentialTrainer
@@ -132,8 +132,8 @@ def test_forces_of_training_are_slopes_and_those_of_the_stored_potential(tmp_pat
     data = energy_frames([periodic, molecule])
     settings = PotentialSettings(**SMALL, layers=layers, dtype="float64")
     configuration, network = first_network(settings, data, [1, 8, 11], seed=0)
-    batch = EnergySet(data, network, "cpu").batch([0, 1])
-    energies, forces = energies_and_forces(network, batch)
+    frames = EnergySet(data, network, "cpu")
+    energies, forces = frames.energies_and_forces(frames.batch([0, 1]))
     from aptnn_md.potentials.stored import write_potential
 
     write_potential(tmp_path / "p.json", configuration, network.state_dict(), {})

@@ -25,7 +25,7 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from aptnn_md.errors import RunError
 from aptnn_md.training.clock import WorkClock
 from aptnn_md.training.parameters import copies, load
-from aptnn_md.training.potential.dataset import EnergyBatch, EnergySet, energies_and_forces
+from aptnn_md.training.potential.dataset import EnergyBatch, EnergySet
 from aptnn_md.training.potential.frames import EnergyFrame
 from aptnn_md.training.potential.settings import PotentialSettings
 from aptnn_md.training.records import Ending, EpochRecord, late_fall
@@ -169,7 +169,7 @@ class PotentialTrainer:
 
     def _errors(self, batch: EnergyBatch, training: bool) -> tuple[Tensor, Tensor]:
         """Errors of energies of an atom (n,) and of components of forces (n,), where known."""
-        energies, forces = energies_and_forces(self.network, batch, training)
+        energies, forces = self.training.energies_and_forces(batch, training)
         of_energies = (energies - batch.energies) / batch.sizes
         of_forces = forces - batch.forces
         return of_energies[batch.energies.isfinite()], of_forces[batch.forces.isfinite()]
@@ -207,7 +207,7 @@ class PotentialTrainer:
         """
         of_energies, of_forces, species = [], [], []
         for batch in frames.in_order():
-            energies, forces = energies_and_forces(self.network, batch)
+            energies, forces = frames.energies_and_forces(batch)
             of_energies.append(((energies - batch.energies) / batch.sizes).detach().double().cpu())
             of_forces.append((forces - batch.forces).detach().double().cpu())
             species.append(torch.from_numpy(batch.species))
