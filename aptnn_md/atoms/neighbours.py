@@ -1,10 +1,10 @@
 """Neighbour lists: which atoms see which, in any cell.
 
-Two libraries find the pairs. Vesin's cell list is the faster one, and right for matter at ordinary
-density. Its grid covers all space between the atoms, though, so it fails if that is nearly empty
-(a fragment that flies away, a molecule in a cell of a million Å) or if the cell vectors almost lie
-in a plane. Then SciPy's k-d tree is used, whose cost depends on the atoms alone. Impossible
-structures (colliding images, crowded atoms) are refused before either.
+Two libraries find the pairs, of all but small molecules. Vesin's cell list is the faster one, and
+right for matter at ordinary density. Its grid covers all space between the atoms, though, so it
+fails if that is nearly empty (a fragment that flies away, a molecule in a cell of a million Å) or
+if the cell vectors almost lie in a plane. Then SciPy's k-d tree is used, whose cost depends on the
+atoms alone. Impossible structures (colliding images, crowded atoms) are refused before either.
 """
 
 from __future__ import annotations
@@ -19,6 +19,9 @@ from ase.geometry import minkowski_reduce
 from aptnn_md.arrays import AnyArray, FloatArray, IntArray
 from aptnn_md.errors import InputError
 from aptnn_md.structure_checks import SMALLEST_VOLUME, check_structure
+
+FEW_ATOMS = 48
+"""Of a molecule whose pairs are all compared, which takes less time than a library's list."""
 
 LARGEST_HEAP = 2000
 """Atoms in a cube of the cutoff that are always allowed, as all their pairs fit into memory."""
@@ -130,11 +133,22 @@ def neighbour_pairs(atoms: Atoms, cutoff: float) -> tuple[IntArray, IntArray, Fl
     check_structure(atoms)
     if len(atoms) == 0:
         return np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros((0, 3))
+    if len(atoms) <= FEW_ATOMS and not atoms.pbc.any():
+        return _pairs_of_few(atoms.positions, cutoff)
     box = _full_cell(atoms, cutoff)
     check_crowding(atoms, cutoff)
     if _is_compact(box, cutoff, len(atoms)):
         return _pairs_by_cells(atoms, box, cutoff)
     return _pairs_by_tree(atoms, box, cutoff)
+
+
+def _pairs_of_few(positions: FloatArray, cutoff: float) -> tuple[IntArray, IntArray, FloatArray]:
+    vectors = positions[None] - positions[:, None]
+    near = np.einsum("ijx,ijx->ij", vectors, vectors) < cutoff**2
+    np.fill_diagonal(near, False)
+    pairs = np.flatnonzero(near)
+    i, j = np.divmod(pairs, len(positions))
+    return i, j, vectors.reshape(-1, 3)[pairs]
 
 
 def _pairs_by_cells(

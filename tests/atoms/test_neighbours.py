@@ -86,6 +86,20 @@ def test_the_tree_finds_the_same_pairs(pbc, size):
     assert np.allclose(found, expected, atol=2e-6)
 
 
+@pytest.mark.parametrize("n_atoms", [1, 2, 7, module.FEW_ATOMS, module.FEW_ATOMS + 1])
+def test_small_and_large_molecules_have_the_pairs_of_ase(n_atoms):
+    atoms = Atoms(
+        f"H{n_atoms}", np.random.default_rng(n_atoms).normal(scale=3.0, size=(n_atoms, 3))
+    )
+    expected = edges(*neighbor_list("ijD", atoms, 4.3))
+    i, j, vectors = neighbour_pairs(atoms, 4.3)
+    assert (np.diff(i) >= 0).all()
+    assert all(array.flags.c_contiguous for array in (i, j, vectors))
+    found = edges(i, j, vectors)
+    assert len(found) == len(expected)
+    assert np.allclose(found, expected, atol=1e-9)
+
+
 @pytest.mark.parametrize(
     ("cell", "pbc"),
     [
