@@ -11,7 +11,7 @@ from aptnn_md.structures import charge_of, total_charge
 
 
 class ChargeOfStructures:
-    """Charges of structures, with a warning of the first that a model may not know.
+    """Charges of structures; the first that a model may not know, or nobody said, is told.
 
     Parameters
     ----------
@@ -24,6 +24,7 @@ class ChargeOfStructures:
         self.name, self.option, self.trained = name, option, tuple(trained)
         self._unknown: set[float] = set()
         self._doubted: set[str] = set()
+        self._said_neutral = False
 
     def __call__(self, atoms: Atoms) -> float:
         """Charge of a structure, e.
@@ -41,14 +42,26 @@ class ChargeOfStructures:
                 *(self.name, charge, atoms.get_chemical_formula()),
                 ", ".join(f"{q:g}" for q in self.trained),
             )
-        if self.option is None and int(atoms.numbers.sum()) % 2 and not atoms.pbc.any():
-            self._doubt(atoms)
+        if self.option is None and charge_of(atoms) is None and not atoms.pbc.any():
+            if int(atoms.numbers.sum()) % 2:
+                self._doubt(atoms)
+            elif any(self.trained):
+                self._say_neutral(atoms)
         return charge
 
+    def _say_neutral(self, atoms: Atoms) -> None:
+        """Say once of a model that knows ions what it takes a molecule for."""
+        if not self._said_neutral:
+            self._said_neutral = True
+            log.info(
+                "model %s knows ions: %s, of which no charge is said, is taken for neutral",
+                *(self.name, atoms.get_chemical_formula()),
+            )
+
     def _doubt(self, atoms: Atoms) -> None:
-        """Warn of a molecule with an odd number of electrons where nobody said a charge."""
+        """Warn of a molecule with an odd number of electrons."""
         formula = atoms.get_chemical_formula()
-        if formula not in self._doubted and charge_of(atoms) is None:
+        if formula not in self._doubted:
             self._doubted.add(formula)
             log.warning(
                 "model %s: %s, of which no charge is said, has an odd number of electrons and is "

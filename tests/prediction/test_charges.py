@@ -235,3 +235,21 @@ def test_an_odd_number_of_electrons_is_doubted_once_where_no_charge_is_said(capl
     periodic.pbc = True
     Predictor(random_checkpoint()).evaluate([said, periodic])
     assert "odd number" not in caplog.text
+
+
+def test_what_a_model_of_ions_takes_for_neutral_is_said_once(caplog):
+    checkpoint = random_checkpoint()
+    knows_ions = replace(checkpoint, card={**checkpoint.card, "charges": [-2.0, 0.0]})
+    water, wider = Atoms("OH2", np.eye(3)), Atoms("OH2", 1.1 * np.eye(3))
+    with caplog.at_level("INFO", "aptnn_md"):
+        for model in (checkpoint, knows_ions):
+            predictor = Predictor(model)
+            predictor.evaluate([water])
+            predictor.evaluate([wider])
+    assert caplog.text.count("H2O, of which no charge is said, is taken for neutral") == 1
+    caplog.clear()
+    water.info["charge"] = 0
+    with caplog.at_level("INFO", "aptnn_md"):
+        Predictor(knows_ions).evaluate([water])
+        Predictor(knows_ions, total_charge=-2.0).evaluate([wider])
+    assert "taken for neutral" not in caplog.text
