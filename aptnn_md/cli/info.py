@@ -10,14 +10,15 @@ from typing import TYPE_CHECKING, Any
 from aptnn_md.cli.json_output import json_text
 
 if TYPE_CHECKING:
+    from aptnn_md.engines.ase.restart import DynamicsState
     from aptnn_md.prediction.predictor import Predictor
     from aptnn_md.stream import StreamReader
 
 HELP = """\
-Say what a model file, a stored potential, something bundled, a stream, a directory of many runs or
-a spectrum is. NAME.model of mace-torch is a pickle, and reading it runs the code in it.
-In Python a stream is aptnn_md.StreamReader(path), or aptnn_md.open_stream(path) as a dataset of
-xarray."""
+Say what a model file, a stored potential, something bundled, a stream, a directory of many runs, a
+checkpoint of `md` or a spectrum is. NAME.model of mace-torch is a pickle, and reading it runs the
+code in it. In Python a stream is aptnn_md.StreamReader(path), or aptnn_md.open_stream(path) as a
+dataset of xarray."""
 
 EXAMPLE = """  aptnn-md info water-apt
   aptnn-md info water-mace
@@ -30,7 +31,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Options of the command."""
     parser.add_argument(
         "source",
-        help="file, bundled name, stream or directory of many runs, or table of a spectrum",
+        help="file, bundled name, stream or directory of many runs, checkpoint, or table of a "
+        "spectrum",
     )
     parser.add_argument("--json", action="store_true", help="print JSON")
     parser.add_argument(
@@ -57,6 +59,8 @@ def describe(source: str) -> dict[str, Any]:
         return ensemble_facts(source) if is_ensemble(source) else stream_facts(source)
     if Path(source).suffix == ".csv":
         return spectrum_facts(source)
+    if Path(source).suffix == ".npz":
+        return checkpoint_facts(source)
     from aptnn_md.potentials.loading import BUNDLED
     from aptnn_md.prediction.mace_file import is_mace_file
 
@@ -134,6 +138,41 @@ def potential_committee_facts(path: Path) -> dict[str, Any]:
         **committee.card,
         "members": {name: facts["sha256_of_weights"] for name, facts in members.items()},
         "configuration": first["configuration"],
+    }
+
+
+def checkpoint_facts(source: str) -> dict[str, Any]:
+    """Where a run, or an ensemble of runs, of ``md`` stands."""
+    from aptnn_md.engines.ase.ensemble_state import FORMAT as ENSEMBLE
+    from aptnn_md.engines.ase.ensemble_state import EnsembleState
+    from aptnn_md.engines.ase.restart import DynamicsState, checkpoint_format
+
+    facts = {"file": source, "verified": "CRC-32 of all members"}
+    if checkpoint_format(source) != ENSEMBLE:
+        state = DynamicsState.read(source)
+        kind = "checkpoint of the equilibration" if state.equilibration else "checkpoint of a run"
+        return {"kind": kind, **facts, **_point_of_run(state)}
+    ensemble = EnsembleState.read(source)
+    facts["complete_runs"] = str(ensemble.n_done)
+    if ensemble.run is not None:
+        kind = "checkpoint of an ensemble, in a run"
+        return {"kind": kind, **facts, **_point_of_run(ensemble.run)}
+    kind = "checkpoint of an ensemble, between two runs"
+    return {"kind": kind, **facts, **_point_of_run(ensemble.chain)}
+
+
+def _point_of_run(state: DynamicsState) -> dict[str, Any]:
+    from ase import Atoms, units
+
+    atoms = Atoms(state.numbers, momenta=state.momenta)
+    timestep = state.timestep / units.fs
+    return {
+        "atoms": atoms.get_chemical_formula(),
+        "integrator": state.integrator,
+        "timestep": f"{timestep:.6g} fs",
+        "step": state.step,
+        "time": f"{1e-3 * state.step * timestep:.6g} ps",
+        "kinetic_energy": f"{atoms.get_kinetic_energy():.6g} eV",
     }
 
 

@@ -13,11 +13,16 @@ import ase.io
 import numpy as np
 import pytest
 import torch
+from ase import Atoms, units
+from ase.calculators.lj import LennardJones
+from ase.md.verlet import VelocityVerlet
 from helpers.systems import random_checkpoint, triclinic
 
 from aptnn_md import __version__
 from aptnn_md.cli import COMMANDS, main, train
 from aptnn_md.cli.json_output import json_text
+from aptnn_md.engines.ase.ensemble_state import EnsembleState
+from aptnn_md.engines.ase.restart import DynamicsState
 from aptnn_md.prediction.model_file import read_model_file, write_model_file
 from aptnn_md.prediction.predictor import Predictor
 from aptnn_md.stream import StreamHeader, StreamWriter
@@ -352,6 +357,30 @@ def test_damaged_models_end_commands_with_code_2(model, frames, tmp_path, capsys
             assert printed.out == ""
             assert printed.err.count("\n") == 1
             assert str(path) in printed.err
+
+
+def test_info_says_where_a_run_stands(tmp_path, capsys):
+    atoms = Atoms("COH4", np.random.default_rng(0).normal(size=(6, 3)))
+    atoms.calc = LennardJones(epsilon=1e-6)
+    atoms.set_velocities(np.full((6, 3), 0.01))
+    dynamics = VelocityVerlet(atoms, 0.25 * units.fs)
+    dynamics.run(6)
+    state = DynamicsState.of(dynamics)
+    state.write(tmp_path / "run.checkpoint.npz")
+    assert main(["info", str(tmp_path / "run.checkpoint.npz"), "--json"]) == 0
+    facts = json.loads(capsys.readouterr().out)
+    assert (facts["kind"], facts["atoms"]) == ("checkpoint of a run", "CH4O")
+    assert (facts["step"], facts["time"], facts["timestep"]) == (6, "0.0015 ps", "0.25 fs")
+    assert float(facts["kinetic_energy"].split()[0]) == pytest.approx(atoms.get_kinetic_energy())
+    ensemble = tmp_path / "many.checkpoint.npz"
+    EnsembleState(3, state, state).write(ensemble)
+    assert main(["info", str(ensemble), "--json"]) == 0
+    facts = json.loads(capsys.readouterr().out)
+    assert facts["kind"] == "checkpoint of an ensemble, in a run"
+    assert (facts["complete_runs"], facts["step"]) == ("3", 6)
+    ensemble.write_bytes(ensemble.read_bytes()[:-200])
+    assert main(["info", str(ensemble)]) == 2
+    assert "damaged" in capsys.readouterr().err
 
 
 def test_info_says_what_was_verified(model, capsys):

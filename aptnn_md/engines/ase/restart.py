@@ -267,13 +267,7 @@ def read_checkpoint(
     InputError
         The file is missing, damaged, of another format or version.
     """
-    try:
-        content = Path(path).read_bytes()
-    except FileNotFoundError as error:
-        raise InputError(path, "checkpoint", "no such file", _EXPECTED) from error
-    except OSError as error:
-        raise InputError(path, "checkpoint", error.strerror or error, _EXPECTED) from error
-    header, values = _unpacked(path, content)
+    header, values = _header_and_arrays(path)
     if (found := header.get("format")) != expected_format:
         way_out = _WAYS_OUT.get(found, "") if isinstance(found, str) else ""
         raise InputError(path, "format", found, expected_format + way_out)
@@ -307,10 +301,25 @@ def write_checkpoint(
         raise RunError(f"{path}: the checkpoint cannot be written ({reason})") from error
 
 
-def _unpacked(
-    path: str | os.PathLike[str], content: bytes
-) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Header and arrays of a checkpoint whose checksums were verified."""
+def checkpoint_format(path: str | os.PathLike[str]) -> str:
+    """What format a file says that it has; empty where it says none.
+
+    Raises
+    ------
+    InputError
+        The file is missing, damaged, or no checkpoint.
+    """
+    return str(_header_and_arrays(path)[0].get("format", ""))
+
+
+def _header_and_arrays(path: str | os.PathLike[str]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Of a checkpoint whose checksums were verified."""
+    try:
+        content = Path(path).read_bytes()
+    except FileNotFoundError as error:
+        raise InputError(path, "checkpoint", "no such file", _EXPECTED) from error
+    except OSError as error:
+        raise InputError(path, "checkpoint", error.strerror or error, _EXPECTED) from error
     try:
         values = unpacked(content)
         header = json.loads(values.pop("header").tobytes().decode())
