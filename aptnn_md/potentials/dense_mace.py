@@ -14,7 +14,6 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from importlib import import_module
 from itertools import permutations
 from typing import Any
 
@@ -24,8 +23,7 @@ from torch import Tensor
 
 from aptnn_md.arrays import FloatArray, IntArray
 from aptnn_md.atoms.neighbours import Graph
-from aptnn_md.models.angular import components_of, harmonics_of, n_components
-from aptnn_md.models.quiet_mace import quiet_mace
+from aptnn_md.models.angular import components_of, harmonics_of, n_components, wigner_3j
 
 CHUNK_PAIRS = 3072
 """Places of a table whose messages are summed together: what stays in a processor's cache."""
@@ -236,19 +234,17 @@ class _Layer:
 
 
 def _path(coupled: Any, instruction: Any, like: Tensor) -> _Path:
-    with quiet_mace():
-        from e3nn import o3
-    irreps = (
-        coupled.irreps_in1[instruction.i_in1].ir,
-        coupled.irreps_in2[instruction.i_in2].ir,
-        coupled.irreps_out[instruction.i_out].ir,
+    degrees = (
+        coupled.irreps_in1[instruction.i_in1].ir.l,
+        coupled.irreps_in2[instruction.i_in2].ir.l,
+        coupled.irreps_out[instruction.i_out].ir.l,
     )
-    symbol = o3.wigner_3j(*(irrep.l for irrep in irreps), dtype=torch.float64)
+    symbol = wigner_3j(*degrees)
     lmax = coupled.irreps_in2.lmax
-    table = symbol.new_zeros(n_components(lmax), irreps[0].dim, irreps[2].dim)
-    table[components_of(range(lmax + 1))[irreps[1].l]] = symbol.transpose(0, 1)
+    table = symbol.new_zeros(n_components(lmax), len(symbol), symbol.shape[2])
+    table[components_of(range(lmax + 1))[degrees[1]]] = symbol.transpose(0, 1)
     coupling = (instruction.path_weight * table).flatten(1).to(like)
-    return _Path(instruction.i_in1, (irreps[0].dim, irreps[2].dim), coupling)
+    return _Path(instruction.i_in1, (len(symbol), symbol.shape[2]), coupling)
 
 
 class _Products:
@@ -333,13 +329,11 @@ def _symmetric(contraction: Any, order: int) -> Tensor:
 
 def _is_plain(network: Any) -> bool:
     """Whether a network has nothing but what :class:`DenseMACE` does as mace-torch does it."""
-    with quiet_mace():
-        modules: Any = import_module("mace.modules")
-    kind = modules.RealAgnosticResidualInteractionBlock
+    kinds = {type(interaction).__name__ for interaction in network.interactions}
     radial = network.radial_embedding
     return (
-        type(network) is modules.ScaleShiftMACE
-        and all(type(interaction) is kind for interaction in network.interactions)
+        type(network).__name__ == "ScaleShiftMACE"
+        and kinds == {"RealAgnosticResidualInteractionBlock"}
         and len(network.readouts) == len(network.interactions)
         and len(getattr(network, "heads", ["Default"])) == 1
         and not any(hasattr(network, name) for name in ("pair_repulsion", "joint_embedding"))
