@@ -353,6 +353,8 @@ def _has_plain_messages(interaction: Any) -> bool:
         and not hasattr(interaction, "conv_fusion")
         and all(step.connection_mode == "uvu" and step.has_weight for step in coupled.instructions)
         and len({irrep.mul for irrep in sent}) == 1
+        # of others the sign of the coupling differs between versions of e3nn
+        and all(irrep.ir.p == (-1) ** irrep.ir.l for irrep in (*sent, *interaction.irreps_out))
         and [(irrep.mul, irrep.ir.l) for irrep in directions]
         == [(1, degree) for degree in range(directions.lmax + 1)]
         and [irrep.ir.l for irrep in interaction.irreps_out] == list(range(directions.lmax + 1))
