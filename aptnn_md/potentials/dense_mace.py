@@ -96,8 +96,12 @@ class DenseMACE:
     @classmethod
     def of(cls, network: Any) -> DenseMACE | None:
         """The same network on tables; None where it is of a kind, or on a device, it is not for."""
-        on_processor = next(network.parameters()).device.type == "cpu"
-        return cls(network) if on_processor and _is_plain(network) else None
+        if next(network.parameters()).device.type != "cpu":
+            return None
+        try:
+            return cls(network) if _is_plain(network) else None
+        except AttributeError:  # of another version of mace-torch
+            return None
 
     def table(self, graph: Graph, species: IntArray) -> NeighbourTable:
         """The pairs of a graph as :meth:`energies` takes them."""
@@ -263,46 +267,52 @@ class _Products:
         ]
         self.components = [len(tables[0]) for tables in self.tables]
         self.pairs = torch.triu_indices(*2 * (self.tables[0][0].shape[1],))
-        self._kept: tuple[list[int], Tensor] | None = None
+        self._kept: dict[int, tuple[list[int], Tensor]] = {}
 
     def __call__(self, density: Tensor, of_element: Sequence[int]) -> Tensor:
         """Features (n_atoms, dim) in e3nn's layout from densities (m, n_channels, n_atoms)."""
-        coefficients = self._current_coefficients()
         powers = [torch.ones_like(density[:1]), density]
         if self.order == _HIGHEST_ORDER:
             first, second = (density.index_select(0, which) for which in self.pairs)
             powers.append(first * second)
         columns = torch.cat(powers[: self.order]).transpose(0, 1).split(list(of_element), dim=2)
-        inner = torch.cat([torch.bmm(*pair) for pair in zip(coefficients, columns, strict=True)], 2)
+        inner = torch.cat(
+            [
+                torch.bmm(self._current_coefficients(element), of_atoms)
+                for element, of_atoms in enumerate(columns)
+                if of_element[element]
+            ],
+            dim=2,
+        )
         inner = inner.unflatten(1, (-1, len(density)))
         out = (inner * density.transpose(0, 1).unsqueeze(1)).sum(dim=2)
         parts = out.split(self.components, dim=1)
         return torch.cat([part.permute(2, 0, 1).flatten(1) for part in parts], dim=1)
 
-    def _current_coefficients(self) -> Tensor:
+    def _current_coefficients(self, element: int) -> Tensor:
         """Kept from call to call while no weight changes, and where none is trained."""
         weights = [weight for each in self.contractions for weight in each.parameters()]
         if torch.is_grad_enabled() and any(weight.requires_grad for weight in weights):
-            return self._coefficients()
+            return self._coefficients(element)
         versions = [weight._version for weight in weights]
-        if self._kept is None or self._kept[0] != versions:
-            self._kept = versions, self._coefficients().detach()
-        return self._kept[1]
+        if element not in self._kept or self._kept[element][0] != versions:
+            self._kept[element] = versions, self._coefficients(element).detach()
+        return self._kept[element][1]
 
-    def _coefficients(self) -> Tensor:
-        """c, (n_elements, n_channels, m_out m, 1 + m + m (m + 1) / 2) of the third order."""
+    def _coefficients(self, element: int) -> Tensor:
+        """c, (n_channels, m_out m, 1 + m + m (m + 1) / 2) of the third order."""
         rows = []
         for each, tables in zip(self.contractions, self.tables, strict=True):
             # mace-torch's begin with the second highest order
             weights = [*reversed(list(each.weights)), each.weights_max]
             parts = [
-                torch.einsum("maxk,ekc->ecmax", table, weight).flatten(2, 3)
+                torch.einsum("maxk,kc->cmax", table, weight[element]).flatten(1, 2)
                 for table, weight in zip(tables, weights, strict=True)
             ]
             rows.append(torch.cat(parts, dim=-1))
         width = max(row.shape[-1] for row in rows)
         rows = [torch.nn.functional.pad(row, (0, width - row.shape[-1])) for row in rows]
-        return torch.cat(rows, dim=2)
+        return torch.cat(rows, dim=1)
 
 
 def _symmetric(contraction: Any, order: int) -> Tensor:

@@ -40,8 +40,8 @@ def load_potential(
           weights and plain data, no code; or a committee of such potentials, stored by
           :func:`aptnn_md.potentials.stored_committee.write_committee`, whose mean is taken;
         * ``A.json,B.json``, a committee of stored potentials;
-        * another file: a MACE model as ``mace_run_train`` writes it, run by mace-torch. Such a
-          file is a pickle, and reading it runs what is in it: take it from those you trust;
+        * another file: a MACE model as ``mace_run_train`` writes it. Such a file is a pickle, and
+          reading it runs what is in it: take it from those you trust;
         * ``module:callable`` or ``module:Class.method``, followed by keyword arguments if there
           are any, e.g. ``ase.calculators.lj:LennardJones sigma=3.4 epsilon=0.01``
           (:mod:`aptnn_md.callables`).

@@ -28,7 +28,7 @@ from aptnn_md.models.archive import content_sha256
 from aptnn_md.models.quiet_mace import quiet_mace
 from aptnn_md.potentials.loading import load_potential
 from aptnn_md.potentials.mace import MACEPotential, _sums
-from aptnn_md.potentials.mace_network import build_network
+from aptnn_md.potentials.mace_network import build_network, new_network
 from aptnn_md.potentials.stored import read_potential, write_potential
 
 pytestmark = [
@@ -109,13 +109,29 @@ def test_agrees_with_mace_torch(mace_module, dtype, tolerance):
 
 
 @pytest.mark.thorough
-def test_mace_model_file(tmp_path, mace_module):
+@pytest.mark.parametrize("dtype", [None, "float64"])
+def test_mace_model_file(tmp_path, mace_module, dtype):
+    """Evaluated on tables, and in several structures at once, it gives what mace-torch gives."""
     torch.save(mace_module, tmp_path / "water.model")
-    calculator = load_potential(tmp_path / "water.model")
-    atoms = water()
-    assert calculator.get_property("forces", atoms) == pytest.approx(
-        without_walls("float32").get_forces(atoms), abs=1e-4
-    )
+    calculator = load_potential(tmp_path / "water.model", dtype=dtype)
+    assert isinstance(calculator, MACEPotential)
+    assert calculator.name == "water"
+    theirs = mace_calculator(mace_module, dtype or "float32")
+    frames = [water(), water(3, n_molecules=2)]
+    for atoms, found in zip(frames, calculator.evaluate(frames), strict=True):
+        for name, tolerance in (("forces", 1e-4), ("stress", 1e-5), ("energy", 2e-3)):
+            assert found[name] == pytest.approx(theirs.get_property(name, atoms), abs=tolerance)
+
+
+@pytest.mark.thorough
+def test_a_mace_model_of_another_kind_is_left_to_mace_torch(tmp_path):
+    header, _ = read_potential(BUNDLED)
+    configuration = {**header["configuration"], "correlation": 4, "max_ell": 1}
+    network = new_network(configuration, seed=0)
+    torch.save(network, tmp_path / "other.model")
+    calculator = load_potential(tmp_path / "other.model")
+    assert not isinstance(calculator, MACEPotential)
+    assert np.isfinite(calculator.get_property("forces", water())).all()
 
 
 @pytest.mark.thorough
