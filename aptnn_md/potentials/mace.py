@@ -159,7 +159,9 @@ class MACEPotential(BatchedCalculator):
         # the gradient with respect to edges gives both forces and virial
         what = f"potential {self.name}, {graph.n_atoms} atoms, {len(graph.centres)} pairs"
         with enough_memory(what, _LESS_MEMORY):
-            if self._dense is not None:
+            if not graph.n_atoms:
+                energies, gradients = np.zeros(0), np.zeros((0, 3))
+            elif self._dense is not None:
                 energies, gradients = self._dense.energies_and_gradients(graph, species)
             else:
                 energies, gradients = self._by_mace_torch(graph, species)

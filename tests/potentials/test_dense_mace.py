@@ -183,3 +183,5 @@ def test_an_empty_structure_has_nothing() -> None:
     assert empty["energy"] == 0.0
     assert empty["forces"].shape == (0, 3)
     assert not lone["forces"].any()
+    (alone,) = potential.evaluate([Atoms()])
+    assert (alone["energy"], len(alone["forces"])) == (0.0, 0)
