@@ -23,6 +23,7 @@ import numpy as np
 from ase import Atoms, units
 
 from aptnn_md.arrays import AnyArray, FloatArray
+from aptnn_md.atoms.coordinate_temperature import CoordinateTemperatures
 from aptnn_md.atoms.partition import parse_groups
 from aptnn_md.atoms.snapshot import Snapshot
 from aptnn_md.engines.ase.dynamics import thermal_momenta
@@ -196,7 +197,7 @@ class _Together:
         self._next = time.monotonic() + CHECKPOINT_SECONDS
         if self.ended:
             return  # streams of broken runs may have been set aside already
-        self.rates = _frame_rates(self.runs[0].atoms, job.model)
+        self.rates = _frame_rates(every[0].atoms, job.model)
         for run in self.alive:
             run.open(job, self.rates, self.step + job.stride if resumed else 0)
         if not resumed:
@@ -295,6 +296,7 @@ def _frame_rates(atoms: Atoms, model: TensorModel) -> FrameRates:
     return FrameRates(
         parse_groups("all", atoms),
         np.asarray(atoms.get_masses(), dtype=np.float64),
+        coordinates=CoordinateTemperatures.of(atoms),
         n_members=n_members if n_members > 1 else 0,
         domain=watch_of(model, atoms.numbers),
     )

@@ -21,7 +21,7 @@ from aptnn_md.targets import TARGETS
 if TYPE_CHECKING:
     import xarray
 
-_LISTS = ("estimators", "groups", "motion_freedom", "start_positions", "start_cell")
+_LISTS = ("estimators", "groups", "motion_freedom", "coordinates", "start_positions", "start_cell")
 
 
 def open_stream(
@@ -118,6 +118,7 @@ def _coordinates(reader: StreamReader) -> dict[str, tuple[Any, ...]]:
         "group": ("group", list(header.groups)),
         "axis": ("axis", ["x", "y", "z"]),
         "motion": ("motion", list(MOTIONS)),
+        "coordinate": ("coordinate", list(header.coordinates)),
     }
     for target in TARGETS.values():
         found[target.rate_axis] = (target.rate_axis, list(target.rate_components))

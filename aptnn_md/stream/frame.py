@@ -26,6 +26,7 @@ import numpy as np
 from ase import Atoms
 
 from aptnn_md.arrays import FloatArray
+from aptnn_md.atoms.coordinate_temperature import CoordinateTemperatures
 from aptnn_md.atoms.motion_temperature import MotionTemperatures
 from aptnn_md.atoms.partition import Partition
 from aptnn_md.atoms.rotation import WholeRotation
@@ -151,6 +152,7 @@ class FrameRates:
     no_rotation : the rotation of the whole, where velocities have none of it; ``f_sum`` is that of
         the other motions. None: it turns, or cannot
     motions : also the temperatures of translation, libration and vibration of molecules
+    coordinates : also the temperatures of each kind of bond and angle of a molecule
     given_estimators : of the dipole rate, that need no tensors, after the others
     n_members : also the rates of each member of a committee of this size, by the first estimator,
         as the estimators ``member-1``, ``member-2``, ...; those of a single network are equal
@@ -168,6 +170,7 @@ class FrameRates:
     mobility: Mobility | None = None
     no_rotation: WholeRotation | None = None
     motions: MotionTemperatures | None = None
+    coordinates: CoordinateTemperatures | None = None
     given_estimators: tuple[str, ...] = ()
     n_members: int = 0
     domain: DomainWatch | None = None
@@ -214,6 +217,8 @@ class FrameRates:
             fields["volume"] = None
         if self.motions is not None:
             fields["motion_freedom"] = tuple(self.motions.freedom.tolist())
+        if self.coordinates is not None:
+            fields["coordinates"] = self.coordinates.kinds
         if self.velocities:
             fields |= atom_fields(atoms, self.partition, self.mobility, self.no_rotation)
         return StreamHeader.for_atoms(atoms, **(fields | constants))
@@ -239,6 +244,10 @@ class FrameRates:
             arrays["conserved_energy"] = np.asarray(instant.conserved_energy)
         if self.motions is not None and instant.snapshot is not None:
             arrays["motion_temperature"] = self.motions.of_instant(
+                instant.velocities, instant.snapshot
+            )
+        if self.coordinates is not None and instant.snapshot is not None:
+            arrays["coordinate_temperature"] = self.coordinates.of_instant(
                 instant.velocities, instant.snapshot
             )
         if self.variable_cell and instant.snapshot is not None:

@@ -37,6 +37,7 @@ def array_units() -> dict[str, str]:
     """Unit of each array that a stream may hold; those of added targets, too."""
     units = {
         "conserved_energy": "eV",
+        "coordinate_temperature": "K",
         "dipole_rate_beads": "e Å/fs",
         "extrapolation": "e",
         "f_sum": "e²/amu",
@@ -73,6 +74,7 @@ class StreamHeader:
         constraints between atoms leave it unknown
     motion_freedom : degrees of freedom of translation, libration and vibration of molecules, in a
         stream with their temperatures; 0 of a motion that there is none of
+    coordinates : kinds of bonds and angles, in a stream with their temperatures
     start_positions, start_cell : (n_atoms, 3) and (3, 3), Å, of the structure in which groups were
         found, if a restart could not know it otherwise
     system : digest of atomic numbers and masses in order; see :meth:`for_atoms`
@@ -118,6 +120,7 @@ class StreamHeader:
     atom_labels: tuple[str, ...] = ()
     atom_freedom: tuple[float, ...] = ()
     motion_freedom: tuple[float, ...] = ()
+    coordinates: tuple[str, ...] = ()
     start_positions: tuple[tuple[float, ...], ...] = ()
     start_cell: tuple[tuple[float, ...], ...] = ()
     system: str = ""
@@ -211,7 +214,7 @@ class StreamHeader:
             values = {name: value for name, value in attributes.items() if name in known}
             for name in ("estimators", "groups"):
                 values[name] = tuple(values[name])
-            for name in (*fields_of_atoms, "motion_freedom"):
+            for name in (*fields_of_atoms, "motion_freedom", "coordinates"):
                 values[name] = tuple(values.get(name, ()))
             for name in ("start_positions", "start_cell"):
                 values[name] = tuple(tuple(vector) for vector in values.get(name, ()))

@@ -18,6 +18,7 @@ _CHUNK_BYTES = 2**16
 _CHUNK_BYTES_PER_ATOM = 2**20  # else as many files as thousands of frames
 LATER_ARRAYS = (
     "motion_temperature",
+    "coordinate_temperature",
     "conserved_energy",
 )
 """Arrays that older streams of the same runs lack; a run that continues such a stream leaves them
@@ -99,7 +100,8 @@ def optional_arrays() -> tuple[str, ...]:
     others = [target.rate_name for target in TARGETS.values() if target is not APT]
     of_others = [name for rate in others for name in (rate, f"{rate}_std")]
     of_dipole = ("dipole_rate_std", "extrapolation", "spread_ratio", "dipole_rate_beads")
-    of_state = ("volume", "temperature", "motion_temperature", "conserved_energy", "f_sum")
+    temperatures = ("temperature", "motion_temperature", "coordinate_temperature")
+    of_state = ("volume", *temperatures, "conserved_energy", "f_sum")
     return (*of_state, *of_dipole, *of_others, "velocity")
 
 
@@ -112,6 +114,7 @@ def layouts(header: StreamHeader, optional: Iterable[str]) -> dict[str, ArrayLay
         "f_sum": (("frame", "group"), (n_groups,)),
         "dipole_rate_beads": per_bead,
         "motion_temperature": (("frame", "motion"), (3,)),
+        "coordinate_temperature": (("frame", "coordinate"), (len(header.coordinates),)),
         "velocity": (("frame", "atom", "axis"), (header.n_atoms, 3)),
     }
     rates = {target.rate_name: target for target in TARGETS.values()}

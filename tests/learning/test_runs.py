@@ -11,6 +11,7 @@ from ase.md.verlet import VelocityVerlet
 from helpers.tiers import thorough_but
 from helpers.toy_molecules import Committee, Potential, polar_tensors, structure
 
+from aptnn_md.atoms.coordinate_temperature import CoordinateTemperatures
 from aptnn_md.errors import InputError, RunError
 from aptnn_md.learning import runs as module
 from aptnn_md.learning.bonds import BondGraph
@@ -87,6 +88,18 @@ def test_starts_have_the_temperature(tmp_path):
     # 6 degrees of freedom are left without the centre of mass; relative error √(2/(6·300))
     expected = 0.5 * 6 * units.kB * 300.0
     assert np.mean(kinetic) == pytest.approx(expected, rel=4.0 * np.sqrt(2.0 / 1800.0))
+
+
+def test_streams_have_the_temperatures_of_bonds_and_angles(tmp_path):
+    job = make_job(tmp_path / "runs", n_runs=2)
+    make_runs(job)
+    kinds = CoordinateTemperatures.of(job.starts[0]).kinds
+    for path in complete_runs(job.path):
+        reader = StreamReader(path)
+        assert reader.header.coordinates == kinds
+        kelvin = reader.read("coordinate_temperature")
+        assert kelvin.shape == (reader.n_frames, len(kinds))
+        assert 0.0 < kelvin.mean() < 3000.0
 
 
 @pytest.mark.thorough

@@ -116,6 +116,7 @@ def test_attributes_begin_as_in_version_1(tmp_path: Path) -> None:
         ("step", "1"),
         ("time", "fs"),
         ("conserved_energy", "eV"),
+        ("coordinate_temperature", "K"),
         ("dipole_rate", "e Å/fs"),
         ("dipole_rate_beads", "e Å/fs"),
         ("dipole_rate_std", "e Å/fs"),

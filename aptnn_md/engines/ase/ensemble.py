@@ -24,6 +24,7 @@ import numpy as np
 from ase import Atoms
 from ase.md.md import MolecularDynamics
 
+from aptnn_md.atoms.coordinate_temperature import CoordinateTemperatures
 from aptnn_md.atoms.partition import Partition
 from aptnn_md.atoms.rotation import WholeRotation
 from aptnn_md.engines.ase.dynamics import make_dynamics, seeded, stop_rotation, thermal_momenta
@@ -83,6 +84,7 @@ def run_ensemble(job: EnsembleJob, restart: bool = False) -> MDSummary:
     job = _with_members_as_before(job)
     settings = seeded(job.settings)
     rng = np.random.default_rng(settings.seed)
+    coordinates = CoordinateTemperatures.of(job.atoms)  # of the start, before it moves
     no_rotation = WholeRotation.of(job.atoms) if settings.rotation == "remove" else None
     of_chain = replace(
         settings, n_runs=0, thermostat="langevin", friction=settings.sampling_friction
@@ -95,7 +97,8 @@ def run_ensemble(job: EnsembleJob, restart: bool = False) -> MDSummary:
         state.chain.restore(chain, job.checkpoint or "checkpoint")
         log.info("resumed after %d complete runs from %s", state.n_done, job.checkpoint)
     checkpoint = EnsembleCheckpoint(job.checkpoint, state, settings.checkpoint_seconds)
-    work = _Work(replace(job, settings=settings), chain, rng, no_rotation, checkpoint)
+    job = replace(job, settings=settings, observer={**job.observer, "coordinates": coordinates})
+    work = _Work(job, chain, rng, no_rotation, checkpoint)
     lock = lock_directory(job.path)
     try:
         return work.run()

@@ -11,6 +11,7 @@ from ase import Atoms, units
 from ase.md.md import MolecularDynamics
 
 from aptnn_md.arrays import FloatArray
+from aptnn_md.atoms.coordinate_temperature import CoordinateTemperatures
 from aptnn_md.atoms.motion import MotionGroups
 from aptnn_md.atoms.motion_temperature import MotionTemperatures
 from aptnn_md.atoms.partition import Partition, parse_groups
@@ -87,6 +88,8 @@ class StreamObserver:
         whose spectra tell the error of the model; None: those of a committee where the groups are
         few (:mod:`aptnn_md.stream.members`), and as far as a stream that is resumed has them
     saved : keeps frames on which the members disagree; None: none are kept
+    coordinates : also write the temperatures of bonds and angles of a molecule, on which the
+        spectra of many runs at constant energy are regressed
     header : other fields of :class:`aptnn_md.stream.StreamHeader`: ``temperature`` of a
         thermostat, ``ensemble``, ``rotation``, ``provenance``, ``notes``
 
@@ -113,6 +116,7 @@ class StreamObserver:
         dipole_calculator: Any = None,
         members: bool | None = None,
         saved: UncertainFrames | None = None,
+        coordinates: CoordinateTemperatures | None = None,
         **header: Any,
     ) -> None:
         if not hasattr(dynamics, "dt"):
@@ -151,6 +155,7 @@ class StreamObserver:
             mobility=mobility,
             no_rotation=no_rotation,
             motions=MotionTemperatures.of(atoms, mobility, no_rotation is not None),
+            coordinates=coordinates,
             given_estimators=() if dipole_calculator is None else (POTENTIAL_DIPOLE,),
             n_members=n_members(
                 source, members, len(self.groups.labels), None if self._is_new else path

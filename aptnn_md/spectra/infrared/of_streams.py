@@ -76,6 +76,7 @@ class InfraredStreams(StreamSignal[InfraredSpectrum, InfraredOptions, Part]):
             self.labels,
             self.molecules,
             self.options.n_molecules or 1.0,
+            self.deviations,
         )
         found = infrared_of(self.accumulator, conditions)
         return replace(

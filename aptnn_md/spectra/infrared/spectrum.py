@@ -17,6 +17,7 @@ from aptnn_md.spectra.estimation.densities import (
     notes_of,
     rate_densities,
 )
+from aptnn_md.spectra.estimation.known_means import regressed
 from aptnn_md.spectra.estimation.parts import part_terms
 from aptnn_md.spectra.estimation.plan import SpectralPlan, plan_spectrum
 from aptnn_md.spectra.estimation.power import PowerBlocks
@@ -151,6 +152,8 @@ class Conditions:
     labels : of groups whose parts are wanted
     molecules : the groups are molecules: intra- and intermolecular parts
     n_molecules : in a system without a volume
+    deviations : of quantities whose mean is known, (n_runs, n); see
+        :mod:`aptnn_md.spectra.estimation.known_means`
     """
 
     temperature: tuple[float, ...]
@@ -160,6 +163,7 @@ class Conditions:
     labels: tuple[str, ...] = ()
     molecules: bool = False
     n_molecules: float = 1.0
+    deviations: FloatArray | None = None
 
 
 def infrared_spectrum(
@@ -245,6 +249,7 @@ def infrared_of(accumulator: LagAccumulator[Part], conditions: Conditions) -> In
     plan, n_molecules = accumulator.plan, conditions.n_molecules
     factors = absorption_factors(temperature, volume, n_molecules)
     curves = rate_densities(accumulator, factors, difference=conditions.difference)
+    curves = regressed(curves, conditions.deviations)
     notes = (increments_note(plan),) if conditions.difference else ()
     blocks = curves[TOTAL]
     frames = np.array(list(accumulator.run_frames.values()))

@@ -70,7 +70,9 @@ class RamanStreams(StreamSignal[RamanSpectrum, RamanOptions, ChannelTerm]):
         """
         self.check_lengths()
         temperatures = self.conditions("temperature", self.options.temperature)
-        conditions = RamanConditions(temperatures, self.difference, self.labels, self.options)
+        conditions = RamanConditions(
+            temperatures, self.difference, self.labels, self.options, self.deviations
+        )
         found = raman_of(self.accumulator, conditions)
         return replace(
             found,

@@ -45,6 +45,7 @@ from aptnn_md.spectra.estimation.densities import (
     notes_of,
     rate_densities,
 )
+from aptnn_md.spectra.estimation.known_means import regressed
 from aptnn_md.spectra.estimation.parts import part_terms
 from aptnn_md.spectra.estimation.plan import SpectralPlan, plan_spectrum
 from aptnn_md.spectra.estimation.power import PowerBlocks
@@ -160,12 +161,15 @@ class RamanConditions:
     difference : frames hold increments of the polarizability over one spacing, divided by it
     labels : of groups whose parts are wanted
     options : molecules, components, number of molecules
+    deviations : of quantities whose mean is known, (n_runs, n); see
+        :mod:`aptnn_md.spectra.estimation.known_means`
     """
 
     temperature: tuple[float, ...]
     difference: bool
     labels: tuple[str, ...]
     options: RamanOptions
+    deviations: FloatArray | None = None
 
 
 def raman_spectrum(
@@ -241,6 +245,7 @@ def raman_of(
     curves = raman_densities(
         accumulator, options.components, factors, difference=conditions.difference
     )
+    curves = {name: regressed(found, conditions.deviations) for name, found in curves.items()}
     molecules = options.molecules and options.parts
     channels = {
         name: decompose(found, conditions.labels, molecules) for name, found in curves.items()

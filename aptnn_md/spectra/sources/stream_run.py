@@ -17,7 +17,7 @@ from aptnn_md.stream.check import check_equal_steps
 
 _PIECE_VALUES = 2**20
 _MAX_PIECE = 65536
-_AVERAGED = ("temperature", "volume", "f_sum")
+_AVERAGED = ("temperature", "volume", "f_sum", "coordinate_temperature")
 
 
 class StreamRun:
@@ -120,8 +120,8 @@ class StreamRun:
                 yield there
 
     def mean(self, name: str) -> FloatArray | None:
-        """Mean of ``temperature``, ``volume`` or ``f_sum`` over the frames read; None where the
-        stream has no such array, or no frame was read."""
+        """Mean of ``temperature``, ``volume``, ``f_sum`` or ``coordinate_temperature`` over the
+        frames read; None where the stream has no such array, or no frame was read."""
         if name not in self._sums or not self.n_frames:
             return None
         return np.asarray(self._sums[name] / self.n_frames)

@@ -20,6 +20,7 @@ from aptnn_md.spectra.estimation.power import HasBlocks, PowerBlocks
 from aptnn_md.spectra.estimation.terms import Key
 from aptnn_md.spectra.options import RateOptions
 from aptnn_md.spectra.sources.conditions import check_same_system, of_each_stream
+from aptnn_md.spectra.sources.known_temperatures import KnownTemperatures
 from aptnn_md.spectra.sources.merging import Merge, merge_groups
 from aptnn_md.spectra.sources.opening import opened_runs
 from aptnn_md.spectra.sources.stream_run import StreamRun
@@ -138,9 +139,20 @@ class StreamSignal(ABC, Generic[Spectrum, Options, Key]):
         return self.options.estimator or self.header.estimators[0]
 
     @property
+    def deviations(self) -> FloatArray | None:
+        """Of quantities whose mean is known, (n_runs, n); None where streams have none."""
+        known = KnownTemperatures.of(self.runs)
+        return None if known is None else known.deviations
+
+    @property
     def notes(self) -> tuple[str, ...]:
         """What the reader of the spectrum should know about the frames and the run."""
-        found = (stride_note(self.header.masses, self.plan.spacing), rotation_note(self.header))
+        known = KnownTemperatures.of(self.runs)
+        found = (
+            stride_note(self.header.masses, self.plan.spacing),
+            rotation_note(self.header),
+            "" if known is None else known.note,
+        )
         return tuple(note for note in found if note) + ring_polymer_notes(self.header)
 
     def check_lengths(self) -> None:

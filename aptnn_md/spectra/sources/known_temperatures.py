@@ -1,0 +1,57 @@
+"""How far the temperatures of bonds and angles in single runs are from the known one."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from aptnn_md.arrays import FloatArray
+from aptnn_md.spectra.estimation.known_means import n_usable
+from aptnn_md.spectra.sources.stream_run import StreamRun
+
+
+@dataclass(frozen=True, eq=False)
+class KnownTemperatures:
+    """What densities of runs are regressed on.
+
+    Attributes
+    ----------
+    kinds : of bonds and angles
+    deviations : (n_runs, n_kinds), mean temperature of each run over the known one, less 1
+    """
+
+    kinds: tuple[str, ...]
+    deviations: FloatArray
+
+    @classmethod
+    def of(cls, runs: Sequence[StreamRun]) -> KnownTemperatures | None:
+        """Those of runs that were read; None where streams have none of them, where their
+        temperature is not known, or there are too few runs.
+
+        Where there are more kinds than the runs allow, those that scatter most are taken.
+        """
+        headers = [run.reader.header for run in runs]
+        kinds, usable = headers[0].coordinates, n_usable(len(runs))
+        same = all((h.coordinates, h.n_beads) == (kinds, 1) for h in headers)
+        known = [header.temperature for header in headers]
+        means = [run.mean("coordinate_temperature") for run in runs]
+        if not kinds or not usable or not same:
+            return None
+        found = [
+            m / t for m, t in zip(means, known, strict=True) if m is not None and t is not None
+        ]
+        if len(found) < len(runs):
+            return None
+        deviations = np.array(found) - 1.0
+        chosen = np.sort(np.argsort(-deviations.std(axis=0), kind="stable")[:usable])
+        return cls(tuple(kinds[k] for k in chosen), deviations[:, chosen])
+
+    @property
+    def note(self) -> str:
+        """What was done, for the reader of a spectrum."""
+        return (
+            f"runs are weighed so that {', '.join(self.kinds)} have the kinetic energies that they "
+            "have on average: single runs keep those that they begin with"
+        )

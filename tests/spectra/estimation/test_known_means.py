@@ -1,0 +1,150 @@
+"""Spectra of molecules regressed on mode energies whose mean is known: right, and known better."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from aptnn_md.spectra import spectrum_of_streams
+from aptnn_md.spectra.estimation.known_means import n_usable, regressed, with_known_means
+from aptnn_md.spectra.infrared.spectrum import infrared_spectrum
+from aptnn_md.spectra.raman.of_streams import raman_of_streams
+from aptnn_md.stream import StreamHeader, StreamReader, StreamWriter
+from aptnn_md.stream.layout import StreamFrame
+
+N_RUNS, N_FRAMES, SPACING = 24, 620, 2.0
+WAVENUMBERS = (700.0, 1500.0, 3500.0)
+STRENGTHS = (0.02, 0.01, 0.03)
+PER_FS = 2.0 * np.pi * 2.99792458e-5
+
+
+def energies_of_runs(rng: np.random.Generator, n_runs: int = N_RUNS) -> np.ndarray:
+    """(n_runs, 3): of classical oscillators, in units of their mean."""
+    return rng.exponential(size=(n_runs, 3))
+
+
+def rates_of(energies: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """(N_FRAMES, 3), each mode along an axis of its own, and noise."""
+    time = SPACING * np.arange(N_FRAMES)[:, None]
+    phases = rng.uniform(0.0, 2.0 * np.pi, 3)
+    modes = np.cos(PER_FS * np.array(WAVENUMBERS) * time + phases)
+    noise = 1e-3 * rng.normal(size=(N_FRAMES, 3))
+    return np.array(STRENGTHS) * np.sqrt(energies) * modes + noise
+
+
+def bands(blocks) -> np.ndarray:
+    return np.array([blocks.integral(w - 150.0, w + 150.0) for w in WAVENUMBERS])
+
+
+def spectrum(rates, **changes):
+    return infrared_spectrum(rates, SPACING, 300.0, resolution=40.0, **changes)
+
+
+def test_bands_are_right_and_their_errors_fall():
+    rng = np.random.default_rng(1)
+    truth = bands(spectrum([rates_of(np.ones(3), rng) for _ in range(N_RUNS)]).blocks)[:, 0]
+    plain, better, within = [], [], []
+    for _ in range(60):
+        energies = energies_of_runs(rng)
+        blocks = spectrum([rates_of(each, rng) for each in energies]).blocks
+        # what is measured of the energies has some noise, too, and one quantity tells nothing
+        known = energies - 1.0 + 0.03 * rng.normal(size=energies.shape)
+        known = np.column_stack([known, rng.normal(size=N_RUNS)])
+        found = bands(with_known_means(blocks, known))
+        plain.append(bands(blocks)[:, 0] / truth - 1.0)
+        better.append(found[:, 0] / truth - 1.0)
+        within.append(np.abs(found[:, 0] - truth) < 2.0 * found[:, 1])
+    rms = np.sqrt(np.mean(np.square(better), axis=0))
+    assert (rms < 0.15 * np.sqrt(np.mean(np.square(plain), axis=0))).all()
+    assert (np.abs(np.mean(better, axis=0)) < 0.01).all()
+    # two errors, of 180 numbers
+    assert 0.88 < np.mean(within) <= 1.0
+
+
+def test_quantities_that_tell_nothing_leave_errors_as_they_are():
+    rng = np.random.default_rng(2)
+    ratios, within = [], []
+    truth = bands(spectrum([rates_of(np.ones(3), rng) for _ in range(N_RUNS)]).blocks)[:, 0]
+    for _ in range(40):
+        energies = energies_of_runs(rng)
+        blocks = spectrum([rates_of(each, rng) for each in energies]).blocks
+        nothing = rng.normal(size=(N_RUNS, n_usable(N_RUNS)))
+        found = bands(with_known_means(blocks, nothing))
+        ratios.append(found[:, 1] / bands(blocks)[:, 1])
+        within.append(np.abs(found[:, 0] - truth) < 2.0 * found[:, 1])
+    # seven numbers were fitted to 24
+    assert 0.9 < np.mean(ratios) < 1.6
+    assert np.mean(within) > 0.85
+
+
+def test_it_is_a_weight_for_each_run_with_which_all_known_means_are_right():
+    rng = np.random.default_rng(3)
+    energies = energies_of_runs(rng)
+    blocks = spectrum([rates_of(each, rng) for each in energies]).blocks
+    known = energies[:, :2] - 1.0
+    centred = known - known.mean(axis=0)
+    weights = 1.0 / N_RUNS - centred @ np.linalg.solve(centred.T @ centred, known.mean(axis=0))
+    assert weights.sum() == pytest.approx(1.0)
+    assert weights @ known == pytest.approx(0.0, abs=1e-12)
+    of_runs = np.zeros((N_RUNS, len(blocks.weights)))
+    of_runs[blocks.runs, np.arange(len(blocks.weights))] = blocks.weights
+    means = of_runs @ blocks.values / of_runs.sum(axis=1, keepdims=True)
+    np.testing.assert_allclose(
+        with_known_means(blocks, known).mean, weights @ means, rtol=1e-9, atol=1e-12
+    )
+    assert regressed({"all": blocks}, None)["all"] is blocks
+
+
+def test_parts_still_add_up():
+    rng = np.random.default_rng(4)
+    energies = energies_of_runs(rng)
+    split = [np.stack([r, 0.3 * r[::-1]], axis=1) for r in (rates_of(e, rng) for e in energies)]
+    found = spectrum(split, group_labels=("a", "b"))
+    adjusted = found.mapped(lambda blocks: with_known_means(blocks, energies - 1.0))
+    total = sum(part.mean for part in adjusted.parts.values())
+    np.testing.assert_allclose(total, adjusted.absorption, atol=1e-9 * adjusted.absorption.max())
+
+
+def streams(path, rng, n_runs: int = N_RUNS, **changes) -> list:
+    """Runs with temperatures of two kinds of bonds; the bend at 1500 cm⁻¹ is that of no bond."""
+    paths = []
+    for number, energies in enumerate(energies_of_runs(rng, n_runs)):
+        header = {"temperature": 300.0, "coordinates": ("C-O", "H-O"), **changes}
+        own = StreamHeader(timestep=SPACING, n_atoms=6, **header)
+        paths.append(path / f"run-{number}.zarr")
+        with StreamWriter(paths[-1], own) as writer:
+            for step, rate in enumerate(rates_of(energies, rng)):
+                arrays = {"dipole_rate/bead": rate[None], "temperature": 300.0}
+                arrays["polarizability_rate/bead"] = np.tile(rate, 2)[None]
+                # a thermal velocity is squared, so single frames scatter
+                kelvin = 600.0 * energies[[0, 2]] * rng.uniform(size=2)
+                writer.append_frame(
+                    StreamFrame(step, SPACING * step, arrays | {"coordinate_temperature": kelvin})
+                )
+    return paths
+
+
+@pytest.mark.parametrize("kind", [spectrum_of_streams, raman_of_streams])
+def test_streams_with_temperatures_of_bonds_are_regressed(tmp_path, kind):
+    paths = streams(tmp_path, np.random.default_rng(5))
+    found = kind(paths, 40.0)
+    assert any("runs are weighed so that C-O, H-O have" in note for note in found.notes)
+    (low, bend, high) = bands(found.blocks)
+    assert low[1] < 0.06 * low[0]
+    assert high[1] < 0.06 * high[0]
+    assert bend[1] > 0.1 * bend[0]
+    few = kind(paths[:5], 40.0)
+    assert not any("runs are weighed" in note for note in few.notes)
+
+
+def test_streams_that_know_no_temperature_are_left_as_they_are(tmp_path):
+    paths = streams(tmp_path, np.random.default_rng(6), n_runs=9, temperature=None)
+    found = spectrum_of_streams(paths, 40.0, temperature=300.0)
+    assert not any("runs are weighed" in note for note in found.notes)
+
+
+def test_kinds_of_a_stream_are_read_back(tmp_path):
+    (path,) = streams(tmp_path, np.random.default_rng(7), n_runs=1)
+    reader = StreamReader(path)
+    assert reader.header.coordinates == ("C-O", "H-O")
+    assert reader.read("coordinate_temperature").shape == (N_FRAMES, 2)
