@@ -11,6 +11,7 @@ from aptnn_md.spectra.analysis.energy_drift import drift_alarms
 from aptnn_md.spectra.analysis.temperatures import alarms_of_runs, said
 from aptnn_md.spectra.estimation.accumulate import LagAccumulator
 from aptnn_md.spectra.estimation.densities import rate_densities
+from aptnn_md.spectra.estimation.known_means import regressed
 from aptnn_md.spectra.estimation.power import PowerBlocks
 from aptnn_md.spectra.estimation.terms import TOTAL, Part
 from aptnn_md.spectra.infrared.spectrum import (
@@ -41,7 +42,8 @@ class InfraredStreams(StreamSignal[InfraredSpectrum, InfraredOptions, Part]):
 
     def density(self) -> PowerBlocks:
         """Power spectral density of Ṁ; see :meth:`StreamSignal.density`."""
-        return rate_densities(self.accumulator, difference=self.difference)[TOTAL]
+        densities = rate_densities(self.accumulator, difference=self.difference)
+        return regressed(densities, self.deviations)[TOTAL]
 
     @property
     def volumes(self) -> tuple[float, ...] | None:

@@ -7,8 +7,10 @@ import pytest
 
 from aptnn_md.spectra import spectrum_of_streams
 from aptnn_md.spectra.estimation.known_means import n_usable, regressed, with_known_means
+from aptnn_md.spectra.infrared.of_streams import InfraredStreams
 from aptnn_md.spectra.infrared.spectrum import infrared_spectrum
-from aptnn_md.spectra.raman.of_streams import raman_of_streams
+from aptnn_md.spectra.options import InfraredOptions, RamanOptions
+from aptnn_md.spectra.raman.of_streams import RamanStreams, raman_of_streams
 from aptnn_md.stream import StreamHeader, StreamReader, StreamWriter
 from aptnn_md.stream.layout import StreamFrame
 
@@ -133,6 +135,14 @@ def test_streams_with_temperatures_of_bonds_are_regressed(tmp_path, kind):
     assert low[1] < 0.06 * low[0]
     assert high[1] < 0.06 * high[0]
     assert bend[1] > 0.1 * bend[0]
+    streams_of = InfraredStreams if kind is spectrum_of_streams else RamanStreams
+    options = InfraredOptions if kind is spectrum_of_streams else RamanOptions
+    growing = streams_of(paths, options(resolution=40.0))
+    growing.read()
+    ratios = (
+        growing.density().mean / found.blocks.mean
+    )  # what the convergence of a run is judged by
+    assert np.ptp(ratios[10:100]) < 1e-6 * ratios[10:100].mean()
     few = kind(paths[:5], 40.0)
     assert not any("runs are weighed" in note for note in few.notes)
 
