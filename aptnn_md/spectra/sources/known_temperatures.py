@@ -26,16 +26,18 @@ class KnownTemperatures:
     deviations: FloatArray
 
     @classmethod
-    def of(cls, runs: Sequence[StreamRun]) -> KnownTemperatures | None:
+    def of(cls, runs: Sequence[StreamRun], temperature: float | None) -> KnownTemperatures | None:
         """Those of runs that were read; None where streams have none of them, where their
         temperature is not known, or there are too few runs.
+
+        ``temperature`` is that of all runs, K; None: that of the header of each.
 
         Where there are more kinds than the runs allow, those that scatter most are taken.
         """
         headers = [run.reader.header for run in runs]
         kinds, usable = headers[0].coordinates, n_usable(len(runs))
         same = all((h.coordinates, h.n_beads) == (kinds, 1) for h in headers)
-        known = [header.temperature for header in headers]
+        known = [temperature or header.temperature for header in headers]
         means = [run.mean("coordinate_temperature") for run in runs]
         if not kinds or not usable or not same:
             return None

@@ -141,13 +141,13 @@ class StreamSignal(ABC, Generic[Spectrum, Options, Key]):
     @property
     def deviations(self) -> FloatArray | None:
         """Of quantities whose mean is known, (n_runs, n); None where streams have none."""
-        known = KnownTemperatures.of(self.runs)
+        known = KnownTemperatures.of(self.runs, self.options.temperature)
         return None if known is None else known.deviations
 
     @property
     def notes(self) -> tuple[str, ...]:
         """What the reader of the spectrum should know about the frames and the run."""
-        known = KnownTemperatures.of(self.runs)
+        known = KnownTemperatures.of(self.runs, self.options.temperature)
         found = (
             stride_note(self.header.masses, self.plan.spacing),
             rotation_note(self.header),

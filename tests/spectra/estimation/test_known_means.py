@@ -11,6 +11,8 @@ from aptnn_md.spectra.infrared.of_streams import InfraredStreams
 from aptnn_md.spectra.infrared.spectrum import infrared_spectrum
 from aptnn_md.spectra.options import InfraredOptions, RamanOptions
 from aptnn_md.spectra.raman.of_streams import RamanStreams, raman_of_streams
+from aptnn_md.spectra.sources.known_temperatures import KnownTemperatures
+from aptnn_md.spectra.sources.stream_run import StreamRun
 from aptnn_md.stream import StreamHeader, StreamReader, StreamWriter
 from aptnn_md.stream.layout import StreamFrame
 
@@ -147,10 +149,12 @@ def test_streams_with_temperatures_of_bonds_are_regressed(tmp_path, kind):
     assert not any("runs are weighed" in note for note in few.notes)
 
 
-def test_streams_that_know_no_temperature_are_left_as_they_are(tmp_path):
+def test_the_temperature_may_be_said_where_streams_do_not_know_it(tmp_path):
     paths = streams(tmp_path, np.random.default_rng(6), n_runs=9, temperature=None)
+    assert KnownTemperatures.of([StreamRun(path) for path in paths], None) is None
     found = spectrum_of_streams(paths, 40.0, temperature=300.0)
-    assert not any("runs are weighed" in note for note in found.notes)
+    assert any("runs are weighed" in note for note in found.notes)
+    assert bands(found.blocks)[2, 1] < 0.1 * bands(found.blocks)[2, 0]
 
 
 def test_kinds_of_a_stream_are_read_back(tmp_path):
