@@ -12,8 +12,9 @@ from torch import Tensor
 
 from aptnn_md.arrays import IntArray
 from aptnn_md.atoms.neighbours import build_graph, join_graphs
-from aptnn_md.potentials.dense_mace import DenseMACE, NeighbourTable
+from aptnn_md.potentials.dense_mace import DenseMACE
 from aptnn_md.potentials.mace_network import network_input, species_in
+from aptnn_md.potentials.neighbour_table import NeighbourTable
 from aptnn_md.training.potential.frames import EnergyFrame
 from aptnn_md.training.settings import divided
 
