@@ -84,8 +84,9 @@ def run_ensemble(job: EnsembleJob, restart: bool = False) -> MDSummary:
     job = _with_members_as_before(job)
     settings = seeded(job.settings)
     rng = np.random.default_rng(settings.seed)
-    coordinates = CoordinateTemperatures.of(job.atoms)  # of the start, before it moves
     no_rotation = WholeRotation.of(job.atoms) if settings.rotation == "remove" else None
+    # of the start, before it moves
+    coordinates = CoordinateTemperatures.of(job.atoms, turns=settings.rotation != "remove")
     of_chain = replace(
         settings, n_runs=0, thermostat="langevin", friction=settings.sampling_friction
     )
