@@ -26,24 +26,20 @@ import numpy as np
 from aptnn_md.arrays import FloatArray
 from aptnn_md.spectra.estimation.power import PowerBlocks
 
-RUNS_FOR_EACH = 3
-"""Runs that there must be for each quantity, and as many to begin with."""
-
 
 def n_usable(n_runs: int) -> int:
-    """Quantities that so many runs can be regressed on."""
-    return max(0, n_runs // RUNS_FOR_EACH - 1)
+    """Quantities that so many runs can be regressed on: one from six runs on, ten from 24 on.
+
+    Of more the fit would cost more than it gives where they tell nothing.
+    """
+    return max(0, n_runs // 2 - 2)
 
 
 Key = TypeVar("Key")
 
 
-def regressed(
-    curves: Mapping[Key, PowerBlocks], deviations: FloatArray | None
-) -> dict[Key, PowerBlocks]:
-    """:func:`with_known_means` of each curve; nothing is changed without deviations."""
-    if deviations is None:
-        return dict(curves)
+def regressed(curves: Mapping[Key, PowerBlocks], deviations: FloatArray) -> dict[Key, PowerBlocks]:
+    """:func:`with_known_means` of each curve."""
     return {key: with_known_means(blocks, deviations) for key, blocks in curves.items()}
 
 

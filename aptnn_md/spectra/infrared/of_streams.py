@@ -11,7 +11,7 @@ from aptnn_md.spectra.analysis.energy_drift import drift_alarms
 from aptnn_md.spectra.analysis.temperatures import alarms_of_runs, said
 from aptnn_md.spectra.estimation.accumulate import LagAccumulator
 from aptnn_md.spectra.estimation.densities import rate_densities
-from aptnn_md.spectra.estimation.known_means import regressed
+from aptnn_md.spectra.estimation.known_means import with_known_means
 from aptnn_md.spectra.estimation.power import PowerBlocks
 from aptnn_md.spectra.estimation.terms import TOTAL, Part
 from aptnn_md.spectra.infrared.spectrum import (
@@ -42,8 +42,9 @@ class InfraredStreams(StreamSignal[InfraredSpectrum, InfraredOptions, Part]):
 
     def density(self) -> PowerBlocks:
         """Power spectral density of Ṁ; see :meth:`StreamSignal.density`."""
-        densities = rate_densities(self.accumulator, difference=self.difference)
-        return regressed(densities, self.deviations)[TOTAL]
+        density = rate_densities(self.accumulator, difference=self.difference)[TOTAL]
+        known = self.deviations
+        return density if known is None else with_known_means(density, known)
 
     @property
     def volumes(self) -> tuple[float, ...] | None:

@@ -249,7 +249,8 @@ def infrared_of(accumulator: LagAccumulator[Part], conditions: Conditions) -> In
     plan, n_molecules = accumulator.plan, conditions.n_molecules
     factors = absorption_factors(temperature, volume, n_molecules)
     curves = rate_densities(accumulator, factors, difference=conditions.difference)
-    curves = regressed(curves, conditions.deviations)
+    if conditions.deviations is not None:
+        curves = regressed(curves, conditions.deviations)
     notes = (increments_note(plan),) if conditions.difference else ()
     blocks = curves[TOTAL]
     frames = np.array(list(accumulator.run_frames.values()))

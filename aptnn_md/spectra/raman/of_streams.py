@@ -13,7 +13,7 @@ from aptnn_md.spectra.analysis.alarms import error_alarms
 from aptnn_md.spectra.analysis.energy_drift import drift_alarms
 from aptnn_md.spectra.analysis.temperatures import alarms_of_runs, said
 from aptnn_md.spectra.estimation.accumulate import LagAccumulator
-from aptnn_md.spectra.estimation.known_means import regressed
+from aptnn_md.spectra.estimation.known_means import with_known_means
 from aptnn_md.spectra.estimation.power import PowerBlocks
 from aptnn_md.spectra.options import RamanOptions, chosen
 from aptnn_md.spectra.raman.polarizability import coordinates
@@ -60,7 +60,8 @@ class RamanStreams(StreamSignal[RamanSpectrum, RamanOptions, ChannelTerm]):
     def density(self) -> PowerBlocks:
         """Density of the unpolarised spectrum, Å⁶/fs; see :meth:`StreamSignal.density`."""
         density = unpolarised_density(self.accumulator, difference=self.difference)
-        return regressed({"": density}, self.deviations)[""]
+        known = self.deviations
+        return density if known is None else with_known_means(density, known)
 
     def spectrum(self) -> RamanSpectrum:
         """Reduced spectrum of what has been read.

@@ -245,7 +245,9 @@ def raman_of(
     curves = raman_densities(
         accumulator, options.components, factors, difference=conditions.difference
     )
-    curves = {name: regressed(found, conditions.deviations) for name, found in curves.items()}
+    known = conditions.deviations
+    if known is not None:
+        curves = {name: regressed(found, known) for name, found in curves.items()}
     molecules = options.molecules and options.parts
     channels = {
         name: decompose(found, conditions.labels, molecules) for name, found in curves.items()

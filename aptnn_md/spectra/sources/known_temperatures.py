@@ -27,12 +27,12 @@ class KnownTemperatures:
 
     @classmethod
     def of(cls, runs: Sequence[StreamRun], temperature: float | None) -> KnownTemperatures | None:
-        """Those of runs that were read; None where streams have none of them, where their
-        temperature is not known, or there are too few runs.
+        """Those of runs that were read; None where their temperature is not known, or there are
+        too few runs.
 
         ``temperature`` is that of all runs, K; None: that of the header of each.
 
-        Where there are more kinds than the runs allow, those that scatter most are taken.
+        Where there are more kinds than the runs allow, the first are taken: bonds before angles.
         """
         headers = [run.reader.header for run in runs]
         kinds, usable = headers[0].coordinates, n_usable(len(runs))
@@ -46,9 +46,7 @@ class KnownTemperatures:
         ]
         if len(found) < len(runs):
             return None
-        deviations = np.array(found) - 1.0
-        chosen = np.sort(np.argsort(-deviations.std(axis=0), kind="stable")[:usable])
-        return cls(tuple(kinds[k] for k in chosen), deviations[:, chosen])
+        return cls(kinds[:usable], np.array(found)[:, :usable] - 1.0)
 
     @property
     def note(self) -> str:

@@ -141,13 +141,19 @@ class StreamSignal(ABC, Generic[Spectrum, Options, Key]):
     @property
     def deviations(self) -> FloatArray | None:
         """Of quantities whose mean is known, (n_runs, n); None where streams have none."""
-        known = KnownTemperatures.of(self.runs, self.options.temperature)
+        known = self._known
         return None if known is None else known.deviations
+
+    @property
+    def _known(self) -> KnownTemperatures | None:
+        if not self.header.coordinates:
+            return None
+        return KnownTemperatures.of(self.runs, self.options.temperature)
 
     @property
     def notes(self) -> tuple[str, ...]:
         """What the reader of the spectrum should know about the frames and the run."""
-        known = KnownTemperatures.of(self.runs, self.options.temperature)
+        known = self._known
         found = (
             stride_note(self.header.masses, self.plan.spacing),
             rotation_note(self.header),
