@@ -15,8 +15,9 @@ first commit on ``arrays`` (names of all arrays but ``digest``), after a restart
 ``temperature``                      (frame,)           K, instantaneous
 ``motion_temperature``               (frame, motion)    K, of translation, libration and vibration
                                                         of molecules; 0 where there is none
-``coordinate_temperature``           (frame,            K, of each kind of bond and angle of a
-                                     coordinate)        molecule, the mean of those of a kind
+``coordinate_temperature``           (frame,            K, of each kind of bond, angle and torsion
+                                     coordinate)        of a molecule, the mean of those of a
+                                                        kind, and of its rotations
 ``conserved_energy``                 (frame,)           eV, of a run that conserves one: potential
                                                         and kinetic energy less what a thermostat
                                                         has put in; of path integrals per bead

@@ -152,7 +152,7 @@ class FrameRates:
     no_rotation : the rotation of the whole, where velocities have none of it; ``f_sum`` is that of
         the other motions. None: it turns, or cannot
     motions : also the temperatures of translation, libration and vibration of molecules
-    coordinates : also the temperatures of each kind of bond and angle of a molecule
+    coordinates : also the temperatures of the bonds, angles and rotations of a molecule
     given_estimators : of the dipole rate, that need no tensors, after the others
     n_members : also the rates of each member of a committee of this size, by the first estimator,
         as the estimators ``member-1``, ``member-2``, ...; those of a single network are equal

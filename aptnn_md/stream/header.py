@@ -74,7 +74,8 @@ class StreamHeader:
         constraints between atoms leave it unknown
     motion_freedom : degrees of freedom of translation, libration and vibration of molecules, in a
         stream with their temperatures; 0 of a motion that there is none of
-    coordinates : kinds of bonds and angles, in a stream with their temperatures
+    coordinates : kinds of bonds, angles, torsions and rotations, in a stream with their
+        temperatures
     start_positions, start_cell : (n_atoms, 3) and (3, 3), Å, of the structure in which groups were
         found, if a restart could not know it otherwise
     system : digest of atomic numbers and masses in order; see :meth:`for_atoms`

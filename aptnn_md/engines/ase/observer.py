@@ -88,7 +88,7 @@ class StreamObserver:
         whose spectra tell the error of the model; None: those of a committee where the groups are
         few (:mod:`aptnn_md.stream.members`), and as far as a stream that is resumed has them
     saved : keeps frames on which the members disagree; None: none are kept
-    coordinates : also write the temperatures of bonds and angles of a molecule, on which the
+    coordinates : also write the temperatures of bonds, angles and rotations, on which the
         spectra of many runs at constant energy are regressed
     header : other fields of :class:`aptnn_md.stream.StreamHeader`: ``temperature`` of a
         thermostat, ``ensemble``, ``rotation``, ``provenance``, ``notes``

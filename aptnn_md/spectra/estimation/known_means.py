@@ -1,8 +1,8 @@
 """Densities of runs, regressed on quantities whose mean is known.
 
 Of a molecule that moves at constant energy each run has the energy that its vibrations began with,
-and bands are as strong as that. The kinetic temperature of each kind of bond and angle is known on
-average (:mod:`aptnn_md.atoms.coordinate_temperature`). With the deviations d_r of their means in
+and bands are as strong as that. The kinetic temperature of each bond, angle and rotation is known
+on average (:mod:`aptnn_md.atoms.coordinate_temperature`). With the deviations d_r of their means in
 run r from what is known, and the density x_r there,
 
     x_r - B d_r,    B by least squares over the runs,

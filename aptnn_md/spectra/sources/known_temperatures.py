@@ -1,4 +1,4 @@
-"""How far the temperatures of bonds and angles in single runs are from the known one."""
+"""How far the temperatures of bonds, angles and rotations in single runs are from the known one."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class KnownTemperatures:
 
     Attributes
     ----------
-    kinds : of bonds and angles
+    kinds : of bonds, angles, torsions and rotations
     deviations : (n_runs, n_kinds), mean temperature of each run over the known one, less 1
     """
 
