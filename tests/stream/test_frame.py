@@ -11,6 +11,7 @@ from ase.build import molecule
 from helpers import toy_field, toy_molecules
 
 from aptnn_md.atoms import motion
+from aptnn_md.atoms.coordinate_temperature import CoordinateTemperatures
 from aptnn_md.atoms.motion_temperature import MotionTemperatures
 from aptnn_md.atoms.partition import parse_groups
 from aptnn_md.atoms.snapshot import Snapshot
@@ -217,7 +218,7 @@ def test_what_is_missing_is_told():
         rates_of("motion").frame(0, 0.0, nowhere)
 
 
-def test_temperatures_of_motions_are_kept_and_resumed(tmp_path: Path) -> None:
+def test_temperatures_of_motions_and_bonds_are_kept_and_resumed(tmp_path: Path) -> None:
     """A run that continues a stream of an older version, without them, leaves them out."""
     assert header.MOTIONS == motion.MOTIONS
     water = molecule("H2O")
@@ -225,7 +226,9 @@ def test_temperatures_of_motions_are_kept_and_resumed(tmp_path: Path) -> None:
     plain = FrameRates(parse_groups("all", water), masses)
     motions = MotionTemperatures.of(water)
     assert motions is not None
-    rates = replace(plain, motions=motions)
+    coordinates = CoordinateTemperatures.of(water)
+    assert coordinates is not None
+    rates = replace(plain, motions=motions, coordinates=coordinates)
     velocities = np.random.default_rng(1).normal(size=(3, 3))
     apt = np.ones((1, 3, 3, 3))
     instant = Instant(velocities, Snapshot.of(water), {"apt": apt})
@@ -240,5 +243,10 @@ def test_temperatures_of_motions_are_kept_and_resumed(tmp_path: Path) -> None:
         found = reader.read("motion_temperature")
         assert (found is None) == (maker is plain)
         assert reader.header.motion_freedom == (() if maker is plain else (0.0, 3.0, 3.0))
+        of_bonds = reader.read("coordinate_temperature")
+        assert (of_bonds is None) == (maker is plain)
+        assert reader.header.coordinates == (() if maker is plain else coordinates.kinds)
         if found is not None:
-            np.testing.assert_allclose(found[1], motions.of_instant(velocities, instant.snapshot))
+            where = instant.snapshot
+            np.testing.assert_allclose(found[1], motions.of_instant(velocities, where))
+            np.testing.assert_allclose(of_bonds[1], coordinates.of_instant(velocities, where))
