@@ -38,7 +38,7 @@ aptnn-md evaluate --model tensors.pt --data clusters-test.extxyz
 # 4. the run, and its spectrum beside the measured one
 python methanol.py last start.extxyz --start liquid.extxyz
 aptnn-md md start.extxyz --potential potential.json --model tensors.pt --stream run.zarr \
-    --ps "${PS:-20}" --equilibrate 2 --thermostat bussi --temperature 298 --seed 1 \
+    --ps "${PS:-20}" --equilibrate 2 --thermostat langevin --friction 1 --temperature 298 --seed 1 \
     --groups motion --stride 4 --restart
 aptnn-md spectrum ir run.zarr --resolution "${RESOLUTION:-40}" --range 0 4000 \
     --experiment methanol --out ir.csv --plot ir.png
