@@ -65,9 +65,8 @@ class CoordinateTemperatures:
         if atoms.pbc.any() or atoms.constraints:
             return None
         first, second, _ = bonds(atoms)
-        pairs = sorted(
-            {(min(p), max(p)) for p in zip(first.tolist(), second.tolist(), strict=True)}
-        )
+        once = first < second
+        pairs = sorted(zip(first[once].tolist(), second[once].tolist(), strict=True))
         if not pairs:
             return None
         others: dict[int, list[int]] = {}

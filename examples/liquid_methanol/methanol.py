@@ -74,6 +74,21 @@ def relaxed_box(n_molecules: int, seed: int, potential: str) -> Atoms:
     return atoms
 
 
+def langevin(
+    atoms: Atoms, timestep: float, temperature: float, rng: np.random.Generator
+) -> Langevin:
+    """Dynamics with a time step in fs at a temperature in K."""
+    friction = FRICTION / (1000 * units.fs)
+    return Langevin(
+        atoms,
+        timestep * units.fs,
+        temperature_K=temperature,
+        friction=friction,
+        fixcm=False,
+        rng=rng,
+    )
+
+
 def droplet(n_molecules: int, seed: int) -> list[Atoms]:
     """Frames of a droplet with energies and forces."""
     atoms = box(n_molecules, seed)
@@ -91,14 +106,7 @@ def droplet(n_molecules: int, seed: int) -> list[Atoms]:
     relaxation = BFGS(atoms, logfile=None)
     relaxation.attach(keep, interval=EVERY // 2)
     relaxation.run(fmax=0.1, steps=RELAXATION)
-    dynamics = Langevin(
-        atoms,
-        TIMESTEP * units.fs,
-        temperature_K=TEMPERATURE,
-        friction=FRICTION / (1000 * units.fs),
-        fixcm=False,
-        rng=np.random.default_rng(seed),
-    )
+    dynamics = langevin(atoms, TIMESTEP, TEMPERATURE, np.random.default_rng(seed))
     with Progress(STEPS, f"droplet {seed}", "step") as progress:
         for _ in range(STEPS // EVERY):
             dynamics.run(EVERY)
@@ -113,10 +121,7 @@ def liquid(start: Path, potential: str, n_frames: int, seed: int) -> list[Atoms]
     atoms.calc = load_potential(potential)
     rng = np.random.default_rng(seed)
     MaxwellBoltzmannDistribution(atoms, temperature_K=LIQUID, rng=rng)
-    friction = FRICTION / (1000 * units.fs)
-    dynamics = Langevin(
-        atoms, 0.5 * units.fs, temperature_K=LIQUID, friction=friction, fixcm=False, rng=rng
-    )
+    dynamics = langevin(atoms, 0.5, LIQUID, rng)
     frames = []
     with Progress(FIRST + n_frames * APART, "liquid", "step") as progress:
         for steps in [FIRST] + n_frames * [APART]:

@@ -62,11 +62,12 @@ def with_known_means(blocks: PowerBlocks, deviations: FloatArray) -> PowerBlocks
     means = of_run @ blocks.values / share[:, None]
     root = np.sqrt(share)[:, None]
     centred = root * (deviations - share @ deviations)
-    slopes = np.linalg.lstsq(centred, root * (means - share @ means), rcond=1e-6)[0]
+    inverse = np.linalg.pinv(centred, rcond=1e-6)  # least squares
+    slopes = inverse @ (root * (means - share @ means))
     left = blocks.values - deviations[blocks.runs] @ slopes
     mean = blocks.weights @ left
     # weights of the runs: share_r (1 + change_r)
-    change = -(np.linalg.pinv(centred, rcond=1e-6).T @ (share @ deviations)) / root[:, 0]
+    change = -(inverse.T @ (share @ deviations)) / root[:, 0]
     unequal = np.sum((share * (1.0 + change)) ** 2) / np.sum(share**2)
     larger = math.sqrt(unequal * (n_runs - 1) / (n_runs - 1 - n_quantities))
     return replace(blocks, values=mean + larger * (left - mean))
