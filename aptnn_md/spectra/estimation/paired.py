@@ -18,6 +18,7 @@ import numpy as np
 from aptnn_md.arrays import FloatArray
 from aptnn_md.spectra.estimation.accumulate import LagAccumulator
 from aptnn_md.spectra.estimation.densities import densities, increments_correction
+from aptnn_md.spectra.estimation.known_means import with_known_means
 from aptnn_md.spectra.estimation.power import PowerBlocks
 from aptnn_md.spectra.estimation.terms import Auto, Pair, Term
 
@@ -44,6 +45,12 @@ class PairedBlocks:
     first: PowerBlocks
     second: PowerBlocks
     difference: PowerBlocks
+
+    def regressed(self, deviations: FloatArray) -> PairedBlocks:
+        """:func:`~aptnn_md.spectra.estimation.known_means.with_known_means` of all three, which
+        stay a difference: the regression is linear."""
+        curves = (self.first, self.second, self.difference)
+        return PairedBlocks(*(with_known_means(curve, deviations) for curve in curves))
 
 
 def paired_densities(

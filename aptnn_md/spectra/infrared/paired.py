@@ -74,6 +74,9 @@ def paired_absorption(first: InfraredSpectrum, second: InfraredSpectrum) -> Pair
     blocks = paired_densities(
         accumulator, _factors(a), _factors(b), increments=(a.difference, b.difference)
     )
+    known = b.deviations if a.deviations is None else a.deviations  # of the same frames
+    if known is not None:
+        blocks = blocks.regressed(known)
     n_frames = sum(len(frames.first) for frames in common)
     return PairedAbsorption(_corrected(blocks, first, second), n_frames, *numbers)
 

@@ -37,7 +37,8 @@ from aptnn_md.spectra.infrared.comparison import INDEPENDENT
 from aptnn_md.spectra.options import InfraredOptions
 from aptnn_md.spectra.sources.pairing import paired_runs
 from aptnn_md.spectra.sources.stream_run import StreamRun
-from aptnn_md.stream import StreamReader
+from aptnn_md.stream import StreamHeader, StreamReader, StreamWriter
+from aptnn_md.stream.layout import StreamFrame
 from aptnn_md.units import IR_PREFACTOR
 
 N_RUNS, N_FRAMES, RESOLUTION = 6, 1200, 100.0
@@ -203,6 +204,40 @@ def test_estimators_of_one_stream_are_paired_without_id_and_temperature(tmp_path
     found = difference(first, second)
     assert found.text == f"paired: same trajectory, {N_FRAMES - 50} common frames"
     np.testing.assert_allclose(found.absorption, second.absorption - first.absorption, atol=1e-6)
+
+
+def test_paired_spectra_are_regressed_as_each_alone(tmp_path: Path) -> None:
+    """Also where only one of the streams has the temperatures of coordinates."""
+    charges = np.array([1.0, 1.1, 0.8, 1.3, 0.9, 1.05, 0.7, 1.2])
+    paths: dict[str, list[Path]] = {"first": [], "second": []}
+    for number, velocities in enumerate(trajectories(N_FRAMES, len(charges))):
+        energetic = velocities * charges[number]  # each run has an energy of its own
+        heat = (energetic**2).sum(axis=(1, 2)) * 300.0 / (velocities**2).sum(axis=(1, 2)).mean()
+        for name, with_kinds in (("first", False), ("second", True)):
+            kinds = {"coordinates": ("O-H",)} if with_kinds else {}
+            paths[name].append(tmp_path / f"{name}-{number}")
+            header = StreamHeader(
+                timestep=0.5, stride=4, temperature=300.0, volume=VOLUME, n_atoms=3, **kinds
+            )
+            rates = rates_of(energetic, FIRST_CHARGES if with_kinds else SECOND_CHARGES, number)
+            with StreamWriter(paths[name][-1], header) as writer:
+                for k, rate in enumerate(rates):
+                    arrays = {"dipole_rate/bead": rate[None], "temperature": heat[k]}
+                    if with_kinds:
+                        arrays["coordinate_temperature"] = heat[k : k + 1]
+                    writer.append_frame(StreamFrame(4 * k, SPACING * k, arrays))
+    plain, regressed = (spectrum_of_streams(paths[name], RESOLUTION) for name in paths)
+    for sides in ((regressed, regressed), (regressed, plain), (plain, regressed)):
+        found = difference(*sides)
+        assert found.paired
+        (with_kinds,) = {id(one): one for one in sides if one is regressed}.values()
+        own = found.blocks.first if sides[0] is regressed else found.blocks.second
+        np.testing.assert_allclose(own.mean, with_kinds.absorption, rtol=1e-6)
+        total = found.blocks.second.mean - found.blocks.first.mean
+        np.testing.assert_allclose(found.absorption, total, atol=1e-9 * own.mean.max())
+    alone = integral_difference(plain, regressed, *BANDS["low"])
+    apart = difference(plain, regressed, paired=False).integral(*BANDS["low"])
+    assert alone[1] < 0.2 * apart[1]
 
 
 @pytest.mark.parametrize("correction", ["standard", "egelstaff"])
