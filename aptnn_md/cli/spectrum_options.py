@@ -96,6 +96,14 @@ def add_signal_arguments(parser: argparse.ArgumentParser, quantity: str) -> None
         help="accept streams at different temperatures or volumes; each counts with its own",
     )
     parser.add_argument(
+        "--regress",
+        action=argparse.BooleanOptionalAction,
+        default=_RATE_DEFAULT.regress,
+        help="weigh six or more runs of a molecule at constant energy so that its bonds, angles, "
+        "torsions and rotations have the kinetic energies that they have on average, where the "
+        "streams hold these",
+    )
+    parser.add_argument(
         "--follow",
         type=checked(float),
         nargs="?",

@@ -87,12 +87,15 @@ class RateOptions(SpectrumOptions):
     molecules : intramolecular and intermolecular parts, where groups are molecules; motions of a
         molecule are taken together
     parts : whether to compute the parts of the spectrum, too
+    regress : regress runs of a molecule on the kinetic temperatures of its bonds, angles, torsions
+        and rotations, where streams have them
     """
 
     mix: bool = False
     estimator: str | None = None
     molecules: bool = False
     parts: bool = True
+    regress: bool = True
 
 
 @dataclass(frozen=True)
@@ -148,7 +151,17 @@ class VelocityOptions(SpectrumOptions):
 
 Options = TypeVar("Options", bound=SpectrumOptions)
 
-_OF_STREAMS = ("temperature", "volume", "mix", "estimator", "skip", "merge", "by", "pass_values")
+_OF_STREAMS = (
+    "temperature",
+    "volume",
+    "mix",
+    "estimator",
+    "skip",
+    "merge",
+    "regress",
+    "by",
+    "pass_values",
+)
 
 
 def chosen(

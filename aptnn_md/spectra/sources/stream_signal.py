@@ -146,7 +146,7 @@ class StreamSignal(ABC, Generic[Spectrum, Options, Key]):
 
     @property
     def _known(self) -> KnownTemperatures | None:
-        if not self.header.coordinates:
+        if not self.options.regress or not self.header.coordinates:
             return None
         return KnownTemperatures.of(self.runs, self.options.temperature)
 

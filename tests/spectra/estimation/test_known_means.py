@@ -146,8 +146,9 @@ def test_streams_with_temperatures_of_bonds_are_regressed(tmp_path, kind):
         growing.density().mean / found.blocks.mean
     )  # what the convergence of a run is judged by
     assert np.ptp(ratios[10:100]) < 1e-6 * ratios[10:100].mean()
-    few = kind(paths[:5], 40.0)
-    assert not any("runs are weighed" in note for note in few.notes)
+    for plain in (kind(paths[:5], 40.0), kind(paths, 40.0, regress=False)):
+        assert not any("runs are weighed" in note for note in plain.notes)
+        assert bands(plain.blocks)[2, 1] > 0.1 * bands(plain.blocks)[2, 0]
 
 
 def test_the_temperature_may_be_said_where_streams_do_not_know_it(tmp_path):
