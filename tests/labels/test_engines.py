@@ -68,7 +68,7 @@ TEMPLATE = """
     ("spec", "words"),
     [
         ("tblite accuracy=abc", "engine tblite: accuracy: found 'abc', expected a number"),
-        ("tblite method=1", "method: found 1, expected a word"),
+        ("tblite method=1", "method: found 1, expected text"),
         ("pyscf grid=2.5", "grid: found 2.5, expected a whole number"),
         ("pyscf grid=true", "grid: found True, expected a whole number"),
         ("pyscf density_fit=1", "density_fit: found 1, expected true or false"),

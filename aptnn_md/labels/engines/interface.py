@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Protocol, get_type_hints
 
@@ -13,6 +12,7 @@ from aptnn_md.arrays import FloatArray
 from aptnn_md.callables import call_by_name, is_callable_name, keyword_arguments
 from aptnn_md.errors import InputError, RunError
 from aptnn_md.labels.points import PointResult
+from aptnn_md.settings import fitting
 
 _EXPECTED = (
     "tblite, pyscf, cp2k, or package.module:callable of an ASE calculator; each with optional "
@@ -154,28 +154,13 @@ def load_engine(spec: str) -> Engine:
         raise RunError(
             f'engine {name}: not installed: pip install "aptnn_md[{extra}]" ({error})'
         ) from error
-    _check_types(f"engine {name}", maker, settings)
+    kinds = get_type_hints(maker.__init__)
+    settings = {
+        key: fitting(value, kinds.get(key, Any), f"engine {name}", key)
+        for key, value in settings.items()
+    }
     try:
         engine: Engine = maker(**settings)
     except TypeError as error:
         raise InputError(f"engine {name}", "settings", error, "settings of this engine") from error
     return engine
-
-
-_KINDS: Mapping[Any, tuple[tuple[type, ...], str]] = {
-    float: ((float, int), "a number"),
-    int: ((int,), "a whole number"),
-    str: ((str,), "a word"),
-    bool: ((bool,), "true or false"),
-}
-
-
-def _check_types(where: str, maker: Any, settings: Mapping[str, Any]) -> None:
-    """Refuse settings of a wrong type before any point is calculated."""
-    hints = get_type_hints(maker.__init__)
-    for name, value in settings.items():
-        if hints.get(name) not in _KINDS:
-            continue
-        kinds, words = _KINDS[hints[name]]
-        if not isinstance(value, kinds) or (isinstance(value, bool) and bool not in kinds):
-            raise InputError(where, name, repr(value), words)
