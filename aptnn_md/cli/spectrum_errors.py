@@ -120,10 +120,10 @@ def _first_header(paths: Sequence[str]) -> StreamHeader:
 
 def _tell_spread(target: Target, options: Any, paths: Sequence[str]) -> None:
     """Print what the error of intensities may be, where only the spread of the rates is known."""
-    from aptnn_md.spectra.sources.members import has_known_spread, relative_spread
+    from aptnn_md.spectra.sources.members import relative_spread
 
     header = _first_header(paths)
-    if not has_known_spread(header, options.estimator):
+    if not header.describes(options.estimator):
         return
     share = relative_spread(paths, target.rate_name, options.skip)
     if share is None:

@@ -186,6 +186,12 @@ class StreamHeader:
             from_atoms["volume"] = float(atoms.get_volume())
         return cls(**(from_atoms | constants))
 
+    def describes(self, estimator: str | None) -> bool:
+        """Whether what a stream says of its tensors (``f_sum``, the members and the spread of a
+        committee) holds for this estimator: for the first one (None). The potential's own dipole
+        has no tensors, and those at a centroid are others than the mean of the beads."""
+        return estimator in (None, self.estimators[0])
+
     def to_attributes(self) -> dict[str, Any]:
         """Attributes of the Zarr group, as JSON takes them."""
         from aptnn_md._version import __version__

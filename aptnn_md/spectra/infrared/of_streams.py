@@ -69,7 +69,8 @@ class InfraredStreams(StreamSignal[InfraredSpectrum, InfraredOptions, Part]):
             run is too short.
         """
         self.check_lengths()
-        known = [run.f_sum for run in self.runs]
+        described = self.header.describes(self.estimator)
+        known = [run.f_sum if described else None for run in self.runs]
         f_sum = tuple(value for value in known if value is not None)
         conditions = Conditions(
             self.conditions("temperature", self.options.temperature),

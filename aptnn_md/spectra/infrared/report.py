@@ -235,4 +235,4 @@ def _sum_rule(spectrum: InfraredSpectrum) -> str:
         )
     if spectrum.quantum != "harmonic":
         return "no f-sum rule with this quantum correction"
-    return "no f-sum rule: the stream has no f_sum"
+    return "no f-sum rule: the stream has no f_sum of this estimator"

@@ -41,7 +41,7 @@ def member_blocks(
     paths, options : of the spectrum whose error is asked for
     """
     header = kind(paths, options).header
-    names = member_estimators(header) if has_known_spread(header, options.estimator) else ()
+    names = member_estimators(header) if header.describes(options.estimator) else ()
     found = []
     for name in names:
         streams = kind(paths, replace(options, estimator=name, parts=False, molecules=False))
@@ -83,11 +83,3 @@ def relative_spread(
             of_spread += float((spread**2).sum())
             of_rate += float((rates.sum(axis=1) ** 2).sum())
     return math.sqrt(of_spread / of_rate) if of_rate > 0.0 else None
-
-
-def has_known_spread(header: StreamHeader, estimator: str | None) -> bool:
-    """Whether members and spread in a stream are those of this estimator (None: the first one).
-
-    They are of the first, so a spectrum of the potential's own dipole has no error by the tensors.
-    """
-    return estimator in (None, header.estimators[0])

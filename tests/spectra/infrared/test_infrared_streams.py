@@ -108,6 +108,9 @@ def test_many_groups_give_what_is_within_and_between(tmp_path: Path) -> None:
 def test_estimators(tmp_path: Path) -> None:
     path = stream(tmp_path / "a", estimators=("bead", "centroid-apt"), n_beads=8)
     assert spectrum_of_streams([path], 30, estimator="centroid-apt").estimator == "centroid-apt"
+    # the sum is that of the tensors of the first one
+    assert spectrum_of_streams([path], 30).sum_rule.ratio is not None
+    assert spectrum_of_streams([path], 30, estimator="centroid-apt").sum_rule.ratio is None
     with pytest.raises(InputError, match="a: estimator: found centroid, expected"):
         spectrum_of_streams([path], 30.0, estimator="centroid")
 

@@ -19,7 +19,6 @@ from aptnn_md.spectra.infrared.of_streams import InfraredStreams
 from aptnn_md.spectra.options import InfraredOptions, RamanOptions
 from aptnn_md.spectra.raman.of_streams import RamanStreams
 from aptnn_md.spectra.sources.members import (
-    has_known_spread,
     member_blocks,
     member_estimators,
     relative_spread,
@@ -122,8 +121,8 @@ def test_another_estimator_has_no_error_by_the_tensors(stream):
     assert len(member_blocks(InfraredStreams, [stream], options)) == 3
     assert member_blocks(InfraredStreams, [stream], replace(options, estimator="member-2")) == []
     header = StreamReader(stream).header
-    assert has_known_spread(header, None)
-    assert not has_known_spread(header, "potential-dipole")
+    assert header.describes(None)
+    assert not header.describes("potential-dipole")
 
 
 def test_spread_of_rates_after_the_beginning(without_members):
