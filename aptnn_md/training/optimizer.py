@@ -109,8 +109,11 @@ def orthogonalised(matrices: Tensor) -> Tensor:
     """
     tall = matrices.shape[-2] > matrices.shape[-1]
     x: Tensor = matrices.mT if tall else matrices
+    # squares of very small elements, as of gradients that vanish by symmetry, would be zero
+    largest = x.abs().amax(dim=(-2, -1), keepdim=True)
+    x = torch.where(largest > 0.0, x / largest, 0.0)
     norm: Tensor = torch.linalg.matrix_norm(x, keepdim=True)
-    x = x / (norm + torch.finfo(x.dtype).tiny)
+    x = x / torch.where(norm > 0.0, norm, 1.0)
     first, third, fifth = COEFFICIENTS
     for _ in range(ITERATIONS):
         squares = x @ x.mT

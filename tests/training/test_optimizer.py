@@ -44,6 +44,15 @@ def test_singular_values_become_equal(shape):
     assert torch.allclose(orthogonalised(1e-6 * matrices), found, atol=1e-9)
 
 
+@pytest.mark.parametrize("size", [1e-12, 1e-20, 1e-30, 1e-38])
+def test_very_small_matrices(size):
+    """As gradients of what vanishes by symmetry, e.g. in diatomic molecules."""
+    torch.manual_seed(0)
+    matrices = torch.randn(2, 5, 4)
+    found = orthogonalised(size * matrices)
+    assert torch.allclose(found, orthogonalised(matrices), atol=1e-3)
+
+
 def test_nothing_stays_nothing():
     assert not orthogonalised(torch.zeros(2, 3, 4)).any()
     first = torch.randn(3, 4, dtype=torch.float64)
