@@ -16,7 +16,6 @@ Engineering (2003), section 4.1; with an error of order 1/n_runs, below the stan
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import TypeVar
@@ -27,12 +26,24 @@ from aptnn_md.arrays import FloatArray
 from aptnn_md.spectra.estimation.power import PowerBlocks
 
 
-def n_usable(n_runs: int) -> int:
-    """Quantities that so many runs can be regressed on: one from six runs on, ten from 24 on.
+_LEAST_FREE = 1e-3
+"""Of a run that alone tells a slope, nothing is left."""
+
+_TINY = 1e-300
+
+
+def n_effective(shares: FloatArray) -> float:
+    """Number of equal runs that scatter as much as runs with these shares (n_runs,) of the mean."""
+    return float(shares.sum() ** 2 / max(np.sum(shares**2), _TINY))
+
+
+def n_usable(shares: FloatArray) -> int:
+    """Quantities that runs with these shares of the mean can be regressed on: of equal ones one
+    from six runs on, seven from 24 on; fewer where some of the runs are much longer than others.
 
     Of more the fit would cost more than it gives where they tell nothing.
     """
-    return max(0, n_runs // 2 - 2)
+    return max(0, int(n_effective(shares) + 1e-6) // 3 - 1)
 
 
 Key = TypeVar("Key")
@@ -46,8 +57,8 @@ def regressed(curves: Mapping[Key, PowerBlocks], deviations: FloatArray) -> dict
 def with_known_means(blocks: PowerBlocks, deviations: FloatArray) -> PowerBlocks:
     """The same density without what follows from the deviations of known means.
 
-    The scatter of what is left is made larger by what the fit took out of it, and by what the
-    unequal weights of the runs cost.
+    The scatter of what is left is made larger by what the fit took out of it (of each run after its
+    leverage), and by what the unequal weights of the runs cost.
 
     Parameters
     ----------
@@ -55,7 +66,7 @@ def with_known_means(blocks: PowerBlocks, deviations: FloatArray) -> PowerBlocks
     deviations : (n_runs, n_quantities), of each run's mean from the known one; no more than
         :func:`n_usable` quantities
     """
-    n_runs, n_quantities = deviations.shape
+    n_runs = len(deviations)
     of_run = np.zeros((n_runs, len(blocks.weights)))
     of_run[blocks.runs, np.arange(len(blocks.weights))] = blocks.weights
     share = of_run.sum(axis=1)
@@ -69,5 +80,9 @@ def with_known_means(blocks: PowerBlocks, deviations: FloatArray) -> PowerBlocks
     # weights of the runs: share_r (1 + change_r)
     change = -(inverse.T @ (share @ deviations)) / root[:, 0]
     unequal = np.sum((share * (1.0 + change)) ** 2) / np.sum(share**2)
-    larger = math.sqrt(unequal * (n_runs - 1) / (n_runs - 1 - n_quantities))
-    return replace(blocks, values=mean + larger * (left - mean))
+    # what the fit took out of each run: the longer, and the more unusual, the more
+    leverage = np.einsum("rk,kr->r", centred, inverse)
+    free = np.maximum(1.0 - share - leverage, _LEAST_FREE)
+    larger = (np.sqrt(unequal) * (1.0 - share) / free)[blocks.runs, None]
+    scatter = larger * (left - mean)
+    return replace(blocks, values=mean + scatter - blocks.weights @ scatter)

@@ -35,7 +35,8 @@ class KnownTemperatures:
         Where there are more kinds than the runs allow, the first are taken: bonds before angles.
         """
         headers = [run.reader.header for run in runs]
-        kinds, usable = headers[0].coordinates, n_usable(len(runs))
+        kinds = headers[0].coordinates
+        usable = n_usable(np.array([run.n_frames for run in runs], dtype=float))
         same = all((h.coordinates, h.n_beads) == (kinds, 1) for h in headers)
         known = [temperature or header.temperature for header in headers]
         means = [run.mean("coordinate_temperature") for run in runs]

@@ -27,12 +27,14 @@ def energies_of_runs(rng: np.random.Generator, n_runs: int = N_RUNS) -> np.ndarr
     return rng.exponential(size=(n_runs, 3))
 
 
-def rates_of(energies: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """(N_FRAMES, 3), each mode along an axis of its own, and noise."""
-    time = SPACING * np.arange(N_FRAMES)[:, None]
+def rates_of(
+    energies: np.ndarray, rng: np.random.Generator, n_frames: int = N_FRAMES
+) -> np.ndarray:
+    """(n_frames, 3), each mode along an axis of its own, and noise."""
+    time = SPACING * np.arange(n_frames)[:, None]
     phases = rng.uniform(0.0, 2.0 * np.pi, 3)
     modes = np.cos(PER_FS * np.array(WAVENUMBERS) * time + phases)
-    noise = 1e-3 * rng.normal(size=(N_FRAMES, 3))
+    noise = 1e-3 * rng.normal(size=(n_frames, 3))
     return np.array(STRENGTHS) * np.sqrt(energies) * modes + noise
 
 
@@ -72,13 +74,64 @@ def test_quantities_that_tell_nothing_leave_errors_as_they_are():
     for _ in range(40):
         energies = energies_of_runs(rng)
         blocks = spectrum([rates_of(each, rng) for each in energies]).blocks
-        nothing = rng.normal(size=(N_RUNS, n_usable(N_RUNS)))
+        nothing = rng.normal(size=(N_RUNS, n_usable(np.ones(N_RUNS))))
         found = bands(with_known_means(blocks, nothing))
         ratios.append(found[:, 1] / bands(blocks)[:, 1])
         within.append(np.abs(found[:, 0] - truth) < 2.0 * found[:, 1])
-    # ten numbers were fitted to 24
+    # seven numbers were fitted to 24
     assert 1.0 < np.mean(ratios) < 1.8
-    assert np.mean(within) > 0.85
+    assert np.mean(within) > 0.88
+
+
+def coverage(lengths: list[int], told: float, repeats: int, seed: int) -> float:
+    """Share of integrals that are within two printed errors of the truth.
+
+    Parameters
+    ----------
+    lengths : frames of each run
+    told : part of the variance of the quantities that is the bands' own; the rest is something else
+    """
+    rng = np.random.default_rng(seed)
+    truth = bands(spectrum([rates_of(np.ones(3), rng) for _ in range(48)]).blocks)[:, 0]
+    n_runs, usable = len(lengths), n_usable(np.array(lengths, dtype=float))
+    within = []
+    for _ in range(repeats):
+        energies = energies_of_runs(rng, n_runs)
+        rates = [rates_of(e, rng, n) for e, n in zip(energies, lengths, strict=True)]
+        others = rng.exponential(size=(n_runs, max(3, usable)))
+        others[:, :3] = told * energies + (1.0 - told) * others[:, :3]
+        blocks = spectrum(rates).blocks
+        if usable:
+            blocks = with_known_means(blocks, others[:, :usable] - 1.0)
+        found = bands(blocks)
+        within.append(np.abs(found[:, 0] - truth) < 2.0 * found[:, 1])
+    return float(np.mean(within))
+
+
+SHORT, LONG = N_FRAMES, 5 * N_FRAMES
+LENGTHS = {
+    "6 runs": [SHORT] * 6,
+    "12 runs": [SHORT] * 12,
+    "24 runs": [SHORT] * 24,
+    "12 short and 12 three times as long": [SHORT] * 12 + [3 * SHORT] * 12,
+    "18 short and 6 five times as long": [SHORT] * 18 + [LONG] * 6,
+    "8 short and 4 five times as long": [SHORT] * 8 + [LONG] * 4,
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", LENGTHS)
+def test_coverage(name: str) -> None:
+    """Of runs of equal and unequal lengths, where the temperatures tell all, half or nothing."""
+    found = [coverage(LENGTHS[name], told, 80, seed=k) for k, told in enumerate((1.0, 0.5, 0.0))]
+    print(f"{name}: two errors hold the truth in {', '.join(f'{100 * x:.0f} %' for x in found)}")
+    assert min(found) > 0.85
+
+
+def test_few_long_runs_among_many_short_ones_count_as_few() -> None:
+    assert n_usable(np.ones(24)) == 7
+    assert n_usable(np.array([10.0] * 4 + [1.0] * 20)) == 1
+    assert n_usable(np.array([100.0] + [1.0] * 40)) == 0
 
 
 def test_it_is_a_weight_for_each_run_with_which_all_known_means_are_right():
