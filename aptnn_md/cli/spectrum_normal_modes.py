@@ -179,6 +179,7 @@ def _hessian(arguments: argparse.Namespace, atoms: Atoms, molecule: Molecule | N
     """The Hessian; ``atoms`` is moved to the positions that it belongs to."""
     from aptnn_md import normal_modes as harmonic
     from aptnn_md.potentials.loading import load_potential
+    from aptnn_md.structures import total_charge
 
     if arguments.hessian:
         return _hessian_of_file(arguments, atoms)
@@ -188,6 +189,7 @@ def _hessian(arguments: argparse.Namespace, atoms: Atoms, molecule: Molecule | N
             raise InputError("options", "--hessian", "nothing", expected)
         return harmonic.hessian_of(arguments.start, molecule)
     atoms.calc = load_potential(arguments.potential, device=arguments.device, dtype="float64")
+    total_charge(atoms, arguments.total_charge)  # refuses those that differ, before the work
     checkpoint = Path(arguments.checkpoint or f"{Path(arguments.start).stem}.hessian.npz")
     found = harmonic.finite_difference_hessian(
         atoms,

@@ -386,6 +386,18 @@ def test_command(here, capsys):
     assert f"{columns[0, 0]:.2f}" in capsys.readouterr().out
 
 
+def test_a_charge_that_is_not_the_calculators_is_refused_before_the_work(here, capsys):
+    start = toy.structure(1, seed=4)
+    start.info["charge"] = 1
+    ase.io.write("start.extxyz", start)
+    lines = ["from helpers import toy_molecules", "class Neutral(toy_molecules.Potential):"]
+    Path("neutral.py").write_text("\n".join([*lines, "    charge = 0.0", ""]))
+    command = ["spectrum", "normal-modes", "start.extxyz", "--potential", "neutral:Neutral"]
+    assert main(command) == 2
+    assert "1 e by 'charge' of the frame and 0 e by the calculator" in capsys.readouterr().err
+    assert not Path("start.hessian.npz").exists()
+
+
 def test_command_with_a_crystal_and_the_bundled_model(here, capsys):
     """A box of water: 3 N - 3 modes, n·α, Hessian from a file."""
     atoms = molecule("H2O")
