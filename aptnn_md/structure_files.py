@@ -34,7 +34,9 @@ _MOST_COLUMNS = 100_000
 EXPECTED = "a file that ASE can read, e.g. extxyz"
 
 
-def read_structure(path: str | PathLike[str], positions: bool = True) -> Atoms:
+def read_structure(
+    path: str | PathLike[str], positions: bool = True, named: str | None = None
+) -> Atoms:
     """The last structure of a file, with the masses, velocities and charge that it gives.
 
     Parameters
@@ -42,6 +44,7 @@ def read_structure(path: str | PathLike[str], positions: bool = True) -> Atoms:
     path : a file in any format that ASE reads; ``file@index`` for another structure than the last,
         where no file has that name
     positions : whether positions and cell count; without, no unit of theirs is asked for
+    named : in messages, of a file that is a copy of something else
 
     Raises
     ------
@@ -49,7 +52,7 @@ def read_structure(path: str | PathLike[str], positions: bool = True) -> Atoms:
         No such file, none that ASE can read, no atoms, or numbers that are implausible.
     """
     frames, name = _read(path, last=True)
-    return _finished(name, frames[-1:], positions)[0]
+    return _finished(named or name, frames[-1:], positions)[0]
 
 
 def read_structures(path: str | PathLike[str]) -> list[Atoms]:

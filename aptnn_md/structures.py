@@ -123,6 +123,11 @@ def calculator_charge(calculator: Any, atoms: Atoms | None = None) -> float | No
     return None
 
 
+def is_charge_key(key: str) -> bool:
+    """Whether an entry of this name is the charge of a structure."""
+    return re.sub("[^a-z]", "", key.lower()) in CHARGE_KEYS
+
+
 def stated_charges(atoms: Atoms) -> dict[str, float]:
     """Charges that a structure states, e, each by where it stands; the calculator's is not asked.
 
@@ -133,7 +138,7 @@ def stated_charges(atoms: Atoms) -> dict[str, float]:
     """
     charges = {}
     for key, value in atoms.info.items():
-        if re.sub("[^a-z]", "", str(key).lower()) in CHARGE_KEYS:
+        if is_charge_key(str(key)):
             number = _number(value)
             if number is None:
                 found, expected = repr(value), "a finite number, e"

@@ -19,6 +19,7 @@ from aptnn_md.errors import InputError
 from aptnn_md.progress import log
 from aptnn_md.structure_columns import take_over
 from aptnn_md.structure_files import read_structure, read_structures
+from aptnn_md.structures import charge_of
 
 _MANY = 2**27
 
@@ -59,7 +60,7 @@ class AseFile:
             velocities = atoms.get_momenta() / self.template.get_masses()[:, None] * units.fs
         x, y, z = (bool(p) for p in atoms.pbc)
         cell = atoms.cell.array.copy() if any(atoms.pbc) else None
-        return Frame(atoms.positions.copy(), velocities, cell, (x, y, z))
+        return Frame(atoms.positions.copy(), velocities, cell, (x, y, z), charge_of(atoms))
 
     def _opened(self) -> Sequence[Atoms]:
         if self.path.suffix != ".traj":

@@ -11,6 +11,7 @@ from aptnn_md.arrays import FloatArray, IntArray
 from aptnn_md.engines.trajectory.displacements import displacement
 from aptnn_md.engines.trajectory.frames import Frame
 from aptnn_md.engines.trajectory.joined import Joined
+from aptnn_md.engines.trajectory.rounding import rounded_to
 from aptnn_md.engines.trajectory.settings import TrajectorySettings
 from aptnn_md.engines.trajectory.time_axis import TimeAxis
 from aptnn_md.engines.trajectory.velocity_check import MOST_FRAMES, check_velocities
@@ -127,19 +128,13 @@ def _warn_of_rounding(frames: Joined) -> None:
     """Positions that were rounded move by steps; say how much of the increments that is."""
     some = [frames.read(k) for k in range(min(len(frames), 20))]
     steps = [displacement(a, b, frames.where(k + 1)) for k, (a, b) in enumerate(pairwise(some))]
-    positions = np.array([frame.positions for frame in some]).ravel()
-    for digits in (1, 2, 3, 4):
-        unit = 10.0**-digits
-        off = np.abs(positions / unit - np.round(positions / unit))
-        if off.max(initial=0.0) * unit > 2e-5 * max(1.0, float(np.abs(positions).max()) / 10.0):
-            continue
-        moved = np.concatenate([step.ravel() for step in steps])
-        noise = unit**2 / 6.0 / max(float(np.mean(moved**2)), 1e-300)
-        if noise > _ROUNDING**2:
-            log.warning(
-                "%s: positions are rounded to %g Å, which makes %.2g of the mean displacement "
-                "between frames: increments are that noisy. Write positions with more digits, or "
-                "velocities",
-                *(frames.where(0), unit, np.sqrt(noise)),
-            )
-        return
+    unit = rounded_to(np.array([frame.positions for frame in some]))
+    moved = np.concatenate([step.ravel() for step in steps])
+    noise = unit**2 / 6.0 / max(float(np.mean(moved**2)), 1e-300)
+    if noise > _ROUNDING**2:
+        log.warning(
+            "%s: positions are rounded to %g Å, which makes %.2g of the mean displacement "
+            "between frames: increments are that noisy. Write positions with more digits, or "
+            "velocities",
+            *(frames.where(0), unit, np.sqrt(noise)),
+        )

@@ -27,12 +27,14 @@ class Frame:
     velocities : the same shape, Å/fs; None where there are none
     cell : (3, 3), rows, Å; None where the file gives none
     pbc : periodic directions
+    charge : e, as the frame says it; None: it does not
     """
 
     positions: FloatArray
     velocities: FloatArray | None = None
     cell: FloatArray | None = None
     pbc: tuple[bool, bool, bool] = (False, False, False)
+    charge: float | None = None
 
     def snapshot(self) -> Snapshot:
         """Positions and cell."""

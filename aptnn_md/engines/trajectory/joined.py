@@ -10,12 +10,17 @@ import numpy as np
 from ase import Atoms
 
 from aptnn_md.arrays import FloatArray, IntArray
+from aptnn_md.atoms.snapshot import nearest_images
 from aptnn_md.engines.trajectory.frames import Frame, FrameFile
 from aptnn_md.engines.trajectory.time_axis import without_repeats
 from aptnn_md.errors import InputError
 from aptnn_md.progress import log
+from aptnn_md.structures import charge_of
 
-_SAME_POSITIONS = 1e-6
+_REPEATED = 2.0
+"""Times the distance of frames in a row."""
+
+_SAME_POSITIONS, _SAME_MASS, _SAME_CHARGE = 1e-6, 1e-4, 1e-6
 
 
 class WithVelocities:
@@ -30,7 +35,7 @@ class WithVelocities:
     Raises
     ------
     InputError
-        Other frames, or other steps.
+        Another bead, other frames, or other steps.
     """
 
     def __init__(
@@ -49,6 +54,10 @@ class WithVelocities:
             )
             self.steps = None if self.steps is None else self.steps[: self.n_frames]
             self.times = None if self.times is None else self.times[: self.n_frames]
+        if None not in (self.bead, velocities.bead) and self.bead != velocities.bead:
+            expected = f"{self.bead}, as of {positions.path}; files of velocities in the order of "
+            expected += "those of positions"
+            raise InputError(velocities.path, "bead", velocities.bead, expected)
         theirs = velocities.steps
         if self.steps is not None and theirs is not None:
             other = np.flatnonzero(self.steps != theirs[: self.n_frames])
@@ -85,7 +94,8 @@ class Joined:
     Raises
     ------
     InputError
-        Beads of different frames, or elements other than those of the template.
+        Beads of different frames, elements or masses other than those of the template, or parts
+        whose counters begin anew.
     """
 
     def __init__(
@@ -99,6 +109,7 @@ class Joined:
         self.beads, self.template = beads, template
         self._cell, self._pbc, self._cells = cell, pbc, cells
         self._no_cell: bool | None = None
+        self._charge = charge_of(template)
         first = beads[0]
         self._check_files()
         self.parts = first
@@ -166,7 +177,9 @@ class Joined:
                 None if velocities[0] is None else np.stack(velocities),  # type: ignore[arg-type]
                 found.cell,
                 found.pbc,
+                found.charge,
             )
+        self._check_charge(frame, found.charge)
         if (found.cell is None) is not self._without_cell(found):
             raise InputError(self.where(frame), "cell", "none", "one, as in the frame read first")
         if self._cells is not None and self.steps is not None:
@@ -174,6 +187,12 @@ class Joined:
         if found.cell is None and self._cell is not None:
             return replace(found, cell=self._cell, pbc=self._pbc)
         return found
+
+    def _check_charge(self, frame: int, charge: float | None) -> None:
+        known = self._charge
+        if charge is not None and (known is None or abs(charge - known) > _SAME_CHARGE):
+            expected = f"{'none' if known is None else f'{known:g} e'}, as at the beginning"
+            raise InputError(self.where(frame), "charge", f"{charge:g} e", expected)
 
     def _without_cell(self, frame: Frame) -> bool:
         """Whether the files give no cell, by the first frame that is read."""
@@ -205,6 +224,11 @@ class Joined:
                     found = theirs.get_chemical_formula()
                     expected = f"{self.template.get_chemical_formula()} in one order of atoms"
                     raise InputError(each.path, "elements", found, expected)
+                masses, own = self.template.get_masses(), theirs.get_masses()
+                if theirs.has("masses") and not np.allclose(own, masses, rtol=_SAME_MASS):
+                    k = int(np.abs(own - masses).argmax())
+                    expected = f"{masses[k]:g} amu, as in --structure or another file"
+                    raise InputError(each.path, f"mass of atom {k}", f"{own[k]:g} amu", expected)
         for number, files in enumerate(self.beads):
             for k, each in enumerate(files):
                 first = self.beads[0][k]
@@ -229,8 +253,35 @@ class Joined:
             return
         stays = without_repeats(axis)
         if n_gone := len(self) - len(stays):
+            for later in np.flatnonzero(np.diff(axis) <= 0) + 1:
+                self._check_repeat(axis, int(later))
             log.info("%d frames were written again later, after a restart; these are used", n_gone)
         self._take(stays)
+
+    def _check_repeat(self, axis: np.ndarray, later: int) -> None:
+        """Refuse a part whose counter began anew: what is written again after a restart begins
+        where the frame of that step was, up to the little that a run differs from a repetition."""
+        earlier = np.flatnonzero(axis[:later] == axis[later])
+        if not len(earlier) or later < 2:
+            return
+        before = int(earlier[-1])
+        beside = before - 1 if before else 1
+        again = self._distance(before, later)
+        if again > _REPEATED * self._distance(before, beside) + _SAME_POSITIONS:
+            raise InputError(
+                self.where(later),
+                "frames",
+                f"step or time {axis[later]:g} once more, {again:.2g} Å (rms) from the frame "
+                "before that has it",
+                "what a restart writes again, which begins where that frame was; of parts whose "
+                "counters begin anew make a stream each, which spectrum takes as runs of their own",
+            )
+
+    def _distance(self, first: int, second: int) -> float:
+        """Root mean square displacement, Å."""
+        one, other = self.read(first), self.read(second)
+        moved = nearest_images(other.positions - one.positions, one.cell, one.pbc)
+        return float(np.sqrt((moved**2).sum(axis=-1).mean()))
 
     def _drop_shared(self) -> None:
         """Of files without steps that share a frame at their border, the first one's."""

@@ -44,6 +44,29 @@ LAMMPS_UNITS: Mapping[str, LammpsUnits] = {
 """Names as in the command ``units``. LAMMPS counts ``electron``'s velocities in Bohr per 1.03275
 fs."""
 
+
+def unit_system_of(path: Path, given: str | None, said: str = "") -> LammpsUnits:
+    """The system of units of a file of LAMMPS.
+
+    Parameters
+    ----------
+    given : by the user
+    said : by the file
+
+    Raises
+    ------
+    InputError
+        Neither says it, both differ, or there is no such system.
+    """
+    if given and said and given != said:
+        raise InputError(path, "units", said, f"{given}, as given with --lammps-units")
+    name = given or said
+    if name not in LAMMPS_UNITS:
+        expected = f"--lammps-units, one of {', '.join(LAMMPS_UNITS)}"
+        raise InputError(path, "units", name or "none in the file", expected)
+    return LAMMPS_UNITS[name]
+
+
 _POSITIONS = (("x", "y", "z"), ("xu", "yu", "zu"), ("xs", "ys", "zs"), ("xsu", "ysu", "zsu"))
 _VELOCITIES = ("vx", "vy", "vz")
 _MASS_TOLERANCE = 0.3
@@ -91,7 +114,8 @@ class LammpsDump:
             raise InputError(path, "frames", "none", "at least one")
         self.n_frames = len(self._index)
         self.steps = self._index.steps
-        self._units = self._unit_system(unit_system)
+        self._units = unit_system_of(path, unit_system, self._said_units)
+        self._name = unit_system or self._said_units
         times = self._index.times
         self.times: FloatArray | None = None if times is None else times * self._units.time
         first, words = self._split(0)
@@ -189,16 +213,6 @@ class LammpsDump:
             where = f"{self.path}, frame {frame}"
             raise InputError(where, "BOX BOUNDS", repr(line[:60]), "two to four numbers")
         return row
-
-    def _unit_system(self, given: str | None) -> LammpsUnits:
-        said = self._said_units
-        if given and said and given != said:
-            raise InputError(self.path, "units", said, f"{given}, as given with --lammps-units")
-        self._name = given or said
-        if self._name not in LAMMPS_UNITS:
-            expected = f"--lammps-units, one of {', '.join(LAMMPS_UNITS)}"
-            raise InputError(self.path, "units", self._name or "none in the dump", expected)
-        return LAMMPS_UNITS[self._name]
 
     def _ids(self, frame: int, head: _Head, words: list[list[str]]) -> tuple[IntArray, IntArray]:
         """Order of the lines by id, and the ids in order."""

@@ -2,7 +2,9 @@
 
 They hold no elements, so a structure gives them. Velocities, where there are any, are Å/ps for
 MDAnalysis whatever the program's unit was. Times are those of the file, but not of DCD, in which
-programs write them in different units.
+programs write them in different units. Of a cell MDAnalysis has lengths and angles; its orientation
+is the usual one (a along x, b in the plane of x and y) or that of the structure, in whichever of
+them the atoms are farther apart, or nearer to where they are in the structure.
 """
 
 from __future__ import annotations
@@ -14,15 +16,19 @@ from typing import Any
 
 import numpy as np
 from ase import Atoms
+from ase.cell import Cell
 
 from aptnn_md.arrays import FloatArray, IntArray
+from aptnn_md.atoms.neighbours import neighbour_pairs
 from aptnn_md.engines.trajectory.frames import Frame
 from aptnn_md.errors import InputError, RunError
+from aptnn_md.progress import log
 
 SUFFIXES = (".dcd", ".xtc", ".trr", ".h5md", ".h5", ".nc", ".ncdf")
 """Of files that MDAnalysis reads for us."""
 
 _WITHOUT_TIMES = (".dcd",)
+_CLOSE, _CLEARLY = 4.0, 0.01  # Å, and relative
 
 
 def is_installed() -> bool:
@@ -36,7 +42,7 @@ class MDAnalysisFile:
     Parameters
     ----------
     path : file
-    n_atoms : number of atoms, which some formats do not say
+    structure : its atoms, and the cell
 
     Raises
     ------
@@ -49,12 +55,12 @@ class MDAnalysisFile:
     bead: int | None = None
     template: Atoms | None = None
 
-    def __init__(self, path: Path, n_atoms: int) -> None:
+    def __init__(self, path: Path, structure: Atoms) -> None:
         if not is_installed():
             raise RunError(
                 f'{path}: MDAnalysis reads such files: pip install "aptnn_md[trajectory]"'
             )
-        self.path = path
+        self.path, n_atoms = path, len(structure)
         self._reader = _reader(path, n_atoms)
         self.n_frames = int(self._reader.n_frames)
         if int(self._reader.n_atoms) != n_atoms:
@@ -65,6 +71,10 @@ class MDAnalysisFile:
         self.steps, self.times = self._steps_and_times()
         has_velocities = bool(self._reader.ts.has_velocities)
         self.note = "of the file, as MDAnalysis reads them" if has_velocities else ""
+        self._turn: FloatArray = np.eye(3)
+        self._turn = _turn(structure, self.read(0))
+        if not np.allclose(self._turn, np.eye(3)):
+            log.info("%s: cells are oriented as that of the structure", path)
 
     def read(self, frame: int) -> Frame:
         """A frame."""
@@ -85,7 +95,7 @@ class MDAnalysisFile:
                 raise InputError(where, name, "values that are not finite", "finite numbers")
         cell = None
         if now.dimensions is not None and np.all(now.dimensions[:3] > 0.0):
-            cell = np.array(now.triclinic_dimensions, dtype=np.float64)
+            cell = np.array(now.triclinic_dimensions, dtype=np.float64) @ self._turn
         periodic = cell is not None
         return Frame(positions, velocities, cell, (periodic, periodic, periodic))
 
@@ -109,6 +119,36 @@ class MDAnalysisFile:
             whole = np.array(steps, dtype=np.int64)
             whole = whole if len(np.unique(whole)) > 1 else None
         return whole, np.array(times) if known and len(set(times)) > 1 else None
+
+
+def _turn(structure: Atoms, first: Frame) -> FloatArray:
+    """What rotates the usual orientation of the cell into that of the frames."""
+    if first.cell is None or structure.cell.rank < 3:
+        return np.eye(3)
+    usual = Cell.fromcellpar(structure.cell.cellpar())
+    turn: FloatArray = np.linalg.solve(usual.array, structure.cell.array)
+    here, there = Cell(first.cell).cellpar(), structure.cell.cellpar()
+    alike = np.allclose(here[:3], there[:3], rtol=0.1) and np.allclose(here[3:], there[3:], atol=5)
+    if np.allclose(turn, np.eye(3), atol=1e-3) or not alike:
+        return np.eye(3)
+    of_structure, of_usual = (
+        _closest(Frame(first.positions, None, cell, first.pbc).atoms(structure))
+        for cell in (first.cell @ turn, first.cell)
+    )
+    if abs(of_structure - of_usual) > _CLEARLY * of_usual:
+        return turn if of_structure > of_usual else np.eye(3)
+    # nothing is near a boundary
+    from_structure, from_usual = (
+        float(np.square(first.positions - structure.positions @ rotation).sum())
+        for rotation in (np.eye(3), turn.T)
+    )
+    return turn if from_structure <= from_usual else np.eye(3)
+
+
+def _closest(atoms: Atoms) -> float:
+    """Distance of the two atoms that are closest to each other, Å."""
+    _, _, vectors = neighbour_pairs(atoms, _CLOSE)
+    return float(np.linalg.norm(vectors, axis=1).min(initial=_CLOSE))
 
 
 def _reader(path: Path, n_atoms: int) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
 import numpy as np
@@ -22,6 +23,7 @@ from aptnn_md.errors import InputError
 from aptnn_md.progress import log
 from aptnn_md.structure_columns import VELOCITY_UNITS
 from aptnn_md.structure_files import read_structure
+from aptnn_md.structures import charge_of
 
 _CELL_COLUMNS = ("ax", "ay", "az", "bx", "by", "bz", "cx", "cy", "cz")
 
@@ -75,13 +77,13 @@ def _open(path: Path, files: TrajectoryFiles, structure: Atoms | None) -> FrameF
         if structure is None:
             expected = "--structure FILE with the atoms in the same order"
             raise InputError(path, "elements", "none in such files", expected)
-        return MDAnalysisFile(path, len(structure))
+        return MDAnalysisFile(path, structure)
     with open_bytes(path) as file:
         head = file.read(4096).decode("utf-8", errors="replace")
     if head.lstrip().startswith("ITEM:"):
         return LammpsDump(path, files.lammps_units, files.elements)
     if ".xyz" in path.name.lower() or ".extxyz" in path.name.lower():
-        return XyzFile(path, files.velocity_unit)
+        return XyzFile(path, files.velocity_unit, files.lammps_units)
     return AseFile(path)
 
 
@@ -106,8 +108,16 @@ def _with_velocities(positions: FrameFile, path: Path, files: TrajectoryFiles) -
 
 
 def _template(files: TrajectoryFiles, opened: list[FrameFile], structure: Atoms | None) -> Atoms:
-    """Elements, masses, charge and constraints; those of the structure where there is one."""
-    found = structure if structure is not None else opened[0].template
+    """Elements, masses, charge and constraints; those of the structure where there is one, with
+    the masses and the charge of the trajectory where the structure says none.
+
+    Raises
+    ------
+    InputError
+        Both say another charge. (Masses are compared with those of all files.)
+    """
+    own = opened[0].template
+    found = structure if structure is not None else own
     if found is None:
         expected = "--elements, symbols for types 1, 2, ..., or --structure FILE with the atoms in "
         expected += "the order of their ids"
@@ -116,6 +126,16 @@ def _template(files: TrajectoryFiles, opened: list[FrameFile], structure: Atoms 
     atoms.calc = None
     if len(atoms) == 0:
         raise InputError(files.trajectory[0], "atoms", "none", "some")
+    if structure is None or own is None or len(own) != len(atoms):
+        return atoms
+    if own.has("masses") and not atoms.has("masses"):
+        atoms.set_masses(own.get_masses())
+    of_structure, of_frames = charge_of(structure), charge_of(own)
+    if of_structure is None and of_frames is not None:
+        atoms.info["charge"] = of_frames
+    elif of_frames is not None and not math.isclose(of_structure or 0.0, of_frames, abs_tol=1e-6):
+        expected = f"{of_structure:g} e, as in {files.structure}; correct or remove one of the two"
+        raise InputError(files.trajectory[0], "charge", f"{of_frames:g} e", expected)
     return atoms
 
 

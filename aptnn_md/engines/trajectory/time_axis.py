@@ -17,8 +17,11 @@ from numpy.typing import ArrayLike
 from aptnn_md.arrays import FloatArray, IntArray
 from aptnn_md.errors import InputError
 
-_UNEVEN = 0.02
-"""Of the spacing: times that were rounded for printing may be uneven by this."""
+_FEW, _UNEVEN = 10, 0.02
+"""Of so few times the distance is not known better: they may have been rounded for printing."""
+
+_PRINTED = 1e-4
+"""Of the spacing: a time step that is given may have been rounded by this."""
 
 
 @dataclass(frozen=True)
@@ -92,16 +95,16 @@ def time_axis(
     found = None
     if steps is not None and len(steps) > 1:
         found = _even_steps(where, steps, parts)
-    spacing = None
+    spacing, uncertainty = None, 0.0
     if times is not None and len(times) > 1:
-        spacing = _even_times(where, times, parts)
+        spacing, uncertainty = _even_times(where, times, parts)
     stride = _agreed_stride(where, found, stride)
     if timestep is None:
         if spacing is None:
             expected = "--timestep FS, the time between two steps"
             raise InputError(where(0), "time step", "no times in the file", expected)
         timestep = _rounded(spacing / stride)
-    elif spacing is not None and not math.isclose(timestep * stride, spacing, rel_tol=_UNEVEN):
+    elif spacing is not None and abs(timestep * stride - spacing) > uncertainty:
         raise InputError(
             where(0),
             "time step",
@@ -130,8 +133,9 @@ def _even_steps(where: Callable[[int], str], steps: IntArray, parts: str) -> int
     return usual
 
 
-def _even_times(where: Callable[[int], str], times: FloatArray, parts: str) -> float:
-    """The distance of equidistant times, fs."""
+def _even_times(where: Callable[[int], str], times: FloatArray, parts: str) -> tuple[float, float]:
+    """The distance of equidistant times, and how far it may be off, fs: few times, or such as were
+    rounded, do not tell it well."""
     gaps = np.diff(times)
     usual = float(np.median(gaps))
     if not usual > 0.0:
@@ -144,7 +148,12 @@ def _even_times(where: Callable[[int], str], times: FloatArray, parts: str) -> f
         k = int(odd[0])
         found = f"times {times[k]:.10g} and {times[k + 1]:.10g} fs"
         raise _gap(where, k, found, f"times {usual:.6g} fs apart", parts)
-    return float((times[-1] - times[0]) / (len(times) - 1))
+    n_gaps = len(times) - 1
+    spacing = float(times[-1] - times[0]) / n_gaps
+    rounding = np.abs(times - times[0] - spacing * np.arange(len(times))).max() + digits
+    if n_gaps < _FEW:
+        return spacing, _UNEVEN * spacing
+    return spacing, max(2.0 * float(rounding) / n_gaps, _PRINTED * spacing)
 
 
 def _gap(

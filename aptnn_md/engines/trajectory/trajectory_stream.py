@@ -28,6 +28,7 @@ from aptnn_md.engines.trajectory.evaluation import Evaluated, Evaluation, ModelS
 from aptnn_md.engines.trajectory.first_look import check_motion, resting_atoms, volumes
 from aptnn_md.engines.trajectory.frames import Frame
 from aptnn_md.engines.trajectory.joined import Joined
+from aptnn_md.engines.trajectory.rigid_parts import constant_distances
 from aptnn_md.engines.trajectory.same_run import SameRun
 from aptnn_md.engines.trajectory.settings import TrajectorySettings
 from aptnn_md.engines.trajectory.time_axis import TimeAxis, time_axis
@@ -134,6 +135,14 @@ class _Job:
             )
             fixed = FixAtoms(self._resting.atoms)  # whatever velocities the file has for them
             self.atoms.set_constraint([*self.atoms.constraints, fixed])
+        self._rigid = constant_distances(frames, self.atoms)
+        if self._rigid is not None:
+            log.info(
+                "%d distances between atoms never change, and take %d degrees of freedom: the "
+                "temperature is that of the others, and there is no f-sum",
+                *(len(self._rigid.pairs), self._rigid.n_removed),
+            )
+            self.atoms.set_constraint([*self.atoms.constraints, self._rigid.constraint])
         self.same = None if settings.run_of is None else SameRun(settings.run_of, self.axis)
         removed = self.same is not None and self.same.header.rotation == "removed"
         of_some = volumes(frames)
@@ -225,6 +234,8 @@ class _Job:
         step = self.axis.step(number)
         self._check_volume(now)
         self._resting.check(self.frames.where(now.number), now.frame.positions)
+        if self._rigid is not None:
+            self._rigid.check(self.frames.where(now.number), now.frame)
         if not self.increments:
             return self._of_velocities(number, now)
         if before is None:

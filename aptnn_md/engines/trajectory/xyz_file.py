@@ -1,8 +1,9 @@
-"""Trajectories in xyz files: extended xyz (ASE, GPUMD, QUIP), CP2K's and i-PI's.
+"""Trajectories in xyz files: extended xyz (ASE, GPUMD, QUIP, LAMMPS), CP2K's and i-PI's.
 
 Steps and times: CP2K's ``i = 5, time = 2.5`` (fs), i-PI's ``Step: 5``, ``Step=5`` and GPUMD's
-``Time=2.5`` (fs). Velocities: in columns, in the units of :mod:`aptnn_md.structure_columns`, or in
-a file of their own.
+``Time=2.5`` (fs). ``Timestep=5`` is that of LAMMPS' ``dump extxyz``, in which all is in LAMMPS'
+units, and of OVITO, which keeps them. Velocities: in columns, in the units of
+:mod:`aptnn_md.structure_columns`, or in a file of their own.
 """
 
 from __future__ import annotations
@@ -18,16 +19,20 @@ from ase import Atoms, units
 
 from aptnn_md.arrays import FloatArray
 from aptnn_md.engines.trajectory.frames import Frame
+from aptnn_md.engines.trajectory.lammps_dump import LammpsUnits, unit_system_of
 from aptnn_md.engines.trajectory.text_index import FrameIndex, Head, whole_number
 from aptnn_md.errors import InputError
 from aptnn_md.ipi_xyz import LENGTHS, IpiComment, parse_comment
 from aptnn_md.structure_checks import LARGEST_LENGTH
 from aptnn_md.structure_columns import ATOMIC_VELOCITY, VELOCITY_UNITS
 from aptnn_md.structure_files import read_structure
+from aptnn_md.structures import is_charge_key
 
 _CP2K = re.compile(r"\bi\s*=\s*(?P<step>\d+),\s*time\s*=\s*(?P<time>[-+.\dEe]+)")
 _STEP = re.compile(r"\b(?:Step:|step=|Step=|md_step=)\s*\"?(?P<step>\d+)")
+_LAMMPS_STEP = re.compile(r"\bTimestep=\"?(?P<step>\d+)")
 _TIME = re.compile(r"\bTime=\"?(?P<time>[-+.\dEe]+)")
+_ENTRY = re.compile(r"(?P<key>\w*charge\w*)=\"?(?P<value>[^\"\s]+)", re.I)
 _LATTICE = re.compile(r"\bLattice=\"(?P<cell>[^\"]+)\"", re.I)
 _PBC = re.compile(r"\bpbc=\"(?P<pbc>[^\"]+)\"", re.I)
 _PROPERTIES = re.compile(r"\bProperties=\"?(?P<text>[^\s\"]+)", re.I)
@@ -60,6 +65,7 @@ class XyzFile:
     path : file
     velocity_unit : of velocities in columns, a name in
         :data:`aptnn_md.structure_columns.VELOCITY_UNITS`; None: by their name or size
+    lammps_units : of a file that LAMMPS wrote
 
     Raises
     ------
@@ -67,7 +73,9 @@ class XyzFile:
         It cannot be read, or has no complete frame.
     """
 
-    def __init__(self, path: Path, velocity_unit: str | None = None) -> None:
+    def __init__(
+        self, path: Path, velocity_unit: str | None = None, lammps_units: str | None = None
+    ) -> None:
         self.path, self.note = path, ""
         self._n_atoms = 0
         self._index = FrameIndex(path, self._head)
@@ -76,6 +84,11 @@ class XyzFile:
         self.n_frames = len(self._index)
         self.steps, self.times = self._index.steps, self._index.times
         first = self._index.text(0)
+        self._lammps: LammpsUnits | None = None
+        if _LAMMPS_STEP.search(first.splitlines()[1]):
+            self._lammps = unit_system_of(path, lammps_units)
+            self.times = None if self.times is None else self.times * self._lammps.time
+            self._lammps_name = lammps_units
         self._columns = self._found_columns(first.splitlines()[1])
         self.template = self._template(first, velocity_unit)
         self._masses = self.template.get_masses()
@@ -102,7 +115,11 @@ class XyzFile:
         if ipi is not None:
             return _ipi_frame(where, positions, velocities, ipi)
         cell, pbc = _cell(where, comment)
-        return Frame(positions, velocities, cell, pbc)
+        charge = _charge(where, comment)
+        if self._lammps is not None:
+            positions = positions * self._lammps.length
+            cell = None if cell is None else cell * self._lammps.length
+        return Frame(positions, velocities, cell, pbc, charge)
 
     def close(self) -> None:
         """Close the file."""
@@ -144,16 +161,19 @@ class XyzFile:
     def _template(self, text: str, velocity_unit: str | None) -> Atoms:
         """The first frame as a structure, with masses, charge and constraints."""
         name = self._columns.name
-        if velocity_unit is not None and name not in ("", "momenta"):
+        known = velocity_unit is not None or self._lammps is not None
+        if known and name not in ("", "momenta"):
             # what their unit is need not be found out
             text = text.replace(f":{name}:R:3", ":stored_velocities:R:3", 1)
+        if self._lammps is not None:
+            text = _PBC.sub("", _LATTICE.sub("", text, 1), 1)  # implausible in an unusual unit
         with tempfile.TemporaryDirectory() as directory:
             first = Path(directory) / "first.xyz"
             first.write_text(text, encoding="utf-8")
+            where = f"{self.path}, frame 0"
             try:
-                return read_structure(first, positions=False)
+                return read_structure(first, positions=False, named=where)
             except InputError as error:
-                where = f"{self.path}, frame 0"
                 raise InputError(where, error.field, error.found, error.expected) from error
 
     def _velocity_factor(self, text: str, velocity_unit: str | None) -> float | None:
@@ -165,6 +185,9 @@ class XyzFile:
             self.note = "momenta in ASE's units"
             return float(units.fs)
         unit = velocity_unit
+        if unit is None and self._lammps is not None:
+            self.note = f"column {name} in LAMMPS' units {self._lammps_name}"
+            return self._lammps.velocity
         if unit is None:
             numbers = self._numbers(f"{self.path}, frame 0", text.splitlines()[2:])
             column = numbers[:, at : at + 3]
@@ -207,7 +230,8 @@ def _step_and_time(comment: str) -> tuple[int | None, float | None]:
     cp2k = _CP2K.search(comment)
     if cp2k is not None:
         return whole_number(cp2k["step"]), float(cp2k["time"])
-    step, time = _STEP.search(comment), _TIME.search(comment)
+    step = _STEP.search(comment) or _LAMMPS_STEP.search(comment)
+    time = _TIME.search(comment)
     return (
         None if step is None else whole_number(step["step"]),
         None if time is None else float(time["time"]),
@@ -254,6 +278,18 @@ def _cell(where: str, comment: str) -> tuple[FloatArray | None, tuple[bool, bool
     words = ["T"] * 3 if periodic is None else periodic["pbc"].split()
     x, y, z = (word[:1].upper() in ("T", "1") for word in (words + ["F"] * 3)[:3])
     return cell, (x, y, z)
+
+
+def _charge(where: str, comment: str) -> float | None:
+    """Charge of the structure, e, where the comment line says it."""
+    for entry in _ENTRY.finditer(comment):
+        if is_charge_key(entry["key"]):
+            try:
+                return float(entry["value"])
+            except ValueError as error:
+                found, expected = repr(entry["value"]), "a finite number, e"
+                raise InputError(where, entry["key"], found, expected) from error
+    return None
 
 
 def _ipi_frame(

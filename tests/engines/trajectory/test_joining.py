@@ -38,6 +38,7 @@ from aptnn_md.prediction.loading import as_model
 from aptnn_md.spectra import difference, spectrum_of_streams
 from aptnn_md.stream import StreamReader
 from aptnn_md.structure_columns import VELOCITY_UNITS
+from aptnn_md.structures import charge_of
 from aptnn_md.testing import check_engine
 
 
@@ -465,3 +466,153 @@ def test_a_molecule_whose_rotation_was_removed(tmp_path):
         np.testing.assert_allclose(reader.read(name), expected.read(name), rtol=1e-9, atol=1e-15)
     alone = stream_of(tmp_path / "a", [tmp_path / "t.traj"], groups="all")
     assert (alone.f_sum > 1.01 * expected.f_sum).all()
+
+
+# ------------------------------------------------------------ what files say of themselves
+
+
+def extended(path, frames, comments):
+    """An extended xyz file whose comment lines begin with something of their own."""
+    ase.io.write(path, frames, columns=["symbols", "positions"])
+    lines = path.read_text().splitlines()
+    size = len(frames[0]) + 2
+    for n, comment in enumerate(comments):
+        lines[n * size + 1] = f"{comment} {lines[n * size + 1]}"
+    path.write_text("\n".join(lines) + "\n")
+    return path
+
+
+def lammps_xyz(path, stored, numbers, unit=LAMMPS_UNITS["metal"]):
+    """As LAMMPS' ``dump extxyz`` writes it: steps, times and velocities in its units."""
+    lines = []
+    for n in numbers:
+        cell = " ".join(f"{x / unit.length:.10g}" for x in stored.atoms.cell.array.ravel())
+        properties = "species:S:1:pos:R:3:vel:R:3"
+        time = n * TIMESTEP / unit.time
+        lines += [f"{len(stored.atoms)}"]
+        lines += [
+            f'Timestep={n} Time={time:.9g} pbc="T T T" Lattice="{cell}" Properties={properties}'
+        ]
+        q, v = stored.positions[n] / unit.length, stored.velocities[n] / unit.velocity
+        for symbol, row in zip(stored.atoms.symbols, np.hstack([q, v]), strict=True):
+            lines.append(" ".join([symbol, *(f"{x:.12g}" for x in row)]))
+    path.write_text("\n".join(lines) + "\n")
+    return path
+
+
+@pytest.mark.parametrize("name", ["metal", "real", "si", "electron"])
+def test_extended_xyz_of_lammps_is_in_its_units(tmp_path, stored, name):
+    path = lammps_xyz(tmp_path / "t.extxyz", stored, range(40), LAMMPS_UNITS[name])
+    reader = stream_of(tmp_path / "s", [path], lammps_units=name, timestep=None)
+    assert reader.spacing == pytest.approx(TIMESTEP)
+    expected = whole(tmp_path, stored)
+    scale = np.abs(expected.dipole_rate()).max()
+    turn, _ = stored_runs.lammps_cell(stored.atoms.cell.array)
+    np.testing.assert_allclose(
+        reader.dipole_rate() @ turn, expected.dipole_rate(), atol=1e-6 * scale
+    )
+    with pytest.raises(InputError, match="units: found none in the file, expected --lammps-units"):
+        stream_of(tmp_path / "t", [path], timestep=None)
+
+
+def test_steps_of_extended_xyz_of_lammps(tmp_path, stored, caplog):
+    numbers = [*range(20), *range(15, 40)]
+    path = lammps_xyz(tmp_path / "again.extxyz", stored, numbers)
+    with caplog.at_level("INFO"):
+        reader = stream_of(tmp_path / "s", [path], **METAL)
+    assert "5 frames were written again later" in caplog.text
+    np.testing.assert_array_equal(reader.step, np.arange(40))
+    path = lammps_xyz(tmp_path / "gap.extxyz", stored, [*range(20), *range(21, 40)])
+    with pytest.raises(InputError, match=r"frame 20: frames: found steps 19 and 21 one after"):
+        stream_of(tmp_path / "g", [path], **METAL)
+
+
+def test_parts_whose_counters_begin_anew_are_no_repetition(tmp_path, stored):
+    files = dumps(tmp_path, stored, slice(0, 20), slice(20, 40))
+    text = files[1].read_text()
+    for n in range(20):
+        text = text.replace(f"ITEM: TIMESTEP\n{20 + n}\n", f"ITEM: TIMESTEP\n{n}\n")
+    files[1].write_text(text)
+    with pytest.raises(InputError, match=r"step or time 0 once more, .* Å \(rms\) from the frame"):
+        stream_of(tmp_path / "s", files, **METAL)
+
+
+def test_masses_of_the_trajectory_and_of_the_structure(tmp_path, stored):
+    """Those that either says count; they must agree where both do."""
+    frames = stored.frames()
+    masses = np.array([17.999, 2.014, 36.966] * 2)
+    for atoms in frames:
+        atoms.set_masses(masses)
+        atoms.set_velocities(atoms.get_velocities())
+    heavy, plain = tmp_path / "heavy.extxyz", tmp_path / "start.extxyz"
+    ase.io.write(heavy, frames, columns=["symbols", "positions", "masses"])
+    ase.io.write(plain, stored.atoms, columns=["symbols", "positions"])
+    for structure in (None, plain):
+        with open_trajectory(TrajectoryFiles((heavy,), structure=structure)) as opened:
+            np.testing.assert_allclose(opened.template.get_masses(), masses)
+    others = frames[0].copy()
+    others.set_masses(masses * [1.0, 1.0, 1.0, 1.0, 1.0, 0.95])
+    ase.io.write(plain, others, columns=["symbols", "positions", "masses"])
+    with pytest.raises(InputError, match=r"mass of atom 5: .*, as in --structure or another file"):
+        open_trajectory(TrajectoryFiles((heavy,), structure=plain))
+
+
+def test_charges_of_the_trajectory_and_of_the_structure(tmp_path, stored):
+    frames = stored.frames(velocities=False)
+    charged = extended(tmp_path / "charged.extxyz", frames, ["charge=1"] * 40)
+    start = tmp_path / "start.extxyz"
+    for said, message in ((None, ""), (1.0, ""), (0.0, "charge: found 1 e, expected 0 e, as in")):
+        atoms = stored.atoms.copy()
+        if said is not None:
+            atoms.info["charge"] = said
+        ase.io.write(start, atoms)
+        if message:
+            with pytest.raises(InputError, match=message):
+                open_trajectory(TrajectoryFiles((charged,), structure=start))
+            continue
+        with open_trajectory(TrajectoryFiles((charged,), structure=start)) as opened:
+            assert charge_of(opened.template) == 1.0
+    changing = extended(tmp_path / "c.extxyz", frames, ["charge=1"] * 20 + ["total_charge=0"] * 20)
+    with open_trajectory(TrajectoryFiles((changing,))) as opened:
+        opened.read(19)
+        with pytest.raises(InputError, match="frame 20: charge: found 0 e, expected 1 e, as at"):
+            opened.read(20)
+    atoms = [a.copy() for a in frames]
+    atoms[3].info["charge"] = -1
+    ase.io.write(tmp_path / "c.traj", atoms)
+    message = "frame 3: charge: found -1 e, expected none, as at"
+    with (
+        open_trajectory(TrajectoryFiles((tmp_path / "c.traj",))) as opened,
+        pytest.raises(InputError, match=message),
+    ):
+        opened.read(3)
+
+
+def test_velocities_of_another_bead(tmp_path, stored):
+    files = {}
+    for kind in ("positions", "velocities"):
+        for bead in (0, 1):
+            values, unit = (
+                getattr(stored, kind),
+                {"positions": "angstrom", "velocities": "m/s"}[kind],
+            )
+            files[kind, bead] = tmp_path / f"{kind}_{bead}.xyz"
+            files[kind, bead].write_text(
+                ipi_text(stored.steps, bead, values, stored.atoms, kind, unit)
+            )
+    positions = tuple(files["positions", bead] for bead in (0, 1))
+    given = {"n_beads": 2, "velocity_files": tuple(files["velocities", bead] for bead in (1, 0))}
+    with pytest.raises(InputError, match=r"bead: found 1, expected 0, as of .*positions_0.xyz"):
+        open_trajectory(TrajectoryFiles(positions, **given))
+
+
+@pytest.mark.parametrize(("given", "fits"), [(0.48378, True), (0.48, False), (0.475, False)])
+def test_a_time_step_that_is_not_that_of_the_file(tmp_path, stored, given, fits):
+    """CP2K prints three digits; of many frames these tell more than that."""
+    comments = [f"i = {n}, time = {0.48378 * n:.3f}," for n in range(40)]
+    path = extended(tmp_path / "t.xyz", stored.frames(velocities=False), comments)
+    if fits:
+        assert stream_of(tmp_path / "s", [path], timestep=given).header.timestep == given
+        return
+    with pytest.raises(InputError, match=r"time step: found frames 0\.4837\d* fs apart, expected"):
+        stream_of(tmp_path / "s", [path], timestep=given)

@@ -10,6 +10,8 @@ from helpers.paths import DATA
 from helpers.stored_runs import TIMESTEP, ipi_text, stream_of, write_dump
 
 from aptnn_md.engines.kinetic_temperature import temperature as kinetic_temperature
+from aptnn_md.engines.trajectory.opening import open_trajectory
+from aptnn_md.engines.trajectory.settings import TrajectoryFiles
 from aptnn_md.errors import InputError, RunError
 from aptnn_md.stream import StreamReader
 from aptnn_md.structure_columns import ATOMIC_VELOCITY
@@ -132,7 +134,7 @@ class WholeMolecules:
 def test_lammps_dumps_say_what_they_lack(tmp_path, stored):
     path = tmp_path / "t.lammpstrj"
     write_dump(path, stored)
-    with pytest.raises(InputError, match="found none in the dump, expected --lammps-units"):
+    with pytest.raises(InputError, match="found none in the file, expected --lammps-units"):
         stream_of(tmp_path / "s", [path])
     text = path.read_text()
     path.write_text("ITEM: UNITS\nmetal\n" + text)
@@ -291,6 +293,27 @@ def test_formats_of_mdanalysis(tmp_path, suffix, caplog):
     change = reader.spacing * reader.dipole_rate().sum(axis=1)
     error = np.abs(np.cumsum(change, axis=0) - (dipole[1:] - dipole[0])).max()
     assert error < (0.2 if suffix == ".xtc" else 3e-3) * np.ptp(dipole, axis=0).max()
+
+
+@pytest.mark.parametrize("whole", [False, True], ids=["wrapped", "whole"])
+def test_cells_in_the_orientation_of_the_structure(tmp_path, whole):
+    """DCD has lengths and angles of a cell alone; CP2K leaves the atoms where they are."""
+    mda = pytest.importorskip("MDAnalysis", reason="needs MDAnalysis")
+    stored = stored_runs.run(tmp_path / "md", stride=2, n_molecules=4)
+    atoms = stored.atoms
+    cell = atoms.cell.array
+    assert not np.allclose(Atoms(cell=atoms.cell.cellpar()).cell, cell, atol=0.1)
+    ase.io.write(tmp_path / "start.extxyz", atoms)
+    universe = mda.Universe.empty(len(atoms), trajectory=True)
+    with mda.Writer(str(tmp_path / "t.dcd"), len(atoms)) as writer:
+        for q in stored.positions:
+            fractions = q @ np.linalg.inv(cell)
+            universe.trajectory.ts.positions = q if whole else (fractions % 1.0) @ cell
+            universe.trajectory.ts.dimensions = atoms.cell.cellpar()
+            writer.write(universe.atoms)
+    files = TrajectoryFiles((tmp_path / "t.dcd",), structure=tmp_path / "start.extxyz")
+    with open_trajectory(files) as frames:
+        np.testing.assert_allclose(frames.read(7).cell, cell, atol=1e-4)
 
 
 def test_binary_formats_need_a_structure(tmp_path):
