@@ -88,14 +88,15 @@ class RateOptions(SpectrumOptions):
         molecule are taken together
     parts : whether to compute the parts of the spectrum, too
     regress : regress runs of a molecule on the kinetic temperatures of its bonds, angles, torsions
-        and rotations, where streams have them
+        and rotations, where streams have them: on those that tell something of the spectrum, or on
+        these kinds
     """
 
     mix: bool = False
     estimator: str | None = None
     molecules: bool = False
     parts: bool = True
-    regress: bool = True
+    regress: bool | Sequence[str] = True
 
 
 @dataclass(frozen=True)

@@ -25,9 +25,14 @@ import numpy as np
 from aptnn_md.arrays import FloatArray
 from aptnn_md.spectra.estimation.power import PowerBlocks
 
-
 _LEAST_FREE = 1e-3
 """Of a run that alone tells a slope, nothing is left."""
+
+_WINDOW, _SOMETHING = 150.0, 3e-3
+"""cm⁻¹, and of the largest window: what tells is judged over."""
+
+_LEAST_GAIN = 0.02
+"""Mean over the windows, of the logarithm of the residual."""
 
 _TINY = 1e-300
 
@@ -38,12 +43,66 @@ def n_effective(shares: FloatArray) -> float:
 
 
 def n_usable(shares: FloatArray) -> int:
-    """Quantities that runs with these shares of the mean can be regressed on: of equal ones one
+    """Most quantities that runs with these shares of the mean are regressed on: of equal ones one
     from six runs on, seven from 24 on; fewer where some of the runs are much longer than others.
-
-    Of more the fit would cost more than it gives where they tell nothing.
     """
     return max(0, int(n_effective(shares) + 1e-6) // 3 - 1)
+
+
+def telling(blocks: PowerBlocks, deviations: FloatArray) -> list[int]:
+    """Numbers of the quantities that are worth a regression, those that tell most first.
+
+    One after the other is taken as long as the density of a run, in windows of wavenumbers, is
+    told better by the other runs (the residual of leaving one out): what tells nothing would make
+    errors larger.
+
+    Parameters
+    ----------
+    blocks, deviations : as of :func:`with_known_means`
+    """
+    share, means = _of_runs(blocks)
+    density = _in_windows(means, blocks.wavenumber)
+    chosen: list[int] = []
+    plain = _left_out(density, deviations[:, chosen])
+    gained = 0.0
+    while len(chosen) < min(n_usable(share), deviations.shape[1]):
+        left = [k for k in range(deviations.shape[1]) if k not in chosen]
+        gains = [
+            -float(np.mean(np.log(_left_out(density, deviations[:, [*chosen, k]]) / plain)))
+            for k in left
+        ]
+        best = int(np.argmax(gains))
+        if gains[best] < gained + _LEAST_GAIN:
+            break
+        gained = gains[best]
+        chosen.append(left[best])
+    return chosen
+
+
+def _of_runs(blocks: PowerBlocks) -> tuple[FloatArray, FloatArray]:
+    """Share of each run (n_runs,), and its mean density (n_runs, n_wavenumbers)."""
+    of_run = np.zeros((int(blocks.runs.max()) + 1, len(blocks.weights)))
+    of_run[blocks.runs, np.arange(len(blocks.weights))] = blocks.weights
+    share = of_run.sum(axis=1)
+    return share, of_run @ blocks.values / share[:, None]
+
+
+def _in_windows(density: FloatArray, wavenumber: FloatArray) -> FloatArray:
+    """(n_runs, n_windows): what is in windows of wavenumbers, of those where something is."""
+    size = max(1, round(_WINDOW / float(wavenumber[1] - wavenumber[0])))
+    n_windows = max(1, density.shape[1] // size)
+    cut = density[:, : n_windows * size]
+    found = cut.reshape(len(density), n_windows, -1).sum(axis=2)
+    mean = found.mean(axis=0)
+    return np.asarray(found[:, mean > _SOMETHING * mean.max()])
+
+
+def _left_out(density: FloatArray, deviations: FloatArray) -> FloatArray:
+    """Mean square residual of runs that were left out of the fit, (n_windows,)."""
+    matrix = np.column_stack([np.ones(len(deviations)), deviations])
+    hat = matrix @ np.linalg.pinv(matrix, rcond=1e-6)
+    free = np.maximum(1.0 - np.diag(hat), _LEAST_FREE)
+    return np.asarray((((density - hat @ density) / free[:, None]) ** 2).mean(axis=0) + _TINY)
 
 
 Key = TypeVar("Key")
@@ -66,11 +125,7 @@ def with_known_means(blocks: PowerBlocks, deviations: FloatArray) -> PowerBlocks
     deviations : (n_runs, n_quantities), of each run's mean from the known one; no more than
         :func:`n_usable` quantities
     """
-    n_runs = len(deviations)
-    of_run = np.zeros((n_runs, len(blocks.weights)))
-    of_run[blocks.runs, np.arange(len(blocks.weights))] = blocks.weights
-    share = of_run.sum(axis=1)
-    means = of_run @ blocks.values / share[:, None]
+    share, means = _of_runs(blocks)
     root = np.sqrt(share)[:, None]
     centred = root * (deviations - share @ deviations)
     inverse = np.linalg.pinv(centred, rcond=1e-6)  # least squares

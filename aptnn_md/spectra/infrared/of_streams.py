@@ -11,7 +11,6 @@ from aptnn_md.spectra.analysis.energy_drift import drift_alarms
 from aptnn_md.spectra.analysis.temperatures import alarms_of_runs, said
 from aptnn_md.spectra.estimation.accumulate import LagAccumulator
 from aptnn_md.spectra.estimation.densities import rate_densities
-from aptnn_md.spectra.estimation.known_means import with_known_means
 from aptnn_md.spectra.estimation.power import PowerBlocks
 from aptnn_md.spectra.estimation.terms import TOTAL, Part
 from aptnn_md.spectra.infrared.spectrum import (
@@ -40,11 +39,9 @@ class InfraredStreams(StreamSignal[InfraredSpectrum, InfraredOptions, Part]):
         # without labels, frames have one group
         return infrared_accumulator(self.plan, len(self.labels) or 1, self.labels, self.molecules)
 
-    def density(self) -> PowerBlocks:
-        """Power spectral density of Ṁ; see :meth:`StreamSignal.density`."""
-        density = rate_densities(self.accumulator, difference=self.difference)[TOTAL]
-        known = self.deviations
-        return density if known is None else with_known_means(density, known)
+    def _plain_density(self) -> PowerBlocks:
+        """Of Ṁ."""
+        return rate_densities(self.accumulator, difference=self.difference)[TOTAL]
 
     @property
     def volumes(self) -> tuple[float, ...] | None:
@@ -69,23 +66,24 @@ class InfraredStreams(StreamSignal[InfraredSpectrum, InfraredOptions, Part]):
             run is too short.
         """
         self.check_lengths()
+        known = self.known
         described = self.header.describes(self.estimator)
-        known = [run.f_sum if described else None for run in self.runs]
-        f_sum = tuple(value for value in known if value is not None)
+        of_runs = [run.f_sum if described else None for run in self.runs]
+        f_sum = tuple(value for value in of_runs if value is not None)
         conditions = Conditions(
             self.conditions("temperature", self.options.temperature),
             self.volumes,
-            f_sum if len(f_sum) == len(known) else None,
+            f_sum if len(f_sum) == len(of_runs) else None,
             self.difference,
             self.labels,
             self.molecules,
             self.options.n_molecules or 1.0,
-            self.deviations,
+            None if known is None else known.deviations,
         )
         found = infrared_of(self.accumulator, conditions)
         return replace(
             found,
-            notes=self.notes + found.notes,
+            notes=self.notes(known) + found.notes,
             alarms=found.alarms
             + alarms_of_runs(self.runs, found.temperature)
             + drift_alarms(self.runs, found.temperature),

@@ -74,9 +74,10 @@ def paired_absorption(first: InfraredSpectrum, second: InfraredSpectrum) -> Pair
     blocks = paired_densities(
         accumulator, _factors(a), _factors(b), increments=(a.difference, b.difference)
     )
-    known = b.deviations if a.deviations is None else a.deviations  # of the same frames
+    # of the same frames, so that what one of them knows holds for both
+    known = a.known_temperatures(blocks.first) or b.known_temperatures(blocks.second)
     if known is not None:
-        blocks = blocks.regressed(known)
+        blocks = blocks.regressed(known.deviations)
     n_frames = sum(len(frames.first) for frames in common)
     return PairedAbsorption(_corrected(blocks, first, second), n_frames, *numbers)
 

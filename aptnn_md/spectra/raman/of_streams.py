@@ -13,7 +13,6 @@ from aptnn_md.spectra.analysis.alarms import error_alarms
 from aptnn_md.spectra.analysis.energy_drift import drift_alarms
 from aptnn_md.spectra.analysis.temperatures import alarms_of_runs, said
 from aptnn_md.spectra.estimation.accumulate import LagAccumulator
-from aptnn_md.spectra.estimation.known_means import with_known_means
 from aptnn_md.spectra.estimation.power import PowerBlocks
 from aptnn_md.spectra.options import RamanOptions, chosen
 from aptnn_md.spectra.raman.polarizability import coordinates
@@ -57,11 +56,9 @@ class RamanStreams(StreamSignal[RamanSpectrum, RamanOptions, ChannelTerm]):
     def _signal(self, piece: FloatArray) -> FloatArray:
         return coordinates(piece, self.options.components)
 
-    def density(self) -> PowerBlocks:
-        """Density of the unpolarised spectrum, Å⁶/fs; see :meth:`StreamSignal.density`."""
-        density = unpolarised_density(self.accumulator, difference=self.difference)
-        known = self.deviations
-        return density if known is None else with_known_means(density, known)
+    def _plain_density(self) -> PowerBlocks:
+        """Of the unpolarised spectrum, Å⁶/fs."""
+        return unpolarised_density(self.accumulator, difference=self.difference)
 
     def spectrum(self) -> RamanSpectrum:
         """Reduced spectrum of what has been read.
@@ -73,13 +70,18 @@ class RamanStreams(StreamSignal[RamanSpectrum, RamanOptions, ChannelTerm]):
         """
         self.check_lengths()
         temperatures = self.conditions("temperature", self.options.temperature)
+        known = self.known
         conditions = RamanConditions(
-            temperatures, self.difference, self.labels, self.options, self.deviations
+            temperatures,
+            self.difference,
+            self.labels,
+            self.options,
+            None if known is None else known.deviations,
         )
         found = raman_of(self.accumulator, conditions)
         return replace(
             found,
-            notes=self.notes + found.notes,
+            notes=self.notes(known) + found.notes,
             alarms=error_alarms(found.blocks)
             + alarms_of_runs(self.runs, found.temperature)
             + drift_alarms(self.runs, found.temperature),

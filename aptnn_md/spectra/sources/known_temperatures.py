@@ -8,7 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from aptnn_md.arrays import FloatArray
-from aptnn_md.spectra.estimation.known_means import n_usable
+from aptnn_md.spectra.estimation.known_means import n_usable, telling
+from aptnn_md.spectra.estimation.power import PowerBlocks
 from aptnn_md.spectra.sources.stream_run import StreamRun
 
 
@@ -31,8 +32,6 @@ class KnownTemperatures:
         too few runs.
 
         ``temperature`` is that of all runs, K; None: that of the header of each.
-
-        Where there are more kinds than the runs allow, the first are taken: bonds before angles.
         """
         headers = [run.reader.header for run in runs]
         kinds = headers[0].coordinates
@@ -45,9 +44,21 @@ class KnownTemperatures:
         found = [
             m / t for m, t in zip(means, known, strict=True) if m is not None and t is not None
         ]
-        if len(found) < len(runs):
+        return cls(kinds, np.array(found) - 1.0) if len(found) == len(runs) else None
+
+    def that_tell(self, density: PowerBlocks) -> KnownTemperatures | None:
+        """Those that tell something of the density of the runs
+        (:func:`~aptnn_md.spectra.estimation.known_means.telling`); None where none does."""
+        return self._only(telling(density, self.deviations))
+
+    def named(self, kinds: Sequence[str]) -> KnownTemperatures | None:
+        """Those of these kinds; None where there is none of them."""
+        return self._only([k for k, kind in enumerate(self.kinds) if kind in kinds])
+
+    def _only(self, numbers: list[int]) -> KnownTemperatures | None:
+        if not numbers:
             return None
-        return cls(kinds[:usable], np.array(found)[:, :usable] - 1.0)
+        return KnownTemperatures(tuple(self.kinds[k] for k in numbers), self.deviations[:, numbers])
 
     @property
     def note(self) -> str:

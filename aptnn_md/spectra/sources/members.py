@@ -40,11 +40,15 @@ def member_blocks(
     kind : ``InfraredStreams`` or ``RamanStreams``
     paths, options : of the spectrum whose error is asked for
     """
-    header = kind(paths, options).header
-    names = member_estimators(header) if header.describes(options.estimator) else ()
+    options = replace(options, parts=False, molecules=False)
+    mean = kind(paths, options)
+    names = member_estimators(mean.header) if mean.header.describes(options.estimator) else ()
+    if names and options.regress is True and mean.header.coordinates:
+        mean.read()  # all members are regressed on what tells something of the mean
+        options = replace(options, regress=() if mean.known is None else mean.known.kinds)
     found = []
     for name in names:
-        streams = kind(paths, replace(options, estimator=name, parts=False, molecules=False))
+        streams = kind(paths, replace(options, estimator=name))
         streams.read()
         found.append(streams.spectrum().blocks)
         if len(found) == 2 and np.array_equal(found[0].mean, found[1].mean):

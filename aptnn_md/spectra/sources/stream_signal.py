@@ -14,6 +14,7 @@ import numpy as np
 from aptnn_md.arrays import AnyArray, FloatArray
 from aptnn_md.errors import InputError
 from aptnn_md.spectra.estimation.accumulate import LagAccumulator
+from aptnn_md.spectra.estimation.known_means import with_known_means
 from aptnn_md.spectra.estimation.nyquist import stride_note
 from aptnn_md.spectra.estimation.plan import plan_spectrum
 from aptnn_md.spectra.estimation.power import HasBlocks, PowerBlocks
@@ -89,6 +90,9 @@ class StreamSignal(ABC, Generic[Spectrum, Options, Key]):
         return piece if self._merge is None else self._merge(piece)
 
     @abstractmethod
+    def _plain_density(self) -> PowerBlocks:
+        """:meth:`density`, before it is regressed."""
+
     def density(self) -> PowerBlocks:
         """Power spectral density of what has been read: the spectrum without its factor, for which
         temperature and volume need not be known.
@@ -98,6 +102,9 @@ class StreamSignal(ABC, Generic[Spectrum, Options, Key]):
         InputError
             A run is too short.
         """
+        plain = self._plain_density()
+        known = self.known_temperatures(plain)
+        return plain if known is None else with_known_means(plain, known.deviations)
 
     @abstractmethod
     def spectrum(self) -> Spectrum:
@@ -138,22 +145,33 @@ class StreamSignal(ABC, Generic[Spectrum, Options, Key]):
         """Name of the estimator."""
         return self.options.estimator or self.header.estimators[0]
 
-    @property
-    def deviations(self) -> FloatArray | None:
-        """Of quantities whose mean is known, (n_runs, n); None where streams have none."""
-        known = self._known
-        return None if known is None else known.deviations
+    def known_temperatures(self, plain: PowerBlocks) -> KnownTemperatures | None:
+        """What the spectrum is regressed on; None: on nothing.
 
-    @property
-    def _known(self) -> KnownTemperatures | None:
-        if not self.options.regress or not self.header.coordinates:
+        Parameters
+        ----------
+        plain : density of the runs, which tells what is worth it
+        """
+        wanted = self.options.regress
+        if not wanted or not self.header.coordinates:
             return None
-        return KnownTemperatures.of(self.runs, self.options.temperature)
+        known = KnownTemperatures.of(self.runs, self.options.temperature)
+        if known is None:
+            return None
+        return known.that_tell(plain) if wanted is True else known.named(wanted)
 
     @property
-    def notes(self) -> tuple[str, ...]:
-        """What the reader of the spectrum should know about the frames and the run."""
-        known = self._known
+    def known(self) -> KnownTemperatures | None:
+        """:meth:`known_temperatures` of what has been read."""
+        return self.known_temperatures(self._plain_density()) if self.header.coordinates else None
+
+    def notes(self, known: KnownTemperatures | None) -> tuple[str, ...]:
+        """What the reader of the spectrum should know about the frames and the run.
+
+        Parameters
+        ----------
+        known : what it is regressed on
+        """
         found = (
             stride_note(self.header.masses, self.plan.spacing),
             rotation_note(self.header),

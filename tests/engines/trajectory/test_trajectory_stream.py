@@ -4,10 +4,12 @@ import ase.io
 import numpy as np
 import pytest
 from ase import Atoms, units
+from ase.build import bulk
 from ase.constraints import FixAtoms
 from helpers import stored_runs, toy_molecules
 from helpers.paths import DATA
 from helpers.stored_runs import TIMESTEP, ipi_text, stream_of, write_dump
+from scipy.spatial.transform import Rotation
 
 from aptnn_md.engines.kinetic_temperature import temperature as kinetic_temperature
 from aptnn_md.engines.trajectory.opening import open_trajectory
@@ -295,25 +297,29 @@ def test_formats_of_mdanalysis(tmp_path, suffix, caplog):
     assert error < (0.2 if suffix == ".xtc" else 3e-3) * np.ptp(dipole, axis=0).max()
 
 
-@pytest.mark.parametrize("whole", [False, True], ids=["wrapped", "whole"])
-def test_cells_in_the_orientation_of_the_structure(tmp_path, whole):
-    """DCD has lengths and angles of a cell alone; CP2K leaves the atoms where they are."""
+@pytest.mark.parametrize("turned", [True, False], ids=["as the structure", "as usual"])
+@pytest.mark.parametrize("dense", [True, False], ids=["crystal", "gas"])
+def test_orientation_of_cells_with_lengths_and_angles_alone(tmp_path, turned, dense):
+    """Of DCD: CP2K leaves the atoms where they are, LAMMPS and others turn them."""
     mda = pytest.importorskip("MDAnalysis", reason="needs MDAnalysis")
-    stored = stored_runs.run(tmp_path / "md", stride=2, n_molecules=4)
-    atoms = stored.atoms
-    cell = atoms.cell.array
-    assert not np.allclose(Atoms(cell=atoms.cell.cellpar()).cell, cell, atol=0.1)
-    ase.io.write(tmp_path / "start.extxyz", atoms)
-    universe = mda.Universe.empty(len(atoms), trajectory=True)
-    with mda.Writer(str(tmp_path / "t.dcd"), len(atoms)) as writer:
-        for q in stored.positions:
-            fractions = q @ np.linalg.inv(cell)
-            universe.trajectory.ts.positions = q if whole else (fractions % 1.0) @ cell
-            universe.trajectory.ts.dimensions = atoms.cell.cellpar()
+    start = bulk("Cu", a=3.6) * (3, 3, 3) if dense else stored_runs.run(tmp_path / "md").atoms
+    rotation = Rotation.from_rotvec([0.4, -0.9, 0.7]).as_matrix()
+    start.set_cell(start.cell.array @ rotation, scale_atoms=True)
+    ase.io.write(tmp_path / "start.extxyz", start)
+    usual = Atoms(cell=start.cell.cellpar(), pbc=True).cell.array
+    fractions = start.get_scaled_positions(wrap=dense)
+    universe = mda.Universe.empty(len(start), trajectory=True)
+    rng = np.random.default_rng(0)
+    with mda.Writer(str(tmp_path / "t.dcd"), len(start)) as writer:
+        for _ in range(3):
+            moved = fractions + rng.normal(scale=5e-3, size=fractions.shape)
+            universe.trajectory.ts.positions = moved @ (start.cell.array if turned else usual)
+            universe.trajectory.ts.dimensions = start.cell.cellpar()
             writer.write(universe.atoms)
     files = TrajectoryFiles((tmp_path / "t.dcd",), structure=tmp_path / "start.extxyz")
     with open_trajectory(files) as frames:
-        np.testing.assert_allclose(frames.read(7).cell, cell, atol=1e-4)
+        expected = start.cell.array if turned else usual
+        np.testing.assert_allclose(frames.read(1).cell, expected, atol=1e-4)
 
 
 def test_binary_formats_need_a_structure(tmp_path):

@@ -6,7 +6,12 @@ import numpy as np
 import pytest
 
 from aptnn_md.spectra import spectrum_of_streams
-from aptnn_md.spectra.estimation.known_means import n_usable, regressed, with_known_means
+from aptnn_md.spectra.estimation.known_means import (
+    n_usable,
+    regressed,
+    telling,
+    with_known_means,
+)
 from aptnn_md.spectra.infrared.of_streams import InfraredStreams
 from aptnn_md.spectra.infrared.spectrum import infrared_spectrum
 from aptnn_md.spectra.options import InfraredOptions, RamanOptions
@@ -93,17 +98,14 @@ def coverage(lengths: list[int], told: float, repeats: int, seed: int) -> float:
     """
     rng = np.random.default_rng(seed)
     truth = bands(spectrum([rates_of(np.ones(3), rng) for _ in range(48)]).blocks)[:, 0]
-    n_runs, usable = len(lengths), n_usable(np.array(lengths, dtype=float))
-    within = []
+    n_runs, within = len(lengths), []
     for _ in range(repeats):
         energies = energies_of_runs(rng, n_runs)
         rates = [rates_of(e, rng, n) for e, n in zip(energies, lengths, strict=True)]
-        others = rng.exponential(size=(n_runs, max(3, usable)))
+        others = rng.exponential(size=(n_runs, 10))
         others[:, :3] = told * energies + (1.0 - told) * others[:, :3]
-        blocks = spectrum(rates).blocks
-        if usable:
-            blocks = with_known_means(blocks, others[:, :usable] - 1.0)
-        found = bands(blocks)
+        blocks, known = spectrum(rates).blocks, others - 1.0
+        found = bands(with_known_means(blocks, known[:, telling(blocks, known)]))
         within.append(np.abs(found[:, 0] - truth) < 2.0 * found[:, 1])
     return float(np.mean(within))
 
@@ -126,6 +128,20 @@ def test_coverage(name: str) -> None:
     found = [coverage(LENGTHS[name], told, 80, seed=k) for k, told in enumerate((1.0, 0.5, 0.0))]
     print(f"{name}: two errors hold the truth in {', '.join(f'{100 * x:.0f} %' for x in found)}")
     assert min(found) > 0.85
+
+
+def test_what_tells_nothing_is_left_out() -> None:
+    rng = np.random.default_rng(7)
+    n_useless = []
+    for _ in range(20):
+        energies = energies_of_runs(rng)
+        blocks = spectrum([rates_of(each, rng) for each in energies]).blocks
+        useless = rng.exponential(size=(N_RUNS, 8))
+        chosen = telling(blocks, np.column_stack([useless, energies]) - 1.0)
+        assert {8, 9, 10} <= set(chosen)
+        n_useless.append(len(chosen) - 3)
+    assert np.mean(n_useless) < 2.0  # of eight
+    assert telling(blocks, rng.exponential(size=(N_RUNS, 1))) in ([], [0])
 
 
 def test_few_long_runs_among_many_short_ones_count_as_few() -> None:
@@ -186,7 +202,9 @@ def streams(path, rng, n_runs: int = N_RUNS, **changes) -> list:
 def test_streams_with_temperatures_of_bonds_are_regressed(tmp_path, kind):
     paths = streams(tmp_path, np.random.default_rng(5))
     found = kind(paths, 40.0)
-    assert any("runs are weighed so that C-O, H-O have" in note for note in found.notes)
+    assert any("runs are weighed so that H-O, C-O have" in note for note in found.notes)
+    (only,) = [n for n in kind(paths, 40.0, regress=["C-O"]).notes if "weighed" in n]
+    assert "so that C-O have" in only
     (low, bend, high) = bands(found.blocks)
     assert low[1] < 0.06 * low[0]
     assert high[1] < 0.06 * high[0]
