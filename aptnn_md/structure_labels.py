@@ -36,6 +36,7 @@ LABELS = (*TARGETS, DIPOLE, POLARIZABILITY)
 """All names of labels, of atoms and of frames."""
 
 _PREFIX = re.compile(r"^(ref|reference|dft|target|true|label)(?=[^a-z])", re.IGNORECASE)
+_ROOM = 3.0  # Å
 _SMALL = 0.1
 _RATIO = 5.0
 
@@ -121,14 +122,15 @@ def rows_are_dipoles(atoms: Atoms, apt: FloatArray) -> bool | None:
 
     Parameters
     ----------
-    atoms : the structure, finite and in one piece
+    atoms : the structure, in one piece
     apt : (n_atoms, 3, 3), e
 
     Returns
     -------
-    None where the rule cannot tell: both orders obey it, none does, or an atom has no label
+    None where the rule cannot tell: both orders obey it, none does, an atom has no label, or
+    periodic images of the structure are near
     """
-    if len(atoms) < 2 or not np.isfinite(apt).all():
+    if len(atoms) < 2 or not np.isfinite(apt).all() or not _stands_alone(atoms):
         return None
     turned = apt.transpose(0, 2, 1)
     positions = atoms.positions
@@ -142,6 +144,18 @@ def rows_are_dipoles(atoms: Atoms, apt: FloatArray) -> bool | None:
         if min(stored, other) < _SMALL and max(stored, other) > _RATIO * min(stored, other) + 0.01:
             return stored < other
     return None
+
+
+def _stands_alone(atoms: Atoms) -> bool:
+    """Whether it is finite, or in one piece in a box with room between it and its images."""
+    for axis in np.flatnonzero(atoms.pbc):
+        first, second = np.delete(atoms.cell.array, axis, axis=0)
+        normal = np.cross(first, second)
+        normal /= np.linalg.norm(normal)
+        room = abs(atoms.cell.array[axis] @ normal) - np.ptp(atoms.positions @ normal)
+        if room < _ROOM:
+            return False
+    return True
 
 
 def in_our_order(
@@ -236,6 +250,26 @@ def dipole_of(atoms: Atoms, key: str | None = None) -> FloatArray | None:
     the calculator's results or in ``atoms.info``, else ``dipole`` or ``REF_dipole``.
     """
     return _of_frame(atoms, DIPOLE, key, (3,))
+
+
+def refuse_two(where: str, atoms: Atoms, name: str) -> None:
+    """Refuse a frame with two labels of itself that differ, as ``dipole`` and ``REF_dipole``.
+
+    Parameters
+    ----------
+    where : file and frame
+    name : ``"dipole"`` or ``"polarizability"``
+
+    Raises
+    ------
+    InputError
+    """
+    reference = f"REF_{name}"
+    shape = (3,) if name == DIPOLE else (3, 3)
+    one, other = (_of_frame(atoms, name, key, shape) for key in (name, reference))
+    if one is not None and other is not None and not np.allclose(one, other):
+        expected = f"--key {name}=NAME, which says what the labels are"
+        raise InputError(where, name, f"{name} and {reference}, which differ", expected)
 
 
 def polarizability_of(atoms: Atoms, key: str | None = None) -> FloatArray | None:

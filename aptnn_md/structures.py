@@ -37,7 +37,8 @@ CHARGE_KEYS = ("charge", "totalcharge", "netcharge", "systemcharge", "totcharge"
 """Entries of ``atoms.info`` that are the charge of the structure, whatever their case and
 underscores: ``charge``, ``total_charge``, ``net_charge``, ..."""
 
-_SAME_CHARGE = 1e-6
+SAME_CHARGE = 1e-6
+"""e."""
 
 _BY_INITIAL_CHARGES = ("TBLite", "XTB", "Gaussian", "MOPAC")
 """Calculators that, without a charge of their own, take the sum of the initial charges of the
@@ -46,7 +47,7 @@ atoms: tblite's and those of xtb-python and ASE."""
 # ---------------------------------------------------------------------- charge
 
 
-def charge_of(atoms: Atoms, default: float | None = None) -> float | None:
+def charge_of(atoms: Atoms, default: float | None = None, calculator: Any = None) -> float | None:
     """Charge of a structure, e, from what the structure itself says.
 
     Sources, all of which must agree: entries of ``atoms.info`` named as in :data:`CHARGE_KEYS`, and
@@ -57,6 +58,7 @@ def charge_of(atoms: Atoms, default: float | None = None) -> float | None:
     ----------
     atoms : the structure
     default : what is returned where it does not say
+    calculator : that will be asked; None: that of the structure
 
     Raises
     ------
@@ -64,14 +66,15 @@ def charge_of(atoms: Atoms, default: float | None = None) -> float | None:
         Sources that disagree, or a charge that is no finite number.
     """
     found = stated_charges(atoms)
-    of_calculator = calculator_charge(atoms.calc, atoms)
+    calculator = atoms.calc if calculator is None else calculator
+    of_calculator = calculator_charge(calculator, atoms)
     if of_calculator is not None:
-        found[f"the calculator {type(atoms.calc).__name__}"] = of_calculator
+        found[f"the calculator {type(calculator).__name__}"] = of_calculator
     if not found:
         return default
     first_name, first = next(iter(found.items()))
     for name, value in found.items():
-        if abs(value - first) > _SAME_CHARGE:
+        if abs(value - first) > SAME_CHARGE:
             raise InputError(
                 atoms.get_chemical_formula(),
                 "charge",
@@ -82,8 +85,10 @@ def charge_of(atoms: Atoms, default: float | None = None) -> float | None:
     return first
 
 
-def total_charge(atoms: Atoms, option: float | None = None) -> float:
+def total_charge(atoms: Atoms, option: float | None = None, named: str = "--total-charge") -> float:
     """Charge of a structure, e: its own, or ``option`` where it has none, or 0.
+
+    ``named`` is how the user gives the option.
 
     Raises
     ------
@@ -93,12 +98,12 @@ def total_charge(atoms: Atoms, option: float | None = None) -> float:
     own = charge_of(atoms)
     if own is None:
         return 0.0 if option is None else float(option)
-    if option is not None and abs(own - option) > _SAME_CHARGE:
+    if option is not None and abs(own - option) > SAME_CHARGE:
         raise InputError(
             atoms.get_chemical_formula(),
             "charge",
             f"{own:g} e in the structure and {option:g} e as total charge",
-            "the same charge; leave the option (--total-charge) out to use the structure's",
+            f"the same charge; leave the option ({named}) out to use the structure's",
         )
     return own
 

@@ -121,3 +121,16 @@ def test_labels_that_are_no_tensors_are_named():
     atoms.arrays["bec"] = np.zeros((len(atoms), 6))
     with pytest.raises(InputError, match=r"bec: found shape \(17, 6\), expected \(17, 9\)"):
         labels_in(atoms, "apt")
+
+
+def test_the_rotational_sum_rule_is_not_that_of_crystals():
+    """Images play a part in them; a molecule in a wide box is one that stands alone."""
+    atoms = toy.structure(1, seed=2)
+    apt = toy.polar_tensors(atoms.positions)
+    assert rows_are_dipoles(atoms, apt) is True
+    assert rows_are_dipoles(atoms, apt.transpose(0, 2, 1)) is False
+    for size, told in ((30.0, True), (3.5, None)):
+        atoms.set_cell(size * np.eye(3))
+        atoms.pbc = True
+        atoms.center()
+        assert rows_are_dipoles(atoms, apt) is told

@@ -65,7 +65,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "tensors are learned",
     )
     add("--temperature", type=checked(Positive), metavar="K", help="K (default 300)")
-    add("--charge", type=checked(float), metavar="E", help="of structures that do not say it, e")
+    add(
+        "--charge",
+        type=checked(float),
+        metavar="E",
+        help="of structures that do not say it, e; must agree with those that do",
+    )
     add(
         "--property",
         dest="properties",

@@ -24,7 +24,7 @@ def add_model_options(parser: argparse.ArgumentParser, required: bool = True) ->
         "--total-charge",
         type=checked(float),
         metavar="E",
-        help="of frames that do not give their own, e (default 0)",
+        help="of frames that do not give their own, e; must agree with those that do (default 0)",
     )
     parser.add_argument(
         "--dtype", choices=["float32", "float64"], help="default float32, of a MACE model its own"

@@ -135,7 +135,12 @@ def _add_trajectory_options(parser: argparse.ArgumentParser) -> None:
     setting("batch", help="frames that are evaluated in one call (%(default)s)")
     add("--jobs", type=checked(Count), default=1, help="processes (%(default)s)")
     add_executor_options(group)
-    add("--total-charge", type=checked(float), metavar="E", help="of structures without their own")
+    add(
+        "--total-charge",
+        type=checked(float),
+        metavar="E",
+        help="of structures that do not give their own; must agree with those that do",
+    )
     add("--device", default="cpu", help="where the model runs (%(default)s)")
     add("--dtype", choices=("float32", "float64"), help="precision of the model")
 

@@ -68,6 +68,8 @@ def run_campaign(settings: CampaignSettings) -> Judgement:
         The models are not good enough for dynamics, or a process died; the same command resumes.
     """
     directory = CampaignDirectory(settings.out)
+    if settings.out.exists() and not settings.out.is_dir():
+        raise InputError(settings.out, "out", "a file", "a directory, new or of this campaign")
     directory.path.mkdir(parents=True, exist_ok=True)
     with DirectoryLock(directory.path, "campaign", "another process"):
         systems = directory.open(settings)

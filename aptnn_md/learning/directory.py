@@ -23,15 +23,18 @@ from pathlib import Path
 from typing import Any
 
 import ase.io
+import numpy as np
 from ase import Atoms
 
+from aptnn_md.arrays import FloatArray
 from aptnn_md.errors import InputError, exception_text
 from aptnn_md.files import PARTIAL, write_output
 from aptnn_md.learning.documents import read_document, write_document
 from aptnn_md.learning.programs import check_programs
 from aptnn_md.learning.settings import CampaignSettings
+from aptnn_md.progress import log
 from aptnn_md.structure_files import read_structure, read_structures
-from aptnn_md.structures import total_charge
+from aptnn_md.structures import charge_of, total_charge
 
 MAY_CHANGE = ("out", "cycles", "executor", "jobs", "device", "judging")
 """Settings that may be others when a campaign is resumed."""
@@ -41,6 +44,9 @@ OF_THE_END = ("forces.final_steps", "tensors.final_steps", "dynamics.final_runs"
 
 ADDED = {"dynamics.beads": 1}
 """Settings that earlier campaigns do not have, and what they were like."""
+
+_WRITTEN = 1e-6
+"""Of numbers in a file of structures."""
 
 VERSION = 2
 """Of the files of a campaign: 2 has frames with forces only, and as many labels as are worth it."""
@@ -217,6 +223,7 @@ class CampaignDirectory:
         if self.settings.exists():
             if self._changed(found):
                 write_document(self.settings, {"version": VERSION, **found})
+            self._check_structures(settings)
         else:
             systems = [_system(settings, number) for number in range(len(settings.structures))]
             check_programs(settings, systems)
@@ -225,6 +232,21 @@ class CampaignDirectory:
         for left_over in self.path.glob(f"**/.*{PARTIAL}"):
             left_over.unlink(missing_ok=True)
         return read_structures(self.start)
+
+    def _check_structures(self, settings: CampaignSettings) -> None:
+        """Refuse start structures that are others than those that the campaign began with."""
+        for number, before in enumerate(read_structures(self.start)):
+            path = settings.structures[number]
+            if not path.exists():
+                continue
+            now = _system(settings, number)
+            same = np.array_equal(now.numbers, before.numbers) and all(
+                np.allclose(a, b, atol=_WRITTEN)
+                for a, b in zip(_numbers(now), _numbers(before), strict=True)
+            )
+            if not same:
+                expected = "the structure that the campaign began with, or another --out"
+                raise InputError(path, "structure", "another one", expected)
 
     def _changed(self, now: Mapping[str, Any]) -> bool:
         """Whether settings of the end are others than before; any others must be the same."""
@@ -287,9 +309,24 @@ def system_names(settings: CampaignSettings) -> list[str]:
     return [f"{stem}-{number}" for number, stem in enumerate(stems, start=1)]
 
 
+def _numbers(atoms: Atoms) -> tuple[FloatArray, ...]:
+    """What makes a system, but for the elements."""
+    charge = np.asarray(charge_of(atoms, 0.0), dtype=np.float64)
+    return atoms.positions, atoms.cell.array, atoms.get_masses(), charge
+
+
 def _system(settings: CampaignSettings, number: int) -> Atoms:
-    read = read_structure(settings.structures[number])
-    charge = total_charge(read, settings.charge)
+    path = settings.structures[number]
+    read = read_structure(path)
+    charge = total_charge(read, settings.charge, "charge, --charge")
+    if path.exists() and (n_frames := len(read_structures(path))) > 1:
+        log.warning(
+            "%s: of its %d structures the last one is the system; %s@0, %s@1, ... are the others",
+            *(path, n_frames, path, path),
+        )
+    if read.constraints:
+        found = ", ".join(sorted({type(each).__name__ for each in read.constraints}))
+        raise InputError(path, "constraints", found, "none: learn moves all atoms")
     atoms = Atoms(read.numbers, read.positions, cell=read.cell, pbc=read.pbc)
     if read.has("masses"):
         atoms.set_masses(read.get_masses())

@@ -121,7 +121,7 @@ def _nothing_found(stage: Stage, replicas: Sequence[Replica]) -> RunError:
     if reasons == {NO_FORCES}:
         return RunError(
             f"{stage.path}: the engine could not calculate any start: see its messages above; "
-            f"after a change remove {stage.path} to begin again"
+            "after a change begin again in another directory (--out)"
         )
     return RunError(
         f"{stage.path}: bonds broke at once: begin again in another directory with a lower "

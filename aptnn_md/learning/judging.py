@@ -232,6 +232,12 @@ def model_lines(
         if name == MEAN:
             start = at_minimum
         (tensors,) = models.tensors.evaluate([at_minimum])
-        found[name] = harmonic.lines_of(at_minimum, hessian, mean_of_members(tensors))
+        lines = harmonic.lines_of(at_minimum, hessian, mean_of_members(tensors))
+        others = reference or next(iter(found.values()), lines)
+        if len(lines.wavenumber) != len(others.wavenumber):
+            text = "harmonic check of %s, %s: its minimum is bent and others linear, or the reverse"
+            log.warning(text, stage.title, name)
+            continue
+        found[name] = lines
     harmonic.write_lines(path, found)
     return found

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ase import Atoms
+from ase.data import chemical_symbols
 
 from aptnn_md.engines.ipi.version import require_ipi
 from aptnn_md.errors import InputError
@@ -31,6 +32,10 @@ def check_programs(settings: CampaignSettings, systems: Sequence[Atoms]) -> None
     RunError
         A program that is not installed.
     """
+    for atoms in systems:
+        if len(atoms) < 2:
+            expected = "two atoms or more: a single one has no vibrations"
+            raise InputError(atoms.get_chemical_formula(), "atoms", len(atoms), expected)
     for spec in filter(None, (settings.engine, settings.sampler)):
         engine = load_engine(spec)
         for atoms in systems:
@@ -46,13 +51,36 @@ def check_programs(settings: CampaignSettings, systems: Sequence[Atoms]) -> None
     if settings.learns_potential:
         check_mace("potential")
     else:
-        load_potential(settings.potential, device=settings.device)
+        _check_potential(settings, systems)
     _check_tensors(settings, systems)
+
+
+def _check_potential(settings: CampaignSettings, systems: Sequence[Atoms]) -> None:
+    """Refuse a potential of other charges, or one that does not know the elements."""
+    potential = load_potential(settings.potential, device=settings.device)
+    known = getattr(potential, "elements", None)
+    for atoms in systems:
+        stated = atoms.copy()
+        stated.info["charge"] = charge_of(atoms, 0.0)
+        charge_of(stated, calculator=potential)
+        if known is not None:
+            _check_elements("potential", settings.potential, known, atoms)
+
+
+def _check_elements(what: str, name: str, known: Sequence[int], atoms: Atoms) -> None:
+    missing = sorted(set(map(int, atoms.numbers)) - set(map(int, known)))
+    if missing:
+        symbols = ", ".join(chemical_symbols[z] for z in missing)
+        expected = f"another one, as {atoms.get_chemical_formula()} has {symbols}"
+        raise InputError("campaign", what, name, expected)
 
 
 def _check_tensors(settings: CampaignSettings, systems: Sequence[Atoms]) -> None:
     if settings.start_from:
-        as_model(settings.start_from, require=settings.properties, device=settings.device)
+        model = as_model(settings.start_from, require=settings.properties, device=settings.device)
+        for atoms in systems:
+            if model.elements is not None:
+                _check_elements("start_from", settings.start_from, model.elements, atoms)
         return
     tensors = settings.tensors
     elements = tuple(sorted({int(z) for atoms in systems for z in atoms.numbers}))

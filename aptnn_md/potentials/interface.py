@@ -11,6 +11,7 @@ from ase import Atoms
 from ase.calculators.calculator import BaseCalculator, Calculator, all_changes
 
 from aptnn_md.errors import InputError, RunError, raised_by
+from aptnn_md.structures import charge_of
 
 
 @runtime_checkable
@@ -47,6 +48,7 @@ class CalculatorPotential:
         if "stress" in self.calculator.implemented_properties and atoms.pbc.all():
             names.append("stress")
         who = f"potential {type(self.calculator).__name__}"
+        charge_of(atoms, calculator=self.calculator)  # refuses those that differ
         with raised_by(who):
             found = {name: self.calculator.get_property(name, atoms) for name in names}
         check_finite_results(who, atoms, found)

@@ -24,6 +24,7 @@ from aptnn_md.structure_labels import (
     in_our_order,
     labels_in,
     polarizability_of,
+    refuse_two,
 )
 from aptnn_md.targets import TARGETS, targets_of
 from aptnn_md.training.holding_out import held_out
@@ -119,6 +120,10 @@ def read_labelled(
         else [None] * len(structures)
         for name in targets
     }
+    for name in OF_FRAMES:
+        if learns(target, name) and name not in (keys or {}):
+            for number, atoms in enumerate(structures):
+                refuse_two(f"{path}, frame {number}", atoms, name)
     dipoles = _dipoles(path, structures, target, keys or {}, found)
     polarizabilities = [
         polarizability_of(atoms, (keys or {}).get(POLARIZABILITY))
@@ -136,7 +141,10 @@ def read_labelled(
         else [None if x is None else x.tensors for x in labels]
         for name, labels in found.items()
     }
-    check_labels(path, structures, dipoles, tensors.get("apt", [None] * len(structures)))
+    apts = tensors.get("apt") or [None] * len(structures)
+    if "apt" not in target.split("+") and any(dipole is not None for dipole in dipoles):
+        apts = _apts_beside(path, structures, (keys or {}).get("apt"))
+    check_labels(path, structures, dipoles, apts)
     frames = []
     for number, atoms in enumerate(structures):
         where = f"{path}, frame {number}"
@@ -144,6 +152,17 @@ def read_labelled(
         frames.append(LabelledFrame(atoms, labels, dipoles[number], polarizabilities[number]))
     _check_presence(path, frames, target.split("+"), complete)
     return frames
+
+
+def _apts_beside(
+    path: str | Path, structures: Sequence[Atoms], key: str | None
+) -> list[FloatArray | None]:
+    """APTs that are not learned, but know the unit of dipoles; None where there are none."""
+    try:
+        found = _found(path, structures, "apt", key)
+    except InputError:  # labels that nobody asked for
+        return [None] * len(structures)
+    return [None if labels is None else labels.tensors for labels in found]
 
 
 def _check_presence(

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
 import numpy as np
 from ase import Atoms
+from ase.data import chemical_symbols
 
 from aptnn_md.errors import InputError
 from aptnn_md.structures import charge_of
@@ -17,7 +19,13 @@ def held_out(structures: Sequence[Atoms], fraction: float, seed: int) -> set[int
     """Numbers of the frames that are held out, chosen at random.
 
     ``fraction`` of them, at least one unless it is zero. Copies of a structure are on one side, as
-    a network knows what it was trained on; where there is one structure only, that cannot be.
+    a network knows what it was trained on; where there is one structure only, that cannot be. What
+    alone has an element is not held out: nothing can be said of elements that were not learned.
+
+    Raises
+    ------
+    InputError
+        Each structure has an element of its own.
     """
     copies: dict[bytes, list[int]] = {}
     for k, atoms in enumerate(structures):
@@ -26,11 +34,20 @@ def held_out(structures: Sequence[Atoms], fraction: float, seed: int) -> set[int
     if len(groups) == 1:
         groups = [[k] for k in groups[0]]
     n_wanted = max(1, round(fraction * len(structures))) if fraction > 0.0 else 0
+    if n_wanted >= len(structures):
+        return set(range(len(structures)))
+    elements = [set(structures[group[0]].numbers.tolist()) for group in groups]
+    left = Counter(z for of_group in elements for z in of_group)
     found: set[int] = set()
     for group in np.random.default_rng(seed).permutation(len(groups)):
         if len(found) >= n_wanted:
             break
-        found.update(groups[group])
+        if min(left[z] for z in elements[group]) > 1:
+            left.subtract(elements[group])
+            found.update(groups[group])
+    if n_wanted and not found:
+        expected = "some that others have; --valid with other frames, or --valid-fraction 0"
+        raise InputError("held-out frames", "elements", "one of its own in each frame", expected)
     return found
 
 
@@ -53,6 +70,28 @@ def refuse_known(
             f"{n_known} of {len(validation)} that are in {data}, too",
             "frames that are not trained on; or none, with --valid-fraction 0",
         )
+
+
+def refuse_unlearned(
+    data: Path, what: str, learned: Collection[int], structures: Sequence[Atoms]
+) -> None:
+    """Refuse elements of which nothing is learned: what a network says of them means nothing.
+
+    Parameters
+    ----------
+    data, what : file to train on, and which labels of it
+    learned : atomic numbers with labels to train on
+    structures : all that are trained on or held out
+
+    Raises
+    ------
+    InputError
+    """
+    numbers = {int(z) for atoms in structures for z in atoms.numbers}
+    if missing := sorted(numbers - set(learned)):
+        names = ", ".join(chemical_symbols[z] for z in missing)
+        expected = "labels of some of them to train on, or frames without these elements"
+        raise InputError(data, f"{what} of {names}", "no label to train on", expected)
 
 
 def _fingerprint(atoms: Atoms) -> bytes:

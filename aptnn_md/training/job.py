@@ -31,8 +31,8 @@ from aptnn_md.training.dataset import (
 )
 from aptnn_md.training.evaluation import evaluate_targets
 from aptnn_md.training.frame_evaluation import evaluate_dipoles, evaluate_polarizabilities
-from aptnn_md.training.holding_out import refuse_known
-from aptnn_md.training.learned import unit_of
+from aptnn_md.training.holding_out import refuse_known, refuse_unlearned
+from aptnn_md.training.learned import OF_FRAMES, unit_of
 from aptnn_md.training.log import draw_learning_curves, log_table
 from aptnn_md.training.records import EpochRecord
 from aptnn_md.training.settings import TrainingJob, with_epochs
@@ -59,6 +59,8 @@ def run_training(job: TrainingJob, restart: bool = False) -> ModelFile:
     torch_device(job.device)
     refuse_overwriting(job.out, job.data, job.valid)
     training, validation = _frames(job)
+    if not job.start_from:  # that model may know elements that are not learned here
+        _refuse_unlearned(job, training, validation)
     job = replace(job, training=with_epochs(job.training, [len(frame.atoms) for frame in training]))
     start = read_model_file(job.start_from) if job.start_from else None
     elements = elements_of([*training, *validation])
@@ -157,6 +159,21 @@ def _frames(job: TrainingJob) -> tuple[list[LabelledFrame], list[LabelledFrame]]
                 job.data, target, "labels in held-out frames only", "labels to train on (--valid)"
             )
     return training, validation
+
+
+def _refuse_unlearned(
+    job: TrainingJob, training: Sequence[LabelledFrame], validation: Sequence[LabelledFrame]
+) -> None:
+    """See :func:`~aptnn_md.training.holding_out.refuse_unlearned`."""
+    structures = _structures([*training, *validation])
+    for name in job.target.split("+"):
+        learned: set[int] = set()
+        for frame in training:
+            if frame.has(name):
+                of_frame = name in OF_FRAMES
+                numbers = frame.atoms.numbers
+                learned |= set((numbers if of_frame else numbers[frame.has_label(name)]).tolist())
+        refuse_unlearned(job.data, name, learned, structures)
 
 
 def _structures(frames: Sequence[LabelledFrame]) -> list[Atoms]:

@@ -80,6 +80,27 @@ def test_settings_of_a_wrong_type_are_found_before_any_point(spec, words):
         load_engine(spec)
 
 
+@pytest.mark.parametrize("name", ["tblite", "pyscf"])
+def test_a_multiplicity_that_is_not_the_engines(name):
+    pytest.importorskip(name)
+    oxygen = Atoms("O2", [[0, 0, 0], [0, 0, 1.21]], info={"multiplicity": 3})
+    with pytest.raises(InputError, match="multiplicity: found 3, expected 1, as the engine has 0"):
+        load_engine(name).check(oxygen, 0.0)
+    load_engine(f"{name} unpaired=2").check(oxygen, 0.0)
+
+
+def test_a_calculator_that_takes_initial_charges_for_the_charge():
+    """tblite's own: without a charge it computes for their sum."""
+    pytest.importorskip("tblite")
+    engine = load_engine("tblite.ase:TBLite method=GFN2-xTB verbosity=0")
+    ion = Atoms("OH", [[0, 0, 0], [0, 0, 0.97]], info={"charge": -1})
+    with pytest.raises(InputError, match=r"charge: found -1, and 0 in the calculator tblite\.ase"):
+        engine.check(ion, -1.0)
+    ion.set_initial_charges([-1.0, 0.0])
+    engine.check(ion, -1.0)
+    load_engine("tblite.ase:TBLite method=GFN2-xTB charge=-1 verbosity=0").check(ion, -1.0)
+
+
 def test_conventions_of_tblite():
     pytest.importorskip("tblite")
     check_label_engine(load_engine("tblite"), HYPOCHLOROUS_ACID, atom=1)

@@ -12,6 +12,7 @@ from pathlib import Path
 import ase.io
 import numpy as np
 import pytest
+from ase.constraints import FixAtoms
 from helpers.campaigns import make_settings, results
 from helpers.paths import EXAMPLES
 from helpers.processes import environment
@@ -290,6 +291,69 @@ def test_what_a_later_step_would_refuse_is_refused_at_once(tmp_path, changes, me
     with pytest.raises((InputError, RunError), match=message):
         run_campaign(settings)
     assert list(settings.out.iterdir()) == []
+
+
+def _spoiled(atoms, how):
+    if how == "one atom":
+        return atoms[:1]
+    if how == "constraints":
+        atoms.set_constraint(FixAtoms([0]))
+    if how == "charge":
+        atoms.info["charge"] = 1
+    if how == "element":
+        atoms.numbers[0] = 10
+    return atoms
+
+
+@pytest.mark.parametrize(
+    ("how", "changes", "message"),
+    [
+        ("one atom", {}, "atoms: found 1, expected two atoms or more"),
+        ("constraints", {}, "constraints: found FixAtoms, expected none"),
+        ("charge", {"potential": "neutral:Neutral"}, "1 e by 'charge' of the frame and 0 e by"),
+        ("element", {"start_from": "water-apt"}, "start_from: found water-apt, expected another"),
+    ],
+)
+def test_systems_that_a_later_step_would_refuse(tmp_path, monkeypatch, how, changes, message):
+    lines = ["from helpers import toy_molecules", "class Neutral(toy_molecules.Potential):"]
+    (tmp_path / "neutral.py").write_text("\n".join([*lines, "    charge = 0.0", ""]))
+    monkeypatch.syspath_prepend(str(tmp_path))
+    start = _spoiled(structure(), how)
+    ase.io.write(tmp_path / "toy.xyz", start, format="extxyz")
+    settings = make_settings(tmp_path, **changes)
+    with pytest.raises(InputError, match=message):
+        run_campaign(settings)
+    assert list(settings.out.iterdir()) == []
+
+
+def test_a_file_in_the_place_of_the_directory(tmp_path):
+    settings = make_settings(tmp_path)
+    settings.out.write_text("mine")
+    with pytest.raises(InputError, match="out: found a file, expected a directory"):
+        run_campaign(settings)
+    assert settings.out.read_text() == "mine"
+
+
+def test_a_start_that_changed_since_the_campaign_began(tmp_path, caplog):
+    settings = make_settings(tmp_path)
+    directory = CampaignDirectory(settings.out)
+    settings.out.mkdir()
+    systems = directory.open(settings)
+    assert len(directory.open(settings)) == len(systems) == 1
+    (start,) = settings.structures
+    moved = structure()
+    moved.positions[1, 0] += 0.01
+    charged = structure()
+    charged.info["charge"] = -1
+    for other in (moved, charged):
+        ase.io.write(start, other, format="extxyz")
+        with pytest.raises(InputError, match="structure: found another one, expected the struct"):
+            directory.open(settings)
+    start.unlink()
+    assert len(directory.open(settings)) == 1
+    ase.io.write(start, [moved, structure()], format="extxyz")
+    directory.open(settings)
+    assert "of its 2 structures the last one is the system" in caplog.text
 
 
 def test_settings_of_trainings_are_checked_with_the_others():

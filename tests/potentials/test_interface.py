@@ -63,3 +63,14 @@ def test_what_evaluates_batches_is_left_alone_and_asked_once():
 def test_anything_else_is_refused():
     with pytest.raises(InputError, match="potential: type: found int, expected an ASE calculator"):
         as_batched(3)
+
+
+def test_a_charge_that_is_not_the_calculators_is_refused():
+    class Neutral(toy.Potential):
+        charge = 0.0
+
+    atoms = toy.structure()
+    assert len(as_batched(Neutral()).evaluate([atoms])) == 1
+    atoms.info["charge"] = -1
+    with pytest.raises(InputError, match="-1 e by 'charge' of the frame and 0 e by the calculator"):
+        as_batched(Neutral()).evaluate([atoms])

@@ -1,12 +1,18 @@
+from dataclasses import replace
+
 import ase.io
 import numpy as np
 import pytest
+from ase import Atoms
+from helpers import toy_molecules as toy
 from helpers.systems import ELEMENTS, SMALL_ACE, triclinic
 
+from aptnn_md.atomic_units import DEBYE
 from aptnn_md.errors import InputError
 from aptnn_md.models.tensor_network import fresh_model
 from aptnn_md.training.batches import FrameSet
 from aptnn_md.training.dataset import LabelledFrame, elements_of, read_labelled, split
+from aptnn_md.training.job import TrainingJob, run_training
 
 
 def write(path, frames):
@@ -153,3 +159,62 @@ def test_copies_of_a_structure_are_held_out_together_or_not_at_all():
     # of copies of one structure some are held out, so that training has a validation at all
     alone = [len(part) for part in split([frames[0]] * 4, 0.25, 0)]
     assert alone == [3, 1]
+
+
+def test_what_alone_has_an_element_is_learned_from():
+    frames = [LabelledFrame(labelled_atoms(seed), {}) for seed in range(12)]
+    rare = labelled_atoms(20)
+    rare.numbers[0] = 7
+    for seed in range(8):
+        training, validation = split([*frames, LabelledFrame(rare, {})], 0.3, seed)
+        assert any(frame.atoms is rare for frame in training)
+        assert len(validation) == 4
+    strangers = [LabelledFrame(Atoms(symbol), {}) for symbol in ("He", "Ne")]
+    with pytest.raises(InputError, match="elements: found one of its own in each frame"):
+        split(strangers, 0.3, 0)
+
+
+@pytest.mark.parametrize("network", ["ace", "dipole"])
+def test_elements_without_labels_are_refused(tmp_path, network):
+    """Their tensors would be those of weights that nothing was learned with."""
+    frames = [labelled_atoms(seed) for seed in range(4)]
+    others = [labelled_atoms(seed) for seed in range(5, 7)]
+    others[0].numbers[0] = 7
+    ase.io.write(tmp_path / "valid.extxyz", others)
+    ase.io.write(tmp_path / "train.extxyz", frames)
+    job = TrainingJob(tmp_path / "train.extxyz", tmp_path / "m.pt", network=network)
+    with pytest.raises(InputError, match="apt of N: found no label to train on"):
+        run_training(replace(job, valid=tmp_path / "valid.extxyz"))
+    (symbol,) = {str(frames[0].symbols[0])}
+    for atoms in frames:
+        atoms.arrays["apt"][atoms.symbols == symbol] = np.nan
+    ase.io.write(tmp_path / "train.extxyz", frames)
+    with pytest.raises(InputError, match=f"apt of {symbol}: found no label to train on"):
+        run_training(job)
+    assert not (tmp_path / "m.pt").exists()
+
+
+def test_dipoles_are_checked_beside_tensors_that_are_not_learned(tmp_path):
+    frames = []
+    for seed in range(10):
+        atoms = toy.structure(1, seed=seed)
+        atoms.arrays["apt"] = toy.polar_tensors(atoms.positions).reshape(-1, 9)
+        atoms.info["dipole"] = toy.dipole(atoms.positions) / (DEBYE if seed < 3 else 1.0)
+        frames.append(atoms)
+    ase.io.write(tmp_path / "d.extxyz", frames)
+    with pytest.raises(InputError, match="dipole: found debye in 3 of 10 frames"):
+        read_labelled(tmp_path / "d.extxyz", "dipole")
+    assert len(read_labelled(tmp_path / "d.extxyz", "apt")) == 10
+
+
+@pytest.mark.parametrize("name", ["dipole", "polarizability"])
+def test_two_labels_of_a_frame_that_differ(tmp_path, name):
+    atoms = toy.structure(1)
+    value = np.array([0.1, 0.2, 0.3]) if name == "dipole" else np.diag([1.0, 2.0, 3.0])
+    atoms.info |= {name: value, f"REF_{name}": 2.0 * value}
+    ase.io.write(tmp_path / "f.extxyz", atoms)
+    message = f"{name}: found {name} and REF_{name}, which differ, expected --key {name}=NAME"
+    with pytest.raises(InputError, match=message):
+        read_labelled(tmp_path / "f.extxyz", name)
+    (frame,) = read_labelled(tmp_path / "f.extxyz", name, {name: f"REF_{name}"})
+    np.testing.assert_allclose(getattr(frame, name), 2.0 * value)

@@ -15,12 +15,12 @@ from aptnn_md.engines.trajectory.frames import Frame, FrameFile
 from aptnn_md.engines.trajectory.time_axis import without_repeats
 from aptnn_md.errors import InputError
 from aptnn_md.progress import log
-from aptnn_md.structures import charge_of
+from aptnn_md.structures import SAME_CHARGE, charge_of
 
 _REPEATED = 2.0
 """Times the distance of frames in a row."""
 
-_SAME_POSITIONS, _SAME_MASS, _SAME_CHARGE = 1e-6, 1e-4, 1e-6
+_SAME_POSITIONS, _SAME_MASS = 1e-6, 1e-4
 
 
 class WithVelocities:
@@ -190,7 +190,7 @@ class Joined:
 
     def _check_charge(self, frame: int, charge: float | None) -> None:
         known = self._charge
-        if charge is not None and (known is None or abs(charge - known) > _SAME_CHARGE):
+        if charge is not None and (known is None or abs(charge - known) > SAME_CHARGE):
             expected = f"{'none' if known is None else f'{known:g} e'}, as at the beginning"
             raise InputError(self.where(frame), "charge", f"{charge:g} e", expected)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from pathlib import Path
 
 import numpy as np
@@ -23,7 +22,7 @@ from aptnn_md.errors import InputError
 from aptnn_md.progress import log
 from aptnn_md.structure_columns import VELOCITY_UNITS
 from aptnn_md.structure_files import read_structure
-from aptnn_md.structures import charge_of
+from aptnn_md.structures import SAME_CHARGE, charge_of
 
 _CELL_COLUMNS = ("ax", "ay", "az", "bx", "by", "bz", "cx", "cy", "cz")
 
@@ -131,9 +130,11 @@ def _template(files: TrajectoryFiles, opened: list[FrameFile], structure: Atoms 
     if own.has("masses") and not atoms.has("masses"):
         atoms.set_masses(own.get_masses())
     of_structure, of_frames = charge_of(structure), charge_of(own)
-    if of_structure is None and of_frames is not None:
+    if of_frames is None:
+        return atoms
+    if of_structure is None:
         atoms.info["charge"] = of_frames
-    elif of_frames is not None and not math.isclose(of_structure or 0.0, of_frames, abs_tol=1e-6):
+    elif abs(of_structure - of_frames) > SAME_CHARGE:
         expected = f"{of_structure:g} e, as in {files.structure}; correct or remove one of the two"
         raise InputError(files.trajectory[0], "charge", f"{of_frames:g} e", expected)
     return atoms

@@ -25,6 +25,7 @@ from aptnn_md.atomic_units import FIELD
 from aptnn_md.dipole_checks import refuse_debye, say_unit
 from aptnn_md.errors import InputError
 from aptnn_md.labels.points import PointFailure, PointResult
+from aptnn_md.structures import SAME_CHARGE, calculator_charge
 
 
 class ASEEngine:
@@ -71,16 +72,16 @@ class ASEEngine:
                 say_unit(f"engine {spec}")
 
     def check(self, atoms: Atoms, charge: float) -> None:
-        """Refuse a charge other than the calculator's, where its parameters say it:
+        """Refuse a charge other than the calculator's, where it is known:
         :meth:`aptnn_md.labels.engines.interface.Engine.check`."""
-        parameters = getattr(self.calculator, "parameters", None) or {}
-        own = parameters.get("charge", parameters.get("total_charge"))
-        if own is not None and float(own) != charge:
+        own = calculator_charge(self.calculator, atoms)
+        if own is not None and abs(own - charge) > SAME_CHARGE:
             raise InputError(
                 atoms.get_chemical_formula(),
                 "charge",
-                f"{charge:g}, and {float(own):g} in the calculator {self.name}",
-                "the same charge: charge=... in the frame, --charge, or the calculator's settings",
+                f"{charge:g}, and {own:g} in the calculator {self.name}",
+                "the same charge: charge=... in the frame, --charge, or the calculator's settings "
+                f"(charge={charge:g} after its name, or the like)",
             )
 
     def calculate(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import re
 from pathlib import Path
 from typing import Any, Protocol, get_type_hints
 
@@ -115,6 +116,31 @@ def check_isolated(atoms: Atoms, name: str) -> None:
             "clusters cut from it (--cluster RADIUS), a periodic engine (--engine cp2k), or, for a "
             'molecule in a box, pbc="F F F" in the file',
         )
+
+
+_MULTIPLICITY = ("multiplicity", "spinmultiplicity", "mult")
+
+
+def check_spin(atoms: Atoms, unpaired: int, name: str) -> None:
+    """Refuse a multiplicity that the structure states and an engine does not compute with.
+
+    Parameters
+    ----------
+    atoms : the structure
+    unpaired : electrons, of the engine
+    name : of the engine
+
+    Raises
+    ------
+    InputError
+    """
+    for key, value in atoms.info.items():
+        if re.sub("[^a-z]", "", str(key).lower()) not in _MULTIPLICITY:
+            continue
+        if value != unpaired + 1:
+            expected = f"{unpaired + 1}, as the engine has {unpaired} unpaired electrons: "
+            expected += f"--engine '{name.lower()} unpaired=N', or another {key} in the frame"
+            raise InputError(atoms.get_chemical_formula(), str(key), value, expected)
 
 
 def load_engine(spec: str) -> Engine:

@@ -24,7 +24,7 @@ from pyscf import dft, gto, scf
 
 from aptnn_md.arrays import AnyArray, FloatArray
 from aptnn_md.atomic_units import BOHR, FIELD, FORCE, HARTREE
-from aptnn_md.labels.engines.interface import check_isolated
+from aptnn_md.labels.engines.interface import check_isolated, check_spin
 from aptnn_md.labels.points import PointFailure, PointResult
 
 DENSITY = "zero.npy"
@@ -93,8 +93,10 @@ class PySCF:
         self._frame: _Frame | None = None
 
     def check(self, atoms: Atoms, charge: float) -> None:
-        """Refuse periodic cells: :meth:`aptnn_md.labels.engines.interface.Engine.check`."""
+        """Refuse periodic cells and other multiplicities:
+        :meth:`aptnn_md.labels.engines.interface.Engine.check`."""
         check_isolated(atoms, "PySCF")
+        check_spin(atoms, self.unpaired, "PySCF")
 
     def identity_of(self, atoms: Atoms) -> dict[str, Any]:
         """What the basis adds to the identity for a structure: pseudopotentials of its elements."""

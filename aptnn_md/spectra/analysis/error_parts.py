@@ -10,6 +10,7 @@ frames that it had not seen, its own factor is taken instead, times the standard
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -111,15 +112,22 @@ class ErrorParts:
         return f"{self.spread_factor:.2g} x standard deviation of its members, as calibrated"
 
     def relative(self, low: float, high: float) -> dict[str, float]:
-        """∫ error / ∫ spectrum over a range (cm⁻¹), of each part that is known."""
+        """∫ error / ∫ spectrum over a range (cm⁻¹), of each part that is known; 0 where nothing
+        absorbs and none of the errors says that something might."""
         weights = integration_weights(self.wavenumber, low, high)
         integral = float(self.curve @ weights)
         parts = {name: getattr(self, name) for name in ("statistical", "tensors", "potential")}
         return {
-            name: float(values @ weights) / integral
+            name: _ratio(float(values @ weights), integral)
             for name, values in parts.items()
             if values is not None
         }
+
+
+def _ratio(error: float, value: float) -> float:
+    if value == 0.0:
+        return 0.0 if error == 0.0 else math.inf
+    return error / value
 
 
 def describe_parts(parts: ErrorParts, low: float, high: float) -> list[str]:

@@ -87,7 +87,7 @@ def describe(spectrum: InfraredSpectrum, provenance: str = "") -> list[str]:
         f"method: {spectrum.blocks.plan.text}, {spectrum.n_segments} segments",
         f"integral: {rule.found:.5g} +- {rule.standard_error:.2g} {ordinate.integral_unit}",
     ]
-    if rule.expected is not None:
+    if rule.ratio is not None:
         expected = f"{rule.expected:.5g} {ordinate.integral_unit}"
         lines.append(f"f-sum rule: {expected} expected, ratio {rule.ratio:.4f}")
     if spectrum.estimator:

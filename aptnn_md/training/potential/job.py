@@ -22,7 +22,7 @@ from aptnn_md.potentials.loading import load_potential, stored_path
 from aptnn_md.potentials.stored import header_of, write_potential
 from aptnn_md.potentials.stored_committee import is_committee, read_committee, write_committee
 from aptnn_md.progress import Progress
-from aptnn_md.training.holding_out import held_out, refuse_known
+from aptnn_md.training.holding_out import held_out, refuse_known, refuse_unlearned
 from aptnn_md.training.log import draw_learning_curves, log_table
 from aptnn_md.training.potential.evaluation import PotentialErrors, potential_errors
 from aptnn_md.training.potential.frames import (
@@ -127,6 +127,10 @@ def run_potential_training(job: PotentialJob, restart: bool = False) -> Potentia
         refuse_known(job.data, _structures(training), job.valid, _structures(validation))
     else:
         training, validation = _split(job, frames)
+    learned = {int(z) for frame in training for z in frame.atoms.numbers}
+    refuse_unlearned(
+        job.data, "energies and forces", learned, _structures([*training, *validation])
+    )
     return _Training(job, training, validation, restart).run()
 
 

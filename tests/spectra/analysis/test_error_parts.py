@@ -33,6 +33,13 @@ def test_committee_error_is_twice_the_mean_deviation():
     assert committee_error(members) == pytest.approx([4.0, 0.0])
 
 
+def test_what_absorbs_nothing_has_no_relative_error():
+    """As nitrogen; an error of nothing is more than everything."""
+    nothing = np.zeros(201)
+    parts = ErrorParts(GRID, curve=nothing, statistical=nothing, tensors=np.full(201, 0.1))
+    assert parts.relative(0.0, 100.0) == {"statistical": 0.0, "tensors": np.inf}
+
+
 def test_relative_errors_are_ratios_of_integrals_over_the_range():
     parts = ErrorParts(
         GRID,
