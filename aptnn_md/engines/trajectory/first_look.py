@@ -19,7 +19,10 @@ from aptnn_md.errors import InputError, RunError
 from aptnn_md.progress import log
 
 _SAMPLES = 20
-_FEWEST_AT_REST, _VISIBLE = 10, 0.02  # frames, and Å that an atom would have moved
+FEWEST_LOOKED_AT = 10
+"""Frames that tell what never moves."""
+
+_VISIBLE = 0.02  # Å that an atom would have moved
 _ROUNDING = 0.01
 _MOST_NUMBERS = 3_000_000
 
@@ -65,6 +68,12 @@ def resting_atoms(frames: Joined, spacing: float) -> Resting:
     return Resting(atoms, frames.read(0).positions[..., atoms, :])
 
 
+def looked_at(n_frames: int) -> IntArray:
+    """Numbers of frames that tell what never moves: some in a row, and some of all."""
+    spread = np.linspace(0, n_frames - 1, _SAMPLES).astype(int)
+    return np.unique([*range(min(n_frames, _SAMPLES)), *spread])
+
+
 def at_rest(frames: Joined, spacing: float) -> IntArray:
     """Atoms that are at the same place in all of many frames, while others move.
 
@@ -76,10 +85,8 @@ def at_rest(frames: Joined, spacing: float) -> IntArray:
     ----------
     spacing : between frames, fs
     """
-    n = len(frames)
-    spread = np.linspace(0, n - 1, _SAMPLES).astype(int)
-    some = np.unique([*range(min(n, _SAMPLES)), *spread])
-    if len(some) < _FEWEST_AT_REST:
+    n, some = len(frames), looked_at(len(frames))
+    if len(some) < FEWEST_LOOKED_AT:
         return np.zeros(0, dtype=np.int64)
     first = frames.read(0)
     still = np.ones(first.positions.shape[-2], dtype=bool)

@@ -17,14 +17,13 @@ from scipy.sparse.csgraph import connected_components
 from aptnn_md.arrays import FloatArray, IntArray
 from aptnn_md.atoms.molecules import bonds
 from aptnn_md.atoms.snapshot import nearest_images
+from aptnn_md.engines.trajectory.first_look import FEWEST_LOOKED_AT, looked_at
 from aptnn_md.engines.trajectory.frames import Frame
 from aptnn_md.engines.trajectory.joined import Joined
 from aptnn_md.engines.trajectory.rounding import rounded_to
 from aptnn_md.errors import RunError
 from aptnn_md.structures import Mobility
 
-FEWEST_FRAMES = 10
-_SAMPLES = 20
 _SOLVED = 3e-4  # of a length: what iterations of SHAKE leave; a bond at 1 K fluctuates by more
 _ROUNDED = 0.6  # of the last digit of the positions, as standard deviation of a distance
 _COARSEST = 0.01  # Å: of rounder positions a vibration cannot be told from nothing
@@ -94,29 +93,63 @@ def constant_distances(frames: Joined, atoms: Atoms) -> ConstantDistances | None
     frames : the trajectory
     atoms : where they are in the first frame; fixed ones do not count
     """
-    some = _sample(len(frames))
-    if len(some) < FEWEST_FRAMES or frames.n_beads > 1 or Mobility.of(atoms).n_coupled:
+    some = looked_at(len(frames))
+    if len(some) < FEWEST_LOOKED_AT or frames.n_beads > 1 or Mobility.of(atoms).n_coupled:
         return None
-    candidates = _candidates(atoms)
-    if not len(candidates):
+    pairs = _candidates(atoms)
+    unit = rounded_to(np.array([frames.read(int(k)).positions for k in some[:2]]))
+    if not len(pairs) or unit > _COARSEST:
         return None
-    sample = [frames.read(k) for k in some]
-    unit = rounded_to(np.array([frame.positions for frame in sample[:FEWEST_FRAMES]]))
-    if unit > _COARSEST:
-        return None
-    kept, lengths, tolerances = _kept(sample, candidates, unit)
+    sample = _Sample(frames, some, unit)
+    kept, lengths, tolerances = sample.constant(pairs)
     if not kept.any():
         return None
-    pairs = candidates[kept]
+    pairs = pairs[kept]
     n_removed = sum(
-        _removed(part, pairs[numbers], sample, unit) for part, numbers in _parts(len(atoms), pairs)
+        _removed(part, pairs[numbers], sample) for part, numbers in _parts(len(atoms), pairs)
     )
     return ConstantDistances(pairs, lengths[kept], tolerances[kept], n_removed)
 
 
-def _sample(n_frames: int) -> list[int]:
-    spread = np.linspace(0, n_frames - 1, _SAMPLES).astype(int)
-    return sorted({*range(min(n_frames, _SAMPLES)), *spread.tolist()})
+@dataclass(frozen=True, eq=False)
+class _Sample:
+    """Frames that are looked at, one after the other.
+
+    Attributes
+    ----------
+    frames, numbers : the trajectory, and which of it
+    unit : of the last digit of its positions, Å
+    """
+
+    frames: Joined
+    numbers: IntArray
+    unit: float
+
+    def constant(self, pairs: IntArray) -> tuple[np.ndarray, FloatArray, FloatArray]:
+        """Which distances do not change, their mean, and what deviation would be none, Å."""
+        first = np.linalg.norm(_vectors(self.frames.read(int(self.numbers[0])), pairs), axis=1)
+        changes, squares = np.zeros(len(pairs)), np.zeros(len(pairs))
+        along, relative = np.zeros(len(pairs)), np.zeros(len(pairs))
+        velocities = False
+        for k in self.numbers:
+            frame = self.frames.read(int(k))
+            vectors = _vectors(frame, pairs)
+            distances = np.linalg.norm(vectors, axis=1)
+            changes += distances - first
+            squares += (distances - first) ** 2
+            if frame.velocities is not None:
+                velocities = True
+                difference = frame.velocities[pairs[:, 1]] - frame.velocities[pairs[:, 0]]
+                along += ((difference * vectors).sum(axis=1) / distances) ** 2
+                relative += (difference**2).sum(axis=1)
+        n = len(self.numbers)
+        deviations = np.sqrt(np.maximum(squares / n - (changes / n) ** 2, 0.0))
+        lengths = first + changes / n
+        tolerances = np.hypot(_SOLVED * lengths, _ROUNDED * self.unit)
+        kept = deviations < tolerances
+        if velocities:  # of atoms that move, but not along the line between them
+            kept &= (relative > 0.0) & (along < _ALONG * relative)
+        return kept, lengths, tolerances
 
 
 def _vectors(frame: Frame, pairs: IntArray) -> FloatArray:
@@ -139,29 +172,6 @@ def _candidates(atoms: Atoms) -> IntArray:
     return np.column_stack([first[chosen], second[chosen]])
 
 
-def _kept(
-    sample: list[Frame], pairs: IntArray, unit: float
-) -> tuple[np.ndarray, FloatArray, FloatArray]:
-    """Which distances are constant, their mean and what deviation would be none, Å."""
-    distances = np.empty((len(sample), len(pairs)))
-    along, relative = np.zeros(len(pairs)), np.zeros(len(pairs))
-    for k, frame in enumerate(sample):
-        vectors = _vectors(frame, pairs)
-        distances[k] = np.linalg.norm(vectors, axis=1)
-        if frame.velocities is not None:
-            difference = frame.velocities[pairs[:, 1]] - frame.velocities[pairs[:, 0]]
-            of_length = (difference * vectors).sum(axis=1) / distances[k]
-            along += of_length**2
-            relative += (difference**2).sum(axis=1)
-    lengths = distances.mean(axis=0)
-    tolerances = np.hypot(_SOLVED * lengths, _ROUNDED * unit)
-    moving = np.isclose(relative, 0.0, atol=1e-30) | (along > _ALONG * relative)
-    kept = distances.std(axis=0) < tolerances
-    if sample[0].velocities is not None:
-        kept &= ~moving
-    return kept, lengths, tolerances
-
-
 def _parts(n_atoms: int, pairs: IntArray) -> list[tuple[IntArray, IntArray]]:
     """Atoms that constant distances connect, and the numbers of these."""
     shape = (n_atoms, n_atoms)
@@ -173,17 +183,17 @@ def _parts(n_atoms: int, pairs: IntArray) -> list[tuple[IntArray, IntArray]]:
     return [(np.unique(pairs[numbers]), numbers) for numbers in np.split(order, starts[1:])]
 
 
-def _removed(atoms: IntArray, pairs: IntArray, sample: list[Frame], unit: float) -> int:
+def _removed(atoms: IntArray, pairs: IntArray, sample: _Sample) -> int:
     """Degrees of freedom that the constant distances of a part take."""
     n = len(atoms)
     if len(pairs) < n:  # a tree
         return len(pairs)
     if n > _MOST_ATOMS:
         return min(len(pairs), 3 * n - 6)
-    first = _unfolded(sample[0], atoms, pairs)
+    first = _unfolded(sample.frames.read(int(sample.numbers[0])), atoms, pairs)
     every = atoms[np.column_stack(np.triu_indices(n, 1))]
     # bars in a plane or a line do not show by their rank that a part is rigid
-    if len(pairs) >= 2 * n - 3 and _kept(sample, every, unit)[0].all():
+    if len(pairs) >= 2 * n - 3 and sample.constant(every)[0].all():
         axes = np.linalg.svd(first - first.mean(axis=0), compute_uv=False)
         return 3 * n - (5 if axes[1] < _STRAIGHT * axes[0] else 6)
     at = np.searchsorted(atoms, pairs)
