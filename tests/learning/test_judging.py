@@ -52,6 +52,16 @@ def test_a_minimum_with_other_bonds_has_no_lines(tmp_path, caplog):
     assert math.isnan(HarmonicCheck(found).shift)
 
 
+def test_a_bent_minimum_is_not_compared_with_a_linear_one(tmp_path, caplog):
+    start = structure(seed=4)
+    of_linear = Lines(np.zeros(4), np.zeros(4), np.zeros(0), start.positions)
+    given = models(Potential(), [Potential()])
+    found = model_lines(stage_in(tmp_path), 0, BondGraph.of(start), given, of_linear)
+    assert found == {}
+    assert caplog.text.count("its minimum is bent and others linear, or the reverse") == 2
+    assert math.isnan(HarmonicCheck(found, of_linear).shift)
+
+
 def test_the_shift_is_that_of_the_mean_potential_from_the_engine(tmp_path):
     stage, bonds = stage_in(tmp_path), BondGraph.of(structure(seed=4))
     found = model_lines(stage, 0, bonds, models(Potential(), [Potential()]), None)
