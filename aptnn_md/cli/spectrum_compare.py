@@ -52,6 +52,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="take streams of the same trajectory as independent in differences",
     )
     spectrum_options.add_selection_arguments(parser)
+    spectrum_options.add_regress_argument(parser)
     spectrum_options.add_resolution_arguments(parser)
     spectrum_options.add_output_arguments(parser)
     add_page_argument(parser)

@@ -95,14 +95,7 @@ def add_signal_arguments(parser: argparse.ArgumentParser, quantity: str) -> None
         default=_RATE_DEFAULT.mix,
         help="accept streams at different temperatures or volumes; each counts with its own",
     )
-    parser.add_argument(
-        "--regress",
-        action=argparse.BooleanOptionalAction,
-        default=_RATE_DEFAULT.regress,
-        help="weigh six or more runs of a molecule at constant energy so that its bonds, angles, "
-        "torsions and rotations have the kinetic energies that they have on average, where the "
-        "streams hold these",
-    )
+    add_regress_argument(parser)
     parser.add_argument(
         "--follow",
         type=checked(float),
@@ -112,6 +105,18 @@ def add_signal_arguments(parser: argparse.ArgumentParser, quantity: str) -> None
         help="compute again every so many seconds (default: 10) while the runs continue, and "
         "print how the error falls, over --range or 0-4000 cm⁻¹; at the end, or on Ctrl-C, "
         "print and write everything else",
+    )
+
+
+def add_regress_argument(parser: argparse.ArgumentParser) -> None:
+    """Whether runs of a molecule are weighed."""
+    parser.add_argument(
+        "--regress",
+        action=argparse.BooleanOptionalAction,
+        default=_RATE_DEFAULT.regress,
+        help="weigh twelve or more runs of a molecule at constant energy so that its bonds, "
+        "angles, torsions and rotations have the kinetic energies that they have on average, as "
+        "far as that tells something of the spectrum, and the streams hold these",
     )
 
 

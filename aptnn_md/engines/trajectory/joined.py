@@ -20,6 +20,10 @@ from aptnn_md.structures import SAME_CHARGE, charge_of
 _REPEATED = 2.0
 """Times the distance of frames in a row."""
 
+_FREE, _OTHER = 1.8, 0.7
+"""Times that distance: of the frame after next where atoms fly freely; of the next frame of two
+runs that part."""
+
 _SAME_POSITIONS, _SAME_MASS = 1e-6, 1e-4
 
 
@@ -119,7 +123,6 @@ class Joined:
         self._frame: IntArray = np.concatenate([np.arange(n) for n in n_frames])
         self.steps = _concatenated([f.steps for f in first], n_frames)
         self.times = _concatenated([f.times for f in first], n_frames)
-        self._drop_repeats()
 
     def __len__(self) -> int:
         """Number of frames."""
@@ -152,18 +155,19 @@ class Joined:
         return f"{self.parts[self._part[frame]].path}, frame {self._frame[frame]}"
 
     def use(self, frames: slice) -> None:
-        """Only some of the frames.
+        """Only some of the frames, each time once.
 
         Raises
         ------
         InputError
-            There are none, or they are not one after the other.
+            There are none, they are not one after the other, or counters begin anew in them.
         """
         chosen = range(len(self))[frames]
         if len(chosen) == 0 or chosen.step < 1:
             expected = f"some of the {len(self)} there are, in their order"
             raise InputError("--frames", "frames", f"{frames.start}:{frames.stop}", expected)
         self._take(np.arange(len(self))[frames])
+        self._drop_repeats()
 
     def read(self, frame: int) -> Frame:
         """A frame; (n_beads, n_atoms, 3) where there are several beads."""
@@ -259,29 +263,42 @@ class Joined:
         self._take(stays)
 
     def _check_repeat(self, axis: np.ndarray, later: int) -> None:
-        """Refuse a part whose counter began anew: what is written again after a restart begins
-        where the frame of that step was, up to the little that a run differs from a repetition."""
+        """Refuse a part that is no repetition: what a restart writes again begins where the frame
+        of that step was, and goes on as that did."""
         earlier = np.flatnonzero(axis[:later] == axis[later])
-        if not len(earlier) or later < 2:
-            return
+        if not len(earlier):
+            raise self._no_repetition(later, f"back to {axis[later]:g}, which no frame before has")
         before = int(earlier[-1])
-        beside = before - 1 if before else 1
-        again = self._distance(before, later)
-        if again > _REPEATED * self._distance(before, beside) + _SAME_POSITIONS:
-            raise InputError(
-                self.where(later),
-                "frames",
-                f"step or time {axis[later]:g} once more, {again:.2g} Å (rms) from the frame "
-                "before that has it",
-                "what a restart writes again, which begins where that frame was; of parts whose "
-                "counters begin anew make a stream each, which spectrum takes as runs of their own",
-            )
+        if later < 2 or before + 1 == later:
+            return  # the frame at which two parts meet
+        again = _rms(self._moved(before, later))
+        moved = self._moved(before, before + 1)
+        step = _rms(moved)
+        if again > _REPEATED * step + _SAME_POSITIONS:
+            found = f"{axis[later]:g} once more, {again:.2g} Å (rms) from the frame that has it"
+            raise self._no_repetition(later, found)
+        if later + 1 >= len(self) or axis[later + 1] != axis[before + 1]:
+            return
+        # while atoms fly freely, noise of a thermostat changes little: other velocities show
+        flies = before + 2 < later and _rms(self._moved(before, before + 2)) > _FREE * step
+        if flies and _rms(self._moved(later, later + 1) - moved) > _OTHER * step:
+            found = f"{axis[later]:g} once more, after which the atoms move otherwise"
+            raise self._no_repetition(later, found)
 
-    def _distance(self, first: int, second: int) -> float:
-        """Root mean square displacement, Å."""
+    def _no_repetition(self, later: int, found: str) -> InputError:
+        return InputError(
+            self.where(later),
+            "step or time",
+            found,
+            "files of one run in their order, or what a restart writes again; of independent runs, "
+            "and of parts whose counters begin anew, make a stream each (--frames START:STOP where "
+            "they are in one file), which spectrum takes as runs of their own",
+        )
+
+    def _moved(self, first: int, second: int) -> FloatArray:
+        """Displacements from one frame to another, Å."""
         one, other = self.read(first), self.read(second)
-        moved = nearest_images(other.positions - one.positions, one.cell, one.pbc)
-        return float(np.sqrt((moved**2).sum(axis=-1).mean()))
+        return nearest_images(other.positions - one.positions, one.cell, one.pbc)
 
     def _drop_shared(self) -> None:
         """Of files without steps that share a frame at their border, the first one's."""
@@ -295,6 +312,10 @@ class Joined:
                     *(self.parts[self._part[k + 1]].path, self.parts[self._part[k]].path),
                 )
         self._take(np.flatnonzero(stays))
+
+
+def _rms(vectors: FloatArray) -> float:
+    return float(np.sqrt((vectors**2).sum(axis=-1).mean()))
 
 
 def _concatenated(

@@ -62,7 +62,7 @@ def unit_system_of(path: Path, given: str | None, said: str = "") -> LammpsUnits
         raise InputError(path, "units", said, f"{given}, as given with --lammps-units")
     name = given or said
     if name not in LAMMPS_UNITS:
-        expected = f"--lammps-units, one of {', '.join(LAMMPS_UNITS)}"
+        expected = f"--lammps-units, one of {', '.join(LAMMPS_UNITS)} (real: Å and fs)"
         raise InputError(path, "units", name or "none in the file", expected)
     return LAMMPS_UNITS[name]
 

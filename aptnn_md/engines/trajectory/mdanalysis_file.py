@@ -28,6 +28,7 @@ SUFFIXES = (".dcd", ".xtc", ".trr", ".h5md", ".h5", ".nc", ".ncdf")
 """Of files that MDAnalysis reads for us."""
 
 _WITHOUT_TIMES = (".dcd",)
+_COARSE = 0.25  # of the time between frames
 _CLOSE, _CLEARLY = 4.0, 0.01  # Å, and relative
 
 
@@ -118,7 +119,22 @@ class MDAnalysisFile:
         if all(step is not None for step in steps):
             whole = np.array(steps, dtype=np.int64)
             whole = whole if len(np.unique(whole)) > 1 else None
-        return whole, np.array(times) if known and len(set(times)) > 1 else None
+        known = known and len(set(times)) > 1
+        return whole, self._told(np.array(times)) if known else None
+
+    def _told(self, times: FloatArray) -> FloatArray | None:
+        """Times, fs; None where they were rounded to single precision of picoseconds, and that is
+        too coarse at the end of a long run."""
+        apart = float(times[-1] - times[0]) / (len(times) - 1)
+        coarse = 1e3 * float(np.spacing(np.float32(1e-3 * np.abs(times).max())))
+        if coarse < _COARSE * apart:
+            return times
+        log.warning(
+            "%s: times are known to %.2g fs only, and not used: --timestep, and --stride where the "
+            "file has no steps",
+            *(self.path, coarse),
+        )
+        return None
 
 
 def _turn(structure: Atoms, first: Frame) -> FloatArray:
@@ -129,7 +145,14 @@ def _turn(structure: Atoms, first: Frame) -> FloatArray:
     turn: FloatArray = np.linalg.solve(usual.array, structure.cell.array)
     here, there = Cell(first.cell).cellpar(), structure.cell.cellpar()
     alike = np.allclose(here[:3], there[:3], rtol=0.1) and np.allclose(here[3:], there[3:], atol=5)
-    if np.allclose(turn, np.eye(3), atol=1e-3) or not alike:
+    if np.allclose(turn, np.eye(3), atol=1e-3):
+        return np.eye(3)
+    if not alike:
+        log.warning(
+            "%s has a cell in another orientation than the usual one (a along x, b in the plane of "
+            "x and y), which is taken for the trajectory, whose cell has other lengths or angles",
+            structure.get_chemical_formula(),
+        )
         return np.eye(3)
     of_structure, of_usual = (
         _closest(Frame(first.positions, None, cell, first.pbc).atoms(structure))

@@ -31,6 +31,8 @@ _ALONG = 0.02  # of the square of the relative velocity; a third of it in a bond
 _CHANGED = 20.0  # standard deviations
 _STRAIGHT = 1e-3
 _MOST_ATOMS = 300  # of a part that is looked at in detail
+_MOVED = 0.1  # Å
+_ALIKE, _MOST = 0.05, 0.5  # Å, and share
 
 
 class RigidParts(FixBondLengths):
@@ -102,12 +104,11 @@ def constant_distances(frames: Joined, atoms: Atoms) -> ConstantDistances | None
         return None
     sample = _Sample(frames, some, unit)
     kept, lengths, tolerances = sample.constant(pairs)
+    kept &= _of_most_alike(atoms, pairs, lengths, kept)
     if not kept.any():
         return None
     pairs = pairs[kept]
-    n_removed = sum(
-        _removed(part, pairs[numbers], sample) for part, numbers in _parts(len(atoms), pairs)
-    )
+    n_removed = _removed(_parts(len(atoms), pairs), sample)
     return ConstantDistances(pairs, lengths[kept], tolerances[kept], n_removed)
 
 
@@ -172,40 +173,94 @@ def _candidates(atoms: Atoms) -> IntArray:
     return np.column_stack([first[chosen], second[chosen]])
 
 
-def _parts(n_atoms: int, pairs: IntArray) -> list[tuple[IntArray, IntArray]]:
-    """Atoms that constant distances connect, and the numbers of these."""
+def _of_most_alike(
+    atoms: Atoms, pairs: IntArray, lengths: FloatArray, kept: np.ndarray
+) -> np.ndarray:
+    """Whether most of the distances of the same elements and length are constant: of many that
+    vibrate some do not seem to."""
+    elements = np.sort(atoms.numbers[pairs], axis=1)
+    keys = np.column_stack([elements, np.round(lengths / _ALIKE).astype(np.int64)])
+    _, kind = np.unique(keys, axis=0, return_inverse=True)
+    share = np.bincount(kind, weights=kept) / np.bincount(kind)
+    return np.asarray(share[kind] >= _MOST)
+
+
+@dataclass(frozen=True, eq=False)
+class _Part:
+    """Atoms that constant distances connect, and these, (n, 2)."""
+
+    atoms: IntArray
+    pairs: IntArray
+
+    @property
+    def every(self) -> IntArray:
+        """All pairs of its atoms."""
+        return np.asarray(self.atoms[np.column_stack(np.triu_indices(len(self.atoms), 1))])
+
+    @property
+    def may_be_rigid(self) -> bool:
+        """Whether there are as many as hold a body together, if only in a plane."""
+        n = len(self.atoms)
+        return 2 < n <= _MOST_ATOMS and len(self.pairs) >= 2 * n - 3
+
+
+def _parts(n_atoms: int, pairs: IntArray) -> list[_Part]:
     shape = (n_atoms, n_atoms)
     graph = coo_matrix((np.ones(len(pairs)), (pairs[:, 0], pairs[:, 1])), shape=shape)
     _, part = connected_components(graph, directed=False)
     of_pair = part[pairs[:, 0]]
     order = np.argsort(of_pair, kind="stable")
     starts = np.flatnonzero(np.diff(of_pair[order], prepend=-1))
-    return [(np.unique(pairs[numbers]), numbers) for numbers in np.split(order, starts[1:])]
+    return [
+        _Part(np.unique(pairs[numbers]), pairs[numbers]) for numbers in np.split(order, starts[1:])
+    ]
 
 
-def _removed(atoms: IntArray, pairs: IntArray, sample: _Sample) -> int:
-    """Degrees of freedom that the constant distances of a part take."""
-    n = len(atoms)
+def _removed(parts: list[_Part], sample: _Sample) -> int:
+    """Degrees of freedom that constant distances take."""
+    rigid = [part.may_be_rigid for part in parts]
+    unsure = [k for k, part in enumerate(parts) if rigid[k] and len(part.pairs) < len(part.every)]
+    if unsure:
+        constant = sample.constant(np.concatenate([parts[k].every for k in unsure]))[0]
+        sizes = [len(parts[k].every) for k in unsure]
+        for k, found in zip(unsure, np.split(constant, np.cumsum(sizes)[:-1]), strict=True):
+            rigid[k] = bool(found.all())
+    first = sample.frames.read(int(sample.numbers[0]))
+    return sum(
+        _of_body(part, first, sample.unit) if whole else _of_framework(part, first)
+        for part, whole in zip(parts, rigid, strict=True)
+    )
+
+
+def _of_body(part: _Part, frame: Frame, unit: float) -> int:
+    """All but six, or five where it is linear."""
+    positions = _unfolded(frame, part)
+    axes = np.linalg.svd(positions - positions.mean(axis=0), compute_uv=False)
+    straight = axes[1] < max(_STRAIGHT * axes[0], unit * np.sqrt(len(positions)))
+    return 3 * len(positions) - (5 if straight else 6)
+
+
+def _of_framework(part: _Part, frame: Frame) -> int:
+    """The rank of bars between points. Bars in a plane hold nothing perpendicular to it at first
+    order, so it is that of points that were moved a little."""
+    n, pairs = len(part.atoms), part.pairs
     if len(pairs) < n:  # a tree
         return len(pairs)
     if n > _MOST_ATOMS:
         return min(len(pairs), 3 * n - 6)
-    first = _unfolded(sample.frames.read(int(sample.numbers[0])), atoms, pairs)
-    every = atoms[np.column_stack(np.triu_indices(n, 1))]
-    # bars in a plane or a line do not show by their rank that a part is rigid
-    if len(pairs) >= 2 * n - 3 and sample.constant(every)[0].all():
-        axes = np.linalg.svd(first - first.mean(axis=0), compute_uv=False)
-        return 3 * n - (5 if axes[1] < _STRAIGHT * axes[0] else 6)
-    at = np.searchsorted(atoms, pairs)
-    vectors = first[at[:, 1]] - first[at[:, 0]]
+    at = np.searchsorted(part.atoms, pairs)
+    positions = _unfolded(frame, part)
+    positions = positions + np.random.default_rng(0).normal(scale=_MOVED, size=positions.shape)
+    vectors = positions[at[:, 1]] - positions[at[:, 0]]
     matrix = np.zeros((len(pairs), n, 3))
     matrix[np.arange(len(pairs)), at[:, 0]] = -vectors
     matrix[np.arange(len(pairs)), at[:, 1]] = vectors
     return int(np.linalg.matrix_rank(matrix.reshape(len(pairs), -1), tol=1e-3))
 
 
-def _unfolded(frame: Frame, atoms: IntArray, pairs: IntArray) -> FloatArray:
+def _unfolded(frame: Frame, part: _Part) -> FloatArray:
     """(n, 3) positions of a part that is whole, Å."""
+    atoms, pairs = part.atoms, part.pairs
     vectors: dict[int, list[tuple[int, FloatArray]]] = {}
     for (i, j), vector in zip(pairs.tolist(), _vectors(frame, pairs), strict=True):
         vectors.setdefault(i, []).append((j, vector))

@@ -20,8 +20,11 @@ from aptnn_md.errors import InputError
 _FEW, _UNEVEN = 10, 0.02
 """Of so few times the distance is not known better: they may have been rounded for printing."""
 
-_PRINTED = 1e-4
+_PRINTED = 5e-4
 """Of the spacing: a time step that is given may have been rounded by this."""
+
+_TOLD = 1e-3
+"""Of the spacing: a time step that the file tells must be known better."""
 
 
 @dataclass(frozen=True)
@@ -97,14 +100,22 @@ def time_axis(
         found = _even_steps(where, steps, parts)
     spacing, uncertainty = None, 0.0
     if times is not None and len(times) > 1:
-        spacing, uncertainty = _even_times(where, times, parts)
+        if found is None:
+            _refuse_uneven(where, times, parts)
+        spacing, uncertainty = _distance(times)
     stride = _agreed_stride(where, found, stride)
     if timestep is None:
         if spacing is None:
             expected = "--timestep FS, the time between two steps"
             raise InputError(where(0), "time step", "no times in the file", expected)
+        if uncertainty > _TOLD * spacing:
+            percent = 100.0 * uncertainty / spacing
+            expected = "--timestep FS: so few times, or times so rounded, do not tell it"
+            raise InputError(where(0), "time step", f"known to {percent:.2g} % only", expected)
         timestep = _rounded(spacing / stride)
-    elif spacing is not None and abs(timestep * stride - spacing) > uncertainty:
+    elif spacing is not None and abs(timestep * stride - spacing) > _allowed(
+        times, spacing, uncertainty
+    ):
         raise InputError(
             where(0),
             "time step",
@@ -113,6 +124,13 @@ def time_axis(
             "or --stride",
         )
     return TimeAxis(timestep, stride, first_step if steps is None else int(steps[0]))
+
+
+def _allowed(times: FloatArray | None, spacing: float, uncertainty: float) -> float:
+    """How far a time step that is given may be from that of the file, fs."""
+    if times is None or len(times) <= _FEW:
+        return max(uncertainty, _UNEVEN * spacing)
+    return max(uncertainty + _digits(times) / len(times), _PRINTED * spacing)
 
 
 def _agreed_stride(where: Callable[[int], str], found: int | None, given: int | None) -> int:
@@ -133,27 +151,32 @@ def _even_steps(where: Callable[[int], str], steps: IntArray, parts: str) -> int
     return usual
 
 
-def _even_times(where: Callable[[int], str], times: FloatArray, parts: str) -> tuple[float, float]:
-    """The distance of equidistant times, and how far it may be off, fs: few times, or such as were
-    rounded, do not tell it well."""
+def _refuse_uneven(where: Callable[[int], str], times: FloatArray, parts: str) -> None:
+    """Refuse times that are not equidistant."""
     gaps = np.diff(times)
     usual = float(np.median(gaps))
     if not usual > 0.0:
         expected = "times that grow from frame to frame"
         raise InputError(where(0), "time", f"frames {usual:g} fs apart", expected)
-    # digits that are printed limit what can be asked for
-    digits = 4.0 * np.spacing(np.abs(times).max().astype(np.float32))
-    odd = np.flatnonzero(np.abs(gaps - usual) > 0.25 * usual + digits)
+    odd = np.flatnonzero(np.abs(gaps - usual) > 0.25 * usual + _digits(times))
     if len(odd):
         k = int(odd[0])
         found = f"times {times[k]:.10g} and {times[k + 1]:.10g} fs"
         raise _gap(where, k, found, f"times {usual:.6g} fs apart", parts)
+
+
+def _digits(times: FloatArray) -> float:
+    """What single precision leaves of the last digit of times, fs."""
+    return 4.0 * float(np.spacing(np.abs(times).max().astype(np.float32)))
+
+
+def _distance(times: FloatArray) -> tuple[float, float]:
+    """The distance of equidistant times, and how far it may be off, fs, as far as they show that
+    they were rounded."""
     n_gaps = len(times) - 1
-    spacing = float(times[-1] - times[0]) / n_gaps
-    rounding = np.abs(times - times[0] - spacing * np.arange(len(times))).max() + digits
-    if n_gaps < _FEW:
-        return spacing, _UNEVEN * spacing
-    return spacing, max(2.0 * float(rounding) / n_gaps, _PRINTED * spacing)
+    distance = float(times[-1] - times[0]) / n_gaps
+    off = float(np.abs(times - times[0] - distance * np.arange(len(times))).max())
+    return distance, 2.0 * off / n_gaps
 
 
 def _gap(

@@ -30,9 +30,9 @@ from aptnn_md.structures import is_charge_key
 
 _CP2K = re.compile(r"\bi\s*=\s*(?P<step>\d+),\s*time\s*=\s*(?P<time>[-+.\dEe]+)")
 _STEP = re.compile(r"\b(?:Step:|step=|Step=|md_step=)\s*\"?(?P<step>\d+)")
-_LAMMPS_STEP = re.compile(r"\bTimestep=\"?(?P<step>\d+)")
+_LAMMPS_STEP = re.compile(r"\bTimestep=\"?(?P<step>\d+)(?![\d.])")
 _TIME = re.compile(r"\bTime=\"?(?P<time>[-+.\dEe]+)")
-_ENTRY = re.compile(r"(?P<key>\w*charge\w*)=\"?(?P<value>[^\"\s]+)", re.I)
+_ENTRY = re.compile(r"(?P<key>[\w-]+)\s*=\s*(?P<value>\"[^\"]*\"|'[^']*'|\S+)")
 _LATTICE = re.compile(r"\bLattice=\"(?P<cell>[^\"]+)\"", re.I)
 _PBC = re.compile(r"\bpbc=\"(?P<pbc>[^\"]+)\"", re.I)
 _PROPERTIES = re.compile(r"\bProperties=\"?(?P<text>[^\s\"]+)", re.I)
@@ -282,12 +282,15 @@ def _cell(where: str, comment: str) -> tuple[FloatArray | None, tuple[bool, bool
 
 def _charge(where: str, comment: str) -> float | None:
     """Charge of the structure, e, where the comment line says it."""
+    if "charge" not in comment.lower():
+        return None
     for entry in _ENTRY.finditer(comment):
         if is_charge_key(entry["key"]):
+            value = entry["value"].strip("\"'")
             try:
-                return float(entry["value"])
+                return float(value)
             except ValueError as error:
-                found, expected = repr(entry["value"]), "a finite number, e"
+                found, expected = repr(value), "a finite number, e"
                 raise InputError(where, entry["key"], found, expected) from error
     return None
 

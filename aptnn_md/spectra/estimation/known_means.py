@@ -31,8 +31,9 @@ _LEAST_FREE = 1e-3
 _WINDOW, _SOMETHING = 150.0, 3e-3
 """cm⁻¹, and of the largest window: what tells is judged over."""
 
-_LEAST_GAIN = 0.02
-"""Mean over the windows, of the logarithm of the residual."""
+_LEAST_GAIN = 1.5
+"""Over the number of runs: mean over the windows of the logarithm of the residual. The best of ten
+quantities that tell nothing seems to tell about as much."""
 
 _TINY = 1e-300
 
@@ -44,9 +45,9 @@ def n_effective(shares: FloatArray) -> float:
 
 def n_usable(shares: FloatArray) -> int:
     """Most quantities that runs with these shares of the mean are regressed on: of equal ones one
-    from six runs on, seven from 24 on; fewer where some of the runs are much longer than others.
+    from twelve runs on, five from 24 on; fewer where some of the runs are much longer than others.
     """
-    return max(0, int(n_effective(shares) + 1e-6) // 3 - 1)
+    return max(0, int(n_effective(shares) + 1e-6) // 3 - 3)
 
 
 def telling(blocks: PowerBlocks, deviations: FloatArray) -> list[int]:
@@ -72,7 +73,7 @@ def telling(blocks: PowerBlocks, deviations: FloatArray) -> list[int]:
             for k in left
         ]
         best = int(np.argmax(gains))
-        if gains[best] < gained + _LEAST_GAIN:
+        if gains[best] < gained + _LEAST_GAIN / len(means):
             break
         gained = gains[best]
         chosen.append(left[best])

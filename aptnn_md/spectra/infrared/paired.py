@@ -13,6 +13,7 @@ from aptnn_md.spectra.estimation.paired import PairedBlocks, paired_densities, p
 from aptnn_md.spectra.infrared.intensity import absorption_factors
 from aptnn_md.spectra.infrared.of_streams import InfraredStreams
 from aptnn_md.spectra.infrared.spectrum import InfraredSpectrum
+from aptnn_md.spectra.sources.known_temperatures import KnownTemperatures
 from aptnn_md.spectra.sources.pairing import paired_runs
 from aptnn_md.spectra.sources.stream_run import StreamRun
 
@@ -74,8 +75,7 @@ def paired_absorption(first: InfraredSpectrum, second: InfraredSpectrum) -> Pair
     blocks = paired_densities(
         accumulator, _factors(a), _factors(b), increments=(a.difference, b.difference)
     )
-    # of the same frames, so that what one of them knows holds for both
-    known = a.known_temperatures(blocks.first) or b.known_temperatures(blocks.second)
+    known = _known(a, b, blocks)
     if known is not None:
         blocks = blocks.regressed(known.deviations)
     n_frames = sum(len(frames.first) for frames in common)
@@ -92,6 +92,18 @@ def _streams_of(spectrum: InfraredSpectrum) -> InfraredStreams | None:
         n_frames = round(length / spectrum.spacing)
         run.use(range(run.first, run.first + n_frames))
     return streams
+
+
+def _known(
+    a: InfraredStreams, b: InfraredStreams, blocks: PairedBlocks
+) -> KnownTemperatures | None:
+    """What tells something of either spectrum. Both are of the same frames, so that what one of
+    them knows of these holds for both."""
+    each = [a.known_temperatures(blocks.first), b.known_temperatures(blocks.second)]
+    found = [known for known in each if known is not None]
+    if len(found) < 2:
+        return found[0] if found else None
+    return found[0].joined(found[1])
 
 
 def _used(run: StreamRun, frames: range) -> StreamRun:

@@ -55,6 +55,12 @@ class KnownTemperatures:
         """Those of these kinds; None where there is none of them."""
         return self._only([k for k, kind in enumerate(self.kinds) if kind in kinds])
 
+    def joined(self, other: KnownTemperatures) -> KnownTemperatures:
+        """These and those kinds of the same runs that are not among them."""
+        new = [k for k, kind in enumerate(other.kinds) if kind not in self.kinds]
+        kinds = self.kinds + tuple(other.kinds[k] for k in new)
+        return KnownTemperatures(kinds, np.hstack([self.deviations, other.deviations[:, new]]))
+
     def _only(self, numbers: list[int]) -> KnownTemperatures | None:
         if not numbers:
             return None

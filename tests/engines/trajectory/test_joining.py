@@ -533,8 +533,58 @@ def test_parts_whose_counters_begin_anew_are_no_repetition(tmp_path, stored):
     for n in range(20):
         text = text.replace(f"ITEM: TIMESTEP\n{20 + n}\n", f"ITEM: TIMESTEP\n{n}\n")
     files[1].write_text(text)
-    with pytest.raises(InputError, match=r"step or time 0 once more, .* Å \(rms\) from the frame"):
+    with pytest.raises(InputError, match=r"found 0 once more, .* Å \(rms\) from the frame that"):
         stream_of(tmp_path / "s", files, **METAL)
+
+
+def test_files_in_another_order_and_other_runs_are_no_repetition(tmp_path, stored):
+    first, second = dumps(tmp_path, stored, slice(0, 20), slice(20, 40))
+    with pytest.raises(InputError, match="found back to 0, which no frame before has"):
+        stream_of(tmp_path / "order", [second, first], **METAL)
+    # another run from the same place, whose atoms begin with other velocities
+    other = stored_runs.StoredRun(
+        stored.atoms,
+        stored.stride,
+        2.0 * stored.positions[0] - stored.positions,
+        -stored.velocities,
+        None,
+    )
+    write_dump(tmp_path / "other.lammpstrj", other)
+    (one,) = dumps(tmp_path, stored, slice(None))
+    with pytest.raises(InputError, match="0 once more, after which the atoms move otherwise"):
+        stream_of(tmp_path / "runs", [one, tmp_path / "other.lammpstrj"], **METAL)
+
+
+def test_counters_that_begin_anew_in_one_file(tmp_path, stored):
+    """--frames takes one of the parts."""
+    steps = [*range(20), *range(20)]
+    text = ipi_text(steps, 0, stored.positions, stored.atoms)
+    (tmp_path / "p.xyz").write_text(text)
+    with pytest.raises(InputError, match="found 0 once more"):
+        stream_of(tmp_path / "s", [tmp_path / "p.xyz"])
+    reader = stream_of(tmp_path / "s", [tmp_path / "p.xyz"], frames="20:")
+    assert reader.n_frames == 19  # increments
+
+
+def test_times_of_few_digits_beside_steps(tmp_path, stored):
+    """As of LAMMPS in ps, with three digits: the steps tell that no frame is missing."""
+    path = lammps_xyz(tmp_path / "t.extxyz", stored, range(40))
+    lines = path.read_text().splitlines()
+    for k, line in enumerate(lines):
+        if line.startswith("Timestep="):
+            n = int(re.search(r"Timestep=(\d+)", line)[1])
+            lines[k] = re.sub(r"Time=\S+", f"Time={1e-3 * TIMESTEP * n:.3f}", line)
+    path.write_text("\n".join(lines) + "\n")
+    reader = stream_of(tmp_path / "s", [path], **METAL)
+    assert reader.spacing == pytest.approx(TIMESTEP)
+    with pytest.raises(InputError, match=r"time step: found known to .* % only, expected --time"):
+        stream_of(tmp_path / "t", [path], **METAL, timestep=None)
+
+
+def test_a_time_step_of_the_user_in_the_comment_is_no_step(tmp_path, stored):
+    comments = [f"Timestep=0.5 step={n}" for n in range(40)]
+    path = extended(tmp_path / "t.extxyz", stored.frames(velocities=False), comments)
+    assert stream_of(tmp_path / "s", [path]).header.stride == 1
 
 
 def test_masses_of_the_trajectory_and_of_the_structure(tmp_path, stored):
@@ -572,6 +622,13 @@ def test_charges_of_the_trajectory_and_of_the_structure(tmp_path, stored):
             continue
         with open_trajectory(TrajectoryFiles((charged,), structure=start)) as opened:
             assert charge_of(opened.template) == 1.0
+    quoted = extended(tmp_path / "q.extxyz", frames, ['note="total charge=3"'] * 40)
+    with open_trajectory(TrajectoryFiles((quoted,))) as opened:
+        assert opened.read(1).charge is None
+    for form in ("charge='1'", 'charge="1"', "charge = 1"):
+        path = extended(tmp_path / "f.extxyz", frames, [form] * 40)
+        with open_trajectory(TrajectoryFiles((path,))) as opened:
+            assert opened.read(1).charge == 1.0
     changing = extended(tmp_path / "c.extxyz", frames, ["charge=1"] * 20 + ["total_charge=0"] * 20)
     with open_trajectory(TrajectoryFiles((changing,))) as opened:
         opened.read(19)

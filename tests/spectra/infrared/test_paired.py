@@ -208,7 +208,7 @@ def test_estimators_of_one_stream_are_paired_without_id_and_temperature(tmp_path
 
 def test_paired_spectra_are_regressed_as_each_alone(tmp_path: Path) -> None:
     """Also where only one of the streams has the temperatures of coordinates."""
-    charges = np.array([1.0, 1.1, 0.8, 1.3, 0.9, 1.05, 0.7, 1.2])
+    charges = np.linspace(0.6, 1.5, 14)[np.random.default_rng(0).permutation(14)]
     paths: dict[str, list[Path]] = {"first": [], "second": []}
     for number, velocities in enumerate(trajectories(N_FRAMES, len(charges))):
         energetic = velocities * charges[number]  # each run has an energy of its own
@@ -227,6 +227,7 @@ def test_paired_spectra_are_regressed_as_each_alone(tmp_path: Path) -> None:
                         arrays["coordinate_temperature"] = heat[k : k + 1]
                     writer.append_frame(StreamFrame(4 * k, SPACING * k, arrays))
     plain, regressed = (spectrum_of_streams(paths[name], RESOLUTION) for name in paths)
+    assert any("runs are weighed" in note for note in regressed.notes)
     for sides in ((regressed, regressed), (regressed, plain), (plain, regressed)):
         found = difference(*sides)
         assert found.paired
