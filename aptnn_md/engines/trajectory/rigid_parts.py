@@ -138,7 +138,7 @@ class _Sample:
             distances = np.linalg.norm(vectors, axis=1)
             changes += distances - first
             squares += (distances - first) ** 2
-            if frame.velocities is not None:
+            if frame.velocities is not None and frame.velocities.any():
                 velocities = True
                 difference = frame.velocities[pairs[:, 1]] - frame.velocities[pairs[:, 0]]
                 along += ((difference * vectors).sum(axis=1) / distances) ** 2
@@ -148,8 +148,8 @@ class _Sample:
         lengths = first + changes / n
         tolerances = np.hypot(_SOLVED * lengths, _ROUNDED * self.unit)
         kept = deviations < tolerances
-        if velocities:  # of atoms that move, but not along the line between them
-            kept &= (relative > 0.0) & (along < _ALONG * relative)
+        if velocities:  # not along the line between them
+            kept &= along <= _ALONG * relative
         return kept, lengths, tolerances
 
 

@@ -52,6 +52,33 @@ def turning(name: str) -> list[Atoms]:
     return frames
 
 
+def twisting() -> list[Atoms]:
+    """Biphenyl of two rigid rings that turn about the bond between them, each at its own pace."""
+    ring = molecule("C6H6")
+    x = ring.positions - ring.positions[ring.symbols == "C"].mean(axis=0)
+    gone = int(np.flatnonzero(ring.symbols == "H")[0])
+    axis = x[gone] / np.linalg.norm(x[gone])
+    normal = np.linalg.svd(x)[2][2]
+    keep = np.arange(12) != gone
+    half = x[keep] @ np.array([np.cross(normal, axis), normal, axis]).T
+    half -= [0.0, 0.0, half[ring.symbols[keep] == "C", 2].max() + 0.745]
+    other = half * np.array([1.0, 1.0, -1.0])
+    spins, drift = np.array([[0.0, 0.0, 0.013], [0.0, 0.0, -0.017]]), np.array([2e-3, 1e-3, 0.0])
+    frames = []
+    for time in SPACING * np.arange(24):
+        parts = [
+            Rotation.from_rotvec(spin * time + start).apply(body)
+            for spin, start, body in zip(
+                spins, ([0, 0, 0], [0, 0, 0.7]), (half, other), strict=True
+            )
+        ]
+        velocities = [np.cross(spin, part) for spin, part in zip(spins, parts, strict=True)]
+        atoms = Atoms(list(ring.symbols[keep]) * 2, np.concatenate(parts) + drift * time)
+        atoms.set_velocities((np.concatenate(velocities) + drift) / units.fs)
+        frames.append(atoms)
+    return frames
+
+
 def bending(n_frames: int = 24, stretch: float = 0.0) -> list[Atoms]:
     """Water whose bonds keep their lengths while the angle opens; the second one vibrates by
     ``stretch``, Å, from half of the time on."""
@@ -124,6 +151,30 @@ def test_single_bonds(tmp_path: Path, stretch: float, removed: int) -> None:
     frames = bending(stretch=stretch)
     found = stream(frames, tmp_path).read("temperature")
     np.testing.assert_allclose(found, temperature(frames, 6 - removed), rtol=1e-5)
+
+
+def test_planar_bodies_with_a_joint(tmp_path: Path) -> None:
+    """Seven degrees of freedom, three of which are those of the centre of mass."""
+    frames = twisting()
+    found = stream(frames, tmp_path).read("temperature")
+    np.testing.assert_allclose(found, temperature(frames, 7 - 3), rtol=1e-5)
+
+
+def test_some_of_many_bonds_that_hardly_vibrate_are_not_held(tmp_path: Path) -> None:
+    frames = turning("N2")
+    for number, atoms in enumerate(frames):
+        time = number * SPACING
+        for k in range(N_MOLECULES - 1):  # all but one
+            vector = atoms.get_distance(2 * k, 2 * k + 1, mic=True, vector=True)
+            along = vector / np.linalg.norm(vector)
+            velocities = atoms.get_velocities() * units.fs
+            atoms.positions[2 * k + 1] += 0.02 * np.sin(0.2 * time) * along
+            velocities[2 * k + 1] += 0.004 * np.cos(0.2 * time) * along
+            atoms.set_velocities(velocities / units.fs)
+    reader = stream(frames, tmp_path)
+    assert reader.f_sum is not None
+    expected = temperature(frames, 6 * N_MOLECULES - 3)
+    np.testing.assert_allclose(reader.read("temperature"), expected, rtol=1e-5)
 
 
 def test_bonds_that_are_held_for_a_while(tmp_path: Path) -> None:

@@ -322,6 +322,30 @@ def test_orientation_of_cells_with_lengths_and_angles_alone(tmp_path, turned, de
         np.testing.assert_allclose(frames.read(1).cell, expected, atol=1e-4)
 
 
+def test_times_in_single_precision_late_in_a_run(tmp_path, caplog):
+    """After 100 ns they are known to 8 fs: they are not used, and drop no frames."""
+    mda = pytest.importorskip("MDAnalysis", reason="needs MDAnalysis")
+    stored = stored_runs.run(tmp_path / "md", stride=2)
+    path, structure = tmp_path / "t.ncdf", tmp_path / "start.extxyz"
+    ase.io.write(structure, stored.atoms)
+    n_atoms = len(stored.atoms)
+    universe = mda.Universe.empty(n_atoms, trajectory=True, velocities=True)
+    with mda.Writer(str(path), n_atoms, dt=1e-3 * TIMESTEP * 2) as writer:
+        for n, q in enumerate(stored.positions):
+            frame = universe.trajectory.ts
+            frame.positions, frame.velocities = q, np.zeros_like(q)
+            frame.dimensions, frame.frame = stored.atoms.cell.cellpar(), n
+            frame.time, frame.data["step"] = 1e5 + 1e-3 * TIMESTEP * 2 * n, 2 * n
+            writer.write(universe.atoms)
+    given = {"structure": structure, "increments": True}
+    reader = stream_of(tmp_path / "s", [path], stride=2, **given)
+    assert reader.n_frames == len(stored.positions) - 1
+    assert reader.spacing == 2 * TIMESTEP
+    assert "times are known to 7.8 fs only, and not used" in caplog.text
+    with pytest.raises(InputError, match="expected --timestep FS"):
+        stream_of(tmp_path / "t", [path], timestep=None, **given)
+
+
 def test_binary_formats_need_a_structure(tmp_path):
     (tmp_path / "t.dcd").write_bytes(b"")
     with pytest.raises(InputError, match="elements: found none in such files, expected --struct"):

@@ -10,6 +10,7 @@ import pytest
 from helpers.paired_streams import (
     BANDS,
     FIRST_CHARGES,
+    POSITIONS,
     SECOND_CHARGES,
     SPACING,
     VOLUME,
@@ -239,6 +240,52 @@ def test_paired_spectra_are_regressed_as_each_alone(tmp_path: Path) -> None:
     alone = integral_difference(plain, regressed, *BANDS["low"])
     apart = difference(plain, regressed, paired=False).integral(*BANDS["low"])
     assert alone[1] < 0.2 * apart[1]
+
+
+def test_both_sides_are_regressed_on_what_tells_of_either(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Two estimators that see different oscillators, the energies of which runs keep."""
+    rng = np.random.default_rng(3)
+    time = SPACING * np.arange(600)[:, None]
+    paths = []
+    for number in range(16):
+        energies = rng.exponential(size=2)
+        angles = 2 * np.pi * 2.99792458e-5 * np.array(POSITIONS) * time + rng.uniform(0, 6, 2)
+        moving = np.sqrt(2 * energies) * np.cos(angles)
+        header = StreamHeader(
+            timestep=0.5,
+            stride=4,
+            temperature=300.0,
+            volume=VOLUME,
+            estimators=("bead", "other"),
+            coordinates=("C-O", "O-H"),
+            n_atoms=3,
+        )
+        paths.append(tmp_path / f"run-{number}")
+        with StreamWriter(paths[-1], header) as writer:
+            for k, (one, two) in enumerate(moving):
+                arrays = {
+                    "dipole_rate/bead": np.array([[one, 0.05 * two, 0.0]]),
+                    "dipole_rate/other": np.array([[0.05 * one, two, 0.0]]),
+                    "temperature": 300.0 * energies.mean(),
+                    "coordinate_temperature": 300.0 * np.array([one**2, two**2]),
+                }
+                writer.append_frame(StreamFrame(4 * k, SPACING * k, arrays))
+    first, second = (
+        spectrum_of_streams(paths, RESOLUTION, estimator=name) for name in ("bead", "other")
+    )
+    for band in BANDS.values():
+        value, error = difference(first, second).integral(*band)
+        shown = second.integral(*band)[0] - first.integral(*band)[0]
+        assert value == pytest.approx(shown, rel=0.1)
+        assert error < 0.2 * abs(value)
+    both = [",".join(map(str, paths)), ",".join(f"{path}" for path in paths) + "@other"]
+    command = ["spectrum", "compare", *both, "--difference", "--resolution", "100"]
+    assert main(command) == 0
+    assert "runs are weighed" in capsys.readouterr().out
+    assert main([*command, "--no-regress"]) == 0
+    assert "runs are weighed" not in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("correction", ["standard", "egelstaff"])
