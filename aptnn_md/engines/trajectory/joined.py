@@ -20,6 +20,9 @@ from aptnn_md.structures import SAME_CHARGE, charge_of
 _REPEATED = 2.0
 """Times the distance of frames in a row."""
 
+_SAME_TIME = 0.1
+"""Of the distance of frames."""
+
 _FREE, _OTHER = 1.8, 0.7
 """Times that distance: of the frame after next where atoms fly freely; of the next frame of two
 runs that part."""
@@ -265,7 +268,8 @@ class Joined:
     def _check_repeat(self, axis: np.ndarray, later: int) -> None:
         """Refuse a part that is no repetition: what a restart writes again begins where the frame
         of that step was, and goes on as that did."""
-        earlier = np.flatnonzero(axis[:later] == axis[later])
+        same = _SAME_TIME * float(np.median(np.abs(np.diff(axis))))  # times may be rounded
+        earlier = np.flatnonzero(np.abs(axis[:later] - axis[later]) <= same)
         if not len(earlier):
             raise self._no_repetition(later, f"back to {axis[later]:g}, which no frame before has")
         before = int(earlier[-1])
@@ -277,7 +281,7 @@ class Joined:
         if again > _REPEATED * step + _SAME_POSITIONS:
             found = f"{axis[later]:g} once more, {again:.2g} Å (rms) from the frame that has it"
             raise self._no_repetition(later, found)
-        if later + 1 >= len(self) or axis[later + 1] != axis[before + 1]:
+        if later + 1 >= len(self) or abs(axis[later + 1] - axis[before + 1]) > same:
             return
         # while atoms fly freely, noise of a thermostat changes little: other velocities show
         flies = before + 2 < later and _rms(self._moved(before, before + 2)) > _FREE * step
