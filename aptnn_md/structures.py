@@ -128,9 +128,14 @@ def calculator_charge(calculator: Any, atoms: Atoms | None = None) -> float | No
     return None
 
 
-def is_charge_key(key: str) -> bool:
+def plain_key(key: object) -> str:
+    """Name of an entry without case, underscores and the like."""
+    return re.sub("[^a-z]", "", str(key).lower())
+
+
+def is_charge_key(key: object) -> bool:
     """Whether an entry of this name is the charge of a structure."""
-    return re.sub("[^a-z]", "", key.lower()) in CHARGE_KEYS
+    return plain_key(key) in CHARGE_KEYS
 
 
 def stated_charges(atoms: Atoms) -> dict[str, float]:
@@ -143,7 +148,7 @@ def stated_charges(atoms: Atoms) -> dict[str, float]:
     """
     charges = {}
     for key, value in atoms.info.items():
-        if is_charge_key(str(key)):
+        if is_charge_key(key):
             number = _number(value)
             if number is None:
                 found, expected = repr(value), "a finite number, e"

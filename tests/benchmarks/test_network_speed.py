@@ -10,12 +10,11 @@ from __future__ import annotations
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 
 import ase.io
 import numpy as np
 import pytest
-import torch
 from ase import Atoms
 from helpers.plain_ace import plain_form
 
@@ -25,15 +24,7 @@ from aptnn_md.models.tensor_network import fresh_model
 from aptnn_md.prediction.model_file import ModelFile
 from aptnn_md.prediction.predictor import Predictor
 
-pytestmark = pytest.mark.benchmark
-
-
-@pytest.fixture(autouse=True)
-def one_thread() -> Iterator[None]:
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
+pytestmark = [pytest.mark.benchmark, pytest.mark.usefixtures("one_thread")]
 
 
 def water(repeats: tuple[int, int, int]) -> Atoms:

@@ -8,7 +8,7 @@ A step of the bundled potential, evaluation of wide networks, and training steps
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import ase.io
@@ -29,15 +29,7 @@ from aptnn_md.training.potential.frames import EnergyFrame
 from aptnn_md.training.potential.network import new_configuration
 from aptnn_md.training.potential.settings import PotentialSettings
 
-pytestmark = [pytest.mark.benchmark, pytest.mark.mace]
-
-
-@pytest.fixture(autouse=True)
-def one_thread() -> Iterator[None]:
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
+pytestmark = [pytest.mark.benchmark, pytest.mark.mace, pytest.mark.usefixtures("one_thread")]
 
 
 def seconds(run: Callable[[], object], repeats: int) -> float:

@@ -13,7 +13,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import ase.io
@@ -32,18 +32,10 @@ from aptnn_md.training.dataset import LabelledFrame, read_labelled
 from aptnn_md.training.settings import TrainingSettings
 from aptnn_md.training.trainer import Trainer
 
-pytestmark = pytest.mark.benchmark
+pytestmark = [pytest.mark.benchmark, pytest.mark.usefixtures("one_thread")]
 
 FRAMES, EPOCHS = 200, 10
 """Of version 0.1: a third of what it did by default."""
-
-
-@pytest.fixture(autouse=True)
-def one_thread() -> Iterator[None]:
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 @pytest.fixture(scope="module")

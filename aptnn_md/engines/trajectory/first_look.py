@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
 
-from aptnn_md.arrays import FloatArray, IntArray
+from aptnn_md.arrays import FloatArray
 from aptnn_md.engines.trajectory.displacements import displacement
 from aptnn_md.engines.trajectory.frames import Frame
 from aptnn_md.engines.trajectory.joined import Joined
@@ -15,14 +14,10 @@ from aptnn_md.engines.trajectory.rounding import rounded_to
 from aptnn_md.engines.trajectory.settings import TrajectorySettings
 from aptnn_md.engines.trajectory.time_axis import TimeAxis
 from aptnn_md.engines.trajectory.velocity_check import MOST_FRAMES, check_velocities
-from aptnn_md.errors import InputError, RunError
+from aptnn_md.errors import InputError
 from aptnn_md.progress import log
 
 _SAMPLES = 20
-FEWEST_LOOKED_AT = 10
-"""Frames that tell what never moves."""
-
-_VISIBLE = 0.02  # Å that an atom would have moved
 _ROUNDING = 0.01
 _MOST_NUMBERS = 3_000_000
 
@@ -31,80 +26,6 @@ def volumes(frames: Joined) -> FloatArray:
     """Of some frames, Å³."""
     some = np.unique(np.linspace(0, len(frames) - 1, _SAMPLES).astype(int))
     return np.array([frames.read(int(k)).snapshot().volume for k in some])
-
-
-@dataclass(frozen=True, eq=False)
-class Resting:
-    """Atoms that never move, as far as was looked.
-
-    Attributes
-    ----------
-    atoms : their numbers
-    places : (..., n, 3) where they are, Å
-    """
-
-    atoms: IntArray
-    places: FloatArray
-
-    def check(self, where: str, positions: FloatArray) -> None:
-        """Refuse positions (..., n_atoms, 3) at which one of them has moved.
-
-        Raises
-        ------
-        RunError
-        """
-        moved = (positions[..., self.atoms, :] != self.places).any(axis=-1)
-        if moved.any():
-            atom = self.atoms[np.flatnonzero(moved.reshape(-1, len(self.atoms)).any(axis=0))[0]]
-            raise RunError(
-                f"{where}: atom {atom} moves, though it is at the same place in the other frames "
-                "that were looked at: the frames of this part need a stream of their own (--frames)"
-            )
-
-
-def resting_atoms(frames: Joined, spacing: float) -> Resting:
-    """Those of :func:`at_rest`, and where they are."""
-    atoms = at_rest(frames, spacing)
-    return Resting(atoms, frames.read(0).positions[..., atoms, :])
-
-
-def looked_at(n_frames: int) -> IntArray:
-    """Numbers of frames that tell what never moves: some in a row, and some of all."""
-    spread = np.linspace(0, n_frames - 1, _SAMPLES).astype(int)
-    return np.unique([*range(min(n_frames, _SAMPLES)), *spread])
-
-
-def at_rest(frames: Joined, spacing: float) -> IntArray:
-    """Atoms that are at the same place in all of many frames, while others move.
-
-    A trajectory does not say what its program held fixed, but the positions do. An atom that has
-    velocities counts only if they would have moved it visibly: rounded positions of a few frames
-    may be the same of one that moves.
-
-    Parameters
-    ----------
-    spacing : between frames, fs
-    """
-    n, some = len(frames), looked_at(len(frames))
-    if len(some) < FEWEST_LOOKED_AT:
-        return np.zeros(0, dtype=np.int64)
-    first = frames.read(0)
-    still = np.ones(first.positions.shape[-2], dtype=bool)
-    velocities = []
-    for k in some:
-        frame = frames.read(int(k))
-        same = (frame.positions == first.positions).all(axis=-1)
-        still &= same.reshape(-1, len(still)).all(axis=0)
-        if not still.any():
-            break
-        if frame.velocities is not None:
-            velocities.append(frame.velocities)
-    if velocities and still.any():
-        speed = np.linalg.norm(np.mean(velocities, axis=0), axis=-1).reshape(-1, len(still))
-        expected = speed.min(axis=0) * spacing * (n - 1)
-        never = ~np.any(velocities, axis=(0, -1)).reshape(-1, len(still)).any(axis=0)
-        still &= (expected > _VISIBLE) | never
-    return np.flatnonzero(still) if not still.all() else np.zeros(0, dtype=np.int64)
 
 
 def check_motion(

@@ -17,9 +17,9 @@ from scipy.sparse.csgraph import connected_components
 from aptnn_md.arrays import FloatArray, IntArray
 from aptnn_md.atoms.molecules import bonds
 from aptnn_md.atoms.snapshot import nearest_images
-from aptnn_md.engines.trajectory.first_look import FEWEST_LOOKED_AT, looked_at
 from aptnn_md.engines.trajectory.frames import Frame
 from aptnn_md.engines.trajectory.joined import Joined
+from aptnn_md.engines.trajectory.resting import FEWEST_LOOKED_AT, looked_at
 from aptnn_md.engines.trajectory.rounding import rounded_to
 from aptnn_md.errors import RunError
 from aptnn_md.structures import Mobility

@@ -16,7 +16,6 @@ from typing import Any
 
 import numpy as np
 from ase import Atoms
-from ase.constraints import FixAtoms
 
 from aptnn_md.arrays import FloatArray
 from aptnn_md.atoms.partition import parse_groups
@@ -25,17 +24,17 @@ from aptnn_md.engines.kinetic_temperature import temperature
 from aptnn_md.engines.trajectory.dipole_stream import StreamSummary
 from aptnn_md.engines.trajectory.displacements import displacement
 from aptnn_md.engines.trajectory.evaluation import Evaluated, Evaluation, ModelSource, Request
-from aptnn_md.engines.trajectory.first_look import check_motion, resting_atoms, volumes
+from aptnn_md.engines.trajectory.first_look import check_motion, volumes
 from aptnn_md.engines.trajectory.frames import Frame
+from aptnn_md.engines.trajectory.held import Held
 from aptnn_md.engines.trajectory.joined import Joined
-from aptnn_md.engines.trajectory.rigid_parts import constant_distances
 from aptnn_md.engines.trajectory.same_run import SameRun
 from aptnn_md.engines.trajectory.settings import TrajectorySettings
 from aptnn_md.engines.trajectory.time_axis import TimeAxis, time_axis
 from aptnn_md.errors import InputError, RunError
 from aptnn_md.prediction.interface import TensorModel, check_elements
 from aptnn_md.prediction.watch import watch_of
-from aptnn_md.progress import Progress, log
+from aptnn_md.progress import Progress
 from aptnn_md.signals import stop_requested
 from aptnn_md.stream import StreamHeader, StreamReader, StreamWriter, stream_exists
 from aptnn_md.stream.frame import FrameRates, Instant
@@ -127,22 +126,7 @@ class _Job:
         self.axis = TimeAxis(axis.timestep, axis.stride, axis.step(1)) if increments else axis
         self.atoms = _start(frames, first)
         check_elements(model, self.atoms)
-        self._resting = resting_atoms(frames, axis.spacing)
-        if n_resting := len(self._resting.atoms):
-            log.info(
-                "%d of %d atoms never move: temperature and f-sum are those of the others",
-                *(n_resting, len(self.atoms)),
-            )
-            fixed = FixAtoms(self._resting.atoms)  # whatever velocities the file has for them
-            self.atoms.set_constraint([*self.atoms.constraints, fixed])
-        self._rigid = constant_distances(frames, self.atoms)
-        if self._rigid is not None:
-            log.info(
-                "%d distances between atoms never change, and take %d degrees of freedom: the "
-                "temperature is that of the others, and there is no f-sum",
-                *(len(self._rigid.pairs), self._rigid.n_removed),
-            )
-            self.atoms.set_constraint([*self.atoms.constraints, self._rigid.constraint])
+        self._held = Held.constrain(self.atoms, frames, axis.spacing)
         self.same = None if settings.run_of is None else SameRun(settings.run_of, self.axis)
         removed = self.same is not None and self.same.header.rotation == "removed"
         of_some = volumes(frames)
@@ -233,9 +217,7 @@ class _Job:
     def _frame(self, number: int, before: Evaluated | None, now: Evaluated) -> StreamFrame | None:
         step = self.axis.step(number)
         self._check_volume(now)
-        self._resting.check(self.frames.where(now.number), now.frame.positions)
-        if self._rigid is not None:
-            self._rigid.check(self.frames.where(now.number), now.frame)
+        self._held.check(self.frames.where(now.number), now.frame)
         if not self.increments:
             return self._of_velocities(number, now)
         if before is None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib
-import re
 from pathlib import Path
 from typing import Any, Protocol, get_type_hints
 
@@ -14,6 +13,7 @@ from aptnn_md.callables import call_by_name, is_callable_name, keyword_arguments
 from aptnn_md.errors import InputError, RunError
 from aptnn_md.labels.points import PointResult
 from aptnn_md.settings import fitting
+from aptnn_md.structures import plain_key
 
 _EXPECTED = (
     "tblite, pyscf, cp2k, or package.module:callable of an ASE calculator; each with optional "
@@ -135,9 +135,7 @@ def check_spin(atoms: Atoms, unpaired: int, name: str) -> None:
     InputError
     """
     for key, value in atoms.info.items():
-        if re.sub("[^a-z]", "", str(key).lower()) not in _MULTIPLICITY:
-            continue
-        if value != unpaired + 1:
+        if plain_key(key) in _MULTIPLICITY and value != unpaired + 1:
             expected = f"{unpaired + 1}, as the engine has {unpaired} unpaired electrons: "
             expected += f"--engine '{name.lower()} unpaired=N', or another {key} in the frame"
             raise InputError(atoms.get_chemical_formula(), str(key), value, expected)

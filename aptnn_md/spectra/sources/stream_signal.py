@@ -153,17 +153,22 @@ class StreamSignal(ABC, Generic[Spectrum, Options, Key]):
         plain : density of the runs, which tells what is worth it
         """
         wanted = self.options.regress
-        if not wanted or not self.header.coordinates:
+        if not self._regresses:
             return None
         known = KnownTemperatures.of(self.runs, self.options.temperature)
         if known is None:
             return None
-        return known.that_tell(plain) if wanted is True else known.named(wanted)
+        return known.that_tell(plain) if isinstance(wanted, bool) else known.named(wanted)
 
     @property
     def known(self) -> KnownTemperatures | None:
         """:meth:`known_temperatures` of what has been read."""
-        return self.known_temperatures(self._plain_density()) if self.header.coordinates else None
+        return self.known_temperatures(self._plain_density()) if self._regresses else None
+
+    @property
+    def _regresses(self) -> bool:
+        """Whether it may be regressed on anything."""
+        return bool(self.options.regress and self.header.coordinates)
 
     def notes(self, known: KnownTemperatures | None) -> tuple[str, ...]:
         """What the reader of the spectrum should know about the frames and the run.
