@@ -99,13 +99,16 @@ def _variables(reader: StreamReader) -> list[str]:
 
 
 def _values(reader: StreamReader, name: str) -> tuple[tuple[str, ...], AnyArray]:
-    """Dimensions and values of a variable; those of all estimators together."""
+    """Dimensions and values of a variable; those of all estimators together, NaN of one that has no
+    such rate."""
     known = layouts(reader.header, reader.arrays)
-    arrays = [f"{name}/{estimator}" for estimator in reader.header.estimators]
     if name in known:
         return known[name].dimension_names, np.asarray(reader.read(name))
-    values = np.stack([np.asarray(reader.read(array)) for array in arrays])
-    return ("estimator", *known[arrays[0]].dimension_names), values
+    of_estimators = {e: reader.read(f"{name}/{e}") for e in reader.header.estimators}
+    layout = next(known[f"{name}/{e}"] for e, read in of_estimators.items() if read is not None)
+    nothing = np.full((reader.n_frames, *layout.frame_shape), np.nan)
+    values = [nothing if read is None else read for read in of_estimators.values()]
+    return ("estimator", *layout.dimension_names), np.stack(values)
 
 
 def _coordinates(reader: StreamReader) -> dict[str, tuple[Any, ...]]:

@@ -95,7 +95,8 @@ class StreamFrame:
 def optional_arrays() -> tuple[str, ...]:
     """Arrays that a stream may hold besides ``step``, ``time`` and ``dipole_rate/<estimator>``, in
     the order in which they are created. The name of another rate, ``polarizability_rate``, stands
-    for one array for each estimator.
+    for one array for each estimator; a stream may hold those of some estimators only, for a
+    potential's own dipole has no polarizability.
     """
     others = [target.rate_name for target in TARGETS.values() if target is not APT]
     of_others = [name for rate in others for name in (rate, f"{rate}_std")]
@@ -121,14 +122,13 @@ def layouts(header: StreamHeader, optional: Iterable[str]) -> dict[str, ArrayLay
     for name, target in rates.items():
         dimensions = ("frame", "group", target.rate_axis)
         shapes[name] = shapes[f"{name}_std"] = (dimensions, (n_groups, target.n_components))
-    # a rate is there for all estimators or none
-    chosen = {name.partition("/")[0] for name in optional} | {APT.rate_name}
+    chosen = {*optional, APT.rate_name, "time"}
     found = {}
     for name in (APT.rate_name, *optional_arrays(), "time"):
-        names = [f"{name}/{estimator}" for estimator in header.estimators]
-        if name in chosen or name == "time":
-            dtype = "float32" if name == "velocity" else "float64"
-            for each in names if name in rates else [name]:
+        of_estimators = [f"{name}/{estimator}" for estimator in header.estimators]
+        dtype = "float32" if name == "velocity" else "float64"
+        for each in of_estimators if name in rates else [name]:
+            if chosen & {each, name}:
                 found[each] = ArrayLayout(each, dtype, *shapes.get(name, scalar))
     found["step"] = ArrayLayout("step", "int64", *scalar)
     return found

@@ -166,6 +166,11 @@ class StreamReader:
         name = f"{target.rate_name}/{self._estimator(estimator)}"
         if self.arrays and name not in self.arrays:
             there = {array.partition("/")[0] for array in self.arrays}
+            if target.rate_name in there:
+                of_rate = [a for a in self.arrays if a.startswith(f"{target.rate_name}/")]
+                having = ", ".join(array.partition("/")[2] for array in of_rate)
+                expected = f"one with {_plural(target)}: {having}"
+                raise InputError(self.path, "estimator", name.partition("/")[2], expected)
             rates = [_plural(each) for each in TARGETS.values() if each.rate_name in there]
             expected = f"{_plural(target)}: a run with a model that gives {target.title}s, too "
             expected += "(--model water-apt,water-pgt)"

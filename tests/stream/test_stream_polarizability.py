@@ -10,7 +10,7 @@ import zarr
 
 from aptnn_md.cli.info import describe
 from aptnn_md.errors import InputError, RunError
-from aptnn_md.stream import StreamHeader, StreamReader, StreamWriter
+from aptnn_md.stream import StreamHeader, StreamReader, StreamWriter, check_stream, open_stream
 
 ESTIMATORS = ("centroid-apt", "bead")
 HEADER = StreamHeader(timestep=0.5, stride=4, estimators=ESTIMATORS, groups=("O", "H"))
@@ -85,8 +85,6 @@ def test_streams_without_it(tmp_path: Path) -> None:
 def test_bad_frames(tmp_path: Path) -> None:
     writer = StreamWriter(tmp_path / "s", HEADER, 0)
     rates, changes = by_estimator(RATES[0]), by_estimator(CHANGES[0])
-    with pytest.raises(InputError, match=r"arrays: found .*, expected .*polarizability_rate/bead"):
-        writer.append(0, 0.0, rates, polarizability_rates={"centroid-apt": CHANGES[0, 0]})
     with pytest.raises(InputError, match=r"rate/bead: found shape \(2, 3\), expected shape \(2, 6"):
         writer.append(0, 0.0, rates, polarizability_rates=changes | {"bead": RATES[0, 0]})
     bad = CHANGES[0, 1].copy()
@@ -96,8 +94,28 @@ def test_bad_frames(tmp_path: Path) -> None:
     writer.append(0, 0.0, rates, polarizability_rates=changes)
     with pytest.raises(InputError, match="step 4: arrays"):
         writer.append(4, 2.0, rates)
+    with pytest.raises(InputError, match=r"arrays: found .*, expected .*polarizability_rate/bead"):
+        writer.append(4, 2.0, rates, polarizability_rates={"centroid-apt": CHANGES[0, 0]})
     writer.close()
     assert StreamReader(tmp_path / "s").polarizability_rate("bead").shape == (1, 2, 6)
+
+
+def test_an_estimator_may_have_dipole_rates_alone(tmp_path: Path) -> None:
+    """As a potential's own dipole; the first frame decides."""
+    only = {"centroid-apt": CHANGES[0, 0]}
+    for first in (0, 1):  # a restart knows it, too
+        with StreamWriter(tmp_path / "s", HEADER, 4 * first) as writer:
+            for k in range(first, first + 2):
+                writer.append(4 * k, 2.0 * k, by_estimator(RATES[k]), polarizability_rates=only)
+    reader = StreamReader(tmp_path / "s")
+    np.testing.assert_array_equal(reader.dipole_rate("bead"), RATES[:3, 1])
+    np.testing.assert_array_equal(reader.polarizability_rate(), CHANGES[[0, 0, 0], 0])
+    with pytest.raises(InputError, match=r"estimator: found bead, expected .*: centroid-apt"):
+        reader.polarizability_rate("bead")
+    named = open_stream(tmp_path / "s")["polarizability_rate"]
+    assert np.isnan(named.sel(estimator="bead")).all()
+    np.testing.assert_array_equal(named.sel(estimator="centroid-apt"), CHANGES[[0, 0, 0], 0])
+    check_stream(tmp_path / "s")
 
 
 @pytest.mark.parametrize("kept", [0, 1, 437])

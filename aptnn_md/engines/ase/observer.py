@@ -135,9 +135,6 @@ class StreamObserver:
         self._potential_dipole = None
         if dipole_calculator is not None:
             self._potential_dipole = PotentialDipole(dipole_calculator, atoms)
-            if len(source.targets) > 1:
-                found = f"one of {' and '.join(source.targets)}"
-                raise InputError(POTENTIAL_DIPOLE, "model", found, "one of APTs alone")
         periodic = bool(np.all(atoms.pbc))
         if variable_cell is None:
             variable_cell = _changes_cell(dynamics)

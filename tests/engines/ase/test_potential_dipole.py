@@ -109,18 +109,21 @@ class Failing(toy_molecules.Potential):
         self.results["dipole"] = np.array([0.0, np.nan, 0.0])
 
 
-def test_a_model_of_polarizability_gradients_too_is_refused(tmp_path):
-    atoms = toy_molecules.structure()
-    atoms.calc = toy_molecules.Potential()
-    dynamics = VelocityVerlet(atoms, 0.5 * units.fs)
-    with pytest.raises(InputError, match="model: found one of apt and pgt"):
-        StreamObserver(
-            dynamics,
-            tmp_path / "s",
-            Both(),
-            dipole_calculator=toy_molecules.Potential(),
-        )
-    assert not (tmp_path / "s").exists()
+def test_beside_a_model_of_polarizability_gradients(tmp_path):
+    """The potential has a dipole of its own and no polarizability."""
+    for model in (toy_molecules.Tensors(), Both()):
+        atoms = toy_molecules.structure(1, seed=4)
+        atoms.calc = toy_molecules.Potential()
+        dynamics = VelocityVerlet(atoms, 0.5 * units.fs)
+        options = {"dipole_calculator": toy_molecules.Potential()}
+        with StreamObserver(dynamics, tmp_path / model.name, model, **options) as observer:
+            dynamics.attach(observer)
+            dynamics.run(5)
+    alone, both = (StreamReader(tmp_path / m.name) for m in (toy_molecules.Tensors, Both))
+    np.testing.assert_array_equal(both.dipole_rate(ESTIMATOR), alone.dipole_rate(ESTIMATOR))
+    assert both.polarizability_rate().shape == (6, 1, 6)
+    with pytest.raises(InputError, match=f"found {ESTIMATOR}, expected one with polarizability"):
+        both.polarizability_rate(ESTIMATOR)
 
 
 def test_a_dipole_that_is_not_finite_is_refused():
