@@ -39,6 +39,11 @@ for name in c16 long; do
     aptnn-md evaluate --potential potential.json --data "$name-labelled.extxyz"
 done
 python cost.py alkanes.pt potential.json
+aptnn-md md C16H34.xyz --potential potential.json --model alkanes.pt --stride 4 --ps "${PS:-10}" \
+    --temperature 300 --seed 2 --stream c16-learned --restart
+aptnn-md spectrum compare c16@potential-dipole c16-learned --names xTB learned --plot c16-learned.png
+
+# and of 194 atoms
 python alkane.py 64 C64H130.xyz
 aptnn-md md C64H130.xyz --potential potential.json --model alkanes.pt --stride 4 --ps "${PS:-10}" \
     --temperature 300 --seed 1 --thermostat langevin --stream c64 --restart
