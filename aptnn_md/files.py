@@ -152,7 +152,19 @@ def write_output(path: Path, data: bytes) -> None:
     InputError
         The file cannot be written.
     """
+    write_outputs({path: data})
+
+
+def write_outputs(files: Mapping[Path, bytes]) -> None:
+    """Like :func:`write_together`, for files that the user named and that belong together.
+
+    Raises
+    ------
+    InputError
+        One cannot be written.
+    """
     try:
-        write_whole(path, data)
+        write_together(files)
     except OSError as error:
-        raise InputError(path, "output", error.strerror or error, "a writable place") from error
+        first = next(iter(files))
+        raise InputError(first, "output", error.strerror or error, "a writable place") from error

@@ -139,7 +139,7 @@ def _take_velocities(where: str, atoms: Atoms) -> str:
         known = np.asarray(atoms.get_momenta()) / masses[:, None] * units.fs
         if not np.isfinite(known).all():
             raise InputError(where, "momenta", "values that are not finite", "finite numbers")
-        note = f"velocities from momenta, {kinetic_temperature(masses, known):.4g} K"
+        note = "velocities from momenta"
     for name, unit in _COLUMN_UNITS.items():
         if name not in atoms.arrays:
             continue
@@ -150,8 +150,7 @@ def _take_velocities(where: str, atoms: Atoms) -> str:
         velocities = column * VELOCITY_UNITS[unit]
         if known is not None and not _same(velocities, known):
             raise InputError(where, name, "velocities other than the frame's others", "one column")
-        kelvin = kinetic_temperature(masses, velocities)
-        note = f"velocities from column {name} in {unit}, {kelvin:.4g} K"
+        note = f"velocities from column {name} in {unit}"
         known = velocities
         del atoms.arrays[name]
     if known is not None and not atoms.has("momenta"):

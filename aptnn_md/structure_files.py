@@ -26,7 +26,7 @@ from aptnn_md.ipi_xyz import IpiComment, apply_comment, parse_comment
 from aptnn_md.names import split_suffix
 from aptnn_md.progress import log
 from aptnn_md.structure_checks import check_structure
-from aptnn_md.structure_columns import ISOTOPE_MASSES, take_over
+from aptnn_md.structure_columns import ISOTOPE_MASSES, kinetic_temperature, take_over
 from aptnn_md.structures import stated_charges
 
 _WHOLE_CHARGE = 1e-3
@@ -164,15 +164,18 @@ def _finished(name: str, frames: list[_Read], positions: bool = True) -> list[At
             apply_comment(where, atoms, frame.comment)
         _refuse_bare_types(where, atoms)
         _warn_of_initial_charges(where, atoms)
-        note = take_over(where, atoms, frame.isotopes)
+        notes.add(take_over(where, atoms, frame.isotopes))
         try:
             check_structure(atoms)
         except InputError as error:
             raise InputError(where, error.field, error.found, error.expected) from None
-        notes.add(note.rpartition(", ")[0] if "K" in note and len(frames) > 1 else note)
         structures.append(atoms)
+    kelvin = ""
+    if len(structures) == 1 and structures[0].has("momenta"):
+        velocities = structures[0].get_velocities() * units.fs
+        kelvin = f", {kinetic_temperature(structures[0].get_masses(), velocities):.4g} K"
     for note in sorted(notes - {""}):
-        log.info("%s: %s", name, note)
+        log.info("%s: %s%s", name, note, kelvin)
     return structures
 
 
@@ -224,22 +227,31 @@ def _scan_xyz(name: str, rewrite: bool = False) -> _Scan:
     """
     scan = _Scan()
     text = io.StringIO()
-    with open_with_compression(name, "rt") as lines:
-        while header := lines.readline():
+    unused: list[tuple[int, int]] = []
+    with open_with_compression(name, "rt") as file:
+        lines = _Lines(file)
+        while header := lines.read():
             words = header.split()
             if not words:
                 continue
             frame = f"{name}, frame {len(scan.isotopes)}" if scan.isotopes else name
             n_atoms = _count(frame, words[0])
-            comment = lines.readline()
+            comment = lines.read()
             scan.comments.append(parse_comment(comment))
-            isotopes, body = _scan_atoms(frame, lines, n_atoms, comment, rewrite)
+            isotopes, body, columns = _scan_atoms(frame, lines, n_atoms, comment, rewrite)
             scan.isotopes.append(isotopes)
+            unused += [columns] if columns[1] > columns[0] else []
             vectors = _cell_vectors(lines)
             if rewrite:
                 text.writelines([header, comment, *body, *vectors])
     if not rewrite and any(masses is not None for masses in scan.isotopes):
         return _scan_xyz(name, rewrite=True)
+    if unused:
+        log.warning(
+            "%s: the columns after the first %d of %d are not used%s: the comment line names "
+            "columns by Properties=...",
+            *(name, *unused[0], f" (in {len(unused)} frames)" if len(unused) > 1 else ""),
+        )
     scan.text = text.getvalue()
     return scan
 
@@ -250,15 +262,35 @@ def _count(where: str, word: str) -> int:
     return int(word)
 
 
+class _Lines:
+    """Lines of a file, one after the other, of which the last one can be put back: to seek in a
+    compressed file is to read it again."""
+
+    def __init__(self, file: IO[str]) -> None:
+        self._file = file
+        self._back: str | None = None
+
+    def read(self) -> str:
+        """The next line; empty at the end."""
+        line, self._back = self._back, None
+        return self._file.readline() if line is None else line
+
+    def put_back(self, line: str) -> None:
+        """Make this line the next one."""
+        self._back = line
+
+
 def _scan_atoms(
-    where: str, lines: IO[str], n_atoms: int, comment: str, keep: bool
-) -> tuple[FloatArray | None, list[str]]:
-    """Masses of isotopes, and with ``keep`` the lines of a frame with H in their place."""
+    where: str, lines: _Lines, n_atoms: int, comment: str, keep: bool
+) -> tuple[FloatArray | None, list[str], tuple[int, int]]:
+    """Masses of isotopes, with ``keep`` the lines of a frame with H in their place, and how many
+    columns have a meaning and how many there are."""
     column, n_columns = _columns(where, comment)
     heavy: dict[int, float] = {}
     kept = []
+    n_found = 0
     for k in range(n_atoms):
-        line = lines.readline()
+        line = lines.read()
         if not line:
             raise InputError(
                 where, "file", f"{n_atoms} atoms declared, {k} lines", "a line for each atom"
@@ -269,19 +301,15 @@ def _scan_atoms(
                 heavy[k] = mass
                 words[column] = "H"
                 line = " ".join(words).rstrip("\n") + "\n"
-        if k == 0 and (n_found := len(line.split())) > n_columns:
-            log.warning(
-                "%s: the columns after the first %d of %d are not used: the comment line names "
-                "columns by Properties=...",
-                *(where, n_columns, n_found),
-            )
+        if k == 0:
+            n_found = len(line.split())
         if keep:
             kept.append(line)
     if not heavy:
-        return None, kept
+        return None, kept, (n_columns, n_found)
     masses = np.full(n_atoms, np.nan)
     masses[list(heavy)] = list(heavy.values())
-    return masses, kept
+    return masses, kept, (n_columns, n_found)
 
 
 def _columns(where: str, comment: str) -> tuple[int | None, int]:
@@ -304,13 +332,10 @@ def _columns(where: str, comment: str) -> tuple[int | None, int]:
     return symbol, column
 
 
-def _cell_vectors(lines: IO[str]) -> list[str]:
+def _cell_vectors(lines: _Lines) -> list[str]:
     """Cell vectors after the atoms, ``VEC1 ...``, as ADF writes them."""
     found: list[str] = []
-    while True:
-        here = lines.tell()
-        line = lines.readline()
-        if not line.lstrip().upper().startswith("VEC"):
-            lines.seek(here)
-            return found
+    while (line := lines.read()).lstrip().upper().startswith("VEC"):
         found.append(line)
+    lines.put_back(line)
+    return found

@@ -1,4 +1,9 @@
+import bz2
+import contextlib
+import gzip
 import logging
+import lzma
+import types
 
 import ase.io
 import numpy as np
@@ -7,6 +12,7 @@ from ase import Atoms, units
 from ase.build import molecule
 from helpers.paths import DATA
 
+from aptnn_md import structure_files
 from aptnn_md.errors import InputError
 from aptnn_md.structure_columns import ISOTOPE_MASSES, VELOCITY_UNITS, kinetic_temperature
 from aptnn_md.structure_files import read_structure, read_structures
@@ -80,6 +86,40 @@ def test_columns_without_a_name_are_named_in_a_warning(tmp_path, caplog):
     path = written(tmp_path / "a.xyz", "1", "", "H 0 0 0 0.1 0.2 0.3")
     read_structure(path)
     assert "the columns after the first 4 of 7 are not used" in caplog.text
+
+
+def test_columns_without_a_name_are_told_once_of_all_frames(tmp_path, caplog):
+    frame = ["2", "", "H 0 0 0 0.1 0.2 0.3", "D 0 0 1 0.1 0.2 0.3"]
+    path = written(tmp_path / "a.xyz", *(3 * frame))
+    assert len(read_structures(path)) == 3
+    assert caplog.text.count("are not used") == 1
+    assert "of 7 are not used (in 3 frames): the comment line names columns" in caplog.text
+
+
+@pytest.mark.parametrize("suffix", [".gz", ".xz", ".bz2"])
+def test_compressed_files_are_read_line_by_line(tmp_path, monkeypatch, suffix):
+    """To seek in them is to read all that comes before again."""
+    lines = ["2", "", "H 0 0 0", "D 0 0 1", "VEC1 5 0 0", "VEC2 0 6 0", "VEC3 1 0 7"]
+    frame = [*lines, *lines[:4]]
+    path = written(tmp_path / "a.xyz", *(20 * frame))
+    compressed = path.with_name(f"a.xyz{suffix}")
+    open_compressed = {".gz": gzip.open, ".xz": lzma.open, ".bz2": bz2.open}[suffix]
+    with open_compressed(compressed, "wt") as out:
+        out.write(path.read_text())
+
+    @contextlib.contextmanager
+    def one_way(name, mode, open_file=structure_files.open_with_compression):
+        with open_file(name, mode) as file:
+            yield types.SimpleNamespace(readline=file.readline)
+
+    monkeypatch.setattr(structure_files, "open_with_compression", one_way)
+    frames = read_structures(compressed)
+    assert len(frames) == 40
+    for atoms, same in zip(frames, read_structures(path), strict=True):
+        assert atoms == same
+        np.testing.assert_array_equal(atoms.get_masses(), same.get_masses())
+    assert frames[0].get_masses()[1] == pytest.approx(2.014, abs=1e-3)
+    np.testing.assert_array_equal(frames[0].cell.array[2], [1, 0, 7])
 
 
 def test_initial_charges_that_look_like_a_charge_are_named(tmp_path, caplog):

@@ -24,7 +24,7 @@ from ase.data import atomic_numbers
 from torch import Tensor
 
 from aptnn_md.errors import InputError
-from aptnn_md.files import write_output
+from aptnn_md.files import write_outputs
 from aptnn_md.models.archive import content_sha256, file_content, read_archive
 from aptnn_md.models.tensor_network import check_finite_weights
 
@@ -106,8 +106,7 @@ def write_potential(
     }
     header["sha256"] = content_sha256(header)
     text = json.dumps(header, indent=1, ensure_ascii=False) + "\n"
-    write_output(path.with_suffix(".pt"), buffer.getvalue())
-    write_output(path, text.encode())
+    write_outputs({path.with_suffix(".pt"): buffer.getvalue(), path: text.encode()})
 
 
 def check_sizes(

@@ -181,10 +181,6 @@ class StreamReader:
         """Name of the array of Ṁ by an estimator; see :meth:`array_name`."""
         return self.array_name(APT, estimator)
 
-    def polarizability_rate_name(self, estimator: str | None = None) -> str:
-        """Name of the array of ȧ by an estimator; see :meth:`array_name`."""
-        return self.array_name(PGT, estimator)
-
     def _estimator(self, name: str | None) -> str:
         name = self.header.estimators[0] if name is None else name
         if name not in self.header.estimators:

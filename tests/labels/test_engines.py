@@ -1,5 +1,6 @@
 """Labels by the electronic-structure programs that are installed."""
 
+import itertools
 import shutil
 from pathlib import Path
 
@@ -343,6 +344,53 @@ def test_pyscf_field_equals_space(tmp_path, settings):
         < 1e-3 + found["pgt_linearity"]
     )
     assert found["rotational_sum"] < 1e-3
+
+
+@pytest.mark.parametrize("spec", ["tblite", HARTREE_FOCK, "cp2k"])
+def test_a_part_of_an_elementary_charge_is_refused(tmp_path, spec):
+    """It would be computed as another charge."""
+    atoms = WATER.copy()
+    if spec == "cp2k":
+        (tmp_path / "template.inp").write_text(TEMPLATE)
+        spec = f'cp2k {{"template": "{tmp_path}/template.inp", "command": "true"}}'
+        atoms.set_cell([9, 9, 9])
+        atoms.pbc = True
+    else:
+        pytest.importorskip(spec.split()[0])
+    engine = load_engine(spec)
+    for charge in (0.0, -1.0, 2.0 + 1e-9):
+        engine.check(atoms, charge)
+    with pytest.raises(InputError, match=r"charge: found 0\.5 e, expected a whole number"):
+        engine.check(atoms, 0.5)
+
+
+def test_points_of_cp2k_are_of_one_version_and_of_the_files_that_the_template_names(tmp_path):
+    template, program = tmp_path / "template.inp", tmp_path / "my-cp2k"
+    template.write_text(
+        TEMPLATE.replace("GTH_BASIS_SETS   !", '"my basis"  !').replace(
+            "GTH_POTENTIALS", "potentials # own ones"
+        )
+    )
+
+    def identity(version, **files):
+        # it is asked in a place where it may leave, or remove, what it likes
+        program.write_text(
+            f"#!/bin/sh\necho ' CP2K version {version}'; echo ' libint 2.6'\nrm -r \"$PWD\"\n"
+        )
+        program.chmod(0o755)
+        for name, text in files.items():
+            (tmp_path / name.replace("_", " ")).write_text(text)
+        return load_engine(f'cp2k {{"template": "{template}", "command": "{program}"}}').identity
+
+    found = [
+        identity(2024, my_basis="H"),
+        identity(2025),
+        identity(2025, my_basis="H O"),
+        identity(2025, potentials="GTH"),
+        identity(2025, else_where="GTH"),
+    ]
+    assert found[0]["program"] == "CP2K version 2024"
+    assert [a == b for a, b in itertools.pairwise(found)] == [False, False, False, True]
 
 
 def test_pyscf_says_that_it_did_not_converge(tmp_path):

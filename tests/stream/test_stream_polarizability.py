@@ -11,6 +11,7 @@ import zarr
 from aptnn_md.cli.info import describe
 from aptnn_md.errors import InputError, RunError
 from aptnn_md.stream import StreamHeader, StreamReader, StreamWriter, check_stream, open_stream
+from aptnn_md.targets import PGT
 
 ESTIMATORS = ("centroid-apt", "bead")
 HEADER = StreamHeader(timestep=0.5, stride=4, estimators=ESTIMATORS, groups=("O", "H"))
@@ -42,7 +43,7 @@ def test_what_is_written_is_read(tmp_path: Path) -> None:
         np.testing.assert_array_equal(reader.polarizability_rate(name), CHANGES[:, index])
         np.testing.assert_array_equal(reader.dipole_rate(name), RATES[:, index])
     np.testing.assert_array_equal(reader.polarizability_rate(), CHANGES[:, 0])
-    pieces = list(reader.pieces(reader.polarizability_rate_name("bead"), 400, 50))
+    pieces = list(reader.pieces(reader.array_name(PGT, "bead"), 400, 50))
     assert [piece.shape for piece in pieces] == [(400, 2, 6), (400, 2, 6), (50, 2, 6)]
     np.testing.assert_array_equal(np.concatenate(pieces), CHANGES[50:, 1])
     np.testing.assert_array_equal(reader.read("polarizability_rate_std"), abs(CHANGES[:, 0]))

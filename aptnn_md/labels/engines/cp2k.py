@@ -30,12 +30,17 @@ from aptnn_md.labels.engines.cp2k_input import (
     FORCES_FILE,
     PROJECT,
     make_input,
+    named_files,
     read_template,
 )
+from aptnn_md.labels.engines.interface import check_charge
 from aptnn_md.labels.points import RUN_PREFIX, PointFailure, PointResult
 
 WAVE_FUNCTION = "zero.wfn"
 """What the point without a field leaves for the others."""
+
+_VERSION_SECONDS = 60.0
+"""That a program, started through a queue perhaps, may take to say its version."""
 
 
 class CP2K:
@@ -69,17 +74,22 @@ class CP2K:
         except OSError as error:
             raise InputError(path, "template", error.strerror, "a CP2K input file") from error
         self.directory = path.resolve().parent
-        read_template(self.text, self.directory)
+        sections = read_template(self.text, self.directory)
         self.command = shlex.split(command)
         if not self.command or shutil.which(self.command[0]) is None:
             raise RunError(f"engine cp2k: no program {command!r}; give one with the key command")
         self.name = f"CP2K {path.name}"
-        digest = hashlib.sha256(self.text.encode()).hexdigest()
-        self.identity: dict[str, Any] = {"program": "cp2k", "template": digest}
+        files = {path.name: path.read_bytes() for path in named_files(sections, self.directory)}
+        self.identity: dict[str, Any] = {
+            "program": _version(self.command),
+            "template": _sha256(self.text.encode()),
+            "files": {name: _sha256(content) for name, content in sorted(files.items())},
+        }
 
     def check(self, atoms: Atoms, charge: float) -> None:
-        """Refuse cells that are not periodic:
+        """Refuse cells that are not periodic, and parts of a charge:
         :meth:`aptnn_md.labels.engines.interface.Engine.check`."""
+        check_charge(atoms, charge, "CP2K")
         if not all(atoms.pbc):
             raise InputError(
                 atoms.get_chemical_formula(),
@@ -161,6 +171,28 @@ class CP2K:
             kept = scratch / "failed.out"
             kept.write_text(text)
             raise PointFailure(f"{reason} (output in {kept})")
+
+
+def _sha256(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
+
+
+def _version(command: list[str]) -> str:
+    """What the program says of itself: version and revision of the source."""
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as own:
+        try:
+            ended = subprocess.run(
+                [*command, "--version"],
+                cwd=own,
+                capture_output=True,
+                text=True,
+                timeout=_VERSION_SECONDS,
+            )
+        except (OSError, subprocess.TimeoutExpired):
+            return "cp2k"
+    lines = [line.strip() for line in ended.stdout.splitlines()]
+    said = [line for line in lines if line.startswith(("CP2K version", "Source code revision"))]
+    return ", ".join(said) or "cp2k"
 
 
 def _end_with_parent() -> None:

@@ -128,10 +128,25 @@ def _drop_keywords(section: InputSection, names: tuple[str, ...]) -> None:
 def _absolute_files(section: InputSection, directory: Path) -> None:
     """Files named relative to the template, seen from any directory."""
     for number, line in enumerate(section.keywords):
-        words = line.split()
-        if words[0].upper().endswith("FILE_NAME") and len(words) == 2:
-            path = directory / words[1]
-            if path.is_file():
-                section.keywords[number] = f"{words[0]} {path}"
+        keyword, path = _named_file(line, directory)
+        if path is not None:
+            section.keywords[number] = f"{keyword} {path}"
     for subsection in section.subsections:
         _absolute_files(subsection, directory)
+
+
+def named_files(section: InputSection, directory: Path) -> list[Path]:
+    """Files that a template names and that are there, of basis sets and the like; not those that
+    CP2K finds in its own data."""
+    found = [_named_file(line, directory)[1] for line in section.keywords]
+    own = [path for path in found if path is not None]
+    return own + [p for each in section.subsections for p in named_files(each, directory)]
+
+
+def _named_file(line: str, directory: Path) -> tuple[str, Path | None]:
+    """The keyword of a line, and the file that it names, if there is one."""
+    words = line.partition("#")[0].split(maxsplit=1)
+    if len(words) < 2 or not words[0].upper().endswith("FILE_NAME"):
+        return "", None
+    path = directory / words[1].strip().strip("\"'")
+    return words[0], path if path.is_file() else None

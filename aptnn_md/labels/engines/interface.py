@@ -118,6 +118,29 @@ def check_isolated(atoms: Atoms, name: str) -> None:
         )
 
 
+_WHOLE = 1e-3
+"""e, to which a charge is a whole one."""
+
+
+def check_charge(atoms: Atoms, charge: float, name: str) -> None:
+    """Refuse a part of an elementary charge, which an engine would compute as another charge.
+
+    Parameters
+    ----------
+    atoms : the structure
+    charge : e, of the whole structure
+    name : of the engine
+
+    Raises
+    ------
+    InputError
+        The charge is not a whole number.
+    """
+    if abs(charge - round(charge)) > _WHOLE:
+        expected = f"a whole number, as {name} has electrons: charge=... in the frame, or --charge"
+        raise InputError(atoms.get_chemical_formula(), "charge", f"{charge:g} e", expected)
+
+
 _MULTIPLICITY = ("multiplicity", "spinmultiplicity", "mult")
 
 
@@ -133,6 +156,7 @@ def check_spin(atoms: Atoms, unpaired: int, name: str) -> None:
     Raises
     ------
     InputError
+        The structure states another one.
     """
     for key, value in atoms.info.items():
         if plain_key(key) in _MULTIPLICITY and value != unpaired + 1:

@@ -24,7 +24,7 @@ from pyscf import dft, gto, scf
 
 from aptnn_md.arrays import AnyArray, FloatArray
 from aptnn_md.atomic_units import BOHR, FIELD, FORCE, HARTREE
-from aptnn_md.labels.engines.interface import check_isolated, check_spin
+from aptnn_md.labels.engines.interface import check_charge, check_isolated, check_spin
 from aptnn_md.labels.points import PointFailure, PointResult
 
 DENSITY = "zero.npy"
@@ -93,9 +93,10 @@ class PySCF:
         self._frame: _Frame | None = None
 
     def check(self, atoms: Atoms, charge: float) -> None:
-        """Refuse periodic cells and other multiplicities:
+        """Refuse periodic cells, parts of a charge and other multiplicities:
         :meth:`aptnn_md.labels.engines.interface.Engine.check`."""
         check_isolated(atoms, "PySCF")
+        check_charge(atoms, charge, "PySCF")
         check_spin(atoms, self.unpaired, "PySCF")
 
     def identity_of(self, atoms: Atoms) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from tblite.interface import Calculator
 from aptnn_md.arrays import FloatArray
 from aptnn_md.atomic_units import BOHR, FIELD, FORCE, HARTREE
 from aptnn_md.errors import InputError
-from aptnn_md.labels.engines.interface import check_isolated, check_spin
+from aptnn_md.labels.engines.interface import check_charge, check_isolated, check_spin
 from aptnn_md.labels.points import PointFailure, PointResult
 
 BOLTZMANN_HARTREE = float(units.kB / units.Hartree)
@@ -71,9 +71,10 @@ class TBLite:
         }
 
     def check(self, atoms: Atoms, charge: float) -> None:
-        """Refuse periodic cells and other multiplicities:
+        """Refuse periodic cells, parts of a charge and other multiplicities:
         :meth:`aptnn_md.labels.engines.interface.Engine.check`."""
         check_isolated(atoms, "tblite")
+        check_charge(atoms, charge, "tblite")
         check_spin(atoms, self.unpaired, "tblite")
 
     def calculate(

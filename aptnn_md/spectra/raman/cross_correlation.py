@@ -15,7 +15,6 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
@@ -25,12 +24,12 @@ from aptnn_md.spectra.estimation.correlation import correlations
 from aptnn_md.spectra.estimation.parts import MAX_PAIRED
 from aptnn_md.spectra.estimation.runs import Run, pieces_of
 from aptnn_md.spectra.estimation.terms import TOTAL, Pair, Term
-from aptnn_md.spectra.options import RateOptions, chosen
-from aptnn_md.spectra.raman.of_streams import polarizability_array
+from aptnn_md.spectra.options import RateOptions
 from aptnn_md.spectra.raman.polarizability import COMPONENTS
 from aptnn_md.spectra.sources.merging import merge_groups
 from aptnn_md.spectra.sources.opening import opened_runs
 from aptnn_md.spectra.sources.stream_run import StreamRun
+from aptnn_md.targets import APT, PGT
 
 _SIX, _THREE = len(COMPONENTS), 3
 _ALL = _SIX + _THREE
@@ -120,8 +119,12 @@ def polarizability_dipole(
 def polarizability_dipole_of_streams(
     paths: Sequence[str | os.PathLike[str]],
     max_time: float,
-    options: RateOptions | None = None,
-    **changes: Any,
+    *,
+    estimator: str | None = None,
+    skip: float = 0.0,
+    merge: Sequence[str] = (),
+    parts: bool = True,
+    unbiased: bool = True,
 ) -> dict[tuple[str, ...], PolarizabilityDipole]:
     """⟨ȧ(t) Ṁ(0)⟩ of streams that are independent runs of one system.
 
@@ -129,8 +132,9 @@ def polarizability_dipole_of_streams(
     ----------
     paths : stream directories, with polarizability rates
     max_time : longest time, fs
-    options : what of the streams is used: ``estimator``, ``skip``, ``merge``, ``parts``
-    changes : fields of the options, e.g. ``skip=5.0``
+    estimator, skip, merge, parts : what of the streams is used; see
+        :class:`aptnn_md.spectra.options.RateOptions`
+    unbiased : see :func:`aptnn_md.spectra.estimation.correlation.correlations`
 
     Raises
     ------
@@ -138,7 +142,7 @@ def polarizability_dipole_of_streams(
         Streams without polarizability rates, or that do not belong together, and what
         :func:`polarizability_dipole` raises.
     """
-    settings = chosen(RateOptions, options, None, changes)
+    settings = RateOptions(estimator=estimator, skip=skip, merge=merge, parts=parts)
     runs = opened_runs(paths, settings.skip)
     header = runs[0].reader.header
     if header.rate == "difference":
@@ -148,8 +152,7 @@ def polarizability_dipole_of_streams(
     labels = (merged.labels if merged else header.groups) if settings.parts else ()
 
     def pieces(run: StreamRun) -> Iterator[FloatArray]:
-        estimator = settings.estimator
-        arrays = polarizability_array(run, estimator), run.reader.rate_name(estimator)
+        arrays = [run.reader.array_name(target, estimator) for target in (PGT, APT)]
         for a, m in run.together(arrays):
             joint = joined(a, m)
             joint = merged(joint) if merged else joint
@@ -159,7 +162,9 @@ def polarizability_dipole_of_streams(
     names = [run.name for run in runs]
     signals = [pieces(run) for run in runs]
     spacing = runs[0].reader.spacing
-    return polarizability_dipole(signals, spacing, max_time, group_labels=several, names=names)
+    return polarizability_dipole(
+        signals, spacing, max_time, group_labels=several, unbiased=unbiased, names=names
+    )
 
 
 def joined(polarizability_rate: AnyArray, dipole_rate: AnyArray) -> FloatArray:

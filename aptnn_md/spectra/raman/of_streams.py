@@ -8,7 +8,6 @@ from dataclasses import replace
 from typing import Any
 
 from aptnn_md.arrays import FloatArray
-from aptnn_md.errors import InputError
 from aptnn_md.spectra.analysis.alarms import error_alarms
 from aptnn_md.spectra.analysis.energy_drift import drift_alarms
 from aptnn_md.spectra.analysis.temperatures import alarms_of_runs, said
@@ -26,11 +25,7 @@ from aptnn_md.spectra.raman.spectrum import (
 )
 from aptnn_md.spectra.sources.stream_run import StreamRun
 from aptnn_md.spectra.sources.stream_signal import StreamSignal
-
-_HOW_TO_GET = (
-    "polarizability rates: run md or ipi with a model that knows polarizability gradients too, "
-    "e.g. --model water-apt,water-pgt"
-)
+from aptnn_md.targets import PGT
 
 
 class RamanStreams(StreamSignal[RamanSpectrum, RamanOptions, ChannelTerm]):
@@ -47,7 +42,7 @@ class RamanStreams(StreamSignal[RamanSpectrum, RamanOptions, ChannelTerm]):
     """
 
     def _array_of(self, run: StreamRun) -> str:
-        return polarizability_array(run, self.options.estimator)
+        return run.reader.array_name(PGT, self.options.estimator)
 
     def _new_accumulator(self) -> LagAccumulator[ChannelTerm]:
         # without labels, frames have one group
@@ -89,21 +84,6 @@ class RamanStreams(StreamSignal[RamanSpectrum, RamanOptions, ChannelTerm]):
             n_beads=self.header.n_beads,
             isolated=all(run.volume is None for run in self.runs),
         )
-
-
-def polarizability_array(run: StreamRun, estimator: str | None) -> str:
-    """Name of the array of ȧ of an estimator.
-
-    Raises
-    ------
-    InputError
-        The stream has no such estimator, or no polarizability rates.
-    """
-    name = f"polarizability_rate/{run.reader.rate_name(estimator).rpartition('/')[2]}"
-    # a stream without any frame yet has no arrays at all
-    if run.reader.arrays and name not in run.reader.arrays:
-        raise InputError(run.name, name, "none in the stream", _HOW_TO_GET)
-    return name
 
 
 def raman_of_streams(

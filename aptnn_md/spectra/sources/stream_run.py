@@ -10,6 +10,7 @@ import numpy as np
 
 from aptnn_md.arrays import AnyArray, FloatArray
 from aptnn_md.domain import SPREAD_RATIO
+from aptnn_md.errors import InputError
 from aptnn_md.spectra.estimation.running_means import RunningMeans
 from aptnn_md.spectra.sources.conditions import Condition
 from aptnn_md.stream import StreamHeader, StreamReader
@@ -116,8 +117,10 @@ class StreamRun:
             found = [self.reader.read(array, self.next, stop) for array in arrays]
             self.next = stop
             there = tuple(values for values in found if values is not None)
-            if len(there) == len(found):
-                yield there
+            if len(there) < len(found):
+                missing = next(n for n, v in zip(arrays, found, strict=True) if v is None)
+                raise InputError(self.name, missing, "none in the stream", "a stream that has it")
+            yield there
 
     def mean(self, name: str) -> FloatArray | None:
         """Mean of ``temperature``, ``volume``, ``f_sum`` or ``coordinate_temperature`` over the

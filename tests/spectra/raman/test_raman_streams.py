@@ -179,7 +179,7 @@ def test_streams_without_polarizability_rates(
     for paths in ([path], [streams[0], path]):
         assert main(["spectrum", "raman", *paths]) == 2
         message = capsys.readouterr().err
-        assert f"{path}: polarizability_rate/bead: found none in the stream" in message
+        assert f"{path}: arrays: found dipole rates only, expected polarizability rates" in message
         assert "--model water-apt,water-pgt" in message
 
 
