@@ -114,6 +114,12 @@ def nearest_images(
     return nearest
 
 
+def shortest_vector(cell: FloatArray, pbc: tuple[bool, bool, bool] = (True, True, True)) -> float:
+    """Length of the shortest lattice vector in the periodic directions, Å."""
+    reduced = np.asarray(minkowski_reduce(complete_cell(cell), pbc)[0])
+    return float(np.linalg.norm(reduced[np.array(pbc)], axis=1).min())
+
+
 @functools.lru_cache(maxsize=8)
 def _reduced_cell(
     cell_bytes: bytes, pbc: tuple[bool, bool, bool]

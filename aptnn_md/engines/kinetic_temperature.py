@@ -11,7 +11,10 @@ from aptnn_md.structures import Mobility
 
 
 def temperature(
-    atoms: Atoms, velocities: FloatArray, no_rotation: WholeRotation | None = None
+    atoms: Atoms,
+    velocities: FloatArray,
+    no_rotation: WholeRotation | None = None,
+    mobility: Mobility | None = None,
 ) -> float:
     """Kinetic temperature, K, of what can move, relative to the centre of mass.
 
@@ -26,13 +29,14 @@ def temperature(
     atoms : masses and constraints
     velocities : (n_atoms, 3) or (n_beads, n_atoms, 3), Å/fs
     no_rotation : the rotation of the whole, where velocities have none of it
+    mobility : what the constraints let move, where it is known; None: it is read from ``atoms``
     """
     masses = np.asarray(atoms.get_masses(), dtype=np.float64)[:, None]
     beads = velocities.reshape(-1, len(atoms), 3)
     n_beads = len(beads)
     freedom, centre_is_free = 3.0 * len(atoms) * n_beads, True
     if atoms.constraints:
-        mobility = Mobility.of(atoms)
+        mobility = mobility or Mobility.of(atoms)
         beads = mobility.allowed(beads)
         freedom, centre_is_free = n_beads * mobility.degrees_of_freedom, mobility.centre_is_free
     kinetic = 0.5 * float((masses * beads**2).sum())

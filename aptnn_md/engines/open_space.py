@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import numpy as np
 from ase import Atoms
 
+from aptnn_md.atoms.rotation import WholeRotation
 from aptnn_md.progress import log
 from aptnn_md.structures import Mobility
 
 THIN = 500.0
 """Å³ an atom: a cell with more is that of a gas, or was made up for a molecule."""
+
+
+_TURNS = 1e-6
+"""Of all velocities, root of the sum of squares: what turns is more than rounding."""
 
 
 def rotation_of(atoms: Atoms, mobility: Mobility | None) -> str:
@@ -21,6 +27,17 @@ def rotation_of(atoms: Atoms, mobility: Mobility | None) -> str:
     """
     held = mobility is not None and bool((mobility.atoms < 2.5).any())
     return "" if atoms.pbc.any() or held or len(atoms) < 2 else "kept"
+
+
+def turns(atoms: Atoms) -> bool:
+    """Whether atoms that move turn as a whole, too; not where the angular momentum was taken out of
+    their velocities, as by ``ase.md.velocitydistribution.ZeroRotation``."""
+    velocities = atoms.get_velocities()
+    size = float(np.linalg.norm(velocities))
+    if not size or atoms.pbc.any():
+        return False
+    internal = WholeRotation.of(atoms).removed_from(atoms.positions, velocities)
+    return float(np.linalg.norm(velocities - internal)) > _TURNS * size
 
 
 def warn_of_a_thin_cell(atoms: Atoms, way_out: str) -> None:

@@ -12,7 +12,7 @@ from ase.md.md import MolecularDynamics
 
 from aptnn_md.atoms.partition import Partition, parse_groups
 from aptnn_md.atoms.rotation import WholeRotation
-from aptnn_md.engines.ase.choice import chosen, is_open
+from aptnn_md.engines.ase.choice import chosen
 from aptnn_md.engines.ase.dynamics import make_dynamics, seeded, stop_rotation
 from aptnn_md.engines.ase.energy_monitor import EnergyMonitor
 from aptnn_md.engines.ase.ensemble import EnsembleJob, run_ensemble
@@ -24,6 +24,7 @@ from aptnn_md.engines.ase.steps import run_steps
 from aptnn_md.engines.ase.summary import MDSummary, judged
 from aptnn_md.engines.ase.tensor_source import source_of_tensors
 from aptnn_md.engines.ase.uncertain_frames import UncertainFrames
+from aptnn_md.engines.open_space import rotation_of
 from aptnn_md.errors import InputError
 from aptnn_md.progress import log
 from aptnn_md.spectra.convergence.monitor import Monitor
@@ -140,8 +141,8 @@ def _constants(settings: MDSettings, atoms: Atoms) -> dict[str, Any]:
         found["ensemble"] += f", in an electric field of {', '.join(f'{e:g}' for e in field)} V/Å"
     if settings.thermostat != "none" or settings.n_runs:
         found["temperature"] = settings.temperature
-    if is_open(atoms) and settings.rotation == "keep" and Mobility.of(atoms).is_free:
-        found["rotation"] = "kept"
+    if settings.rotation == "keep":
+        found["rotation"] = rotation_of(atoms, Mobility.of(atoms))
     return found
 
 

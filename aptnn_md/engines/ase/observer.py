@@ -12,7 +12,6 @@ from ase.md.md import MolecularDynamics
 
 from aptnn_md.arrays import FloatArray
 from aptnn_md.atoms.coordinate_temperature import CoordinateTemperatures
-from aptnn_md.atoms.motion import MotionGroups
 from aptnn_md.atoms.motion_temperature import MotionTemperatures
 from aptnn_md.atoms.partition import Partition, parse_groups
 from aptnn_md.atoms.rotation import WholeRotation
@@ -27,11 +26,12 @@ from aptnn_md.engines.ase.potential_dipole import PotentialDipole
 from aptnn_md.engines.ase.tensor_source import committee_size, n_members, source_of_tensors
 from aptnn_md.engines.ase.uncertain_frames import UncertainFrames
 from aptnn_md.engines.kinetic_temperature import temperature as kinetic_temperature
+from aptnn_md.engines.mobility import say_mobility
+from aptnn_md.engines.open_space import rotation_of, turns
 from aptnn_md.engines.potential_identity import check_resumed, potential_fields
 from aptnn_md.errors import InputError, RunError
 from aptnn_md.prediction.loading import ModelSource
 from aptnn_md.prediction.watch import watch_of
-from aptnn_md.progress import log
 from aptnn_md.stream import StreamWriter
 from aptnn_md.stream.frame import FrameRates, Instant
 from aptnn_md.stream.run_id import run_id_of
@@ -143,7 +143,8 @@ class StreamObserver:
             self._constant_volume = float(atoms.get_volume())
         self._checked_cell = b""
         self._first: tuple[FloatArray, FloatArray]
-        mobility = _mobility(atoms, self.groups)
+        mobility = Mobility.of(atoms) if atoms.constraints else None
+        say_mobility(mobility, self.groups)
         self.frame_rates = FrameRates(
             self.groups,
             np.asarray(atoms.get_masses(), dtype=np.float64),
@@ -176,6 +177,8 @@ class StreamObserver:
         }
         if no_rotation is not None:
             constants["rotation"] = "removed"
+        elif turns(atoms):
+            constants["rotation"] = rotation_of(atoms, mobility)
         if first_step is not None:
             # the class of the dynamics says less than what another program may have written
             check_resumed(path, constants | {"ensemble": ""} | header)
@@ -226,7 +229,7 @@ class StreamObserver:
             conserved_energy=energy,
         )
         time = step * self.dynamics.dt / units.fs
-        kelvin = temperature(atoms, self.frame_rates.no_rotation)
+        kelvin = temperature(atoms, self.frame_rates.no_rotation, self.frame_rates.mobility)
         frame = self.frame_rates.frame(step, time, instant, kelvin)
         self.writer.append_frame(frame)
         if self._saved is not None:
@@ -271,31 +274,12 @@ class StreamObserver:
             )
 
 
-def temperature(atoms: Atoms, no_rotation: WholeRotation | None = None) -> float:
+def temperature(
+    atoms: Atoms, no_rotation: WholeRotation | None = None, mobility: Mobility | None = None
+) -> float:
     """Kinetic temperature, K, of atoms with velocities;
     :func:`aptnn_md.engines.kinetic_temperature.temperature`."""
-    return kinetic_temperature(atoms, atoms.get_velocities() * units.fs, no_rotation)
-
-
-def _mobility(atoms: Atoms, groups: Partition) -> Mobility | None:
-    """What the constraints of a run let move, said once in the log."""
-    if not atoms.constraints:
-        return None
-    mobility = Mobility.of(atoms)
-    if mobility.unaccounted:
-        log.warning(
-            "%s: the f-sum of what can move is not known, so the stream has none and spectra have "
-            "no f-sum rule",
-            ", ".join(mobility.unaccounted),
-        )
-    elif not mobility.is_free:
-        log.info("%s: the f-sum is that of what can move", mobility.summary())
-        if isinstance(groups, MotionGroups):
-            log.warning(
-                "groups by motion: the f-sums of translation, libration and vibration are right "
-                "only where molecules are fixed as a whole; their sum is right in any case"
-            )
-    return mobility
+    return kinetic_temperature(atoms, atoms.get_velocities() * units.fs, no_rotation, mobility)
 
 
 def _next_call(n_steps: int, stride: int) -> int:

@@ -20,7 +20,7 @@ from aptnn_md.engines.ipi.backup import set_aside
 from aptnn_md.engines.ipi.polar_tensors import TensorSource
 from aptnn_md.engines.ipi.settings import StreamSettings
 from aptnn_md.engines.ipi.state import BeadState
-from aptnn_md.engines.open_space import warn_of_a_thin_cell
+from aptnn_md.engines.open_space import rotation_of, warn_of_a_thin_cell
 from aptnn_md.engines.potential_identity import check_resumed, potential_fields
 from aptnn_md.errors import InputError
 from aptnn_md.progress import log
@@ -164,17 +164,11 @@ class SystemStream(StreamOwner):
             potential_sha256=self._potential.get("potential_sha256", ""),
             ensemble=ipi_state.describe(self.system),
             run_id=run_id_of(self.system, self.settings.path if self._resumes else None),
-            rotation="" if self.settings.pbc or self._is_held else "kept",
+            rotation=rotation_of(self.atoms, self.frame_rates.mobility),
             notes=f"i-PI {metadata.version('ipi')}",
             thermostat_time=ipi_state.thermostat_time(self.system),
             **start_fields(self.start, self.settings.groups),
         )
-
-    @property
-    def _is_held(self) -> bool:
-        """Whether fixed atoms keep the system from turning."""
-        mobility = self.frame_rates.mobility
-        return mobility is not None and not mobility.is_free
 
     def record(self) -> None:
         """Append the frame of the present step where the stride asks for one.

@@ -11,17 +11,17 @@ import numpy as np
 from ase import Atoms
 
 from aptnn_md.arrays import FloatArray
-from aptnn_md.atoms.motion import MotionGroups
 from aptnn_md.atoms.motion_temperature import MotionTemperatures
-from aptnn_md.atoms.partition import Partition, parse_groups
+from aptnn_md.atoms.partition import parse_groups
 from aptnn_md.atoms.snapshot import Snapshot
 from aptnn_md.engines.lammps.settings import LammpsSettings
 from aptnn_md.engines.lammps.state import LammpsAtoms, LammpsState
+from aptnn_md.engines.mobility import say_mobility
 from aptnn_md.engines.open_space import rotation_of
 from aptnn_md.errors import InputError, RunError
 from aptnn_md.prediction.interface import TensorModel, check_elements
 from aptnn_md.prediction.watch import watch_of
-from aptnn_md.progress import Progress, log
+from aptnn_md.progress import Progress
 from aptnn_md.spectra.convergence.monitor import Monitor
 from aptnn_md.spectra.convergence.stopping import ConvergenceStop
 from aptnn_md.stream import StreamHeader, StreamReader, StreamWriter, stream_exists
@@ -127,7 +127,7 @@ class LammpsStream(StreamOwner):
         start = start_of(system.atoms, self._first_header)
         partition = parse_groups(self.settings.groups, start)
         mobility = None if system.mobility.is_free else system.mobility
-        _say(mobility, partition)
+        say_mobility(mobility, partition)
         self._rates = FrameRates(
             partition,
             np.asarray(system.atoms.get_masses(), dtype=np.float64),
@@ -258,22 +258,3 @@ class LammpsStream(StreamOwner):
                 "here integrates its motion, so that it was taken for fixed; please report the "
                 "script"
             )
-
-
-def _say(mobility: Mobility | None, partition: Partition) -> None:
-    """What the fixes hold, once in the log."""
-    if mobility is None:
-        return
-    if mobility.unaccounted:
-        log.warning(
-            "%s: the f-sum of what can move is not known, so the stream has none and spectra have "
-            "no f-sum rule",
-            ", ".join(mobility.unaccounted),
-        )
-        return
-    log.info("%s: the f-sum is that of what can move", mobility.summary())
-    if isinstance(partition, MotionGroups):
-        log.warning(
-            "groups by motion: the f-sums of translation, libration and vibration are right only "
-            "where molecules are fixed as a whole; their sum is right in any case"
-        )

@@ -14,6 +14,7 @@ from aptnn_md.arrays import FloatArray
 from aptnn_md.atoms.motion_temperature import MotionTemperatures
 from aptnn_md.atoms.partition import Partition, parse_groups
 from aptnn_md.atoms.snapshot import Snapshot
+from aptnn_md.engines.mobility import say_mobility
 from aptnn_md.engines.open_space import rotation_of
 from aptnn_md.engines.openmm.integrators import integrator_of, velocities_lag
 from aptnn_md.engines.openmm.particles import PER_NM, PER_PS, Particles
@@ -21,7 +22,6 @@ from aptnn_md.errors import InputError, RunError
 from aptnn_md.prediction.interface import check_elements
 from aptnn_md.prediction.loading import ModelSource, as_model
 from aptnn_md.prediction.watch import watch_of
-from aptnn_md.progress import log
 from aptnn_md.settings import Count, fitting
 from aptnn_md.stream import StreamHeader, StreamReader, StreamWriter, stream_exists
 from aptnn_md.stream.frame import FrameRates, Instant
@@ -194,13 +194,7 @@ class StreamReporter(StreamOwner):
             n_members=streamed_members(self._model.committee_sizes, len(partition.labels), found),
             domain=watch_of(self._model, start.numbers),
         )
-        if mobility.unaccounted:
-            log.warning(
-                "%s: the f-sum of what can move is not known, so the stream has none",
-                ", ".join(mobility.unaccounted),
-            )
-        elif not mobility.is_free:
-            log.info("%s: the f-sum is that of what can move", mobility.summary())
+        say_mobility(mobility, partition)
         self._next_step = math.ceil(step / self.stride) * self.stride
         self._header_fields = self._header_fields | start_fields(start, groups)
         header = self._header(simulation, atoms)

@@ -15,12 +15,12 @@ from aptnn_md.atoms.motion_temperature import MotionTemperatures
 from aptnn_md.atoms.partition import Partition, parse_groups
 from aptnn_md.atoms.snapshot import Snapshot
 from aptnn_md.engines.kinetic_temperature import temperature as kinetic_temperature
+from aptnn_md.engines.mobility import say_mobility
 from aptnn_md.engines.open_space import rotation_of
 from aptnn_md.engines.torch_sim.systems import Kinematics, System
 from aptnn_md.errors import RunError
 from aptnn_md.prediction.interface import TensorModel
 from aptnn_md.prediction.watch import watch_of
-from aptnn_md.progress import log
 from aptnn_md.stream import StreamHeader, StreamReader, StreamWriter, stream_exists
 from aptnn_md.stream.frame import FrameRates, Instant
 from aptnn_md.stream.layout import StreamFrame
@@ -146,11 +146,7 @@ class StreamPlan:
         start = start_of(atoms, earlier)
         groups = self.groups
         partition = parse_groups(groups, start) if isinstance(groups, str) else groups
-        if mobility is not None and mobility.unaccounted:
-            log.warning(
-                "%s: %s: the f-sum of what can move is not known, so the stream has none",
-                *(path, ", ".join(mobility.unaccounted)),
-            )
+        say_mobility(mobility, partition)
         rates = FrameRates(
             partition,
             atoms.get_masses(),

@@ -10,10 +10,9 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
-from ase.geometry import minkowski_reduce
 
 from aptnn_md.arrays import FloatArray
-from aptnn_md.atoms.snapshot import nearest_images
+from aptnn_md.atoms.snapshot import nearest_images, shortest_vector
 from aptnn_md.errors import InputError
 
 SAFE = 0.25
@@ -55,7 +54,7 @@ def unwrapped(
         raise InputError(where(frame), "cell", f"changed by {moved[frame]:.3g} Å", expected)
     changes = np.diff(dipoles, axis=0)
     nearest = nearest_images(changes, cell, (True, True, True))
-    shortest, lengths = _shortest(cell), np.linalg.norm(nearest, axis=1)
+    shortest, lengths = shortest_vector(cell), np.linalg.norm(nearest, axis=1)
     far = np.flatnonzero(lengths > SAFE * shortest)
     if len(far):
         frame = int(far[0])
@@ -97,9 +96,3 @@ def check_no_jumps(dipoles: FloatArray, where: Callable[[int], str]) -> None:
             "a continuous dipole; if these are Berry phases --structure FILE --unwrap takes jumps "
             "by e times a lattice vector out",
         )
-
-
-def _shortest(cell: FloatArray) -> float:
-    """Length of the shortest lattice vector, Å."""
-    reduced = np.asarray(minkowski_reduce(cell)[0])
-    return float(np.linalg.norm(reduced, axis=1).min())

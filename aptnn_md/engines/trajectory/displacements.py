@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 
 from aptnn_md.arrays import FloatArray
-from aptnn_md.atoms.snapshot import nearest_images
+from aptnn_md.atoms.snapshot import nearest_images, shortest_vector
 from aptnn_md.engines.trajectory.frames import Frame
 from aptnn_md.errors import RunError
 
@@ -65,12 +65,12 @@ def _in_cell(before: Frame, now: Frame, old: FloatArray, new: FloatArray, where:
         mean = 0.5 * (old + new)
         scaled = now.positions @ np.linalg.inv(new) - before.positions @ np.linalg.inv(old)
         moved = nearest_images(scaled @ mean, mean, pbc)
-    shortest = float(np.linalg.norm(new[np.array(pbc)], axis=1).min())
+    shortest = shortest_vector(new, pbc)
     longest = float(np.linalg.norm(moved, axis=-1).max(initial=0.0))
     if longest > SAFE * shortest:
         raise RunError(
             f"{where}: an atom moved {longest:.2f} Å since the frame before in a cell of "
             f"{shortest:.2f} Å: which image it is is not clear; frames closer to each other are "
-            "needed, or unwrapped positions"
+            "needed"
         )
     return moved

@@ -18,6 +18,7 @@ import numpy as np
 from ase import Atoms
 
 from aptnn_md.arrays import FloatArray
+from aptnn_md.atoms.motion_temperature import MotionTemperatures
 from aptnn_md.atoms.partition import parse_groups
 from aptnn_md.atoms.rotation import WholeRotation
 from aptnn_md.engines.kinetic_temperature import temperature
@@ -134,14 +135,17 @@ class _Job:
         periodic = bool(np.all(self.atoms.pbc))
         groups = parse_groups(settings.groups, self.atoms)
         there = StreamReader(settings.path).header if stream_exists(settings.path) else None
+        mobility = Mobility.of(self.atoms) if self.atoms.constraints else None
         self.frame_rates = FrameRates(
             groups,
             np.asarray(self.atoms.get_masses(), dtype=np.float64),
             estimators=settings.estimators,
             velocities=settings.velocities,
             variable_cell=periodic and bool(np.ptp(of_some) > _SAME_VOLUME * self.volume),
-            mobility=Mobility.of(self.atoms) if self.atoms.constraints else None,
+            mobility=mobility,
             no_rotation=WholeRotation.of(self.atoms) if removed else None,
+            # increments have the velocities of no one time
+            motions=None if increments else MotionTemperatures.of(self.atoms, mobility, removed),
             n_members=streamed_members(model.committee_sizes, len(groups.labels), there),
             domain=watch_of(model, self.atoms.numbers),
         )
