@@ -10,7 +10,7 @@ import helpers.toy_molecules as toy
 import numpy as np
 import pytest
 from ase import units
-from ase.constraints import FixAtoms
+from ase.constraints import FixAtoms, FixBondLength
 from ase.md import nose_hoover_chain
 from ase.md.andersen import Andersen
 from ase.md.bussi import Bussi
@@ -18,6 +18,7 @@ from ase.md.langevin import Langevin
 from ase.md.npt import NPT
 from ase.md.nptberendsen import NPTBerendsen
 from ase.md.nvtberendsen import NVTBerendsen
+from ase.md.velocitydistribution import ZeroRotation
 from ase.md.verlet import VelocityVerlet
 from ase.optimize import BFGS
 from helpers.observed_runs import stream_run
@@ -103,6 +104,26 @@ def test_groups_by_motion(tmp_path, groups):
     np.testing.assert_allclose(
         reader.read("dipole_rate_std"), np.abs(reader.dipole_rate()) * ratio, rtol=1e-9, atol=1e-15
     )
+
+
+@pytest.mark.parametrize(
+    ("change", "rotation"),
+    [
+        (lambda atoms: None, "kept"),
+        (ZeroRotation, ""),  # it was taken out by somebody else
+        (lambda atoms: atoms.set_constraint(FixAtoms([0])), ""),
+        (lambda atoms: atoms.set_constraint(FixBondLength(0, 1)), "kept"),
+        (lambda atoms: atoms.set_pbc(True), ""),
+    ],
+)
+def test_what_became_of_the_rotation_is_said(tmp_path, change, rotation):
+    atoms = toy.structure(1, temperature=300.0, seed=2)
+    atoms.set_cell([20, 20, 20])
+    change(atoms)
+    atoms.calc = toy.Potential()
+    dynamics = VelocityVerlet(atoms, 0.5 * units.fs)
+    with StreamObserver(dynamics, tmp_path / "s", toy.Tensors()) as observer:
+        assert observer.writer.header.rotation == rotation
 
 
 def test_velocities_on_request(tmp_path):

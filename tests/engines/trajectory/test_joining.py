@@ -3,6 +3,7 @@
 import gzip
 import re
 import tracemalloc
+from dataclasses import replace
 from typing import get_args
 
 import ase.io
@@ -279,6 +280,15 @@ def test_displacements_whose_image_is_not_clear():
     now = Frame(np.array([[0.9, 0.0, 0.0]]), None, CELL, pbc)
     with pytest.raises(RunError, match=r"0\.90 Å since the frame before in a cell of 3\.00 Å"):
         displacement(before, now, "")
+    # rows that are long, of a lattice whose shortest vector is their difference
+    skewed = np.array([[10.0, 0.0, 0.0], [9.0, 3.0, 0.0], [0.0, 0.0, 10.0]])
+    with pytest.raises(RunError, match=r"in a cell of 3\.16 Å"):
+        displacement(Frame(before.positions, None, skewed, pbc), replace(now, cell=skewed), "")
+    slab = (False, True, True)  # its shortest one is a row that is left
+    shown = displacement(
+        Frame(before.positions, None, skewed, slab), replace(now, cell=skewed, pbc=slab), ""
+    )
+    np.testing.assert_array_equal(shown, now.positions)
     free = Frame(np.array([[0.9, 0.0, 0.0]]), None, None)
     np.testing.assert_array_equal(displacement(Frame(np.zeros((1, 3))), free, ""), free.positions)
 

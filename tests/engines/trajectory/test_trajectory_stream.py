@@ -36,6 +36,9 @@ def check_same(reader, stored, rtol=1e-6):
     np.testing.assert_allclose(reader.dipole_rate(), rate, atol=rtol * np.abs(rate).max())
     np.testing.assert_allclose(reader.f_sum, expected.f_sum, rtol=rtol)
     np.testing.assert_allclose(reader.read("temperature"), expected.read("temperature"), rtol=rtol)
+    np.testing.assert_allclose(
+        reader.read("motion_temperature"), expected.read("motion_temperature"), rtol=10 * rtol
+    )
     assert reader.header.system == expected.header.system
     assert reader.header.groups == expected.header.groups
     assert reader.header.volume == pytest.approx(expected.header.volume, rel=1e-6)
