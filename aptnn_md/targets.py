@@ -18,6 +18,7 @@ import numpy as np
 from aptnn_md.arrays import FloatArray
 from aptnn_md.errors import InputError
 from aptnn_md.tensors import (
+    acoustic_sum,
     gradient_parts,
     irreducible_parts,
     project_total_charge,
@@ -122,13 +123,9 @@ def _pgt_rows(pgt: FloatArray) -> FloatArray:
     return np.swapaxes(to_voigt(np.moveaxis(pgt, -1, -3)), -1, -2)
 
 
-def _sum_residue(tensors: FloatArray, total_charge: float) -> FloatArray:
+def _sum_of_atoms(tensors: FloatArray, total_charge: float) -> FloatArray:
     residue: FloatArray = tensors.sum(axis=0)
     return residue
-
-
-def _acoustic_residue(apt: FloatArray, total_charge: float) -> FloatArray:
-    return _sum_residue(apt, total_charge) - total_charge * np.eye(3)
 
 
 APT = Target(
@@ -144,7 +141,7 @@ APT = Target(
     rate_components=("x", "y", "z"),
     rows=lambda apt: apt,
     project=project_total_charge,
-    residue=_acoustic_residue,
+    residue=acoustic_sum,
     parts=irreducible_parts,
     label_names=(
         *("apts", "atomic_polar_tensor", "atomic_polar_tensors", "born_effective_charge"),
@@ -166,7 +163,7 @@ PGT = Target(
     rate_components=("xx", "yy", "zz", "yz", "xz", "xy"),
     rows=_pgt_rows,
     project=lambda pgt, total_charge: project_translation(pgt),
-    residue=_sum_residue,
+    residue=_sum_of_atoms,
     parts=gradient_parts,
     label_names=("pgts", "polarizability_gradient"),
 )

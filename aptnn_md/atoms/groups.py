@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -185,6 +185,7 @@ class MovingSelection(Groups):
 
     text: str
     numbers: IntArray
+    _last: list[tuple[Snapshot, IntArray]] = field(default_factory=list, repr=False, compare=False)
 
     @classmethod
     def of(cls, text: str, atoms: Atoms) -> MovingSelection:
@@ -199,8 +200,11 @@ class MovingSelection(Groups):
         """Number of the group of each atom, (n_atoms,); the rest is the last one."""
         if snapshot is None:
             raise InputError(f"groups {self.text}", "snapshot", "None", "where the atoms are")
-        now = snapshot.centroid().atoms(self.numbers)
-        return assign_atoms(named_selections(self.text), now)
+        # all rates of a frame ask for the same
+        if not self._last or self._last[0][0] is not snapshot:
+            now = snapshot.centroid().atoms(self.numbers)
+            self._last[:] = [(snapshot, assign_atoms(named_selections(self.text), now))]
+        return self._last[0][1]
 
     def _summation(self, snapshot: Snapshot | None) -> Summation:
         return summation(self.index_in(snapshot), len(self))

@@ -23,6 +23,8 @@ from aptnn_md.learning.settings import CampaignSettings
 from aptnn_md.learning.stage_models import StageModels
 from aptnn_md.prediction.interface import TensorModel
 from aptnn_md.progress import log
+from aptnn_md.targets import TARGETS
+from aptnn_md.tensors import atom_deviations
 
 ORIGIN = "origin"
 """Entry of a frame that says why it was chosen: ``first``, ``selected`` or ``random``."""
@@ -255,8 +257,7 @@ def _tensor_spread(model: TensorModel, frames: Sequence[Atoms]) -> dict[str, Flo
     found: dict[str, list[float]] = {name: [] for name in model.targets}
     for tensors in model.evaluate(list(frames)):
         for name, members in tensors.items():
-            off = members - members.mean(axis=0)
-            of_atoms = np.sqrt((off**2).reshape(*off.shape[:2], -1).sum(-1).mean(axis=0))
+            of_atoms = atom_deviations(members, len(TARGETS[name].shape))
             found[name].append(float(of_atoms.max()))
     return {name: np.array(values) for name, values in found.items()}
 

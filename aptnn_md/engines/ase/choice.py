@@ -22,14 +22,12 @@ from aptnn_md.engines.ase.settings import MDSettings
 from aptnn_md.errors import InputError
 from aptnn_md.progress import log
 from aptnn_md.spectra.estimation.plan import plan_spectrum
+from aptnn_md.spectra.estimation.slow_exchange import ENOUGH_RUNS
 from aptnn_md.spectra.options import InfraredOptions
 
 FEW_ATOMS = 100
 """Up to so many atoms an open system gets an ensemble by default: rotation is at least 1 % of its
 degrees of freedom, and its vibrations are too few to be a bath for each other."""
-
-LEAST_RUNS = 8
-"""With fewer runs their scatter does not tell the error."""
 
 DEFAULT_MOST_RUNS = 500
 """Beyond that the runs of the default become longer, not more."""
@@ -94,17 +92,17 @@ def shortest_run(settings: MDSettings) -> float:
 
 
 def _check_removal(settings: MDSettings, atoms: Atoms) -> None:
-    field = None
+    reason = None
     if not is_open(atoms):
-        field = "a periodic structure, which does not turn"
+        reason = "a periodic structure, which does not turn"
     elif atoms.constraints and not _holds_the_centre_only(atoms):
-        field = "constraints, which do not let it turn freely"
+        reason = "constraints, which do not let it turn freely"
     elif settings.thermostat == "langevin":
-        field = "the thermostat langevin, whose noise turns it"
+        reason = "the thermostat langevin, whose noise turns it"
     elif getattr(atoms.calc, "efield", None) is not None:
-        field = "an electric field, which turns it"
-    if field is not None:
-        raise InputError("molecular dynamics", "rotation", f"remove, and {field}", "keep")
+        reason = "an electric field, which turns it"
+    if reason is not None:
+        raise InputError("molecular dynamics", "rotation", f"remove, and {reason}", "keep")
 
 
 def _holds_the_centre_only(atoms: Atoms) -> bool:
@@ -129,14 +127,14 @@ def _tell(given: MDSettings, found: MDSettings, atoms: Atoms) -> None:
             100.0 / math.sqrt(found.n_runs),
         )
         length, needed = 1e-3 * found.n_steps * found.timestep, shortest_run(found)
-        if found.n_runs < LEAST_RUNS:
+        if found.n_runs < ENOUGH_RUNS:
             log.warning(
                 "an ensemble of only %d: standard errors need %d runs or more, of at least %.3g ps "
                 "each for the default resolution: --ps %.3g",
                 found.n_runs,
-                LEAST_RUNS,
+                ENOUGH_RUNS,
                 needed,
-                LEAST_RUNS * needed,
+                ENOUGH_RUNS * needed,
             )
         if length < (1.0 - 1e-9) * needed:
             log.warning(

@@ -15,11 +15,11 @@ from aptnn_md.spectra.analysis.experiment import ReferenceCurve
 from aptnn_md.spectra.analysis.moments import MomentMeasure
 from aptnn_md.spectra.estimation.block_errors import jackknife
 from aptnn_md.spectra.estimation.power import HasBlocks, PowerBlocks, integration_weights
+from aptnn_md.spectra.estimation.windows import FWHM_PER_SIGMA
 
 _SMOOTHING = 0.1
 _NOISY_COPIES = 100
 _CURVE_POINTS = 2001
-_FWHM_PER_SIGMA = 2.3548200450309493
 
 
 @dataclass(frozen=True)
@@ -183,7 +183,7 @@ class BandMeasure:
         self.wavenumber, self.low, self.high, self.baseline = wavenumber, low, high, baseline
         self.step = float(wavenumber[1] - wavenumber[0])
         self.inside = np.flatnonzero((wavenumber >= low) & (wavenumber <= high))
-        self.sigma = _SMOOTHING * (high - low) / self.step / _FWHM_PER_SIGMA
+        self.sigma = _SMOOTHING * (high - low) / self.step / FWHM_PER_SIGMA
         self.weights = integration_weights(wavenumber, low, high)
 
     def __call__(self, curve: FloatArray) -> FloatArray:
@@ -215,7 +215,7 @@ def _length_above(wavenumber: FloatArray, curve: FloatArray, level: float) -> fl
 def _with_noise(blocks: PowerBlocks) -> Iterator[FloatArray]:
     """Copies of a curve with noise of its standard error, correlated over the resolution."""
     step = blocks.wavenumber[1] - blocks.wavenumber[0]
-    sigma = blocks.resolution / step / _FWHM_PER_SIGMA
+    sigma = blocks.resolution / step / FWHM_PER_SIGMA
     random = np.random.default_rng(0)
     for _ in range(_NOISY_COPIES):
         noise = gaussian_filter1d(random.normal(size=len(blocks.wavenumber)), sigma)

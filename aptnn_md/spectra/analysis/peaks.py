@@ -28,6 +28,7 @@ from aptnn_md.spectra.estimation.parts import BETWEEN, INTERMOLECULAR, WITHIN, p
 from aptnn_md.spectra.estimation.plan import SpectralPlan
 from aptnn_md.spectra.estimation.power import PowerBlocks
 from aptnn_md.spectra.estimation.terms import Part
+from aptnn_md.spectra.estimation.windows import FWHM_PER_SIGMA
 
 SIGNIFICANT = 5.0
 """Standard errors by which a peak must rise above its saddles."""
@@ -40,7 +41,6 @@ _TAIL = 0.002  # of the height, where a band ends
 _HALF_WIDTHS = 20  # after which it ends, too
 _LEAKAGE = 3.0  # times what the window moves to the place of a peak
 _MIN_BLOCKS = 4  # fewer cannot be divided into halves that mean something
-_FWHM_PER_SIGMA = 2.3548200450309493
 
 
 @dataclass(frozen=True)
@@ -69,7 +69,7 @@ def find_peaks(blocks: PowerBlocks, significant: float = SIGNIFICANT) -> list[Pe
     significant : standard errors by which a peak must rise above its saddles
     """
     step = float(blocks.wavenumber[1] - blocks.wavenumber[0])
-    sigma = blocks.resolution / step / _FWHM_PER_SIGMA
+    sigma = blocks.resolution / step / FWHM_PER_SIGMA
 
     def smooth(curve: FloatArray) -> FloatArray:
         return np.asarray(gaussian_filter1d(curve, sigma, mode="nearest"))

@@ -10,8 +10,10 @@ from scipy.special import stdtrit
 
 from aptnn_md.arrays import FloatArray, IntArray
 
-_ENOUGH_BLOCKS = 8
-_ENOUGH_RUNS = 4
+ENOUGH_BLOCKS = 8
+"""With fewer blocks slow motion can be allowed for in a number, but not located in a spectrum."""
+
+_MERGED_RUNS = 4  # from so many on, runs are blocks, too
 _TWO_SIGMA = 0.977249868051821  # normal probability of less than two standard deviations
 
 
@@ -37,11 +39,11 @@ def block_levels(
         order = np.arange(len(level_runs)) - np.searchsorted(level_runs, level_runs)
         label = np.cumsum(order % 2 == 0) - 1
         n_merged = int(label[-1]) + 1
-        if n_merged < _ENOUGH_BLOCKS or n_merged in (len(level_runs), n_runs):
+        if n_merged < ENOUGH_BLOCKS or n_merged in (len(level_runs), n_runs):
             break
         level_values, level_weights = merged(level_values, level_weights, label)
         level_runs = level_runs[order % 2 == 0]
-    if _ENOUGH_RUNS <= n_runs < len(level_runs):
+    if _MERGED_RUNS <= n_runs < len(level_runs):
         yield merged(values, weights, np.unique(runs, return_inverse=True)[1])
 
 
@@ -160,7 +162,7 @@ def jackknife(
     (m,)
     """
     levels = list(block_levels(values, weights, runs))
-    enough = [level for level in levels if len(level[1]) >= _ENOUGH_BLOCKS]
+    enough = [level for level in levels if len(level[1]) >= ENOUGH_BLOCKS]
     values, weights = (enough or levels[:1])[-1]
     mean = np.tensordot(weights, values, axes=1)
     full = estimate(mean)

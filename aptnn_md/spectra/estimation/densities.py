@@ -15,6 +15,7 @@ from scipy.fft import rfft
 
 from aptnn_md.arrays import AnyArray, FloatArray
 from aptnn_md.spectra.estimation.accumulate import LagAccumulator, LagSums
+from aptnn_md.spectra.estimation.block_errors import ENOUGH_BLOCKS
 from aptnn_md.spectra.estimation.parts import BETWEEN, INTERMOLECULAR, MAX_PAIRED
 from aptnn_md.spectra.estimation.plan import SpectralPlan
 from aptnn_md.spectra.estimation.power import PowerBlocks
@@ -22,7 +23,6 @@ from aptnn_md.spectra.estimation.terms import TOTAL, Key, Pair, Part, Term
 from aptnn_md.units import LIGHT_SPEED_CM_PER_FS
 
 _ALIASED_SHARE = 0.01
-_FEW_BLOCKS = 8
 
 
 def densities(
@@ -53,7 +53,7 @@ def densities(
             values=values,
             weights=weights,
             runs=sums.runs,
-            shape=_shape(plan, term, weights, values, correlation, rows),
+            variance_shape=_variance_shape(plan, term, weights, values, correlation, rows),
             plan=plan,
             n_segments=_n_segments(sums, plan),
         )
@@ -133,7 +133,7 @@ def notes_of(blocks: PowerBlocks, quantity: str) -> tuple[str, ...]:
             f"{highest:.0f} cm⁻¹: with frames {blocks.plan.spacing:g} fs apart, faster vibrations "
             "may appear at wrong wavenumbers"
         )
-    if len(blocks.weights) < _FEW_BLOCKS:
+    if len(blocks.weights) < ENOUGH_BLOCKS:
         notes.append(
             f"only {len(blocks.weights)} blocks: standard errors were increased after Student so "
             "that two of them hold 95 %, but know themselves badly"
@@ -174,7 +174,7 @@ def _half_transform(plan: SpectralPlan, lags: FloatArray) -> AnyArray:
     return np.asarray(plan.spacing * rfft(halved, plan.n_fft, axis=1))
 
 
-def _shape(
+def _variance_shape(
     plan: SpectralPlan,
     term: Term,
     weights: FloatArray,

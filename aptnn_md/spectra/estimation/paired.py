@@ -89,6 +89,6 @@ def paired_densities(
     difference = replace(
         first,
         values=second.values - first.values,
-        shape=variance * first.gaussian_variance,
+        variance_shape=variance * first.gaussian_variance,
     )
     return PairedBlocks(first, second, difference)

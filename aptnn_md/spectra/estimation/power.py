@@ -31,8 +31,8 @@ class PowerBlocks:
     values : (n_blocks, n) in unit(x) unit(y) fs; complex for a cross density
     weights : (n_blocks,) share of each block in the data; their sum is 1
     runs : (n_blocks,) index of the run of each block
-    shape : (n,) variance of the mean for Gaussian signals, up to a factor; for a complex density
-        that of the real part + i that of the imaginary part
+    variance_shape : (n,) variance of the mean for Gaussian signals, up to a factor; for a complex
+        density that of the real part + i that of the imaginary part
     plan : method, window, lengths
     n_segments : segments in all blocks
     """
@@ -41,7 +41,7 @@ class PowerBlocks:
     values: AnyArray
     weights: FloatArray
     runs: IntArray
-    shape: AnyArray
+    variance_shape: AnyArray
     plan: SpectralPlan
     n_segments: int
 
@@ -75,9 +75,11 @@ class PowerBlocks:
     def standard_error(self) -> AnyArray:
         """(n,) standard error of the mean; of a complex density: of real and imaginary part."""
         if np.iscomplexobj(self.values):
-            imaginary = self._error_of(self.values.imag, self.shape.imag)
-            return np.asarray(self._error_of(self.values.real, self.shape.real) + 1j * imaginary)
-        return self._error_of(self.values, self.shape)
+            imaginary = self._error_of(self.values.imag, self.variance_shape.imag)
+            return np.asarray(
+                self._error_of(self.values.real, self.variance_shape.real) + 1j * imaginary
+            )
+        return self._error_of(self.values, self.variance_shape)
 
     def integral(self, low: float, high: float) -> tuple[float, float]:
         """Integral of a real density from ``low`` to ``high`` (cm⁻¹), and its standard error."""
@@ -143,25 +145,39 @@ class PowerBlocks:
 
     def scaled(self, factor: float | FloatArray) -> PowerBlocks:
         """This density times a number, or times a function (n,) of the wavenumber."""
-        return replace(self, values=self.values * factor, shape=self.shape * np.square(factor))
+        return replace(
+            self,
+            values=self.values * factor,
+            variance_shape=self.variance_shape * np.square(factor),
+        )
 
     def mapped(self, operator: Callable[[FloatArray], FloatArray]) -> PowerBlocks:
         """A linear operator on curves, (..., n) -> (..., n), applied to this real density."""
         # the root of the variance is a curve like the density, for cross densities a positive one
-        shape = np.square(operator(np.sqrt(self.shape)))
-        return replace(self, values=operator(self.values), shape=shape)
+        variance_shape = np.square(operator(np.sqrt(self.variance_shape)))
+        return replace(self, values=operator(self.values), variance_shape=variance_shape)
 
     def both_orders(self) -> PowerBlocks:
         """⟨x(0)·y(t)⟩ and ⟨y(0)·x(t)⟩ together, 2 Re of the density: real."""
-        return replace(self, values=2.0 * self.values.real, shape=4.0 * self.shape.real)
+        return replace(
+            self, values=2.0 * self.values.real, variance_shape=4.0 * self.variance_shape.real
+        )
 
     def plus(self, other: PowerBlocks) -> PowerBlocks:
         """Sum with another real density of the same data, block by block."""
-        return replace(self, values=self.values + other.values, shape=self.shape + other.shape)
+        return replace(
+            self,
+            values=self.values + other.values,
+            variance_shape=self.variance_shape + other.variance_shape,
+        )
 
     def minus(self, other: PowerBlocks) -> PowerBlocks:
         """Difference to another real density of the same data, block by block."""
-        return replace(self, values=self.values - other.values, shape=self.shape + other.shape)
+        return replace(
+            self,
+            values=self.values - other.values,
+            variance_shape=self.variance_shape + other.variance_shape,
+        )
 
     def between(self, low: float, high: float) -> PowerBlocks:
         """The part of this density from ``low`` to ``high``, cm⁻¹."""
@@ -170,7 +186,7 @@ class PowerBlocks:
             self,
             wavenumber=self.wavenumber[inside],
             values=self.values[:, inside],
-            shape=self.shape[inside],
+            variance_shape=self.variance_shape[inside],
         )
 
     def ratio(

@@ -31,6 +31,7 @@ from scipy.ndimage import convolve1d
 
 from aptnn_md.arrays import BoolArray, FloatArray, IntArray
 from aptnn_md.spectra.estimation.block_errors import (
+    ENOUGH_BLOCKS,
     few_blocks,
     level_standard_error,
     merged,
@@ -39,9 +40,6 @@ from aptnn_md.spectra.estimation.block_errors import (
 
 ENOUGH_RUNS = 8
 """Number of independent runs whose scatter alone gives the error."""
-
-ENOUGH_BLOCKS = 8
-"""With fewer blocks slow motion can be allowed for in a number, but not located in a spectrum."""
 
 _SAME_IN_RUN = 1e4  # τ in units of the longest run: constant in each
 _LONGEST_TIME = 0.25  # in units of the longest run; longer ones cannot be told from the mean

@@ -16,6 +16,9 @@ from scipy.optimize import brentq
 
 from aptnn_md.arrays import FloatArray
 
+FWHM_PER_SIGMA = float(np.sqrt(8.0 * np.log(2.0)))
+"""Full width at half maximum of a Gaussian, in standard deviations."""
+
 _GAUSSIAN_CUT = 3.5
 _POINTS = 4096
 

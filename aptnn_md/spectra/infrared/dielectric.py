@@ -200,7 +200,7 @@ def quantities(
         value = kind.of(of_all)
         pseudo = value - (1.0 - share) / share * (kind.of(without_one) - value)
         shape = value**2 * blocks.gaussian_variance if kind.local else np.ones_like(value)
-        error = replace(blocks, values=pseudo, shape=shape).standard_error
+        error = replace(blocks, values=pseudo, variance_shape=shape).standard_error
         found[name] = Quantity(name, kind.symbol, kind.unit, value, error)
     return [found[name] for name in names]
 

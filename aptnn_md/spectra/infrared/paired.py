@@ -144,5 +144,7 @@ def _corrected(
     a, b = operators[0](blocks.first), operators[1](blocks.second)
     difference = b.minus(a)
     if first.quantum == second.quantum:
-        difference = replace(difference, shape=operators[0](blocks.difference).shape)
+        difference = replace(
+            difference, variance_shape=operators[0](blocks.difference).variance_shape
+        )
     return PairedBlocks(a, b, difference)

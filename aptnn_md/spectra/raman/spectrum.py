@@ -285,7 +285,7 @@ def raman_densities(
     for channel, numbers in _channels(components).items():
         # variances of sums of squares: each of n equal ones tells the same, so 1/n of them is left
         channels[channel] = {
-            part: replace(curve, shape=curve.shape / len(numbers))
+            part: replace(curve, variance_shape=curve.variance_shape / len(numbers))
             for (of, part), curve in found.items()
             if of == channel
         }

@@ -108,8 +108,8 @@ def _same_extent(run: StreamRun, skip: float) -> StreamRun:
 def _sum(first: PowerBlocks, second: PowerBlocks) -> PowerBlocks:
     """Densities of different atoms of the same runs, added."""
     values = first.values + second.values
-    shape = (first.weights @ values) ** 2 * first.plan.gaussian_variance
-    return replace(first, values=values, shape=shape)
+    variance_shape = (first.weights @ values) ** 2 * first.plan.gaussian_variance
+    return replace(first, values=values, variance_shape=variance_shape)
 
 
 def _atoms(where: str, header: StreamHeader, options: VelocityOptions) -> AtomGroups:

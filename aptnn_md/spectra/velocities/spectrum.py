@@ -115,13 +115,13 @@ class AtomGroups:
 
 @dataclass(frozen=True)
 class VelocityRuns:
-    """What is known of runs besides their velocities; one value for each run.
+    """What is known of runs besides their velocities.
 
     Attributes
     ----------
     names : of the runs
     n_frames : of each
-    temperature : K
+    temperature : of all of them together, K
     """
 
     names: tuple[str, ...]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -149,9 +149,3 @@ def _energies_for(
         ", ".join(f"{name} {value:.4f}" for name, value in named(after, elements).items()),
     )
     return after
-
-
-def weights_of(network: Any) -> Mapping[str, Tensor]:
-    """All numbers of a network, on the processor."""
-    state: Mapping[str, Tensor] = network.state_dict()
-    return {name: tensor.detach().cpu().clone() for name, tensor in state.items()}
