@@ -97,6 +97,7 @@ def refuse_debye(where: str, field: str, calculator: object) -> None:
     Raises
     ------
     InputError
+        It is one.
     """
     if type(calculator).__module__.partition(".")[0] == "mace":
         expected = "a calculator with dipoles in e Å; its polar tensors are --model NAME.model"

@@ -32,8 +32,8 @@ class DomainWatch:
         self._key = self.numbers.tobytes()
 
     def largest(self, tensors: Tensors, step: int | None = None) -> float | None:
-        """The largest ratio of an atom. The log says what error is expected of the first structure
-        of these atoms, and which is the first one with a ratio above 1.
+        """The largest ratio of an atom. The log says, once for these atoms, what error is expected
+        of the first structure, and warns of the first structure with a ratio above 1.
 
         Parameters
         ----------

@@ -97,6 +97,7 @@ def refuse_overwriting(out: Path, *inputs: Path | None) -> None:
     Raises
     ------
     InputError
+        The output is one of the inputs.
     """
     for path in inputs:
         if path is not None and path.exists() and out.exists() and path.samefile(out):

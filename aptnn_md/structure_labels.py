@@ -263,6 +263,7 @@ def refuse_two(where: str, atoms: Atoms, name: str) -> None:
     Raises
     ------
     InputError
+        They differ.
     """
     reference = f"REF_{name}"
     shape = (3,) if name == DIPOLE else (3, 3)

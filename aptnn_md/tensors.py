@@ -184,7 +184,7 @@ def rotational_sum(apt: FloatArray, positions: FloatArray, dipole: FloatArray) -
 
 
 def fitting_dipole(apt: FloatArray, positions: FloatArray) -> FloatArray:
-    """The dipole (3,), e Å, that leaves least of :func:`rotational_sum`."""
+    """The dipole (3,), e Å, with which :func:`rotational_sum` is smallest."""
     turned = rotational_sum(apt, positions, np.zeros(3))
     dipole: FloatArray = 0.5 * np.einsum("akc,ak->c", LEVI_CIVITA, turned)
     return dipole

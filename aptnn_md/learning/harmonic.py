@@ -97,8 +97,8 @@ class HarmonicCheck:
     ----------
     of_models : :data:`MEAN` and ``"member-1"``, ... -> lines, of those that have a minimum
     of_engine : None where they are not known
-    members_factor : by which the members' errors are larger than what their lines tell, where there
-        is nothing else. They learn from the same labels and are wrong together
+    members_factor : what the spread of the members' lines is multiplied by to estimate their error,
+        where no reference is known. They learn from the same labels and are wrong together
     """
 
     of_models: Mapping[str, Lines] = field(default_factory=dict)

@@ -87,6 +87,7 @@ def check_elements(model: TensorModel, atoms: Atoms) -> None:
     Raises
     ------
     InputError
+        The model does not know one of them.
     """
     if model.elements is None:
         return

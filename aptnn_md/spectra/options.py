@@ -207,6 +207,7 @@ def check_positive(field: str, value: float | None) -> None:
     Raises
     ------
     InputError
+        There is no number, or it is not positive and finite.
     """
     if value is None:
         raise InputError("spectrum", field, "nothing", "a positive number")
@@ -219,6 +220,7 @@ def check_one_of(field: str, value: str, names: Sequence[str] | dict[str, str]) 
     Raises
     ------
     InputError
+        It is unknown.
     """
     if value not in names:
         raise InputError("spectrum", field, value, "one of " + ", ".join(names))

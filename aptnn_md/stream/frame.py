@@ -155,8 +155,8 @@ class FrameRates:
     coordinates : also the temperatures of the bonds, angles and rotations of a molecule
     given_estimators : of the dipole rate, that need no tensors, after the others
     n_members : also the rates of each member of a committee of this size, by the first estimator,
-        as the estimators ``member-1``, ``member-2``, ...; those of a single network are equal
-        (:mod:`aptnn_md.stream.members`). 0: the mean alone
+        as the estimators ``member-1``, ``member-2``, ...; a target with one network has the same
+        rate for every member (:mod:`aptnn_md.stream.members`). 0: the mean alone
     domain : judges how far structures are from what a committee knows, for ``spread_ratio``; None:
         not known (:mod:`aptnn_md.domain`)
     """

@@ -73,7 +73,7 @@ class StreamHeader:
         less what rotation that was removed takes of each; empty where all can move in all, -1 where
         constraints between atoms leave it unknown
     motion_freedom : degrees of freedom of translation, libration and vibration of molecules, in a
-        stream with their temperatures; 0 of a motion that there is none of
+        stream with their temperatures; 0 for a motion that the system does not have
     coordinates : kinds of bonds, angles, torsions and rotations, in a stream with their
         temperatures
     start_positions, start_cell : (n_atoms, 3) and (3, 3), Å, of the structure in which groups were

@@ -86,6 +86,7 @@ def refuse_unlearned(
     Raises
     ------
     InputError
+        A frame has such an element.
     """
     numbers = {int(z) for atoms in structures for z in atoms.numbers}
     if missing := sorted(numbers - set(learned)):

@@ -150,10 +150,10 @@ FEWEST_WARMUP_STEPS = 10
 """To which a warm-up is shortened at most."""
 
 LARGEST_GAIN = 5.0
-"""Of the learning rate by joined frames."""
+"""Most by which the learning rate grows where several frames are joined into a batch."""
 
 LARGEST_GAIN_OF_TURNS = 6.0
-"""Of the learning rate where matrices are turned."""
+"""The same of parameters that are trained by turning matrices."""
 
 
 def divided(order: Sequence[int], sizes: Sequence[int], n_atoms: int) -> list[list[int]]:

@@ -31,8 +31,9 @@ _GAP = 0.6
 missing step doubles them."""
 
 _UNLIKE = 0.5
-"""By less than this the parts of one step differ in how much their displacements change, relative
-to these; one step more is about 0.9 for up to 32 beads and 0.5 fs."""
+"""Largest difference between the parts of one step in how much their displacements change, relative
+to the displacements; where one part is a step ahead it is about 0.9 for up to 32 beads and 0.5 fs.
+"""
 
 _SAME = 1e-2
 """Beads that moved by less than this, relative to the step before, have not moved."""

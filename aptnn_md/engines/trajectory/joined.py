@@ -23,9 +23,11 @@ _REPEATED = 2.0
 _SAME_TIME = 0.1
 """Of the distance of frames."""
 
-_FREE, _OTHER = 1.8, 0.7
-"""Times that distance: of the frame after next where atoms fly freely; of the next frame of two
-runs that part."""
+_FREE = 1.8
+"""Smallest displacement over two frames, in units of that over one, of atoms that fly freely."""
+
+_OTHER = 0.7
+"""Smallest difference between the next displacements of two runs that part, in the same unit."""
 
 _SAME_POSITIONS, _SAME_MASS = 1e-6, 1e-4
 

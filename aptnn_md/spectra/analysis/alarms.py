@@ -41,10 +41,13 @@ FEWEST_BLOCKS = 4
 FEWEST_INDEPENDENT, SURELY_SLOW = 5.0, 0.99
 """Independent samples to which slow motion may reduce one run, and probability of slow motion."""
 
-STEADY, ENOUGH_TO_JUDGE = 0.05, 8
-"""Relative variance of the power of single segments at one wavenumber, below which lines are those
-of motion that repeats itself, and number of blocks that show it. Of a signal with random phases and
-amplitudes it is one over the number of its components: 1/3 of a dipole."""
+STEADY = 0.05
+"""Relative variance of the power of single segments at one wavenumber, below which a line is that
+of motion that repeats itself. For a signal with random phases and amplitudes it is one over the
+number of its components, 1/3 for a dipole."""
+
+ENOUGH_TO_JUDGE = 8
+"""Fewest blocks from which this variance is judged."""
 
 _ENSEMBLE = "many short runs from canonical starts (aptnn-md md --ensemble N)"
 

@@ -119,6 +119,7 @@ def refuse_second(correction: str, n_beads: int, quantum: str) -> None:
     Raises
     ------
     InputError
+        There are several beads, or a correction is in the spectrum.
     """
     if n_beads > 1:
         found = f"'{correction}' for a path integral of {n_beads} beads"

@@ -26,14 +26,19 @@ from aptnn_md.arrays import FloatArray
 from aptnn_md.spectra.estimation.power import PowerBlocks
 
 _LEAST_FREE = 1e-3
-"""Of a run that alone tells a slope, nothing is left."""
+"""Smallest value that 1 - leverage of a run may have: a run with less would determine a slope
+alone, and its residual would be zero."""
 
-_WINDOW, _SOMETHING = 150.0, 3e-3
-"""cm⁻¹, and of the largest window: what tells is judged over."""
+_WINDOW = 150.0
+"""Width of the windows of wavenumbers, cm⁻¹, in which residuals are compared."""
+
+_LEAST_SHARE = 3e-3
+"""Windows that hold less than this share of what the largest one holds are left out."""
 
 _LEAST_GAIN = 1.5
-"""Over the number of runs: mean over the windows of the logarithm of the residual. The best of ten
-quantities that tell nothing seems to tell about as much."""
+"""A quantity is chosen if it lowers the logarithm of the mean square residual, averaged over the
+windows, by this over the number of runs. The best of ten quantities that are independent of the
+density seems to lower it by about as much."""
 
 _TINY = 1e-300
 
@@ -50,12 +55,12 @@ def n_usable(shares: FloatArray) -> int:
     return max(0, int(n_effective(shares) + 1e-6) // 3 - 3)
 
 
-def telling(blocks: PowerBlocks, deviations: FloatArray) -> list[int]:
-    """Numbers of the quantities that are worth a regression, those that tell most first.
+def select_quantities(blocks: PowerBlocks, deviations: FloatArray) -> list[int]:
+    """Numbers of the quantities that are worth a regression, the best ones first.
 
-    One after the other is taken as long as the density of a run, in windows of wavenumbers, is
-    told better by the other runs (the residual of leaving one out): what tells nothing would make
-    errors larger.
+    One after the other is taken as long as it makes the density of a run, in windows of
+    wavenumbers, better predicted from the other runs (the residual of leaving one out): a quantity
+    that is independent of the density would make errors larger.
 
     Parameters
     ----------
@@ -95,7 +100,7 @@ def _in_windows(density: FloatArray, wavenumber: FloatArray) -> FloatArray:
     cut = density[:, : n_windows * size]
     found = cut.reshape(len(density), n_windows, -1).sum(axis=2)
     mean = found.mean(axis=0)
-    return np.asarray(found[:, mean > _SOMETHING * mean.max()])
+    return np.asarray(found[:, mean > _LEAST_SHARE * mean.max()])
 
 
 def _left_out(density: FloatArray, deviations: FloatArray) -> FloatArray:

@@ -127,6 +127,7 @@ def of_each_run(
     Raises
     ------
     InputError
+        A value is not positive, or there are neither one nor one for each.
     """
     if value is None or np.ndim(value) == 0:
         value = (value,) * n_runs  # type: ignore[assignment]

@@ -96,6 +96,7 @@ def check_comparable(
     Raises
     ------
     InputError
+        There are experiments beside another quantity.
     """
     if ordinate != N_ALPHA and (reference is not None or curves):
         name = curves[0].name if reference is None else reference.substance

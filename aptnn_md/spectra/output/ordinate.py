@@ -52,6 +52,7 @@ class Ordinate:
         Raises
         ------
         InputError
+            Quantity, unit or axis differ.
         """
         if other != self:
             found = f"{other.name} ({other.unit}) beside {self.name} ({self.unit})"

@@ -64,6 +64,7 @@ def check_different(paths: Sequence[Path]) -> None:
     Raises
     ------
     InputError
+        One is given twice.
     """
     seen: dict[Path, Path] = {}
     for path in paths:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from aptnn_md.arrays import FloatArray
-from aptnn_md.spectra.estimation.known_means import n_usable, telling
+from aptnn_md.spectra.estimation.known_means import n_usable, select_quantities
 from aptnn_md.spectra.estimation.power import PowerBlocks
 from aptnn_md.spectra.sources.stream_run import StreamRun
 
@@ -46,10 +46,10 @@ class KnownTemperatures:
         ]
         return cls(kinds, np.array(found) - 1.0) if len(found) == len(runs) else None
 
-    def that_tell(self, density: PowerBlocks) -> KnownTemperatures | None:
-        """Those that tell something of the density of the runs
-        (:func:`~aptnn_md.spectra.estimation.known_means.telling`); None where none does."""
-        return self._only(telling(density, self.deviations))
+    def selected_for(self, density: PowerBlocks) -> KnownTemperatures | None:
+        """Those that are worth a regression of the density of the runs
+        (:func:`~aptnn_md.spectra.estimation.known_means.select_quantities`); None where none is."""
+        return self._only(select_quantities(density, self.deviations))
 
     def named(self, kinds: Sequence[str]) -> KnownTemperatures | None:
         """Those of these kinds; None where there is none of them."""

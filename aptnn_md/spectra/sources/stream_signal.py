@@ -158,7 +158,7 @@ class StreamSignal(ABC, Generic[Spectrum, Options, Key]):
         known = KnownTemperatures.of(self.runs, self.options.temperature)
         if known is None:
             return None
-        return known.that_tell(plain) if isinstance(wanted, bool) else known.named(wanted)
+        return known.selected_for(plain) if isinstance(wanted, bool) else known.named(wanted)
 
     @property
     def known(self) -> KnownTemperatures | None:

@@ -9,7 +9,7 @@ from aptnn_md.spectra import spectrum_of_streams
 from aptnn_md.spectra.estimation.known_means import (
     n_usable,
     regressed,
-    telling,
+    select_quantities,
     with_known_means,
 )
 from aptnn_md.spectra.infrared.of_streams import InfraredStreams
@@ -105,7 +105,7 @@ def coverage(lengths: list[int], told: float, repeats: int, seed: int) -> float:
         others = rng.exponential(size=(n_runs, 10))
         others[:, :3] = told * energies + (1.0 - told) * others[:, :3]
         blocks, known = spectrum(rates).blocks, others - 1.0
-        found = bands(with_known_means(blocks, known[:, telling(blocks, known)]))
+        found = bands(with_known_means(blocks, known[:, select_quantities(blocks, known)]))
         within.append(np.abs(found[:, 0] - truth) < 2.0 * found[:, 1])
     return float(np.mean(within))
 
@@ -137,11 +137,11 @@ def test_what_tells_nothing_is_left_out() -> None:
         energies = energies_of_runs(rng)
         blocks = spectrum([rates_of(each, rng) for each in energies]).blocks
         useless = rng.exponential(size=(N_RUNS, 8))
-        chosen = telling(blocks, np.column_stack([useless, energies]) - 1.0)
+        chosen = select_quantities(blocks, np.column_stack([useless, energies]) - 1.0)
         assert {8, 9, 10} <= set(chosen)
         n_useless.append(len(chosen) - 3)
     assert np.mean(n_useless) < 2.0  # of eight
-    assert telling(blocks, rng.exponential(size=(N_RUNS, 1))) in ([], [0])
+    assert select_quantities(blocks, rng.exponential(size=(N_RUNS, 1))) in ([], [0])
 
 
 def test_few_long_runs_among_many_short_ones_count_as_few() -> None:
