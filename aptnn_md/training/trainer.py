@@ -24,13 +24,13 @@ import numpy as np
 import torch
 from ase.data import chemical_symbols
 from torch import Tensor, nn
-from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from aptnn_md.errors import RunError
 from aptnn_md.models.polarizability import PolarizabilityNetwork
 from aptnn_md.models.tensor_network import TensorNetwork
 from aptnn_md.structure_labels import DIPOLE, POLARIZABILITY
 from aptnn_md.targets import PGT, TARGETS
+from aptnn_md.training.averaged_weights import AveragedWeights
 from aptnn_md.training.batch_errors import errors_in
 from aptnn_md.training.batches import Batch, FrameSet
 from aptnn_md.training.clock import WorkClock
@@ -39,6 +39,7 @@ from aptnn_md.training.optimizer import Optimizer
 from aptnn_md.training.parameters import copies, load
 from aptnn_md.training.records import Ending, EpochRecord, late_fall
 from aptnn_md.training.samples import loss_factors, spread_of
+from aptnn_md.training.schedule import finished_fraction, scheduled
 from aptnn_md.training.settings import TrainingSettings
 
 log = logging.getLogger(__name__)
@@ -94,10 +95,7 @@ class Trainer:
             self.learning_rate,
             settings.weight_decay,
         )
-        self.average = AveragedModel(self.parameters, multi_avg_fn=self._move_average)
-        # the average begins with the initial weights, not with those after the first step
-        self.average.n_averaged.fill_(1)
-        self.best = copies(self.average.parameters())
+        self.average = AveragedWeights(self.parameters, settings.ema_decay)
         self.generator = torch.Generator().manual_seed(settings.seed)
         self.records: list[EpochRecord] = []
         self.steps = 0
@@ -156,9 +154,9 @@ class Trainer:
         return 1.0 if self.finished else self._fraction(0.0)
 
     def _fraction(self, within_epoch: float) -> float:
-        by_epochs = (self.epoch + within_epoch) / self.settings.epochs
-        by_time = self.seconds / (60.0 * self.settings.max_minutes)
-        return min(1.0, max(by_epochs, by_time))
+        return finished_fraction(
+            self.epoch + within_epoch, self.settings.epochs, self.seconds, self.settings.max_minutes
+        )
 
     # ------------------------------------------------------------------ work
 
@@ -189,7 +187,7 @@ class Trainer:
         if self.validation:
             self._validate(record)
         if not self.validation or not self.records or record.valid < self.best_record.valid:
-            self.best = copies(self.average.parameters())
+            self.average.keep()
         self.records.append(record)
         return record
 
@@ -238,7 +236,7 @@ class Trainer:
         torch.nn.utils.clip_grad_norm_(self.parameters, self.settings.gradient_clip)
         self.optimizer.step()
         self.steps += 1
-        self.average.update_parameters(self.parameters)
+        self.average.update(self.epoch)
 
     def _overall(self, rmses: Mapping[str, float]) -> float:
         """One figure for the RMSEs of all targets; that of a single target is itself."""
@@ -248,25 +246,18 @@ class Trainer:
         return math.sqrt(sum(x * x for x in relative) / len(relative))
 
     def _set_learning_rate(self, within_epoch: float) -> float:
-        warmup = min(1.0, (self.steps + 1) / self._warmup_steps)
-        cosine = 0.5 * (1.0 + math.cos(math.pi * self._fraction(within_epoch)))
-        learning_rate = self.learning_rate * warmup * cosine
+        learning_rate = scheduled(
+            self.learning_rate, self.steps, self._warmup_steps, self._fraction(within_epoch)
+        )
         self.optimizer.learning_rate = learning_rate
         return learning_rate
 
-    def _move_average(self, average: Any, weights: Any, n_averaged: Tensor | int) -> None:
-        # the average forgets the first, poor weights faster than the later ones
-        decay = min(self.settings.ema_decay, (self.epoch + 1) / (self.epoch + 10))
-        get_ema_multi_avg_fn(decay)(average, weights, n_averaged)
-
     @torch.no_grad()
     def _validate(self, record: EpochRecord) -> None:
-        current = copies(self.parameters)
-        load(self.parameters, self.average.parameters())
         self.model.eval()
-        errors = [errors_in(self.model, batch) for batch in self.validation.in_order()]
+        with self.average.in_place():
+            errors = [errors_in(self.model, batch) for batch in self.validation.in_order()]
         self.model.train()
-        load(self.parameters, current)
         rmses = {}
         for target in self.factors:
             found = [part[target] for part in errors if target in part]
@@ -294,15 +285,14 @@ class Trainer:
         """What the steps of an epoch change, copied."""
         return {
             "parameters": copies(self.parameters),
-            "average": copies(self.average.parameters()),
+            "average": copies(self.average.values),
             "optimizer": copy.deepcopy(self.optimizer.state_dict()),
             "steps": self.steps,
         }
 
     def _return_to(self, state: Mapping[str, Any]) -> None:
         load(self.parameters, state["parameters"])
-        load(self.average.parameters(), state["average"])
-        self.average.n_averaged.fill_(1 + state["steps"])
+        self.average.restore(state["average"])
         self.optimizer.load_state_dict(state["optimizer"])
         self.steps = state["steps"]
 
@@ -310,19 +300,16 @@ class Trainer:
 
     def weights(self) -> dict[str, Tensor]:
         """State dictionary of the model with the best averaged weights."""
-        current = copies(self.parameters)
-        load(self.parameters, self.best)
-        state = self.model.state_dict()
-        best = {name: value.detach().cpu().clone() for name, value in state.items()}
-        load(self.parameters, current)
-        return best
+        with self.average.in_place(self.average.best):
+            state = self.model.state_dict()
+            return {name: value.detach().cpu().clone() for name, value in state.items()}
 
     def state(self) -> dict[str, Any]:
         """All that the rest of the run depends on, as plain data and tensors."""
         return {
             **self._weights_and_steps(),
             "learning_rate": self.learning_rate,
-            "best": self.best,
+            "best": self.average.best,
             "generator": self.generator.get_state(),
             "records": [vars(record) for record in self.records],
             "seconds": self.seconds,
@@ -332,7 +319,7 @@ class Trainer:
         """Continue where :meth:`state` was taken; its tensors may be on another device."""
         self._return_to(state)
         self.learning_rate = state["learning_rate"]
-        self.best = [value.to(self.model.mean) for value in state["best"]]
+        self.average.restore(state["average"], state["best"])
         self.generator.set_state(state["generator"].cpu())
         self.records = [EpochRecord(**record) for record in state["records"]]
         self._clock = WorkClock(state["seconds"])

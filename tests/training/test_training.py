@@ -342,7 +342,7 @@ def test_the_average_follows_the_formula(tmp_path, data):
         decay = min(0.3, (epoch + 1) / (epoch + 10))
         for average, parameter in zip(expected, model.parameters(), strict=True):
             average.mul_(decay).add_((1.0 - decay) * parameter.detach())
-        for average, own in zip(expected, trainer.average.parameters(), strict=True):
+        for average, own in zip(expected, trainer.average.values, strict=True):
             assert torch.allclose(own.double(), average, rtol=1e-4, atol=1e-6)
 
 
@@ -546,7 +546,7 @@ def test_taking_the_best_weights_changes_nothing(data):
     for old, new in zip(before, trainer.state()["parameters"], strict=True):
         assert torch.equal(old, new)
     names = dict(model.named_parameters())
-    for name, averaged in zip(names, trainer.average.parameters(), strict=True):
+    for name, averaged in zip(names, trainer.average.values, strict=True):
         assert torch.equal(best[name], averaged)
 
 

@@ -20,15 +20,16 @@ import numpy as np
 import torch
 from ase.data import chemical_symbols
 from torch import Tensor, nn
-from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from aptnn_md.errors import RunError
+from aptnn_md.training.averaged_weights import AveragedWeights
 from aptnn_md.training.clock import WorkClock
 from aptnn_md.training.parameters import copies, load
 from aptnn_md.training.potential.dataset import EnergyBatch, EnergySet
 from aptnn_md.training.potential.frames import EnergyFrame
 from aptnn_md.training.potential.settings import PotentialSettings
 from aptnn_md.training.records import Ending, EpochRecord, late_fall
+from aptnn_md.training.schedule import finished_fraction, scheduled
 from aptnn_md.training.settings import divided
 
 ROUND_STEPS = 25
@@ -79,8 +80,7 @@ class PotentialTrainer:
         self.scale = float(network.scale_shift.scale.reshape(-1)[0])
         self.parameters = nn.ParameterList(network.parameters())
         self.optimizer = torch.optim.Adam(self.parameters, lr=settings.learning_rate, amsgrad=True)
-        self.average = AveragedModel(self.parameters, multi_avg_fn=self._move_average)
-        self.best = copies(self.parameters)
+        self.average = AveragedWeights(self.parameters, settings.ema_decay)
         self.generator = torch.Generator().manual_seed(seed)
         self.records: list[EpochRecord] = []
         self.steps, self.epoch = 0, 0
@@ -107,8 +107,8 @@ class PotentialTrainer:
         return self.fraction >= 1.0
 
     def _fraction(self, steps_of_epoch: int) -> float:
-        by_epochs = (self.epoch + steps_of_epoch / self.steps_per_epoch) / self.planned
-        return min(1.0, max(by_epochs, self.seconds / (60.0 * self.max_minutes)))
+        epochs = self.epoch + steps_of_epoch / self.steps_per_epoch
+        return finished_fraction(epochs, self.planned, self.seconds, self.max_minutes)
 
     @property
     def ending(self) -> Ending:
@@ -146,7 +146,7 @@ class PotentialTrainer:
         if len(self.validation):
             self._validate(record)
         if record.valid != record.valid or record.valid <= self._best_so_far():
-            self.best = copies(self.average.parameters())
+            self.average.keep()
         self.records.append(record)
         return record
 
@@ -161,7 +161,7 @@ class PotentialTrainer:
         (loss / self.scale**2).backward()
         nn.utils.clip_grad_norm_(self.parameters, self.settings.gradient_clip)
         self.optimizer.step()
-        self.average.update_parameters(self.parameters)
+        self.average.update(self.steps)
         self.steps += 1
         found = [errors.detach().double().cpu() for errors in (of_energies, of_forces)]
         squares = torch.stack([errors.pow(2).sum() for errors in found])
@@ -175,23 +175,19 @@ class PotentialTrainer:
         return of_energies[batch.energies.isfinite()], of_forces[batch.forces.isfinite()]
 
     def _set_learning_rate(self, steps_of_epoch: int) -> float:
-        warmup = min(1.0, (self.steps + 1) / max(1, self.settings.warmup_steps))
-        cosine = 0.5 * (1.0 + math.cos(math.pi * self._fraction(steps_of_epoch)))
-        learning_rate = self.settings.learning_rate * warmup * cosine
+        learning_rate = scheduled(
+            self.settings.learning_rate,
+            self.steps,
+            max(1, self.settings.warmup_steps),
+            self._fraction(steps_of_epoch),
+        )
         for group in self.optimizer.param_groups:
             group["lr"] = learning_rate
         return learning_rate
 
-    def _move_average(self, average: Any, weights: Any, n_averaged: Tensor | int) -> None:
-        # the average forgets the first, poor weights faster than the later ones
-        decay = min(self.settings.ema_decay, (self.steps + 1) / (self.steps + 10))
-        get_ema_multi_avg_fn(decay)(average, weights, n_averaged)
-
     def _validate(self, record: EpochRecord) -> None:
-        current = copies(self.parameters)
-        load(self.parameters, self.average.parameters())
-        of_energies, of_forces, species = self._all_errors(self.validation)
-        load(self.parameters, current)
+        with self.average.in_place():
+            of_energies, of_forces, species = self._all_errors(self.validation)
         record.valid_by_target = {"energy": _rms(of_energies), "forces": _rms(of_forces)}
         record.valid_by_element = {
             chemical_symbols[z]: _rms(of_forces[species == k])
@@ -225,21 +221,20 @@ class PotentialTrainer:
         ----------
         configuration : that the network was made with
         """
-        current = copies(self.parameters)
-        load(self.parameters, self.best)
-        of_energies, of_forces, _ = self._all_errors(self.training)
+        with self.average.in_place(self.average.best):
+            of_energies, of_forces, _ = self._all_errors(self.training)
+            weights = {
+                name: value.detach().cpu().clone()
+                for name, value in self.network.state_dict().items()
+            }
         shifts = self._shifts(of_energies)
         of_energies = of_energies - (self.training.counts() @ shifts).div(self._sizes())
         (energies,) = configuration["atomic_energies"]
         corrected = [e - shift for e, shift in zip(energies, shifts.tolist(), strict=True)]
-        weights = {
-            name: value.detach().cpu().clone() for name, value in self.network.state_dict().items()
-        }
         of_atoms = weights["atomic_energies_fn.atomic_energies"]
         weights["atomic_energies_fn.atomic_energies"] = torch.tensor(
             corrected, dtype=of_atoms.dtype
         ).reshape(of_atoms.shape)
-        load(self.parameters, current)
         return TrainedNetwork(
             {**configuration, "atomic_energies": [corrected]},
             weights,
@@ -262,9 +257,8 @@ class PotentialTrainer:
         """All that the rest of the training depends on, as plain data and tensors."""
         return {
             "parameters": copies(self.parameters),
-            "average": copies(self.average.parameters()),
-            "n_averaged": int(self.average.n_averaged),
-            "best": self.best,
+            "average": copies(self.average.values),
+            "best": self.average.best,
             "optimizer": self.optimizer.state_dict(),
             "generator": self.generator.get_state(),
             "records": [vars(record) for record in self.records],
@@ -276,12 +270,7 @@ class PotentialTrainer:
     def load_state(self, state: Mapping[str, Any]) -> None:
         """Resume where :meth:`state` was taken; its tensors may be on another device."""
         load(self.parameters, state["parameters"])
-        load(self.average.parameters(), state["average"])
-        self.average.n_averaged.fill_(state["n_averaged"])
-        self.best = [
-            value.to(parameter)
-            for value, parameter in zip(state["best"], self.parameters, strict=True)
-        ]
+        self.average.restore(state["average"], state["best"])
         self.optimizer.load_state_dict(state["optimizer"])
         self.generator.set_state(state["generator"].cpu())
         self.records = [EpochRecord(**record) for record in state["records"]]
