@@ -23,6 +23,7 @@ from aptnn_md.engines.open_space import warn_of_a_thin_cell
 from aptnn_md.errors import InputError
 from aptnn_md.stream import StreamHeader, StreamReader, stream_exists
 from aptnn_md.stream.frame import FrameRates, Instant
+from aptnn_md.stream.increments import increment_arrays
 from aptnn_md.stream.members import streamed_members
 from aptnn_md.targets import APT, Tensors
 
@@ -130,15 +131,17 @@ class IncrementFrames:
         before : tensors of that step, as those of ``step``
         step : where the increment ends
         """
-        velocities = moved / self.spacing
         # of each bead's tensors the members come first in an instant
-        now = {name: np.swapaxes(values, 0, 1) for name, values in step.tensors.items()}
-        halfway = {
-            name: 0.5 * (np.swapaxes(before[name], 0, 1) + values) for name, values in now.items()
-        }
-        snapshot = self._snapshot(step)
-        arrays = self._rates.rates(Instant(velocities, snapshot, halfway))
-        return arrays | self._rates.strengths(Instant(velocities, snapshot, now))
+        first, last = (
+            {name: np.swapaxes(values, 0, 1) for name, values in tensors.items()}
+            for tensors in (before, step.tensors)
+        )
+        velocities = moved / self.spacing
+        return increment_arrays(
+            self._rates,
+            Instant(velocities, None, first),
+            Instant(velocities, self._snapshot(step), last),
+        )
 
     def _snapshot(self, step: Step) -> Snapshot:
         x, y, z = (bool(periodic) for periodic in self._periodic(step.cell))

@@ -39,11 +39,11 @@ from aptnn_md.progress import Progress
 from aptnn_md.signals import stop_requested
 from aptnn_md.stream import StreamHeader, StreamReader, StreamWriter, stream_exists
 from aptnn_md.stream.frame import FrameRates, Instant
+from aptnn_md.stream.increments import increment_arrays
 from aptnn_md.stream.layout import StreamFrame
 from aptnn_md.stream.members import streamed_members
 from aptnn_md.stream.run_id import new_run_id
 from aptnn_md.structures import Mobility
-from aptnn_md.targets import Tensors
 
 _SAME_VOLUME = 1e-6
 
@@ -229,15 +229,9 @@ class _Job:
         where = self.frames.where(now.number)
         velocities = displacement(before.frame, now.frame, where) / self.spacing
         snapshot = now.frame.snapshot()
-        halfway = Instant(
-            velocities,
-            snapshot,
-            _mean(before.at_beads, now.at_beads),
-            _mean(before.at_centroid, now.at_centroid),
-        )
-        there = Instant(velocities, snapshot, now.at_beads, now.at_centroid)
-        arrays: dict[str, Any] = {}
-        arrays |= self.frame_rates.rates(halfway) | self.frame_rates.strengths(there)
+        first = Instant(velocities, None, before.at_beads, before.at_centroid)
+        last = Instant(velocities, snapshot, now.at_beads, now.at_centroid)
+        arrays = increment_arrays(self.frame_rates, first, last)
         if self.frame_rates.variable_cell:
             arrays["volume"] = np.asarray(snapshot.volume)
         if self._temperatures is not None:
@@ -314,12 +308,6 @@ def _time_left(begun: float, n_done: int, total: int) -> str:
         if seconds >= size:
             return f"({seconds / size:.1f} {unit} left)"
     return f"({seconds:.0f} s left)"
-
-
-def _mean(one: Tensors | None, other: Tensors | None) -> Tensors | None:
-    if one is None or other is None:
-        return None
-    return {name: 0.5 * (one[name] + values) for name, values in other.items()}
 
 
 def _start(frames: Joined, first: Frame) -> Atoms:
