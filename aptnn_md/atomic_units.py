@@ -37,6 +37,12 @@ BOHR: float = CODATA.bohr
 HARTREE: float = CODATA.hartree
 """eV."""
 
+TIME: float = float(units._aut * 1e15)
+"""Atomic unit of time, fs."""
+
+VELOCITY: float = BOHR / TIME
+"""Atomic unit of velocity, Å/fs."""
+
 FORCE: float = CODATA.force
 """Atomic unit of force, eV/Å."""
 

@@ -22,6 +22,7 @@ from ase import Atoms, units
 from ase.data import atomic_masses
 
 from aptnn_md.arrays import FloatArray
+from aptnn_md.atomic_units import VELOCITY
 from aptnn_md.errors import InputError
 from aptnn_md.progress import log
 from aptnn_md.units import AMU_A2_PER_FS2_EV, BOLTZMANN_EV_PER_K
@@ -29,14 +30,11 @@ from aptnn_md.units import AMU_A2_PER_FS2_EV, BOLTZMANN_EV_PER_K
 ISOTOPE_MASSES = {"D": 2.01410177812, "T": 3.01604927790}
 """Symbols of hydrogen's isotopes -> their masses, amu (AME2020)."""
 
-ATOMIC_VELOCITY = float(units.Bohr / (units._aut * 1e15))
-"""Atomic unit of velocity, Å/fs."""
-
 VELOCITY_UNITS: Mapping[str, float] = {
     "Å/fs": 1.0,
     "ASE's unit": float(units.fs),
     "nm/ps": 1e-2,
-    "atomic units": ATOMIC_VELOCITY,
+    "atomic units": VELOCITY,
     "Å/ps": 1e-3,
     "m/s": 1e-5,
 }

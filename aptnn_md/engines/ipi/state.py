@@ -22,6 +22,7 @@ from ipi.utils.units import Constants, UnitMap
 
 from aptnn_md.arrays import FloatArray, IntArray
 from aptnn_md.errors import InputError
+from aptnn_md.structure_columns import ISOTOPE_MASSES
 from aptnn_md.structures import Mobility
 
 # i-PI's own constants, so that what a user wrote in Å and fs comes back as it was written
@@ -38,7 +39,6 @@ KELVIN = float(UnitMap["temperature"]["kelvin"])
 ELECTRONVOLT = 1.0 / float(UnitMap["energy"]["electronvolt"])
 """eV per hartree."""
 
-_ISOTOPES = {"D": "H", "T": "H"}
 _VARIABLE_CELL = ("npt", "nst")
 
 
@@ -304,7 +304,7 @@ def _modes(smotion: Any) -> set[str]:
 
 
 def _numbers(names: list[str]) -> IntArray:
-    symbols = [_ISOTOPES.get(name, name) for name in names]
+    symbols = ["H" if name in ISOTOPE_MASSES else name for name in names]
     unknown = sorted({name for name in symbols if name not in atomic_numbers})
     if unknown:
         raise InputError("i-PI input", "labels", ", ".join(unknown), "chemical symbols")

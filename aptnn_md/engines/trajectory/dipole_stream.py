@@ -15,9 +15,10 @@ from typing import Any
 import numpy as np
 
 from aptnn_md.arrays import FloatArray, IntArray
+from aptnn_md.atomic_units import TIME
 from aptnn_md.engines.trajectory.branches import check_no_jumps, unwrapped
 from aptnn_md.engines.trajectory.dipole_series import Choice, read_dipoles
-from aptnn_md.engines.trajectory.dipole_units import ATOMIC_TIME, DIPOLE_UNITS, RATE_UNITS
+from aptnn_md.engines.trajectory.dipole_units import DIPOLE_UNITS, RATE_UNITS
 from aptnn_md.engines.trajectory.raw_series import RawSeries
 from aptnn_md.engines.trajectory.same_run import SameRun
 from aptnn_md.engines.trajectory.settings import DipoleSettings
@@ -102,7 +103,7 @@ def _steps(series: RawSeries, timestep: float | None, stride: int | None) -> Int
     if series.steps is None or spacing is None:
         return series.steps
     if stride is None and timestep is not None:
-        known = (spacing, 1e3 * spacing, spacing * ATOMIC_TIME)
+        known = (spacing, 1e3 * spacing, spacing * TIME)
         if not any(math.isclose(each, timestep, rel_tol=1e-3) for each in known):
             raise InputError(
                 series.where(0),

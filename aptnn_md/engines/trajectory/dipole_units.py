@@ -4,12 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from ase import units as ase_units
-
-from aptnn_md.atomic_units import BOHR, DEBYE
-
-ATOMIC_TIME: float = float(ase_units._aut * 1e15)
-"""fs."""
+from aptnn_md.atomic_units import BOHR, DEBYE, TIME
 
 DIPOLE_UNITS: Mapping[str, float] = {
     "e-angstrom": 1.0,
@@ -24,7 +19,7 @@ RATE_UNITS: Mapping[str, float] = {
     "e-angstrom/ps": 1e-3,
     "debye/fs": DEBYE,
     "debye/ps": 1e-3 * DEBYE,
-    "au": BOHR / ATOMIC_TIME,
+    "au": BOHR / TIME,
 }
 """Names of units of the dipole's rate, e Å/fs."""
 
@@ -34,8 +29,8 @@ TIME_UNITS: Mapping[str, float] = {
     "ps": 1e3,
     "picosecond": 1e3,
     "ns": 1e6,
-    "au": ATOMIC_TIME,
-    "atomicunit": ATOMIC_TIME,
+    "au": TIME,
+    "atomicunit": TIME,
 }
 """As they are written in brackets after a column's name, fs."""
 

@@ -18,13 +18,14 @@ import numpy as np
 from ase import Atoms, units
 
 from aptnn_md.arrays import FloatArray
+from aptnn_md.atomic_units import VELOCITY
 from aptnn_md.engines.trajectory.frames import Frame
 from aptnn_md.engines.trajectory.lammps_dump import LammpsUnits, unit_system_of
 from aptnn_md.engines.trajectory.text_index import FrameIndex, Head, whole_number
 from aptnn_md.errors import InputError
 from aptnn_md.ipi_xyz import LENGTHS, IpiComment, parse_comment
 from aptnn_md.structure_checks import LARGEST_LENGTH
-from aptnn_md.structure_columns import ATOMIC_VELOCITY, VELOCITY_UNITS
+from aptnn_md.structure_columns import VELOCITY_UNITS
 from aptnn_md.structure_files import read_structure
 from aptnn_md.structures import is_charge_key
 
@@ -38,9 +39,9 @@ _PBC = re.compile(r"\bpbc=\"(?P<pbc>[^\"]+)\"", re.I)
 _PROPERTIES = re.compile(r"\bProperties=\"?(?P<text>[^\s\"]+)", re.I)
 _VELOCITIES = ("momenta", "vel", "velo", "velocities", "velocity")
 _IPI_VELOCITIES = {
-    "": ATOMIC_VELOCITY,
-    "automatic": ATOMIC_VELOCITY,
-    "atomic_unit": ATOMIC_VELOCITY,
+    "": VELOCITY,
+    "automatic": VELOCITY,
+    "atomic_unit": VELOCITY,
     "m/s": 1e-5,
     "ase": float(units.fs),
 }

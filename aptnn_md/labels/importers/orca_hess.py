@@ -28,6 +28,7 @@ from aptnn_md.atomic_units import BOHR
 from aptnn_md.errors import InputError
 from aptnn_md.labels.frame_labels import Labels
 from aptnn_md.labels.importers.molecule import HESSIAN_UNIT, Molecule, check_masses
+from aptnn_md.structure_columns import ISOTOPE_MASSES
 from aptnn_md.targets import APT, PGT
 from aptnn_md.tensors import from_voigt
 
@@ -37,7 +38,6 @@ DIPOLE_DERIVATIVES = "$dipole_derivatives"
 POLARIZABILITY_DERIVATIVES = "$polarizability_derivatives"
 HESSIAN, FREQUENCIES = "$hessian", "$vibrational_frequencies"
 
-ISOTOPES = {"D": "H", "T": "H"}
 
 COLUMNS = [0, 1, 2, 5, 4, 3]
 """Where xx, yy, zz, yz, xz, xy (:data:`aptnn_md.tensors.VOIGT`) stand in a row."""
@@ -157,7 +157,7 @@ def _read_sections(path: Path) -> dict[str, list[list[str]]]:
 def _read_atoms(path: Path, sections: dict[str, list[list[str]]]) -> Atoms:
     lines = sections.get(ATOMS, [])
     symbols = [words[0].capitalize() for words in lines[1:]]
-    symbols = [ISOTOPES.get(symbol, symbol) for symbol in symbols]
+    symbols = ["H" if symbol in ISOTOPE_MASSES else symbol for symbol in symbols]
     unknown = [symbol for symbol in symbols if symbol not in atomic_numbers]
     if unknown:
         raise InputError(path, ATOMS, unknown[0], "a chemical element")
