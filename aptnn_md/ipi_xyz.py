@@ -30,9 +30,9 @@ LENGTHS: Mapping[str, float] = {
 _CELL = re.compile(r"\bCELL[\(\[\{](abcABC|GENH|H)[\)\]\}]:((?:\s+[-+\d.eE]+)+)")
 _QUANTITY = re.compile(
     r"\b(positions|x_centroid|velocities|v_centroid|momenta|p_centroid|forces|f_centroid)"
-    r"(?:\{(\w+)\})?"
+    r"(?:\{([^}\s]*)\})?"
 )
-_CELL_UNIT = re.compile(r"\bcell\{(\w+)\}")
+_CELL_UNIT = re.compile(r"\bcell\{([^}\s]*)\}")
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+from aptnn_md.prediction.calculator_model import CalculatorModel
+from aptnn_md.prediction.callable_model import CallableModel
 from aptnn_md.prediction.interface import TensorModel
 from aptnn_md.prediction.joined import JoinedModel
 from aptnn_md.prediction.predictor import Predictor
@@ -25,6 +29,9 @@ def log_charge(model: TensorModel, charge: float | None, engine: str) -> None:
     charge : as the user says it, e; None: not said, so that it is that of the model, or 0
     engine : what says no charge, in words
     """
+    if all(isinstance(part, CallableModel | CalculatorModel) for part in _parts(model)):
+        log.info("model %s: its tensors are used as it gives them", model.name)
+        return
     of_model = [part.total_charge for part in _predictors(model) if part.total_charge is not None]
     if charge is None and of_model:
         charge = of_model[0]
@@ -46,7 +53,10 @@ def log_charge(model: TensorModel, charge: float | None, engine: str) -> None:
     )
 
 
+def _parts(model: TensorModel) -> Sequence[TensorModel]:
+    return model.parts if isinstance(model, JoinedModel) else (model,)
+
+
 def _predictors(model: TensorModel) -> list[Predictor]:
     """The model files among the parts of a model."""
-    parts = model.parts if isinstance(model, JoinedModel) else (model,)
-    return [part for part in parts if isinstance(part, Predictor)]
+    return [part for part in _parts(model) if isinstance(part, Predictor)]

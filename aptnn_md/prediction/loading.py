@@ -70,18 +70,33 @@ def _wrapped(source: ModelSource, options: dict[str, Any]) -> TensorModel:
     if isinstance(source, str | PathLike):
         return load_model(source, **options)
     if isinstance(source, TensorModel):
-        return source
+        return _with_its_own_sum(source, options)
     if known_targets(source):
         calculator: Any = source
-        return CalculatorModel(calculator)
+        return _with_its_own_sum(CalculatorModel(calculator), options)
     if mace := _of_mace(source, options):
         return mace
     if isinstance(source, BaseCalculator):
         return _of_dipoles(source, options)
     if callable(source) or hasattr(source, "tensors"):
-        return CallableModel(source)
+        return _with_its_own_sum(CallableModel(source), options)
     expected = f"a file, a name, a callable or an ASE calculator with {APT.ase_name} or dipole"
     raise InputError("APT model", "type", type(source).__name__, expected)
+
+
+def _with_its_own_sum(model: TensorModel, options: dict[str, Any]) -> TensorModel:
+    """A model whose tensors are used as it gives them.
+
+    Raises
+    ------
+    InputError
+        They should add up to a charge, which nothing would make them do.
+    """
+    charge = options.get("total_charge")
+    if charge is not None:
+        expected = "none, as its tensors are used as it gives them, whatever they add up to"
+        raise InputError(f"model {model.name}", "total charge", f"{charge:g} e", expected)
+    return model
 
 
 def _of_mace(source: Any, options: dict[str, Any]) -> TensorModel | None:

@@ -61,21 +61,22 @@ class RemoteTensors:
             if name not in names:
                 expected = f"<force forcefield='{name}' weight='0.0'/> in each system"
                 raise InputError("i-PI input", "forces", ", ".join(names) or "none", expected)
-            index = names.index(name)
-            component = self._forces.mforces[index]
-            if not isinstance(component.ff, FFSocket | FFDirect | FFMPI):
-                # rotations and committees change what is sent
-                expected = "ffsocket, ffdirect or ffmpi"
-                raise InputError(
-                    f"forcefield {name}", "kind", type(component.ff).__name__, expected
-                )
-            beads = int(component.nbeads)
-            if beads not in (1, self._n_beads):
-                expected = f"{self._n_beads}, or 1 for the centroid"
-                raise InputError(f"force component {name}", "nbeads", beads, expected)
-            self._components[beads] = index
+            for index in [k for k, found in enumerate(names) if found == name]:
+                self._add(name, index)
         self._model: tuple[str, str] | None = None
         self.domain: DomainWatch | None = None  # clients send no limits
+
+    def _add(self, name: str, index: int) -> None:
+        component = self._forces.mforces[index]
+        if not isinstance(component.ff, FFSocket | FFDirect | FFMPI):
+            # rotations and committees change what is sent
+            expected = "ffsocket, ffdirect or ffmpi"
+            raise InputError(f"forcefield {name}", "kind", type(component.ff).__name__, expected)
+        beads = int(component.nbeads)
+        if beads not in (1, self._n_beads):
+            expected = f"{self._n_beads}, or 1 for the centroid"
+            raise InputError(f"force component {name}", "nbeads", beads, expected)
+        self._components[beads] = index
 
     @property
     def name(self) -> str:

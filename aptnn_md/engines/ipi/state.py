@@ -292,9 +292,20 @@ def method(system: Any) -> str:
     motion = dynamics(system)
     if str(motion.enstype).endswith("nve"):
         return "RPMD"
-    if isinstance(motion.thermostat, ThermoPILE_L | ThermoNMGLE):
+    if isinstance(motion.thermostat, ThermoPILE_L):
         return "TRPMD"
+    if isinstance(motion.thermostat, ThermoNMGLE):
+        return "TRPMD" if _is_classical(motion.thermostat) else "path integral with quantum noise"
     return "RPMD with a thermostat"
+
+
+def _is_classical(thermostat: ThermoNMGLE) -> bool:
+    """Whether the noise of generalised Langevin equations is that of one temperature in all normal
+    modes; not that of PIGLET, whose dynamics stands for nothing."""
+    covariances = dstrip(thermostat.C)
+    temperature = covariances[0, 0, 0]
+    classical = temperature * np.eye(covariances.shape[-1])
+    return bool(np.allclose(covariances, classical, rtol=1e-3, atol=1e-3 * temperature))
 
 
 def _modes(smotion: Any) -> set[str]:

@@ -126,7 +126,7 @@ class SystemStream(StreamOwner):
         self.frame_rates = replace(self.frame_rates, n_members=self._n_members())
         header = self.header()
         if first_step is not None:
-            check_resumed(self.settings.path, self._potential)
+            check_resumed(self.settings.path, {**self._potential, "ensemble": header.ensemble})
         self.writer = StreamWriter(self.settings.path, header, first_step)
         for note in ring_polymer_notes(header):
             log.warning("%s", note.removeprefix(WARNING))

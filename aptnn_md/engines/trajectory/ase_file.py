@@ -6,6 +6,7 @@ all of their frames.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -22,6 +23,8 @@ from aptnn_md.structure_files import read_structure, read_structures
 from aptnn_md.structures import charge_of
 
 _MANY = 2**27
+_STEP, _BEAD = re.compile(r"\bStep:\s*(\d+)"), re.compile(r"\bBead:\s*(\d+)")
+_UNIT = re.compile(r"\b(?:positions|x_centroid|cell)\{([^}\s]*)\}")
 
 
 class AseFile:
@@ -34,6 +37,7 @@ class AseFile:
     """
 
     bead: int | None = None
+    quantity = ""
     steps: IntArray | None = None
     times: FloatArray | None = None
 
@@ -43,6 +47,8 @@ class AseFile:
         self._frames = self._opened()
         self.n_frames = len(self._frames)
         self.note = "of the file, as ASE reads them" if self.template.has("momenta") else ""
+        if path.suffix.lower() == ".pdb":
+            self._take_titles()
 
     def read(self, frame: int) -> Frame:
         """A frame."""
@@ -61,6 +67,27 @@ class AseFile:
         x, y, z = (bool(p) for p in atoms.pbc)
         cell = atoms.cell.array.copy() if any(atoms.pbc) else None
         return Frame(atoms.positions.copy(), velocities, cell, (x, y, z), charge_of(atoms))
+
+    def _take_titles(self) -> None:
+        """Steps and bead that i-PI writes into the titles of PDB files.
+
+        Raises
+        ------
+        InputError
+            Positions or cells in another unit than Å, which the format is in.
+        """
+        with self.path.open(encoding="utf-8", errors="replace") as file:
+            titles = [line for line in file if line.startswith("TITLE")]
+        steps = [found for title in titles if (found := _STEP.search(title))]
+        if len(steps) != self.n_frames:
+            return
+        others = {unit for title in titles for unit in _UNIT.findall(title)} - {"angstrom", "ase"}
+        if others:
+            expected = "angstrom, which PDB files are in; or i-PI's xyz format"
+            raise InputError(self.path, "unit of i-PI", ", ".join(sorted(others)), expected)
+        self.steps = np.array([int(found[1]) for found in steps], dtype=np.int64)
+        bead = _BEAD.search(titles[0])
+        self.bead = None if bead is None else int(bead[1])
 
     def _opened(self) -> Sequence[Atoms]:
         if self.path.suffix != ".traj":

@@ -22,6 +22,7 @@ from aptnn_md.engines.trajectory.raw_series import RawSeries
 from aptnn_md.engines.trajectory.table import Table, read_table
 from aptnn_md.engines.trajectory.text_index import MOST_STEPS
 from aptnn_md.errors import InputError
+from aptnn_md.progress import log
 
 
 @dataclass(frozen=True)
@@ -129,6 +130,7 @@ def _of_table(table: Table, choice: Choice) -> RawSeries:
         steps, row_spacing = _counted(table, 0)
     unit = unit_of_columns(table, chosen, choice.rates)
     if unit is None and table.ipi:
+        log.info("%s: i-PI writes what has no unit in atomic units", table.path)
         unit = "au"
     values = table.values[:, chosen]
     return RawSeries(

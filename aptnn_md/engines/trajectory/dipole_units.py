@@ -35,7 +35,8 @@ TIME_UNITS: Mapping[str, float] = {
 """As they are written in brackets after a column's name, fs."""
 
 _SPELLINGS = {
-    "e-angstrom": ("ea", "eang", "eangstrom", "eå"),
+    # i-PI knows no unit of charge: what it writes in Å is in e Å
+    "e-angstrom": ("ea", "eang", "eangstrom", "eå", "ang", "angstrom", "å"),
     "debye": ("debye", "d"),
     "au": ("au", "atomicunit", "atomicunits", "ebohr", "ea0"),
     "e-nm": ("enm",),

@@ -66,6 +66,10 @@ class FrameFile(Protocol):
         """Which bead of a path integral, counted from 0; None where the file does not say."""
 
     @property
+    def quantity(self) -> str:
+        """What i-PI says that it holds, e.g. ``"x_centroid"``; empty where nobody says it."""
+
+    @property
     def n_frames(self) -> int:
         """Number of complete frames."""
 

@@ -5,13 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ase import Atoms
-from ase.constraints import FixAtoms
+from ase.constraints import FixAtoms, FixCom
 
 from aptnn_md.engines.trajectory.frames import Frame
 from aptnn_md.engines.trajectory.joined import Joined
-from aptnn_md.engines.trajectory.resting import Resting, resting_atoms
+from aptnn_md.engines.trajectory.resting import Resting, centre_rests, resting_atoms
 from aptnn_md.engines.trajectory.rigid_parts import ConstantDistances, constant_distances
 from aptnn_md.progress import log
+from aptnn_md.structures import Mobility
 
 
 @dataclass(frozen=True, eq=False)
@@ -22,10 +23,12 @@ class Held:
     ----------
     resting : may be none
     distances : None: none
+    centre : whether the centre of mass rests, of atoms that nothing else holds
     """
 
     resting: Resting
     distances: ConstantDistances | None
+    centre: bool
 
     @classmethod
     def constrain(cls, atoms: Atoms, frames: Joined, spacing: float) -> Held:
@@ -53,7 +56,16 @@ class Held:
                 *(len(distances.pairs), distances.n_removed),
             )
             atoms.set_constraint([*atoms.constraints, distances.constraint])
-        return cls(resting, distances)
+        centre = not atoms.constraints and centre_rests(frames, atoms.get_masses())
+        return cls(resting, distances, centre)
+
+    def mobility(self, atoms: Atoms) -> Mobility | None:
+        """What can move of ``atoms``, which have the constraints; None: everything."""
+        if not self.centre:
+            return Mobility.of(atoms) if atoms.constraints else None
+        held: Atoms = atoms.copy()
+        held.set_constraint(FixCom())
+        return Mobility.of(held)
 
     def check(self, where: str, frame: Frame) -> None:
         """Refuse a frame in which something of it has moved.
@@ -61,6 +73,7 @@ class Held:
         Raises
         ------
         RunError
+            An atom, or a distance, is not as it was.
         """
         self.resting.check(where, frame.positions)
         if self.distances is not None:

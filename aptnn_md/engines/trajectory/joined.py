@@ -32,64 +32,6 @@ _OTHER = 0.7
 _SAME_POSITIONS, _SAME_MASS = 1e-6, 1e-4
 
 
-class WithVelocities:
-    """Positions of one file, velocities of another.
-
-    Parameters
-    ----------
-    positions, velocities : files of the same frames; the columns of the second one are velocities
-    factor : Å/fs of its unit; 1 where it knows its own
-    note : of the velocities, for the log
-
-    Raises
-    ------
-    InputError
-        Another bead, other frames, or other steps.
-    """
-
-    def __init__(
-        self, positions: FrameFile, velocities: FrameFile, factor: float, note: str
-    ) -> None:
-        self._positions, self._velocities, self._factor = positions, velocities, factor
-        self.path, self.template, self.note = positions.path, positions.template, note
-        self.steps, self.times, self.bead = positions.steps, positions.times, positions.bead
-        self.n_frames = min(positions.n_frames, velocities.n_frames)
-        if positions.n_frames != velocities.n_frames:
-            # a run that was killed while it wrote
-            log.warning(
-                "%s has %d frames, %s %d: the first %d are used",
-                *(positions.path, positions.n_frames, velocities.path, velocities.n_frames),
-                self.n_frames,
-            )
-            self.steps = None if self.steps is None else self.steps[: self.n_frames]
-            self.times = None if self.times is None else self.times[: self.n_frames]
-        if None not in (self.bead, velocities.bead) and self.bead != velocities.bead:
-            expected = f"{self.bead}, as of {positions.path}; files of velocities in the order of "
-            expected += "those of positions"
-            raise InputError(velocities.path, "bead", velocities.bead, expected)
-        theirs = velocities.steps
-        if self.steps is not None and theirs is not None:
-            other = np.flatnonzero(self.steps != theirs[: self.n_frames])
-            if len(other):
-                k = int(other[0])
-                expected = f"{self.steps[k]}, as in {positions.path}"
-                raise InputError(velocities.path, f"step of frame {k}", theirs[k], expected)
-
-    def close(self) -> None:
-        """Close the files."""
-        self._positions.close()
-        self._velocities.close()
-
-    def read(self, frame: int) -> Frame:
-        """A frame."""
-        here = self._positions.read(frame)
-        velocities = self._velocities.read(frame).positions * self._factor
-        if velocities.shape != here.positions.shape:
-            where = f"{self._velocities.path}, frame {frame}"
-            raise InputError(where, "atoms", len(velocities), f"{len(here.positions)}")
-        return replace(here, velocities=velocities)
-
-
 class Joined:
     """Frames of all files, each time once; a context manager that closes them.
 
@@ -99,6 +41,7 @@ class Joined:
     template : elements, masses, charge and constraints
     cell : of the frames whose files give none; None: none
     cells : (steps, (n, 3, 3)) of a file of cells
+    of_centroids : beads whose centroids the frames hold; 0: they hold atoms or beads
 
     Raises
     ------
@@ -114,8 +57,9 @@ class Joined:
         cell: FloatArray | None = None,
         pbc: tuple[bool, bool, bool] = (True, True, True),
         cells: tuple[IntArray, FloatArray] | None = None,
+        of_centroids: int = 0,
     ) -> None:
-        self.beads, self.template = beads, template
+        self.beads, self.template, self.of_centroids = beads, template, of_centroids
         self._cell, self._pbc, self._cells = cell, pbc, cells
         self._no_cell: bool | None = None
         self._charge = charge_of(template)
@@ -135,8 +79,8 @@ class Joined:
 
     @property
     def n_beads(self) -> int:
-        """Number of beads."""
-        return len(self.beads)
+        """Number of beads, also of those whose centroids these are."""
+        return self.of_centroids or len(self.beads)
 
     @property
     def note(self) -> str:
@@ -334,16 +278,22 @@ def _concatenated(
     return np.concatenate([array[:n] for array, n in pairs if array is not None])
 
 
-def grouped_by_bead(paths: Sequence[Path], n_beads: int) -> list[list[Path]]:
-    """Files of each bead, which come bead by bead.
+def grouped_by_bead(numbers: Sequence[int], first: Path, n_beads: int) -> list[list[int]]:
+    """Numbers of the files of each bead, which come bead by bead.
+
+    Parameters
+    ----------
+    numbers : of files
+    first : file, for messages
+    n_beads : number of beads
 
     Raises
     ------
     InputError
         Not as many for each bead.
     """
-    if len(paths) % n_beads:
+    if len(numbers) % n_beads:
         expected = f"as many for each of {n_beads} beads (--beads)"
-        raise InputError(paths[0], "files", len(paths), expected)
-    n_each = len(paths) // n_beads
-    return [list(paths[k * n_each : (k + 1) * n_each]) for k in range(n_beads)]
+        raise InputError(first, "files", len(numbers), expected)
+    n_each = len(numbers) // n_beads
+    return [list(numbers[k * n_each : (k + 1) * n_each]) for k in range(n_beads)]

@@ -101,6 +101,7 @@ class LammpsDump:
     """
 
     bead: int | None = None
+    quantity = ""
 
     def __init__(
         self, path: Path, unit_system: str | None = None, elements: Sequence[str] = ()

@@ -54,6 +54,7 @@ class MDAnalysisFile:
     """
 
     bead: int | None = None
+    quantity = ""
     template: Atoms | None = None
 
     def __init__(self, path: Path, structure: Atoms) -> None:

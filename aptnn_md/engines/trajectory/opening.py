@@ -11,10 +11,11 @@ from aptnn_md.arrays import FloatArray, IntArray
 from aptnn_md.engines.trajectory.ase_file import AseFile
 from aptnn_md.engines.trajectory.columns import column_named
 from aptnn_md.engines.trajectory.frames import FrameFile
-from aptnn_md.engines.trajectory.joined import Joined, WithVelocities, grouped_by_bead
+from aptnn_md.engines.trajectory.joined import Joined, grouped_by_bead
 from aptnn_md.engines.trajectory.lammps_dump import LammpsDump
 from aptnn_md.engines.trajectory.mdanalysis_file import SUFFIXES, MDAnalysisFile
 from aptnn_md.engines.trajectory.settings import TrajectoryFiles
+from aptnn_md.engines.trajectory.side_by_side import WithVelocities, side_by_side
 from aptnn_md.engines.trajectory.table import read_table
 from aptnn_md.engines.trajectory.text_index import open_bytes
 from aptnn_md.engines.trajectory.xyz_file import XyzFile
@@ -23,6 +24,9 @@ from aptnn_md.progress import log
 from aptnn_md.structure_columns import VELOCITY_UNITS
 from aptnn_md.structure_files import read_structure
 from aptnn_md.structures import SAME_CHARGE, charge_of
+
+_VELOCITIES_OF = {"positions": "velocities", "x_centroid": "v_centroid"}
+"""i-PI's names of what belongs together."""
 
 _CELL_COLUMNS = ("ax", "ay", "az", "bx", "by", "bz", "cx", "cy", "cz")
 
@@ -39,23 +43,27 @@ def open_trajectory(files: TrajectoryFiles) -> Joined:
     """
     structure = None if files.structure is None else read_structure(files.structure)
     opened = [_open(path, files, structure) for path in files.trajectory]
-    if files.velocity_files:
-        opened = [
-            _with_velocities(one, path, files)
-            for one, path in zip(opened, files.velocity_files, strict=True)
-        ]
+    velocities: list[FrameFile] = [_open_velocities(path, files) for path in files.velocity_files]
+    of_centroids = _of_centroids(files, opened)
+    n_files = 1 if of_centroids else files.n_beads
+    groups = grouped_by_bead(_by_bead(files, opened), files.trajectory[0], n_files)
+    for of_part in zip(*groups, strict=True):
+        lists = (opened, velocities) if velocities else (opened,)
+        places = [(each, k) for each in lists for k in of_part]
+        aligned = side_by_side([each[k] for each, k in places])
+        for (each, k), file in zip(places, aligned, strict=True):
+            each[k] = file
+    if velocities:
+        pairs = zip(opened, velocities, strict=True)
+        opened = [_with_velocities(one, other, files) for one, other in pairs]
     template = _template(files, opened, structure)
-    by_path = dict(zip(files.trajectory, opened, strict=True))
-    beads = [
-        [by_path[path] for path in group]
-        for group in grouped_by_bead(_by_bead(files, by_path), files.n_beads)
-    ]
+    beads = [[opened[k] for k in group] for group in groups]
     cells = None if files.cell_file is None else _cells(files.cell_file)
     cell, pbc = None, (True, True, True)
     if structure is not None and structure.cell.rank == 3 and any(structure.pbc):
         x, y, z = (bool(p) for p in structure.pbc)
         cell, pbc = structure.cell.array.copy(), (x, y, z)
-    joined = Joined(beads, template, cell, pbc, cells)
+    joined = Joined(beads, template, cell, pbc, cells, of_centroids)
     if cells is not None and joined.steps is None:
         raise InputError(files.cell_file, "cell", "steps that the frames do not have", "both")
     joined.use(files.chosen_frames)
@@ -86,13 +94,27 @@ def _open(path: Path, files: TrajectoryFiles, structure: Atoms | None) -> FrameF
     return AseFile(path)
 
 
-def _with_velocities(positions: FrameFile, path: Path, files: TrajectoryFiles) -> FrameFile:
-    """Velocities of a file of their own: of i-PI in its units, else in atomic units as CP2K's."""
+def _open_velocities(path: Path, files: TrajectoryFiles) -> XyzFile:
     if not path.is_file():
         raise InputError(path, "file", "nothing", "a file of velocities")
-    velocities = XyzFile(path, None)
-    if velocities.quantity in ("velocities", "v_centroid"):
-        if files.n_beads > 1 and velocities.bead in (0, None):
+    return XyzFile(path, files.velocity_unit)
+
+
+def _with_velocities(
+    positions: FrameFile, velocities: FrameFile, files: TrajectoryFiles
+) -> FrameFile:
+    """Velocities of a file of their own: of i-PI in its units, in columns that have a name, else in
+    atomic units as CP2K's."""
+    path = velocities.path
+    if velocities.note:
+        return WithVelocities(positions, velocities, None, f"{path}, {velocities.note}")
+    if velocities.quantity:
+        of_positions = positions.quantity or "positions"
+        expected = _VELOCITIES_OF[of_positions]
+        if velocities.quantity != expected:
+            also = f"{expected}, as {positions.path} holds {of_positions}"
+            raise InputError(path, "quantity", velocities.quantity, also)
+        if expected == "velocities" and files.n_beads > 1 and velocities.bead in (0, None):
             log.warning(
                 "%s: i-PI writes momenta over physical masses, which are the velocities of RPMD "
                 "and TRPMD, but not where normal modes have masses of their own (PA-CMD): for "
@@ -104,6 +126,26 @@ def _with_velocities(positions: FrameFile, path: Path, files: TrajectoryFiles) -
     note = f"{path}, in {unit}"
     note += "" if files.velocity_unit else ", as CP2K writes them"
     return WithVelocities(positions, velocities, VELOCITY_UNITS[unit], note)
+
+
+def _of_centroids(files: TrajectoryFiles, opened: list[FrameFile]) -> int:
+    """Beads whose centroids i-PI wrote; 0 where files are of atoms or beads.
+
+    Raises
+    ------
+    InputError
+        Some are of centroids, some are not; or nobody says of how many beads.
+    """
+    centroids = [each.quantity == "x_centroid" for each in opened]
+    if not any(centroids):
+        return 0
+    path = files.trajectory[centroids.index(True)]
+    if not all(centroids):
+        raise InputError(path, "quantity", "x_centroid", "centroids or beads in all files")
+    if files.n_beads < 2:
+        expected = "--beads P, of how many beads: they are no classical atoms"
+        raise InputError(path, "beads", "centroids of a path integral, and no number", expected)
+    return files.n_beads
 
 
 def _template(files: TrajectoryFiles, opened: list[FrameFile], structure: Atoms | None) -> Atoms:
@@ -140,14 +182,12 @@ def _template(files: TrajectoryFiles, opened: list[FrameFile], structure: Atoms 
     return atoms
 
 
-def _by_bead(files: TrajectoryFiles, opened: dict[Path, FrameFile]) -> list[Path]:
-    """Files in the order of their beads, where all say which bead they are of."""
-    if files.n_beads == 1:
-        return list(files.trajectory)
-    numbers = {path: each.bead for path, each in opened.items()}
-    if any(number is None for number in numbers.values()):
-        return list(files.trajectory)
-    return sorted(files.trajectory, key=lambda path: numbers[path] or 0)
+def _by_bead(files: TrajectoryFiles, opened: list[FrameFile]) -> list[int]:
+    """Numbers of files in the order of their beads, where all say which bead they are of."""
+    numbers = list(range(len(opened)))
+    if files.n_beads == 1 or any(each.bead is None for each in opened):
+        return numbers
+    return sorted(numbers, key=lambda k: opened[k].bead or 0)
 
 
 def _cells(path: Path) -> tuple[IntArray, FloatArray]:

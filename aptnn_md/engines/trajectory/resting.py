@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 
 from aptnn_md.arrays import FloatArray, IntArray
+from aptnn_md.atoms.snapshot import nearest_images
 from aptnn_md.engines.trajectory.joined import Joined
 from aptnn_md.errors import RunError
 
@@ -14,6 +16,8 @@ FEWEST_LOOKED_AT = 10
 """Frames that tell what never moves."""
 
 _SAMPLES = 20
+_FEW = 10  # frames that tell whether the centre of mass rests
+_AT_REST = 0.03  # momentum of the whole over the root of the sum of squares of the atoms'
 _VISIBLE = 0.02  # Å that an atom would have moved
 
 
@@ -36,6 +40,7 @@ class Resting:
         Raises
         ------
         RunError
+            One has.
         """
         moved = (positions[..., self.atoms, :] != self.places).any(axis=-1)
         if moved.any():
@@ -50,6 +55,26 @@ def resting_atoms(frames: Joined, spacing: float) -> Resting:
     """Those of :func:`at_rest`, and where they are."""
     atoms = at_rest(frames, spacing)
     return Resting(atoms, frames.read(0).positions[..., atoms, :])
+
+
+def centre_rests(frames: Joined, masses: FloatArray) -> bool:
+    """Whether the centre of mass rests, as nearly all programs make it: then what a net charge adds
+    to the f-sum by moving as a whole is not there.
+
+    Parameters
+    ----------
+    masses : (n_atoms,)
+    """
+    some = [frames.read(k) for k in range(min(len(frames), _FEW))]
+    motions = [frame.velocities for frame in some if frame.velocities is not None]
+    if len(motions) < len(some):
+        motions = [
+            nearest_images(b.positions - a.positions, a.cell, a.pbc) for a, b in pairwise(some)
+        ]
+    momenta = [masses[:, None] * np.asarray(m).reshape(-1, len(masses), 3).mean(0) for m in motions]
+    whole = sum(float((p.sum(axis=0) ** 2).sum()) for p in momenta)
+    single = sum(float((p**2).sum()) for p in momenta)
+    return len(masses) > 1 and bool(momenta) and whole < _AT_REST**2 * single
 
 
 def looked_at(n_frames: int) -> IntArray:

@@ -20,7 +20,7 @@ from aptnn_md.progress import log
 
 _IPI_COLUMN = re.compile(
     r"#\s*(?:column\s+(?P<one>\d+)|cols\.\s+(?P<first>\d+)-(?P<last>\d+))\s+-->\s+"
-    r"(?P<name>\w+(?:\([^)]*\))?)(?P<unit>\{\w+\})?"
+    r"(?P<name>\w+(?:\([^)]*\))?)(?P<unit>\{[^}]*\})?"
 )
 _NAME = re.compile(r"[^\s\[\](){}]+(?:\s?[\[({][^\])}]*[\])}])?")
 _MOST_HEADERS = 10

@@ -43,7 +43,6 @@ from aptnn_md.stream.increments import increment_arrays
 from aptnn_md.stream.layout import StreamFrame
 from aptnn_md.stream.members import streamed_members
 from aptnn_md.stream.run_id import new_run_id
-from aptnn_md.structures import Mobility
 
 _SAME_VOLUME = 1e-6
 
@@ -135,11 +134,11 @@ class _Job:
         periodic = bool(np.all(self.atoms.pbc))
         groups = parse_groups(settings.groups, self.atoms)
         there = StreamReader(settings.path).header if stream_exists(settings.path) else None
-        mobility = Mobility.of(self.atoms) if self.atoms.constraints else None
+        mobility = self._held.mobility(self.atoms)
         self.frame_rates = FrameRates(
             groups,
             np.asarray(self.atoms.get_masses(), dtype=np.float64),
-            estimators=settings.estimators,
+            estimators=_estimators(frames, settings),
             velocities=settings.velocities,
             variable_cell=periodic and bool(np.ptp(of_some) > _SAME_VOLUME * self.volume),
             mobility=mobility,
@@ -308,6 +307,17 @@ def _time_left(begun: float, n_done: int, total: int) -> str:
         if seconds >= size:
             return f"({seconds / size:.1f} {unit} left)"
     return f"({seconds:.0f} s left)"
+
+
+def _estimators(frames: Joined, settings: TrajectorySettings) -> tuple[str, ...]:
+    """Those that were asked for; of centroids there is one."""
+    if not frames.of_centroids:
+        return settings.estimators
+    of_centroids = ("apt-at-centroid",)
+    if settings.estimators not in (TrajectorySettings.estimators, of_centroids):
+        expected = f"{of_centroids[0]}, as the trajectory holds centroids"
+        raise InputError("trajectory", "--estimator", ", ".join(settings.estimators), expected)
+    return of_centroids
 
 
 def _start(frames: Joined, first: Frame) -> Atoms:

@@ -25,6 +25,11 @@ MOST_FRAMES = 200
 """That are looked at."""
 
 _COHERENT = 0.7
+"""Smallest coherence of velocities that belong to the positions of frames that are close."""
+
+_SMOOTH = 0.9
+"""Smallest smoothness of frames that are close."""
+
 _SCALES = (0.8, 2.5)
 _LATE = 0.25
 _SIGNIFICANT = 5.0
@@ -36,11 +41,13 @@ class VelocityCheck:
 
     Attributes
     ----------
+    smoothness : correlation of displacements one after the other, 1 where frames are close
     coherence : correlation of velocities and central differences, 1 where frames are close
     scale : size of the velocities relative to the differences
     lag, lag_error : by which velocities are late, fs, and its standard error
     """
 
+    smoothness: float
     coherence: float
     scale: float
     lag: float
@@ -72,6 +79,10 @@ def compare(frames: Sequence[Frame], spacing: float, where: Callable[[int], str]
     )
     central = (moved[1:] + moved[:-1]) / (2.0 * spacing)
     acceleration = (moved[1:] - moved[:-1]) / spacing**2
+    squares = (moved**2).sum(axis=(1, 2))
+    smoothness = float((moved[1:] * moved[:-1]).sum()) / max(
+        float(np.sqrt(squares[1:].sum() * squares[:-1].sum())), 1e-300
+    )
     both = float((velocities * central).sum())
     norms = float((velocities**2).sum()), float((central**2).sum())
     coherence = both / np.sqrt(max(norms[0] * norms[1], 1e-300))
@@ -82,10 +93,10 @@ def compare(frames: Sequence[Frame], spacing: float, where: Callable[[int], str]
     upper = _sums(late, parts)
     lower = _sums(acceleration**2, parts)
     if not lower.sum() > 0.0:
-        return VelocityCheck(coherence, scale, 0.0, np.inf)
+        return VelocityCheck(smoothness, coherence, scale, 0.0, np.inf)
     lag = upper.sum() / lower.sum()
     error = np.sqrt(((upper - lag * lower) ** 2).sum()) / lower.sum()
-    return VelocityCheck(coherence, scale, float(lag), float(error))
+    return VelocityCheck(smoothness, coherence, scale, float(lag), float(error))
 
 
 def check_velocities(
@@ -112,6 +123,11 @@ def check_velocities(
         log.info("velocities cannot be compared with positions: %s", error)
         return None
     expected = "those of the same time as the positions; --increments uses positions alone"
+    if found.smoothness > _SMOOTH and found.coherence < _COHERENT:
+        looked = "what atoms do not move by from frame to frame"
+        if not any(np.any(frame.velocities) for frame in frames):
+            looked = "zero, though atoms move"
+        raise InputError(where(0), "velocities", looked, expected)
     if found.coherence > _COHERENT and not _SCALES[0] < found.scale < _SCALES[1]:
         raise InputError(
             where(0),

@@ -97,7 +97,7 @@ class XyzFile:
         self._factor = self._velocity_factor(first, velocity_unit)
         comment = _parsed(f"{path}, frame 0", first.splitlines()[1])
         self.bead = _bead(first.splitlines()[1])
-        self.quantity = "positions" if comment is None else comment.quantity
+        self.quantity = "" if comment is None else comment.quantity
 
     def read(self, frame: int) -> Frame:
         """A frame; of i-PI's files of velocities these are its positions, Å/fs."""

@@ -11,12 +11,12 @@ from helpers.paths import DATA
 from helpers.stored_runs import TIMESTEP, ipi_text, stream_of, write_dump
 from scipy.spatial.transform import Rotation
 
+from aptnn_md.atomic_units import VELOCITY
 from aptnn_md.engines.kinetic_temperature import temperature as kinetic_temperature
 from aptnn_md.engines.trajectory.opening import open_trajectory
 from aptnn_md.engines.trajectory.settings import TrajectoryFiles
 from aptnn_md.errors import InputError, RunError
 from aptnn_md.stream import StreamReader
-from aptnn_md.structure_columns import ATOMIC_VELOCITY
 
 CP2K = DATA / "cp2k"
 
@@ -173,7 +173,7 @@ def test_cp2k_positions_velocities_and_cells(tmp_path):
     assert reader.header.timestep == 0.5
     assert reader.header.volume == pytest.approx(287.232)
     velocities = np.array([a.positions for a in ase.io.read(CP2K / "ions-vel-1.xyz", ":")])
-    rates = ATOMIC_VELOCITY * np.einsum("a,nac->nc", charges, velocities)
+    rates = VELOCITY * np.einsum("a,nac->nc", charges, velocities)
     np.testing.assert_allclose(reader.dipole_rate()[:, 0], rates, atol=1e-12)
     dipoles = np.array([charges @ atoms.positions for atoms in frames])
     central = (dipoles[2:] - dipoles[:-2]) / (2 * 0.5)
@@ -192,7 +192,7 @@ def bead_files(tmp_path, positions, velocities, atoms, steps):
     for bead in range(positions.shape[1]):
         for kind, values, unit, which in (
             ("positions", positions, "angstrom", files[0]),
-            ("velocities", velocities / ATOMIC_VELOCITY, "atomic_unit", files[1]),
+            ("velocities", velocities / VELOCITY, "atomic_unit", files[1]),
         ):
             path = tmp_path / f"sim.{kind[:3]}_{bead}.xyz"
             path.write_text(ipi_text(steps, bead, values[:, bead], atoms, kind, unit))
