@@ -8,7 +8,7 @@ import pytest
 from ase import Atoms
 from helpers.paths import DATA
 
-from aptnn_md.atomic_units import BOHR, DEBYE
+from aptnn_md.atomic_units import BOHR, DEBYE, TIME
 from aptnn_md.engines.trajectory.dipole_stream import stream_dipoles
 from aptnn_md.engines.trajectory.settings import DipoleSettings
 from aptnn_md.errors import InputError
@@ -110,6 +110,24 @@ def test_columns_are_found_by_their_names(tmp_path, kind, caplog):
     for number, columns in enumerate([("3", "4", "5"), (head_names(kind))]):
         again = stream(tmp_path, path, name=f"again-{number}", columns=columns, timestep=None)
         np.testing.assert_array_equal(again.dipole_rate(), reader.dipole_rate())
+
+
+@pytest.mark.parametrize(
+    ("unit", "factor"),
+    [("", BOHR / TIME), ("{ang/fs}", 1.0), ("{atomic_unit}", BOHR / TIME)],
+)
+def test_rates_that_ipi_wrote_in_its_units(tmp_path, unit, factor, caplog):
+    """i-PI knows no unit of charge, so that a rate has one of its units of velocity."""
+    rates = series()
+    head = "# column   1     --> step : The step.\n"
+    head += f"# cols.    2-4   --> dipole_rate{unit} : The rate of the dipole.\n"
+    rows = ["  ".join(map(repr, (10 * n, *map(float, r)))) for n, r in enumerate(rates)]
+    path = tmp_path / "run.out"
+    path.write_text(head + "\n".join(rows) + "\n")
+    with caplog.at_level(logging.INFO):
+        reader = stream(tmp_path, path, rates=True, timestep=SPACING)
+    np.testing.assert_allclose(reader.dipole_rate()[:, 0], factor * rates, rtol=1e-12)
+    assert ("i-PI writes what has no unit in atomic units" in caplog.text) == (not unit)
 
 
 def head_names(kind):
