@@ -77,7 +77,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--beads", dest="n_beads", type=checked(Count), default=1, metavar="P",
-        help="beads of a path integral (%(default)s)",
+        help="beads of a path integral, also of one whose centroids the files hold (%(default)s)",
     )  # fmt: skip
     setting("temperature", metavar="K", help="of the thermostat, for the header")
     setting(

@@ -11,6 +11,7 @@ import pytest
 from ase import Atoms, units
 from ase.calculators.calculator import Calculator
 from ase.md.verlet import VelocityVerlet
+from helpers import toy_molecules
 from helpers.paths import DATA
 from helpers.systems import random_checkpoint
 
@@ -21,6 +22,7 @@ from aptnn_md.engines.ase.observer import StreamObserver
 from aptnn_md.engines.client.evaluator import Evaluator
 from aptnn_md.errors import InputError
 from aptnn_md.prediction.charges import log_charge
+from aptnn_md.prediction.loading import as_model
 from aptnn_md.prediction.model_file import write_model_file
 from aptnn_md.prediction.predictor import Predictor
 from aptnn_md.stream import StreamReader
@@ -84,6 +86,18 @@ def test_a_charge_that_was_not_trained_on_warns_once(caplog):
         predictor(read_structure(HYDROXIDE))
     assert caplog.text.count("mine: a structure of charge -1 e (HO); it was trained on char") == 1
     assert "charges 0, 1" in caplog.text
+
+
+def test_tensors_that_nothing_makes_add_up_to_a_charge(caplog):
+    """They are used as they are, so that no charge is taken for them, and none is spoken of."""
+    caplog.set_level("INFO", "aptnn_md")
+    predictor = Predictor(random_checkpoint(), name="mine")
+    for source in (toy_molecules.Tensors(), lambda atoms: np.zeros((len(atoms), 3, 3)), predictor):
+        with pytest.raises(InputError, match=r"total charge: found 2 e, expected none, as its"):
+            as_model(source, total_charge=2.0)
+    caplog.clear()
+    log_charge(as_model(toy_molecules.Tensors()), None, "i-PI")
+    assert caplog.messages == ["model toy: its tensors are used as it gives them"]
 
 
 def test_where_an_engine_knows_no_charge_it_is_said_in_the_log(tmp_path, caplog):

@@ -4,6 +4,7 @@ import importlib
 import json
 import shutil
 from pathlib import Path
+from types import SimpleNamespace
 
 import ase.io
 import numpy as np
@@ -29,11 +30,13 @@ from helpers.ipi_inputs import (
 )
 from helpers.ipi_plugins import plugin, run_plain
 from helpers.processes import killed_after
+from ipi.engine.forcefields import FFSocket
 
 from aptnn_md.engines.client.extras import decode_tensor, tensor_key
 from aptnn_md.engines.ipi.pes import DrivenDriver, FieldDriver, TensorDriver
 from aptnn_md.engines.ipi.plugin import StreamPlugin
 from aptnn_md.engines.ipi.polar_tensors import ModelTensors
+from aptnn_md.engines.ipi.remote_tensors import RemoteTensors
 from aptnn_md.engines.ipi.runner import run_ipi
 from aptnn_md.engines.ipi.settings import StreamSettings
 from aptnn_md.engines.ipi.state import BeadState
@@ -196,6 +199,23 @@ def test_tensors_of_forcefields(tmp_path, monkeypatch):
             remote.polarizability_rate(name), expected, atol=1e-12 * np.abs(expected).max()
         )
     assert len(Path("calls").read_text().split()) == 5 * (4 + 1)
+
+
+@pytest.mark.parametrize("names", [["apt"], ["apt", "apt"]])
+def test_tensors_of_one_forcefield_in_two_components(names):
+    """All beads, and their centroid."""
+    socket = object.__new__(FFSocket)
+    components = [
+        SimpleNamespace(ffield=name, ff=socket, nbeads=n)
+        for name, n in (("water", 4), ("apt", 4), ("apt", 1))
+    ]
+    system = SimpleNamespace(
+        forces=SimpleNamespace(mforces=components), beads=SimpleNamespace(nbeads=4, natoms=6)
+    )
+    RemoteTensors(system, names).check(True, True)
+    components.pop()
+    with pytest.raises(InputError, match="nbeads='1'"):
+        RemoteTensors(system, names).check(True, True)
 
 
 @pytest.mark.thorough

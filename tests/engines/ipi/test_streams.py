@@ -3,11 +3,13 @@
 import functools
 import importlib
 import logging
+import re
 import shutil
 import socket
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -19,9 +21,11 @@ pytest.importorskip("ipi")
 
 from helpers.ipi_inputs import BAROSTAT, PILE, SVR, go_on_toy, run_toy, write_input
 from helpers.ipi_plugins import plugin, run_plain
+from ipi.engine.thermostats import ThermoNMGLE
 
 from aptnn_md.atoms.partition import parse_groups
 from aptnn_md.domain import Domain
+from aptnn_md.engines.ipi import state as ipi_state
 from aptnn_md.engines.ipi.plugin import StreamPlugin
 from aptnn_md.engines.ipi.runner import run_ipi
 from aptnn_md.engines.ipi.settings import StreamSettings
@@ -238,6 +242,27 @@ def test_restart_between_frames_and_with_a_gap(tmp_path, monkeypatch):
     with pytest.raises(InputError, match=r"expected 12 .*frames would be missing"):
         run_ipi("run.state_14", settings, toy_molecules.Tensors())
     assert StreamReader("run.zarr").n_frames == 3
+
+
+def test_a_run_is_not_resumed_with_other_dynamics(tmp_path, monkeypatch):
+    run_toy(tmp_path, monkeypatch, ("bead",), mode="nvt", thermostat=PILE, n_beads=2, steps=4)
+    state = Path("run.state_2")
+    state.write_text(re.sub(r"(<dynamics [^>]*mode=')nvt'", r"\g<1>nve'", state.read_text()))
+    with pytest.raises(InputError, match=r"ensemble: found TRPMD, 2 beads, NVT.*, expected RPMD"):
+        go_on_toy(tmp_path, monkeypatch, "run.state_2", ("bead",))
+    assert StreamReader("run.zarr").n_frames == 5
+
+
+@pytest.mark.parametrize(("covariances", "name"), [(1.0, "TRPMD"), (1.5, "path integral with qu")])
+def test_which_thermostat_makes_trpmd(monkeypatch, covariances, name):
+    """Noise of one temperature in all normal modes; not that of PIGLET."""
+    drift = np.tile(np.eye(2), (3, 1, 1))
+    noise = 0.001 * drift.copy()
+    noise[1:, 0, 0] *= covariances
+    motion = SimpleNamespace(enstype="nvt", thermostat=ThermoNMGLE(0.001, 1.0, drift, noise))
+    system = SimpleNamespace(beads=SimpleNamespace(nbeads=3), nm=SimpleNamespace(mode="rpmd"))
+    monkeypatch.setattr(ipi_state, "dynamics", lambda _: motion)
+    assert ipi_state.method(system).startswith(name)
 
 
 @pytest.mark.thorough
