@@ -5,10 +5,10 @@ Needs only the streams next to this file; takes seconds.
     python figure.py --experiment bertie_lan_1996.csv --out figure.png
     python figure.py --markdown                                       # the README's table
 
-A stream, or a folder of independent runs ``run-001.zarr`` ... as ``examples/water_gpu/run.py``
-writes it. Where it also has those of a committee's members (``run-001-members.zarr`` ...), the
-table has the error of the model of APTs, by what its members give on the same trajectories, beside
-the statistical one.
+A stream, or a folder of independent runs ``run-001.zarr`` ... Where these have the rates of a
+committee's members, in themselves or beside them as ``examples/water_gpu/run.py`` writes them
+(``run-001-members.zarr`` ...), the table has the error of the model of APTs, by what its members
+give on the same trajectories, beside the statistical one.
 """
 
 from __future__ import annotations
@@ -89,9 +89,7 @@ def runs_of(path: Path) -> list[Path]:
 
 def members_of(path: Path, resolution: float) -> list[list[Band]]:
     """Bands by each member of the committee; empty where streams have no members."""
-    streams = sorted(path.glob("run-*-members.zarr"))
-    if not streams:
-        return []
+    streams = sorted(path.glob("run-*-members.zarr")) or runs_of(path)
     return [
         find_bands(spectrum_of_streams(streams, resolution, estimator=name), WATER.ranges)
         for name in member_estimators(StreamReader(streams[0]).header)

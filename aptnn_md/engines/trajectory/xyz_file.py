@@ -44,6 +44,7 @@ _IPI_VELOCITIES = {
     "atomic_unit": VELOCITY,
     "m/s": 1e-5,
     "ase": float(units.fs),
+    "ang/fs": 1.0,  # which aptnn-md ipi and the plugin add to i-PI's
 }
 
 

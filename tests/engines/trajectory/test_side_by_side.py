@@ -13,6 +13,7 @@ from helpers.stored_runs import TIMESTEP, ipi_text, stream_of
 from aptnn_md.engines.trajectory.opening import open_trajectory
 from aptnn_md.engines.trajectory.settings import TrajectoryFiles
 from aptnn_md.errors import InputError
+from aptnn_md.targets import APT
 
 
 @pytest.fixture(scope="module")
@@ -52,13 +53,16 @@ def test_velocities_in_all_units_of_ipi(tmp_path, stored):
     pytest.importorskip("ipi")
     from ipi.utils.units import UnitMap
 
+    from aptnn_md.engines.ipi.attach import RateUnit
+
+    RateUnit.of(APT).register()
     positions = tmp_path / "positions.xyz"
     positions.write_text(ipi_text(stored.steps, 0, stored.positions, stored.atoms))
     angstrom, second = float(UnitMap["length"]["angstrom"]), float(UnitMap["time"]["second"])
     atomic = stored.velocities * angstrom / second * 1e15
     expected = stored.stream.dipole_rate()
     known = {*UnitMap["velocity"], "ase"} - {""}
-    assert {"m/s", "atomic_unit"} <= known
+    assert {"m/s", "atomic_unit", "ang/fs"} <= known
     for number, unit in enumerate(sorted(known)):
         factor = 1.0 / units.fs if unit == "ase" else None
         values = stored.velocities * factor if factor else atomic / float(UnitMap["velocity"][unit])
