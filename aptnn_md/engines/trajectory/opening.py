@@ -90,7 +90,11 @@ def _open(path: Path, files: TrajectoryFiles, structure: Atoms | None) -> FrameF
     if head.lstrip().startswith("ITEM:"):
         return LammpsDump(path, files.lammps_units, files.elements)
     if ".xyz" in path.name.lower() or ".extxyz" in path.name.lower():
-        return XyzFile(path, files.velocity_unit, files.lammps_units)
+        found = XyzFile(path, files.velocity_unit, files.lammps_units)
+        if found.quantity not in ("", *_VELOCITIES_OF):
+            expected = "a file of positions; --velocity-files takes those of velocities"
+            raise InputError(path, "quantity", found.quantity, expected)
+        return found
     return AseFile(path)
 
 

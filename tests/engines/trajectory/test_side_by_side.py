@@ -97,6 +97,9 @@ def test_what_is_no_file_of_velocities_is_refused(tmp_path, stored):
         with pytest.raises(InputError, match=message):
             stream_of(tmp_path / "s", [one], velocity_files=(other,), n_beads=n_beads)
     assert stream_of(tmp_path / "s", [positions], velocity_files=(velocities,)).n_frames == 40
+    for path in (velocities, ipi_file(tmp_path, stored, "forces")):
+        with pytest.raises(InputError, match=r"quantity: found \w+, expected a file of positions"):
+            stream_of(tmp_path / "t", [path])
 
 
 def test_velocities_in_columns_of_a_file_of_their_own(tmp_path, stored):
