@@ -104,6 +104,25 @@ def refuse_overwriting(out: Path, *inputs: Path | None) -> None:
             raise InputError(out, "output", f"{path}, which is read", "another file")
 
 
+def refuse_unwritable(*paths: Path | None) -> None:
+    """Refuse outputs that cannot be written, before the work whose results they are to hold.
+
+    Raises
+    ------
+    InputError
+        There is no such directory, or nothing may be written there.
+    """
+    for path in paths:
+        if path is None:
+            continue
+        directory = path.absolute().parent
+        if not directory.is_dir() or path.is_dir():
+            found = "a directory" if path.is_dir() else "no directory for it"
+            raise InputError(path, "output", found, "a file in a directory that exists")
+        if not os.access(path if path.exists() else directory, os.W_OK):
+            raise InputError(path, "output", "no permission to write", "a writable place")
+
+
 def _target(path: Path) -> Path:
     """Where a symbolic link leads; any other path itself."""
     return Path(os.path.realpath(path)) if path.is_symlink() else path

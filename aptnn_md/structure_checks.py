@@ -7,14 +7,15 @@ import functools
 import numpy as np
 from ase import Atoms
 from ase.geometry import complete_cell, minkowski_reduce
+from scipy.spatial import cKDTree
 
 from aptnn_md.errors import InputError
 
 LARGEST_LENGTH = 1e9
 """Å: beyond it double precision no longer resolves a bond."""
 
-SHORTEST_LATTICE_VECTOR = 0.4
-"""Å: half the bond of H₂, and nearer than any two nuclei come."""
+SHORTEST_DISTANCE = 0.4
+"""Å: half the bond of H₂, and nearer than any two nuclei or images of one come."""
 
 SMALLEST_VOLUME = 0.3
 """Å³ for an atom: hydrogen at 500 GPa has 1.1."""
@@ -28,7 +29,7 @@ def check_structure(atoms: Atoms) -> None:
     InputError
         Positions or cell vectors that are not finite, or larger than :data:`LARGEST_LENGTH`; a
         periodic direction without a cell vector, or vectors in one plane; images of an atom closer
-        to it than :data:`SHORTEST_LATTICE_VECTOR`; less than :data:`SMALLEST_VOLUME` for an atom.
+        to it than :data:`SHORTEST_DISTANCE`; less than :data:`SMALLEST_VOLUME` for an atom.
     """
     name = atoms.get_chemical_formula()
     size = np.abs(atoms.positions)
@@ -43,6 +44,23 @@ def check_structure(atoms: Atoms) -> None:
         raise InputError(name, "cell", cell.tolist(), expected)
     if np.any(atoms.pbc):
         _check_cell(name, len(atoms), cell.tobytes(), tuple(bool(p) for p in atoms.pbc))
+
+
+def check_distances(atoms: Atoms) -> None:
+    """Refuse atoms that are nearer to each other than nuclei come; images are not looked at.
+
+    Raises
+    ------
+    InputError
+        A pair is nearer than :data:`SHORTEST_DISTANCE`.
+    """
+    pairs = cKDTree(atoms.positions).query_pairs(SHORTEST_DISTANCE, output_type="ndarray")
+    if len(pairs):
+        first, second = sorted(pairs[0])
+        distance = np.linalg.norm(atoms.positions[first] - atoms.positions[second])
+        found = f"{distance:.3g} Å between atoms {first} and {second}"
+        expected = f"at least {SHORTEST_DISTANCE} Å: positions in Å, each atom once"
+        raise InputError(atoms.get_chemical_formula(), "positions", found, expected)
 
 
 @functools.lru_cache(maxsize=64)
@@ -68,8 +86,8 @@ def _check_cell(name: str, n_atoms: int, cell_bytes: bytes, pbc: tuple[bool, boo
         expected = "cell vectors of comparable lengths"
         raise InputError(name, "cell", found, expected) from error
     shortest = float(np.linalg.norm(reduced, axis=1).min())
-    if shortest < SHORTEST_LATTICE_VECTOR:
-        expected = f"images of an atom at least {SHORTEST_LATTICE_VECTOR} Å away from it"
+    if shortest < SHORTEST_DISTANCE:
+        expected = f"images of an atom at least {SHORTEST_DISTANCE} Å away from it"
         raise InputError(name, "cell", f"{found}, where they are {shortest:.3g} Å away", expected)
     if periodic.all() and n_atoms:
         volume = abs(float(np.linalg.det(reduced))) / n_atoms

@@ -25,7 +25,7 @@ from aptnn_md.errors import InputError
 from aptnn_md.ipi_xyz import IpiComment, apply_comment, parse_comment
 from aptnn_md.names import split_suffix
 from aptnn_md.progress import log
-from aptnn_md.structure_checks import check_structure
+from aptnn_md.structure_checks import check_distances, check_structure
 from aptnn_md.structure_columns import ISOTOPE_MASSES, kinetic_temperature, take_over
 from aptnn_md.structures import stated_charges
 
@@ -167,6 +167,8 @@ def _finished(name: str, frames: list[_Read], positions: bool = True) -> list[At
         notes.add(take_over(where, atoms, frame.isotopes))
         try:
             check_structure(atoms)
+            if positions:
+                check_distances(atoms)
         except InputError as error:
             raise InputError(where, error.field, error.found, error.expected) from None
         structures.append(atoms)

@@ -99,13 +99,27 @@ def total_charge(atoms: Atoms, option: float | None = None, named: str = "--tota
     if own is None:
         return 0.0 if option is None else float(option)
     if option is not None and abs(own - option) > SAME_CHARGE:
-        raise InputError(
-            atoms.get_chemical_formula(),
-            "charge",
-            f"{own:g} e in the structure and {option:g} e as total charge",
-            f"the same charge; leave the option ({named}) out to use the structure's",
-        )
+        source = "in the structure"
+        expected = f"the same charge; leave the option ({named}) out to use the structure's"
+        if not stated_charges(atoms):
+            source = f"by the calculator {type(innermost(atoms.calc)).__name__}"
+            expected = (
+                f"the same charge: charge={option:g} among the calculator's parameters (after "
+            )
+            expected += "its name on the command line)"
+        found = f"{own:g} e {source} and {option:g} e as total charge"
+        raise InputError(atoms.get_chemical_formula(), "charge", found, expected)
     return own
+
+
+def charge_is_said(atoms: Atoms) -> bool:
+    """Whether somebody says the charge of a structure: itself, or its calculator by a parameter or
+    by initial charges. That tblite computes for 0 e where nothing else is given is no statement."""
+    calculator = innermost(atoms.calc)
+    if stated_charges(atoms) or calculator_charge(calculator) is not None:
+        return True
+    by_initial = type(calculator).__name__ in _BY_INITIAL_CHARGES
+    return by_initial and bool(atoms.get_initial_charges().any())
 
 
 def calculator_charge(calculator: Any, atoms: Atoms | None = None) -> float | None:
@@ -115,8 +129,7 @@ def calculator_charge(calculator: Any, atoms: Atoms | None = None) -> float | No
     calculator around another one, ``calculator.potential``, from that. Some have none, and then
     take the sum of the initial charges of ``atoms``.
     """
-    while (inner := getattr(calculator, "potential", None)) is not None:
-        calculator = inner
+    calculator = innermost(calculator)
     parameters = getattr(calculator, "parameters", None) or {}
     for name in ("charge", "total_charge", "net_charge"):
         for value in (_entry(parameters, name), getattr(calculator, name, None)):
@@ -126,6 +139,13 @@ def calculator_charge(calculator: Any, atoms: Atoms | None = None) -> float | No
     if atoms is not None and type(calculator).__name__ in _BY_INITIAL_CHARGES:
         return float(atoms.get_initial_charges().sum())
     return None
+
+
+def innermost(calculator: Any) -> Any:
+    """The calculator inside of others, ``calculator.potential``."""
+    while (inner := getattr(calculator, "potential", None)) is not None:
+        calculator = inner
+    return calculator
 
 
 def plain_key(key: object) -> str:

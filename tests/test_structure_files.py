@@ -122,6 +122,17 @@ def test_compressed_files_are_read_line_by_line(tmp_path, monkeypatch, suffix):
     np.testing.assert_array_equal(frames[0].cell.array[2], [1, 0, 7])
 
 
+@pytest.mark.parametrize("factor", [0.0, 0.1])
+def test_atoms_on_top_of_each_other_are_refused(tmp_path, factor):
+    """As of a file in nanometres."""
+    atoms = molecule("H2O")
+    atoms.positions *= factor
+    ase.io.write(tmp_path / "a.xyz", atoms)
+    with pytest.raises(InputError, match=r"positions: found .* Å between atoms 0 and [12], expec"):
+        read_structures(tmp_path / "a.xyz")
+    assert len(read_structure(tmp_path / "a.xyz", positions=False)) == 3
+
+
 def test_initial_charges_that_look_like_a_charge_are_named(tmp_path, caplog):
     water = molecule("OH")
     water.set_initial_charges([-1.3, 0.3])

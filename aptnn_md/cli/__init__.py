@@ -113,7 +113,9 @@ def _main(arguments: list[str]) -> int:
     chosen = [word for word in arguments if word in COMMANDS][:1]
     parser = command_parser(*chosen)
     _refuse_nothing(parser, arguments)
-    options = parser.parse_args(arguments)
+    options, unknown = parser.parse_known_args(arguments)
+    if unknown:
+        _parser_of(parser, options).error(f"unrecognized arguments: {' '.join(unknown)}")
     if options.version:
         from aptnn_md._version import __version__
 
@@ -125,6 +127,17 @@ def _main(arguments: list[str]) -> int:
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
     with running(["aptnn-md", *arguments]):
         return _run(options)
+
+
+def _parser_of(
+    parser: argparse.ArgumentParser, options: argparse.Namespace
+) -> argparse.ArgumentParser:
+    """The parser of the command that was asked for, whose usage helps more than that of all."""
+    for action in parser._actions:
+        if isinstance(action, argparse._SubParsersAction):
+            chosen = action.choices.get(getattr(options, action.dest))
+            return parser if chosen is None else _parser_of(chosen, options)
+    return parser
 
 
 def _refuse_nothing(parser: argparse.ArgumentParser, arguments: Sequence[str]) -> None:

@@ -37,10 +37,38 @@ class ModeTensors:
     members: Mapping[str, FloatArray] = field(default_factory=dict)
 
 
-def tensors_of_modes(
+def model_of_modes(
     arguments: argparse.Namespace, atoms: Atoms, molecule: Molecule | None
+) -> TensorModel | None:
+    """The model that gives the tensors; None where a file does.
+
+    Raises
+    ------
+    InputError
+        It does not know an element, which is better known before the Hessian is made.
+    """
+    if arguments.apt or (molecule is not None and arguments.model is None):
+        return None
+    from aptnn_md.prediction.interface import check_elements
+    from aptnn_md.prediction.loading import as_model
+
+    model = as_model(
+        arguments.model or DEFAULT_MODEL,
+        device=arguments.device,
+        dtype="float64",
+        total_charge=arguments.total_charge,
+    )
+    check_elements(model, atoms)
+    return model
+
+
+def tensors_of_modes(
+    arguments: argparse.Namespace,
+    atoms: Atoms,
+    molecule: Molecule | None,
+    model: TensorModel | None,
 ) -> ModeTensors:
-    """APTs, and PGTs if the file or model has them."""
+    """APTs, and PGTs if the file or model has them; ``model`` is that of :func:`model_of_modes`."""
     from aptnn_md import normal_modes as harmonic
     from aptnn_md.normal_modes.reading import has_target
 
@@ -50,21 +78,14 @@ def tensors_of_modes(
         if pgt_file is None and has_target(arguments.apt, PGT):
             pgt_file = arguments.apt
         return ModeTensors(apt, _gradients(pgt_file, atoms))
-    if molecule is not None and arguments.model is None:
+    if model is None:
+        assert molecule is not None
         tensors = molecule.labels.tensors
         if APT.name not in tensors:
             expected = "those of a frequency run, or --apt FILE, or --model NAME"
             raise InputError(arguments.start, "dipole derivatives", "none", expected)
         pgt = tensors.get(PGT.name) if pgt_file is None else _gradients(pgt_file, atoms)
         return ModeTensors(tensors[APT.name], pgt)
-    from aptnn_md.prediction.loading import as_model
-
-    model = as_model(
-        arguments.model or DEFAULT_MODEL,
-        device=arguments.device,
-        dtype="float64",
-        total_charge=arguments.total_charge,
-    )
     found = _of_model(model, atoms)
     if pgt_file is None:
         return found

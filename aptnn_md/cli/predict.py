@@ -37,13 +37,14 @@ def run(arguments: argparse.Namespace) -> None:
     import ase.io
 
     from aptnn_md.domain import SPREAD_RATIO
-    from aptnn_md.files import refuse_overwriting, write_output
+    from aptnn_md.files import refuse_overwriting, refuse_unwritable, write_output
     from aptnn_md.prediction.predictor import Predictor
     from aptnn_md.prediction.watch import domain_of
     from aptnn_md.progress import Progress, log
     from aptnn_md.structure_files import read_structures
 
     refuse_overwriting(arguments.out, arguments.data)
+    refuse_unwritable(arguments.out)
     model = model_of(arguments)
     text = io.StringIO()
     frames = read_structures(arguments.data)

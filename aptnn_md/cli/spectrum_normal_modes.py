@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from aptnn_md.cli import spectrum_options
-from aptnn_md.cli.mode_tensors import DEFAULT_MODEL, tensors_of_modes
+from aptnn_md.cli.mode_tensors import DEFAULT_MODEL, model_of_modes, tensors_of_modes
 from aptnn_md.cli.model_options import add_charge_option
 from aptnn_md.cli.settings_options import checked
 from aptnn_md.errors import InputError
@@ -130,19 +130,23 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> None:
     """Find the modes, print them, write what was asked for."""
     from aptnn_md import normal_modes as harmonic
+    from aptnn_md.files import refuse_unwritable
     from aptnn_md.structure_files import read_structure
     from aptnn_md.structures import Mobility
 
+    outputs = (arguments.out, arguments.broadened, arguments.plot)
+    refuse_unwritable(*(None if path is None else Path(path) for path in outputs))
     line_shape = harmonic.LineShape(arguments.width, arguments.shape)
     molecule = harmonic.read_molecule(arguments.start)
     atoms = read_structure(arguments.start) if molecule is None else molecule.atoms
+    model = model_of_modes(arguments, atoms, molecule)
     hessian = _hessian(arguments, atoms, molecule)
     mobility = Mobility.of(atoms)
     if not mobility.is_free:
         print(f"constraints: {mobility.summary()}")
     modes = harmonic.normal_modes(hessian, atoms.get_masses(), atoms.positions, atoms.pbc, mobility)
     volume = float(atoms.get_volume()) if atoms.pbc.all() else None
-    tensors = tensors_of_modes(arguments, atoms, molecule)
+    tensors = tensors_of_modes(arguments, atoms, molecule, model)
     infrared = harmonic.infrared_modes(modes, tensors.apt, volume, tensors.members.get(APT.name))
     raman = (
         None

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from ase import Atoms
 
 from aptnn_md.progress import log
-from aptnn_md.structures import charge_of, total_charge
+from aptnn_md.structures import charge_is_said, total_charge
 
 
 class ChargeOfStructures:
@@ -42,7 +42,7 @@ class ChargeOfStructures:
                 *(self.name, charge, atoms.get_chemical_formula()),
                 ", ".join(f"{q:g}" for q in self.trained),
             )
-        if self.option is None and charge_of(atoms) is None and not atoms.pbc.any():
+        if self.option is None and not charge_is_said(atoms) and not atoms.pbc.any():
             if int(atoms.numbers.sum()) % 2:
                 self._doubt(atoms)
             elif any(self.trained):
@@ -66,6 +66,6 @@ class ChargeOfStructures:
             log.warning(
                 "model %s: %s, of which no charge is said, has an odd number of electrons and is "
                 "taken for neutral: of an ion say the charge (charge=-1 in the comment line of an "
-                "extxyz file, atoms.info, or --total-charge)",
+                "extxyz file, atoms.info, or --total-charge; and to a potential that has one)",
                 *(self.name, formula),
             )

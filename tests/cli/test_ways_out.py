@@ -8,6 +8,7 @@ import ase.io
 import helpers.toy_molecules as toy
 import numpy as np
 import pytest
+from ase.build import molecule
 from helpers.oscillators import langevin_velocities
 
 from aptnn_md.cli import main
@@ -100,3 +101,38 @@ def test_md_names_restart(capsys: pytest.CaptureFixture[str]) -> None:
     command += ["0.002", "--model", "helpers.toy_molecules:Tensors", "--stream", "s.zarr"]
     assert main(command) == 0
     assert "--restart" in refusal(capsys, *command)
+
+
+def test_the_usage_is_that_of_the_command(capsys):
+    with pytest.raises(SystemExit):
+        main(["spectrum", "ir", "run.zarr", "--resolutoin", "10"])
+    with pytest.raises(SystemExit):
+        main(["evaluate", "--model", "m", "--data", "d", "--resolution", "15"])
+    shown = capsys.readouterr().err
+    assert "--range LOW HIGH" in shown  # of spectrum ir
+    assert "usage: aptnn-md evaluate" in shown
+    assert "unrecognized arguments: --resolution 15" in shown
+
+
+def test_places_that_cannot_be_written_are_refused_before_the_work(tmp_path, capsys):
+    start = tmp_path / "start.xyz"
+    ase.io.write(start, molecule("H2O"))
+    place = tmp_path / "nowhere" / "out.csv"
+    work = tmp_path / "work.hessian"
+    for command in (
+        ["predict", "--model", "water-apt", "--data", str(start), "--out", str(place)],
+        ["spectrum", "normal-modes", str(start), "--potential", "water-mace", "--out", str(place)],
+    ):
+        assert main(command) == 2
+        assert "output: found no directory for it, expected a file in a" in capsys.readouterr().err
+    assert not work.exists()
+
+
+def test_an_element_that_a_model_does_not_know_is_told_before_the_hessian(tmp_path, capsys):
+    start = tmp_path / "start.xyz"
+    ase.io.write(start, molecule("NH3"))
+    words = ["spectrum", "normal-modes", str(start), "--potential", "ase.calculators.emt:EMT"]
+    assert main([*words, "--model", "water-apt"]) == 2
+    shown = capsys.readouterr().err
+    assert "found N, expected" in shown
+    assert "finite differences" not in shown

@@ -346,6 +346,11 @@ def test_pyscf_field_equals_space(tmp_path, settings):
     assert found["rotational_sum"] < 1e-3
 
 
+def test_a_setting_that_is_missing_is_named():
+    with pytest.raises(InputError, match="engine cp2k: template: found nothing, expected --engine"):
+        load_engine("cp2k")
+
+
 @pytest.mark.parametrize("spec", ["tblite", HARTREE_FOCK, "cp2k"])
 def test_a_part_of_an_elementary_charge_is_refused(tmp_path, spec):
     """It would be computed as another charge."""

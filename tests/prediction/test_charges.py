@@ -21,12 +21,14 @@ from aptnn_md.engines.ase.md import MDSettings, run_md
 from aptnn_md.engines.ase.observer import StreamObserver
 from aptnn_md.engines.client.evaluator import Evaluator
 from aptnn_md.errors import InputError
+from aptnn_md.prediction.charge_checks import ChargeOfStructures
 from aptnn_md.prediction.charges import log_charge
 from aptnn_md.prediction.loading import as_model
 from aptnn_md.prediction.model_file import write_model_file
 from aptnn_md.prediction.predictor import Predictor
 from aptnn_md.stream import StreamReader
 from aptnn_md.structure_files import read_structure, read_structures
+from aptnn_md.structures import total_charge
 from aptnn_md.targets import APT
 
 IONS = DATA / "structures" / "ions.extxyz"  # H3O+ with charge=1, H2O without
@@ -177,6 +179,36 @@ def test_calculator_takes_the_charge_of_frame_and_potential(model_file):
     atoms.calc = APTCalculator(model_file, Still(), total_charge=-1.0)
     with pytest.raises(InputError, match="-2 e in the structure and -1 e as total charge"):
         total()
+
+
+def test_a_charge_that_a_calculator_takes_for_want_of_one_is_no_statement(caplog):
+    """tblite's calculator computes for the sum of initial charges, 0 e where there are none."""
+
+    class TBLite(Still):
+        pass
+
+    nitrate = Atoms("NO3", [[0, 0, 0], [1.25, 0, 0], [-0.63, 1.08, 0], [-0.63, -1.08, 0]])
+    nitrate.calc = TBLite()
+    charge = ChargeOfStructures("mine", None, (-1.0, 0.0))
+    assert charge(nitrate) == 0.0
+    assert "mine: NO3, of which no charge is said, has an odd number of electrons" in caplog.text
+    expected = (
+        r"0 e by the calculator TBLite and -1 e as total charge, expected the same charge: ch"
+    )
+    with pytest.raises(InputError, match=expected + "arge=-1 among"):
+        total_charge(nitrate, -1.0)
+    caplog.clear()
+    for said in (
+        {"calc": TBLite(charge=-1)},
+        {"initial": [-1.0, 0, 0, 0]},
+        {"info": {"charge": -1}, "calc": TBLite(charge=-1)},
+    ):
+        ion = nitrate.copy()
+        ion.info |= said.get("info", {})
+        ion.set_initial_charges(said.get("initial", np.zeros(4)))
+        ion.calc = said.get("calc", TBLite())
+        assert ChargeOfStructures("mine", None, ())(ion) == -1.0
+    assert not caplog.text
 
 
 def test_md_refuses_a_potential_of_another_charge(tmp_path, model_file):

@@ -87,7 +87,14 @@ def _chosen(settings: MDSettings, atoms: Atoms) -> MDSettings:
 
 def shortest_run(settings: MDSettings) -> float:
     """Length of a run, ps, that gives the default resolution of spectra."""
-    plan = plan_spectrum(InfraredOptions(), settings.timestep * settings.stride)
+    spacing = settings.timestep * settings.stride
+    try:
+        plan = plan_spectrum(InfraredOptions(), spacing)
+    except InputError:
+        expected = "closer ones (--stride, --timestep): bonds with hydrogen need a few fs"
+        raise InputError(
+            "molecular dynamics", "frames", f"{spacing:g} fs apart", expected
+        ) from None
     return 1e-3 * (plan.needed - 1) * plan.spacing
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import inspect
 from pathlib import Path
 from typing import Any, Protocol, get_type_hints
 
@@ -207,6 +208,9 @@ def load_engine(spec: str) -> Engine:
         key: fitting(value, kinds.get(key, Any), f"engine {name}", key)
         for key, value in settings.items()
     }
+    for key, parameter in inspect.signature(maker).parameters.items():
+        if parameter.default is parameter.empty and key not in settings:
+            raise InputError(f"engine {name}", key, "nothing", f"--engine '{name} {key}=...'")
     try:
         engine: Engine = maker(**settings)
     except TypeError as error:

@@ -479,7 +479,8 @@ def test_what_does_not_belong_together_is_refused(tmp_path):
     with pytest.raises(InputError, match="found something there already, expected a new dir"):
         run_md(at_the_minimum(), path, short(2, 8))
     files["restart"] = True
-    with pytest.raises(InputError, match="length of runs: found 5 frames a run, expected 3"):
+    expected = "length of runs: found 5 frames a run, expected 3, as in those there: --ensemble "
+    with pytest.raises(InputError, match=expected + r"\d+ --ps 0\.0\d+"):
         run_md(at_the_minimum(), path, short(2, 16), **files)
     with pytest.raises(InputError, match=r"temperature: found 300.0, expected 310.0"):
         run_md(at_the_minimum(), path, short(3, 8, temperature=310.0), **files)
