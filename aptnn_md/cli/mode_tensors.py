@@ -37,29 +37,18 @@ class ModeTensors:
     members: Mapping[str, FloatArray] = field(default_factory=dict)
 
 
-def model_of_modes(
-    arguments: argparse.Namespace, atoms: Atoms, molecule: Molecule | None
-) -> TensorModel | None:
-    """The model that gives the tensors; None where a file does.
-
-    Raises
-    ------
-    InputError
-        It does not know an element, which is better known before the Hessian is made.
-    """
+def model_of_modes(arguments: argparse.Namespace, molecule: Molecule | None) -> TensorModel | None:
+    """The model that gives the tensors; None where a file does."""
     if arguments.apt or (molecule is not None and arguments.model is None):
         return None
-    from aptnn_md.prediction.interface import check_elements
     from aptnn_md.prediction.loading import as_model
 
-    model = as_model(
+    return as_model(
         arguments.model or DEFAULT_MODEL,
         device=arguments.device,
         dtype="float64",
         total_charge=arguments.total_charge,
     )
-    check_elements(model, atoms)
-    return model
 
 
 def tensors_of_modes(

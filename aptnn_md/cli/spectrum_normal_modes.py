@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from aptnn_md.arrays import FloatArray
     from aptnn_md.labels.importers.molecule import Molecule
     from aptnn_md.normal_modes import NormalModes
+    from aptnn_md.prediction.interface import TensorModel
 
 HELP = """\
 Harmonic vibrations of a molecule, a cluster or a crystal at Γ: wavenumbers from a Hessian,
@@ -139,8 +140,8 @@ def run(arguments: argparse.Namespace) -> None:
     line_shape = harmonic.LineShape(arguments.width, arguments.shape)
     molecule = harmonic.read_molecule(arguments.start)
     atoms = read_structure(arguments.start) if molecule is None else molecule.atoms
-    model = model_of_modes(arguments, atoms, molecule)
-    hessian = _hessian(arguments, atoms, molecule)
+    model = model_of_modes(arguments, molecule)
+    hessian = _hessian(arguments, atoms, molecule, model)
     mobility = Mobility.of(atoms)
     if not mobility.is_free:
         print(f"constraints: {mobility.summary()}")
@@ -179,10 +180,17 @@ def run(arguments: argparse.Namespace) -> None:
         print(f"picture: {arguments.plot}")
 
 
-def _hessian(arguments: argparse.Namespace, atoms: Atoms, molecule: Molecule | None) -> FloatArray:
-    """The Hessian; ``atoms`` is moved to the positions that it belongs to."""
+def _hessian(
+    arguments: argparse.Namespace,
+    atoms: Atoms,
+    molecule: Molecule | None,
+    model: TensorModel | None,
+) -> FloatArray:
+    """The Hessian; ``atoms`` is moved to the positions that it belongs to. What ``model`` does not
+    know is refused before it is made."""
     from aptnn_md import normal_modes as harmonic
     from aptnn_md.potentials.loading import load_potential
+    from aptnn_md.prediction.interface import check_elements
     from aptnn_md.structures import total_charge
 
     if arguments.hessian:
@@ -194,6 +202,8 @@ def _hessian(arguments: argparse.Namespace, atoms: Atoms, molecule: Molecule | N
         return harmonic.hessian_of(arguments.start, molecule)
     atoms.calc = load_potential(arguments.potential, device=arguments.device, dtype="float64")
     total_charge(atoms, arguments.total_charge)  # refuses those that differ, before the work
+    if model is not None:
+        check_elements(model, atoms)
     checkpoint = Path(arguments.checkpoint or f"{Path(arguments.start).stem}.hessian.npz")
     found = harmonic.finite_difference_hessian(
         atoms,
