@@ -18,6 +18,7 @@ from aptnn_md.prediction.dipole_calculator import DipoleCalculatorModel
 from aptnn_md.prediction.interface import TensorModel
 from aptnn_md.prediction.joined import JoinedModel
 from aptnn_md.prediction.mace_file import is_mace_file
+from aptnn_md.progress import log
 from aptnn_md.targets import APT, targets_of
 
 ModelSource: TypeAlias = "str | PathLike[str] | TensorModel | BaseCalculator | Callable[..., Any]"
@@ -85,17 +86,14 @@ def _wrapped(source: ModelSource, options: dict[str, Any]) -> TensorModel:
 
 
 def _with_its_own_sum(model: TensorModel, options: dict[str, Any]) -> TensorModel:
-    """A model whose tensors are used as it gives them.
-
-    Raises
-    ------
-    InputError
-        They should add up to a charge, which nothing would make them do.
-    """
+    """A model whose tensors are used as it gives them, whatever charge they should add up to."""
     charge = options.get("total_charge")
     if charge is not None:
-        expected = "none, as its tensors are used as it gives them, whatever they add up to"
-        raise InputError(f"model {model.name}", "total charge", f"{charge:g} e", expected)
+        log.warning(
+            "model %s: its tensors are used as it gives them; nothing makes them add up to the "
+            "total charge of %g e that was asked for",
+            *(model.name, charge),
+        )
     return model
 
 
