@@ -32,6 +32,7 @@ _QUANTITY = re.compile(
     r"\b(positions|x_centroid|velocities|v_centroid|momenta|p_centroid|forces|f_centroid)"
     r"(?:\{([^}\s]*)\})?"
 )
+_STEP, _BEAD = re.compile(r"\bStep:\s*(\d{1,18})\b"), re.compile(r"\bBead:\s*(\d{1,18})\b")
 _CELL_UNIT = re.compile(r"\bcell\{([^}\s]*)\}")
 
 
@@ -66,6 +67,18 @@ def parse_comment(line: str) -> IpiComment | None:
         cell_unit=cell_unit[1] if cell_unit is not None else "",
         cell=None if found is None else _cell(found[1], found[2]),
     )
+
+
+def step_of(line: str) -> int | None:
+    """The step that a comment line of i-PI says; None where it says none."""
+    found = _STEP.search(line)
+    return None if found is None else int(found[1])
+
+
+def bead_of(line: str) -> int | None:
+    """The bead, counted from 0, that a comment line of i-PI says; None where it says none."""
+    found = _BEAD.search(line)
+    return None if found is None else int(found[1])
 
 
 def apply_comment(where: str, atoms: Atoms, comment: IpiComment) -> None:

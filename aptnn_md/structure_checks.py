@@ -54,10 +54,14 @@ def check_distances(atoms: Atoms) -> None:
     InputError
         A pair is nearer than :data:`SHORTEST_DISTANCE`.
     """
-    pairs = cKDTree(atoms.positions).query_pairs(SHORTEST_DISTANCE, output_type="ndarray")
-    if len(pairs):
-        first, second = sorted(pairs[0])
-        distance = np.linalg.norm(atoms.positions[first] - atoms.positions[second])
+    # of atoms in one place a list of all pairs would fill the memory
+    tree = cKDTree(atoms.positions)
+    distances, nearest = tree.query(atoms.positions, k=2, distance_upper_bound=SHORTEST_DISTANCE)
+    close = np.flatnonzero(np.isfinite(distances[:, 1]))
+    if len(close):
+        atom, distance = close[0], distances[close[0], 1]
+        other = next(k for k in nearest[atom] if k != atom)
+        first, second = sorted((atom, other))
         found = f"{distance:.3g} Å between atoms {first} and {second}"
         expected = f"at least {SHORTEST_DISTANCE} Å: positions in Å, each atom once"
         raise InputError(atoms.get_chemical_formula(), "positions", found, expected)

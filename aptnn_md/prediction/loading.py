@@ -88,7 +88,7 @@ def _wrapped(source: ModelSource, options: dict[str, Any]) -> TensorModel:
 def _with_its_own_sum(model: TensorModel, options: dict[str, Any]) -> TensorModel:
     """A model whose tensors are used as it gives them, whatever charge they should add up to."""
     charge = options.get("total_charge")
-    if charge is not None:
+    if charge not in (None, getattr(model, "total_charge", None)):
         log.warning(
             "model %s: its tensors are used as it gives them; nothing makes them add up to the "
             "total charge of %g e that was asked for",

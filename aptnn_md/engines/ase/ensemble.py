@@ -118,7 +118,7 @@ def _saved(job: EnsembleJob, restart: bool) -> EnsembleState | None:
             n_frames = Ensemble.read(path).n_frames
             if n_frames != _n_frames(job.settings):
                 found = f"{_n_frames(job.settings)} frames a run"
-                each = 1e-3 * (n_frames - 1) * job.settings.stride * job.settings.timestep
+                each = 1e-3 * max(1, n_frames - 1) * job.settings.stride * job.settings.timestep
                 n_runs = max(1, round(job.settings.picoseconds / each))
                 expected = f"{n_frames}, as in those there: --ensemble {n_runs} --ps "
                 expected += f"{n_runs * each:.6g}"

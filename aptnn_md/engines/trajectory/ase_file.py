@@ -6,7 +6,6 @@ all of their frames.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -17,14 +16,13 @@ from ase.io.trajectory import TrajectoryReader
 from aptnn_md.arrays import FloatArray, IntArray
 from aptnn_md.engines.trajectory.frames import Frame
 from aptnn_md.errors import InputError
+from aptnn_md.ipi_xyz import bead_of, parse_comment, step_of
 from aptnn_md.progress import log
 from aptnn_md.structure_columns import take_over
 from aptnn_md.structure_files import read_structure, read_structures
 from aptnn_md.structures import charge_of
 
 _MANY = 2**27
-_STEP, _BEAD = re.compile(r"\bStep:\s*(\d+)"), re.compile(r"\bBead:\s*(\d+)")
-_UNIT = re.compile(r"\b(?:positions|x_centroid|cell)\{([^}\s]*)\}")
 
 
 class AseFile:
@@ -69,7 +67,7 @@ class AseFile:
         return Frame(atoms.positions.copy(), velocities, cell, (x, y, z), charge_of(atoms))
 
     def _take_titles(self) -> None:
-        """Steps and bead that i-PI writes into the titles of PDB files.
+        """Steps, bead and quantity that i-PI writes into the titles of PDB files.
 
         Raises
         ------
@@ -78,16 +76,16 @@ class AseFile:
         """
         with self.path.open(encoding="utf-8", errors="replace") as file:
             titles = [line for line in file if line.startswith("TITLE")]
-        steps = [found for title in titles if (found := _STEP.search(title))]
-        if len(steps) != self.n_frames:
+        steps = [step for title in titles if (step := step_of(title)) is not None]
+        said = [comment for title in titles if (comment := parse_comment(title)) is not None]
+        if not len(said) == len(steps) == self.n_frames:
             return
-        others = {unit for title in titles for unit in _UNIT.findall(title)} - {"angstrom", "ase"}
-        if others:
+        units_said = {unit for comment in said for unit in (comment.unit, comment.cell_unit)}
+        if others := units_said - {"", "angstrom", "ase"}:
             expected = "angstrom, which PDB files are in; or i-PI's xyz format"
             raise InputError(self.path, "unit of i-PI", ", ".join(sorted(others)), expected)
-        self.steps = np.array([int(found[1]) for found in steps], dtype=np.int64)
-        bead = _BEAD.search(titles[0])
-        self.bead = None if bead is None else int(bead[1])
+        self.steps = np.array(steps, dtype=np.int64)
+        self.bead, self.quantity = bead_of(titles[0]), said[0].quantity
 
     def _opened(self) -> Sequence[Atoms]:
         if self.path.suffix != ".traj":

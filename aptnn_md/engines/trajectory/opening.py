@@ -89,13 +89,15 @@ def _open(path: Path, files: TrajectoryFiles, structure: Atoms | None) -> FrameF
         head = file.read(4096).decode("utf-8", errors="replace")
     if head.lstrip().startswith("ITEM:"):
         return LammpsDump(path, files.lammps_units, files.elements)
+    found: FrameFile
     if ".xyz" in path.name.lower() or ".extxyz" in path.name.lower():
         found = XyzFile(path, files.velocity_unit, files.lammps_units)
-        if found.quantity not in ("", *_VELOCITIES_OF):
-            expected = "a file of positions; --velocity-files takes those of velocities"
-            raise InputError(path, "quantity", found.quantity, expected)
-        return found
-    return AseFile(path)
+    else:
+        found = AseFile(path)
+    if found.quantity not in ("", *_VELOCITIES_OF):
+        expected = "a file of positions; --velocity-files takes those of velocities"
+        raise InputError(path, "quantity", found.quantity, expected)
+    return found
 
 
 def _open_velocities(path: Path, files: TrajectoryFiles) -> XyzFile:

@@ -38,7 +38,6 @@ DIPOLE_DERIVATIVES = "$dipole_derivatives"
 POLARIZABILITY_DERIVATIVES = "$polarizability_derivatives"
 HESSIAN, FREQUENCIES = "$hessian", "$vibrational_frequencies"
 
-
 COLUMNS = [0, 1, 2, 5, 4, 3]
 """Where xx, yy, zz, yz, xz, xy (:data:`aptnn_md.tensors.VOIGT`) stand in a row."""
 

@@ -160,11 +160,11 @@ def test_centroids_are_no_classical_atoms(tmp_path, stored):
 def test_pdb_files_of_ipi(tmp_path, stored):
     """Their titles have steps and units, which the format has no place for."""
 
-    def written(unit):
+    def written(unit, quantity="positions"):
         path = tmp_path / f"{unit}.pdb"
         ase.io.write(path, stored.frames(velocities=False), format="proteindatabank")
         text, steps = path.read_text(), iter(range(0, 400, 10))
-        units_named = f"positions{{{unit}}}  cell{{angstrom}}"
+        units_named = f"{quantity}{{{unit}}}  cell{{angstrom}}"
 
         def titled(start):
             return f"TITLE   Step: {next(steps):11d}  Bead:       2 {units_named}\n{start[0]}"
@@ -175,6 +175,8 @@ def test_pdb_files_of_ipi(tmp_path, stored):
     with open_trajectory(TrajectoryFiles((written("angstrom"),))) as opened:
         assert list(opened.steps) == list(range(0, 400, 10))
         assert opened.beads[0][0].bead == 2
+    with pytest.raises(InputError, match="beads: found centroids of a path integral"):
+        open_trajectory(TrajectoryFiles((written("angstrom", "x_centroid"),)))
     with pytest.raises(InputError, match="unit of i-PI: found atomic_unit, expected angstrom"):
         open_trajectory(TrajectoryFiles((written("atomic_unit"),)))
 
